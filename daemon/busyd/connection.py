@@ -1,0 +1,149 @@
+"""What the user has linked: connections, the calendars found behind them, and references that name one.
+
+Pure values. How a calendar is read is `remote/`, what was last read of it is `store/`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+from busyd.errors import UserError
+
+
+class ConnectionKind(StrEnum):
+    """How a connection is spoken to."""
+
+    ICLOUD = "icloud"
+    CALDAV = "caldav"
+    ICS = "ics"
+
+
+ICLOUD_URL: Final = "https://caldav.icloud.com/"
+"""The only bootstrap address of iCloud; shard hosts are hints that go stale (icloud.md 1.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One account with its credential, or one feed.
+
+    `username` is empty for a feed or an open server. The password is not here: `credentials.py` fetches it when it is
+    needed, so that a changed one is noticed.
+    """
+
+    name: str
+    kind: ConnectionKind
+    url: str
+    username: str = ""
+    poll: timedelta = timedelta(seconds=60)
+    allow_private: bool = False
+    """Whether feeds may live on private addresses (a subscription must not scan the home network)."""
+
+
+class CalendarKind(StrEnum):
+    """Where the events of a calendar come from."""
+
+    OWN = "own"
+    SHARED = "shared"
+    """Shared to the account by somebody else."""
+    SUBSCRIBED = "subscribed"
+    """Listed by the server but empty there: the events are at `source`."""
+    FEED = "feed"
+    """An `ics` connection: one calendar, named like its connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteCalendar:
+    """An event calendar as its server lists it. Reminders lists, inbox, outbox and notifications are never one."""
+
+    href: str
+    """Normalised path of the collection, ending in a slash; for a feed its URL."""
+    name: str
+    """The display name; empty when the server has none."""
+    kind: CalendarKind = CalendarKind.OWN
+    writable: bool = True
+    transparent: bool = False
+    """RFC 6638 §9.1 schedule-calendar-transp: the calendar as a whole does not affect availability."""
+    source: str | None = None
+    """Where the events of a subscribed calendar are."""
+    timezone: str | None = None
+    """IANA name of the calendar's own zone (RFC 4791 §5.2.2, RFC 7809 §5.2), when one is known."""
+    color: str | None = None
+    ctag: str | None = None
+    sync_token: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The last path segment, which users may write in place of the name."""
+        return self.href.rstrip("/").rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarReference:
+    """`CONNECTION/CALENDAR` as written in the configuration; `CONNECTION` alone names a feed."""
+
+    connection: str
+    calendar: str
+    """Display name, id or full href; `*` for all that count by default; empty for a feed."""
+
+    @classmethod
+    def parse(cls, text: str) -> "CalendarReference":
+        """Split at the first slash. Raises UserError when there is no connection name in front of it."""
+        connection, _, calendar = text.partition("/")
+        if not connection:
+            message = f"{text!r} does not name a calendar"
+            raise UserError(message, fix="write CONNECTION/CALENDAR, for instance anna/Work")
+        return cls(connection, calendar)
+
+    @property
+    def is_wildcard(self) -> bool:
+        return self.calendar == "*"
+
+    def __str__(self) -> str:
+        return f"{self.connection}/{self.calendar}" if self.calendar else self.connection
+
+
+class AmbiguousCalendar(UserError):
+    """A reference that fits more than one calendar."""
+
+
+def find_calendar(
+    reference: CalendarReference, calendars: Sequence[RemoteCalendar], *, remembered: str | None = None
+) -> RemoteCalendar | None:
+    """The calendar a reference means, or None when there is none (yet).
+
+    `remembered` is the href the same reference resolved to before: it wins over names, so that renaming a calendar on
+    the phone, or creating a second one with the old name, does not move the link. Raises AmbiguousCalendar otherwise
+    when two calendars bear the name.
+    """
+    if remembered is not None:
+        kept = [calendar for calendar in calendars if calendar.href == remembered]
+        if kept:
+            return kept[0]
+    wanted = reference.calendar
+    if not wanted:
+        return calendars[0] if calendars else None
+    exact = [calendar for calendar in calendars if calendar.href.rstrip("/") == wanted.rstrip("/")]
+    by_id = [calendar for calendar in calendars if calendar.id == wanted]
+    by_name = [calendar for calendar in calendars if calendar.name == wanted]
+    folded = [calendar for calendar in calendars if calendar.name.casefold() == wanted.casefold()]
+    for found in (exact, by_id, by_name, folded):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            ids = " and ".join(calendar.id for calendar in found)
+            message = f"{reference} names {len(found)} calendars: their ids are {ids}"
+            raise AmbiguousCalendar(
+                message, fix=f"write one of them instead, for instance {reference.connection}/{found[0].id}"
+            )
+    return None
+
+
+def calendars_by_default(calendars: Sequence[RemoteCalendar], *, primary: str | None) -> list[RemoteCalendar]:
+    """What `CONNECTION/*` stands for: neither marked transparent, nor subscribed, nor the primary (an href)."""
+    return [
+        calendar
+        for calendar in calendars
+        if not calendar.transparent and calendar.kind is not CalendarKind.SUBSCRIBED and calendar.href != primary
+    ]
