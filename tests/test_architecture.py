@@ -10,17 +10,18 @@ PACKAGE = Path(__file__).parent.parent / "daemon" / "busyd"
 
 # Top first. A room may import from the rows below it, never from its own row or above.
 ROWS = [
-    {"__main__", "cli"},
+    {"__main__"},
+    {"cli"},
     {"service"},
     {"endpoint", "config", "systemd", "log"},
     {"flow"},
     {"sync", "availability"},
     {"remote", "store"},
     {"ical", "dav", "credentials"},
-    {"connection", "clock"},
+    {"connection", "address", "clock"},
     {"period", "errors"},
 ]
-PURE = {"ical", "dav", "connection", "period", "errors"}
+PURE = {"ical", "dav", "connection", "address", "period", "errors"}
 IO_MODULES = {"aiohttp", "asyncio", "socket", "sqlite3", "time", "os"}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem != "__init__"]
 

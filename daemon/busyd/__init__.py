@@ -10,14 +10,15 @@ The house has rooms (nouns of the field, which do not know each other sideways) 
 
 The rooms, from the top; each imports only from the rows below its own (`tests/test_architecture.py` holds us to it):
 
-    __main__  cli/                       commands of the shell
-    service                              composition root: builds every room from the configuration
-    endpoint/  config  systemd  log      doors: HTTP, YAML, the service manager, the journal
+    __main__                             the way in
+    cli/                                 commands of the shell
+    service/                             composition root: builds every room from the configuration
+    endpoint/  config/  systemd  log     doors: HTTP, YAML, the service manager, the journal
     flow/                                the journeys
     sync/  availability/                 what changed remotely; what it means for busy time
     remote/  store/                      bytes to and from servers; SQLite
-    ical/  dav/  credentials             RFC 5545 and RFC 4918/4791/6578 as pure values; secrets
-    connection  clock                    words everybody shares,
+    ical/  dav/  credentials/            RFC 5545 and RFC 4918/4791/6578 as pure values; secrets
+    connection  address  clock           words everybody shares,
     period  errors                       from the ground up
 
 Facts are stored, policy is applied: the index on disk says "tentative, unanswered, all-day"; what that means is the

@@ -28,7 +28,7 @@ ICLOUD_URL: Final = "https://caldav.icloud.com/"
 class Connection:
     """One account with its credential, or one feed.
 
-    `username` is empty for a feed or an open server. The password is not here: `credentials.py` fetches it when it is
+    `username` is empty for a feed or an open server. The password is not here: `credentials/` fetches it when it is
     needed, so that a changed one is noticed.
     """
 

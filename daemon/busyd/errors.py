@@ -16,6 +16,10 @@ class UserError(BusydError):
         self.fix = fix
 
 
+class TryAgain(UserError):
+    """Somebody else holds what is needed; the very same may work later."""
+
+
 class RemoteError(BusydError):
     """A server did not do what we need. Nothing in the mirror changes because of it."""
 

@@ -6,8 +6,9 @@ ints sort, bisect and pack at C speed. Every span is `[start, end)` (RFC 4791 §
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, NewType, Self
 
 Instant = NewType("Instant", int)
@@ -16,6 +17,8 @@ EARLIEST: Final = Instant(-62135596800)
 """0001-01-01T00:00:00Z, the first second that can be written."""
 LATEST: Final = Instant(253402300799)
 """9999-12-31T23:59:59Z, the last one."""
+_FIRST_DAY: Final = date(1970, 1, 1).toordinal()
+_DIGITS: Final = [f"{number:02}" for number in range(60)]
 
 
 class FbType(IntEnum):
@@ -134,5 +137,14 @@ def flatten(spans: Iterable[Span]) -> list[Span]:
 
 def to_rfc3339(instant: int) -> str:
     """`2026-11-23T09:00:00Z`: how every time leaves busyd. What cannot be written is clamped to year 1 or 9999."""
-    bounded = min(max(instant, EARLIEST), LATEST)
-    return datetime.fromtimestamp(bounded, UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+    if not EARLIEST <= instant <= LATEST:
+        instant = min(max(instant, EARLIEST), LATEST)
+    day, second = divmod(instant, 86_400)
+    minute, second = divmod(second, 60)
+    return f"{_date(day)}T{_DIGITS[minute // 60]}:{_DIGITS[minute % 60]}:{_DIGITS[second]}Z"
+
+
+@lru_cache(maxsize=1024)
+def _date(day: int) -> str:
+    """The date so many days after 1970-01-01. Answers are made of times, and most of their days come again."""
+    return date.fromordinal(_FIRST_DAY + day).isoformat()

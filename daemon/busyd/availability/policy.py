@@ -1,9 +1,10 @@
 """Facts and a person's rules in, a free/busy type and the reason out. The only place that decides what blocks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 
+from busyd.ical.facts import Facts
 from busyd.period import FbType
 
 
@@ -33,3 +34,78 @@ class Verdict:
     """Seconds of travel that block in front of the occurrence."""
     after: int = 0
     """Seconds of travel that block behind it."""
+
+
+def decide(facts: Facts, rules: Rules, me: frozenset[str]) -> Verdict:
+    """What an occurrence with these facts means for the person who has these addresses and rules.
+
+    `me` holds addresses in the form of `normalise_address`. The first of these that applies decides: not understood; a
+    stored VFREEBUSY period; cancelled; declined or delegated by me; the `all_day` rule; TRANSP; a vendor's busy status
+    where TRANSP says nothing; then tentative, out of office, opaque.
+    """
+    verdict = _decide(facts, rules, me)
+    if verdict.fbtype is not FbType.FREE and rules.travel_time and (facts.travel_before or facts.travel_after):
+        return replace(verdict, before=facts.travel_before, after=facts.travel_after)
+    return verdict
+
+
+def _decide(facts: Facts, rules: Rules, me: frozenset[str]) -> Verdict:
+    if facts.unknown:
+        return _NOT_UNDERSTOOD
+    if facts.fbtype is not None:
+        return Verdict(facts.fbtype, "freebusy")
+    if facts.status == "CANCELLED":
+        return _CANCELLED
+    answer = _my_answer(facts, me) if facts.attendees and me else "ACCEPTED"
+    if answer == "DECLINED" and rules.declined == "free":
+        return Verdict(FbType.FREE, "declined", "declined")
+    if answer == "DELEGATED":
+        return Verdict(FbType.FREE, "delegated")
+    by_rule = facts.all_day and rules.all_day != "as-marked"
+    if by_rule and rules.all_day == "free":
+        return Verdict(FbType.FREE, "all-day", "all_day")
+    if not by_rule:
+        if facts.transp == "TRANSPARENT":
+            return _TRANSPARENT
+        if facts.transp is None and facts.busystatus in _FREE_STATUS:
+            return Verdict(FbType.FREE, "vendor-free")
+    if answer == "NEEDS-ACTION" and rules.unanswered != "busy":
+        return Verdict(_STRENGTH[rules.unanswered], "unanswered", "unanswered")
+    if facts.status == "TENTATIVE" or answer == "TENTATIVE" or facts.busystatus == "TENTATIVE":
+        return Verdict(_STRENGTH[rules.tentative], "tentative", "tentative")
+    if facts.busystatus in _AWAY_STATUS:
+        return Verdict(FbType.BUSY_UNAVAILABLE, "out-of-office")
+    if by_rule:
+        return Verdict(FbType.BUSY, "all-day", "all_day")
+    if answer == "DECLINED":
+        return Verdict(FbType.BUSY, "declined", "declined")
+    if answer == "NEEDS-ACTION":
+        return Verdict(FbType.BUSY, "unanswered", "unanswered")
+    return _OPAQUE
+
+
+_NOT_UNDERSTOOD: Final = Verdict(FbType.BUSY_UNAVAILABLE, "not-understood")
+_CANCELLED: Final = Verdict(FbType.FREE, "cancelled")
+_TRANSPARENT: Final = Verdict(FbType.FREE, "transparent")
+_OPAQUE: Final = Verdict(FbType.BUSY, "opaque")
+_STRENGTH: Final = {"free": FbType.FREE, "tentative": FbType.BUSY_TENTATIVE, "busy": FbType.BUSY}
+_FREE_STATUS: Final = frozenset({"FREE", "WORKINGELSEWHERE"})
+"""MS-OXCICAL and MS-OXOCAL: the person works, be it elsewhere; TRANSP:OPAQUE beats both."""
+_AWAY_STATUS: Final = frozenset({"OOF", "OUTOFOFFICE"})
+_ANSWERS: Final = ("ACCEPTED", "TENTATIVE", "NEEDS-ACTION", "DELEGATED", "DECLINED")
+"""PARTSTAT from the strongest to the weakest: where two lines are mine the stronger counts."""
+
+
+def _my_answer(facts: Facts, me: frozenset[str]) -> str:
+    """My PARTSTAT; ACCEPTED when I am the organizer (RFC 6638 §3.2) or not invited by name."""
+    if not me.isdisjoint(facts.organizer):
+        return "ACCEPTED"
+    mine = {attendee.partstat for attendee in facts.attendees if not me.isdisjoint(attendee.addresses)}
+    if not mine:
+        return "ACCEPTED"
+    # RFC 5545 §3.2.12: a value that is not known is read as NEEDS-ACTION.
+    known = {answer if answer in _ANSWERS else _OTHER_ANSWERS.get(answer, "NEEDS-ACTION") for answer in mine}
+    return min(known, key=_ANSWERS.index)
+
+
+_OTHER_ANSWERS: Final = {"COMPLETED": "ACCEPTED", "IN-PROCESS": "ACCEPTED"}

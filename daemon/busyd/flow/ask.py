@@ -1,9 +1,16 @@
 """The second journey: a question -> an answer from memory. Every door that tells busy time goes through here."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from busyd.period import BusyPeriod, Instant, Period
+from busyd.availability.snapshot import Snapshot, with_unknown
+from busyd.connection import CalendarKind
+from busyd.errors import UserError
+from busyd.flow.link import Link
+from busyd.flow.register import ProfileState, Register
+from busyd.period import BusyPeriod, FbType, Instant, Period, Span
+from busyd.store.mirror import CalendarRecord
 
 
 class CalendarHealth(StrEnum):
@@ -13,9 +20,9 @@ class CalendarHealth(StrEnum):
     STALE = "stale"
     """Read before, but its last proof is older than the profile's max_age."""
     NEVER_READ = "never-read"
-    """Named in the configuration, no complete reading yet: its time is not known, so all of it blocks."""
+    """Linked, but not completely read yet: its time is not known, so all of it blocks."""
     MISSING = "missing"
-    """Named in the configuration, but the connection has no such calendar: its time is not known either."""
+    """The connection has no such calendar (any more): what was last known of it counts, or else all time blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +35,21 @@ class CalendarState:
     """The last moment at which the remote confirmed what the mirror holds; None when it never did."""
     state: CalendarHealth
     detail: str = ""
-    """What is wrong and what to do, for `/v1/status` and explain; empty when all is well."""
+    """What is wrong and what to do; empty when all is well."""
+    fresh_until: Instant | None = None
+    """The last second at which its proof is young enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a profile's answers can be trusted at this moment."""
+
+    as_of: Instant | None
+    """The oldest of its calendars' proofs; None when one was never read."""
+    stale: bool
+    known: bool
+    """False when some calendar was never read: then nothing can be called free."""
+    calendars: tuple[CalendarState, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +58,96 @@ class FreeBusyAnswer:
 
     profile: str
     window: Period
-    as_of: Instant | None
-    stale: bool
+    standing: Standing
     complete: bool
-    busy: tuple[BusyPeriod, ...]
-    calendars: tuple[CalendarState, ...]
+    spans: list[Span]
+    """Sorted, disjoint, clipped: the canonical form of `period.flatten`."""
+
+    @property
+    def busy(self) -> list[BusyPeriod]:
+        return [BusyPeriod(Instant(start), Instant(end), FbType(fbtype)) for start, end, fbtype in self.spans]
+
+
+class UnknownProfile(UserError):
+    """Asked for a profile that is not configured."""
+
+
+Expander = Callable[[ProfileState, Period], Awaitable[Snapshot]]
+"""Builds a snapshot for a window beyond the horizon, from the mirror."""
+
+
+def find_profile(register: Register, name: str) -> ProfileState:
+    """Raises UnknownProfile, with what there is."""
+    state = register.profiles.get(name)
+    if state is None:
+        there_is = ", ".join(sorted(register.profiles)) or "none"
+        message = f"there is no profile {name!r}"
+        raise UnknownProfile(message, fix=f"profiles in the configuration: {there_is}")
+    return state
+
+
+def standing_of(register: Register, state: ProfileState, now: Instant) -> Standing:
+    """Judge every link of a profile at this moment."""
+    blocking = [link for link in state.links if link.blocks]
+    calendars = tuple(_judge(register, state, link, now) for link in blocking)
+    proofs = [calendar.as_of for calendar in calendars]
+    read = [proof for proof in proofs if proof is not None]
+    known = bool(blocking) and len(read) == len(proofs)
+    as_of = min(read) if known else None
+    stale = as_of is None or any(_is_old(one, now) for one in calendars)
+    return Standing(as_of, stale, known, calendars)
+
+
+async def ask_freebusy(register: Register, expand: Expander, name: str, window: Period, now: Instant) -> FreeBusyAnswer:
+    """When a profile is busy. Inside the horizon it is two bisections; beyond it the mirror is expanded, exactly."""
+    state = find_profile(register, name)
+    standing = standing_of(register, state, now)  # before any wait: later proofs say nothing of what is read now
+    snapshot = state.snapshot
+    if snapshot is not None and not snapshot.covers(window):
+        snapshot = await expand(state, window)
+    return answer(state, snapshot, standing, window)
+
+
+def answer(state: ProfileState, snapshot: Snapshot | None, standing: Standing, window: Period) -> FreeBusyAnswer:
+    """Read a snapshot. What is not known blocks: without a snapshot, or with an unread calendar, the whole window."""
+    spans = snapshot.between(window) if snapshot is not None else []
+    understood = snapshot is not None and snapshot.understood(window)
+    known = standing.known and snapshot is not None
+    if not known:
+        spans = with_unknown(spans, window)
+    return FreeBusyAnswer(state.profile.name, window, standing, known and understood, spans)
+
+
+def _is_old(calendar: CalendarState, now: Instant) -> bool:
+    if calendar.as_of is None or calendar.fresh_until is None:
+        return True
+    return not calendar.as_of <= now <= calendar.fresh_until
+
+
+def _judge(register: Register, state: ProfileState, link: Link, now: Instant) -> CalendarState:
+    connection = register.connection_state(link.reference.connection)
+    if link.calendar is None:
+        listed = connection.listed
+        health = CalendarHealth.MISSING if listed else CalendarHealth.NEVER_READ
+        return CalendarState(link.label, None, health, connection.trouble or link.trouble)
+    record = register.calendars[link.calendar]
+    trouble = connection.calendar_trouble.get(record.id, "") or connection.trouble
+    if not record.complete or record.as_of is None:
+        return CalendarState(
+            link.label, None, CalendarHealth.NEVER_READ, trouble or "it is being read for the first time"
+        )
+    fresh_until = Instant(record.as_of + _longest_age(state, record))
+    if record.missing_since is not None:
+        gone = "its server no longer lists it; what was last known of it still counts"
+        return CalendarState(link.label, record.as_of, CalendarHealth.MISSING, trouble or gone, fresh_until)
+    # A proof from the future is none: the clock was set back, and nobody knows by how much too far.
+    health = CalendarHealth.FRESH if record.as_of <= now <= fresh_until else CalendarHealth.STALE
+    return CalendarState(link.label, record.as_of, health, trouble, fresh_until)
+
+
+def _longest_age(state: ProfileState, record: CalendarRecord) -> int:
+    """Seconds for which a proof holds. A feed that is looked at every six hours is not stale in between."""
+    longest = int(state.profile.max_age.total_seconds())
+    if record.remote.kind in (CalendarKind.FEED, CalendarKind.SUBSCRIBED):
+        return max(longest, int(record.validators.get("interval", "0")) * 3 // 2)
+    return longest

@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
+from typing import Final
 
+from busyd.ical.limits import MAX_ATTENDEES, MAX_LENGTH
+from busyd.ical.lines import Component, Property, read_parameters
+from busyd.ical.values import BadValue, read_duration
 from busyd.period import FbType
 
 
@@ -69,3 +74,84 @@ def normalise_address(text: str) -> str:
     """
     address = text.strip().strip('"').lower()
     return address.removeprefix("mailto:").rstrip("/") or address
+
+
+def facts_of(component: Component, *, all_day: bool, cancelled: bool = False) -> Facts:
+    """What a component says of itself. Nothing is inherited: an override speaks for itself (RFC 5545 §3.8.4.4).
+
+    `cancelled` is METHOD:CANCEL of its calendar. Unreadable travel times count as none: see `odd_travel_time`.
+    """
+    properties = component.properties
+    status = "CANCELLED" if cancelled else _word(properties.get("STATUS"))
+    transp = _word(properties.get("TRANSP"))
+    if transp not in ("OPAQUE", "TRANSPARENT"):
+        transp = None
+    busystatus = _word(properties.get("X-MICROSOFT-CDO-BUSYSTATUS")) or _word(properties.get("X-APPLE-EWS-BUSYSTATUS"))
+    before = after = 0
+    if _TRAVEL_BEFORE in properties or _TRAVEL_AFTER in properties:
+        before, after = _travel(component, _TRAVEL_BEFORE), _travel(component, _TRAVEL_AFTER)
+    attendees = properties.get("ATTENDEE")
+    if not attendees:
+        # Without guests it does not matter who organises: the two are read together.
+        return _shared_facts(transp, status, busystatus, all_day, before, after)
+    organizer = properties.get("ORGANIZER")
+    return Facts(
+        transp,
+        status,
+        busystatus,
+        all_day,
+        before,
+        after,
+        _addresses(organizer[0]) if organizer else (),
+        tuple([_attendee(line) for line in attendees[:MAX_ATTENDEES]]),
+    )
+
+
+def odd_travel_time(component: Component) -> str:
+    """The first travel time that cannot be read, or nothing."""
+    for name in (_TRAVEL_BEFORE, _TRAVEL_AFTER):
+        text = component.value(name)
+        if text:
+            try:
+                read_duration(text)
+            except BadValue:
+                return text[:40]
+    return ""
+
+
+_TRAVEL_BEFORE: Final = "X-APPLE-TRAVEL-DURATION"
+_TRAVEL_AFTER: Final = "X-APPLE-TRAVEL-RETURN-DURATION"
+
+
+def _word(lines: list[Property] | None) -> str | None:
+    return lines[0][1].strip().upper() or None if lines else None
+
+
+@lru_cache(maxsize=512)
+def _shared_facts(
+    transp: str | None, status: str | None, busystatus: str | None, all_day: bool, before: int, after: int
+) -> Facts:
+    return Facts(transp, status, busystatus, all_day, before, after)
+
+
+@lru_cache(maxsize=1024)
+def _attendee(line: Property) -> Attendee:
+    partstat = read_parameters(line[0]).get("PARTSTAT", "").upper()
+    return Attendee(_addresses(line), partstat or "NEEDS-ACTION")
+
+
+def _addresses(line: Property) -> tuple[str, ...]:
+    """The value and the EMAIL parameter (RFC 7986 §6.2), for iCloud puts principal paths into the value."""
+    address = normalise_address(line[1])
+    email = normalise_address(read_parameters(line[0]).get("EMAIL", ""))
+    if not email or email == address:
+        return (address,) if address else ()
+    return (address, email) if address else (email,)
+
+
+def _travel(component: Component, name: str) -> int:
+    text = component.value(name)
+    try:
+        return min(max(read_duration(text).total, 0), MAX_LENGTH) if text else 0
+    except BadValue:
+        return 0

@@ -1,0 +1,63 @@
+"""A person's working hours and the shape of the slots to offer, as plain values. No zone, no instant, no text.
+
+Times of day are whole minutes from midnight on the clock of the profile's zone: which instants they are is decided by
+whoever cuts slots on a given day.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import Final
+
+MinuteSpan = tuple[int, int]
+"""(start, end) in minutes from midnight, half-open; `(540, 720)` is 09:00 to 12:00, and 1440 is the end of the day."""
+
+DAY: Final = 24 * 60
+"""Minutes on the clock from midnight to midnight; days on which the clock changes have them too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """When appointments may be offered. A weekday without spans is closed; an exception replaces its weekday."""
+
+    weekdays: tuple[tuple[MinuteSpan, ...], ...]
+    """Seven entries, Monday first; the spans of a day are sorted and disjoint (touching ones stay apart: each starts
+    its own grid of slots)."""
+    exceptions: Mapping[date, tuple[MinuteSpan, ...]] = field(default_factory=dict)
+    """Days with hours of their own; no spans means closed."""
+
+    def __post_init__(self) -> None:
+        if len(self.weekdays) != 7:
+            message = f"a week has seven days, not {len(self.weekdays)}"
+            raise ValueError(message)
+        for spans in (*self.weekdays, *self.exceptions.values()):
+            check_day(spans)
+
+    def on(self, day: date) -> tuple[MinuteSpan, ...]:
+        """The open spans of a day."""
+        return self.exceptions.get(day, self.weekdays[day.weekday()])
+
+
+def check_day(spans: tuple[MinuteSpan, ...]) -> None:
+    """Raise ValueError unless the spans are not empty, within the day, sorted and disjoint."""
+    if any(not 0 <= start < end <= DAY for start, end in spans):
+        message = f"not spans within a day: {spans}"
+        raise ValueError(message)
+    if any(before[1] > after[0] for before, after in pairwise(spans)):
+        message = f"spans overlap or are not sorted: {spans}"
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class SlotDefaults:
+    """What a question about open slots means where it does not say so itself."""
+
+    duration: timedelta = timedelta(minutes=30)
+    step: timedelta = timedelta(minutes=30)
+    """Slots start on a grid of this width, counted from the start of each span of hours."""
+    notice: timedelta = timedelta(hours=2)
+    """Nothing is offered earlier than this from now."""
+    buffer_before: timedelta = timedelta(0)
+    """Free time the new appointment needs before it."""
+    buffer_after: timedelta = timedelta(0)

@@ -1,0 +1,50 @@
+"""A payload -> what the busy index keeps of it: occurrences inside a span, each with its facts. No opinion."""
+
+from dataclasses import dataclass
+
+from busyd.ical.facts import Facts, Problem
+from busyd.ical.parse import parse_object
+from busyd.ical.recurrence import Row, expand
+from busyd.period import Period
+
+__all__ = ["IndexedObject", "Row", "index_object"]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedObject:
+    """One calendar object, expanded over a span and read in one zone."""
+
+    uid: str
+    """The first UID in it; empty when there is none."""
+    recurring: bool
+    """The rows depend on the span and must be expanded again for another one; otherwise they are all there are."""
+    zone_dependent: bool
+    """The rows depend on the reading zone: DATE or floating values, or a TZID that nobody knows."""
+    facts: tuple[Facts, ...]
+    rows: list[Row]
+    """(start, end, number of its facts), sorted, before travel time; occurrences of no length have no row.
+
+    For a recurring object every row that overlaps the span widened by the object's own travel times.
+    """
+    problems: tuple[Problem, ...]
+    incomplete: str = ""
+    """Not empty: nobody can say when something in the object takes place. Nothing is blocked by it, but no window can
+    be called complete; the sentence says why."""
+
+
+def index_object(payload: bytes, span: Period, zone: str) -> IndexedObject:
+    """Read and expand one calendar object. Never raises for what is in it; time and memory are bounded.
+
+    Raises UnknownZone when `zone` is no time zone.
+    """
+    parsed = parse_object(payload)
+    found = expand(parsed, span, zone)
+    return IndexedObject(
+        uid=parsed.uid,
+        recurring=found.recurring,
+        zone_dependent=found.zone_dependent,
+        facts=tuple(found.facts),
+        rows=found.rows,
+        problems=tuple(found.problems),
+        incomplete=found.incomplete,
+    )

@@ -1,0 +1,29 @@
+"""A profile: one person or role whose availability is asked for, as the configuration describes it. Plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from busyd.availability.hours import Hours, SlotDefaults
+from busyd.availability.policy import Rules
+from busyd.connection import CalendarReference
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What was written for one profile."""
+
+    name: str
+    timezone: str | None = None
+    """IANA name in which floating and all-day times are read; None: the calendar's own zone, then the machine's."""
+    primary: CalendarReference | None = None
+    conflicts: tuple[CalendarReference, ...] = ()
+    primary_blocks: bool = True
+    addresses: tuple[str, ...] = ()
+    rules: Rules = field(default_factory=Rules)
+    calendar_rules: Mapping[CalendarReference, Rules] = field(default_factory=dict)
+    """Rules of single calendars, already merged over `rules`."""
+    hours: Hours | None = None
+    """Working hours for slots; None: all day, every day."""
+    slots: SlotDefaults = field(default_factory=SlotDefaults)
+    max_age: timedelta = timedelta(minutes=15)

@@ -1,0 +1,100 @@
+"""Open slots: where in a window an appointment can begin, given what is busy and when work is done. Pure.
+
+What is not known must come in as BUSY-UNAVAILABLE; nothing here can tell free from unknown.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from busyd.availability.hours import DAY as MINUTES_OF_DAY
+from busyd.availability.hours import Hours
+from busyd.period import FbType, Period, Span, coalesce, subtract
+
+_ALL_DAY = ((0, MINUTES_OF_DAY),)
+_ONE_DAY = timedelta(days=1)
+_AT_ONCE = 2000
+"""Slots or days looked at without letting others run."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotShape:
+    """What is looked for; all in seconds."""
+
+    duration: int
+    step: int
+    buffer_before: int = 0
+    """Free time needed before the appointment. It counts against events, not against the edges of the hours."""
+    buffer_after: int = 0
+    tentative_blocks: bool = True
+
+    def reach(self, window: Period) -> tuple[int, int]:
+        """How far around the window events matter."""
+        return window.start - self.buffer_before, window.end + self.buffer_after
+
+
+def open_slots(
+    busy: Sequence[Span], window: Period, *, zone: ZoneInfo, hours: Hours | None, shape: SlotShape, earliest: int
+) -> Iterator[tuple[int, int] | None]:
+    """The (start, end) of every open slot in order of start, with None in between whenever others should run.
+
+    A slot lies wholly inside the window, starts at `earliest` or later, and on a grid of `shape.step` counted from the
+    start of each span of hours, or from midnight in `zone` where there are no hours. It lies wholly inside the hours;
+    spans that touch, also at midnight, are one for that. Seconds count, not clock readings: on the day the clocks
+    change, a grid of an hour stays a grid of an hour.
+
+    `busy` must be sorted, disjoint, and reach `shape.reach(window)`.
+    """
+    spans = list(_spans(window, zone, hours))
+    bounds = (max(window.start, earliest), window.end)
+    if bounds[0] >= bounds[1]:
+        return
+    inside = coalesce((max(start, bounds[0]), min(end, bounds[1])) for start, end in spans)
+    least = FbType.BUSY_TENTATIVE if shape.tentative_blocks else FbType.BUSY_UNAVAILABLE
+    taken = coalesce(
+        (start - shape.buffer_after, end + shape.buffer_before) for start, end, fbtype in busy if fbtype >= least
+    )
+    free = subtract(inside, taken)
+    at = looked_at = 0
+    for first, last in spans:
+        while at < len(free) and free[at][1] <= first:
+            at += 1
+        piece = at
+        while piece < len(free) and free[piece][0] < last:
+            low, high = free[piece]
+            # The first point of the grid that is not before the piece; integers, so nothing is rounded.
+            start = first + max(0, -((first - low) // shape.step)) * shape.step
+            while start < last and start + shape.duration <= high:
+                yield start, start + shape.duration
+                looked_at += 1
+                if looked_at % _AT_ONCE == 0:
+                    yield None
+                start += shape.step
+            piece += 1
+        looked_at += 1
+        if looked_at % _AT_ONCE == 0:
+            yield None
+
+
+def _spans(window: Period, zone: ZoneInfo, hours: Hours | None) -> Iterator[tuple[int, int]]:
+    """The spans of hours that may touch the window, in order, as instants."""
+    day = datetime.fromtimestamp(window.start, zone).date() - _ONE_DAY
+    last = datetime.fromtimestamp(window.end, zone).date()
+    while day <= last:
+        for opens, closes in hours.on(day) if hours is not None else _ALL_DAY:
+            start, end = instant_at(day, opens, zone), instant_at(day, closes, zone)
+            if start < end and start < window.end and window.start < end:
+                yield start, end
+        day += _ONE_DAY
+
+
+def instant_at(day: date, minute: int, zone: ZoneInfo) -> int:
+    """The instant at which the clocks of a zone read so many minutes from midnight; 1440 is the next midnight.
+
+    As RFC 5545 §3.3.5 reads local times: one that the clocks show twice is the first, one that they skip is read with
+    the offset from before the gap.
+    """
+    if minute == MINUTES_OF_DAY:
+        day, minute = day + _ONE_DAY, 0
+    return int(datetime.combine(day, time(minute // 60, minute % 60), zone).timestamp())

@@ -1,0 +1,134 @@
+"""`busyd check`: is the configuration right, and what does it mean? Offline, unless the servers are to be asked too."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from busyd.cli.exit_status import ExitStatus
+from busyd.cli.settings import load_settings, state_directory
+from busyd.cli.terminal import print_json, print_table, printable
+from busyd.config import Config, ConfigFaults
+from busyd.credentials import CredentialMissing, FromCommand, read_password
+
+
+def add_check_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "check",
+        help="check the configuration",
+        description="Read the configuration and say everything that is wrong with it, by file, line and column. "
+        "Exit status 78 when something is. With --online also log into every connection, without changing anything, "
+        "and look for every calendar that is named.",
+    )
+    parser.add_argument("--online", action="store_true", help="ask the servers too: logins, calendars, access")
+    parser.add_argument("--json", action="store_true", help="print faults, warnings and what would be linked as JSON")
+    parser.set_defaults(run=check_configuration)
+
+
+def check_configuration(arguments: argparse.Namespace) -> int:
+    """Print the faults, or what would be linked."""
+    try:
+        path, config = load_settings(arguments)
+    except ConfigFaults as error:
+        if not arguments.json:
+            raise
+        print_json({"ok": False, "faults": [_describe_fault(fault) for fault in error.faults], "warnings": []})
+        return ExitStatus.CONFIG
+    warnings = [*config.warnings, *missing_passwords(config, state_directory(arguments, config))]
+    if arguments.online:
+        return _check_online(arguments, path, config, warnings)
+    if arguments.json:
+        print_json({"ok": True, "file": str(path), "faults": [], "warnings": warnings, **_describe(config)})
+        return ExitStatus.OK
+    _print_warnings(warnings)
+    _print_right(path, config)
+    _print_links(config)
+    return ExitStatus.OK
+
+
+def _check_online(arguments: argparse.Namespace, path: Path, config: Config, warnings: list[str]) -> int:
+    # The HTTP client and the XML parser are slow to load: only who asks for them waits for them.
+    from busyd.cli.check_online import ask_servers, describe_check, print_check
+
+    check = ask_servers(config, state_directory(arguments, config))
+    if arguments.json:
+        faults = [_describe_fault(fault) for fault in check.faults]
+        found = {"file": str(path), "faults": faults, "warnings": warnings, **_describe(config)}
+        print_json({"ok": check.status is ExitStatus.OK, **found, **describe_check(config, check)})
+        return check.status
+    _print_warnings(config.warnings)
+    if not check.faults:
+        _print_right(path, config)
+    print_check(config, check)
+    return check.status
+
+
+def _print_warnings(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        print(printable(warning), file=sys.stderr)
+
+
+def _print_right(path: Path, config: Config) -> None:
+    print(f"{path}: ok, {_count(len(config.connections), 'connection')}, {_count(len(config.profiles), 'profile')}")
+
+
+def missing_passwords(config: Config, state: Path) -> list[str]:
+    """A sentence for each password that cannot be had here and now; commands are not run for it.
+
+    A warning only: a unit may be given credentials and variables that this shell does not have.
+    """
+    found = []
+    for name, connection in config.connections.items():
+        if connection.password is None or isinstance(connection.password, FromCommand):
+            continue
+        try:
+            read_password(connection.password, state, os.environ)
+        except CredentialMissing as error:
+            found.append(f"connection {name}: {error} ({error.fix})" if error.fix else f"connection {name}: {error}")
+    return found
+
+
+def _print_links(config: Config) -> None:
+    rows = [
+        (
+            profile.name,
+            str(profile.primary or "none"),
+            ", ".join(str(reference) for reference in profile.conflicts) or "none",
+            profile.timezone or "the calendar's own",
+        )
+        for profile in config.profiles.values()
+    ]
+    if rows:
+        print()
+        print_table(("PROFILE", "PRIMARY", "CONFLICTS", "TIME ZONE"), rows)
+
+
+def _describe(config: Config) -> dict[str, Any]:
+    return {
+        "listen": [str(listen) for listen in config.listen],
+        "connections": [
+            {"name": name, "kind": one.connection.kind.value, "password": str(one.password) if one.password else None}
+            for name, one in config.connections.items()
+        ],
+        "profiles": [
+            {
+                "name": profile.name,
+                "timezone": profile.timezone,
+                "primary": str(profile.primary) if profile.primary else None,
+                "conflicts": [str(reference) for reference in profile.conflicts],
+            }
+            for profile in config.profiles.values()
+        ],
+    }
+
+
+def _describe_fault(fault: Any) -> dict[str, Any]:
+    place = fault.place
+    return {"file": place.file, "line": place.line, "column": place.column, "message": fault.message}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

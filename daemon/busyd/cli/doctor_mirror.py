@@ -1,0 +1,100 @@
+"""How old the mirror is: asked of the running daemon, or read from the file when none runs (it has one reader only)."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from busyd.cli.daemon_client import DaemonClient, read_local_token
+from busyd.cli.doctor_report import Finding, Labels, Level
+from busyd.cli.exit_status import CommandFailed
+from busyd.clock import Clock
+from busyd.config import Config
+from busyd.period import Instant
+from busyd.service.place import StateInUse, locked
+from busyd.store.database import StorageError, open_connection
+from busyd.store.mirror import MIRROR_FILE, read_calendars
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorState:
+    """When calendars last were proved to be as the mirror has them."""
+
+    proofs: Mapping[str, tuple[Instant, ...]] = field(default_factory=dict)
+    """By connection; empty for one that was never read."""
+    running: bool = False
+
+    def worked_before(self, connection: str) -> bool:
+        """Whether this connection was ever read."""
+        return bool(self.proofs.get(connection))
+
+    def ages(self, config: Config, labels: Labels, clock: Clock) -> Iterator[Finding]:
+        """One finding a profile: is what it answers young enough?"""
+        for name, profile in config.profiles.items():
+            named = [*profile.conflicts, *([profile.primary] if profile.primary else [])]
+            proofs = [proof for used in {one.connection for one in named} for proof in self.proofs.get(used, ())]
+            subject = labels.of("profile", name)
+            if not proofs:
+                yield Finding(subject, "mirror", Level.WARNING, "none of its calendars was read yet")
+                continue
+            age, most = clock.now() - min(proofs), int(profile.max_age.total_seconds())
+            told = f"its oldest proof is {_span(age)} old, {_span(most)} are allowed"
+            if age <= most:
+                yield Finding(subject, "mirror", Level.OK, told)
+            else:
+                step = "`busyd status` tells which calendar is not read and why"
+                yield Finding(subject, "mirror", Level.WARNING, told, (step if self.running else "start the daemon",))
+
+
+def read_mirror_state(config: Config, state: Path) -> tuple[MirrorState, Finding]:
+    """What is known of the mirror, and whether the daemon runs."""
+    client = DaemonClient(config.listen, config.tls, read_local_token(state))
+    try:
+        answer = client.get("/v1/status")
+    except CommandFailed:
+        return _read_file(state)
+    proofs = {
+        str(one.get("name")): tuple(_moments(one.get("calendars") or ())) for one in answer.get("connections") or ()
+    }
+    return MirrorState(proofs, running=True), Finding("daemon", "daemon", Level.OK, "it is running and answers")
+
+
+def _read_file(state: Path) -> tuple[MirrorState, Finding]:
+    path = state / MIRROR_FILE
+    asleep = Finding("daemon", "daemon", Level.WARNING, "it is not running", ("start it with `busyd run`",))
+    if not path.exists():
+        return MirrorState(), asleep
+    try:
+        with locked(state):
+            connection = open_connection(path, journal="WAL", synchronous="NORMAL")
+            try:
+                records = read_calendars(connection)
+            finally:
+                connection.close()
+    except StateInUse:
+        deaf = "it is running, but does not answer this user"
+        return MirrorState(running=True), Finding("daemon", "daemon", Level.WARNING, deaf)
+    except (OSError, StorageError, sqlite3.Error):
+        message = "the mirror cannot be read; it can be rebuilt"
+        step = f"stop the daemon and move {MIRROR_FILE} out of the state directory: it is read anew"
+        return MirrorState(), Finding("state", "mirror-file", Level.FAILED, message, (step,))
+    proofs: dict[str, tuple[Instant, ...]] = {}
+    for record in records:
+        if record.as_of is not None and not record.gone:
+            proofs[record.connection] = (*proofs.get(record.connection, ()), record.as_of)
+    return MirrorState(proofs), asleep
+
+
+def _moments(calendars: Any) -> Iterator[Instant]:
+    for one in calendars:
+        if one.get("linked") and one.get("as_of"):
+            yield Instant(int(datetime.fromisoformat(one["as_of"]).timestamp()))
+
+
+def _span(seconds: int) -> str:
+    for size, unit in ((86400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{max(seconds, 0)} seconds"

@@ -1,0 +1,148 @@
+"""What `busyd doctor` found: findings, the names that do not appear in them, and the two ways to print them."""
+
+import platform
+import re
+import sqlite3
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import busyd
+from busyd.cli.exit_status import ExitStatus
+from busyd.cli.terminal import print_json, printable
+
+
+class Level(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    """Not looked at, and the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report. Nothing in it names a person, a calendar or a server that is not iCloud's."""
+
+    subject: str
+    """`configuration`, `state`, `connection 1`, `profile 1`."""
+    check: str
+    """Stable and for machines: `login`, `sync-empty`."""
+    level: Level
+    message: str
+    steps: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    status: ExitStatus = ExitStatus.FAILED
+    """With what the command ends when this is the gravest failure."""
+
+
+_ADDRESS: Final = re.compile(r"[^\s<>\"'`]+@[^\s<>\"'`]+")
+_HOST: Final = re.compile(
+    r"(?:(?<=//)|(?<![\w./-]))(?:localhost|\d+(?:\.\d+){3}|\[[0-9A-Fa-f:.]{2,}\]|[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f]*"
+    r"|(?:[A-Za-z0-9_-]+\.)+[A-Za-z0-9-]{2,})(?::\d+)?(?![\w-])"
+)
+_APPLES: Final = re.compile(r"(?:[a-z0-9-]+\.)*(?:apple\.com|icloud\.com|icloud\.com\.cn|com\.apple)")
+_GRAVEST: Final = (
+    ExitStatus.CONFIG,
+    ExitStatus.LOGIN_REFUSED,
+    ExitStatus.REMOTE_UNAVAILABLE,
+    ExitStatus.TRY_AGAIN,
+    ExitStatus.FAILED,
+)
+"""What needs a person comes before what may pass by itself."""
+
+
+class Labels:
+    """`connection 1` in place of a name, unless the person asked for names; the order is that of the configuration."""
+
+    def __init__(self, *, show_names: bool) -> None:
+        self.show_names = show_names
+        self._known: dict[tuple[str, str], str] = {}
+
+    def scrub(self, text: str) -> str:
+        """A sentence without addresses and hosts other than Apple's, whatever it was that put them there."""
+        if self.show_names:
+            return text
+        for (kind, name), label in self._known.items():
+            if kind == "connection":
+                text = text.replace(f"connection {name}:", f"{label}:").replace(f"set {name}`", "set NAME`")
+        text = _ADDRESS.sub("ADDRESS", text)
+        return _HOST.sub(lambda match: match[0] if _APPLES.fullmatch(match[0].lower()) else "HOST", text)
+
+    def of(self, kind: str, name: str) -> str:
+        """The label of a thing of this kind (`connection`, `profile`, `calendar`)."""
+        if self.show_names:
+            return f"{kind} {name}"
+        if (kind, name) not in self._known:
+            number = 1 + sum(1 for known, _ in self._known if known == kind)
+            self._known[kind, name] = f"{kind} {number}"
+        return self._known[kind, name]
+
+
+def status_of_findings(findings: Sequence[Finding]) -> ExitStatus:
+    """OK unless something failed; then the status of the gravest failure."""
+    statuses = {finding.status for finding in findings if finding.level is Level.FAILED}
+    return next((status for status in _GRAVEST if status in statuses), ExitStatus.OK)
+
+
+def count(number: int, noun: str) -> str:
+    """`1 fault`, `2 faults`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def print_finding(finding: Finding) -> None:
+    """A line with its level in front, and below it what to do."""
+    timing = finding.details.get("milliseconds")
+    told = f" ({timing} ms)" if timing is not None else ""
+    print(f"{finding.level:<8} {finding.subject}: {printable(finding.message)}{told}")
+    for number, step in enumerate(finding.steps, 1):
+        mark = f"{number}. " if len(finding.steps) > 1 else ""
+        print(f"{'':<8}   {mark}{printable(step)}")
+    if finding.level in (Level.WARNING, Level.FAILED):
+        for exchange in finding.details.get("exchanges", ()):
+            identified = f", request {exchange['request_id']}" if exchange["request_id"] else ""
+            answered = exchange["status"] or exchange.get("error")
+            print(f"{'':<8}   {exchange['method']} -> {answered}{printable(identified)}")
+
+
+def print_summary(findings: Sequence[Finding]) -> None:
+    """How many of each level."""
+    counts = {level: sum(1 for finding in findings if finding.level is level) for level in Level}
+    print()
+    print(", ".join(f"{count} {level}" for level, count in counts.items() if count))
+
+
+def print_report(findings: Sequence[Finding]) -> None:
+    """All of it as one JSON document."""
+    print_json(
+        {
+            **describe_installation(),
+            "ok": status_of_findings(findings) is ExitStatus.OK,
+            "findings": [
+                {
+                    "subject": finding.subject,
+                    "check": finding.check,
+                    "level": finding.level.value,
+                    "message": finding.message,
+                    "steps": list(finding.steps),
+                    "details": dict(finding.details),
+                }
+                for finding in findings
+            ],
+        }
+    )
+
+
+def describe_installation() -> dict[str, str]:
+    """Versions that matter for a bug report; the name of the machine is none of them."""
+    return {
+        "busyd": busyd.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "sqlite": sqlite3.sqlite_version,
+        "openssl": ssl.OPENSSL_VERSION,
+    }

@@ -1,0 +1,66 @@
+"""What the shell is told: the statuses of sysexits.h that scripts can act on, and which error gives which."""
+
+from enum import IntEnum
+
+from busyd.errors import BusydError, RemoteError, TryAgain, UserError
+
+
+class ExitStatus(IntEnum):
+    """Fixed: scripts and units rely on them."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 64
+    REMOTE_UNAVAILABLE = 69
+    TRY_AGAIN = 75
+    LOGIN_REFUSED = 77
+    CONFIG = 78
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    """As a shell reports a program that SIGPIPE ended."""
+
+
+class CommandFailed(UserError):
+    """A command could not do what was asked; knows its own status."""
+
+    def __init__(self, message: str, *, fix: str = "", status: ExitStatus = ExitStatus.FAILED) -> None:
+        super().__init__(message, fix=fix)
+        self.status = status
+
+
+class UsageError(UserError):
+    """The command line itself is wrong; `program` is the command whose --help tells more."""
+
+    def __init__(self, message: str, *, program: str) -> None:
+        super().__init__(message, fix=f"see `{program} --help`")
+
+
+def status_of(error: BusydError) -> ExitStatus:
+    """The status with which an error ends the process."""
+    # Loaded only now: a command that ends well, or has no configuration, need not have read them.
+    from busyd.config import ConfigFaults, ConfigMissing
+    from busyd.credentials import CredentialMissing
+
+    if isinstance(error, RemoteError):
+        return _status_of_remote(error)
+    match error:
+        case CommandFailed():
+            return error.status
+        case UsageError():
+            return ExitStatus.USAGE
+        case TryAgain():
+            return ExitStatus.TRY_AGAIN
+        case ConfigFaults() | ConfigMissing() | CredentialMissing():
+            return ExitStatus.CONFIG
+    return ExitStatus.FAILED
+
+
+def _status_of_remote(error: RemoteError) -> ExitStatus:
+    from busyd.dav.errors import LoginRefused, TooManyRequests
+
+    match error:
+        case LoginRefused():
+            return ExitStatus.LOGIN_REFUSED
+        case TooManyRequests():
+            return ExitStatus.TRY_AGAIN
+    return ExitStatus.REMOTE_UNAVAILABLE

@@ -1,0 +1,141 @@
+"""The command line: finds the command, imports only that one, runs it, and turns errors into words and a status."""
+
+import argparse
+import difflib
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import busyd
+from busyd.cli.exit_status import ExitStatus, UsageError, status_of
+from busyd.cli.terminal import print_error
+from busyd.errors import BusydError
+
+COMMANDS: Final = {
+    "run": "run the daemon",
+    "setup": "connect an account, step by step",
+    "check": "check the configuration",
+    "calendars": "list the calendars of all connections",
+    "freebusy": "tell when a profile is busy",
+    "slots": "list open slots of a profile",
+    "explain": "tell why a profile is busy, or is not",
+    "busy": "compute the busy time of iCalendar files, without configuration or network",
+    "sync": "read what changed remotely, now",
+    "credential": "keep passwords encrypted: set, list, remove",
+    "token": "let programs in: add, list, revoke",
+    "reload": "apply a changed configuration to the running daemon",
+    "status": "show the state of every connection and calendar",
+    "doctor": "find out what is wrong, as a report that may be shown to others",
+    "record": "keep redacted exchanges with a server, for a bug report or a test",
+}
+"""In the order of the help. `busyd.cli.NAME` has `add_NAME_command(subparsers)`, which sets `run` on its parser: a
+function that takes the parsed arguments and returns the exit status."""
+
+GLOBAL_OPTIONS: Final = ("config", "state", "verbose")
+_WITH_VALUE: Final = ("--config", "--state")
+
+
+def run_command_line(argv: Sequence[str]) -> int:
+    """Run one command; returns the exit status. Nothing but a fault of busyd itself leaves as an exception."""
+    try:
+        status = _run(list(argv))
+        sys.stdout.flush()
+    except BusydError as error:
+        print_error(error)
+        return status_of(error)
+    except SystemExit as leaving:
+        # argparse leaves this way after --help and --version.
+        return leaving.code if isinstance(leaving.code, int) else ExitStatus.OK
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python must not complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.BROKEN_PIPE
+    return status
+
+
+def _run(argv: list[str]) -> int:
+    command = find_command(argv)
+    parser = build_parser(command)
+    if command is None and not {"-h", "--help", "--version"} & set(argv):
+        parser.print_help(sys.stderr)
+        return ExitStatus.USAGE
+    arguments = parser.parse_args(argv)
+    for name in GLOBAL_OPTIONS:
+        if not hasattr(arguments, name):
+            setattr(arguments, name, None)
+    if command != "busy":
+        from busyd.log import set_up_logging
+
+        level = logging.INFO if command == "run" else logging.WARNING
+        set_up_logging(verbose=bool(arguments.verbose), environment=os.environ, level=level)
+    status: int = arguments.run(arguments)
+    return status
+
+
+def find_command(argv: Sequence[str]) -> str | None:
+    """The first word that is neither an option nor its value. Raises UsageError when busyd has no such command."""
+    words = iter(argv)
+    for word in words:
+        if word in _WITH_VALUE:
+            next(words, None)
+        elif not word.startswith("-"):
+            if word in COMMANDS:
+                return word
+            near = difflib.get_close_matches(word, COMMANDS, n=1)
+            hint = f", did you mean '{near[0]}'?" if near else ""
+            message = f"there is no command {word!r}{hint}"
+            raise UsageError(message, program="busyd")
+    return None
+
+
+def build_parser(command: str | None) -> argparse.ArgumentParser:
+    """A parser that knows all commands by name, and the chosen one in full."""
+    parser = _Parser(
+        prog="busyd",
+        description="When is this person busy? A local CalDAV proxy and availability daemon.",
+        epilog="Every command has --help.",
+    )
+    parser.add_argument("--version", action="version", version=f"busyd {busyd.__version__}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
+    for name, summary in COMMANDS.items():
+        if name == command:
+            module = importlib.import_module(f"busyd.cli.{name}")
+            getattr(module, f"add_{name}_command")(subparsers)
+        else:
+            subparsers.add_parser(name, help=summary, add_help=False)
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    """Every parser, also a command's and its subcommands': takes the options that count everywhere, and says what is
+    wrong in one line."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
+        # SUPPRESS: an option that is absent after the command must not undo the one in front of it.
+        group = self.add_argument_group("everywhere", argument_default=argparse.SUPPRESS)
+        group.add_argument("--config", metavar="FILE", type=Path, help="the configuration file")
+        group.add_argument("--state", metavar="DIR", type=Path, help="the state directory")
+        group.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say more")
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, program=self.prog)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As argparse's own, but what is unknown is told by the parser that knows which options there are."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(self._explain_unknown(unknown[0].partition("=")[0]))
+        return found, unknown
+
+    def _explain_unknown(self, word: str) -> str:
+        if not word.startswith("-"):
+            return f"{word!r} is one argument too many"
+        near = difflib.get_close_matches(word, self._option_string_actions, n=1)
+        return f"there is no option {word}{f', did you mean {near[0]}?' if near else ''}"

@@ -1,0 +1,115 @@
+"""A look at a server without a password: does its name resolve, which IP families lead there, what it shows of itself.
+
+Used where trust has failed or is not needed yet: nothing secret is sent by anything here.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from busyd.period import Instant
+from busyd.remote.diagnosis import Certificate
+from busyd.remote.observer import read_date
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Name
+
+SECONDS: Final = 5.0
+"""How long a single look may take."""
+_HEAD_LIMIT: Final = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What one IP family has to say about a server."""
+
+    family: str
+    """`IPv4` or `IPv6`."""
+    addresses: tuple[str, ...]
+    """As resolved; empty when the name has none in this family."""
+    reached: bool
+    """A connection to one of them was made."""
+    reason: str = ""
+
+
+async def look_behind(host: str, port: int) -> tuple[Certificate | None, Instant | None]:
+    """The certificate a server shows and what it takes for the time, unverified; None for what is not to be had."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    certificate, date = None, None
+    with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+        async with asyncio.timeout(SECONDS):
+            reader, writer = await asyncio.open_connection(
+                host.strip("[]"), port, ssl=context, server_hostname=host.strip("[]"), limit=_HEAD_LIMIT
+            )
+            try:
+                shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+                certificate = _read_certificate(shown) if shown else None
+                writer.write(f"HEAD / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii"))
+                date = _date_of(await reader.readuntil(b"\r\n\r\n"))
+            finally:
+                writer.transport.abort()
+    return certificate, date
+
+
+async def reach(host: str, port: int) -> tuple[Reach, Reach]:
+    """Try both IP families: IPv4, IPv6."""
+    four, six = await asyncio.gather(
+        _reach_over(socket.AF_INET, "IPv4", host.strip("[]"), port),
+        _reach_over(socket.AF_INET6, "IPv6", host.strip("[]"), port),
+    )
+    return four, six
+
+
+async def _reach_over(family: socket.AddressFamily, name: str, host: str, port: int) -> Reach:
+    try:
+        async with asyncio.timeout(SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError, TimeoutError):
+        return Reach(name, (), reached=False, reason="the name has no address of this family")
+    addresses = tuple(dict.fromkeys(str(one[4][0]) for one in found))
+    reason = ""
+    for address in addresses[:3]:
+        try:
+            async with asyncio.timeout(SECONDS):
+                _, writer = await asyncio.open_connection(address, port, family=family)
+        except TimeoutError:
+            reason = "no answer"
+        except OSError as error:
+            reason = "refused" if isinstance(error, ConnectionRefusedError) else "there is no way to it"
+        else:
+            writer.transport.abort()
+            return Reach(name, addresses, reached=True)
+    return Reach(name, addresses, reached=False, reason=reason)
+
+
+def _read_certificate(der: bytes) -> Certificate:
+    from cryptography import x509
+
+    shown = x509.load_der_x509_certificate(der)
+    return Certificate(
+        Instant(int(shown.not_valid_before_utc.timestamp())),
+        Instant(int(shown.not_valid_after_utc.timestamp())),
+        _name_of(shown.issuer),
+    )
+
+
+def _name_of(name: "Name") -> str:
+    from cryptography.x509.oid import NameOID
+
+    for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME):
+        for attribute in name.get_attributes_for_oid(oid):
+            return str(attribute.value)[:80]
+    return ""
+
+
+def _date_of(head: bytes) -> Instant | None:
+    for line in head.decode("latin-1").split("\r\n"):
+        name, _, value = line.partition(":")
+        if name.lower() == "date":
+            return read_date(value.strip())
+    return None

@@ -1,0 +1,29 @@
+"""`busyd run`: the daemon itself."""
+
+import argparse
+import logging
+
+from busyd.cli.settings import load_settings, state_directory
+
+logger = logging.getLogger(__name__)
+
+
+def add_run_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "run",
+        help="run the daemon",
+        description="Link the configured calendars, keep them mirrored, and answer until stopped (SIGTERM, Ctrl-C). "
+        "SIGHUP applies a changed configuration.",
+    )
+    parser.set_defaults(run=run_daemon)
+
+
+def run_daemon(arguments: argparse.Namespace) -> int:
+    """Start the service; returns when it was stopped."""
+    path, config = load_settings(arguments)
+    for warning in config.warnings:
+        logger.warning("%s", warning)
+    from busyd.service import run_service
+
+    return run_service(path, state_directory(arguments, config), config)

@@ -1,0 +1,243 @@
+"""The first-contact self-test: whether a server does what busyd relies on, one finding a step. Reads only.
+
+Each step is something busyd does every day, tried on one calendar; what differs is told, with the request ids by which
+Apple can find the requests. Writing is `self_test_writes.py`.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final
+
+from lxml import etree
+
+from busyd.cli.contact import SECOND_TRY, STATUS_OF, Contact
+from busyd.cli.doctor_report import Finding, Labels, Level
+from busyd.cli.exit_status import ExitStatus
+from busyd.connection import CalendarKind, RemoteCalendar
+from busyd.dav import names
+from busyd.dav.errors import InvalidSyncToken, LoginRefused, ServerFault, SyncUnsupported
+from busyd.dav.exchange import DavRequest, DavResponse, Operation, raise_for_status, read_multistatus
+from busyd.dav.href import Href
+from busyd.dav.operation import Account, Listing, SyncDelta, fetch_objects, list_members, sync_collection
+from busyd.dav.xml import make, write_xml
+from busyd.errors import RemoteError
+from busyd.ical.compose import to_utc
+from busyd.period import Instant
+from busyd.remote.diagnosis import describe_clock
+from busyd.remote.observer import Exchange
+from busyd.remote.redaction import WireRedactor
+
+Result = tuple[Level, str]
+"""What a step found, in a sentence."""
+Step = Callable[[], Awaitable[Result]]
+
+DAY: Final = 86_400
+_BATCH: Final = 50
+_ROUNDS: Final = 100
+"""A truncated sync answer is continued at most so often."""
+_EXCERPT: Final = 2000
+"""Characters of an answer that go into the report."""
+_MADE_UP: Final = "data:,busyd-self-test-0"
+
+
+class Steps:
+    """Carries steps out for one connection, and turns each into a finding with its exchanges."""
+
+    def __init__(self, contact: Contact, labels: Labels, *, worked_before: bool) -> None:
+        self.contact = contact
+        self.subject = labels.of("connection", contact.connection.name)
+        self._labels = labels
+        self._worked_before = worked_before
+        self._redactor = WireRedactor()
+
+    async def take(self, check: str, step: Step, *, again: bool = True, if_failed: tuple[str, ...] = ()) -> Finding:
+        """Do one step; a RemoteError is a finding too, with `if_failed` among what to do about it.
+
+        With `again` a lone refusal of a login that has just worked is tried a second time: iCloud has such moments.
+        """
+        exchanges = self.contact.observer.exchanges
+        before, started = len(exchanges), self.contact.clock.monotonic()
+        steps, status = if_failed, ExitStatus.FAILED
+        try:
+            level, message = await self._attempt(step, again=again)
+        except RemoteError as error:
+            diagnosis = await self.contact.explain(error, worked_before=self._worked_before)
+            level, message, status = Level.FAILED, diagnosis.message, STATUS_OF[diagnosis.outcome]
+            steps = (*if_failed, *diagnosis.steps)
+        return Finding(
+            self.subject,
+            check,
+            level,
+            self._labels.scrub(message),
+            tuple(self._labels.scrub(one) for one in steps) if level is Level.FAILED else (),
+            {
+                "milliseconds": round((self.contact.clock.monotonic() - started) * 1000),
+                "exchanges": [self._describe(exchange) for exchange in exchanges[before:]],
+            },
+            status,
+        )
+
+    async def _attempt(self, step: Step, *, again: bool) -> Result:
+        try:
+            return await step()
+        except LoginRefused:
+            if not again:
+                raise
+        await self.contact.clock.sleep(SECOND_TRY)
+        return await step()
+
+    def _describe(self, exchange: Exchange) -> dict[str, Any]:
+        described: dict[str, Any] = {
+            "method": exchange.request.method,
+            "path": self._redactor.url(exchange.response.url if exchange.response else exchange.request.target),
+            "status": exchange.status,
+            "request_id": exchange.request_id,
+            "milliseconds": round(exchange.seconds * 1000),
+        }
+        if exchange.error is not None:
+            described["error"] = type(exchange.error).__name__
+        if exchange.response is not None:
+            described["body"] = self._redactor.body(exchange.response.body).decode("utf-8", "replace")[:_EXCERPT]
+        return described
+
+
+class SelfTest:
+    """The reading steps, on one calendar of an account."""
+
+    def __init__(self, contact: Contact, account: Account, calendar: RemoteCalendar) -> None:
+        self._contact = contact
+        self._account = account
+        self._calendar = calendar
+        self._members: tuple[Href, ...] = ()
+        self._token: str | None = None
+
+    def steps(self) -> list[tuple[str, Step]]:
+        """Name and work of each step, in order."""
+        return [
+            ("options", self._options),
+            ("sync-empty", self._sync_empty),
+            ("sync-token", self._sync_token),
+            ("sync-made-up-token", self._sync_made_up_token),
+            ("multiget-1", lambda: self._multiget(1)),
+            ("multiget-50", lambda: self._multiget(_BATCH)),
+            ("query", self._query),
+        ]
+
+    async def _options(self) -> Result:
+        allowed, offered = await self._contact.client.run(_ask_options(self._account.home))
+        if "calendar-access" not in offered:
+            return Level.WARNING, "the calendar home does not say that it offers calendar-access"
+        return Level.OK, f"the calendar home offers calendar-access and {len(allowed)} methods"
+
+    async def _sync_empty(self) -> Result:
+        try:
+            delta = await self._contact.client.run(sync_collection(self._calendar.href, None))
+            members = dict(delta.changed)
+            for _ in range(_ROUNDS):
+                if not delta.truncated:
+                    break
+                delta = await self._contact.client.run(sync_collection(self._calendar.href, delta.token))
+                members |= delta.changed
+        except SyncUnsupported:
+            members = await self._contact.client.run(list_members(self._calendar.href))
+            self._members = tuple(members)
+            return Level.WARNING, f"it offers no sync-collection; busyd compares listings ({len(members)} events)"
+        self._members, self._token = tuple(members), delta.token
+        if self._token is None:
+            return Level.WARNING, f"it lists {len(members)} events and gives no sync token"
+        return Level.OK, f"it lists {len(members)} events and gives a sync token"
+
+    async def _sync_token(self) -> Result:
+        if self._token is None:
+            return Level.SKIPPED, "there is no sync token to try"
+        delta: SyncDelta = await self._contact.client.run(sync_collection(self._calendar.href, self._token))
+        if delta.changed or delta.vanished:
+            changes = len(delta.changed) + len(delta.vanished)
+            return Level.WARNING, f"its fresh sync token brings {changes} changes at once"
+        return Level.OK, "its sync token brings nothing while nothing changes"
+
+    async def _sync_made_up_token(self) -> Result:
+        if self._token is None:
+            return Level.SKIPPED, "there is no sync token to alter"
+        try:
+            delta = await self._contact.client.run(sync_collection(self._calendar.href, _MADE_UP))
+        except InvalidSyncToken as error:
+            return Level.OK, f"it refuses a made-up sync token (status {error.status})"
+        except SyncUnsupported as error:
+            return Level.WARNING, f"it answers a made-up sync token with status {error.status}; busyd starts over"
+        except ServerFault as error:
+            return Level.WARNING, f"it has a fault of its own over a made-up sync token (status {error.status})"
+        return Level.WARNING, f"it accepts a made-up sync token and answers with {len(delta.changed)} events"
+
+    async def _multiget(self, number: int) -> Result:
+        wanted = self._members[:number]
+        if not wanted:
+            return Level.SKIPPED, "the calendar is empty, so there is no event to fetch"
+        fetched = await self._contact.client.run(fetch_objects(self._calendar.href, wanted))
+        if len(fetched.objects) < len(wanted):
+            return (
+                Level.WARNING,
+                f"it hands out {len(fetched.objects)} of {len(wanted)} events; busyd asks for the rest",
+            )
+        return Level.OK, f"it hands out {len(wanted)} event{'' if len(wanted) == 1 else 's'} in one answer"
+
+    async def _query(self) -> Result:
+        now = self._contact.clock.now()
+        found = await self._contact.client.run(events_between(self._calendar.href, now, Instant(now + 30 * DAY)))
+        return Level.OK, f"it finds {len(found)} events in the next 30 days"
+
+
+def describe_login(account: Account, listing: Listing, skew: int | None) -> Result:
+    """What a login opened: counts, never names."""
+    kinds = [calendar.kind for calendar in listing.calendars]
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in CalendarKind if kind in kinds)
+    message = f"logged in: {len(kinds)} calendars ({counts or 'none'}), {len(account.addresses)} own addresses"
+    clock = describe_clock(skew)
+    if listing.unreadable:
+        return Level.WARNING, f"{message}; {len(listing.unreadable)} could not be read"
+    return (Level.WARNING, f"{message}; {clock}") if clock else (Level.OK, message)
+
+
+def choose_calendar(listing: Listing, wanted: Sequence[str]) -> RemoteCalendar | None:
+    """The calendar to try things on: one of the wanted hrefs, else an own one, else any that holds events itself."""
+    holding = [one for one in listing.calendars if one.kind is not CalendarKind.SUBSCRIBED]
+    preferred = [one for one in holding if one.href in wanted]
+    own = [one for one in holding if one.kind is CalendarKind.OWN]
+    return next(iter([*preferred, *own, *holding]), None)
+
+
+def events_between(calendar: str, start: Instant, end: Instant) -> Operation[tuple[Href, ...]]:
+    """RFC 4791 §7.8: the hrefs of events that touch a span. The filter is the only one iCloud answers."""
+    time_range = make(names.caldav("time-range"))
+    time_range.set("start", to_utc(start))
+    time_range.set("end", to_utc(end))
+    event = _filter("VEVENT", time_range)
+    query = make(
+        names.caldav("calendar-query"),
+        make(names.PROP, make(names.GETETAG)),
+        make(names.caldav("filter"), _filter("VCALENDAR", event)),
+    )
+    content_type = (("Content-Type", "application/xml; charset=utf-8"),)
+    response = yield DavRequest("REPORT", calendar, "1", content_type, write_xml(query))
+    return tuple(
+        member.href for member in read_multistatus(response).responses if member.find(names.GETETAG) is not None
+    )
+
+
+def _filter(component: str, child: etree._Element) -> etree._Element:
+    element = make(names.caldav("comp-filter"), child)
+    element.set("name", component)
+    return element
+
+
+def _ask_options(home: str) -> Operation[tuple[frozenset[str], frozenset[str]]]:
+    """The methods allowed and the DAV classes offered (RFC 4918 §10.1)."""
+    response = yield DavRequest("OPTIONS", home)
+    if response.status not in (200, 204):
+        raise_for_status(response)
+    return _words(response, "allow"), _words(response, "dav")
+
+
+def _words(response: DavResponse, name: str) -> frozenset[str]:
+    """The members of a list header, on however many lines (RFC 9110 §5.3)."""
+    line = ",".join(value for key, value in response.headers if key.lower() == name)
+    return frozenset(word.strip() for word in line.split(",") if word.strip())

@@ -1,0 +1,186 @@
+"""The choices of `busyd setup` once the calendars are known: which is primary, which keep time busy, whose they are."""
+
+import argparse
+import os
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from busyd.cli.exit_status import CommandFailed, ExitStatus
+from busyd.cli.questions import Questions
+from busyd.cli.setup_file import NewProfile, reference_to
+from busyd.cli.terminal import print_table
+from busyd.config import Config
+from busyd.config.fault import did_you_mean, quote
+from busyd.config.value import parse_name, parse_zone
+from busyd.connection import CalendarKind, Connection, RemoteCalendar
+from busyd.service.place import machine_zone
+
+T = TypeVar("T")
+Calendars = tuple[RemoteCalendar, ...]
+
+NONE: Final = "none"
+ALL: Final = "all"
+
+_WRITTEN: Final = (CalendarKind.OWN, CalendarKind.SHARED)
+_KINDS: Final = {
+    CalendarKind.OWN: "own",
+    CalendarKind.SHARED: "shared with me",
+    CalendarKind.SUBSCRIBED: "subscribed",
+    CalendarKind.FEED: "feed",
+}
+
+
+def print_calendars(connection: Connection, calendars: Calendars) -> None:
+    """What the login opened, numbered for the questions that follow."""
+    print()
+    print(f"The login works. {connection.name} has {len(calendars)} calendar{'s' if len(calendars) != 1 else ''}:")
+    rows = [
+        (str(number), calendar.name or calendar.id, _KINDS[calendar.kind], describe_access(calendar))
+        for number, calendar in enumerate(calendars, 1)
+    ]
+    print_table(("", "CALENDAR", "KIND", "ACCESS"), rows)
+    print()
+
+
+def describe_access(calendar: RemoteCalendar) -> str:
+    """What may be done with it, and whether it counts when all are meant."""
+    access = "read and write" if calendar.writable else "read only"
+    if calendar.transparent:
+        return f"{access}, does not affect availability"
+    return access
+
+
+def ask_profile(
+    arguments: argparse.Namespace,
+    questions: Questions,
+    connection: Connection,
+    calendars: Calendars,
+    config: Config | None,
+) -> NewProfile | None:
+    """The profile the person wants, or None."""
+    taken = set(config.profiles) if config else set()
+    feed = any(calendar.kind is CalendarKind.FEED for calendar in calendars)
+    primary: RemoteCalendar | None = None
+    conflicts: tuple[str, ...] = (connection.name,)
+    if not feed:
+        primary = _choose(questions, arguments.primary, connection, calendars)
+        conflicts = _choose_conflicts(questions, arguments.conflicts, connection, calendars)
+    default = NONE if (feed and taken) or connection.name in taken else connection.name
+
+    def parse(text: str) -> str:
+        name = text.strip()
+        if name != NONE and parse_name(name) in taken:
+            message = f"there is a profile {name} already; '{NONE}' makes none, and its conflicts can name these"
+            raise ValueError(message)
+        return name
+
+    name = _given(arguments.profile, parse, "--profile")
+    if name is None:
+        name = questions.ask(
+            f"Name of the person or role ('{NONE}' for no profile)", parse, default=default, option="--profile"
+        )
+    if name == NONE:
+        shown = connection.name if feed else f"{connection.name}/*"
+        print(f"to have it count for a profile that is there, add '{shown}' to its conflicts")
+        return None
+    zone = _given(arguments.timezone, parse_zone, "--timezone")
+    if zone is None:
+        zone = questions.ask("Time zone", parse_zone, default=_default_zone(primary), option="--timezone")
+    return NewProfile(name, zone, reference_to(primary, calendars, connection.name) if primary else None, conflicts)
+
+
+def default_primary(calendars: Sequence[RemoteCalendar]) -> RemoteCalendar | None:
+    """The first calendar that appointments can be written to: an own one that counts, else whatever is writable."""
+    writable = [calendar for calendar in calendars if calendar.writable and calendar.kind in _WRITTEN]
+    own = [calendar for calendar in writable if calendar.kind is CalendarKind.OWN]
+    counting = [calendar for calendar in own if not calendar.transparent]
+    return next(iter([*counting, *own, *writable]), None)
+
+
+def _choose(
+    questions: Questions, given: str | None, connection: Connection, calendars: Calendars
+) -> RemoteCalendar | None:
+    def parse(text: str) -> RemoteCalendar | None:
+        if text.strip().lower() == NONE:
+            return None
+        chosen = find_by_answer(text, calendars)
+        if not chosen.writable or chosen.kind not in _WRITTEN:
+            message = f"appointments cannot be written to {connection.name}/{chosen.name}: it is read only"
+            raise ValueError(message)
+        return chosen
+
+    default = default_primary(calendars)
+    if given is not None:
+        return _given(given, parse, "--primary")
+    shown = str(calendars.index(default) + 1) if default is not None else NONE
+    return questions.ask(
+        f"Primary calendar, where appointments are written (number, name or '{NONE}')",
+        parse,
+        default=shown,
+        option="--primary",
+    )
+
+
+def _choose_conflicts(
+    questions: Questions, given: str | None, connection: Connection, calendars: Calendars
+) -> tuple[str, ...]:
+    def parse(text: str) -> tuple[str, ...]:
+        if text.strip().lower() in (ALL, "*"):
+            return (f"{connection.name}/*",)
+        if text.strip().lower() == NONE:
+            return ()
+        chosen = dict.fromkeys(reference_to(one, calendars, connection.name) for one in _several(text, calendars))
+        return tuple(chosen)
+
+    if given is not None:
+        return _given(given, parse, "--conflicts") or ()
+    question = f"Conflict calendars, whose events keep time busy (numbers or names with commas, '{ALL}' or '{NONE}')"
+    return questions.ask(question, parse, default=ALL, option="--conflicts")
+
+
+def find_by_answer(text: str, calendars: Sequence[RemoteCalendar]) -> RemoteCalendar:
+    """The calendar a person means by a number of the list, a name or an id. Raises ValueError."""
+    answer = text.strip()
+    number = int(answer) if answer.isascii() and answer.isdigit() else 0
+    for matches in (
+        [one for one in calendars if answer in (one.name, one.id)],
+        [one for one in calendars if one.name.casefold() == answer.casefold()],
+        [one for position, one in enumerate(calendars, 1) if position == number],
+    ):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            message = f"{len(matches)} calendars are called {quote(answer)}: give the number"
+            raise ValueError(message)
+    near = did_you_mean(answer, [one.name for one in calendars])
+    message = f"there is no calendar {quote(answer)} in the list{near}"
+    raise ValueError(message)
+
+
+def _several(text: str, calendars: Sequence[RemoteCalendar]) -> list[RemoteCalendar]:
+    try:
+        return [find_by_answer(text, calendars)]  # a name may hold a comma
+    except ValueError:
+        if "," not in text:
+            raise
+    return [find_by_answer(part, calendars) for part in text.split(",") if part.strip()]
+
+
+def _given(text: str | None, parse: Callable[[str], T], option: str) -> T | None:
+    if text is None:
+        return None
+    try:
+        return parse(text)
+    except ValueError as error:
+        message = f"{option}: {error}"
+        raise CommandFailed(message, fix="nothing was saved", status=ExitStatus.USAGE) from None
+
+
+def _default_zone(primary: RemoteCalendar | None) -> str:
+    """The primary's own zone where it says one, else the machine's."""
+    for zone in (primary.timezone if primary is not None else None, machine_zone(os.environ)):
+        try:
+            return parse_zone(zone or "")
+        except ValueError:
+            continue
+    return "UTC"

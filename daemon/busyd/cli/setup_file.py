@@ -1,0 +1,161 @@
+"""What `busyd setup` leaves behind: a configuration file of its own and an encrypted password, both or neither."""
+
+import grp
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from busyd.cli.exit_status import CommandFailed
+from busyd.config import Config, ConfigFaults, ConfigMissing, find_config, load_config
+from busyd.config.load import SYSTEM_CONFIG
+from busyd.connection import ICLOUD_URL, Connection, ConnectionKind, RemoteCalendar
+from busyd.credentials import Secret
+from busyd.credentials.store import CredentialStore
+
+_SYSTEM: Final = SYSTEM_CONFIG.parent
+_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./@-]*(?: [A-Za-z0-9_./@-]+)*")
+_WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
+
+
+@dataclass(frozen=True, slots=True)
+class NewProfile:
+    """A profile to be written."""
+
+    name: str
+    timezone: str
+    primary: str | None
+    """`CONNECTION/CALENDAR`."""
+    conflicts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the configuration is, or is going to be."""
+
+    main: Path
+    config: Config | None
+    """What is already there; None when there is no file yet."""
+
+    def file_for(self, name: str) -> Path:
+        """The file that a new connection goes into: an existing configuration is added to, never rewritten."""
+        return self.main if self.config is None else self.main.parent / "config.d" / f"{name}.yaml"
+
+
+def find_place(explicit: Path | None, environment: Mapping[str, str]) -> Place:
+    """The configuration that counts, or where a first one belongs. Raises ConfigFaults when the present one is bad."""
+    try:
+        path = find_config(explicit, environment)
+    except ConfigMissing:
+        given, home = environment.get("XDG_CONFIG_HOME", ""), environment.get("HOME")
+        if not Path(given).is_absolute() and not home:
+            raise
+        folder = Path(given) if Path(given).is_absolute() else Path(home or "", ".config")
+        return Place(folder / "busyd" / "config.yaml", None)
+    return Place(path, load_config(path, environment) if os.path.lexists(path) else None)
+
+
+def render(connection: Connection, profile: NewProfile | None, *, has_password: bool, label: str) -> str:
+    """The file, as a person would have written it. `label` is what the password is called at Apple's."""
+    lines = ["# Written by `busyd setup`. `busyd check` tells whether it is right, `busyd reload` applies a change."]
+    lines += ["", "connections:", f"  {connection.name}:"]
+    if connection.kind is not ConnectionKind.ICLOUD:
+        lines.append(f"    kind: {connection.kind}")
+    if connection.url != ICLOUD_URL:
+        lines.append(f"    url: {_quote(connection.url)}")
+    if connection.username:
+        lines.append(f"    username: {_quote(connection.username)}")
+    if has_password:
+        told = f"  # suggested label at account.apple.com: {label}" if connection.kind is ConnectionKind.ICLOUD else ""
+        lines.append(f"    password: {{credential: {_quote(connection.name)}}}{told}")
+    if connection.kind is ConnectionKind.ICS:
+        lines.append("    poll: 6h")
+    if profile is not None:
+        lines += ["", "profiles:", f"  {profile.name}:", f"    timezone: {_quote(profile.timezone)}"]
+        if profile.primary:
+            lines.append(f"    primary: {_quote(profile.primary)}")
+        if profile.conflicts:
+            lines.append(f"    conflicts: [{', '.join(_quote(one) for one in profile.conflicts)}]")
+    return "\n".join(lines) + "\n"
+
+
+def save(place: Place, name: str, text: str, password: Secret | None, state: Path) -> Path:
+    """Write the password and the file; when anything fails, leave things as they were. Returns the file.
+
+    Raises CommandFailed, CredentialMissing, and ConfigFaults when the whole would not be a good configuration.
+    """
+    file = place.file_for(name)
+    if os.path.lexists(file):
+        message = f"{file} exists already"
+        raise CommandFailed(message, fix="choose another name with --name; nothing was saved")
+    store = CredentialStore(state, os.environ)
+    before = store.get(name) if password is not None else None
+    if password is not None:
+        store.set(name, password)
+    try:
+        _write(file, text)
+        try:
+            load_config(place.main, os.environ)
+        except ConfigFaults:
+            file.unlink()
+            raise
+    except BaseException:
+        if password is not None and before is None:
+            store.remove(name)
+        elif before is not None:
+            store.set(name, before)
+        raise
+    return file
+
+
+def reference_to(calendar: RemoteCalendar, calendars: tuple[RemoteCalendar, ...], connection: str) -> str:
+    """`CONNECTION/CALENDAR` that names this calendar and no other: by its name where that can be, else by its id."""
+    name = calendar.name
+    alike = [one for one in calendars if name.casefold() in (one.name.casefold(), one.id.casefold())]
+    plain = name.strip() == name and name.isprintable() and name not in ("", "*")
+    if plain and all(one.href == calendar.href for one in alike):
+        return f"{connection}/{name}"
+    return f"{connection}/{calendar.id}"
+
+
+def _write(file: Path, text: str) -> None:
+    """Put the whole file in place at once, readable by its owner; the system's one also by busyd's own user."""
+    system = file.is_relative_to(_SYSTEM)
+    try:
+        file.parent.mkdir(mode=0o755 if system else 0o700, parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+                if system:
+                    _open_to_service(descriptor)
+                opened.write(text)
+                opened.flush()
+                os.fsync(descriptor)
+            Path(temporary).replace(file)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except OSError as error:
+        message = f"cannot write {file}: {(error.strerror or 'refused').lower()}"
+        raise CommandFailed(message, fix="name another file with --config; nothing was saved") from None
+
+
+def _open_to_service(descriptor: int) -> None:
+    """Let busyd's group read it, or everybody where systemd makes up the user: nothing secret is in it."""
+    try:
+        group = grp.getgrnam("busyd").gr_gid
+    except KeyError:
+        os.fchmod(descriptor, 0o644)
+    else:
+        os.fchown(descriptor, -1, group)
+        os.fchmod(descriptor, 0o640)
+
+
+def _quote(text: str) -> str:
+    """A text as YAML reads it back unchanged."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    return json.dumps(text, ensure_ascii=False)

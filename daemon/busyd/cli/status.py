@@ -1,0 +1,66 @@
+"""`busyd status`: how is every connection and calendar? Asks the running daemon."""
+
+import argparse
+from typing import Any
+
+from busyd.cli.daemon_client import open_client
+from busyd.cli.exit_status import ExitStatus
+from busyd.cli.terminal import print_json, print_note, print_table
+from busyd.cli.window import show_time
+
+
+def add_status_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "status",
+        help="show the state of every connection and calendar",
+        description="Show the state of every connection and calendar of the running daemon.",
+    )
+    parser.add_argument("--json", action="store_true", help="print the daemon's answer as JSON")
+    parser.set_defaults(run=show_status)
+
+
+def show_status(arguments: argparse.Namespace) -> int:
+    """Ask, and print connections, calendars and what is wrong."""
+    client, _ = open_client(arguments)
+    answer = client.get("/v1/status")
+    if arguments.json:
+        print_json(answer)
+        return ExitStatus.OK
+    connections = answer.get("connections") or []
+    calendars = [calendar for connection in connections for calendar in connection.get("calendars") or []]
+    _print_section(("CONNECTION", "STATE", "LAST POLL", "NEXT POLL"), connections, ("name", "last_poll", "next_poll"))
+    _print_section(("CALENDAR", "STATE", "LAST PROOF"), calendars, ("calendar", "as_of"))
+    _print_section(("PROFILE", "STATE", "LAST PROOF"), answer.get("profiles") or [], ("name", "as_of"))
+    for note in _troubles(answer, [*connections, *calendars]):
+        print_note(note)
+    return ExitStatus.OK
+
+
+def _print_section(headers: tuple[str, ...], rows: list[dict[str, Any]], keys: tuple[str, ...]) -> None:
+    if rows:
+        name, *times = keys
+        print_table(
+            headers,
+            [
+                (str(row.get(name, "")), str(row.get("state", "")), *(show_time(row.get(time), None) for time in times))
+                for row in rows
+            ],
+        )
+        print()
+
+
+def _troubles(answer: dict[str, Any], things: list[dict[str, Any]]) -> list[str]:
+    found = [f"{one.get('calendar') or one.get('name')}: {one['detail']}" for one in things if one.get("detail")]
+    missing = [
+        f"profile {profile.get('name')}: {link['calendar']} is {link.get('state')}: {link['detail']}"
+        for profile in answer.get("profiles") or []
+        for link in profile.get("calendars") or []
+        if link.get("detail")
+    ]
+    problems = [
+        f"{problem.get('calendar')}: {problem.get('reason')} (event {problem.get('uid') or 'without UID'})"
+        for problem in answer.get("problems") or []
+    ]
+    refused = answer.get("configuration")
+    return [*([str(refused)] if refused else []), *found, *missing, *problems]

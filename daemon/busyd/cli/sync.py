@@ -1,0 +1,50 @@
+"""`busyd sync`: have the running daemon look at its connections now, and show how far it is."""
+
+import argparse
+import sys
+
+from busyd.cli.daemon_client import open_client
+from busyd.cli.exit_status import CommandFailed, ExitStatus
+from busyd.cli.progress import open_progress
+from busyd.cli.terminal import print_note
+
+
+def add_sync_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "sync",
+        help="read what changed remotely, now",
+        description="Have the running daemon poll its connections and wait for it.",
+    )
+    parser.add_argument(
+        "--now", action="store_true", help="at once, not at the next poll; this is what sync does anyway"
+    )
+    parser.set_defaults(run=sync_now)
+
+
+def sync_now(arguments: argparse.Namespace) -> int:
+    """Ask, and show progress until the daemon is done."""
+    client, _ = open_client(arguments)
+    troubles: list[str] = []
+    finished: dict[str, object] | None = None
+    with open_progress(sys.stdout) as progress:
+        for line in client.stream("/v1/sync"):
+            if not isinstance(line, dict):
+                continue
+            if line.get("finished"):
+                finished = line
+                break
+            progress.show(line)
+            if line.get("detail"):
+                troubles.append(f"{line.get('calendar') or line.get('connection')}: {line['detail']}")
+    for trouble in troubles:
+        print_note(trouble)
+    if finished is None:
+        message = "the daemon stopped before it was done"
+        raise CommandFailed(message, fix="try again; its log tells why", status=ExitStatus.TRY_AGAIN)
+    failed = finished.get("failed")
+    if isinstance(failed, list) and failed:
+        message = f"could not read {', '.join(str(name) for name in failed)}"
+        raise CommandFailed(message, fix="`busyd status` tells why", status=ExitStatus.REMOTE_UNAVAILABLE)
+    print("done")
+    return ExitStatus.OK

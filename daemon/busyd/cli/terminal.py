@@ -1,0 +1,45 @@
+"""What commands print: tables, JSON and errors, safe for a terminal. No colours, no progress (`progress.py`)."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from busyd.errors import BusydError, UserError
+
+
+def print_error(error: BusydError) -> None:
+    """`busyd: message` on standard error, and below it what to do; faults of a configuration one in a line."""
+    faults = getattr(error, "faults", None)
+    if isinstance(faults, tuple):
+        for fault in faults:
+            print(printable(str(fault)), file=sys.stderr)
+        count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
+        print(f"busyd: {count} in the configuration", file=sys.stderr)
+        return
+    print(f"busyd: {printable(str(error))}", file=sys.stderr)
+    if isinstance(error, UserError) and error.fix:
+        print(f"       {printable(error.fix)}", file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document, indented, as scripts and people read it."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they need to be; the last one is not padded."""
+    cells = [[printable(cell) for cell in row] for row in (headers, *rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def printable(text: str) -> str:
+    """The text without control characters: a calendar's name must not steer the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def print_note(text: str) -> None:
+    """A remark beside the result: on standard error, so that it is not taken for data."""
+    print(printable(text), file=sys.stderr)

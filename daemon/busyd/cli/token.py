@@ -1,0 +1,181 @@
+"""`busyd token`: who may ask. Works on the ledger in the state directory, whether the daemon runs or not."""
+
+import argparse
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
+from busyd.cli.settings import load_settings_if_any, state_directory
+from busyd.cli.terminal import print_json, print_table
+from busyd.clock import SystemClock
+from busyd.config import Config
+from busyd.config.value import parse_duration
+from busyd.period import Instant, to_rfc3339
+from busyd.store.ledger import LEDGER_FILE, Ledger, Token
+
+SCOPES: Final = ("freebusy", "details", "book", "admin")
+DEFAULT_SCOPES: Final = ("freebusy",)
+ALL_PROFILES: Final = "*"
+
+
+def add_token_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "token",
+        help="let programs in: add, list, revoke",
+        description="Make, list and revoke tokens. The running daemon honours a change at once.",
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    adding = actions.add_parser(
+        "add",
+        help="make a token",
+        description="Make a token for one profile and print it with its feed address, this once: only its hash is "
+        "kept.",
+    )
+    adding.add_argument("profile", metavar="PROFILE", help=f"the profile it opens, or '{ALL_PROFILES}' for all")
+    adding.add_argument(
+        "--scope",
+        metavar="SCOPE[,SCOPE]",
+        action="append",
+        help=f"what it allows: {', '.join(SCOPES)} (default {','.join(DEFAULT_SCOPES)})",
+    )
+    adding.add_argument("--details", action="store_true", help="let its feed show titles and places")
+    adding.add_argument("--expires", metavar="TIME", help="from now, such as 90d; without it the token lasts")
+    adding.add_argument("--name", metavar="TEXT", default="", help="what it is for")
+    adding.add_argument("--json", action="store_true", help="print JSON")
+    adding.set_defaults(run=add_token)
+    listing = actions.add_parser("list", help="list tokens", description="List tokens with their last use.")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(run=list_tokens)
+    revoking = actions.add_parser("revoke", help="revoke a token", description="Revoke a token: it opens nothing more.")
+    revoking.add_argument("id", metavar="ID", help="as `busyd token list` shows it")
+    revoking.set_defaults(run=revoke_token)
+
+
+def add_token(arguments: argparse.Namespace) -> int:
+    """Make a token and print it once."""
+    scopes = _parse_scopes(arguments.scope)
+    now = SystemClock().now()
+    expires = _parse_expiry(arguments.expires, now)
+    config = load_settings_if_any(arguments)
+    _check_profile(arguments.profile, config)
+    with _open_ledger(arguments, config) as ledger:
+        token = ledger.add_token(
+            arguments.profile, scopes=scopes, details=arguments.details, expires=expires, name=arguments.name, now=now
+        )
+    feed = f"/feeds/{token.text}.ics"
+    if arguments.json:
+        print_json({"id": token.id, "token": token.text, "scopes": scopes, "feed": feed})
+        return ExitStatus.OK
+    print(f"id      {token.id}")
+    print(f"token   {token.text}")
+    print(f"feed    {_base_address(config)}{feed}")
+    print("\nThis is shown only now. Whoever has the feed address can read it: treat it like a password.")
+    return ExitStatus.OK
+
+
+def list_tokens(arguments: argparse.Namespace) -> int:
+    """Print what is known of every token."""
+    config = load_settings_if_any(arguments)
+    with _open_ledger(arguments, config) as ledger:
+        tokens = ledger.tokens()
+    if arguments.json:
+        print_json([_describe(token) for token in tokens])
+    elif tokens:
+        headers = ("ID", "PROFILE", "SCOPES", "DETAILS", "NAME", "CREATED", "EXPIRES", "LAST USED")
+        print_table(headers, [_row(token) for token in tokens])
+    else:
+        print("there are no tokens")
+    return ExitStatus.OK
+
+
+def revoke_token(arguments: argparse.Namespace) -> int:
+    """Delete one."""
+    config = load_settings_if_any(arguments)
+    with _open_ledger(arguments, config) as ledger:
+        if not ledger.revoke_token(arguments.id):
+            message = f"there is no token with the id {arguments.id}"
+            raise CommandFailed(message, fix="`busyd token list` shows the ids")
+    print(f"revoked {arguments.id}")
+    return ExitStatus.OK
+
+
+@contextlib.contextmanager
+def _open_ledger(arguments: argparse.Namespace, config: Config | None) -> Iterator[Ledger]:
+    path: Path = state_directory(arguments, config) / LEDGER_FILE
+    try:
+        with contextlib.closing(Ledger.open(path)) as ledger:
+            yield ledger
+    except OSError as error:
+        message = f"cannot open {path}: {(error.strerror or 'refused').lower()}"
+        raise CommandFailed(message, fix="run this as the user busyd runs as, or name another --state") from None
+    except sqlite3.Error as error:
+        message = f"cannot use {path}: {error}"
+        raise CommandFailed(message) from None
+
+
+def _parse_scopes(given: list[str] | None) -> list[str]:
+    words = [word.strip() for text in given or DEFAULT_SCOPES for word in text.split(",") if word.strip()]
+    for word in words:
+        if word not in SCOPES:
+            message = f"there is no scope {word!r}: known are {', '.join(SCOPES)}"
+            raise UsageError(message, program="busyd token add")
+    return [scope for scope in SCOPES if scope in words]
+
+
+def _parse_expiry(text: str | None, now: Instant) -> Instant | None:
+    if text is None:
+        return None
+    try:
+        span = parse_duration(text)
+    except ValueError as error:
+        message = f"--expires: {error}"
+        raise UsageError(message, program="busyd token add") from None
+    if not span:
+        raise UsageError("--expires: that is now", program="busyd token add")
+    return Instant(now + int(span.total_seconds()))
+
+
+def _check_profile(profile: str, config: Config | None) -> None:
+    if config is None or profile == ALL_PROFILES or profile in config.profiles:
+        return
+    known = ", ".join(config.profiles) or "none"
+    message = f"there is no profile {profile!r}"
+    raise CommandFailed(message, fix=f"profiles of the configuration: {known}")
+
+
+def _base_address(config: Config | None) -> str:
+    if config is None:
+        return ""
+    scheme = "https" if config.tls else "http"
+    tcp = [str(listen) for listen in config.listen if not str(listen).startswith("unix:")]
+    return f"{scheme}://{tcp[0]}" if tcp else ""
+
+
+def _describe(token: Token) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "profile": token.profile,
+        "scopes": sorted(token.scopes),
+        "details": token.details,
+        "name": token.name,
+        "created": to_rfc3339(token.created),
+        "expires": None if token.expires is None else to_rfc3339(token.expires),
+        "last_used": None if token.last_used is None else to_rfc3339(token.last_used),
+    }
+
+
+def _row(token: Token) -> tuple[str, ...]:
+    return (
+        token.id,
+        token.profile,
+        ",".join(sorted(token.scopes)),
+        "yes" if token.details else "no",
+        token.name,
+        to_rfc3339(token.created),
+        "never" if token.expires is None else to_rfc3339(token.expires),
+        "never" if token.last_used is None else to_rfc3339(token.last_used),
+    )

@@ -1,0 +1,69 @@
+"""The options that the questions about a span of time share, and how its times are shown to a person."""
+
+import argparse
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from busyd.cli.exit_status import UsageError
+from busyd.cli.terminal import print_note
+from busyd.config import Config
+
+
+def add_window_options(parser: argparse.ArgumentParser) -> None:
+    """PROFILE, --start, --end, --tz and --json."""
+    parser.add_argument("profile", metavar="PROFILE")
+    times = "RFC 3339, a date, now, or relative to now, such as +14d"
+    parser.add_argument("--start", metavar="TIME", default="now", help=f"{times} (default now)")
+    parser.add_argument("--end", metavar="TIME", default="+7d", help="likewise, not included (default +7d)")
+    parser.add_argument("--tz", metavar="ZONE", help="zone of dates and of the table (default the profile's)")
+    parser.add_argument("--json", action="store_true", help="print the daemon's answer as JSON")
+
+
+def add_freshness_options(parser: argparse.ArgumentParser) -> None:
+    """--max-age and --on-stale."""
+    parser.add_argument("--max-age", metavar="TIME", help="ask for a fresher proof, such as 20s: busyd looks first")
+    parser.add_argument("--on-stale", choices=("serve", "busy", "error"), help="what to do with older data")
+
+
+def window_query(arguments: argparse.Namespace) -> dict[str, str | None]:
+    """The parameters of the HTTP question."""
+    return {"start": arguments.start, "end": arguments.end, "tz": arguments.tz}
+
+
+def shown_zone(arguments: argparse.Namespace, config: Config) -> ZoneInfo | None:
+    """The zone of the table: --tz, the profile's, else None for the machine's own. Raises UsageError."""
+    profile = config.profiles.get(arguments.profile)
+    name = arguments.tz or (profile.timezone if profile else None)
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        message = f"--tz: {name!r} is not an IANA time zone, such as Europe/Berlin"
+        raise UsageError(message, program=f"busyd {arguments.command}") from None
+
+
+def show_time(text: Any, zone: ZoneInfo | None) -> str:
+    """`Mon 2026-11-23 09:00` for a time of the daemon's; what is no time is shown as it is."""
+    try:
+        moment = datetime.fromisoformat(str(text)).astimezone(zone)
+    except (ValueError, OverflowError):
+        return "never" if text is None else str(text)
+    day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[moment.weekday()]
+    seconds = f":{moment.second:02}" if moment.second else ""
+    return f"{day} {moment:%Y-%m-%d %H:%M}{seconds}"
+
+
+def print_standing(answer: dict[str, Any], zone: ZoneInfo | None) -> None:
+    """What limits an answer, in words: how old it is, and what is not known."""
+    age = f"as of {show_time(answer['as_of'], zone)}, " if "as_of" in answer else ""
+    print_note(f"{age}times in {zone or 'the zone of this machine'}")
+    if answer.get("stale"):
+        print_note("stale: older than the profile's max_age")
+    if answer.get("complete") is False:
+        print_note("not complete: what is not known counts as busy")
+    for calendar in answer.get("calendars") or []:
+        if calendar.get("state") not in (None, "fresh"):
+            detail = f": {calendar['detail']}" if calendar.get("detail") else ""
+            print_note(f"{calendar.get('calendar')} is {calendar.get('state')}{detail}")

@@ -1,0 +1,58 @@
+"""The configuration as read: frozen values, every default filled in. Only the service hands parts of it to rooms."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from busyd.address import ListenAddress, TcpAddress
+from busyd.availability.profile import Profile
+from busyd.connection import Connection
+from busyd.credentials import PasswordSource
+
+DEFAULT_PORT: Final = 8377
+
+
+DEFAULT_LISTEN: Final = TcpAddress("127.0.0.1", DEFAULT_PORT)
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Files in PEM."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionConfig:
+    """An account or feed, and where its password is; None for a server or feed that asks for none."""
+
+    connection: Connection
+    password: PasswordSource | None
+
+
+ProfileConfig = Profile
+"""A profile needs nothing that only the configuration knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything the user wrote."""
+
+    connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)
+    profiles: Mapping[str, ProfileConfig] = field(default_factory=dict)
+    listen: tuple[ListenAddress, ...] = (DEFAULT_LISTEN,)
+    tls: Tls | None = None
+    behind_proxy: bool = False
+    hosts: tuple[str, ...] = ()
+    """Further names, in lower case, under which clients or a proxy reach busyd (the Host check knows the others)."""
+    local_access: Literal["freebusy", "none"] = "freebusy"
+    """What a request from this machine may ask without a token."""
+    cors: tuple[str, ...] = ()
+    """Origins of web pages that may read answers, as browsers write them."""
+    state: Path | None = None
+    files: tuple[Path, ...] = ()
+    """What was read, the main file first."""
+    warnings: tuple[str, ...] = ()
+    """Not wrong, but worth a line in the log: `FILE:LINE:COLUMN: message`."""

@@ -1,0 +1,125 @@
+"""Taking values out of the tree: each taker returns the value, or the default and notes a fault. Knows no section."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from busyd.config.fault import Fault, Place, did_you_mean, one_of, quote
+from busyd.config.tree import Entry, MappingNode, Node, ScalarNode, SequenceNode
+
+T = TypeVar("T")
+
+_OTHER_WORDS = {
+    "account": "connections",
+    "accounts": "connections",
+    "address": "listen",
+    "apple_id": "username",
+    "bind": "listen",
+    "calendar": "primary",
+    "certificate": "cert",
+    "conflict": "conflicts",
+    "email": "username",
+    "emails": "addresses",
+    "interval": "poll",
+    "length": "duration",
+    "login": "username",
+    "pass": "password",
+    "people": "profiles",
+    "port": "listen",
+    "private_key": "key",
+    "refresh": "poll",
+    "server": "url",
+    "type": "kind",
+    "tz": "timezone",
+    "user": "username",
+    "working_hours": "hours",
+    "zone": "timezone",
+}
+"""What other programs call it."""
+
+
+class Reader:
+    """Collects what is wrong while values are taken."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = environment
+        self.faults: list[Fault] = []
+        self.warnings: list[Fault] = []
+
+    def fault(self, place: Place, message: str) -> None:
+        self.faults.append(Fault(place, message))
+
+    def warn(self, place: Place, message: str) -> None:
+        self.warnings.append(Fault(place, message))
+
+    def mapping(self, entry: Entry | None, what: str) -> dict[str, Entry]:
+        """The entries of a mapping whose keys are the user's own; empty where nothing is written."""
+        match entry:
+            case None:
+                return {}
+            case Entry(value=MappingNode(entries=entries)):
+                return entries
+            case Entry(value=ScalarNode() as scalar) if scalar.missing or scalar.broken:
+                return {}
+        self.fault(entry.value.place, f"{what}: expected 'key: value' lines")
+        return {}
+
+    def section(self, entry: Entry | None, what: str, known: Sequence[str]) -> dict[str, Entry]:
+        """The entries of a mapping whose keys are busyd's; any other key is a fault."""
+        entries = self.mapping(entry, what)
+        return self.known_only(entries, what, known)
+
+    def known_only(self, entries: Mapping[str, Entry], what: str, known: Sequence[str]) -> dict[str, Entry]:
+        for key, entry in entries.items():
+            if key not in known:
+                other = _OTHER_WORDS.get(key.lower().replace("-", "_"))
+                hint = f", did you mean '{other}'?" if other in known else did_you_mean(key, known)
+                self.fault(entry.place, f"unknown key {quote(key)} in {what}{hint or f'; known are {one_of(known)}'}")
+        return {key: entry for key, entry in entries.items() if key in known}
+
+    def value(self, entry: Entry | None, what: str, parse: Callable[[str], T], default: T) -> T:
+        """One value; `parse` raises ValueError with a message that may be shown."""
+        return default if entry is None else self.item(entry.value, what, parse, default)
+
+    def item(self, node: Node, what: str, parse: Callable[[str], T], default: T) -> T:
+        match node:
+            case ScalarNode(broken=True):
+                return default
+            case ScalarNode(text=text) if not node.missing:
+                try:
+                    return parse(text)
+                except ValueError as error:
+                    self.fault(node.place, f"{what}: {error}")
+            case ScalarNode():
+                self.fault(node.place, f"{what}: nothing is written here")
+            case SequenceNode():
+                self.fault(node.place, f"{what}: expected one value, not a list")
+            case MappingNode():
+                self.fault(node.place, f"{what}: expected one value, not 'key: value' lines")
+        return default
+
+    def values(self, entry: Entry | None, what: str, parse: Callable[[str], T]) -> list[tuple[Place, T]]:
+        """A list, or one value in place of a list of one; items that are wrong are left out."""
+        if entry is None or (isinstance(entry.value, ScalarNode) and entry.value.missing):
+            return []
+        nodes = entry.value.items if isinstance(entry.value, SequenceNode) else (entry.value,)
+        found = [(node.place, self.item(node, what, parse, None)) for node in nodes]
+        return [(place, value) for place, value in found if value is not None]
+
+    def choice(self, entry: Entry | None, what: str, options: tuple[T, ...], default: T) -> T:
+        """One of a few words (literals or members of a StrEnum)."""
+
+        def parse(text: str) -> T:
+            for option in options:
+                if str(option) == text.lower():
+                    return option
+            words = [str(option) for option in options]
+            message = f"expected {one_of(words)}, not {quote(text)}{did_you_mean(text, words)}"
+            raise ValueError(message)
+
+        return self.value(entry, what, parse, default)
+
+
+def folder_of(place: Place) -> Path:
+    """From where relative paths count that are written there."""
+    return Path(place.file).parent

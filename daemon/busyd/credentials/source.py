@@ -1,0 +1,241 @@
+"""Where a password comes from, and reading it from there. Blocking: call it in a thread. Writing is `store.py`.
+
+Every failure is a CredentialMissing that says what to do and never shows what was read.
+"""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from busyd.credentials.secret import Secret
+from busyd.errors import UserError
+
+STORE_FILE: Final = "credentials"
+KEY_NAME: Final = "busyd-key"
+"""The systemd credential that holds the key of the encrypted store."""
+COMMAND_SECONDS: Final = 30.0
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,200}")
+_MOST_BYTES: Final = 64 * 1024
+
+
+class CredentialMissing(UserError):
+    """A password could not be had from where the configuration says it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FromCredential:
+    """A systemd credential of this name, else an entry of the encrypted store."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"credential {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class FromFile:
+    """The only line of a file."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"file {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class FromEnvironment:
+    """An environment variable."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"environment variable {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class FromCommand:
+    """What a program prints on standard output; no shell is involved."""
+
+    argv: tuple[str, ...]
+
+    def __str__(self) -> str:
+        # Arguments may name a vault entry, or hold a token: only the program is told.
+        return f"command {Path(self.argv[0]).name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """Written in the configuration itself."""
+
+    secret: Secret
+
+    def __str__(self) -> str:
+        return "the configuration file"
+
+
+PasswordSource = FromCredential | FromFile | FromEnvironment | FromCommand | Literal
+
+
+def read_password(source: PasswordSource, state_directory: Path, environment: Mapping[str, str]) -> Secret:
+    """The password, without its trailing newline. Raises CredentialMissing; a command may take 30 seconds."""
+    match source:
+        case Literal(secret):
+            return secret
+        case FromCredential(name):
+            return _read_credential(name, state_directory, environment)
+        case FromFile(path):
+            return _read_file(path, fix=f"write the password into {path}, readable by its owner only (mode 0600)")
+        case FromEnvironment(name):
+            if name not in environment:
+                message = f"the environment variable {name} is not set"
+                raise CredentialMissing(message, fix=f"set {name} for busyd, or name another source of the password")
+            return _only_line(
+                environment[name], f"the environment variable {name}", fix=f"put just the password in {name}"
+            )
+        case FromCommand(argv):
+            return _run_command(argv, environment)
+
+
+def fingerprint(
+    source: PasswordSource, state_directory: Path, environment: Mapping[str, str]
+) -> tuple[str | int, ...] | None:
+    """A value that changes when the password may have changed, without reading it; a few microseconds.
+
+    None where that cannot be known without asking (a command). An absent file has a fingerprint too, so that one that
+    appears is noticed.
+    """
+    match source:
+        case FromCredential(name):
+            given = credential_file(name, environment)
+            return ("credential", *_stamp(given), *_stamp(state_directory / STORE_FILE))
+        case FromFile(path):
+            return ("file", *_stamp(path))
+        case FromEnvironment(name):
+            return ("environment", hash(environment.get(name)))
+        case Literal(secret):
+            return ("literal", hash(secret))
+        case FromCommand():
+            return None
+
+
+def is_credential_name(name: str) -> bool:
+    """Whether a text can name a credential: no slash, no leading dot, and not the name of the store's own key."""
+    return _NAME.fullmatch(name) is not None and ".." not in name and name != KEY_NAME
+
+
+def credential_file(name: str, environment: Mapping[str, str]) -> Path | None:
+    """Where systemd put the credential of this name, whether it is there or not; None outside such a unit."""
+    directory = environment.get("CREDENTIALS_DIRECTORY")
+    return Path(directory, name) if directory and _NAME.fullmatch(name) and ".." not in name else None
+
+
+def read_secret_bytes(path: Path) -> bytes:
+    """The content of a small regular file. Raises OSError, or CredentialMissing when it is something else."""
+    with path.open("rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            message = f"{path} is not a regular file"
+            raise CredentialMissing(message)
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        message = f"{path} is too large to hold a password"
+        raise CredentialMissing(message)
+    return content
+
+
+def _read_credential(name: str, state_directory: Path, environment: Mapping[str, str]) -> Secret:
+    fix = f"store it with `busyd credential set {name}`"
+    if not is_credential_name(name):
+        message = "that cannot be the name of a credential"
+        raise CredentialMissing(message, fix="use letters, digits, '_', '-' and '.'")
+    given = credential_file(name, environment)
+    if given is not None and given.exists():
+        return _read_file(given, fix=fix)
+    if (state_directory / STORE_FILE).exists():
+        from busyd.credentials.store import CredentialStore
+
+        stored = CredentialStore(state_directory, environment).get(name)
+        if stored is not None:
+            return stored
+    message = f"there is no credential named {name}"
+    raise CredentialMissing(message, fix=f"{fix}, or pass it to the unit with LoadCredentialEncrypted={name}:...")
+
+
+def _read_file(path: Path, *, fix: str) -> Secret:
+    try:
+        content = read_secret_bytes(path)
+    except OSError as error:
+        message = f"cannot read the password from {path}: {(error.strerror or 'unreadable').lower()}"
+        raise CredentialMissing(message, fix=fix) from None
+    return _decode(content, str(path), fix=fix)
+
+
+def _run_command(argv: tuple[str, ...], environment: Mapping[str, str]) -> Secret:
+    program = Path(argv[0]).name
+    fix = f"run {program} by hand, as the user busyd runs as, to see why"
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            # What a password manager complains of may hold what it was asked for: it is not shown.
+            stderr=subprocess.DEVNULL,
+            env=dict(environment),
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        reason = (error.strerror or "unusable").lower() if isinstance(error, OSError) else "unusable"
+        message = f"cannot run {program} for the password: {reason}"
+        raise CredentialMissing(message, fix="check the name of the program, or write its full path") from None
+    with process:
+        try:
+            content, _ = process.communicate(timeout=COMMAND_SECONDS)
+        except subprocess.TimeoutExpired:
+            _kill_group(process)
+            message = f"{program} gave no password within {COMMAND_SECONDS:.0f} seconds"
+            raise CredentialMissing(message, fix=f"{fix}; it may be waiting for somebody to unlock it") from None
+    if process.returncode != 0:
+        message = f"{program} gave no password: it ended with status {process.returncode}"
+        raise CredentialMissing(message, fix=fix)
+    return _decode(content, program, fix=f"let {program} print the password and nothing else")
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    # The program may have started others, which would keep the pipe open.
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        process.kill()
+
+
+def _decode(content: bytes, where: str, *, fix: str) -> Secret:
+    try:
+        return _only_line(content.decode(), where, fix=fix)
+    except UnicodeDecodeError:
+        message = f"what {where} holds is not text"
+        raise CredentialMissing(message, fix=fix) from None
+
+
+def _only_line(text: str, where: str, *, fix: str) -> Secret:
+    line = text.rstrip("\r\n")
+    if not line:
+        message = f"{where} is empty"
+        raise CredentialMissing(message, fix=fix)
+    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in line):
+        message = f"{where} holds more than one line, or control characters"
+        raise CredentialMissing(message, fix=fix)
+    return Secret(line)
+
+
+def _stamp(path: Path | None) -> tuple[int, ...]:
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        found = None
+    return () if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)

@@ -1,0 +1,191 @@
+"""The encrypted file of passwords in the state directory. Its key lives elsewhere where it can.
+
+A thief of a backup who has this file but not the key has nothing; the made-on-first-use key beside it only protects
+against a glance, which is why a systemd credential or BUSYD_KEY_FILE comes first.
+
+Format, version 1: the line `busyd-credentials 1`, 16 bytes of salt, 12 of nonce, then AES-256-GCM over a JSON object
+of name -> password, with the line and the salt authenticated. The AES key is HKDF-SHA-256 of the key material and the
+salt; both salt and nonce are new for every write.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from busyd.credentials.secret import Secret
+from busyd.credentials.source import (
+    KEY_NAME,
+    STORE_FILE,
+    CredentialMissing,
+    credential_file,
+    is_credential_name,
+    read_secret_bytes,
+)
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_HEADER: Final = b"busyd-credentials 1\n"
+_FAMILY: Final = b"busyd-credentials "
+_SALT: Final = 16
+_NONCE: Final = 12
+_LEAST_KEY: Final = 32
+_KEY_FILE: Final = "credentials.key"
+_LOCK_FILE: Final = "credentials.lock"
+
+
+class CredentialStoreUnreadable(CredentialMissing):
+    """The store is there but cannot be opened: wrong key, changed content, or a version from the future."""
+
+
+class CredentialStore:
+    """The passwords that `busyd credential set` keeps. Every method opens the file anew; blocking."""
+
+    def __init__(self, state_directory: Path, environment: Mapping[str, str]) -> None:
+        self._directory = state_directory
+        self._path = state_directory / STORE_FILE
+        self._environment = environment
+
+    def get(self, name: str) -> Secret | None:
+        """The password of this name, or None. Raises CredentialStoreUnreadable."""
+        text = self._read().get(name)
+        return None if text is None else Secret(text)
+
+    def names(self) -> list[str]:
+        """The names, sorted. Raises CredentialStoreUnreadable."""
+        return sorted(self._read())
+
+    def set(self, name: str, secret: Secret) -> None:
+        """Store a password, on the disk when this returns. Raises CredentialMissing, CredentialStoreUnreadable."""
+        if not is_credential_name(name):
+            message = f"{name!r} cannot be the name of a credential"
+            raise CredentialMissing(message, fix="use letters, digits, '_', '-' and '.', and not the name busyd-key")
+        self._change(lambda entries: entries.update({name: secret.reveal()}))
+
+    def remove(self, name: str) -> bool:
+        """Forget a password; False when there is none of this name. Raises CredentialStoreUnreadable."""
+        if name not in self._read():
+            return False
+        self._change(lambda entries: entries.pop(name, None))
+        return True
+
+    def _change(self, change: Callable[[dict[str, str]], object]) -> None:
+        with self._locked():
+            entries = self._read()
+            change(entries)
+            salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
+            aead = _cipher(self._key_material(make=True), salt)
+            sealed = aead.encrypt(nonce, json.dumps(entries).encode(), _HEADER + salt)
+            _replace(self._path, _HEADER + salt + nonce + sealed)
+
+    def _read(self) -> dict[str, str]:
+        try:
+            content = read_secret_bytes(self._path)
+        except FileNotFoundError:
+            return {}
+        except OSError as error:
+            message = f"cannot read {self._path}: {(error.strerror or 'unreadable').lower()}"
+            raise CredentialStoreUnreadable(message, fix="run busyd as the owner of its state directory") from None
+        if not content.startswith(_HEADER):
+            future = content.startswith(_FAMILY)
+            message = f"{self._path} was written by a newer busyd" if future else f"{self._path} is damaged"
+            raise CredentialStoreUnreadable(message, fix="" if future else _set_again(self._path))
+        body = content[len(_HEADER) :]
+        salt, nonce, sealed = body[:_SALT], body[_SALT : _SALT + _NONCE], body[_SALT + _NONCE :]
+        return self._open(salt, nonce, sealed)
+
+    def _open(self, salt: bytes, nonce: bytes, sealed: bytes) -> dict[str, str]:
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            plain = _cipher(self._key_material(make=False), salt).decrypt(nonce, sealed, _HEADER + salt)
+        except (InvalidTag, ValueError):
+            message = f"{self._path} does not open with the key from {self._key_path()}, or it was changed"
+            raise CredentialStoreUnreadable(message, fix=f"restore the key, or {_set_again(self._path)}") from None
+        entries: dict[str, str] = json.loads(plain)
+        return entries
+
+    def _key_path(self) -> Path:
+        """Where the key is: systemd credential, BUSYD_KEY_FILE, else beside the store."""
+        given = credential_file(KEY_NAME, self._environment)
+        if given is not None and given.exists():
+            return given
+        named = self._environment.get("BUSYD_KEY_FILE")
+        return Path(named) if named else self._directory / _KEY_FILE
+
+    def _key_material(self, *, make: bool) -> bytes:
+        path = self._key_path()
+        own = path == self._directory / _KEY_FILE
+        if own and make and not path.exists():
+            if self._path.exists():
+                # Making a new key here would seal over passwords that the lost one could still open.
+                message = f"the key of {self._path} is gone: {path} does not exist"
+                raise CredentialStoreUnreadable(message, fix=f"restore the key, or {_set_again(self._path)}")
+            _replace(path, secrets.token_bytes(_LEAST_KEY).hex().encode() + b"\n")
+        try:
+            material = read_secret_bytes(path).rstrip(b"\r\n")
+        except OSError as error:
+            message = f"cannot read the key of the credential store, {path}: {(error.strerror or 'unreadable').lower()}"
+            raise CredentialStoreUnreadable(message, fix=f"restore the key, or {_set_again(self._path)}") from None
+        if len(material) < _LEAST_KEY:
+            message = f"the key in {path} is shorter than {_LEAST_KEY} bytes"
+            raise CredentialStoreUnreadable(message, fix=f"make one with `openssl rand -hex 32 > {path}`")
+        return material
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One writer at a time, across processes."""
+        try:
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self._directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(lock)
+        except OSError as error:
+            message = f"cannot write in {self._directory}: {(error.strerror or 'refused').lower()}"
+            raise CredentialMissing(
+                message, fix="run this as the user busyd runs as, or name another --state"
+            ) from None
+
+
+def _set_again(path: Path) -> str:
+    return f"remove {path} and store each password again with `busyd credential set NAME`"
+
+
+def _cipher(material: bytes, salt: bytes) -> "AESGCM":
+    # cryptography is slow to load: only when a password is stored or opened.
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+    return AESGCM(HKDF(SHA256(), length=32, salt=salt, info=_HEADER).derive(material))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Put the whole content in place at once, mode 0600 (mkstemp's own), safe against a power cut."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        if os.geteuid() == 0:
+            # Set by root for a daemon that runs as somebody else: the daemon must be able to read it.
+            owner = path.parent.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        Path(temporary).replace(path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,114 @@
+"""What changed inside a calendar: the sync-collection report (RFC 6578), or a listing of all members with their ETags.
+
+Both say which resources differ, never what is in them; bodies are `objects.py`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from busyd.dav import names
+from busyd.dav.errors import InvalidSyncToken, MalformedResponse, SyncUnsupported
+from busyd.dav.exchange import (
+    DavResponse,
+    Operation,
+    preconditions,
+    propfind,
+    raise_for_status,
+    read_multistatus,
+    report,
+)
+from busyd.dav.href import ETag, Href, spellings
+from busyd.dav.multistatus import MemberResponse
+from busyd.dav.request import SyncCollection
+
+_UNSUPPORTED: Final = frozenset({400, 405, 415, 501, 507})
+"""How servers say that they do not offer the report, or (507) that they cannot deliver it in one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncDelta:
+    """The difference between a token and now."""
+
+    changed: dict[Href, ETag]
+    """New and changed members alike; an empty ETag where the server failed to say it (fetch it in any case).
+
+    It may hold members that did not change at all: a server may answer an old token with everything.
+    """
+    vanished: frozenset[Href]
+    """Members answered with 404; some may never have been known here."""
+    token: str | None
+    """To be stored once every body of this delta is; None when the server gave none."""
+    truncated: bool = False
+    """More is to come: ask again with this token (RFC 6578 §3.6)."""
+    itself: bool = False
+    """The collection was listed among its members, as Apple's servers do: then no members means that there are none."""
+
+
+def sync_collection(calendar: str, token: str | None) -> Operation[SyncDelta]:
+    """Changes since the token, or all members without one.
+
+    Only the ETag is asked for: with calendar-data both iCloud and Apple's server refuse the property. Raises
+    InvalidSyncToken (start over without), SyncUnsupported (use `list_members`), MalformedResponse, and the refusals
+    of `raise_for_status`. A 5xx is a fault and no word about the token; whoever meets it again and again drops it.
+    """
+    response = yield report(calendar, depth="0", body=SyncCollection(token))
+    if response.status != 207:
+        _refuse(response, token)
+    answer = read_multistatus(response)
+    changed: dict[Href, ETag] = {}
+    vanished: set[Href] = set()
+    truncated = itself = False
+    # QUIRK(icloud): most reports on a collection list the collection, with or without the slash.
+    selves = spellings(calendar, response.url)
+    for member in answer.responses:
+        if member.href in selves:
+            truncated = truncated or member.status == 507
+            itself = True
+        elif member.status in (404, 410):
+            vanished.add(member.href)
+        elif not member.href.endswith("/"):
+            changed[member.href] = _etag(member)
+    if truncated and answer.sync_token in (None, token):
+        raise MalformedResponse(response.host, "a truncated answer without a token to go on with", status=207)
+    # Listed as there and as gone in one answer: it is there, and fetching it will tell.
+    return SyncDelta(changed, frozenset(vanished - changed.keys()), answer.sync_token, truncated, itself)
+
+
+def list_members(calendar: str) -> Operation[dict[Href, ETag]]:
+    """Every member of the calendar with its ETag (empty where the server gives none); sub-collections are left out.
+
+    Raises MalformedResponse for an answer that holds neither a member nor the calendar itself: an empty calendar
+    still lists itself, so such an answer proves nothing.
+    """
+    properties = (names.GETETAG, names.RESOURCETYPE, names.GETCONTENTTYPE)
+    response = yield propfind(calendar, depth="1", properties=properties)
+    responses = read_multistatus(response).responses
+    if not responses:
+        raise MalformedResponse(response.host, "a listing without a single entry", status=207)
+    selves = spellings(calendar, response.url)
+    return {member.href: _etag(member) for member in responses if member.href not in selves and _is_object(member)}
+
+
+def _refuse(response: DavResponse, token: str | None) -> None:
+    """Raise what a sync report without a multistatus means."""
+    status, told = response.status, preconditions(response)
+    if names.VALID_SYNC_TOKEN in told and token is not None:
+        raise InvalidSyncToken(response.host, status=status)
+    if names.SUPPORTED_REPORT in told or names.NUMBER_OF_MATCHES_WITHIN_LIMITS in told or status in _UNSUPPORTED:
+        raise SyncUnsupported(response.host, status=status)
+    # QUIRK(icloud): an expired token may be a 403 without a word; without a token the same is a real refusal.
+    if token is not None and (status in (409, 410) or (status == 403 and names.NEED_PRIVILEGES not in told)):
+        raise InvalidSyncToken(response.host, status=status)
+    raise_for_status(response)
+
+
+def _etag(member: MemberResponse) -> ETag:
+    return ETag(member.text(names.GETETAG) or "")
+
+
+def _is_object(member: MemberResponse) -> bool:
+    """Not gone and not a collection; the content type is too often wrong or missing to decide."""
+    if member.status in (404, 410) or member.href.endswith("/"):
+        return False
+    resourcetype = member.find(names.RESOURCETYPE)
+    return resourcetype is None or resourcetype.child(names.COLLECTION) is None

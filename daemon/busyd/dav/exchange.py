@@ -1,0 +1,130 @@
+"""One request, one answer, and what an answer means that is none. Conversations are made of these; no bytes move here.
+
+A conversation is a generator: it yields requests, is sent their answers, and returns a value. A status is data until
+a conversation decides about it; only the absence of an answer is raised, by whoever carries the bytes.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Final, NoReturn, TypeVar
+
+from lxml import etree
+
+from busyd.dav import names
+from busyd.dav.errors import (
+    DavError,
+    Forbidden,
+    LoginRefused,
+    MalformedResponse,
+    NotFound,
+    PreconditionFailed,
+    ServerFault,
+    TooManyRequests,
+)
+from busyd.dav.href import host_of
+from busyd.dav.multistatus import Multistatus
+from busyd.dav.request import CalendarMultiget, Propfind, SyncCollection
+from busyd.dav.xml import NotXml, looks_like_xml, parse_xml
+
+T = TypeVar("T")
+
+_XML_TYPE: Final = "application/xml; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class DavRequest:
+    """What to ask. `target` is an absolute URL, or a path on the host that answered last."""
+
+    method: str
+    target: str
+    depth: str | None = None
+    """`0` or `1`; None sends no Depth header (iCloud refuses a DELETE with one)."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Beyond Depth and what the transport adds; never Authorization."""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class DavResponse:
+    """What was answered. `url` is the absolute URL that answered, after redirects; `body` is complete and inflated."""
+
+    status: int
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    """In order, repeated ones kept: iCloud sends two WWW-Authenticate lines."""
+    body: bytes = b""
+
+    def header(self, name: str) -> str | None:
+        """The first header of that name, whatever its case."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+    @property
+    def host(self) -> str:
+        return host_of(self.url)
+
+
+Operation = Generator[DavRequest, DavResponse, T]
+
+
+def propfind(target: str, *, depth: str, properties: tuple[str, ...]) -> DavRequest:
+    """RFC 4918 §9.1."""
+    return DavRequest("PROPFIND", target, depth, (("Content-Type", _XML_TYPE),), Propfind(properties).to_xml())
+
+
+def report(target: str, *, depth: str, body: SyncCollection | CalendarMultiget) -> DavRequest:
+    """RFC 3253 §3.6."""
+    return DavRequest("REPORT", target, depth, (("Content-Type", _XML_TYPE),), body.to_xml())
+
+
+def read_multistatus(response: DavResponse) -> Multistatus:
+    """The multistatus of a 207, whatever its content type says; any other status is raised as what it means."""
+    if response.status != 207:
+        raise_for_status(response)
+    try:
+        return Multistatus.from_xml(response.body)
+    except NotXml as error:
+        raise MalformedResponse(response.host, str(error), status=response.status) from None
+
+
+def preconditions(response: DavResponse) -> frozenset[str]:
+    """The qualified names in a DAV:error body (RFC 4918 §16); empty for the HTML pages most errors carry."""
+    if not looks_like_xml(response.body):
+        return frozenset()
+    try:
+        root = parse_xml(response.body)
+    except NotXml:
+        return frozenset()
+    if root.tag != names.ERROR:
+        return frozenset()
+    return frozenset(str(child.tag) for child in root.iterchildren("{*}*"))
+
+
+def raise_for_status(response: DavResponse) -> NoReturn:
+    """Raise what an unexpected answer means for the caller."""
+    raise failure(response)
+
+
+def failure(response: DavResponse) -> DavError:
+    """The error an unexpected answer stands for."""
+    host, status = response.host, response.status
+    if status == 401:
+        return LoginRefused(host)
+    if status == 403:
+        return Forbidden(host, precondition=first_precondition(response))
+    if status in (404, 410):
+        return NotFound(host, status=status)
+    if status in (409, 412):
+        return PreconditionFailed(host, status=status, precondition=first_precondition(response))
+    retry_after = response.header("Retry-After")
+    if status == 429 or (status == 503 and retry_after is not None):
+        return TooManyRequests(host, status=status, retry_after=retry_after)
+    if 200 <= status < 300:
+        return MalformedResponse(host, f"status {status} where another answer belongs", status=status)
+    return ServerFault(host, status)
+
+
+def first_precondition(response: DavResponse) -> str | None:
+    """The local name of a precondition for a message, `no-uid-conflict` for instance, or None."""
+    found = sorted(preconditions(response) - {"{http://twistedmatrix.com/xml_namespace/dav/}error-description"})
+    return etree.QName(found[0]).localname if found else None

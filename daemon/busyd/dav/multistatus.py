@@ -1,0 +1,161 @@
+"""Multistatus answers (RFC 4918 §13, §14.16) as values, read and written. What they mean is for the conversations."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final, Self
+
+from lxml import etree
+
+from busyd.dav import names
+from busyd.dav.href import Href, normalise_href
+from busyd.dav.xml import Element, NotXml, make, parse_xml, text_of, write_xml
+
+_STATUS_LINE: Final = re.compile(r"\s*HTTP/[0-9.]+\s+([1-5][0-9]{2})(?![0-9])")
+
+
+@dataclass(frozen=True, slots=True)
+class Property:
+    """A property, or an element inside one: text or children, never both (white space between children is nothing)."""
+
+    name: str
+    """Clark notation."""
+    text: str = ""
+    """Verbatim; callers trim, since only calendar-data must not be."""
+    children: tuple["Property", ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+
+    def child(self, name: str) -> "Property | None":
+        return next((child for child in self.children if child.name == name), None)
+
+    def hrefs(self) -> tuple[str, ...]:
+        """The text of the DAV:href children, as written and not empty."""
+        texts = (child.text.strip() for child in self.children if child.name == names.HREF)
+        return tuple(text for text in texts if text)
+
+
+@dataclass(frozen=True, slots=True)
+class PropStat:
+    """Properties that share a status (RFC 4918 §14.22). `status` is None when the line was empty or unreadable."""
+
+    status: int | None
+    properties: tuple[Property, ...] = ()
+
+    @property
+    def is_found(self) -> bool:
+        """A missing status counts as 404. QUIRK(icloud): an empty status line was seen once."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class MemberResponse:
+    """What is said of one resource (RFC 4918 §14.24): a status for it as a whole, or one per group of properties."""
+
+    href: Href
+    propstats: tuple[PropStat, ...] = ()
+    status: int | None = None
+    """The response-level status: 404 marks a vanished member (RFC 6578 §3.5.2), 507 a truncated answer (§3.6)."""
+
+    def find(self, name: str) -> Property | None:
+        """The property, where the server has it; an empty element among the missing ones (404) is never taken."""
+        for propstat in self.propstats:
+            if propstat.is_found:
+                for found in propstat.properties:
+                    if found.name == name:
+                        return found
+        return None
+
+    def text(self, name: str) -> str | None:
+        """The property's trimmed text, or None when it is missing or empty."""
+        found = self.find(name)
+        return (found.text.strip() or None) if found is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Multistatus:
+    """A whole answer."""
+
+    responses: tuple[MemberResponse, ...] = ()
+    sync_token: str | None = None
+    """RFC 6578 §6.4; opaque, trimmed, found as a direct child wherever it stands."""
+
+    @classmethod
+    def from_xml(cls, document: bytes) -> Self:
+        """Read a complete document. Raises NotXml when it is not one, or not a multistatus."""
+        root = parse_xml(document)
+        if root.tag != names.MULTISTATUS:
+            message = f"its root is <{etree.QName(root).localname}>, not <multistatus>"
+            raise NotXml(message)
+        responses = tuple(
+            member for element in root.iterchildren(names.RESPONSE) for member in _members_from_xml(element)
+        )
+        token = root.findtext(names.SYNC_TOKEN)
+        return cls(responses, (token.strip() or None) if token else None)
+
+    def to_xml(self) -> bytes:
+        """The document, prefixed, responses first and the token last as RFC 6578 §3.8 shows it."""
+        root = make(names.MULTISTATUS)
+        root.extend(_member_to_xml(member) for member in self.responses)
+        if self.sync_token is not None:
+            etree.SubElement(root, names.SYNC_TOKEN).text = self.sync_token
+        return write_xml(root)
+
+
+def _members_from_xml(element: Element) -> Iterator[MemberResponse]:
+    hrefs = [href.text or "" for href in element.iterchildren(names.HREF)]
+    if not any(href.strip() for href in hrefs):
+        raise NotXml("it holds a <response> without <href>")
+    status_line = element.findtext(names.STATUS)
+    propstats = tuple(_propstat_from_xml(propstat) for propstat in element.iterchildren(names.PROPSTAT))
+    status = parse_status(status_line)
+    for href in hrefs:
+        if href.strip():
+            yield MemberResponse(normalise_href(href), propstats, status)
+
+
+def _propstat_from_xml(element: Element) -> PropStat:
+    properties = tuple(
+        _property_from_xml(found) for prop in element.iterchildren(names.PROP) for found in prop.iterchildren("{*}*")
+    )
+    return PropStat(parse_status(element.findtext(names.STATUS)), properties)
+
+
+def _property_from_xml(element: Element) -> Property:
+    children = tuple(_property_from_xml(child) for child in element.iterchildren("{*}*")) if len(element) else ()
+    attributes = tuple(sorted((str(name), str(value)) for name, value in element.attrib.items()))
+    return Property(str(element.tag), "" if children else text_of(element), children, attributes)
+
+
+def parse_status(line: str | None) -> int | None:
+    """The number in `HTTP/1.1 404 Not Found`, or None."""
+    match = _STATUS_LINE.match(line or "")
+    return int(match[1]) if match else None
+
+
+def _member_to_xml(member: MemberResponse) -> Element:
+    element = make(names.RESPONSE)
+    etree.SubElement(element, names.HREF).text = member.href
+    if member.status is not None:
+        etree.SubElement(element, names.STATUS).text = _status_line(member.status)
+    for propstat in member.propstats:
+        wire = etree.SubElement(element, names.PROPSTAT)
+        etree.SubElement(wire, names.PROP).extend(_property_to_xml(found) for found in propstat.properties)
+        if propstat.status is not None:
+            etree.SubElement(wire, names.STATUS).text = _status_line(propstat.status)
+    return element
+
+
+def _property_to_xml(found: Property) -> Element:
+    element = make(found.name)
+    for name, value in found.attributes:
+        element.set(name, value)
+    element.extend(_property_to_xml(child) for child in found.children)
+    if not found.children and found.text:
+        element.text = found.text
+    return element
+
+
+def _status_line(status: int) -> str:
+    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
+    return f"HTTP/1.1 {status} {phrase}"

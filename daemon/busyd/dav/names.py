@@ -1,0 +1,88 @@
+"""Namespaces and qualified names of WebDAV and CalDAV, in Clark notation. No structure, no behaviour."""
+
+from typing import Final
+
+DAV: Final = "DAV:"
+CALDAV: Final = "urn:ietf:params:xml:ns:caldav"
+CALENDARSERVER: Final = "http://calendarserver.org/ns/"
+APPLE: Final = "http://apple.com/ns/ical/"
+
+PREFIXES: Final = {"D": DAV, "C": CALDAV, "CS": CALENDARSERVER, "A": APPLE}
+"""The prefixes busyd writes. Every element carries one: a prefixed root around default-namespace children gets 400."""
+
+
+def dav(local: str) -> str:
+    return f"{{{DAV}}}{local}"
+
+
+def caldav(local: str) -> str:
+    return f"{{{CALDAV}}}{local}"
+
+
+def calendarserver(local: str) -> str:
+    return f"{{{CALENDARSERVER}}}{local}"
+
+
+def apple(local: str) -> str:
+    return f"{{{APPLE}}}{local}"
+
+
+# RFC 4918 §14: the frame of requests and answers
+PROPFIND: Final = dav("propfind")
+PROP: Final = dav("prop")
+HREF: Final = dav("href")
+MULTISTATUS: Final = dav("multistatus")
+RESPONSE: Final = dav("response")
+PROPSTAT: Final = dav("propstat")
+STATUS: Final = dav("status")
+ERROR: Final = dav("error")
+
+# RFC 4918 §15: properties every resource may have
+RESOURCETYPE: Final = dav("resourcetype")
+COLLECTION: Final = dav("collection")
+DISPLAYNAME: Final = dav("displayname")
+GETETAG: Final = dav("getetag")
+GETCONTENTTYPE: Final = dav("getcontenttype")
+
+# RFC 3744 §5.4 and RFC 5397: who am I, and what may I do
+CURRENT_USER_PRINCIPAL: Final = dav("current-user-principal")
+UNAUTHENTICATED: Final = dav("unauthenticated")
+CURRENT_USER_PRIVILEGE_SET: Final = dav("current-user-privilege-set")
+PRIVILEGE: Final = dav("privilege")
+WRITE_PRIVILEGES: Final = frozenset({dav("all"), dav("write"), dav("write-content")})
+"""Any of these makes a calendar writable; `write-properties` alone does not (a read-only share of Apple's has it)."""
+NEED_PRIVILEGES: Final = dav("need-privileges")
+
+# RFC 6578: collection synchronisation
+SYNC_COLLECTION: Final = dav("sync-collection")
+SYNC_TOKEN: Final = dav("sync-token")
+SYNC_LEVEL: Final = dav("sync-level")
+VALID_SYNC_TOKEN: Final = dav("valid-sync-token")
+SUPPORTED_REPORT: Final = dav("supported-report")
+NUMBER_OF_MATCHES_WITHIN_LIMITS: Final = dav("number-of-matches-within-limits")
+
+# RFC 4791: calendar access
+CALENDAR: Final = caldav("calendar")
+CALENDAR_MULTIGET: Final = caldav("calendar-multiget")
+CALENDAR_DATA: Final = caldav("calendar-data")
+CALENDAR_HOME_SET: Final = caldav("calendar-home-set")
+SUPPORTED_CALENDAR_COMPONENT_SET: Final = caldav("supported-calendar-component-set")
+COMP: Final = caldav("comp")
+CALENDAR_TIMEZONE: Final = caldav("calendar-timezone")
+CALENDAR_TIMEZONE_ID: Final = caldav("calendar-timezone-id")
+"""RFC 7809 §5.2."""
+
+# RFC 6638: scheduling
+CALENDAR_USER_ADDRESS_SET: Final = caldav("calendar-user-address-set")
+SCHEDULE_CALENDAR_TRANSP: Final = caldav("schedule-calendar-transp")
+TRANSPARENT: Final = caldav("transparent")
+SCHEDULE_INBOX: Final = caldav("schedule-inbox")
+SCHEDULE_OUTBOX: Final = caldav("schedule-outbox")
+
+# CalendarServer's and Apple's extensions
+GETCTAG: Final = calendarserver("getctag")
+SHARED: Final = calendarserver("shared")
+SUBSCRIBED: Final = calendarserver("subscribed")
+SOURCE: Final = calendarserver("source")
+NOTIFICATION: Final = calendarserver("notification")
+CALENDAR_COLOR: Final = apple("calendar-color")

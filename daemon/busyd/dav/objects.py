@@ -1,0 +1,146 @@
+"""Calendar objects as bytes: read in batches or one by one, written and deleted under a condition.
+
+A payload is never looked into here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from busyd.dav import names
+from busyd.dav.errors import MalformedResponse
+from busyd.dav.exchange import (
+    DavRequest,
+    DavResponse,
+    Operation,
+    first_precondition,
+    raise_for_status,
+    read_multistatus,
+    report,
+)
+from busyd.dav.href import ETag, Href, normalise_href
+from busyd.dav.multistatus import MemberResponse
+from busyd.dav.request import CalendarMultiget
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedObject:
+    """One calendar object resource as the server holds it now."""
+
+    href: Href
+    etag: ETag
+    """Empty where the server gave none."""
+    payload: bytes
+    """UTF-8 iCalendar with CRLF line ends: XML has turned them into LF, a GET has not, and both must compare equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The outcome of one multiget; every href asked for is in exactly one of the three."""
+
+    objects: tuple[FetchedObject, ...] = ()
+    vanished: frozenset[Href] = frozenset()
+    """Answered with 404 as a whole."""
+    missing: frozenset[Href] = frozenset()
+    """Not answered, or answered with anything else: no proof of anything, so GET them one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The server did it. `etag` is None where it gave none, because it changed the text or for no reason."""
+
+    etag: ETag | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server did not do it: 412 for a condition that did not hold, 403 or 409 with the local name of the rule."""
+
+    status: int
+    precondition: str | None = None
+
+
+WriteOutcome = Written | Refused
+
+
+def fetch_objects(calendar: str, hrefs: Sequence[Href]) -> Operation[Fetched]:
+    """One calendar-multiget (RFC 4791 §7.9) for all hrefs; keep to 50 of them. No hrefs, no request."""
+    asked = tuple(dict.fromkeys(normalise_href(href) for href in hrefs))
+    if not asked:
+        return Fetched()
+    response = yield report(calendar, depth="1", body=CalendarMultiget(asked))
+    objects: dict[Href, FetchedObject] = {}
+    vanished: set[Href] = set()
+    for member in read_multistatus(response).responses:
+        found = _object(member)
+        if found is not None:
+            objects[member.href] = found
+        elif member.status in (404, 410):
+            vanished.add(member.href)
+    gone = vanished - objects.keys()
+    return Fetched(
+        tuple(objects[href] for href in asked if href in objects),
+        frozenset(href for href in asked if href in gone),
+        frozenset(href for href in asked if href not in objects and href not in gone),
+    )
+
+
+def fetch_object(href: str) -> Operation[FetchedObject | None]:
+    """GET one object, whole as stored. None on 404 and 410 only: this is the proof that it is gone."""
+    response = yield DavRequest("GET", href)
+    if response.status in (404, 410):
+        return None
+    if response.status != 200:
+        raise_for_status(response)
+    payload = _line_ends(response.body.removeprefix(b"\xef\xbb\xbf").strip(b"\r\n\t "))
+    if not payload or payload.startswith(b"<"):
+        raise MalformedResponse(response.host, "a page or nothing in place of an event", status=200)
+    return FetchedObject(normalise_href(href), ETag(response.header("ETag") or ""), payload + b"\r\n")
+
+
+def put_object(
+    href: str, payload: bytes, *, if_match: ETag | None = None, if_none_match: bool = False
+) -> Operation[WriteOutcome]:
+    """PUT one object, created (`if_none_match`) or replaced (`if_match`, verbatim). Raises ValueError without either.
+
+    `If-Match: *` is never sent: iCloud understands it backwards.
+    """
+    if (if_match is None) is not if_none_match:
+        raise ValueError("a write needs exactly one condition")
+    condition = ("If-None-Match", "*") if if_none_match else ("If-Match", str(if_match))
+    headers = (("Content-Type", "text/calendar; charset=utf-8"), condition)
+    response = yield DavRequest("PUT", href, headers=headers, body=payload)
+    if response.status in (200, 201, 204):
+        etag = response.header("ETag")
+        return Written(ETag(etag) if etag else None)
+    return _refusal(response)
+
+
+def delete_object(href: str, if_match: ETag | None) -> Operation[WriteOutcome]:
+    """DELETE one object, if it is still the one seen. Already gone (404, 410) is done."""
+    headers = (("If-Match", str(if_match)),) if if_match else ()
+    response = yield DavRequest("DELETE", href, headers=headers)
+    if response.status in (200, 204, 404, 410):
+        return Written()
+    return _refusal(response)
+
+
+def _refusal(response: DavResponse) -> Refused:
+    """A definite no is a value; everything else (401, 429, 5xx, a redirect) is raised."""
+    if response.status not in (400, 403, 404, 405, 409, 412, 413, 415, 422, 507):
+        raise_for_status(response)
+    return Refused(response.status, first_precondition(response))
+
+
+def _object(member: MemberResponse) -> FetchedObject | None:
+    data = member.find(names.CALENDAR_DATA)
+    if data is None or (member.status is not None and member.status >= 300):
+        return None
+    payload = data.text.strip("\r\n\t ")
+    if not payload:
+        return None
+    etag = ETag(member.text(names.GETETAG) or "")
+    return FetchedObject(member.href, etag, _line_ends(payload.encode()) + b"\r\n")
+
+
+def _line_ends(payload: bytes) -> bytes:
+    return payload.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n", b"\r\n")

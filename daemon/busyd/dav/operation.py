@@ -1,0 +1,39 @@
+"""Every conversation with a CalDAV server, gathered: each is a generator that `remote/client.py` carries out."""
+
+from busyd.dav.changes import SyncDelta, list_members, sync_collection
+from busyd.dav.discovery import Account, discover_account
+from busyd.dav.exchange import DavRequest, DavResponse, Operation
+from busyd.dav.listing import Listing, list_calendars
+from busyd.dav.objects import (
+    Fetched,
+    FetchedObject,
+    Refused,
+    WriteOutcome,
+    Written,
+    delete_object,
+    fetch_object,
+    fetch_objects,
+    put_object,
+)
+
+__all__ = [
+    "Account",
+    "DavRequest",
+    "DavResponse",
+    "Fetched",
+    "FetchedObject",
+    "Listing",
+    "Operation",
+    "Refused",
+    "SyncDelta",
+    "WriteOutcome",
+    "Written",
+    "delete_object",
+    "discover_account",
+    "fetch_object",
+    "fetch_objects",
+    "list_calendars",
+    "list_members",
+    "put_object",
+    "sync_collection",
+]

@@ -1,0 +1,37 @@
+"""What the configuration says about the HTTP side, as plain values. No YAML, no sockets."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client, or all of them together, may take."""
+
+    header_bytes: int = 8190
+    """Of the request line, and of each header field."""
+    body_bytes: int = 1024 * 1024
+    connections: int = 256
+    reserve: int = 32
+    """The last of the connections: only for tokens that succeeded before."""
+    header_seconds: float = 10.0
+    """Until a new connection must have sent its first request."""
+    idle_seconds: float = 30.0
+    """Until the next request on a connection, and the longest a reader may leave an answer unread."""
+    body_seconds: float = 10.0
+    wrong_tokens: int = 10
+    """Wrong tokens a minute from one client, before each further one has to wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """How the HTTP side is reached and by whom."""
+
+    hosts: tuple[str, ...] = ()
+    """Further names that may stand in `Host`, beside the addresses listened on; without a port, any port will do."""
+    behind_proxy: bool = False
+    """A proxy of the user stands in front: its forwarded headers name the client."""
+    local_access: bool = True
+    """Whether this machine may ask for free/busy without a token."""
+    cors: tuple[str, ...] = ()
+    """Origins whose pages may read answers, as browsers write them: `https://example.org`."""
+    limits: Limits = field(default_factory=Limits)

@@ -1,0 +1,89 @@
+"""Puts the endpoint on addresses, and takes it off again without cutting an answer short."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from ssl import SSLContext
+from typing import Final
+
+from busyd.address import ListenAddress, TcpAddress, UnixAddress
+from busyd.endpoint.app import Endpoint
+from busyd.endpoint.connections import CountingServer
+from busyd.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+BACKLOG: Final = 256
+GRACE_SECONDS: Final = 10.0
+"""What answers that are under way get at the end."""
+_HANDSHAKE_SECONDS: Final = 10.0
+_SOCKET_MODE: Final = 0o660
+
+
+class Sites:
+    """The addresses on which the endpoint listens."""
+
+    def __init__(self, endpoint: Endpoint, server: CountingServer, listening: Sequence[asyncio.Server]) -> None:
+        self._endpoint = endpoint
+        self._server = server
+        self._listening = listening
+
+    @property
+    def ports(self) -> list[int]:
+        """The TCP ports in use, in the order of the addresses; useful where port 0 was asked for."""
+        names = [socket.getsockname() for server in self._listening for socket in server.sockets]
+        return [name[1] for name in names if isinstance(name, tuple)]
+
+    async def close(self, grace: float = GRACE_SECONDS) -> None:
+        """Accept nothing more, let answers that are under way finish, then close every connection."""
+        for server in self._listening:
+            server.close()
+        self._server.pre_shutdown()
+        await self._server.shutdown(timeout=grace)
+        self._endpoint.gate.stop()
+
+
+async def start_sites(endpoint: Endpoint, listen: Sequence[ListenAddress], tls: SSLContext | None = None) -> Sites:
+    """Listen on every address. Raises UserError when one is taken, or may not be used like this."""
+    for address in listen:
+        check_address(address, tls=tls is not None, behind_proxy=endpoint.settings.behind_proxy)
+    server = endpoint.make_server()
+    listening: list[asyncio.Server] = []
+    try:
+        for address in listen:
+            opened = await _listen(server, address, tls)
+            listening.append(opened)
+    except BaseException:
+        for opened in listening:
+            opened.close()
+        raise
+    endpoint.gate.start()
+    return Sites(endpoint, server, listening)
+
+
+def check_address(address: ListenAddress, *, tls: bool, behind_proxy: bool) -> None:
+    """Refuse to send busy times in the clear over a network. Raises UserError."""
+    if not (address.loopback or tls or behind_proxy):
+        message = f"listening on {address} would send busy times and tokens unencrypted over the network"
+        raise UserError(
+            message, fix="set `tls: {cert: FILE, key: FILE}`, or `behind_proxy: true` when a proxy of yours does TLS"
+        )
+
+
+async def _listen(server: CountingServer, address: ListenAddress, tls: SSLContext | None) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    handshake = _HANDSHAKE_SECONDS if tls is not None else None
+    try:
+        match address:
+            case TcpAddress(host, port):
+                return await loop.create_server(
+                    server, host, port, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=handshake
+                )
+            case UnixAddress(path):
+                made = await loop.create_unix_server(server, str(path), backlog=BACKLOG)
+                # Whoever may connect may ask without a token: the owner and the group, nobody else.
+                path.chmod(_SOCKET_MODE)
+                return made
+    except OSError as error:
+        message = f"cannot listen on {address}: {error.strerror or error}"
+        raise UserError(message, fix="is another busyd running? Set another `listen:` otherwise") from error

@@ -1,0 +1,74 @@
+"""Which door opens at which address: the whole of the API on one page."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from busyd.endpoint import explain, freebusy, slots
+from busyd.endpoint.explain import ExplainDoor
+from busyd.endpoint.facade import House
+from busyd.endpoint.feed import FeedDoor
+from busyd.endpoint.freebusy import FreeBusyDoor
+from busyd.endpoint.guard import Guard
+from busyd.endpoint.health import HealthDoor
+from busyd.endpoint.metrics import Metrics
+from busyd.endpoint.openapi import OpenApiDoor
+from busyd.endpoint.page import PageDoor
+from busyd.endpoint.profiles import ProfilesDoor
+from busyd.endpoint.routing import Route, Routes
+from busyd.endpoint.settings import EndpointSettings
+from busyd.endpoint.slots import SlotsDoor
+from busyd.endpoint.status import StatusDoor
+from busyd.endpoint.sync import SyncDoor
+
+_FREEBUSY: Final = frozenset({"freebusy"})
+_DETAILS: Final = frozenset({"details"})
+_ADMIN: Final = frozenset({"admin"})
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What all doors are made from."""
+
+    house: House
+    guard: Guard
+    freebusy: FreeBusyDoor
+    metrics: Metrics
+    settings: EndpointSettings
+
+
+def routes_of(doors: Doors) -> Routes:
+    """Every address, who may ask it, and its handler."""
+    house, asked = doors.house, doors.freebusy
+    profiles, health = ProfilesDoor(house, asked.standings), HealthDoor(house, asked.standings)
+    status = StatusDoor(house, profiles)
+    sync = SyncDoor(house, body_seconds=doors.settings.limits.body_seconds)
+    page = PageDoor()
+    one = "/v1/profiles/{profile}"
+    return Routes(
+        [
+            Route("/v1/profiles", {"GET": profiles.get_profiles}, _FREEBUSY, local=True),
+            Route(
+                f"{one}/freebusy", {"GET": asked.get_freebusy}, _FREEBUSY, local=True, parameters=freebusy.PARAMETERS
+            ),
+            Route(f"{one}/freebusy.ifb", {"GET": asked.get_ifb}, _FREEBUSY, local=True, parameters=freebusy.PARAMETERS),
+            Route(
+                f"{one}/slots",
+                {"GET": SlotsDoor(house, asked).get_slots},
+                _FREEBUSY,
+                local=True,
+                parameters=slots.PARAMETERS,
+            ),
+            Route(f"{one}/explain", {"GET": ExplainDoor(house).get_explain}, _DETAILS, parameters=explain.PARAMETERS),
+            Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS),
+            Route("/v1/calendars", {"GET": status.get_calendars}, _ADMIN),
+            Route("/v1/sync", {"POST": sync.post_sync}, _ADMIN),
+            Route("/feeds/{token}.ics", {"GET": FeedDoor(house, doors.guard, asked).get_feed}, public=True),
+            Route("/healthz", {"GET": health.get_healthz}, local=True, navigable=True),
+            Route("/readyz", {"GET": health.get_readyz}, local=True),
+            Route("/metrics", {"GET": doors.metrics.get_metrics}, _ADMIN, local=True),
+            Route("/openapi.json", {"GET": OpenApiDoor().get_openapi}),
+            Route("/", {"GET": page.get_html}, local=True, navigable=True),
+            Route("/style.css", {"GET": page.get_css}, local=True, navigable=True),
+            Route("/page.js", {"GET": page.get_js}, local=True, navigable=True),
+        ]
+    )

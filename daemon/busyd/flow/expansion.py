@@ -1,0 +1,109 @@
+"""Payloads -> what they say of time: on the loop a slice at a time, heavy ones in the worker. Nothing is stored."""
+
+import asyncio
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from busyd.availability.index import IndexedObject, index_object
+from busyd.availability.worker import IndexWorker, is_heavy
+from busyd.flow.slices import SLICE_SECONDS
+from busyd.ical.facts import Facts, Problem, ProblemKind
+from busyd.period import EARLIEST, LATEST, Period
+from busyd.store.occurrences import ANY_ZONE, IndexEntry
+
+_NOT_FETCHED: Final = "its server lists it but does not hand it out whole; busyd tries again every few minutes"
+_OUTDATED: Final = "its server has changed it but does not hand it out whole; busyd tries again every few minutes"
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """One object, read once for every zone that makes a difference."""
+
+    uid: str
+    by_zone: tuple[tuple[str, IndexedObject], ...]
+
+    def entries(self, object_id: int, span: Period) -> list[IndexEntry]:
+        """As they are stored under the object's id."""
+        return [entry_of(object_id, zone, span, indexed) for zone, indexed in self.by_zone]
+
+
+class Expansion:
+    """Reads and expands objects without ever holding the loop for long."""
+
+    def __init__(self) -> None:
+        self._worker = IndexWorker()
+
+    async def index(self, payloads: Iterable[bytes], zone: str, span: Period) -> list[IndexedObject]:
+        """What each payload says of time inside `span`, read in `zone`. Never raises for what is in a payload."""
+        loop = asyncio.get_running_loop()
+        found: list[IndexedObject] = []
+        until = loop.time() + SLICE_SECONDS
+        for payload in payloads:
+            if is_heavy(payload):
+                found.append(await self._worker.index(payload, span, zone))
+            else:
+                found.append(index_object(payload, span, zone))
+                if loop.time() < until:
+                    continue
+                await asyncio.sleep(0)
+            until = loop.time() + SLICE_SECONDS
+        return found
+
+    async def expand(self, payloads: Sequence[bytes], zones: Iterable[str], span: Period) -> list[Expanded]:
+        """The same for every zone in which somebody reads them, each object as often as that makes a difference."""
+        first_zone, *other_zones = sorted(zones)
+        first = await self.index(payloads, first_zone, span)
+        others: dict[int, list[tuple[str, IndexedObject]]] = {}
+        dependent = [number for number, one in enumerate(first) if one.zone_dependent]
+        for zone in other_zones:
+            again = await self.index((payloads[number] for number in dependent), zone, span)
+            for number, one in zip(dependent, again, strict=True):
+                others.setdefault(number, []).append((zone, one))
+        return [
+            Expanded(one.uid, ((first_zone if one.zone_dependent else ANY_ZONE, one), *others.get(number, ())))
+            for number, one in enumerate(first)
+        ]
+
+    async def close(self) -> None:
+        """End the worker."""
+        await self._worker.close()
+
+
+def entry_of(object_id: int, zone: str, span: Period, indexed: IndexedObject) -> IndexEntry:
+    """What is stored of one reading."""
+    flat = array("q", [number for row in indexed.rows for number in row])
+    return IndexEntry(
+        object=object_id,
+        zone=zone,
+        span=span,
+        recurring=indexed.recurring,
+        occurrences=flat,
+        facts=indexed.facts,
+        problems=indexed.problems,
+        incomplete=indexed.incomplete,
+    )
+
+
+def not_fetched(object_id: int, span: Period) -> IndexEntry:
+    """What is known of an object that its server lists and does not hand out: nothing, so it may be at any time."""
+    nothing = IndexEntry(object_id, ANY_ZONE, span, False, array("q"), ())
+    return _at_any_time(nothing, _NOT_FETCHED)
+
+
+def outdated(entries: Iterable[IndexEntry]) -> list[IndexEntry]:
+    """What is known of an object that has changed and is not handed out: it may be at any time now."""
+    return [entry if entry.incomplete else _at_any_time(entry, _OUTDATED) for entry in entries]
+
+
+def _at_any_time(entry: IndexEntry, why: str) -> IndexEntry:
+    everywhere = array("q", [EARLIEST, LATEST, len(entry.facts)])
+    return replace(
+        entry,
+        recurring=False,
+        occurrences=entry.occurrences + everywhere,
+        facts=(*entry.facts, Facts(unknown=why)),
+        problems=(*entry.problems, Problem(ProblemKind.UNREADABLE, "", why)),
+        incomplete=why,
+    )

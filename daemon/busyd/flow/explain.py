@@ -1,0 +1,129 @@
+"""Why is this person busy, or free, then? Every event that touches a window, with the decision and what made it.
+
+From the same engine and the same rules as the answer; only titles are read from the mirror in addition.
+"""
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, replace
+
+from busyd.availability.index import IndexedObject
+from busyd.availability.policy import decide
+from busyd.flow.link import Link
+from busyd.flow.mirroring import Mirroring
+from busyd.flow.register import ProfileState
+from busyd.flow.slices import in_slices
+from busyd.ical.title import Title, title_of
+from busyd.period import FbType, Instant, Period
+from busyd.store import mirror
+from busyd.store.mirror import StoredObject
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One occurrence in a window, and what was decided about it."""
+
+    calendar: str
+    uid: str
+    href: str
+    summary: str
+    location: str
+    start: Instant
+    """Of what blocks, travel time included."""
+    end: Instant
+    fbtype: FbType
+    """FREE when it does not block."""
+    reason: str
+    """As `Verdict.reason`; `unreadable` for an event nobody can place, `never-read` for a calendar not read."""
+    rule: str
+    """The rule of the configuration that decided, or empty when the event itself did."""
+    origin: str
+    """FILE:LINE where that rule was set; empty when it is the default."""
+
+
+async def explain_window(mirroring: Mirroring, state: ProfileState, window: Period) -> list[Explained]:
+    """Everything that touches the window, in order of time, whether it blocks or not."""
+    found: list[Explained] = []
+    for link in state.links:
+        record = mirroring.register.calendars.get(link.calendar or 0)
+        if record is None or not record.complete:
+            found.append(_nothing_known(link, window))
+            continue
+        stored = await _objects_touching(mirroring, link, window)
+        me = mirroring.register.addresses_for(state, link.reference.connection)
+        read = await mirroring.expansion.index((one.payload for one in stored), link.zone, window)
+        found += await in_slices(_explain_each(zip(stored, read, strict=True), link, me, window))
+    return sorted(found, key=lambda one: (one.start, one.end, one.calendar, one.uid))
+
+
+async def _objects_touching(mirroring: Mirroring, link: Link, window: Period) -> list[StoredObject]:
+    """The objects with an occurrence in or near the window; beyond the horizon every recurring one may have some."""
+    calendar = link.calendar or 0
+    columns = mirroring.register.columns.get((calendar, link.zone))
+    if columns is None:
+        return await mirroring.database.read(lambda db: mirror.read_objects(db, calendar))
+    travel = max((max(facts.travel_before, facts.travel_after) for facts in columns.table.facts), default=0)
+    near = Period(Instant(window.start - travel), Instant(window.end + travel))
+    wanted = await in_slices(columns.objects_in(near)) | columns.incomplete.keys()
+    if near.start < mirroring.span.start or near.end > mirroring.span.end:
+        wanted |= columns.recurring
+    return await mirroring.database.read(lambda db: mirror.read_objects_by_id(db, sorted(wanted)))
+
+
+def _explain_each(
+    objects: Iterable[tuple[StoredObject, IndexedObject]], link: Link, me: frozenset[str], window: Period
+) -> Generator[None, None, list[Explained]]:
+    found: list[Explained] = []
+    for stored, indexed in objects:
+        found += _explain_object(stored, indexed, link, me, window)
+        yield
+    return found
+
+
+def _explain_object(
+    stored: StoredObject, indexed: IndexedObject, link: Link, me: frozenset[str], window: Period
+) -> list[Explained]:
+    title: Title | None = None
+    found = []
+    for start, end, number in indexed.rows:
+        facts = indexed.facts[number]
+        verdict = decide(facts, link.rules, me)
+        low, high = start - verdict.before, end + verdict.after
+        if low >= window.end or high <= window.start:
+            continue
+        title = title or title_of(stored.payload)
+        rule = verdict.rule if link.blocks else "primary_blocks"
+        found.append(
+            Explained(
+                calendar=link.label,
+                uid=indexed.uid,
+                href=stored.href,
+                summary=title.summary,
+                location=title.location,
+                start=Instant(low),
+                end=Instant(high),
+                fbtype=verdict.fbtype if link.blocks else FbType.FREE,
+                reason=verdict.reason if link.blocks else "primary-does-not-block",
+                rule=rule,
+                origin=link.rules.origin.get(rule, ""),
+            )
+        )
+    if indexed.incomplete:
+        found.append(replace(_nothing_known(link, window), uid=indexed.uid, href=stored.href, fbtype=FbType.FREE,
+                             summary=title_of(stored.payload).summary, reason="unreadable"))  # fmt: skip
+    return found
+
+
+def _nothing_known(link: Link, window: Period) -> Explained:
+    return Explained(
+        calendar=link.label,
+        uid="",
+        href="",
+        summary="",
+        location="",
+        start=window.start,
+        end=window.end,
+        fbtype=FbType.BUSY_UNAVAILABLE,
+        reason="never-read",
+        rule="",
+        origin="",
+    )

@@ -1,0 +1,106 @@
+"""What the doors may ask for: one object with every journey on it, so that a door knows no room behind it."""
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from busyd.clock import Clock
+from busyd.flow.ask import FreeBusyAnswer, ask_freebusy, find_profile, standing_of
+from busyd.flow.explain import Explained, explain_window
+from busyd.flow.mirroring import Mirroring
+from busyd.flow.progress import Report
+from busyd.flow.register import ObjectProblem, Register
+from busyd.flow.rolling import expand_window
+from busyd.period import Period
+from busyd.store.ledger import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemView:
+    """Something in a calendar that could not be taken as it stands, for a person."""
+
+    calendar: str
+    href: str
+    uid: str
+    kind: str
+    reason: str
+
+
+class Pollable(Protocol):
+    """What House asks of a schedule; the schedule itself comes with lxml, which a start does without."""
+
+    async def poll_now(self, report: Report | None = None) -> bool: ...
+
+
+class House:
+    """The journeys, ready to be asked. Made by `service/life.py`, used by `endpoint/`."""
+
+    def __init__(
+        self,
+        register: Register,
+        mirroring: Mirroring,
+        ledger: Ledger,
+        clock: Clock,
+    ) -> None:
+        self.register = register
+        self.ledger = ledger
+        self.clock = clock
+        self._mirroring = mirroring
+        self.schedules: Mapping[str, Pollable] = {}
+        """By connection; empty until polling has begun."""
+
+    async def freebusy(self, profile: str, window: Period) -> FreeBusyAnswer:
+        """When is this person busy? Raises UnknownProfile."""
+        return await ask_freebusy(
+            self.register,
+            lambda state, wide: expand_window(self._mirroring, state, wide),
+            profile,
+            window,
+            self.clock.now(),
+        )
+
+    async def explain(self, profile: str, window: Period) -> list[Explained]:
+        """Why? Every event that touches the window, also those that do not block. Raises UnknownProfile."""
+        return await explain_window(self._mirroring, find_profile(self.register, profile), window)
+
+    async def refresh(self, profile: str, max_age: timedelta) -> bool:
+        """Make sure the profile's proofs are at most so old, by one poll of the connections that need it.
+
+        False when that could not be had. Raises UnknownProfile.
+        """
+        state = find_profile(self.register, profile)
+        limit = self.clock.now() - max_age.total_seconds()
+        needed = set()
+        for link in state.links:
+            record = self.register.calendars.get(link.calendar or 0)
+            if link.blocks and (record is None or record.as_of is None or record.as_of < limit):
+                needed.add(link.reference.connection)
+        for name in sorted(needed):
+            if name in self.schedules:
+                await self.schedules[name].poll_now()
+        as_of = standing_of(self.register, state, self.clock.now()).as_of
+        return as_of is not None and as_of >= limit
+
+    async def sync_now(self, report: Report) -> list[str]:
+        """Poll every connection now; the names of those that failed."""
+        return [name for name, schedule in self.schedules.items() if not await schedule.poll_now(report)]
+
+    def problems(self) -> list[ProblemView]:
+        """What is wrong with single events, in the order of their calendars."""
+        views = [self._view(one) for found in self.register.problems.values() for one in found]
+        return sorted(views, key=lambda view: (view.calendar, view.uid, view.href))
+
+    async def alive(self) -> None:
+        """Returns once the store's thread has answered: the watchdog asks."""
+        await self._mirroring.database.read(_nothing)
+
+    def _view(self, one: ObjectProblem) -> ProblemView:
+        record = self.register.calendars.get(one.calendar)
+        label = record.label if record is not None else ""
+        return ProblemView(label, one.href, one.problem.uid, one.problem.kind.value, one.problem.reason)
+
+
+def _nothing(db: sqlite3.Connection) -> None:
+    db.execute("SELECT 1")

@@ -1,0 +1,163 @@
+"""From what the user wrote to the calendars that are there: which calendars count for a profile, and how. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from busyd.availability.policy import Rules
+from busyd.availability.profile import Profile
+from busyd.connection import AmbiguousCalendar, CalendarReference, calendars_by_default, find_calendar
+from busyd.ical.zones import find_zone
+from busyd.store.mirror import CalendarRecord
+
+
+class CalendarRole(StrEnum):
+    PRIMARY = "primary"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A calendar that counts for a profile, or a reference that leads nowhere (and so leaves time unknown)."""
+
+    reference: CalendarReference
+    role: CalendarRole
+    label: str
+    """CONNECTION/NAME as a person knows it now."""
+    calendar: int | None
+    """Id in the mirror; None when there is no such calendar."""
+    href: str = ""
+    zone: str = ""
+    """IANA name in which its floating and all-day times are read."""
+    rules: Rules = field(default_factory=Rules)
+    blocks: bool = True
+    """False for a primary that is only written to."""
+    trouble: str = ""
+    """Why the reference leads nowhere, and what to do."""
+
+
+def resolve_links(
+    profile: Profile,
+    records: Mapping[str, Sequence[CalendarRecord]],
+    *,
+    remembered: Mapping[str, str],
+    machine_zone: str,
+) -> tuple[Link, ...]:
+    """The links of a profile, each calendar once.
+
+    `records` are the known calendars by connection (a connection without an entry was never listed); `remembered` maps
+    references to the href they meant before.
+    """
+    links: list[Link] = []
+    if profile.primary is not None:
+        links += _resolve_one(profile, profile.primary, CalendarRole.PRIMARY, records, remembered, machine_zone)
+    primary = links[0].href if links else None
+    named = [reference for reference in profile.conflicts if not reference.is_wildcard]
+    for reference in named:
+        links += _resolve_one(profile, reference, CalendarRole.CONFLICT, records, remembered, machine_zone)
+    for reference in profile.conflicts:
+        if reference.is_wildcard:
+            links += _resolve_all(profile, reference, primary, records, machine_zone)
+    return _once_each(links)
+
+
+def _resolve_one(
+    profile: Profile,
+    reference: CalendarReference,
+    role: CalendarRole,
+    records: Mapping[str, Sequence[CalendarRecord]],
+    remembered: Mapping[str, str],
+    machine_zone: str,
+) -> list[Link]:
+    blocks = profile.primary_blocks or role is CalendarRole.CONFLICT
+    known = records.get(reference.connection)
+    if known is None:
+        trouble = "its calendars have not been listed yet"
+        return [Link(reference, role, str(reference), None, blocks=blocks, trouble=trouble)]
+    href = remembered.get(str(reference))
+    try:
+        # A calendar that is there wins over the remembered one that is gone: it may have been made again.
+        found = find_calendar(reference, [record.remote for record in known if not record.gone], remembered=href)
+        found = found or next((record.remote for record in known if record.remote.href == href), None)
+    except AmbiguousCalendar as error:
+        return [Link(reference, role, str(reference), None, blocks=blocks, trouble=f"{error}; {error.fix}")]
+    if found is None:
+        names = ", ".join(sorted(record.remote.name or record.remote.id for record in known)) or "none"
+        trouble = f"{reference.connection} has no calendar {reference.calendar!r}; it has: {names}"
+        return [Link(reference, role, str(reference), None, blocks=blocks, trouble=trouble)]
+    record = next(record for record in known if record.remote.href == found.href)
+    return [_link(profile, reference, role, record, machine_zone, blocks=blocks)]
+
+
+def _resolve_all(
+    profile: Profile,
+    reference: CalendarReference,
+    primary: str | None,
+    records: Mapping[str, Sequence[CalendarRecord]],
+    machine_zone: str,
+) -> list[Link]:
+    known = records.get(reference.connection)
+    if known is None:
+        return [_nowhere(reference, CalendarRole.CONFLICT, "its calendars have not been listed yet")]
+    if not known:
+        return [_nowhere(reference, CalendarRole.CONFLICT, "its server lists no event calendar at all")]
+    chosen = {
+        remote.href
+        for remote in calendars_by_default([record.remote for record in known if not record.gone], primary=primary)
+    }
+    return [
+        _link(profile, reference, CalendarRole.CONFLICT, record, machine_zone, blocks=True)
+        for record in known
+        if record.remote.href in chosen
+    ]
+
+
+def _nowhere(reference: CalendarReference, role: CalendarRole, trouble: str) -> Link:
+    return Link(reference, role, str(reference), None, trouble=trouble)
+
+
+def _link(
+    profile: Profile,
+    reference: CalendarReference,
+    role: CalendarRole,
+    record: CalendarRecord,
+    machine_zone: str,
+    *,
+    blocks: bool,
+) -> Link:
+    return Link(
+        reference=reference,
+        role=role,
+        label=record.label,
+        calendar=record.id,
+        href=record.remote.href,
+        zone=_zone(profile.timezone, record.remote.timezone, machine_zone),
+        rules=_rules_for(profile, record),
+        blocks=blocks,
+    )
+
+
+def _zone(*names: str | None) -> str:
+    """IANA name of the first that is a zone: a calendar may bear a name of its server's own making."""
+    known = (find_zone(name) for name in names if name)
+    return next((zone.name for zone in known if zone is not None), "UTC")
+
+
+def _rules_for(profile: Profile, record: CalendarRecord) -> Rules:
+    """The rules the user wrote for this very calendar, by whichever of its names, else those of the profile."""
+    for reference, rules in profile.calendar_rules.items():
+        names = (record.remote.name, record.remote.id, record.remote.href, record.remote.href.rstrip("/"))
+        if reference.connection == record.connection and (not reference.calendar or reference.calendar in names):
+            return rules
+    return profile.rules
+
+
+def _once_each(links: Sequence[Link]) -> tuple[Link, ...]:
+    """Drop repetitions; a primary that does not block counts all the same when it is a conflict calendar by name."""
+    kept: dict[tuple[str, int | str], Link] = {}
+    for link in links:
+        key = (link.reference.connection, link.calendar if link.calendar is not None else str(link.reference))
+        known = kept.get(key)
+        if known is None or (link.blocks and not known.blocks):
+            kept[key] = link
+    return tuple(kept.values())

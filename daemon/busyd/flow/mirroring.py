@@ -1,0 +1,265 @@
+"""Changes of a calendar -> mirror, busy index and snapshots, so that no reader ever sees a new object with old time.
+
+The order is always: commit, columns, snapshot, proof. A proof is shown only once the snapshot holds what it proves.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from busyd.availability.columns import Columns
+from busyd.availability.snapshot import Snapshot, build_snapshot, pack, unpack
+from busyd.clock import Clock
+from busyd.flow.expansion import Expanded, Expansion, not_fetched, outdated
+from busyd.flow.horizon import DAY, horizon_at
+from busyd.flow.register import ObjectProblem, ProfileState, Register
+from busyd.flow.slices import in_slices, to_the_end
+from busyd.flow.version import index_version
+from busyd.ical.facts import Problem
+from busyd.period import Period
+from busyd.store import mirror, occurrences
+from busyd.store.database import Database, StorageError
+from busyd.store.mirror import CalendarRecord, StoredObject, SyncMark
+from busyd.store.occurrences import ANY_ZONE, IndexEntry
+
+logger = logging.getLogger(__name__)
+
+Changes = dict[int, list[IndexEntry] | None]
+"""Object -> its new entries, one a reading zone; None when the object is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """An object as fetched, before it is stored."""
+
+    href: str
+    etag: str
+    payload: bytes
+
+
+class Mirroring:
+    """Writes the mirror, keeps the columns in memory equal to it, and swaps snapshots."""
+
+    def __init__(self, database: Database, register: Register, clock: Clock) -> None:
+        self.database = database
+        self.register = register
+        self.expansion = Expansion()
+        self.span = horizon_at(clock.now())
+        self.changing = asyncio.Lock()
+        """Held while the stored index and the columns change together."""
+        self._building = asyncio.Lock()
+
+    # Start: answer from what is stored, before any network.
+
+    def restore(self) -> None:
+        """Take calendars, addresses and stored snapshots, on the calling thread, before the loop serves."""
+        self.database.write_now(self._restore)
+
+    async def load(self) -> None:
+        """Fill the columns from the stored index, expand what it lacks, and build what could not be restored."""
+        version = index_version()
+        if await self.database.read(lambda db: mirror.read_meta(db, "index")) != version:
+            logger.info("busyd or its time-zone data is another (%s), expanding everything anew", version)
+            async with self.changing:
+                await self.database.write(_begin_index)
+                self.register.columns.clear()
+        await self.complete_columns()
+
+    async def complete_columns(self) -> None:
+        """Have every linked calendar in memory in every zone it is read in, and a snapshot of every profile."""
+        async with self.changing:
+            self.register.forget_unlinked()
+            for calendar in list(self.register.calendars):
+                for zone in self.register.zones_of(calendar):
+                    if (calendar, zone) not in self.register.columns:
+                        await self._load_columns(calendar, zone)
+        await self.catch_up()
+        self.register.forget_unlinked()
+
+    # Change: one batch of objects, or the end of a sync.
+
+    async def store_batch(
+        self,
+        calendar: CalendarRecord,
+        incoming: Sequence[Incoming],
+        *,
+        gone: Iterable[str] = (),
+        unread: Iterable[str] = (),
+        mark: SyncMark | None = None,
+    ) -> int:
+        """Commit objects with their occurrences and, at the end of a sync, where it stands. Returns how many changed.
+
+        `unread` hrefs keep what the mirror has of them, and the next sync tries again.
+        """
+        payloads = [one.payload for one in incoming]
+        zones, span = self._zones(calendar), self.span
+        expanded = await self.expansion.expand(payloads, zones, span)
+        async with self.changing:
+            if (zones, span) != (self._zones(calendar), self.span):
+                # A reload or a new day came in between.
+                zones, span = self._zones(calendar), self.span
+                expanded = await self.expansion.expand(payloads, zones, span)
+            batch = _Batch(
+                calendar.id, list(zip(incoming, expanded, strict=True)), list(gone), list(unread), mark, span
+            )
+            changes, hrefs = await to_the_end(self._commit(batch))
+        self._note_problems(calendar, changes, hrefs)
+        return len(changes)
+
+    async def catch_up(self) -> None:
+        """Build anew every snapshot that is not of what is known now, swap it in, and keep it for the next start."""
+        for state in list(self.register.profiles.values()):
+            # One at a time: a snapshot of older columns must not be swapped in after one of newer ones.
+            async with self._building:
+                async with self.changing:
+                    generation = await self.database.read(mirror.generation)
+                    links, span = state.next_links, self.span
+                    readings = self.register.readings(state, links)
+                if readings is None:
+                    continue
+                known = state.snapshot
+                if known is None or state.readings != readings or known.span != span:
+                    snapshot = await in_slices(build_snapshot(readings, span))
+                    if snapshot != known:
+                        state.snapshot = snapshot
+                        state.version += 1
+                    state.readings = readings
+                    await self._keep(state, links, generation, span, snapshot)
+                if state.links is not links:
+                    state.links = links
+                    self.register.proofs += 1
+
+    async def confirm(self, records: Sequence[CalendarRecord]) -> None:
+        """Show new proofs, once the snapshots hold what they prove."""
+        await self.catch_up()
+        self.register.confirm(records)
+
+    # Within.
+
+    def _zones(self, calendar: CalendarRecord) -> set[str]:
+        return self.register.zones_of(calendar.id) or {self.register.machine_zone}
+
+    async def _commit(self, batch: "_Batch") -> tuple[Changes, dict[int, str]]:
+        changes, hrefs = await self.database.write(batch.commit)
+        for number, zone in list(self.register.columns) if changes else ():
+            if number == batch.calendar:
+                mine = {object_id: _read_in(zone, entries) for object_id, entries in changes.items()}
+                columns = self.register.columns[number, zone]
+                self.register.columns[number, zone] = await in_slices(columns.changed(mine))
+        return changes, hrefs
+
+    def _restore(self, db: sqlite3.Connection) -> None:
+        register = self.register
+        mirror.forget_strangers(db, [state.connection for state in register.connections.values()])
+        occurrences.forget_snapshots(db, register.profiles)
+        for name, connection in register.connections.items():
+            account = mirror.read_account(db, name)
+            if account is not None:
+                connection.addresses, connection.listed = account.addresses, True
+        register.take_calendars(mirror.read_calendars(db))
+        if mirror.read_meta(db, "index") != index_version():
+            return
+        generation = mirror.generation(db)
+        for state in register.profiles.values():
+            stored = occurrences.read_snapshot(db, state.profile.name)
+            if stored is not None and stored[0] == self._key(state, generation, self.span):
+                try:
+                    state.snapshot = unpack(stored[1])
+                    state.version += 1
+                except ValueError:
+                    logger.warning("the stored snapshot of profile %s is damaged, building it anew", state.profile.name)
+
+    def _key(self, state: ProfileState, generation: int, span: Period) -> str:
+        return self.register.snapshot_key(state, generation=generation, day=span.start // DAY, version=index_version())
+
+    async def _keep(
+        self, state: ProfileState, links: object, generation: int, span: Period, snapshot: Snapshot
+    ) -> None:
+        """A snapshot that cannot be kept costs the next start a moment, nothing else."""
+        if links is not state.next_links:
+            return
+        key, body, name = self._key(state, generation, span), pack(snapshot), state.profile.name
+        try:
+            await self.database.write(lambda db: occurrences.record_snapshot(db, name, key, body))
+        except StorageError as error:
+            logger.warning("the snapshot of profile %s was not kept: %s", name, error)
+
+    async def _load_columns(self, calendar: int, zone: str) -> None:
+        """Read a calendar's index into memory, some objects at a time, after expanding what it lacks."""
+        while lacking := await self.database.read(
+            lambda db: occurrences.objects_to_expand(db, calendar, zone, self.span)
+        ):
+            expanded = await self.expansion.expand([payload for _, payload, _ in lacking], [zone], self.span)
+            new: list[IndexEntry] = []
+            for (number, payload, is_outdated), one in zip(lacking, expanded, strict=True):
+                entries = one.entries(number, self.span) if payload else [not_fetched(number, self.span)]
+                new += outdated(entries) if is_outdated else entries
+            await self.database.write(lambda db, new=new: occurrences.put_entries(db, new))  # type: ignore[misc]
+        columns, after = Columns(self.register.table), 0
+        while part := await self.database.read(
+            lambda db, after=after: occurrences.read_entries(db, calendar, zone, after=after)  # type: ignore[misc]
+        ):
+            columns = await in_slices(columns.changed({entry.object: entry for _, entry in part}))
+            for href, entry in part:
+                self._remember_problems(calendar, entry.object, href, entry.problems)
+            after = part[-1][1].object
+        self.register.columns[calendar, zone] = columns
+
+    def _note_problems(self, calendar: CalendarRecord, changes: Changes, hrefs: Mapping[int, str]) -> None:
+        """Remember what is wrong with the objects, and say it once in the log."""
+        for number, entries in changes.items():
+            known = {one.problem for one in self.register.problems.pop(number, ())}
+            problems = entries[0].problems if entries else ()
+            self._remember_problems(calendar.id, number, hrefs.get(number, ""), problems)
+            for problem in problems:
+                if problem not in known:
+                    logger.warning("%s: event %s: %s", calendar.label, problem.uid or hrefs[number], problem.reason)
+
+    def _remember_problems(self, calendar: int, number: int, href: str, problems: Sequence[Problem]) -> None:
+        if problems:
+            self.register.problems[number] = tuple(ObjectProblem(calendar, href, problem) for problem in problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What one transaction writes."""
+
+    calendar: int
+    objects: list[tuple[Incoming, Expanded]]
+    gone: list[str]
+    unread: list[str]
+    mark: SyncMark | None
+    span: Period
+
+    def commit(self, db: sqlite3.Connection) -> tuple[Changes, dict[int, str]]:
+        """Write everything; the changes for the columns, and the hrefs of the objects in them."""
+        changes: Changes = {}
+        hrefs: dict[int, str] = {}
+        for one, result in self.objects:
+            number = mirror.put_object(db, self.calendar, StoredObject(one.href, one.etag, result.uid, one.payload))
+            changes[number], hrefs[number] = result.entries(number, self.span), one.href
+        changes |= dict.fromkeys(mirror.forget_objects(db, self.calendar, self.gone))
+        for number, href in mirror.mark_unread(db, self.calendar, self.unread).items():
+            changes[number], hrefs[number] = [not_fetched(number, self.span)], href
+        for number, href in mirror.objects_with_payload(db, self.calendar, self.unread).items():
+            changes[number], hrefs[number] = outdated(occurrences.entries_of(db, number)), href
+        for number, entries in changes.items():
+            if entries is not None:
+                occurrences.replace_entries(db, number, entries)
+        if self.mark is not None:
+            mirror.record_sync(db, self.calendar, self.mark)
+        if changes:
+            mirror.advance_generation(db)
+        return changes, hrefs
+
+
+def _read_in(zone: str, entries: list[IndexEntry] | None) -> IndexEntry | None:
+    return next((entry for entry in entries or () if entry.zone in (ANY_ZONE, zone)), None)
+
+
+def _begin_index(db: sqlite3.Connection) -> None:
+    occurrences.forget_entries(db)
+    mirror.record_meta(db, "index", index_version())
+    mirror.advance_generation(db)

@@ -1,0 +1,83 @@
+"""A zone as a table of clock changes: wall times to instants and back by bisection. Where it comes from is elsewhere.
+
+RFC 5545 §3.3.5: a wall time that does not exist takes the offset before the gap, one that exists twice is the first of
+the two. Both say: until both clocks have passed it, the offset before the change holds.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+CYCLE: Final = 146_097 * 86_400
+"""Seconds in 400 years, after which the Gregorian calendar and the days of the week repeat."""
+
+
+class Zone:
+    """Offsets from UTC over all time. Immutable; compared by identity."""
+
+    __slots__ = ("_changes", "_end", "_offsets", "_walls", "name")
+
+    def __init__(
+        self, name: str, first_offset: int, changes: Iterable[tuple[int, int]], *, repeats: bool = False
+    ) -> None:
+        """`changes` are (instant, offset from then on), sorted; `first_offset` holds before the first of them.
+
+        With `repeats` the table's last 400 years stand for all time after it.
+        """
+        self.name = name
+        self._changes: list[int] = []
+        self._walls: list[int] = []
+        self._offsets = [first_offset]
+        latest = -(1 << 62)
+        for instant, offset in changes:
+            before = self._offsets[-1]
+            latest = max(latest, instant + max(before, offset))
+            self._changes.append(instant)
+            self._walls.append(latest)
+            self._offsets.append(offset)
+        self._end = self._changes[-1] - 2 * 86_400 if repeats and self._changes else 1 << 62
+
+    def instant(self, wall: int) -> int:
+        """The instant at which a clock in this zone shows the wall time."""
+        if wall > self._end:
+            turns = (wall - self._end) // CYCLE + 1
+            return self.instant(wall - turns * CYCLE) + turns * CYCLE
+        return wall - self._offsets[bisect_right(self._walls, wall)]
+
+    def instants(self, walls: Sequence[int]) -> list[int]:
+        """The same for many wall times, which must be sorted."""
+        if not walls or walls[-1] > self._end:
+            return [self.instant(wall) for wall in walls]
+        found: list[int] = []
+        done, size, changes = 0, len(walls), len(self._walls)
+        at = bisect_right(self._walls, walls[0])
+        while done < size:
+            upto = bisect_left(walls, self._walls[at], done) if at < changes else size
+            offset = self._offsets[at]
+            found += [wall - offset for wall in walls[done:upto]]
+            done, at = upto, at + 1
+        return found
+
+    def wall(self, instant: int) -> int:
+        """What a clock in this zone shows at the instant."""
+        if instant > self._end:
+            turns = (instant - self._end) // CYCLE + 1
+            return self.wall(instant - turns * CYCLE) + turns * CYCLE
+        return instant + self._offsets[bisect_right(self._changes, instant)]
+
+    def pieces(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
+        """Cut the wall times `first` to `last` (inclusive) into (first, last, offset) of one offset each."""
+        if last > self._end:
+            offset = first - self.instant(first)
+            yield first, last, offset
+            return
+        at = bisect_right(self._walls, first)
+        end = bisect_left(self._walls, last + 1)
+        while at < end:
+            yield first, self._walls[at] - 1, self._offsets[at]
+            first = self._walls[at]
+            at += 1
+        yield first, last, self._offsets[at]
+
+
+UTC: Final = Zone("UTC", 0, ())

@@ -1,0 +1,125 @@
+"""One component -> its start, its length and its facts, however malformed it is.
+
+Nothing is expanded here. What cannot be read is either a doubt (the span is known, its end is not) or an error.
+"""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from busyd.errors import DataError
+from busyd.ical.facts import Facts, facts_of
+from busyd.ical.limits import MAX_LENGTH
+from busyd.ical.lines import Component, Property, read_parameters
+from busyd.ical.values import DAY, BadValue, read_duration, read_time
+from busyd.ical.zones import UTC, Zone, Zones
+
+
+class UnreadableEvent(DataError):
+    """A component without a usable DTSTART: nobody can say when it is."""
+
+
+class Moment(NamedTuple):
+    """A DATE or DATE-TIME in its zone; for a DATE the wall is its midnight and the zone the reader's."""
+
+    wall: int
+    zone: Zone
+    is_date: bool
+
+    @property
+    def instant(self) -> int:
+        return self.zone.instant(self.wall)
+
+
+class Event(NamedTuple):
+    """A component that takes place. Its length is `days` on the wall clock and then exact `seconds`."""
+
+    wall: int
+    zone: Zone
+    is_date: bool
+    start: int
+    """The instant of `wall`."""
+    days: int
+    seconds: int
+    facts: Facts
+    odd: str = ""
+    """What had to be taken otherwise than it stands, as a sentence."""
+
+    def end(self, start: int, wall: int) -> int:
+        """The end of an occurrence that starts at the instant; `wall` is its start as the series has it.
+
+        Computed from the UTC start, never by adding to a wall clock that may not exist; only whole days of a DATE
+        event are local days from midnight to midnight.
+        """
+        if not self.days:
+            return start + self.seconds
+        if self.is_date:
+            return self.zone.instant(wall + self.days * DAY)
+        return self.zone.instant(self.zone.wall(start) + self.days * DAY) + self.seconds
+
+
+def read_moment(line: Property, zones: Zones) -> Moment:
+    """Read a DATE or DATE-TIME value by its form; VALUE=DATE makes a DATE of a DATE-TIME. Raises BadValue.
+
+    A `Z` wins over a TZID. A TZID that nobody knows is read in the reader's zone and noted in `zones.unknown`.
+    """
+    parameters, text = line
+    wall, is_date, is_utc = read_time(text.strip())
+    if not is_date and not parameters:
+        return Moment(wall, UTC if is_utc else zones.of_time(None), False)
+    if is_date:
+        return Moment(wall, zones.of_date(), True)
+    named = read_parameters(parameters)
+    if named.get("VALUE", "").upper() == "DATE":
+        return Moment(wall - wall % DAY, zones.of_date(), True)
+    return Moment(wall, UTC if is_utc else zones.of_time(named.get("TZID")), False)
+
+
+def read_event(component: Component, zones: Zones, *, cancelled: bool) -> Event:
+    """Read a VEVENT or AVAILABLE. Raises UnreadableEvent when there is no usable DTSTART.
+
+    An event that ends before it starts has no length. One whose end cannot be read is taken to last a day and is
+    marked as not understood, unless it blocks nothing anyway.
+    """
+    lines = component.properties.get("DTSTART")
+    if not lines:
+        raise UnreadableEvent("it has no DTSTART")
+    try:
+        wall, zone, is_date = read_moment(lines[0], zones)
+    except BadValue as error:
+        message = f"its DTSTART cannot be read: {error}"
+        raise UnreadableEvent(message) from error
+    start = zone.instant(wall)
+    facts = facts_of(component, all_day=is_date, cancelled=cancelled)
+    odd = ""
+    try:
+        days, seconds = _length(component, zones, Moment(wall, zone, is_date), start)
+    except BadValue as error:
+        odd = f"when it ends cannot be read: {error}"
+        days, seconds = (1, 0) if is_date else (0, DAY)
+        if facts.transp != "TRANSPARENT" and facts.status != "CANCELLED":
+            facts = replace(facts, unknown=odd)
+    if days < 0 or seconds < 0:
+        odd, days, seconds = "it ends before it starts", 0, 0
+    return Event(wall, zone, is_date, start, min(days, MAX_LENGTH // DAY), min(seconds, MAX_LENGTH), facts, odd)
+
+
+def _length(component: Component, zones: Zones, begin: Moment, start: int) -> tuple[int, int]:
+    """(days, seconds); one of them negative when the end is before the start. DTEND wins over DURATION."""
+    properties = component.properties
+    if "DTEND" in properties:
+        try:
+            end = read_moment(properties["DTEND"][0], zones)
+        except BadValue:
+            if "DURATION" not in properties:
+                raise
+        else:
+            if begin.is_date:
+                # An end with a time counts by its date, and an end on the first day still makes one day of it.
+                return (end.wall // DAY - begin.wall // DAY) or 1, 0
+            return 0, (begin.zone.instant(end.wall) if end.is_date else end.instant) - start
+    if "DURATION" in properties:
+        length = read_duration(properties["DURATION"][0][1].strip())
+        if begin.is_date:
+            return (length.days + -(-length.seconds // DAY)) or (0 if length.total else 1), 0
+        return length.days, length.seconds
+    return (1, 0) if begin.is_date else (0, 0)

@@ -1,0 +1,258 @@
+"""Bytes -> components of content lines, as RFC 5545 §3.1 and real calendars write them. Meaning is read elsewhere.
+
+One regular expression walks the unfolded text and stops only at the lines that busy time hangs on; whole VTIMEZONE
+blocks are set aside unread. Nothing here raises, whatever the bytes.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+Property = tuple[str, str]
+"""(the parameters as they stand, from the first semicolon on; the value as it stands)."""
+
+
+@dataclass(slots=True)
+class Component:
+    """One component: its properties by upper-case name in their order, and the components inside it."""
+
+    name: str
+    properties: dict[str, list[Property]] = field(default_factory=dict)
+    inside: list["Component"] = field(default_factory=list)
+    closed: bool = False
+    """Its END line was found."""
+
+    def value(self, name: str) -> str:
+        """The first value of a property, without white space around it; empty when there is none."""
+        found = self.properties.get(name)
+        return found[0][1].strip() if found else ""
+
+
+@dataclass(slots=True)
+class CalendarText:
+    """One VCALENDAR: its own properties, the components that matter, and its VTIMEZONEs, unread."""
+
+    properties: dict[str, list[Property]] = field(default_factory=dict)
+    components: list[Component] = field(default_factory=list)
+    zones: list[str] = field(default_factory=list)
+    """The lines between BEGIN:VTIMEZONE and its END, each with a line feed before it."""
+    closed: bool = False
+
+    def value(self, name: str) -> str:
+        """The first value of a property, without white space around it; empty when there is none."""
+        found = self.properties.get(name)
+        return found[0][1].strip() if found else ""
+
+
+def _any_case(names: Iterable[str]) -> str:
+    """A pattern that matches each of the names in any case, and leaves a line at its first wrong letter."""
+    tails: dict[str, list[str]] = {}
+    for name in names:
+        tails.setdefault(name[:1], []).append(name[1:])
+    branches = [
+        (f"[{letter}{letter.lower()}]" if letter.isalpha() else re.escape(letter)) + _any_case(rest)
+        for letter, rest in tails.items()
+        if letter
+    ]
+    if "" in tails:
+        branches.append("")
+    return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
+
+
+WANTED: Final = frozenset(
+    [
+        "BEGIN",
+        "END",
+        "DTSTART",
+        "DTEND",
+        "DURATION",
+        "RRULE",
+        "RDATE",
+        "EXDATE",
+        "RECURRENCE-ID",
+        "UID",
+        "SEQUENCE",
+        "DTSTAMP",
+        "LAST-MODIFIED",
+        "STATUS",
+        "TRANSP",
+        "ATTENDEE",
+        "ORGANIZER",
+        "X-MICROSOFT-CDO-BUSYSTATUS",
+        "X-APPLE-EWS-BUSYSTATUS",
+        "X-APPLE-TRAVEL-DURATION",
+        "X-APPLE-TRAVEL-RETURN-DURATION",
+        "FREEBUSY",
+        "METHOD",
+        "X-WR-TIMEZONE",
+        "BUSYTYPE",
+        "PRIORITY",
+    ]
+)
+"""The properties busy time hangs on; all others are passed over unread."""
+_PARAMETERS: Final = r"(?:;(?:[^\":\n]++|\"[^\"\n]*+\")*+|;[^:\n]*+)"
+_LINE: Final = re.compile(
+    r"\n(?:BEGIN:(?:"
+    r"VTIMEZONE[ \t]*+((?:\n(?!END:V|BEGIN:V)[^\n]*+)*+)\nEND:VTIMEZONE[ \t]*+(?=\n)|"
+    r"VALARM[ \t]*+(?:\n(?!BEGIN:|END:)[^\n]*+)*+\nEND:VALARM[ \t]*+(?=\n))|"
+    rf"({_any_case(sorted(WANTED))})(?:[ \t]*+({_PARAMETERS}))?:([^\n]*+))"
+)
+_ANY_LINE: Final = re.compile(rf"\n([A-Za-z0-9-]++)(?:[ \t]*+({_PARAMETERS}))?:([^\n]*+)")
+_BLANK_LINES: Final = re.compile(rb"\n\n++")
+_STRANGE: Final = re.compile(rb"\n(?![ \t]|[A-Z-]++[;:]|\Z)")
+"""An empty line, or one that does not look like a property at first sight: worth a second."""
+_MISSED_FOLD: Final = re.compile(
+    rb"(\n[^\n]{70,}+)\n(?![ \t\n]|[A-Za-z0-9-]++(?:[ \t]*+" + _PARAMETERS.encode() + rb")?:|\Z)"
+)
+_PARAMETER: Final = re.compile(r";[ \t]*([A-Za-z0-9-]+)[ \t]*=((?:\"[^\"]*\"|[^\";])*)")
+_TOP: Final = frozenset({"VEVENT", "VFREEBUSY", "VAVAILABILITY"})
+_DEEPEST: Final = 64
+
+
+def unfold(payload: bytes) -> str:
+    """The text with one line per property, line feeds only, and a line feed before the first and after the last line.
+
+    A fold may split a UTF-8 character, so bytes are unfolded before they are decoded. A line that is not UTF-8 is
+    read as cp1252, that line only.
+    """
+    if payload[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        payload = payload.decode("utf-16", "replace").encode("utf-8", "replace")
+    if b"\r" in payload:
+        payload = payload.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    payload = payload.removeprefix(b"\xef\xbb\xbf")
+    payload = b"\n" + payload if payload.endswith(b"\n") else b"\n" + payload + b"\n"
+    if _STRANGE.search(payload):
+        payload = _BLANK_LINES.sub(b"\n", payload)
+        payload = _MISSED_FOLD.sub(rb"\1", payload)
+    payload = payload.replace(b"\n ", b"")
+    if b"\t" in payload:
+        payload = payload.replace(b"\n\t", b"")
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        return "\n".join(map(_decode_line, payload.split(b"\n")))
+
+
+def read_calendars(text: str) -> list[CalendarText]:
+    """The calendars of an unfolded text, in their order.
+
+    Events outside of any VCALENDAR are put into one. A component that is not closed is closed by the next of its kind,
+    or by the end of the text.
+    """
+    reader = _Reader()
+    target: dict[str, list[Property]] | None = None
+    for zone, name, parameters, value in _LINE.findall(text):
+        key = name if name in WANTED else name.upper()
+        if key == "BEGIN":
+            target = reader.begin(value.strip().upper())
+        elif key == "END":
+            target = reader.end(value.strip().upper())
+        elif not key:
+            if zone:
+                reader.calendar().zones.append(zone)
+        elif target is not None:
+            lines = target.get(key)
+            if lines is None:
+                target[key] = [(parameters, value)]
+            else:
+                lines.append((parameters, value))
+    return reader.calendars
+
+
+def all_properties(text: str) -> Iterator[tuple[str, str, str]]:
+    """Every line of a text as (upper-case name, parameters, value): for the few blocks that are read in full."""
+    for name, parameters, value in _ANY_LINE.findall(text):
+        yield name.upper(), parameters, value
+
+
+@lru_cache(maxsize=4096)
+def read_parameters(text: str) -> MappingProxyType[str, str]:
+    """Parameters by upper-case name, quotes taken off; of a repeated one the first counts."""
+    found: dict[str, str] = {}
+    for name, value in _PARAMETER.findall(text):
+        found.setdefault(name.upper(), value.replace('"', "").strip())
+    return MappingProxyType(found)
+
+
+def unescape(text: str) -> str:
+    """A TEXT value with its backslashes resolved (RFC 5545 §3.3.11)."""
+    if "\\" not in text:
+        return text
+    return re.sub(r"\\(.)", lambda found: "\n" if found[1] in "nN" else found[1], text)
+
+
+class _Reader:
+    """Which component is open, and how deep inside one that does not matter.
+
+    `begin` and `end` return where properties go from then on; None where they do not matter.
+    """
+
+    __slots__ = ("_calendar", "_child", "_open", "_skipped", "calendars")
+
+    def __init__(self) -> None:
+        self.calendars: list[CalendarText] = []
+        self._calendar: CalendarText | None = None
+        self._open: Component | None = None
+        self._child: Component | None = None
+        self._skipped: list[str] = []
+
+    def calendar(self) -> CalendarText:
+        """The calendar that is open; one without BEGIN is opened where there is none."""
+        if self._calendar is None:
+            self._calendar = CalendarText(closed=True)
+            self.calendars.append(self._calendar)
+        return self._calendar
+
+    def begin(self, name: str) -> dict[str, list[Property]] | None:
+        if name in _TOP and (self._open is None or name in (self._open.name, "VEVENT")):
+            self._open = component = Component(name)
+            self.calendar().components.append(component)
+            self._child = None
+            self._skipped = []
+            return component.properties
+        if name == "VCALENDAR":
+            self._calendar = calendar = CalendarText()
+            self.calendars.append(calendar)
+            self._open = self._child = None
+            self._skipped = []
+            return calendar.properties
+        if name == "AVAILABLE" and self._open is not None and self._open.name == "VAVAILABILITY":
+            self._child = Component(name)
+            self._open.inside.append(self._child)
+            self._skipped = []
+            return self._child.properties
+        if len(self._skipped) < _DEEPEST:
+            self._skipped.append(name)
+        return None
+
+    def end(self, name: str) -> dict[str, list[Property]] | None:
+        if name in self._skipped:
+            while self._skipped.pop() != name:
+                pass
+        elif self._open is not None and name == self._open.name:
+            self._open.closed = True
+            self._open = self._child = None
+            self._skipped = []
+        elif name == "VCALENDAR":
+            if self._calendar is not None:
+                self._calendar.closed = True
+            self._calendar = self._open = self._child = None
+            self._skipped = []
+        elif name == "AVAILABLE" and self._child is not None:
+            self._child.closed = True
+            self._child = None
+            self._skipped = []
+        if self._skipped:
+            return None
+        current = self._child or self._open or self._calendar
+        return current.properties if current is not None else None
+
+
+def _decode_line(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace")

@@ -1,0 +1,261 @@
+"""A calendar object and a span -> the occurrences in it, as UTC spans with their facts. Decides nothing about busy.
+
+RFC 5545 §3.8.5: the occurrences of a series are DTSTART and what RRULE and RDATE give, without EXDATE and without those
+that an override replaces, all compared as instants.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from busyd.ical.event import Event, Moment, UnreadableEvent, read_event, read_moment
+from busyd.ical.facts import Facts, Problem, ProblemKind, odd_travel_time
+from busyd.ical.limits import MAX_OCCURRENCES, MAX_OVERRIDES, MAX_PROBLEMS
+from busyd.ical.lines import Component
+from busyd.ical.parse import Calendar, CalendarObject, Series, newest, sequence_of
+from busyd.ical.recurrence_set import RecurrenceSet
+from busyd.ical.replaced import Excluded, Future
+from busyd.ical.stored_freebusy import read_freebusy
+from busyd.ical.values import BadValue
+from busyd.ical.zones import Zone, Zones, reading_zone
+from busyd.period import EARLIEST, LATEST, Period
+
+Row = tuple[int, int, int]
+"""(start, end, number of its facts in `Expansion.facts`), in UTC, before travel time."""
+_RECURRING = frozenset({"RRULE", "RDATE", "EXDATE"})
+
+
+@dataclass(slots=True)
+class Expansion:
+    """The occurrences of one object."""
+
+    rows: list[Row] = field(default_factory=list)
+    facts: list[Facts] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    recurring: bool = False
+    """The rows depend on the span."""
+    zone_dependent: bool = False
+    """The rows depend on the reader's zone."""
+    incomplete: str = ""
+    """Why nobody can say when some of the object takes place; empty when that is known."""
+
+
+def expand(calendar_object: CalendarObject, span: Period, zone: str) -> Expansion:
+    """All occurrences that overlap the span widened by their own travel times, sorted.
+
+    Series without RRULE give all their occurrences, whatever the span. DATE and floating values are read in `zone`.
+    Never raises for what is in the object; raises UnknownZone when `zone` is no time zone.
+    """
+    reader = reading_zone(zone)
+    expander = _Expander(calendar_object, span)
+    if calendar_object.refused:
+        expander.refuse(calendar_object.uid, calendar_object.refused)
+    for calendar in calendar_object.calendars:
+        expander.take_calendar(calendar, reader)
+    expander.result.rows.sort()
+    return expander.result
+
+
+class _Expander:
+    """Collects what the calendars of one object give."""
+
+    def __init__(self, calendar_object: CalendarObject, span: Period) -> None:
+        problems = calendar_object.problems[:MAX_PROBLEMS]
+        self.result = Expansion(problems=problems, incomplete=calendar_object.cut_short)
+        self._span = span
+        self._uid = calendar_object.uid
+        self._numbers: dict[int, int] = {}
+
+    def take_calendar(self, calendar: Calendar, reader: Zone) -> None:
+        zones = Zones(reader, calendar.text.zones, calendar.text.value("X-WR-TIMEZONE"))
+        for series in calendar.series:
+            self._uid = series.uid
+            if (
+                len(series.masters) == 1
+                and not series.overrides
+                and _RECURRING.isdisjoint(series.masters[0].properties)
+            ):
+                self._take_single(series.masters[0], calendar, zones)
+            elif len(self.result.rows) > MAX_OCCURRENCES:
+                self.refuse(series.uid, "the object has more occurrences than can be counted")
+                break
+            else:
+                self._take_series(series, calendar, zones)
+        for component in calendar.freebusy:
+            self._uid = component.value("UID")
+            for start, end, facts, odd in read_freebusy(component, zones):
+                if odd:
+                    self.problem(ProblemKind.BAD_TIME, odd)
+                    self.result.incomplete = self.result.incomplete or odd
+                else:
+                    self.add(start, end, facts)
+        self.result.zone_dependent |= zones.used_reader
+        for tzid, why in zones.unknown.items():
+            reason = f"its time zone {tzid[:60]!r} is not known and is read as yours: {why}"
+            self.problem(ProblemKind.UNKNOWN_ZONE, reason)
+
+    def refuse(self, uid: str, why: str) -> None:
+        """Block the whole span as not understood."""
+        self._uid = uid
+        self.unknown(self._span.start, self._span.end, why)
+        self.problem(ProblemKind.TOO_MUCH, why)
+
+    def unknown(self, start: int, end: int, why: str) -> None:
+        """Block a span in which something is not understood; it depends on the span asked for."""
+        self.result.recurring = True
+        self.add(max(start, self._span.start), min(end, self._span.end), Facts(unknown=why))
+
+    def add(self, start: int, end: int, facts: Facts) -> None:
+        """One occurrence; an empty one needs no row."""
+        if start < EARLIEST or end > LATEST:
+            start, end = max(start, EARLIEST), min(end, LATEST)
+        if start < end:
+            self.result.rows.append((start, end, self._number(facts)))
+
+    def add_many(self, spans: Iterable[tuple[int, int]], facts: Facts) -> None:
+        """Occurrences with the same facts."""
+        number = self._number(facts)
+        rows = [(start, end, number) for start, end in spans if start < end]
+        if rows and (rows[0][0] < EARLIEST or rows[-1][1] > LATEST):
+            rows = [(max(start, EARLIEST), min(end, LATEST), number) for start, end, _ in rows if start < LATEST]
+        self.result.rows += rows
+
+    def _number(self, facts: Facts) -> int:
+        # By identity: hashing facts would cost more than all else, and equal ones are mostly shared.
+        number = self._numbers.get(id(facts))
+        if number is None:
+            number = self._numbers[id(facts)] = len(self.result.facts)
+            self.result.facts.append(facts)
+        return number
+
+    def problem(self, kind: ProblemKind, reason: str) -> None:
+        """Note what is odd in the series at hand."""
+        problem = Problem(kind, self._uid, reason)
+        if len(self.result.problems) < MAX_PROBLEMS and problem not in self.result.problems:
+            self.result.problems.append(problem)
+
+    def _read(self, component: Component, calendar: Calendar, zones: Zones) -> Event | None:
+        """The event of a component, or None when nobody can say when it is."""
+        try:
+            event = read_event(component, zones, cancelled=calendar.is_cancelled)
+        except UnreadableEvent as error:
+            reason = f"an event is left out: {error}"
+            self.problem(ProblemKind.BAD_TIME, reason)
+            return None
+        if event.odd:
+            self.problem(ProblemKind.BAD_TIME, event.odd)
+        odd = odd_travel_time(component) if "X-APPLE-TRAVEL-DURATION" in component.properties else ""
+        if odd:
+            self.problem(ProblemKind.BAD_TIME, f"its travel time {odd!r} cannot be read")
+        return event
+
+    def _take_single(self, component: Component, calendar: Calendar, zones: Zones) -> None:
+        event = self._read(component, calendar, zones)
+        if event is not None:
+            self.add(event.start, event.end(event.start, event.wall), event.facts)
+        elif not _blocks_nothing(component, calendar):
+            self.result.incomplete = self.result.incomplete or "an event has no readable start"
+
+    def _take_series(self, series: Series, calendar: Calendar, zones: Zones) -> None:
+        if len(series.overrides) > MAX_OVERRIDES:
+            self.refuse(
+                series.uid, f"the series has {len(series.overrides)} changed occurrences, more than busyd reads"
+            )
+            return
+        overrides = self._newest_overrides(series, zones)
+        masters = newest(series.masters)
+        events = [(master, self._read(master, calendar, zones)) for master in masters]
+        if not any(event is not None for _, event in events):
+            for master in masters:
+                self._take_single(master, calendar, zones)
+            for _, component in overrides:
+                self._take_orphan(component, calendar, zones)
+            return
+        for master, event in events:
+            if event is None:
+                self._take_single(master, calendar, zones)
+            else:
+                self._take_master(master, event, overrides, calendar, zones)
+
+    def _newest_overrides(self, series: Series, zones: Zones) -> list[tuple["_ReplacedId | None", Component]]:
+        by_id: dict[object, list[Component]] = {}
+        ids: dict[object, _ReplacedId | None] = {}
+        for number, component in enumerate(series.overrides):
+            replaced = self._replaced_id(component, zones)
+            key: object = (replaced.moment.instant, replaced.moment.is_date) if replaced is not None else number
+            by_id.setdefault(key, []).append(component)
+            ids[key] = replaced
+        return [(ids[key], component) for key, found in by_id.items() for component in newest(found)]
+
+    def _replaced_id(self, component: Component, zones: Zones) -> "_ReplacedId | None":
+        line = component.properties["RECURRENCE-ID"][0]
+        try:
+            moment = read_moment(line, zones)
+        except BadValue as error:
+            self.problem(ProblemKind.BAD_TIME, f"its RECURRENCE-ID cannot be read, so it counts by itself: {error}")
+            return None
+        return _ReplacedId(moment, "THISANDFUTURE" in line[0].upper())
+
+    def _take_orphan(self, component: Component, calendar: Calendar, zones: Zones) -> None:
+        """An override without a master: a single event, invited to this occurrence only (RFC 4791 §4.1)."""
+        if "RRULE" not in component.properties:
+            self._take_single(component, calendar, zones)
+            return
+        event = self._read(component, calendar, zones)
+        if event is not None:
+            self._take_master(component, event, [], calendar, zones)
+
+    def _take_master(
+        self,
+        master: Component,
+        event: Event,
+        overrides: list[tuple["_ReplacedId | None", Component]],
+        calendar: Calendar,
+        zones: Zones,
+    ) -> None:
+        excluded = Excluded(event)
+        for reason in excluded.read(master, zones):
+            self.problem(ProblemKind.BAD_TIME, reason)
+        futures: list[Future] = []
+        replaced: list[_ReplacedId] = []
+        for replaced_id, component in overrides:
+            changed = self._read(component, calendar, zones)
+            if replaced_id is None:
+                if changed is not None:
+                    self._add_event(changed)
+                continue
+            cancelled = _is_cancelled(component, calendar)
+            if changed is None and not cancelled:
+                continue
+            dropped = cancelled or sequence_of(component) <= sequence_of(master)
+            if dropped and excluded.covers(replaced_id.moment):
+                continue
+            replaced.append(replaced_id)
+            if changed is None:
+                continue
+            self._add_event(changed)
+            if replaced_id.and_future:
+                futures.append(Future.of(replaced_id.moment, changed, event))
+        for replaced_id in replaced:
+            excluded.add(replaced_id.moment)
+        RecurrenceSet(master, event, excluded, futures, zones, self._span, self).add_all()
+        if "RRULE" in master.properties:
+            self.result.recurring = True
+
+    def _add_event(self, event: Event) -> None:
+        self.add(event.start, event.end(event.start, event.wall), event.facts)
+
+
+class _ReplacedId(NamedTuple):
+    """A RECURRENCE-ID."""
+
+    moment: Moment
+    and_future: bool
+
+
+def _is_cancelled(component: Component, calendar: Calendar) -> bool:
+    return calendar.is_cancelled or component.value("STATUS").upper() == "CANCELLED"
+
+
+def _blocks_nothing(component: Component, calendar: Calendar) -> bool:
+    return _is_cancelled(component, calendar) or component.value("TRANSP").upper() == "TRANSPARENT"

@@ -1,0 +1,191 @@
+"""RRULE text -> a Rule, as RFC 5545 §3.3.10 and RFC 7529 write it, and as calendars misspell it. Expands nothing."""
+
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import IntEnum
+from functools import lru_cache
+from typing import Final
+
+from busyd.errors import DataError
+
+
+class Frequency(IntEnum):
+    """FREQ, from the longest period to the shortest."""
+
+    YEARLY = 0
+    MONTHLY = 1
+    WEEKLY = 2
+    DAILY = 3
+    HOURLY = 4
+    MINUTELY = 5
+    SECONDLY = 6
+
+
+class Skip(IntEnum):
+    """RFC 7529 §4.1 SKIP: what becomes of a date that does not exist."""
+
+    OMIT = 0
+    BACKWARD = 1
+    FORWARD = 2
+
+
+class BadRule(DataError):
+    """A recurrence rule that says nothing usable; the event then counts once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One recurrence rule. Lists are sorted and without duplicates; None means the part is absent.
+
+    An empty list is not None: it held only values that match nothing.
+    """
+
+    frequency: Frequency
+    interval: int = 1
+    count: int | None = None
+    until: str = ""
+    """As it stands: what it means depends on the zone of DTSTART."""
+    by_month: tuple[int, ...] | None = None
+    """Month numbers; a leap month (`5L`) is negative."""
+    by_week: tuple[int, ...] | None = None
+    by_year_day: tuple[int, ...] | None = None
+    by_month_day: tuple[int, ...] | None = None
+    by_day: tuple[tuple[int, int], ...] | None = None
+    """(number or 0, weekday with Monday 0)."""
+    by_hour: tuple[int, ...] | None = None
+    by_minute: tuple[int, ...] | None = None
+    by_second: tuple[int, ...] | None = None
+    by_position: tuple[int, ...] | None = None
+    week_start: int = 0
+    scale: str = "GREGORIAN"
+    skip: Skip = Skip.OMIT
+    oddities: tuple[str, ...] = ()
+    """What had to be passed over, as sentences."""
+
+
+@lru_cache(maxsize=2048)
+def read_rule(text: str) -> Rule:
+    """Read the value of an RRULE. Raises BadRule when FREQ or INTERVAL cannot be used, or a bound is misspelt.
+
+    Unknown parts are ignored. A repeated part: the first counts. BY values outside of their range match nothing.
+    """
+    parts: dict[str, str] = {}
+    oddities: list[str] = []
+    for part in text.strip().strip(";").split(";"):
+        name, equals, value = part.partition("=")
+        name = name.strip().upper()
+        if not equals:
+            oddities.append(f"{part[:30]!r} in the rule means nothing")
+        elif name in _PARTS:
+            parts.setdefault(name, value.strip())
+        elif get_close_matches(name, ("UNTIL", "COUNT", "FREQ"), n=1, cutoff=0.75):
+            message = f"the part {name[:20]!r} of the rule is misspelt"
+            raise BadRule(message)
+        elif name:
+            oddities.append(f"the part {name[:20]!r} of the rule is unknown")
+    frequency = Frequency.__members__.get(parts.get("FREQ", "").upper())
+    if frequency is None:
+        message = f"the rule has no usable FREQ ({parts.get('FREQ', '')[:20]!r})"
+        raise BadRule(message)
+    interval = _number(parts.get("INTERVAL") or "1")
+    if interval is None or interval < 1:
+        message = f"INTERVAL={parts['INTERVAL'][:20]} is not a number of periods"
+        raise BadRule(message)
+    count = None
+    if "COUNT" in parts:
+        count = _number(parts["COUNT"])
+        if count is None:
+            oddities.append(f"COUNT={parts['COUNT'][:20]} is not a number")
+        else:
+            count = max(count, 0)
+    scale = parts.get("RSCALE", "").upper() or "GREGORIAN"
+    numbers = {
+        name: _numbers(parts[name], low, high, signed, oddities, name) if name in parts else None
+        for name, (low, high, signed) in _RANGES.items()
+    }
+    by_day = _by_day(parts["BYDAY"], frequency, oddities) if "BYDAY" in parts else None
+    return Rule(
+        frequency=frequency,
+        interval=interval,
+        count=count,
+        until=parts.get("UNTIL", ""),
+        by_month=_months(parts["BYMONTH"], scale, oddities) if "BYMONTH" in parts else None,
+        by_week=numbers["BYWEEKNO"],
+        by_year_day=numbers["BYYEARDAY"],
+        by_month_day=numbers["BYMONTHDAY"],
+        by_day=by_day,
+        by_hour=numbers["BYHOUR"],
+        by_minute=numbers["BYMINUTE"],
+        by_second=numbers["BYSECOND"],
+        by_position=numbers["BYSETPOS"],
+        week_start=WEEKDAYS.get(parts.get("WKST", "MO").upper()[:2], 0),
+        scale=scale,
+        skip=Skip.__members__.get(parts.get("SKIP", "").upper(), Skip.OMIT),
+        oddities=tuple(oddities),
+    )
+
+
+WEEKDAYS: Final = {"MO": 0, "TU": 1, "WE": 2, "TH": 3, "FR": 4, "SA": 5, "SU": 6}
+_RANGES: Final = {
+    "BYWEEKNO": (1, 53, True),
+    "BYYEARDAY": (1, 400, True),
+    "BYMONTHDAY": (1, 32, True),
+    "BYHOUR": (0, 23, False),
+    "BYMINUTE": (0, 59, False),
+    "BYSECOND": (0, 59, False),
+    "BYSETPOS": (1, 366, True),
+}
+_PARTS: Final = {*_RANGES, "FREQ", "INTERVAL", "COUNT", "UNTIL", "BYMONTH", "BYDAY", "WKST", "RSCALE", "SKIP"}
+_DAY: Final = re.compile(r"([+-]?\d{1,3})?\s*(MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
+_MONTH: Final = re.compile(r"(\d{1,2})(L?)", re.ASCII)
+_INTEGER: Final = re.compile(r"[+-]?\d{1,9}", re.ASCII)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if _INTEGER.fullmatch(text) else None
+
+
+def _numbers(text: str, low: int, high: int, signed: bool, oddities: list[str], name: str) -> tuple[int, ...]:
+    found: set[int] = set()
+    for item in text.split(","):
+        number = _number(item.strip())
+        if number is not None and (low <= number <= high or (signed and low <= -number <= high)):
+            found.add(number)
+        else:
+            _note(oddities, f"{name}={item.strip()[:20]} matches nothing")
+    return tuple(sorted(found))
+
+
+def _months(text: str, scale: str, oddities: list[str]) -> tuple[int, ...]:
+    found: set[int] = set()
+    for item in text.upper().split(","):
+        match = _MONTH.fullmatch(item.strip())
+        number = int(match[1]) if match else 0
+        leap = bool(match and match[2])
+        if 1 <= number <= (12 if scale == "GREGORIAN" else 13) and not (leap and scale == "GREGORIAN"):
+            found.add(-number if leap else number)
+        else:
+            _note(oddities, f"BYMONTH={item.strip()[:20]} matches nothing")
+    return tuple(sorted(found))
+
+
+def _by_day(text: str, frequency: Frequency, oddities: list[str]) -> tuple[tuple[int, int], ...]:
+    found: set[tuple[int, int]] = set()
+    for item in text.upper().split(","):
+        match = _DAY.fullmatch(item.strip())
+        number = int(match[1] or 0) if match else 99
+        if match is None or abs(number) > 53 or (match[1] and number == 0):
+            _note(oddities, f"BYDAY={item.strip()[:20]} matches nothing")
+        elif number and frequency > Frequency.MONTHLY:
+            # RFC 5545 §3.3.10 forbids numbers here; everybody who accepts them reads the plain weekday.
+            _note(oddities, f"BYDAY={item.strip()[:20]} has a number where none may be")
+            found.add((0, WEEKDAYS[match[2]]))
+        else:
+            found.add((number, WEEKDAYS[match[2]]))
+    return tuple(sorted(found))
+
+
+def _note(oddities: list[str], sentence: str) -> None:
+    if len(oddities) < 5:
+        oddities.append(sentence)

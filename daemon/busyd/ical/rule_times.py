@@ -1,0 +1,61 @@
+"""What rules of every FREQ need to become times: times of day, positions in a set, and the bounds they run into."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from busyd.errors import DataError
+from busyd.ical.other_scales import find_scale
+from busyd.ical.rule import Rule
+from busyd.ical.scale import GREGORIAN, Scale
+from busyd.ical.values import DAY, FIRST_DAY, LAST_DAY
+
+FIRST_WALL: Final = FIRST_DAY * DAY
+LAST_WALL: Final = (LAST_DAY + 1) * DAY - 1
+
+
+class TooManyOccurrences(DataError):
+    """A rule that goes beyond the bounds. `found` holds the walls before `at`; from `at` on nothing is known."""
+
+    def __init__(self, at: int, found: Sequence[int] = ()) -> None:
+        super().__init__("the rule asks for more than can be counted")
+        self.at = at
+        self.found = found
+
+
+class UnknownScale(DataError):
+    """A rule that counts in a calendar busyd does not know: well-formed, so what it means must be taken as busy."""
+
+
+def scale_of(rule: Rule) -> Scale:
+    """The calendar a rule counts in. Raises UnknownScale."""
+    scale = GREGORIAN if rule.scale == "GREGORIAN" else find_scale(rule.scale)
+    if scale is None:
+        message = f"RSCALE={rule.scale[:20]} is a calendar that is not known here"
+        raise UnknownScale(message)
+    return scale
+
+
+def times_of_day(rule: Rule, start_time: int) -> list[int]:
+    """All times of day that BYHOUR, BYMINUTE and BYSECOND allow, in seconds, sorted; DTSTART gives what is absent."""
+    if rule.by_hour is None and rule.by_minute is None and rule.by_second is None:
+        return [start_time]
+    hours = rule.by_hour if rule.by_hour is not None else (start_time // 3600,)
+    return [hour * 3600 + rest for hour in hours for rest in in_hour(rule, start_time)]
+
+
+def in_hour(rule: Rule, start_time: int) -> list[int]:
+    """The same inside an hour."""
+    minutes = rule.by_minute if rule.by_minute is not None else (start_time // 60 % 60,)
+    return [minute * 60 + second for minute in minutes for second in in_minute(rule, start_time)]
+
+
+def in_minute(rule: Rule, start_time: int) -> tuple[int, ...]:
+    """The same inside a minute."""
+    return rule.by_second if rule.by_second is not None else (start_time % 60,)
+
+
+def pick_positions(days: Sequence[int], times: Sequence[int], positions: Iterable[int]) -> list[int]:
+    """BYSETPOS: some of all times of all days of a period, without writing them all out."""
+    size = len(days) * len(times)
+    picked = sorted({at - 1 if at > 0 else size + at for at in positions if -size <= at <= size})
+    return [days[at // len(times)] * DAY + times[at % len(times)] for at in picked]

@@ -1,0 +1,39 @@
+"""What an event is called and where it is, for those who may see it. Nothing here bears on busy time."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from busyd.ical.lines import unfold
+
+_LINE: Final = re.compile(r"\n(BEGIN|END|SUMMARY|LOCATION)(?:;(?:[^\":\n]|\"[^\"\n]*\")*)?:([^\n]*)", re.IGNORECASE)
+_ESCAPED: Final = re.compile(r"\\([nN;,\\])")
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """Unescaped text (RFC 5545 §3.3.11); empty where the event has none."""
+
+    summary: str = ""
+    location: str = ""
+
+
+def title_of(payload: bytes) -> Title:
+    """The title of the first event of an object that has one: its master where there is one, as servers order them."""
+    inside: list[str] = []
+    found: dict[str, str] = {}
+    for name, value in _LINE.findall(unfold(payload)):
+        match name.upper():
+            case "BEGIN":
+                inside.append(value.strip().upper())
+            case "END":
+                inside = inside[:-1]
+                if value.strip().upper() == "VEVENT" and found:
+                    break
+            case other if inside[-1:] == ["VEVENT"]:
+                found.setdefault(other, _ESCAPED.sub(_unescape, value).strip())
+    return Title(found.get("SUMMARY", ""), found.get("LOCATION", ""))
+
+
+def _unescape(match: re.Match[str]) -> str:
+    return "\n" if match[1] in "nN" else match[1]

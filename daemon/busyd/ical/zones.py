@@ -1,0 +1,142 @@
+"""Which zone a TZID means, in one calendar object read by one person. Never shared by TZID, never a silent guess.
+
+The order is: IANA name or alias, vendor prefix stripped, Windows name by CLDR, the VTIMEZONE of this object, the
+X-LIC-LOCATION in it, and last the zone of the reader, which is reported.
+"""
+
+import json
+import re
+from functools import lru_cache
+from importlib.resources import files
+from typing import Final
+
+from busyd.ical.clockwork import UTC, Zone
+from busyd.ical.definition import UnreadableDefinition, read_definition
+from busyd.ical.limits import MAX_ZONES
+from busyd.ical.lines import all_properties, unescape
+from busyd.ical.tzfile import forget_if_replaced, load_zone, tzdata_version, zone_names
+
+__all__ = ["UTC", "UnknownZone", "Zone", "Zones", "find_zone", "forget_outdated_zones", "tzdata_version"]
+
+_VENDOR: Final = re.compile(r"/|[^/]*\.[^/]*/")
+
+
+class UnknownZone(LookupError):
+    """A name that is no time zone."""
+
+
+@lru_cache(maxsize=4096)
+def find_zone(tzid: str) -> Zone | None:
+    """The zone that a TZID means to everybody: IANA, vendor prefix, Windows. None when only its object can say."""
+    name = unescape(tzid).strip().strip('"').strip()
+    found = load_zone(name) or _in_another_case(name)
+    if found is not None:
+        return found
+    if _VENDOR.match(name):
+        parts = name.strip("/").split("/")
+        for at in range(max(1, len(parts) - 4), len(parts)):
+            found = load_zone("/".join(parts[at:]))
+            if found is not None:
+                return found
+    olson = _windows_zones().get(name.lower())
+    return load_zone(olson) if olson is not None else None
+
+
+def forget_outdated_zones() -> bool:
+    """True when the time-zone data was replaced since it was read: everything must be expanded anew."""
+    if not forget_if_replaced():
+        return False
+    find_zone.cache_clear()
+    return True
+
+
+def reading_zone(name: str) -> Zone:
+    """The zone of the reader. Raises UnknownZone when it is none."""
+    found = find_zone(name)
+    if found is None:
+        raise UnknownZone(name)
+    return found
+
+
+class Zones:
+    """The zones of one VCALENDAR for one reader. Remembers whether the reader's zone made a difference."""
+
+    __slots__ = ("_blocks", "_definitions", "_found", "floating", "reader", "unknown", "used_reader")
+
+    def __init__(self, reader: Zone, blocks: list[str], x_wr_timezone: str = "") -> None:
+        self.reader = reader
+        self._blocks = blocks
+        self._definitions: dict[str, str] | None = None
+        self._found: dict[str, Zone | None] = {}
+        self.used_reader = False
+        self.unknown: dict[str, str] = {}
+        """TZIDs that nobody knows -> why, in their order."""
+        self.floating: Zone | None = self.named(x_wr_timezone) if x_wr_timezone else None
+        """The zone of floating times where the calendar names one (Google and Apple: X-WR-TIMEZONE)."""
+
+    def named(self, tzid: str) -> Zone | None:
+        """The zone of a TZID, or None when nobody knows it (noted in `unknown`)."""
+        found = find_zone(tzid)
+        if found is not None:
+            return found
+        key = _key(tzid)
+        if key not in self._found:
+            self._found[key] = self._from_object(tzid, key)
+        return self._found[key]
+
+    def of_time(self, tzid: str | None) -> Zone:
+        """The zone of a DATE-TIME that is not UTC; the reader's is used where none is given or known."""
+        if tzid:
+            named = self.named(tzid)
+            if named is not None:
+                return named
+        elif self.floating is not None:
+            return self.floating
+        self.used_reader = True
+        return self.reader
+
+    def of_date(self) -> Zone:
+        """The zone of a DATE: always the reader's, for an all-day event is a day where the person is."""
+        self.used_reader = True
+        return self.reader
+
+    def _from_object(self, tzid: str, key: str) -> Zone | None:
+        if self._definitions is None:
+            self._definitions = {}
+            for block in self._blocks:
+                for name, _, value in all_properties(block):
+                    if name == "TZID":
+                        self._definitions.setdefault(_key(value), block)
+                        break
+        if key not in self._definitions:
+            self.unknown[tzid] = "it is no IANA or Windows name, and the object does not define it"
+            return None
+        if len(self._found) > MAX_ZONES:
+            self.unknown[tzid] = "the object defines more zones than busyd reads"
+            return None
+        block = self._definitions[key]
+        try:
+            return read_definition(tzid, block)
+        except UnreadableDefinition as error:
+            places = [value for name, _, value in all_properties(block) if name == "X-LIC-LOCATION"]
+            located = find_zone(places[0]) if places else None
+            if located is None:
+                self.unknown[tzid] = f"its VTIMEZONE cannot be used: {error}"
+            return located
+
+
+def _key(tzid: str) -> str:
+    return unescape(tzid).strip().strip('"').strip().lower()
+
+
+def _in_another_case(name: str) -> Zone | None:
+    exact = zone_names().get(name.lower())
+    return load_zone(exact) if exact is not None else None
+
+
+@lru_cache(maxsize=1)
+def _windows_zones() -> dict[str, str]:
+    """CLDR windowsZones, territory 001, by lower-case Windows name."""
+    table: dict[str, str] = json.loads(files("busyd.ical").joinpath("windows_zones.json").read_text(encoding="utf-8"))
+    table |= {"tzone://Microsoft/Utc": "Etc/UTC"}
+    return {name.lower(): olson for name, olson in table.items()}

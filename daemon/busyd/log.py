@@ -1,0 +1,144 @@
+"""Logging for the journal or a terminal, with every known secret taken out of messages and tracebacks.
+
+Rooms log with `logging.getLogger(__name__)` and know nothing of this file; the command line sets it up once.
+"""
+
+import base64
+import json
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping
+from typing import Final, TextIO
+from urllib.parse import quote
+
+from busyd.credentials import Secret
+from busyd.errors import UserError
+
+HIDDEN: Final = "***"
+
+_PRIORITY: Final = {
+    logging.CRITICAL: 2,
+    logging.ERROR: 3,
+    logging.WARNING: 4,
+    logging.INFO: 6,
+    logging.DEBUG: 7,
+}
+"""Levels of syslog (sd-daemon(3)); 5, notice, has no level in Python."""
+_SHORTEST: Final = 4
+_PATTERNS: Final = (
+    # Tokens of feeds and of busyd in general, credentials of HTTP, passwords in addresses.
+    (re.compile(r"(/feeds/)[^\s/\"'?#]+?(?=\.ics\b|[\s/\"'?#]|$)"), rf"\1{HIDDEN}"),
+    (re.compile(r"\bbd_([0-9a-f]+)_[A-Za-z0-9_-]+"), rf"bd_\1_{HIDDEN}"),
+    (re.compile(r"(?i)\b(basic|bearer)(\s+)[A-Za-z0-9+/=._~-]{8,}"), rf"\1\2{HIDDEN}"),
+    (re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+@"), rf"\1{HIDDEN}@"),
+)
+_LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_QUIET: Final = ("aiohttp.access", "asyncio")
+"""Others' loggers that say nothing an operator would ask for below WARNING."""
+
+
+class Redactor:
+    """Takes secrets out of texts: the known ones in every form they travel in, and what has the shape of one."""
+
+    def __init__(self) -> None:
+        self._forms: frozenset[str] = frozenset()
+        self._known: re.Pattern[str] | None = None
+
+    def hide(self, secret: Secret, *usernames: str) -> None:
+        """Hide this secret from now on, also as Basic credentials of the user names it is sent with (RFC 7617)."""
+        text = secret.reveal()
+        if len(text) < _SHORTEST:
+            return
+        forms = {text, quote(text), quote(text, safe=""), repr(text)[1:-1], json.dumps(text)[1:-1]}
+        for username in usernames:
+            forms.add(base64.b64encode(f"{username}:{text}".encode()).decode())
+        self._forms |= forms
+        # Longest first: a form may begin with a shorter one.
+        self._known = re.compile("|".join(re.escape(form) for form in sorted(self._forms, key=len, reverse=True)))
+
+    def redact(self, text: str) -> str:
+        """The text with `***` wherever a secret stood."""
+        if self._known is not None:
+            text = self._known.sub(HIDDEN, text)
+        for pattern, replacement in _PATTERNS:
+            text = pattern.sub(replacement, text)
+        return text
+
+
+_redactor: Final = Redactor()
+
+
+def hide_secret(secret: Secret, *usernames: str) -> None:
+    """Keep a secret out of this process's log from now on."""
+    _redactor.hide(secret, *usernames)
+
+
+class JournalFormatter(logging.Formatter):
+    """One `<PRIORITY>` in front of every line, so that the journal files a traceback under its level; no time."""
+
+    def __init__(self, redactor: Redactor = _redactor) -> None:
+        super().__init__("%(name)s: %(message)s")
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        prefix = f"<{_PRIORITY.get(record.levelno, 6)}>"
+        text = self._redactor.redact(super().format(record))
+        return "\n".join(prefix + line for line in text.splitlines() or [""])
+
+
+class PlainFormatter(logging.Formatter):
+    """Time in UTC, level, logger and message, for a terminal or a file."""
+
+    converter = staticmethod(time.gmtime)
+
+    def __init__(self, redactor: Redactor = _redactor) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
+        self._redactor = redactor
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redactor.redact(super().format(record))
+
+
+def set_up_logging(
+    *, verbose: bool, environment: Mapping[str, str], stream: TextIO | None = None, level: int = logging.INFO
+) -> None:
+    """Log to standard error, `level` and above.
+
+    `verbose` asks for DEBUG; the variable `BUSYD_LOG` is a level, or levels of single loggers, as in
+    `info,busyd.sync=debug`. Raises UserError when it is neither.
+    """
+    stream = stream or sys.stderr
+    levels = _parse_levels(environment.get("BUSYD_LOG", ""))
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JournalFormatter() if is_journal(stream, environment) else PlainFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if verbose else levels.pop("", level))
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, own in levels.items():
+        logging.getLogger(name).setLevel(own)
+
+
+def is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """Whether a stream goes to the journal: systemd names its device and inode in JOURNAL_STREAM (systemd.exec(5))."""
+    device, _, inode = environment.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return (device, inode) == (str(found.st_dev), str(found.st_ino))
+
+
+def _parse_levels(text: str) -> dict[str, int]:
+    levels = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, level = part.rpartition("=")
+        if level.lower() not in _LEVELS:
+            message = f"BUSYD_LOG: {level!r} is not a level"
+            raise UserError(message, fix="write debug, info, warning or error, or LOGGER=LEVEL")
+        levels[name] = _LEVELS[level.lower()]
+    return levels

@@ -1,0 +1,135 @@
+"""Which servers may be spoken to with the credentials of a connection. Pure: URLs in, a decision out.
+
+URLs are read by a strict grammar of our own: what it accepts is what is connected to, so no library can read a host
+differently from the check (a tab inside a host once made one produce `caldav.icloud.com.evil.com`).
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import quote, urljoin
+
+from busyd.connection import Connection, ConnectionKind
+from busyd.errors import UserError
+
+_URL: Final = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?([/?#][^\x00-\x20\x7f\\]*)?")
+_ICLOUD: Final = re.compile(r"(p\d{1,3}-)?caldav\.icloud\.com(\.cn)?", re.ASCII)
+_DEFAULT_PORT: Final = {"http": 80, "https": 443}
+
+
+class UnsafeUrl(ValueError):
+    """Text that is not a plain http or https URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, lower-case ASCII host and port: who is spoken to."""
+
+    scheme: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.authority}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """True for `localhost` and the loopback addresses, written as such."""
+        return self.host in ("localhost", "[::1]") or re.fullmatch(r"127\.\d+\.\d+\.\d+", self.host) is not None
+
+    @property
+    def authority(self) -> str:
+        """The Host header: without the default port."""
+        return self.host if self.port == _DEFAULT_PORT[self.scheme] else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A URL taken apart: who, and which path (percent-encoded, with its query, starting with a slash)."""
+
+    origin: Origin
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}{self.path}"
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Raises UnsafeUrl for another scheme, user info, white space, control characters, or a host not in ASCII."""
+        match = _URL.fullmatch(url)
+        if match is None:
+            raise UnsafeUrl("not a plain http or https URL")
+        scheme, host, port_text, rest = match[1], match[2].lower(), match[3], match[4] or "/"
+        port = int(port_text) if port_text else _DEFAULT_PORT[scheme]
+        if not 0 < port < 65536:
+            raise UnsafeUrl("not a port")
+        path = quote(rest.partition("#")[0], safe="/?%!$&'()*+,;=:@~-._[]")
+        return cls(Origin(scheme, host, port), path if path.startswith("/") else "/" + path)
+
+    def join(self, location: str) -> "Address":
+        """Where a Location header leads from here. Raises UnsafeUrl."""
+        try:
+            return Address.parse(urljoin(str(self), location))
+        except ValueError as error:
+            raise UnsafeUrl(str(error)) from None
+
+    def at(self, origin: Origin) -> "Address":
+        """The same path on another server."""
+        return Address(origin, self.path)
+
+
+class AllowList:
+    """The servers a connection trusts with its credentials."""
+
+    def __init__(self, connection: Connection, *, extra: Iterable[str] = ()) -> None:
+        """`extra` are further origins, each as good as the connection's own: for tests with two ports of one host.
+
+        Raises UserError when the URL of the connection is unusable, or is not iCloud's for an iCloud connection.
+        """
+        self._kind = connection.kind
+        self._extra = frozenset(Address.parse(url).origin for url in extra)
+        self.start = _start_of(connection)
+        if self._kind is ConnectionKind.ICLOUD and not self.permits(self.start.origin):
+            message = f"connection {connection.name}: {self.start.origin.host} is not iCloud"
+            raise UserError(message, fix="leave url out, or write kind: caldav for another server")
+
+    def permits(self, origin: Origin) -> bool:
+        """True when the password of this connection may be sent there."""
+        if origin in self._extra:
+            return True
+        own = self.start.origin
+        if self._kind is ConnectionKind.ICLOUD:
+            if own.is_loopback and not self._extra:
+                # A stand-in for iCloud on this very machine: its shard is another port of the same address.
+                return origin.host == own.host and (origin.scheme == own.scheme or origin.scheme == "https")
+            return origin.scheme == "https" and origin.port == 443 and _ICLOUD.fullmatch(origin.host) is not None
+        if origin == own:
+            return True
+        # Apple's server upgrades http:8008 to https:8443 of the same host; the way back down is never taken.
+        return own.scheme == "http" and origin.scheme == "https" and origin.host == own.host
+
+    def is_shard(self, origin: Origin) -> bool:
+        """True for an iCloud host other than the one configured: a hint that may go stale."""
+        return self._kind is ConnectionKind.ICLOUD and origin != self.start.origin
+
+
+def _start_of(connection: Connection) -> Address:
+    try:
+        return Address.parse(to_ascii(connection.url))
+    except UnsafeUrl:
+        message = f"connection {connection.name}: its url is not a plain http or https address"
+        raise UserError(
+            message, fix="write it like https://calendar.example.org/, without user name or password"
+        ) from None
+
+
+def to_ascii(url: str) -> str:
+    """A URL a person wrote, with a host in another script turned into its ASCII form. Raises UnsafeUrl."""
+    match = re.fullmatch(r"(https?://)([^/?#:@]+)(.*)", url.strip(), re.DOTALL | re.IGNORECASE)
+    if match is None or match[2].isascii():
+        return url.strip()
+    try:
+        return f"{match[1].lower()}{match[2].encode('idna').decode('ascii')}{match[3]}"
+    except UnicodeError:
+        raise UnsafeUrl("not a host name") from None

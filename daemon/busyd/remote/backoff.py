@@ -1,0 +1,121 @@
+"""When to ask again: pure policy. Moments are monotonic seconds, chance comes in from outside.
+
+A connection's patience is a value that each poll's outcome turns into the next one.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final, Self
+
+from busyd.dav.errors import LoginRefused, ServerFault, TooManyRequests
+from busyd.errors import RemoteError
+from busyd.period import Instant
+
+FIRST_WAIT: Final = 5.0
+LONGEST_WAIT: Final = 750.0
+"""Before jitter; with it a quarter of an hour at most."""
+JITTER: Final = 0.2
+"""Waits are lengthened by up to this part, never shortened."""
+RETRY_AFTER_MOST: Final = 3600.0
+REFUSAL_WAITS: Final = (5.0, 60.0, 600.0)
+"""After a refused login; a lone 401 of iCloud's clears within seconds. After the last of them nothing more is sent."""
+SLOW_FOR: Final = 3600.0
+SLOW_FACTOR: Final = 2.0
+"""Polls after a request to slow down: so much rarer, for so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How a connection has fared lately."""
+
+    failures: int = 0
+    """Polls that failed in a row."""
+    refusals: int = 0
+    """Logins refused in a row."""
+    not_before: float = float("-inf")
+    slow_until: float = float("-inf")
+
+    @property
+    def is_locked_out(self) -> bool:
+        """The login was refused again and again, over more than ten minutes: only another password helps."""
+        return self.refusals > len(REFUSAL_WAITS)
+
+
+def after_success(patience: Patience) -> Patience:
+    """A poll went well: everything is forgiven, except that the server asked for rarer polls."""
+    return Patience(slow_until=patience.slow_until)
+
+
+def after_failure(patience: Patience, error: RemoteError, *, now: float, wall: Instant, chance: float) -> Patience:
+    """A poll failed with `error` at `now` (monotonic; `wall` in UTC). `chance` is anything in [0, 1)."""
+    lengthen = 1.0 + JITTER * chance
+    if isinstance(error, LoginRefused):
+        refusals = patience.refusals + 1
+        wait = REFUSAL_WAITS[min(refusals, len(REFUSAL_WAITS)) - 1]
+        return replace(patience, failures=patience.failures + 1, refusals=refusals, not_before=now + wait * lengthen)
+    failures = patience.failures + 1
+    wait = min(FIRST_WAIT * 2.0 ** min(patience.failures, 16), LONGEST_WAIT)
+    slow_until = patience.slow_until
+    if isinstance(error, TooManyRequests) or (isinstance(error, ServerFault) and error.status == 503):
+        slow_until = now + SLOW_FOR
+        told = parse_retry_after(error.retry_after, wall) if isinstance(error, TooManyRequests) else None
+        if told is not None:
+            # Obeying iCloud's Retry-After to the letter trips it again.
+            wait = min(max(2.0 * told, wait), RETRY_AFTER_MOST)
+    # A fault in between neither confirms nor clears what the server thinks of the password.
+    return replace(patience, failures=failures, not_before=now + wait * lengthen, slow_until=slow_until)
+
+
+def next_poll_at(patience: Patience, poll: timedelta, *, last: float, chance: float) -> float | None:
+    """When to poll after a poll at `last`, or None: not before the password is another one."""
+    if patience.is_locked_out:
+        return None
+    interval = poll.total_seconds() * (SLOW_FACTOR if last < patience.slow_until else 1.0)
+    if patience.failures:
+        return patience.not_before
+    return last + interval * (1.0 + JITTER / 2 * chance)
+
+
+def parse_retry_after(header: str | None, wall: Instant) -> float | None:
+    """RFC 9110 §10.2.3: seconds or an HTTP date, as seconds from now, one to an hour; None for neither."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        seconds = float(text[:12])
+    else:
+        try:
+            moment = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = moment.timestamp() - wall
+    return min(max(seconds, 1.0), RETRY_AFTER_MOST)
+
+
+class RequestBudget:
+    """A bucket of requests that fills at a steady rate: a first sync passes in one burst, the average holds.
+
+    Without arguments it is iCloud's: its limit is per account and not told, and this stays below what is known to pass.
+    """
+
+    def __init__(self, *, per_minute: float = 60.0, burst: int = 240) -> None:
+        self._rate = per_minute / 60.0
+        self._burst = float(burst)
+        self._left = float(burst)
+        self._at = float("-inf")
+
+    @classmethod
+    def generous(cls) -> Self:
+        """For a server that is not iCloud, often the person's own: ten times as much."""
+        return cls(per_minute=600.0, burst=600)
+
+    def take(self, now: float) -> float:
+        """Take one request; the seconds to wait before sending it."""
+        if self._at != float("-inf"):
+            self._left = min(self._burst, self._left + (now - self._at) * self._rate)
+        self._at = now
+        self._left -= 1.0
+        return max(0.0, -self._left / self._rate)

@@ -1,0 +1,119 @@
+"""Calendars published as a file: one conditional GET. What is in the file, and when to look again, is for others."""
+
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from busyd.credentials import Secret
+from busyd.dav.errors import MalformedResponse, TooManyRequests
+from busyd.errors import UserError
+from busyd.remote.allowlist import Address, Origin, UnsafeUrl, to_ascii
+from busyd.remote.errors import FeedRefused, Trouble, Unreachable, UnsafeRedirect
+from busyd.remote.wire import USER_AGENT, Answer, Limits, exchange, open_session
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_TAIL: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class FeedContent:
+    """The feed as it is now, with the validators to ask the next time with."""
+
+    payload: bytes
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """304: what is known still holds. Validators the answer renewed."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+FeedAnswer = FeedContent | NotModified
+
+
+async def fetch_feed(
+    url: str,
+    *,
+    etag: str | None = None,
+    last_modified: str | None = None,
+    allow_private: bool = False,
+    username: str = "",
+    password: Secret | None = None,
+    limits: Limits | None = None,
+    user_agent: str = USER_AGENT,
+    ssl_context: Any = True,
+) -> FeedAnswer:
+    """GET a feed if it changed since the validators were given.
+
+    `webcal` means https. `username` and `password` are those of an `ics` connection itself, never those of the
+    account that subscribed; they are sent to the feed's own origin and to no other. Redirects are followed by hand,
+    not from https to http. Unless `allow_private`, no socket is opened to a private address. Raises UserError for an
+    unusable URL, FeedRefused, TooManyRequests, MalformedResponse when it is no complete calendar, and what
+    `wire.exchange` raises.
+    """
+    limits = limits or Limits()
+    address = feed_address(url)
+    own = address.origin
+    headers = [("User-Agent", user_agent), ("Accept", "text/calendar, */*;q=0.5"), ("Accept-Encoding", "gzip")]
+    headers += [("If-None-Match", etag)] if etag else []
+    headers += [("If-Modified-Since", last_modified)] if last_modified else []
+    async with open_session(limits, public_only=not allow_private, ssl_context=ssl_context) as session:
+        for _ in range(limits.hops + 1):
+            login = list(_login(username, password)) if address.origin == own else []
+            answer = await exchange(session, "GET", address, headers=headers + login, body=b"", limits=limits)
+            location = answer.header("Location")
+            if answer.status not in _REDIRECTS or not location:
+                return _read(answer, address.origin)
+            address = _redirected(address, location)
+    raise UnsafeRedirect(own.host, "address after address without an end")
+
+
+def feed_address(url: str) -> Address:
+    """The address behind a feed's URL as a person or a server writes it. Raises UserError."""
+    text = re.sub(r"^webcals?://", "https://", url.strip(), flags=re.IGNORECASE)
+    try:
+        return Address.parse(to_ascii(re.sub(r"^(https?)", lambda match: match[1].lower(), text, flags=re.IGNORECASE)))
+    except UnsafeUrl:
+        raise UserError(
+            "the address of a calendar feed is not a plain web address",
+            fix="write it like https://example.org/calendar.ics; user name and password are keys of their own",
+        ) from None
+
+
+def _login(username: str, password: Secret | None) -> Iterator[tuple[str, str]]:
+    if username and password is not None:
+        token = base64.b64encode(f"{username}:{password.reveal()}".encode()).decode("ascii")
+        yield "Authorization", f"Basic {token}"
+
+
+def _redirected(address: Address, location: str) -> Address:
+    try:
+        target = address.join(location)
+    except UnsafeUrl:
+        raise UnsafeRedirect(address.origin.host, "something that is no plain web address") from None
+    if address.origin.scheme == "https" and target.origin.scheme != "https":
+        raise UnsafeRedirect(address.origin.host, f"{target.origin.host} without encryption")
+    return target
+
+
+def _read(answer: Answer, origin: Origin) -> FeedAnswer:
+    if answer.status == 304:
+        return NotModified(answer.header("ETag"), answer.header("Last-Modified"))
+    if answer.status in (407, 511):
+        raise Unreachable(origin.host, Trouble.PROXY)
+    if answer.status in (429, 503):
+        raise TooManyRequests(origin.host, status=answer.status, retry_after=answer.header("Retry-After"))
+    if answer.status != 200:
+        raise FeedRefused(origin.host, answer.status)
+    payload = answer.body.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not payload[:16].upper().startswith(b"BEGIN:VCALENDAR"):
+        raise MalformedResponse(origin.host, "it is not an iCalendar file", status=200)
+    if b"END:VCALENDAR" not in payload[-_TAIL:].upper():
+        raise MalformedResponse(origin.host, "the iCalendar file is cut short", status=200)
+    return FeedContent(payload, answer.header("ETag"), answer.header("Last-Modified"))

@@ -1,0 +1,92 @@
+"""Looks over the shoulder of a transport: what was asked, what was answered, and how long it took. Changes nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from busyd.clock import Clock
+from busyd.dav.exchange import DavRequest, DavResponse
+from busyd.errors import RemoteError
+from busyd.period import Instant
+from busyd.remote.client import Sender
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request with its answer, or with the reason why there is none."""
+
+    request: DavRequest
+    response: DavResponse | None
+    error: RemoteError | None
+    seconds: float
+    at: Instant
+    """When the answer was there, by this machine's clock."""
+
+    @property
+    def status(self) -> int | None:
+        return self.response.status if self.response is not None else None
+
+    @property
+    def request_id(self) -> str | None:
+        """What Apple's support can find the request by."""
+        return self.response.header("X-Apple-Request-UUID") if self.response is not None else None
+
+
+class Observer:
+    """A sender that remembers all exchanges of another one, oldest first."""
+
+    def __init__(self, sender: Sender, clock: Clock) -> None:
+        self.exchanges: list[Exchange] = []
+        self._sender = sender
+        self._clock = clock
+
+    async def send(self, request: DavRequest) -> DavResponse:
+        """As the sender's own; raises what it raises."""
+        before = self._clock.monotonic()
+        try:
+            response = await self._sender.send(request)
+        except RemoteError as error:
+            self._note(request, None, error, before)
+            raise
+        self._note(request, response, None, before)
+        return response
+
+    @property
+    def last(self) -> Exchange | None:
+        return self.exchanges[-1] if self.exchanges else None
+
+    def skew(self) -> int | None:
+        """Seconds by which this machine's clock is ahead of the last Date header; None before there is one."""
+        return next(self._skews(), None)
+
+    def ended_on_a_web_page(self) -> bool:
+        """Whether the last answer was a web page where none belongs: some login page, or the wrong address."""
+        response = self.last.response if self.last is not None else None
+        if response is None or response.status >= 400:
+            return False
+        head = response.body[:256].lstrip().lower()
+        return head.startswith((b"<!doctype html", b"<html"))
+
+    def _skews(self) -> Iterator[int]:
+        for exchange in reversed(self.exchanges):
+            date = read_date(exchange.response.header("Date")) if exchange.response is not None else None
+            if date is not None:
+                yield exchange.at - date
+
+    def _note(
+        self, request: DavRequest, response: DavResponse | None, error: RemoteError | None, before: float
+    ) -> None:
+        seconds = self._clock.monotonic() - before
+        self.exchanges.append(Exchange(request, response, error, seconds, self._clock.now()))
+
+
+def read_date(header: str | None) -> Instant | None:
+    """RFC 9110 §5.6.7: the moment of a Date header, or None."""
+    try:
+        moment = parsedate_to_datetime(header) if header else None
+    except ValueError:
+        return None
+    if moment is None:
+        return None
+    return Instant(int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))

@@ -1,0 +1,215 @@
+"""Requests of one connection on the wire: who is asked, with which credentials, how often. Answers are not understood.
+
+The password goes to hosts of the allow-list and nowhere else; it is added after the target passed, hop by hop.
+"""
+
+import asyncio
+import base64
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from inspect import isawaitable
+from typing import Any, Final
+
+import aiohttp
+
+from busyd.clock import Clock
+from busyd.connection import Connection, ConnectionKind
+from busyd.credentials import Secret
+from busyd.dav.errors import LoginRefused
+from busyd.dav.exchange import DavRequest, DavResponse
+from busyd.remote.allowlist import Address, AllowList, Origin, UnsafeUrl
+from busyd.remote.backoff import RequestBudget
+from busyd.remote.errors import Trouble, Unreachable, UnsafeRedirect
+from busyd.remote.wire import SAFE_METHODS, USER_AGENT, Answer, Limits, exchange, open_session
+
+logger = logging.getLogger(__name__)
+
+PasswordOf = Callable[[], Secret | Awaitable[Secret | None] | None]
+
+_REDIRECTS: Final = frozenset({301, 302, 307, 308})
+_WRONG_SHARD: Final = frozenset({401, 404, 421})
+"""What a shard host that is no longer ours may say; the generic host has the last word."""
+_PROXY: Final = frozenset({407, 511})
+_SHARD_REST: Final = 3600.0
+"""Seconds a shard host that failed is left alone."""
+_PASSWORD_LIFE: Final = 30.0
+"""Seconds a password is used before it is read again."""
+
+
+class Transport:
+    """Sends the requests of one connection, one session, at most two at a time."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        password: PasswordOf,
+        clock: Clock,
+        *,
+        limits: Limits | None = None,
+        user_agent: str = USER_AGENT,
+        allow: Iterable[str] = (),
+        budget: RequestBudget | None = None,
+        ssl_context: Any = True,
+    ) -> None:
+        """`password` is asked now and then, so that a changed one is noticed; it may be a coroutine function.
+
+        `allow` are origins beyond the connection's own that may see the password: a test's stand-ins for iCloud's two
+        hosts. Nothing is opened before the first request. Raises UserError for an unusable URL.
+        """
+        allow = tuple(allow)
+        self.requests_sent = 0
+        self._connection = connection
+        self._password_of = password
+        self._clock = clock
+        self._limits = limits or Limits()
+        self._user_agent = user_agent
+        self._allowed = AllowList(connection, extra=allow)
+        self._budget = budget or (
+            RequestBudget() if connection.kind is ConnectionKind.ICLOUD else RequestBudget.generous()
+        )
+        self._ssl_context = ssl_context
+        self._public_only = (
+            connection.kind is ConnectionKind.ICLOUD and not allow and not self._allowed.start.origin.is_loopback
+        )
+        self._gate = asyncio.Semaphore(self._limits.parallel)
+        self._session: aiohttp.ClientSession | None = None
+        self._origin = self._allowed.start.origin
+        self._resting: dict[Origin, float] = {}
+        self._password: Secret | None = None
+        self._password_until = float("-inf")
+        self._refused: Secret | None = None
+
+    async def send(self, request: DavRequest) -> DavResponse:
+        """Send one request, with its redirects, and return the answer whatever its status.
+
+        A path goes to the host that answered last. What a shard host of iCloud refuses is asked again of the generic
+        host, whose word counts. Raises Unreachable, AnswerTooLarge, UnsafeRedirect and the like when there is no
+        answer, WriteOutcomeUnknown when a change may have been made all the same.
+        """
+        async with self._gate:
+            response = await self._ask(request)
+            if response.status == 401:
+                self._refused = self._password
+                if await self.has_another_password():
+                    response = await self._ask(request)
+        if response.status < 400:
+            self._origin = Address.parse(response.url).origin
+        logger.debug("%s at %s -> %d", request.method, response.host, response.status)
+        return response
+
+    async def has_another_password(self) -> bool:
+        """Read the password anew: does it differ from the one last refused? A stopped connection waits for that."""
+        if not self._connection.username:
+            return False
+        await self._renew_password()
+        return self._password is not None and self._password != self._refused
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _ask(self, request: DavRequest) -> DavResponse:
+        address = self._locate(request.target)
+        generic = self._allowed.start.origin
+        shard = address.origin
+        if not self._allowed.is_shard(shard):
+            return await self._follow(request, address)
+        if self._resting.get(shard, 0.0) > self._clock.monotonic():
+            return await self._follow(request, address.at(generic))
+        response = None
+        try:
+            response = await self._follow(request, address)
+        except Unreachable as error:
+            if error.sent and request.method not in SAFE_METHODS:
+                raise
+        if response is not None and response.status not in _WRONG_SHARD:
+            return response
+        second = await self._follow(request, address.at(generic))
+        if second.status not in _WRONG_SHARD:
+            logger.info("%s does not serve this account now, %s does", shard.host, generic.host)
+            self._resting[shard] = self._clock.monotonic() + _SHARD_REST
+        return second
+
+    async def _follow(self, request: DavRequest, address: Address) -> DavResponse:
+        """One request with its redirects: method, body and credentials kept, every hop checked before it is taken."""
+        seen = {address}
+        for _ in range(self._limits.hops + 1):
+            answer = await self._once(request, address)
+            location = answer.header("Location")
+            if answer.status not in _REDIRECTS or not location:
+                return DavResponse(answer.status, str(address), answer.headers, answer.body)
+            target = self._redirected(address, location)
+            if request.method not in SAFE_METHODS and target.path != address.path:
+                # A write goes where it was meant to go, or nowhere: Apple's server sends a PUT on to a collection.
+                return DavResponse(answer.status, str(address), answer.headers, answer.body)
+            if target in seen:
+                break
+            seen.add(target)
+            address = target
+        raise UnsafeRedirect(address.origin.host, "address after address without an end")
+
+    async def _once(self, request: DavRequest, address: Address) -> Answer:
+        """One exchange; repeated once when a safe method met a connection the server had dropped."""
+        try:
+            return await self._exchange(request, address)
+        except Unreachable as error:
+            if error.kind is not Trouble.RESET or request.method not in SAFE_METHODS:
+                raise
+        return await self._exchange(request, address)
+
+    async def _exchange(self, request: DavRequest, address: Address) -> Answer:
+        headers = [("User-Agent", self._user_agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
+        headers += request.headers
+        if request.depth is not None:
+            headers.append(("Depth", request.depth))
+        self._require_permitted(address.origin, by=address.origin.host)
+        headers += await self._authorization()
+        await self._clock.sleep(self._budget.take(self._clock.monotonic()))
+        if self._session is None:
+            self._session = open_session(self._limits, public_only=self._public_only, ssl_context=self._ssl_context)
+        self.requests_sent += 1
+        answer = await exchange(
+            self._session, request.method, address, headers=headers, body=request.body, limits=self._limits
+        )
+        if answer.status in _PROXY:
+            raise Unreachable(address.origin.host, Trouble.PROXY)
+        return answer
+
+    def _locate(self, target: str) -> Address:
+        try:
+            address = Address.parse(f"{self._origin}{target}" if target.startswith("/") else target)
+        except UnsafeUrl:
+            raise UnsafeRedirect(self._origin.host, "something that is no plain web address") from None
+        self._require_permitted(address.origin, by=self._origin.host)
+        return address
+
+    def _redirected(self, address: Address, location: str) -> Address:
+        try:
+            target = address.join(location)
+        except UnsafeUrl:
+            raise UnsafeRedirect(address.origin.host, "something that is no plain web address") from None
+        self._require_permitted(target.origin, by=address.origin.host)
+        return target
+
+    def _require_permitted(self, origin: Origin, *, by: str) -> None:
+        if not self._allowed.permits(origin):
+            raise UnsafeRedirect(by, str(origin))
+
+    async def _authorization(self) -> list[tuple[str, str]]:
+        """Basic, sent before it is asked for: Apple's server answers strangers with 207 and no principal."""
+        username = self._connection.username
+        if not username:
+            return []
+        if self._password is None or self._clock.monotonic() >= self._password_until:
+            await self._renew_password()
+        if self._password is None:
+            raise LoginRefused(self._origin.host, status=None, reason="there is no password for it")
+        token = base64.b64encode(f"{username.strip()}:{self._password.reveal()}".encode()).decode("ascii")
+        return [("Authorization", f"Basic {token}")]
+
+    async def _renew_password(self) -> None:
+        found = self._password_of()
+        self._password = await found if isawaitable(found) else found
+        self._password_until = self._clock.monotonic() + _PASSWORD_LIFE

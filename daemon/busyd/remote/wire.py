@@ -1,0 +1,210 @@
+"""One HTTP exchange: a request out, a bounded answer in, every fault named. No redirects, no credentials, no retry."""
+
+import ipaddress
+import logging
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+from yarl import URL
+
+from busyd import __version__
+from busyd.dav.errors import MalformedResponse
+from busyd.errors import RemoteError
+from busyd.remote.allowlist import Address
+from busyd.remote.errors import AnswerTooLarge, PrivateAddress, Trouble, Unreachable, WriteOutcomeUnknown
+from busyd.remote.inflate import Inflater, TooLarge, Undecodable
+
+logger = logging.getLogger(__name__)
+
+USER_AGENT: Final = f"busyd/{__version__}"
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"})
+"""Methods that change nothing, so a second try does no harm."""
+
+_AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long and how much an answer may be. Seconds and bytes."""
+
+    connect: float = 10.0
+    idle: float = 15.0
+    """Silence in the middle of an exchange."""
+    total: float = 60.0
+    wire_bytes: int = 32 * _MIB
+    inflated_bytes: int = 64 * _MIB
+    ratio: int = 200
+    hops: int = 4
+    """Redirects followed for one request."""
+    parallel: int = 2
+    """Requests under way at once for one account."""
+    keepalive: float = 10.0
+    """Idle connections are dropped after this: Apple's servers close theirs at 15 seconds without a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back from one exchange."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+
+class _Lost(Exception):
+    """The connection broke before an answer began; raised where aiohttp would send the request a second time."""
+
+
+class _RefusedAddress(OSError):
+    """The address resolved is not a public one. All have the same text, so several are reported as one."""
+
+
+def open_session(limits: Limits, *, public_only: bool, ssl_context: Any = True) -> aiohttp.ClientSession:
+    """A session that follows nothing, remembers nothing, inflates nothing and never sends anything twice.
+
+    With `public_only` each address is checked as the socket to it is made: neither a second DNS answer nor an address
+    written as a number slips by.
+    """
+    connector = aiohttp.TCPConnector(
+        limit=limits.parallel,
+        keepalive_timeout=limits.keepalive,
+        socket_factory=_public_socket if public_only else None,
+        ssl=ssl_context,
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        timeout=aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, sock_read=limits.idle),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        requote_redirect_url=False,
+        skip_auto_headers=_AUTOMATIC,
+        middlewares=(_send_once,),
+    )
+
+
+async def exchange(
+    session: aiohttp.ClientSession,
+    method: str,
+    address: Address,
+    *,
+    headers: Iterable[tuple[str, str]],
+    body: bytes,
+    limits: Limits,
+) -> Answer:
+    """Send one request and read its whole answer.
+
+    Raises Unreachable, AnswerTooLarge, PrivateAddress, MalformedResponse for an undecodable body, and
+    WriteOutcomeUnknown in place of all of them when a method that is not safe may have been carried out.
+    """
+    host = address.origin.host
+    fault: RemoteError
+    try:
+        # encoded=True: the path goes out byte for byte as it was checked.
+        async with session.request(
+            method, URL(str(address), encoded=True), headers=list(headers), data=body or None, allow_redirects=False
+        ) as response:
+            try:
+                content = await _read_body(response, host, limits)
+            except BaseException:
+                response.close()
+                raise
+            raw = ((key.decode("latin-1"), value.decode("utf-8", "replace")) for key, value in response.raw_headers)
+            answer = Answer(response.status, tuple(raw), content)
+            logger.debug("%s %s -> %d, %d bytes", method, host, answer.status, len(content))
+            return answer
+    except RemoteError as error:
+        fault = error
+    except (aiohttp.ClientError, OSError, _Lost, ValueError) as error:
+        fault = _fault_of(error, host)
+    # Raised out here, the error carries no trace of aiohttp's, which would hold the Authorization header.
+    if method not in SAFE_METHODS and (not isinstance(fault, Unreachable) or fault.sent):
+        fault = WriteOutcomeUnknown(host, method)
+    raise fault
+
+
+async def _read_body(response: aiohttp.ClientResponse, host: str, limits: Limits) -> bytes:
+    if response.content_length is not None and response.content_length > limits.wire_bytes:
+        raise AnswerTooLarge(host, limits.wire_bytes)
+    taken = 0
+    try:
+        inflater = Inflater(
+            ",".join(response.headers.getall("Content-Encoding", [])), most=limits.inflated_bytes, ratio=limits.ratio
+        )
+        async for chunk in response.content.iter_any():
+            taken += len(chunk)
+            if taken > limits.wire_bytes:
+                raise AnswerTooLarge(host, limits.wire_bytes)
+            inflater.feed(chunk)
+        return inflater.finish()
+    except TooLarge:
+        raise AnswerTooLarge(host, limits.inflated_bytes) from None
+    except Undecodable as error:
+        raise MalformedResponse(host, str(error), status=response.status) from None
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a PUT or DELETE again by itself when the connection breaks."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise  # never sent
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+        raise _Lost from None
+
+
+def _fault_of(error: Exception, host: str) -> RemoteError:
+    """The name of a fault; the order matters, since aiohttp's errors inherit from each other."""
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Unreachable(host, Trouble.DNS, sent=False)
+    if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
+        return Unreachable(host, Trouble.TLS, sent=False, detail=_tls_detail(error))
+    if isinstance(error, aiohttp.ClientConnectorError):
+        if isinstance(error.os_error, _RefusedAddress):
+            return PrivateAddress(host)
+        refused = isinstance(error.os_error, ConnectionRefusedError)
+        return Unreachable(host, Trouble.REFUSED if refused else Trouble.NETWORK, sent=False)
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return Unreachable(host, Trouble.TIMEOUT, sent=False)
+    if isinstance(error, TimeoutError):
+        return Unreachable(host, Trouble.TIMEOUT)
+    if isinstance(error, _Lost | aiohttp.ClientPayloadError | aiohttp.ClientConnectionError | OSError):
+        return Unreachable(host, Trouble.RESET)
+    return Unreachable(host, Trouble.PROTOCOL)
+
+
+def _tls_detail(error: Exception) -> str:
+    """What is wrong with a certificate, in OpenSSL's words: `certificate has expired` for instance."""
+    cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
+    return str(getattr(cause, "verify_message", "") or "")
+
+
+def _public_socket(address: Any) -> socket.socket:
+    family, kind, protocol, _, sockaddr = address
+    if not is_public(str(sockaddr[0])):
+        raise _RefusedAddress("not a public address")
+    return socket.socket(family=family, type=kind, proto=protocol)
+
+
+def is_public(address: str) -> bool:
+    """False for loopback, private, link-local, shared, multicast and reserved addresses, in IPv6 clothes too."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address):
+        inner = parsed.ipv4_mapped or parsed.sixtofour
+        if inner is None and parsed in _NAT64:
+            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return parsed.is_global and not parsed.is_multicast

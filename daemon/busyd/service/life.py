@@ -1,0 +1,225 @@
+"""One life of the daemon: starts the rooms in order, keeps them going, stops them in reverse.
+
+Order: lock the state, open the stores, take the stored index, listen, say READY, then read calendars. What only reading
+needs (lxml, the HTTP client) is imported after READY, so that a restart answers at once.
+"""
+
+import asyncio
+import functools
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from busyd.clock import Clock, SystemClock
+from busyd.config import Config, ConfigFaults, ConfigMissing, load_config
+from busyd.endpoint.app import build_app
+from busyd.endpoint.sites import start_sites
+from busyd.flow.house import House
+from busyd.flow.mirroring import Mirroring
+from busyd.flow.register import Register
+from busyd.flow.rolling import roll_horizon
+from busyd.ical.zones import forget_outdated_zones
+from busyd.service.place import locked, machine_zone, write_admin_token
+from busyd.service.settings import doors_of, endpoint_settings, tls_context
+from busyd.store.database import StorageError, open_or_begin_anew
+from busyd.store.ledger import LEDGER_FILE, Ledger
+from busyd.store.mirror import MIRROR_FILE
+from busyd.store.schema import MIRROR_MIGRATIONS
+from busyd.systemd import ServiceManager
+
+if TYPE_CHECKING:
+    from busyd.service.polling import Polling
+
+logger = logging.getLogger(__name__)
+
+LEDGER_PATIENCE: Final = 0.1
+"""Seconds the loop waits for a ledger that the command line is writing."""
+RETRY_EVERY: Final = 30.0
+"""Seconds between two tries of what the disk does not let us do."""
+LOOK_AT_ZONES_EVERY: Final = 3600.0
+ROLL_EVERY: Final = 60.0
+"""Seconds between two looks whether a day has passed."""
+SWITCH: Final = 0.0005
+"""Seconds for which a thread that works may keep the loop waiting; with Python's own 5 ms every answer given while a
+listing is read would be that late, several times over."""
+
+
+def run_service(config_path: Path, state: Path, config: Config) -> int:
+    """Run the daemon until SIGTERM or SIGINT; 0 after a clean stop. Raises BusydError when it cannot start."""
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload asked for during the start is what the start does anyway
+    sys.setswitchinterval(SWITCH)
+    with locked(state), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(Service(config_path, state, config).run())
+
+
+class Service:
+    """The daemon between its start and its stop."""
+
+    def __init__(self, config_path: Path, state: Path, config: Config, *, clock: Clock | None = None) -> None:
+        self._config_path = config_path
+        self._state = state
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._manager = ServiceManager()
+        self._stop = asyncio.Event()
+        self._exit_status = 0
+        self._reload = asyncio.Event()
+        self._polling: Polling | None = None
+
+    async def run(self) -> int:
+        """Start everything, serve until told to stop, stop everything."""
+        async with AsyncExitStack() as rooms:
+            rooms.callback(self._manager.close)
+            mirror_file = self._state / MIRROR_FILE
+            database = open_or_begin_anew(mirror_file, MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
+            rooms.callback(database.close)
+            loop = asyncio.get_running_loop()
+            database.on_damage = functools.partial(loop.call_soon_threadsafe, self._give_up, "the mirror is damaged")
+            ledger = Ledger.open(self._state / LEDGER_FILE, patience=LEDGER_PATIENCE)
+            rooms.callback(ledger.close)
+            connections = [one.connection for one in self._config.connections.values()]
+            zone = machine_zone(os.environ)
+            self._register = Register(connections, self._config.profiles.values(), machine_zone=zone)
+            self._register.remembered = ledger.resolved_links()
+            self._mirroring = Mirroring(database, self._register, self._clock)
+            rooms.push_async_callback(self._mirroring.expansion.close)
+            self._mirroring.restore()
+            self._house = House(self._register, self._mirroring, ledger, self._clock)
+            write_admin_token(self._state, ledger, self._clock.now())
+            endpoint = build_app(self._house, endpoint_settings(self._config))
+            sites = await start_sites(endpoint, self._config.listen, tls_context(self._config))
+            rooms.push_async_callback(sites.close)
+            self._catch_signals()
+            self._manager.ready(self._status())
+            logger.info("listening on %s", ", ".join(str(place) for place in self._config.listen))
+            await self._live(ledger)
+            self._manager.stopping()
+        logger.info("stopped")
+        return self._exit_status
+
+    async def _live(self, ledger: Ledger) -> None:
+        """Everything that goes on until the stop. What ends with an error ends the daemon, to be started anew."""
+        going_on: set[asyncio.Task[None]] = {
+            asyncio.create_task(self._manager.watchdog(self._house.alive), name="watchdog"),
+            asyncio.create_task(self._read_calendars(ledger), name="reading"),
+            asyncio.create_task(self._roll(), name="roll"),
+        }
+        stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            while not stopped.done():
+                await asyncio.wait([stopped, *going_on], return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in going_on if task.done()]:
+                    going_on.remove(task)
+                    task.result()
+        finally:
+            for task in going_on:
+                task.cancel()
+            await asyncio.gather(*going_on, return_exceptions=True)
+            if self._polling is not None:
+                await self._polling.close()
+
+    async def _read_calendars(self, ledger: Ledger) -> None:
+        """Load what is stored, then poll, and follow changes of the configuration."""
+        await self._patiently(self._mirroring.load, "the stored index could not be loaded")
+        from busyd.service.polling import Polling
+
+        gc.collect()
+        gc.freeze()  # modules and code stay for good: to look through them again and again would hold the loop up
+        self._polling = Polling(
+            self._mirroring, ledger, self._clock, self._state, on_change=lambda: self._manager.status(self._status())
+        )
+        self._house.schedules = self._polling.schedules
+        await self._polling.follow(self._config.connections)
+        new: asyncio.Task[None] | None = None
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            self._manager.reloading()
+            await self._patiently(self._apply_changed_configuration, "the configuration could not be applied")
+            self._manager.ready(self._status())
+            if new is not None:
+                new.cancel()
+            new = asyncio.create_task(self._polling.read_what_is_new(), name="read what is new")
+
+    async def _patiently(self, work: Callable[[], Awaitable[object]], failure: str) -> None:
+        """Do it until the disk lets us; until then busyd answers from what it has."""
+        while True:
+            try:
+                await work()
+            except StorageError as error:
+                logger.error("%s: %s; trying again in %g seconds", failure, error, RETRY_EVERY)
+                await self._clock.sleep(RETRY_EVERY)
+            else:
+                return
+
+    async def _roll(self) -> None:
+        """Follow the days, and newer time-zone data."""
+        looked = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(ROLL_EVERY)
+            try:
+                if await roll_horizon(self._mirroring, self._clock.now()):
+                    logger.info("a new day: the horizon moved on")
+                if self._clock.monotonic() - looked >= LOOK_AT_ZONES_EVERY:
+                    looked = self._clock.monotonic()
+                    if forget_outdated_zones():
+                        await self._mirroring.expansion.close()
+                        await self._mirroring.load()
+            except StorageError as error:
+                logger.error("the horizon could not be moved on, trying again: %s", error)
+
+    def _give_up(self, why: str) -> None:
+        """Stop so that the service manager starts us anew: the start repairs what can be repaired."""
+        logger.error("%s; stopping, so that the next start reads it anew", why)
+        self._exit_status = 1
+        self._stop.set()
+
+    async def _apply_changed_configuration(self) -> None:
+        """Take a changed file without a gap in service; a faulty one changes nothing and is told."""
+        try:
+            config = await asyncio.to_thread(load_config, self._config_path, os.environ)
+        except (ConfigFaults, ConfigMissing) as error:
+            logger.error("the configuration was not reloaded, the old one stays: %s", error)
+            self._register.refused_configuration = str(error)
+            return
+        self._register.refused_configuration = ""
+        if doors_of(config) != doors_of(self._config):
+            logger.warning("changes of listen, tls, hosts, cors, behind_proxy or local_access need a restart")
+        self._config = config
+        self._register.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
+        await self._mirroring.complete_columns()
+        if self._polling is not None:
+            await self._polling.follow(config.connections)
+        logger.info("the configuration was reloaded")
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+
+    def _status(self) -> str:
+        """Counts, never names."""
+        connections = self._register.connections.values()
+        failing = sum(1 for state in connections if state.trouble)
+        calendars = sum(len(self._register.linked_calendars(state.connection.name)) for state in connections)
+        return (
+            f"{len(self._register.profiles)} profiles, {calendars} calendars linked, "
+            f"{len(connections) - failing} of {len(connections)} connections reachable"
+        )
+
+
+def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
+    """uvloop where the user has installed it."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop

@@ -1,0 +1,149 @@
+"""The polling of all connections: makes what each needs, starts it, and follows a changed configuration.
+
+Imported only once the daemon answers: it brings lxml and the HTTP client.
+"""
+
+import asyncio
+import functools
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from busyd.clock import Clock
+from busyd.config import ConnectionConfig
+from busyd.connection import Connection, ConnectionKind
+from busyd.credentials import (
+    PasswordSource,
+    Secret,
+    looks_app_specific,
+    normalise_app_specific,
+    read_password,
+)
+from busyd.errors import UserError
+from busyd.flow.mirroring import Mirroring
+from busyd.flow.schedule import PollSchedule
+from busyd.flow.visit import Visitor
+from busyd.log import hide_secret
+from busyd.remote.client import CaldavClient
+from busyd.remote.feed import FeedAnswer, feed_address, fetch_feed
+from busyd.remote.transport import Transport
+from busyd.store.ledger import Ledger
+
+logger = logging.getLogger(__name__)
+
+
+class Line:
+    """One connection under polling: its transport, its schedule and the task that runs it."""
+
+    def __init__(self, settings: ConnectionConfig, transport: Transport, schedule: PollSchedule) -> None:
+        self.settings = settings
+        self.transport = transport
+        self.schedule = schedule
+        self.task = asyncio.create_task(schedule.run(), name=f"schedule {settings.connection.name}")
+
+    async def close(self) -> None:
+        """Stop polling; a poll under way is broken off, what it committed stays."""
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+        await self.schedule.stop()
+        await self.transport.close()
+
+
+class Polling:
+    """All lines. `schedules` is what the house asks for a poll at once."""
+
+    def __init__(
+        self, mirroring: Mirroring, ledger: Ledger, clock: Clock, state: Path, *, on_change: Callable[[], None]
+    ) -> None:
+        self.schedules: dict[str, PollSchedule] = {}
+        self._lines: dict[str, Line] = {}
+        self._mirroring = mirroring
+        self._ledger = ledger
+        self._clock = clock
+        self._state = state
+        self._on_change = on_change
+
+    async def follow(self, connections: Mapping[str, ConnectionConfig]) -> None:
+        """Poll exactly these connections: what is new starts, what changed starts anew, what is gone stops."""
+        for name, line in list(self._lines.items()):
+            if connections.get(name) != line.settings:
+                await line.close()
+                del self._lines[name], self.schedules[name]
+        for name, settings in connections.items():
+            if name not in self._lines:
+                try:
+                    self._lines[name] = line = self._open(settings)
+                except UserError as error:
+                    self._mirroring.register.connections[name].trouble = f"{error}; {error.fix}"
+                    logger.warning("%s: %s; %s", name, error, error.fix)
+                    continue
+                self.schedules[name] = line.schedule
+
+    async def read_what_is_new(self) -> None:
+        """Poll at once where a calendar was linked that has never been read: nobody should wait for the next round."""
+        register = self._mirroring.register
+        waiting = [
+            schedule
+            for name, schedule in self.schedules.items()
+            if not all(record.complete for record in register.linked_calendars(name))
+        ]
+        await asyncio.gather(*(schedule.poll_now() for schedule in waiting))
+
+    async def close(self) -> None:
+        """Stop all."""
+        await asyncio.gather(*(line.close() for line in self._lines.values()))
+
+    def _open(self, settings: ConnectionConfig) -> Line:
+        connection = settings.connection
+        password = functools.partial(self._password, settings)
+        transport = Transport(_reachable(connection), password, self._clock)
+        visitor = Visitor(
+            state=self._mirroring.register.connections[connection.name],
+            client=CaldavClient(transport),
+            read_feed=functools.partial(self._read_feed, settings),
+            mirroring=self._mirroring,
+            ledger=self._ledger,
+            clock=self._clock,
+        )
+
+        def on_change() -> None:
+            visitor.state.requests = transport.requests_sent
+            self._on_change()
+
+        schedule = PollSchedule(visitor, has_another_password=transport.has_another_password, on_change=on_change)
+        return Line(settings, transport, schedule)
+
+    async def _password(self, settings: ConnectionConfig) -> Secret | None:
+        if settings.password is None:
+            return None
+        secret = await asyncio.to_thread(_read, settings.password, self._state)
+        if settings.connection.kind is ConnectionKind.ICLOUD and looks_app_specific(secret.reveal()):
+            secret = Secret(normalise_app_specific(secret.reveal()))
+        hide_secret(secret, settings.connection.username)
+        return secret
+
+    async def _read_feed(self, settings: ConnectionConfig, url: str, validators: Mapping[str, str]) -> FeedAnswer:
+        """An `ics` connection may have a login of its own; a subscription never gets the account's."""
+        connection = settings.connection
+        own = connection.kind is ConnectionKind.ICS
+        return await fetch_feed(
+            url,
+            etag=validators.get("etag"),
+            last_modified=validators.get("last_modified"),
+            allow_private=connection.allow_private or own,
+            username=connection.username if own else "",
+            password=await self._password(settings) if own else None,
+        )
+
+
+def _reachable(connection: Connection) -> Connection:
+    """The connection with its address as it is asked on the wire: `webcal` means https."""
+    if connection.kind is not ConnectionKind.ICS:
+        return connection
+    return replace(connection, url=str(feed_address(connection.url)))
+
+
+def _read(source: PasswordSource, state: Path) -> Secret:
+    return read_password(source, state, os.environ)

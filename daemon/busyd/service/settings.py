@@ -1,0 +1,35 @@
+"""From the configuration to what the HTTP side is given. Plain translation."""
+
+import ssl
+
+from busyd.config import Config
+from busyd.endpoint.settings import EndpointSettings
+from busyd.errors import UserError
+
+
+def endpoint_settings(config: Config) -> EndpointSettings:
+    """What the doors need to know of the configuration."""
+    return EndpointSettings(
+        hosts=config.hosts,
+        behind_proxy=config.behind_proxy,
+        local_access=config.local_access != "none",
+        cors=config.cors,
+    )
+
+
+def tls_context(config: Config) -> ssl.SSLContext | None:
+    """The certificate to show, or None without `tls:`. Raises UserError when it cannot be used."""
+    if config.tls is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(config.tls.cert, config.tls.key)
+    except (OSError, ssl.SSLError) as error:
+        message = f"the certificate {config.tls.cert} with the key {config.tls.key} cannot be used: {error}"
+        raise UserError(message, fix="both must be PEM files that busyd may read, and belong together") from error
+    return context
+
+
+def doors_of(config: Config) -> tuple[object, ...]:
+    """Everything a running endpoint cannot change."""
+    return endpoint_settings(config), config.listen, config.tls

@@ -1,0 +1,183 @@
+"""One SQLite file, its one connection and its one thread. Statements live in the rooms' own files, not here.
+
+SQLite before 3.51.3 can corrupt a WAL file that has two connections (the WAL-reset bug), so the mirror, which uses WAL,
+has exactly one; the ledger, which the command line opens beside the daemon, keeps the rollback journal.
+"""
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+from busyd.errors import BusydError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Migration = Callable[[sqlite3.Connection], None]
+
+WAL_LIMIT: Final = 16 * 1024 * 1024
+"""Bytes to which the write-ahead log is cut back after it was written into the file."""
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class StorageError(BusydError):
+    """A state file cannot be used: full disk, wrong owner, made by a newer busyd."""
+
+
+class StorageDamaged(StorageError):
+    """The file is not the database it should be."""
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system raise into StorageError, with the file and what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGE:
+            message = f"{path} is damaged ({error})"
+            raise StorageDamaged(message) from error
+        message = f"{path} cannot be used: {error}; look at the free space and the owner of its folder"
+        raise StorageError(message) from error
+    except OSError as error:
+        message = f"{path} cannot be used: {error.strerror or error}"
+        raise StorageError(message) from error
+
+
+def open_connection(path: Path, *, journal: str, synchronous: str, patience: float = 10.0) -> sqlite3.Connection:
+    """A connection with explicit transactions and the defensive pragmas, of a file that was found sound.
+
+    `patience` is how many seconds a statement waits for another process. Raises StorageError, StorageDamaged.
+    """
+    with storage_errors(path):
+        new = not path.exists()
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=patience)
+        try:
+            if new:
+                path.chmod(0o600)
+            connection.execute(f"PRAGMA journal_mode={journal}")
+            connection.execute(f"PRAGMA synchronous={synchronous}")
+            connection.execute(f"PRAGMA journal_size_limit={WAL_LIMIT}")
+            for pragma in ("foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON"):
+                connection.execute(f"PRAGMA {pragma}")
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def check(connection: sqlite3.Connection, path: Path) -> None:
+    """Look the whole file over. Raises StorageDamaged."""
+    with storage_errors(path):
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if found is None or found[0] != "ok":
+        message = f"{path} is damaged ({found[0] if found else 'no answer'})"
+        raise StorageDamaged(message)
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    """Bring the file to the newest schema; `user_version` counts the migrations it has seen. Raises StorageError."""
+    with storage_errors(path):
+        version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(migrations):
+            message = f"{path} was written by a newer busyd (schema {version}, this one knows {len(migrations)})"
+            raise StorageError(message)
+        for number in range(version, len(migrations)):
+            with transaction(connection):
+                migrations[number](connection)
+                connection.execute(f"PRAGMA user_version={number + 1}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All of what is done inside is kept, or nothing; also when the commit itself fails."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+class Database:
+    """The file, served by one thread so that the event loop never waits for a disk."""
+
+    def __init__(self, path: Path, migrations: Sequence[Migration], *, journal: str, synchronous: str) -> None:
+        """Raises StorageError; StorageDamaged when the file was left unclean and is found damaged."""
+        self.path = path
+        self.on_damage: Callable[[], object] = lambda: None
+        """Called, on any thread, when the file turns out to be damaged while it is used."""
+        left_unclean = _suspect(path).exists() or (_wal_of(path).exists() and _wal_of(path).stat().st_size > 0)
+        self._connection = open_connection(path, journal=journal, synchronous=synchronous)
+        try:
+            if left_unclean:
+                check(self._connection, path)
+                _suspect(path).unlink(missing_ok=True)
+            migrate(self._connection, path, migrations)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=path.stem)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in the store's thread, outside a transaction. Raises StorageError."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` in the store's thread as one transaction: all of it is kept, or nothing. Raises StorageError."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
+
+    def write_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """The same on the calling thread. Only before the loop serves, so that a start answers at once."""
+        return self._transact(work)
+
+    def close(self) -> None:
+        """Finish what is queued, then close the file."""
+        self._thread.shutdown(wait=True)
+        self._connection.close()
+
+    def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            with storage_errors(self.path):
+                return work(self._connection)
+        except StorageDamaged:
+            _suspect(self.path).touch()  # the next start looks the whole file over
+            self.on_damage()
+            raise
+
+    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def whole(connection: sqlite3.Connection) -> T:
+            with transaction(connection):
+                return work(connection)
+
+        return self._guarded(whole)
+
+
+def open_or_begin_anew(path: Path, migrations: Sequence[Migration], *, journal: str, synchronous: str) -> Database:
+    """Open a file that can be rebuilt; a damaged one is set aside beside it, with a warning. Raises StorageError."""
+    try:
+        return Database(path, migrations, journal=journal, synchronous=synchronous)
+    except StorageDamaged as error:
+        aside = path.with_name(f"{path.name}.damaged")
+        logger.warning("%s; it is kept as %s, and everything is read anew", error, aside.name)
+        with storage_errors(path):
+            path.replace(aside)
+            for suffix in ("-wal", "-shm", ".suspect"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        return Database(path, migrations, journal=journal, synchronous=synchronous)
+
+
+def _suspect(path: Path) -> Path:
+    return path.with_name(path.name + ".suspect")
+
+
+def _wal_of(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")

@@ -1,0 +1,49 @@
+"""The tables of the mirror, as numbered migrations. A migration is never edited once released; a new one is added."""
+
+import sqlite3
+from typing import Final
+
+from busyd.store.database import Migration
+
+
+def _first(connection: sqlite3.Connection) -> None:
+    for statement in (
+        # Generation: grows with every change of objects or of their index; a stored snapshot names the one it shows.
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+        "CREATE TABLE account (connection TEXT PRIMARY KEY, root TEXT NOT NULL, username TEXT NOT NULL,"
+        " principal TEXT NOT NULL,"
+        " home TEXT NOT NULL, addresses TEXT NOT NULL, single INTEGER NOT NULL, discovered INTEGER NOT NULL) STRICT",
+        "CREATE TABLE calendar (id INTEGER PRIMARY KEY, connection TEXT NOT NULL, href TEXT NOT NULL,"
+        " listing TEXT NOT NULL,"
+        " missing_since INTEGER,"  # when a listing first came without it
+        " gone INTEGER NOT NULL DEFAULT 0,"  # 1 once a later listing agreed that it is missing
+        " ctag TEXT, sync_token TEXT,"  # those of the state the mirror holds, not of the last listing
+        " as_of INTEGER, reconciled INTEGER,"  # last proof; last token-less comparison
+        " complete INTEGER NOT NULL DEFAULT 0,"  # 1 once everything was read at least once
+        " held TEXT NOT NULL DEFAULT '[]',"  # hrefs found gone once, kept until a second look agrees
+        " validators TEXT NOT NULL DEFAULT '{}',"  # ETag and Last-Modified of a feed
+        " UNIQUE (connection, href)) STRICT",
+        "CREATE TABLE object (id INTEGER PRIMARY KEY, calendar INTEGER NOT NULL REFERENCES calendar ON DELETE CASCADE,"
+        " href TEXT NOT NULL, etag TEXT NOT NULL, uid TEXT NOT NULL, payload BLOB NOT NULL,"
+        " UNIQUE (calendar, href)) STRICT",
+        # One row an object and reading zone: its occurrences within the horizon, packed, and the facts they point to.
+        "CREATE TABLE busy_index (object INTEGER NOT NULL REFERENCES object ON DELETE CASCADE, zone TEXT NOT NULL,"
+        " span_start INTEGER NOT NULL, span_end INTEGER NOT NULL, recurring INTEGER NOT NULL,"
+        " occurrences BLOB NOT NULL, facts BLOB NOT NULL, problems BLOB NOT NULL, incomplete TEXT NOT NULL,"
+        " PRIMARY KEY (object, zone)) STRICT",
+        "CREATE TABLE snapshot (profile TEXT PRIMARY KEY, key TEXT NOT NULL, body BLOB NOT NULL) STRICT",
+        "INSERT INTO meta (name, value) VALUES ('generation', '0')",
+    ):
+        connection.execute(statement)
+
+
+def _second_looks(connection: sqlite3.Connection) -> None:
+    for statement in (
+        "ALTER TABLE calendar ADD COLUMN earlier_token TEXT",  # the one before sync_token: a look repeated shows more
+        "ALTER TABLE calendar ADD COLUMN look_again INTEGER",  # when to look though nothing seems changed
+        "UPDATE calendar SET held='{}'",  # from now on each href with the moment it was first found gone
+    ):
+        connection.execute(statement)
+
+
+MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (_first, _second_looks)

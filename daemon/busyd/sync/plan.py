@@ -1,0 +1,110 @@
+"""From what a server says to what to change in the mirror: values that can be printed before anything happens. Pure.
+
+Deletion needs positive proof, and a proof that would take much at once needs a second one: the worst failure of a sync
+is to read "nothing received" as "everything deleted".
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from busyd.period import Instant
+
+MANY: Final = 20
+"""More disappearances than this in one look wait for a second look."""
+SHARE: Final = 0.3
+"""So does more than this share of a calendar, from FEW objects on."""
+FEW: Final = 5
+
+HOLD: Final = 60
+"""Seconds between two looks that must agree, at least: whatever a server is confused by for a moment has passed."""
+
+UNREAD_ETAG: Final = ""
+"""The ETag of an object that is listed but could not be fetched: it is tried again at every sync."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncState:
+    """What the mirror holds of a calendar."""
+
+    etags: Mapping[str, str]
+    """Href -> ETag."""
+    tokens: tuple[str, ...] = ()
+    """The tokens to ask with, the newest last. An older one shows once more what was changed since, and what turned up
+    late; but of an object made and deleted after it a server need not say anything (RFC 6578 §3.5.2)."""
+    newest_token: str | None = None
+    """The token that stands for the mirror."""
+    ctag: str | None = None
+    held: Mapping[str, Instant] = field(default_factory=dict)
+    """Href -> when a look first found it gone, for what is not yet believed to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncPlan:
+    """How a mirror differs from the remote."""
+
+    fetch: tuple[str, ...]
+    """Hrefs whose object is new or changed, sorted."""
+    gone: frozenset[str]
+    """Hrefs of the mirror that this look found gone."""
+    unmentioned: frozenset[str] = frozenset()
+    """Held hrefs that this look says nothing about: they stay held."""
+    empty: bool = False
+    """Nothing at all was listed: only believed twice, however little it takes."""
+    etags: Mapping[str, str] = field(default_factory=dict)
+    """What the look says of each href it mentions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What becomes of the hrefs that were found gone."""
+
+    forget: frozenset[str]
+    held: Mapping[str, Instant]
+    """Their time stays blocked until a later look agrees. Href -> when it was first found gone."""
+
+
+def plan_delta(state: SyncState, *, changed: Mapping[str, str], vanished: Iterable[str]) -> SyncPlan:
+    """Plan for a sync-collection answer with a token (RFC 6578 §3.5): only what it names has changed.
+
+    A server may answer an old token with everything, so what has the mirror's ETag is not fetched again; a 404 row
+    of an href the mirror never had (made and deleted in between) is nothing.
+    """
+    gone = frozenset(vanished) & state.etags.keys() - changed.keys()
+    unmentioned = frozenset(state.held.keys() & state.etags.keys() - changed.keys() - gone)
+    return SyncPlan(_differing(state, changed, gone), gone, unmentioned, etags=changed)
+
+
+def plan_listing(state: SyncState, listed: Mapping[str, str]) -> SyncPlan:
+    """Plan for a complete listing: what the mirror has beyond it is gone."""
+    gone = frozenset(state.etags.keys() - listed.keys())
+    return SyncPlan(_differing(state, listed, gone), gone, empty=not listed, etags=listed)
+
+
+def weigh(state: SyncState, plan: SyncPlan, at: Instant, *, gone: Iterable[str] = (), patience: int = 0) -> Removal:
+    """Decide what to believe of a plan's `gone`, and of further hrefs that fetching found gone.
+
+    `patience` is how many seconds anything found gone must have been so already, because there is some doubt.
+    """
+    all_gone = plan.gone | (frozenset(gone) & state.etags.keys())
+    waiting = {href: state.held[href] for href in plan.unmentioned - all_gone}
+    if plan.empty or is_many(state, all_gone):
+        patience = max(patience, HOLD)
+    forget = {href for href in all_gone if _is_proved(state.held.get(href), at, patience)}
+    held = {href: min(state.held.get(href, at), at) for href in all_gone - forget}
+    return Removal(frozenset(forget), held | waiting)
+
+
+def _is_proved(first: Instant | None, at: Instant, patience: int) -> bool:
+    """Found gone for the first time it is believed unless there is doubt; what was once doubted stays so a while."""
+    return not patience if first is None else at - first >= max(patience, HOLD)
+
+
+def is_many(state: SyncState, gone: frozenset[str]) -> bool:
+    """The brake: so much at once is more likely to be a server's mistake than a person's wish."""
+    return len(gone) > MANY or (len(gone) >= FEW and len(gone) > SHARE * len(state.etags))
+
+
+def _differing(state: SyncState, listed: Mapping[str, str], gone: frozenset[str]) -> tuple[str, ...]:
+    unread = {href for href, etag in state.etags.items() if etag == UNREAD_ETAG} - gone
+    return tuple(sorted(unread.union(href for href, etag in listed.items() if state.etags.get(href) != etag)))

@@ -1,0 +1,180 @@
+"""State directories filled without a network: through the stores and the engine of busyd itself, as a sync would."""
+
+import asyncio
+import sqlite3
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from busyd.clock import SystemClock
+from busyd.config import load_config
+from busyd.connection import RemoteCalendar
+from busyd.flow.horizon import horizon_at
+from busyd.flow.mirroring import Mirroring
+from busyd.flow.register import Register
+from busyd.flow.version import index_version
+from busyd.ical.facts import Facts
+from busyd.period import Period
+from busyd.store import mirror, occurrences
+from busyd.store.database import Database
+from busyd.store.ledger import LEDGER_FILE, Ledger
+from busyd.store.mirror import MIRROR_FILE, AccountRecord, StoredObject, SyncMark
+from busyd.store.occurrences import IndexEntry
+from busyd.store.schema import MIRROR_MIGRATIONS
+
+PROFILE: Final = "anna"
+CONFIG: Final = """\
+listen: 127.0.0.1:{port}
+connections:
+  anna: {{kind: caldav, url: "{url}", username: anna, password: {{env: BENCH}}, poll: {poll}}}
+profiles:
+  anna: {{timezone: Europe/Berlin, primary: anna/Work, conflicts: ["anna/*"], max_age: 1d}}
+"""
+ENVIRONMENT: Final = {"BENCH": "secret"}
+NOBODY: Final = "http://127.0.0.1:9/"
+"""Nobody listens there."""
+
+Fill = Callable[[sqlite3.Connection, Sequence[int]], None]
+"""Puts objects into the calendars of these ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Household:
+    """A configuration with its state directory, ready for `busyd run`."""
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yaml"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def configure(self, port: int, *, url: str = NOBODY, poll: str = "1d") -> None:
+        """Write the configuration."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(CONFIG.format(port=port, url=url, poll=poll))
+
+    def arguments(self) -> list[str]:
+        """What `busyd` is called with."""
+        return ["--config", str(self.config), "--state", str(self.state), "run"]
+
+    def admin_token(self) -> str:
+        """The token the daemon made for its own user."""
+        return (self.state / "local-admin-token").read_text().strip()
+
+    def make_token(self) -> str:
+        """A token as a program would have it: free/busy of the one profile."""
+        ledger = Ledger.open(self.state / LEDGER_FILE)
+        try:
+            now = SystemClock().now()
+            made = ledger.add_token(PROFILE, scopes=["freebusy"], details=False, expires=None, name="bench", now=now)
+        finally:
+            ledger.close()
+        return made.text
+
+
+def seed_objects(household: Household, payloads: Sequence[bytes], *, calendars: int = 1) -> None:
+    """Put objects into the mirror, read them with the engine, and store index and snapshot."""
+
+    def fill(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
+        for number, payload in enumerate(payloads):
+            stored = StoredObject(f"/anna/{number}.ics", f'"{number}"', str(number), payload)
+            mirror.put_object(db, numbers[number % calendars], stored)
+
+    asyncio.run(_seed(household, fill, calendars))
+
+
+def seed_spans(household: Household, count: int, *, copies: int = 1) -> None:
+    """Store the index of a calendar with so many disjoint busy spans inside the horizon, each given `copies` times.
+
+    A thousand objects at most share them, so that the store holds occurrences rather than objects.
+    """
+    horizon = horizon_at(SystemClock().now())
+    facts = (Facts(),)
+
+    def fill(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
+        spans = list(disjoint_spans(count, horizon))
+        objects = min(count, 1000)
+        for at in range(objects):
+            stored = StoredObject(f"/anna/{at}.ics", f'"{at}"', str(at), b"")
+            number = mirror.put_object(db, numbers[0], stored)
+            rows = array("q", [value for start, end in spans[at::objects] for value in (start, end, 0) * copies])
+            entry = IndexEntry(number, occurrences.ANY_ZONE, horizon, False, rows, facts)
+            occurrences.put_entries(db, [entry])
+
+    asyncio.run(_seed(household, fill, 1))
+
+
+def disjoint_spans(count: int, horizon: Period) -> Iterator[tuple[int, int]]:
+    """So many spans of equal length with gaps of the same length between them."""
+    for number in range(count):
+        start = horizon.start + (horizon.end - horizon.start) * number // count
+        end = horizon.start + (horizon.end - horizon.start) * (2 * number + 1) // (2 * count)
+        yield start, end
+
+
+def spread_objects(count: int, years: int) -> list[bytes]:
+    """One-hour events without overlap, evenly over so many years around today: an answer has as many as it can."""
+    now = SystemClock().now()
+    length = years * 365 * 86_400
+    first = now - length // 2
+    starts = [first + length * number // count for number in range(count)]
+    return [_plain(number, start, start + 3600) for number, start in enumerate(starts)]
+
+
+async def _seed(household: Household, fill: Fill, calendars: int) -> None:
+    clock, config = SystemClock(), load_config(household.config, ENVIRONMENT)
+    household.state.mkdir(parents=True, mode=0o700)
+    database = Database(household.state / MIRROR_FILE, MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
+    now = clock.now()
+
+    def commit(db: sqlite3.Connection) -> None:
+        connection = config.connections["anna"].connection
+        account = AccountRecord(
+            connection="anna",
+            root=connection.url,
+            username=connection.username,
+            principal="/anna/",
+            home=f"{connection.url}anna/",
+            addresses=(),
+            single=False,
+            discovered=now,
+        )
+        mirror.record_account(db, account)
+        mirror.record_listing(db, "anna", [listed(number) for number in range(calendars)], now)
+        numbers = [record.id for record in mirror.read_calendars(db, "anna")]
+        fill(db, numbers)
+        for number in numbers:
+            mirror.record_sync(db, number, SyncMark(ctag="1", sync_token="1", as_of=now, reconciled=now))
+        mirror.record_meta(db, "index", index_version())
+        mirror.advance_generation(db)
+
+    await database.write(commit)
+    connections = [one.connection for one in config.connections.values()]
+    register = Register(connections, config.profiles.values(), machine_zone="UTC")
+    mirroring = Mirroring(database, register, clock)
+    mirroring.restore()
+    await mirroring.load()
+    await mirroring.expansion.close()
+    database.close()
+
+
+def listed(number: int) -> RemoteCalendar:
+    """Calendar of this number, as its server lists it; the first is called Work."""
+    name = "Work" if number == 0 else f"Calendar {number}"
+    return RemoteCalendar(f"/anna/{number}/", name, ctag="1", sync_token="1")
+
+
+def _plain(number: int, start: int, end: int) -> bytes:
+    stamps = [datetime.fromtimestamp(one, UTC).strftime("%Y%m%dT%H%M%SZ") for one in (start, end)]
+    return (
+        f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//bench//EN\r\nBEGIN:VEVENT\r\nUID:{number}\r\n"
+        f"DTSTAMP:20260101T000000Z\r\nDTSTART:{stamps[0]}\r\nDTEND:{stamps[1]}\r\nSUMMARY:Meeting\r\n"
+        "END:VEVENT\r\nEND:VCALENDAR\r\n"
+    ).encode()

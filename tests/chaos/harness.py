@@ -1,0 +1,285 @@
+"""A whole busyd without its doors, beside a simulated iCloud, in one event loop and in virtual time.
+
+Before and after each request, and whenever a snapshot is swapped, it is checked that nothing is called free that was
+busy before and is still so on the server.
+"""
+
+import re
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Self, TypeVar
+
+from busyd.availability.profile import Profile
+from busyd.connection import CalendarReference, Connection, ConnectionKind
+from busyd.credentials import Secret
+from busyd.dav.exchange import DavRequest, DavResponse
+from busyd.flow.ask import FreeBusyAnswer, answer, standing_of
+from busyd.flow.mirroring import Mirroring
+from busyd.flow.progress import Progress
+from busyd.flow.register import Register
+from busyd.flow.schedule import PollSchedule
+from busyd.flow.visit import Visitor
+from busyd.period import Instant, Period
+from busyd.remote.client import CaldavClient
+from busyd.remote.feed import FeedAnswer, fetch_feed
+from busyd.remote.transport import Transport
+from busyd.remote.wire import Limits
+from busyd.store.database import Database
+from busyd.store.ledger import LEDGER_FILE, Ledger
+from busyd.store.mirror import MIRROR_FILE, CalendarRecord
+from busyd.store.schema import MIRROR_MIGRATIONS
+from tests.chaos.clock import START, VirtualClock
+from tests.chaos.oracle import Span, Truth, truth_of
+from tests.icloud.feeds import Feed
+from tests.icloud.log import Entry
+from tests.icloud.server import SimulatedIcloud
+
+T = TypeVar("T")
+
+USER, PASSWORD = "anna@icloud.com", "abcd-efgh-ijkl-mnop"
+WINDOW = Period(START, Instant(START + 400 * 86_400))
+QUICK = Limits(connect=2.0, idle=0.5, total=3.0)
+POLL = 60
+
+
+class Killed(BaseException):
+    """The process ends here: what is committed stays, all else is lost."""
+
+
+class WronglyFree(AssertionError):
+    """Time is called free that was busy before and still is."""
+
+
+class MortalDatabase(Database):
+    """The file, and the moment at which power fails: before or after the n-th commit from now."""
+
+    dies_in: int | None = None
+    dies_after_commit = False
+
+    async def write(self, work: Callable[..., T]) -> T:
+        if self.dies_in is None:
+            return await super().write(work)
+        self.dies_in -= 1
+        if self.dies_in > 0:
+            return await super().write(work)
+        if self.dies_after_commit:
+            await super().write(work)
+        raise Killed
+
+
+class WatchedMirroring(Mirroring):
+    """Calls `watch` whenever a snapshot may have been swapped."""
+
+    watch: Callable[[], None] = staticmethod(lambda: None)
+
+    async def catch_up(self) -> None:
+        await super().catch_up()
+        self.watch()
+
+
+class WatchedTransport(Transport):
+    """Calls `between` before each request and after it: changes on other devices happen there, and checks.
+
+    `poisoned` are names of objects that the server lists, leaves out of every multiget, and chokes on at a GET.
+    """
+
+    between: Callable[[], None] = staticmethod(lambda: None)
+    poisoned: frozenset[str] = frozenset()
+
+    async def send(self, request: DavRequest) -> DavResponse:
+        self.between()
+        body = request.body
+        for name in self.poisoned:
+            if request.method == "GET" and name in request.target:
+                return DavResponse(500, "http://127.0.0.1/")
+            body = re.sub(rb"<D:href>[^<]*" + re.escape(name).encode() + rb"</D:href>", b"", body)
+        response = await super().send(replace(request, body=body))
+        self.between()
+        return response
+
+
+class World:
+    """One account, one daemon on one state directory, one oracle."""
+
+    def __init__(self, icloud: SimulatedIcloud, clock: VirtualClock, folder: Path, connection: Connection) -> None:
+        self.icloud, self.clock, self.folder, self.connection = icloud, clock, folder, connection
+        self.anna = icloud.add_account(USER, password=PASSWORD, dsid="300000001")
+        self.secret = Secret(PASSWORD)
+        self.allow_private = True
+        self.feeds: list[Feed] = []
+        self.conflicts = ["anna/*"] if connection.kind is ConnectionKind.ICLOUD else ["anna"]
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.shown: set[tuple[str, Span]] = set()
+        """What was called busy, and is so."""
+        self.left: set[tuple[str, Span]] = set()
+        """What was over on the server and is still called busy: should it come back, that has not been seen yet."""
+        self.checks = 0
+        self.told: list[Progress] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def start(
+        cls, folder: Path, *, kind: ConnectionKind = ConnectionKind.ICLOUD, poll: int = POLL, url: str = ""
+    ) -> AsyncIterator[Self]:
+        """The account has the calendars Work and Home; the daemon has not started yet."""
+        clock = VirtualClock()
+        async with SimulatedIcloud.start(now=clock.monotonic) as icloud:
+            username = USER if kind is not ConnectionKind.ICS else ""
+            address = icloud.feeds_url + url if url else icloud.bootstrap_url
+            interval = timedelta(seconds=poll)
+            world = cls(icloud, clock, folder, Connection("anna", kind, address, username, poll=interval))
+            world.anna.add_calendar("Work", id="work")
+            world.anna.add_calendar("Home", id="home")
+            world.anna.knobs.idle_seconds = 0
+            await world.boot()
+            try:
+                yield world
+            finally:
+                await world.shut_down()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Where the password may go."""
+        places = self.icloud.places
+        return (places.bootstrap, places.shard, places.other_shard)
+
+    async def boot(self) -> None:
+        """Start the daemon on the state directory, as `service/life.py` does."""
+        self.database = MortalDatabase(self.folder / MIRROR_FILE, MIRROR_MIGRATIONS, journal="WAL", synchronous="OFF")
+        self.ledger = Ledger.open(self.folder / LEDGER_FILE)
+        references = tuple(CalendarReference.parse(text) for text in self.conflicts)
+        profile = Profile("anna", conflicts=references, timezone="UTC")
+        self.register = Register([self.connection], [profile], machine_zone="UTC")
+        self.register.remembered = self.ledger.resolved_links()
+        self.mirroring = WatchedMirroring(self.database, self.register, self.clock)
+        self.mirroring.restore()
+        self.check()
+        self.mirroring.watch = self.check
+        await self.mirroring.load()
+        self.check()
+        self.transport = WatchedTransport(
+            self.connection, lambda: self.secret, self.clock, limits=QUICK, allow=self.hosts
+        )
+        self.transport.between = self._between
+        visitor = Visitor(
+            self.register.connections["anna"],
+            CaldavClient(self.transport),
+            self._read_feed,
+            self.mirroring,
+            self.ledger,
+            self.clock,
+        )
+        self.schedule = PollSchedule(visitor, has_another_password=self.transport.has_another_password)
+
+    async def shut_down(self) -> None:
+        await self.schedule.stop()
+        await self.transport.close()
+        self.database.close()
+        self.ledger.close()
+
+    async def restart(self) -> None:
+        await self.shut_down()
+        await self.boot()
+
+    async def poll(self, *, after: float = POLL + 6) -> bool:
+        """Let time pass and poll, unless the schedule refuses to; True when it went well."""
+        self.clock.advance(after)
+        good = await self.schedule.poll_now()
+        self.check()
+        return good
+
+    async def sync(self, *, polls: int = 4) -> None:
+        """Poll until nothing is left to do."""
+        for _ in range(polls):
+            assert await self.poll(), self.trouble
+
+    # What it knows.
+
+    @property
+    def trouble(self) -> str:
+        state = self.register.connections["anna"]
+        return "; ".join(filter(None, (state.trouble, *state.calendar_trouble.values())))
+
+    def ask(self, window: Period = WINDOW) -> FreeBusyAnswer:
+        state = self.register.profiles["anna"]
+        return answer(state, state.snapshot, standing_of(self.register, state, self.clock.now()), window)
+
+    def busy(self) -> list[Span]:
+        return [(start, end) for start, end, _ in self.ask().spans]
+
+    def truth(self) -> Truth:
+        return truth_of(self.anna, *self.feeds)
+
+    def record(self, calendar: str) -> CalendarRecord:
+        """What is known of a calendar, by the last part of its href."""
+        return next(one for one in self.register.calendars.values() if one.remote.id == calendar)
+
+    def assert_right(self) -> None:
+        """The answer is complete, and exactly the truth."""
+        told = self.ask()
+        assert told.complete, (self.trouble, told.standing)
+        assert self.busy() == sorted(self.truth().values()), self.trouble
+        self.left.clear()
+
+    def check(self) -> None:
+        """Nothing that was called busy and still is on the server may be called free. Raises WronglyFree."""
+        self.checks += 1
+        truth, told = set(self.truth().items()), self.ask()
+        self.left |= self.shown - truth
+        self.shown &= truth
+        if not told.standing.known or self.register.profiles["anna"].snapshot is None:
+            return  # all of it blocks
+        spans = {(start, end) for start, end, _ in told.spans}
+        lost = [one for one in self.shown if one[1] not in spans and not _inside(one[1], spans)]
+        if lost:
+            message = f"called free though busy: {sorted(lost)[:5]}, at {self.clock.passed:.0f} s"
+            raise WronglyFree(message)
+        self.left = {one for one in self.left if one[1] in spans}
+        self.shown |= {one for one in truth if one[1] in spans} - self.left
+
+    # What was sent.
+
+    def mark(self) -> None:
+        self.icloud.log.clear()
+
+    def sent(self, **wanted: str) -> list[Entry]:
+        return self.icloud.log.requests(**wanted)
+
+    def asked(self) -> list[str]:
+        """The requests since `mark`, as one word each."""
+        return [entry.report or entry.method for entry in self.sent()]
+
+    def _between(self) -> None:
+        self.check()
+        self.meanwhile()
+
+    async def _read_feed(self, url: str, validators: Mapping[str, str]) -> FeedAnswer:
+        own = self.connection.kind is ConnectionKind.ICS
+        return await fetch_feed(
+            url,
+            etag=validators.get("etag"),
+            last_modified=validators.get("last_modified"),
+            allow_private=self.allow_private or own,
+            limits=QUICK,
+        )
+
+
+def _inside(span: Span, spans: Iterable[Span]) -> bool:
+    return any(start <= span[0] and span[1] <= end for start, end in spans)
+
+
+def fill(world: World, calendar: str, numbers: Sequence[int], *, version: int = 0) -> None:
+    """Put events into a calendar; each number owns two hours of time, of which a version takes a half."""
+    from tests.chaos.oracle import event
+
+    for number in numbers:
+        world.anna.calendars[calendar].put(f"e{number}.ics", event(f"e{number}", *slot(number, version)))
+
+
+def slot(number: int, version: int = 0) -> Span:
+    """Where the event of that number lies: spans of different numbers never touch."""
+    start = START + number * 7200 + version % 4 * 1500
+    return start, start + 1200

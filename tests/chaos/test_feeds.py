@@ -1,0 +1,183 @@
+"""Calendars published as files: subscribed ones through their source, and `ics` connections."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from busyd.connection import ConnectionKind
+from tests.chaos.harness import POLL, World, fill, slot
+from tests.chaos.oracle import feed_of, vevent
+from tests.icloud.faults import Fault
+from tests.icloud.feeds import Feed
+
+HOUR, DAY = 3600, 86_400
+PATH = "/holidays/de_de.ics"
+
+
+def text(*numbers: int, version: int = 0, head: str = "") -> str:
+    return feed_of(*(vevent(f"f{number}", *slot(number, version)) for number in numbers), head=head)
+
+
+@pytest.fixture
+async def subscribed(world: World) -> World:
+    """One own event, and a subscribed calendar of twelve."""
+    fill(world, "work", [0])
+    feed = world.icloud.add_feed(PATH, text(*range(100, 112)))
+    world.feeds.append(feed)
+    world.anna.add_calendar("Holidays", id="holidays", subscribed_source=feed.webcal_url.replace("webcal", "http"))
+    world.conflicts = ["anna/*", "anna/Holidays"]
+    await world.restart()
+    await world.sync()
+    world.assert_right()
+    return world
+
+
+@pytest.fixture
+async def published(tmp_path: Path) -> AsyncIterator[World]:
+    """An `ics` connection to a feed of twelve events."""
+    async with World.start(tmp_path, kind=ConnectionKind.ICS, url=PATH[1:]) as world:
+        world.anna.calendars.clear()
+        world.feeds.append(world.icloud.add_feed(PATH, text(*range(100, 112))))
+        await world.sync()
+        world.assert_right()
+        yield world
+
+
+def asked(world: World) -> int:
+    return len(world.sent(path=PATH))
+
+
+async def test_a_source_is_asked_once_an_hour_with_its_validators_and_never_with_a_login(subscribed: World) -> None:
+    subscribed.mark()
+    for _ in range(180):
+        await subscribed.poll()
+    sent = subscribed.sent(path=PATH)
+    assert len(sent) == 3
+    assert {entry.status for entry in sent} == {304}
+    assert not any(entry.authorization for entry in sent)
+    assert all("If-None-Match" in entry.headers for entry in sent)
+
+
+async def test_a_changed_source_is_followed(subscribed: World) -> None:
+    subscribed.feeds[0].replace(text(*range(100, 111), 113, version=1))
+    await subscribed.poll(after=HOUR)
+    subscribed.assert_right()
+
+
+@pytest.mark.parametrize(
+    ("hint", "seconds"),
+    [
+        ("REFRESH-INTERVAL;VALUE=DURATION:PT12H", 12 * HOUR),
+        ("X-PUBLISHED-TTL:PT2H", 2 * HOUR),
+        ("X-PUBLISHED-TTL:PT1M", 900),
+        ("REFRESH-INTERVAL;VALUE=DURATION:P52W", DAY),
+        ("X-PUBLISHED-TTL:soon", HOUR),
+    ],
+)
+async def test_the_feed_itself_says_how_often_within_reason(subscribed: World, hint: str, seconds: int) -> None:
+    subscribed.feeds[0].replace(text(100, 101, *range(102, 112), head=hint + "\r\n"))
+    await subscribed.poll(after=HOUR)
+    subscribed.mark()
+    await subscribed.poll(after=seconds - 60)
+    assert asked(subscribed) == 0
+    await subscribed.poll(after=60)
+    assert asked(subscribed) == 1
+    assert not subscribed.ask().standing.stale
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+async def test_a_source_that_fails_is_its_own_trouble_and_is_left_alone_for_longer_and_longer(
+    subscribed: World, status: int
+) -> None:
+    subscribed.feeds[0].faults.add(Fault(kind="status", status=status, times=None))
+    subscribed.clock.advance(HOUR)
+    subscribed.mark()
+    for number in range(90):
+        fill(subscribed, "work", [number % 7])
+        assert await subscribed.poll()
+    assert 3 <= asked(subscribed) <= 6
+    assert subscribed.trouble
+    subscribed.feeds[0].faults.clear()
+    await subscribed.poll(after=HOUR)
+    await subscribed.poll()
+    assert not subscribed.trouble
+    subscribed.assert_right()
+
+
+@pytest.mark.parametrize("kind", ["html", "truncated", "empty-body", "garbage", "half-body", "reset"])
+async def test_a_broken_source_frees_nothing(subscribed: World, kind: str) -> None:
+    subscribed.feeds[0].faults.add(Fault(kind=kind, times=None))  # type: ignore[arg-type]
+    subscribed.feeds[0].replace(text(100))
+    await subscribed.poll(after=HOUR)
+    assert slot(105) in subscribed.busy()
+    assert subscribed.trouble
+
+
+async def test_a_source_on_a_private_address_is_refused_unless_allowed(subscribed: World) -> None:
+    subscribed.allow_private = False
+    subscribed.mark()
+    assert await subscribed.poll(after=HOUR)
+    assert asked(subscribed) == 0
+    assert "private address" in subscribed.trouble
+    assert slot(105) in subscribed.busy()
+
+
+async def test_a_source_that_is_no_web_address_is_told_and_harms_nobody(subscribed: World) -> None:
+    subscribed.anna.calendars["holidays"].subscribed_source = "file:///etc/passwd"
+    fill(subscribed, "work", [1])
+    assert await subscribed.poll(after=HOUR)
+    assert slot(1) in subscribed.busy()
+    assert subscribed.trouble
+
+
+async def test_a_subscription_that_points_elsewhere_now_is_read_anew_without_the_old_validators(
+    subscribed: World,
+) -> None:
+    other: Feed = subscribed.icloud.add_feed("/published/2/other", text(*range(100, 112), 120))
+    subscribed.anna.calendars["holidays"].subscribed_source = other.url
+    subscribed.feeds[:] = [other]
+    subscribed.mark()
+    await subscribed.poll()
+    assert "If-None-Match" not in subscribed.sent(path="/published/")[0].headers
+    subscribed.assert_right()
+
+
+async def test_a_source_that_loses_much_is_believed_at_a_second_look(subscribed: World) -> None:
+    subscribed.feeds[0].replace(text(100))
+    await subscribed.poll(after=HOUR)
+    assert slot(105) in subscribed.busy()
+    await subscribed.poll()
+    subscribed.assert_right()
+
+
+async def test_a_published_calendar_is_followed_as_often_as_configured(published: World) -> None:
+    published.mark()
+    for _ in range(5):
+        await published.poll()
+    assert [entry.status for entry in published.sent()] == [304] * 5
+    published.feeds[0].replace(text(*range(100, 111), version=1, head="X-PUBLISHED-TTL:P1D\r\n"))
+    await published.poll()
+    published.assert_right()
+    published.mark()
+    await published.poll(after=POLL)
+    assert asked(published) == 1
+
+
+async def test_a_published_calendar_that_is_emptied_blocks_until_a_second_look(published: World) -> None:
+    published.feeds[0].replace(text())
+    await published.poll()
+    assert slot(105) in published.busy()
+    await published.poll()
+    published.assert_right()
+
+
+@pytest.mark.parametrize("kind", ["html", "truncated", "empty-body", "garbage", "half-body", "reset"])
+async def test_a_published_calendar_that_is_broken_frees_nothing(published: World, kind: str) -> None:
+    published.feeds[0].faults.add(Fault(kind=kind, times=None))  # type: ignore[arg-type]
+    published.feeds[0].replace(text(*range(100, 113)))
+    assert not await published.poll()
+    assert slot(105) in published.busy()
+    published.feeds[0].faults.clear()
+    await published.poll(after=HOUR)
+    published.assert_right()

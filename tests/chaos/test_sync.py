@@ -1,0 +1,273 @@
+"""Tokens, ctags and multigets that lie, lag, expire or answer only a part."""
+
+from typing import Literal
+
+import pytest
+
+from tests.chaos.harness import POLL, World, fill, slot
+from tests.chaos.oracle import event
+
+DAY = 86_400
+
+
+@pytest.fixture
+async def synced(world: World) -> World:
+    fill(world, "work", range(12))
+    fill(world, "home", range(12, 24))
+    await world.sync()
+    world.assert_right()
+    return world
+
+
+@pytest.mark.parametrize("answer", ["403", "bare403", "409", "410", "everything", "500"])
+async def test_a_token_that_is_refused_or_answered_with_everything_costs_one_comparison(
+    synced: World, answer: Literal["403", "bare403", "409", "410", "everything", "500"]
+) -> None:
+    work = synced.anna.calendars["work"]
+    synced.anna.knobs.invalid_token = answer
+    work.delete("e0.ics")
+    fill(synced, "work", [1], version=1)
+    work.expire_tokens()
+    synced.mark()
+    await synced.poll()
+    assert len(synced.sent(report="calendar-multiget")) == 1
+    await synced.sync()
+    synced.assert_right()
+    synced.mark()
+    await synced.poll()
+    assert synced.asked() == ["PROPFIND"]
+
+
+async def test_a_sync_report_that_is_not_offered_is_replaced_by_a_listing(synced: World) -> None:
+    synced.anna.knobs.fail_next(507, times=None, method="REPORT", path="/work/$")
+    synced.anna.knobs.fail_next(501, times=None, method="REPORT", path="/home/$")
+    fill(synced, "work", [40])
+    synced.anna.calendars["home"].delete("e12.ics")
+    await synced.poll()
+    assert synced.sent(method="PROPFIND", path="/calendars/home/")
+    synced.anna.knobs.reset()
+    await synced.sync()
+    synced.assert_right()
+
+
+async def test_a_sync_that_answers_empty_though_the_ctag_changed_is_not_believed(synced: World) -> None:
+    synced.anna.knobs.sync_answers_empty = {"work", "home"}
+    fill(synced, "work", [3], version=1)
+    synced.anna.calendars["home"].delete("e12.ics")
+    await synced.sync(polls=6)
+    synced.assert_right()
+
+
+async def test_empty_syncs_never_empty_a_calendar_however_often_they_come(synced: World) -> None:
+    synced.anna.knobs.sync_answers_empty = {"work"}
+    synced.anna.calendars["work"].expire_tokens()
+    for _ in range(6):
+        await synced.poll()
+        synced.assert_right()
+
+
+async def test_a_first_sync_that_answers_empty_is_not_believed(world: World) -> None:
+    fill(world, "work", range(12))
+    world.anna.knobs.sync_answers_empty = {"work"}
+    for _ in range(3):
+        await world.poll()
+        world.assert_right()
+
+
+@pytest.mark.parametrize("both", [False, True])
+async def test_a_missing_ctag_means_look(synced: World, both: bool) -> None:
+    synced.anna.knobs.ctag_missing = {"work", "home"} if both else {"work"}
+    for version in (1, 2):
+        fill(synced, "work", [3], version=version)
+        await synced.poll()
+        synced.assert_right()
+    synced.anna.knobs.reset()
+    await synced.sync()
+    synced.mark()
+    await synced.poll()
+    assert synced.asked() == ["PROPFIND"]
+
+
+@pytest.mark.parametrize("late", [0, 1, 2, 3, 4])
+async def test_a_change_hidden_behind_a_newer_token_is_found_at_the_following_poll(synced: World, late: int) -> None:
+    synced.anna.knobs.lag_seconds, synced.anna.knobs.lag_token_ahead = 5.0, True
+    synced.clock.advance(POLL)
+    fill(synced, "work", [3], version=1)
+    synced.anna.calendars["home"].put("new.ics", event("new", *slot(70)))
+    await synced.poll(after=late)
+    assert slot(3, 1) not in synced.busy()
+    await synced.poll()
+    synced.assert_right()
+    await synced.poll()
+    synced.mark()
+    await synced.poll()
+    assert synced.asked() == ["PROPFIND"]
+
+
+async def test_a_late_change_is_found_after_a_restart_too(synced: World) -> None:
+    synced.anna.knobs.lag_seconds, synced.anna.knobs.lag_token_ahead = 5.0, True
+    fill(synced, "work", [3], version=1)
+    await synced.poll(after=1)
+    await synced.restart()
+    await synced.poll()
+    synced.assert_right()
+
+
+async def test_a_late_change_of_a_first_sync_is_found_at_the_following_poll(world: World) -> None:
+    world.anna.knobs.lag_seconds, world.anna.knobs.lag_token_ahead = 5.0, True
+    fill(world, "work", range(12))
+    await world.poll(after=2)
+    await world.poll()
+    world.assert_right()
+
+
+async def test_a_look_that_comes_too_early_and_finds_nothing_does_not_replace_the_second_one(synced: World) -> None:
+    synced.anna.knobs.lag_seconds, synced.anna.knobs.lag_token_ahead = 5.0, True
+    fill(synced, "work", [3], version=1)
+    await synced.poll(after=1)
+    synced.anna.knobs.ctag_missing = {"work"}
+    await synced.poll(after=1)
+    synced.anna.knobs.ctag_missing = set()
+    await synced.poll(after=1)
+    await synced.poll()
+    synced.assert_right()
+
+
+async def test_polls_in_quick_succession_do_not_lose_the_second_look(synced: World) -> None:
+    synced.anna.knobs.lag_seconds, synced.anna.knobs.lag_token_ahead = 5.0, True
+    for version in range(1, 9):
+        fill(synced, "work", [3], version=version)
+        await synced.poll(after=1)
+        fill(synced, "home", [14], version=version)
+        await synced.poll(after=2)
+    await synced.sync()
+    synced.assert_right()
+
+
+@pytest.mark.parametrize("missing", ["404", "absent"])
+@pytest.mark.parametrize("at_most", [0, 1, 7])
+async def test_a_multiget_that_answers_a_part_is_completed(
+    synced: World, missing: Literal["404", "absent"], at_most: int
+) -> None:
+    synced.anna.knobs.multiget_missing, synced.anna.knobs.multiget_returns_at_most = missing, at_most
+    fill(synced, "work", range(40, 60))
+    synced.anna.calendars["home"].housekeeping()
+    await synced.sync()
+    synced.assert_right()
+
+
+async def test_what_vanishes_between_the_report_and_the_multiget_is_proved_gone_singly(synced: World) -> None:
+    fill(synced, "work", [0, 1], version=1)
+
+    def meanwhile() -> None:
+        if synced.asked()[-1:] == ["sync-collection"] and "e0.ics" in synced.anna.calendars["work"].objects():
+            synced.anna.calendars["work"].delete("e0.ics")
+
+    synced.meanwhile = meanwhile
+    synced.mark()
+    await synced.sync()
+    synced.assert_right()
+
+
+async def test_a_whole_batch_answered_with_404_frees_nothing(synced: World) -> None:
+    synced.anna.calendars["work"].housekeeping()
+    synced.anna.knobs.play("status", status=404, method="GET", times=None)
+    synced.anna.knobs.multiget_returns_at_most = 1
+    await synced.poll()
+    assert slot(5) in synced.busy()
+    synced.anna.knobs.reset()
+    await synced.sync()
+    synced.assert_right()
+
+
+async def test_an_object_that_cannot_be_had_keeps_its_time_and_is_told_and_is_not_asked_for_all_the_time(
+    synced: World,
+) -> None:
+    synced.transport.poisoned = frozenset({"e3.ics"})
+    fill(synced, "work", [1, 3, 5], version=1)
+    await synced.poll()
+    assert {slot(3), slot(1, 1), slot(5, 1)} <= set(synced.busy())
+    assert not synced.ask().complete
+    await synced.sync()
+    synced.mark()
+    for _ in range(20):
+        await synced.poll()
+    assert len(synced.sent()) <= 20 + 5 * 3  # every five minutes a sync, a multiget, a GET
+    synced.transport.poisoned = frozenset()
+    await synced.sync(polls=16)
+    synced.assert_right()
+
+
+async def test_one_object_that_breaks_every_multiget_keeps_no_other_from_being_read(world: World) -> None:
+    fill(world, "work", range(30))
+    world.anna.knobs.fail_next(500, times=2, method="REPORT", path="/work/", skip=1)
+    await world.sync()
+    world.assert_right()
+
+
+@pytest.mark.parametrize("without_slash", [False, True])
+async def test_the_collection_among_its_own_members_is_none(synced: World, without_slash: bool) -> None:
+    synced.anna.knobs.self_without_slash = without_slash
+    for calendar in synced.anna.calendars.values():
+        calendar.rename(f"{calendar.name} again")
+    synced.anna.calendars["work"].expire_tokens()
+    await synced.sync()
+    synced.assert_right()
+    assert not synced.sent(report="calendar-multiget", path="again")
+
+
+@pytest.mark.parametrize("shown", ["404", "absent"])
+async def test_what_was_made_and_deleted_between_two_polls_is_nothing(
+    synced: World, shown: Literal["404", "absent"]
+) -> None:
+    synced.anna.knobs.created_and_deleted = shown
+    fill(synced, "work", [50])
+    synced.anna.calendars["work"].delete("e50.ics")
+    synced.mark()
+    await synced.sync()
+    synced.assert_right()
+    assert not synced.sent(report="calendar-multiget")
+
+
+async def test_etags_that_change_by_themselves_change_no_answer(synced: World) -> None:
+    before = synced.register.profiles["anna"].version
+    for _ in range(5):
+        synced.anna.calendars["work"].housekeeping()
+        await synced.poll()
+    assert synced.register.profiles["anna"].version == before
+    synced.assert_right()
+
+
+async def test_content_that_changed_under_its_etag_is_found_within_a_week(synced: World) -> None:
+    for number in range(12):
+        synced.anna.calendars["work"].replace_silently(f"e{number}.ics", event(f"e{number}", *slot(number, 1)))
+    synced.shown.clear()
+    for _ in range(8):
+        await synced.poll(after=DAY + 1)
+    synced.assert_right()
+
+
+async def test_a_lost_change_is_found_within_a_day(synced: World) -> None:
+    work = synced.anna.calendars["work"]
+    fill(synced, "work", [3], version=1)
+    for _ in range(3):
+        synced.anna.knobs.sync_answers_empty = {"work"}
+        synced.anna.knobs.fail_next(403, method="PROPFIND", path="/work/", times=None)
+        await synced.poll()
+    synced.anna.knobs.reset()
+    assert work.get("e3.ics") is not None
+    await synced.poll(after=DAY + 1)
+    await synced.sync()
+    synced.assert_right()
+
+
+async def test_a_wall_clock_set_forth_and_back_stops_nothing(synced: World) -> None:
+    for version, jump in enumerate((DAY, -2 * DAY, 400 * DAY, -400 * DAY, 3600, -3600), 1):
+        synced.clock.jump(jump)
+        fill(synced, "work", [3], version=version)
+        await synced.sync(polls=2)
+        assert slot(3, version) in synced.busy()
+    await synced.sync()
+    synced.mark()
+    await synced.poll()
+    assert synced.asked() == ["PROPFIND"]

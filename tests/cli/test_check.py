@@ -1,0 +1,64 @@
+"""`busyd check`: all faults, or what would be linked."""
+
+from pathlib import Path
+
+from tests.cli.conftest import Busyd
+
+
+def test_a_right_configuration_tells_what_would_be_linked(busyd: Busyd, home: Path) -> None:
+    ran = busyd("check")
+    assert ran.status == 0
+    assert ran.out.splitlines() == [
+        f"{home}/.config/busyd/config.yaml: ok, 2 connections, 1 profile",
+        "",
+        "PROFILE  PRIMARY    CONFLICTS  TIME ZONE",
+        "anna     anna/Work  anna/*     Europe/Berlin",
+    ]
+
+
+def test_a_password_that_is_not_there_is_a_warning(busyd: Busyd) -> None:
+    ran = busyd("check")
+    assert ran.err.startswith("connection anna: there is no credential named anna (store it with")
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_a_command_for_a_password_is_not_run(busyd: Busyd, home: Path) -> None:
+    path = home / ".config/busyd/config.yaml"
+    path.write_text(path.read_text().replace("{credential: anna}", f"{{command: [touch, {home}/ran]}}"))
+    assert busyd("check").err == ""
+    assert not (home / "ran").exists()
+
+
+def test_faults_are_told_one_in_a_line_with_status_78(busyd: Busyd, home: Path) -> None:
+    path = home / "bad.yaml"
+    path.write_text("lisen: x\nprofiles:\n  anna: {max_age: 15}\n")
+    ran = busyd("check", "--config", str(path))
+    assert ran.status == 78
+    assert ran.out == ""
+    assert ran.err.splitlines() == [
+        f"{path}:1:1: unknown key 'lisen' in the configuration, did you mean 'listen'?",
+        f"{path}:3:19: max_age: '15' has no unit, did you mean '15s' or '15m'?",
+        "busyd: 2 faults in the configuration",
+    ]
+
+
+def test_faults_as_json_have_their_places(busyd: Busyd, home: Path) -> None:
+    path = home / "bad.yaml"
+    path.write_text("state:\n")
+    ran = busyd("check", "--json", "--config", str(path))
+    assert ran.status == 78
+    assert ran.json["faults"] == [
+        {"file": str(path), "line": 1, "column": 7, "message": "state: nothing is written here"}
+    ]
+
+
+def test_what_would_be_linked_as_json_shows_no_password(busyd: Busyd) -> None:
+    ran = busyd("check", "--json")
+    assert ran.json["ok"] is True
+    assert ran.json["connections"][1] == {
+        "name": "team",
+        "kind": "caldav",
+        "password": "environment variable TEAM_PASSWORD",
+    }
+    assert ran.json["profiles"][0]["conflicts"] == ["anna/*"]
+    assert "team-canary" not in ran.out

@@ -1,0 +1,166 @@
+"""`busyd check --online`: logs in everywhere, looks for every calendar that is named, changes nothing."""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from busyd.store.ledger import LEDGER_FILE, Ledger
+from tests.cli.person import PASSWORD, Person, closed_port
+from tests.icloud import SimulatedIcloud
+from tests.icloud.lived_in import build_lived_in
+
+CONFIG = """connections:
+  anna: {{url: '{url}', username: anna@icloud.com, password: {{env: CANARY}}}}
+  team: {{kind: caldav, url: '{other}', username: team, password: {{env: TEAM}}}}
+  holidays: {{kind: ics, url: '{feed}'}}
+profiles:
+  anna:
+    primary: anna/{primary}
+    conflicts:
+      - anna/*
+      - {conflict}
+      - holidays
+    calendars:
+      anna/{rule}: {{all_day: free}}
+"""
+
+
+@pytest.fixture
+def icloud() -> Iterator[SimulatedIcloud]:
+    with SimulatedIcloud.in_thread() as running:
+        build_lived_in(running, date(2026, 11, 22))
+        running.add_account("team", password="team-secret").add_default_calendars()
+        yield running
+
+
+@pytest.fixture
+def person(tmp_path: Path, icloud: SimulatedIcloud) -> Person:
+    home = tmp_path / "person"
+    home.mkdir()
+    person = Person(home, {"CANARY": PASSWORD, "TEAM": "team-secret"})
+    configure(person, icloud)
+    return person
+
+
+def configure(person: Person, icloud: SimulatedIcloud, **changes: str) -> None:
+    # Where a caldav connection begins it must stay, and home-sets point to the shard.
+    settings = {"url": icloud.bootstrap_url, "other": icloud.shard_url, "primary": "Work", "conflict": "team/Home",
+                "feed": f"{icloud.feeds_url}holidays/de_de.ics", "rule": "Home"}  # fmt: skip
+    person.configure(CONFIG.format(**{**settings, **changes}))
+
+
+def test_all_is_well_when_every_login_works_and_every_calendar_is_there(
+    person: Person, icloud: SimulatedIcloud
+) -> None:
+    ended = person.run("check", "--online")
+    assert (ended.status, ended.err) == (0, "")
+    assert (
+        "connection anna: ok, 6 calendars\nconnection team: ok, 2 calendars\nconnection holidays: ok, 1 calendar\n"
+        in ended.out
+    )
+    assert "anna     primary   anna/Work" in ended.out
+    assert {entry.method for entry in icloud.log.entries} == {"PROPFIND", "GET"}
+
+
+def test_misspelt_calendars_are_told_by_line_with_what_was_meant(person: Person, icloud: SimulatedIcloud) -> None:
+    configure(person, icloud, primary="Wrok", conflict="team/Hone", rule="Hme")
+    ended = person.run("check", "--online")
+    assert ended.status == 78
+    faults = ended.err.splitlines()
+    assert [fault.removeprefix(f"{person.config}:").split(": ")[:2] for fault in faults] == [
+        ["7:14", "primary"],
+        ["10:9", "conflicts"],
+        ["13:7", "calendars"],
+    ]
+    assert [fault.rpartition(", ")[2] for fault in faults] == [
+        "did you mean 'anna/Work'?",
+        "did you mean 'team/Home'?",
+        "did you mean 'anna/Home'?",
+    ]
+    assert "ok, 3 connections" not in ended.out
+
+
+def test_a_primary_nobody_can_write_to_is_a_fault(person: Person, icloud: SimulatedIcloud) -> None:
+    configure(person, icloud, primary="Family")
+    ended = person.run("check", "--online")
+    assert ended.status == 78
+    assert (
+        ended.err == f"{person.config}:7:14: primary: anna/Family cannot be written to: choose a calendar of your own\n"
+    )
+
+
+def test_a_name_that_two_calendars_bear_is_told_with_their_ids(person: Person, icloud: SimulatedIcloud) -> None:
+    icloud.account("anna@icloud.com").add_calendar("Work", id="other")
+    ended = person.run("check", "--online")
+    assert ended.status == 78
+    assert "anna/Work names 2 calendars: their ids are work and other" in ended.err
+
+
+def test_a_renamed_calendar_is_found_by_what_its_name_meant_before(person: Person, icloud: SimulatedIcloud) -> None:
+    person.state.mkdir(parents=True)
+    ledger = Ledger.open(person.state / LEDGER_FILE)
+    ledger.record_links({"anna/Work": "/300000001/calendars/work/"})
+    ledger.close()
+    icloud.account("anna@icloud.com").calendars["work"].rename("Büro")
+    ended = person.run("check", "--online")
+    assert (ended.status, ended.err) == (0, "")
+    assert "anna/Büro" in ended.out
+
+
+def test_a_refused_login_ends_with_77_and_the_others_are_asked_all_the_same(person: Person) -> None:
+    person.environment["CANARY"] = "wxyz-wxyz-wxyz-wxyz"
+    ended = person.run("check", "--online")
+    assert ended.status == 77
+    assert "busyd: connection anna: 127.0.0.1 refused this Apple ID" in ended.err
+    assert "connection team: ok" in ended.out
+    assert "anna/Work" not in ended.err
+
+
+def test_a_login_that_used_to_work_was_revoked(person: Person, icloud: SimulatedIcloud) -> None:
+    person.state.mkdir(parents=True)
+    ledger = Ledger.open(person.state / LEDGER_FILE)
+    ledger.record_links({"anna/Work": "/300000001/calendars/work/"})
+    ledger.close()
+    icloud.account("anna@icloud.com").knobs.revoked = True
+    ended = person.run("check", "--online")
+    assert ended.status == 77
+    assert "refuses a password that used to work: it was revoked" in ended.err
+
+
+def test_a_server_that_is_down_ends_with_69(person: Person, icloud: SimulatedIcloud) -> None:
+    with closed_port() as port:
+        configure(person, icloud, other=f"http://127.0.0.1:{port}/")
+        ended = person.run("check", "--online")
+    assert ended.status == 69
+    assert "busyd: connection team: 127.0.0.1 refuses connections" in ended.err
+
+
+def test_a_missing_password_ends_with_78(person: Person) -> None:
+    del person.environment["TEAM"]
+    ended = person.run("check", "--online")
+    assert ended.status == 78
+    assert "connection team: the environment variable TEAM is not set" in ended.err
+
+
+def test_json_has_faults_logins_and_links(person: Person, icloud: SimulatedIcloud) -> None:
+    configure(person, icloud, conflict="team/Hone")
+    person.environment["CANARY"] = "wxyz-wxyz-wxyz-wxyz"
+    ended = person.run("check", "--online", "--json")
+    answer = ended.json
+    assert (ended.status, answer["ok"]) == (78, False)
+    assert (answer["faults"][0]["line"], answer["faults"][0]["column"]) == (10, 9)
+    assert [(one["name"], one["ok"], one.get("code")) for one in answer["logins"]] == [
+        ("anna", False, "auth.apple.rejected"),
+        ("team", True, None),
+        ("holidays", True, None),
+    ]
+    assert [(one["role"], one["calendar"], one["writable"]) for one in answer["links"]] == [
+        ("conflict", "holidays", False)
+    ]
+
+
+def test_offline_nobody_is_asked(person: Person, icloud: SimulatedIcloud) -> None:
+    assert person.run("check").status == 0
+    assert icloud.log.entries == []

@@ -1,0 +1,205 @@
+"""Commands that ask the running daemon: what they send, what they show, and how they fail."""
+
+import fcntl
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from busyd.cli.daemon_client import read_local_token
+from tests.cli.conftest import Busyd, Daemon
+
+STATE = ".local/state/busyd"
+FREEBUSY = {
+    "profile": "anna",
+    "start": "2026-11-23T00:00:00Z",
+    "end": "2026-11-30T00:00:00Z",
+    "as_of": "2026-11-22T10:15:03Z",
+    "stale": False,
+    "complete": True,
+    "busy": [{"start": "2026-11-23T09:00:00Z", "end": "2026-11-23T23:30:00Z", "type": "BUSY"}],
+    "calendars": [{"calendar": "anna/Work", "as_of": "2026-11-22T10:15:03Z", "state": "fresh"}],
+}
+
+
+@pytest.fixture
+def token(home: Path) -> str:
+    """The token that the daemon leaves for its own user."""
+    (home / STATE).mkdir(parents=True)
+    (home / STATE / "local-admin-token").write_text("bd_1_local\n")
+    return "bd_1_local"
+
+
+def test_freebusy_is_shown_in_the_zone_of_the_profile(busyd: Busyd, daemon: Daemon) -> None:
+    daemon.answer("/v1/profiles/anna/freebusy", FREEBUSY)
+    ran = busyd("freebusy", "anna", "--start", "2026-11-23", "--end=+7d")
+    assert ran.status == 0
+    assert ran.out.splitlines() == [
+        "START                 END                   TYPE",
+        "Mon 2026-11-23 10:00  Tue 2026-11-24 00:30  BUSY",
+    ]
+    assert ran.err == "as of Sun 2026-11-22 11:15:03, times in Europe/Berlin\n"
+    assert daemon.asked == [("GET", "/v1/profiles/anna/freebusy?start=2026-11-23&end=%2B7d", None)]
+
+
+def test_freebusy_as_json_is_the_answer_itself(busyd: Busyd, daemon: Daemon, token: str) -> None:
+    daemon.answer("/v1/profiles/anna/freebusy", FREEBUSY)
+    ran = busyd("freebusy", "anna", "--json", "--tz", "UTC", "--max-age", "20s", "--on-stale", "busy")
+    assert ran.json == FREEBUSY
+    ((_, target, authorization),) = daemon.asked
+    assert target.endswith("?start=now&end=%2B7d&tz=UTC&max_age=20s&on_stale=busy")
+    assert authorization == f"Bearer {token}"
+
+
+def test_what_limits_an_answer_is_said(busyd: Busyd, daemon: Daemon) -> None:
+    limited = {
+        **FREEBUSY, "stale": True, "complete": False, "as_of": None, "busy": [],
+        "calendars": [{"calendar": "anna/X", "state": "missing", "detail": "no such calendar"}, {"state": "fresh"}],
+    }  # fmt: skip
+    daemon.answer("/v1/profiles/anna/freebusy", limited)
+    ran = busyd("freebusy", "anna", "--tz", "UTC")
+    assert ran.out == "nothing is busy from Mon 2026-11-23 00:00 to Mon 2026-11-30 00:00\n"
+    assert ran.err.splitlines() == [
+        "as of never, times in UTC",
+        "stale: older than the profile's max_age",
+        "not complete: what is not known counts as busy",
+        "anna/X is missing: no such calendar",
+    ]
+
+
+def test_slots_take_the_shape_that_is_asked_for(busyd: Busyd, daemon: Daemon) -> None:
+    slots = [{"start": "2026-11-23T09:00:00Z", "end": "2026-11-23T09:45:00Z"}]
+    daemon.answer("/v1/profiles/anna/slots", {"slots": slots})
+    ran = busyd("slots", "anna", "--duration", "45m", "--buffer-before", "5m", "--hours", "none", "--tentative", "free")
+    assert ran.out.splitlines()[1] == "Mon 2026-11-23 10:00  Mon 2026-11-23 10:45"
+    assert "duration=45m&buffer_before=5m&hours=none&tentative=free" in daemon.asked[0][1]
+
+
+def test_explain_names_the_rule_and_its_line(busyd: Busyd, daemon: Daemon) -> None:
+    event = {"calendar": "anna/Work", "uid": "1", "summary": "A\x1b[2J", "start": "2026-11-23T09:00:00Z",
+             "end": "2026-11-23T10:00:00Z", "type": "FREE", "reason": "all-day", "rule": "all_day",
+             "origin": "c.yaml:7"}  # fmt: skip
+    daemon.answer("/v1/profiles/anna/explain", {"events": [event, {**event, "rule": None, "summary": ""}]})
+    lines = busyd("explain", "anna", "--tz", "UTC").out.splitlines()
+    assert lines[1].endswith("FREE  all-day by all_day (c.yaml:7)  anna/Work  A [2J")
+    assert lines[2].endswith("FREE  all-day                        anna/Work  1")
+
+
+def test_calendars_and_status_are_tables(busyd: Busyd, daemon: Daemon, token: str) -> None:
+    calendar = {"calendar": "anna/Work", "id": "9F", "kind": "own", "writable": True, "linked": True,
+                "state": "read", "as_of": None, "detail": "slow"}  # fmt: skip
+    connection = {"name": "anna", "state": "ok", "last_poll": None, "next_poll": None, "calendars": [calendar]}
+    problem = {"calendar": "anna/Work", "uid": "u", "reason": "no end"}
+    daemon.answer("/v1/calendars", {"calendars": [calendar]})
+    daemon.answer("/v1/status", {"connections": [connection], "profiles": [], "problems": [problem]})
+    assert busyd("calendars").out.splitlines()[1].split() == ["anna/Work", "9F", "own", "yes", "yes", "read"]
+    ran = busyd("status")
+    assert [line.split() for line in ran.out.splitlines() if line][1::2] == [
+        ["anna", "ok", "never", "never"],
+        ["anna/Work", "read", "never"],
+    ]
+    assert ran.err == "anna/Work: slow\nanna/Work: no end (event u)\n"
+    assert {authorization for _, _, authorization in daemon.asked} == {f"Bearer {token}"}
+
+
+def test_sync_shows_how_far_it_is_line_by_line(busyd: Busyd, daemon: Daemon) -> None:
+    steps = [{"connection": "anna", "calendar": "anna/Work", "phase": "fetching", "done": done, "total": 1000}
+             for done in range(0, 1001, 10)]  # fmt: skip
+    lines = [*steps, {"finished": True, "failed": []}]
+    daemon.answer("/v1/sync", b"".join(json.dumps(line).encode() + b"\n" for line in lines))
+    ran = busyd("sync", "--now")
+    assert ran.status == 0
+    assert ran.out.splitlines()[:2] == ["anna/Work: fetching 0 of 1000", "anna/Work: fetching 100 of 1000"]
+    assert ran.out.splitlines()[-2:] == ["anna/Work: fetching 1000 of 1000", "done"]
+    assert len(ran.out.splitlines()) == 12
+    assert daemon.asked[0][:2] == ("POST", "/v1/sync")
+
+
+def test_sync_says_what_failed(busyd: Busyd, daemon: Daemon) -> None:
+    failed = {"connection": "team", "calendar": "", "phase": "failed", "detail": "no answer"}
+    daemon.answer(
+        "/v1/sync", b"\n".join(json.dumps(one).encode() for one in (failed, {"finished": True, "failed": ["team"]}))
+    )
+    ran = busyd("sync")
+    assert ran.status == 69
+    assert ran.err.splitlines()[:2] == ["team: no answer", "busyd: could not read team"]
+
+
+@pytest.mark.parametrize("body", [b"", b'{"phase": "x"}\n', b"{broken\n", b"[1]\n"])
+def test_a_sync_that_ends_early_is_to_be_tried_again(busyd: Busyd, daemon: Daemon, body: bytes) -> None:
+    daemon.answer("/v1/sync", body)
+    ran = busyd("sync")
+    assert ran.status == 75
+    assert "busyd: the daemon" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("status", "problem", "code", "said"),
+    [
+        (400, {"detail": "start is after end", "fix": "swap them"}, 64, "start is after end\n       swap them"),
+        (404, {"detail": "there is no profile 'x'"}, 1, "there is no profile 'x'"),
+        (404, None, 1, "the running daemon does not know this question"),
+        (503, {"title": "too old"}, 75, "too old"),
+        (500, ["?"], 1, "the daemon answered with status 500"),
+        (401, {"detail": "x"}, 1, "the daemon wants a token for this"),
+    ],
+)
+def test_a_refusal_is_told_in_the_daemons_words(
+    busyd: Busyd, daemon: Daemon, status: int, problem: object, code: int, said: str
+) -> None:
+    daemon.answer("/v1/status", b"<html>" if problem is None else problem, status=status)
+    ran = busyd("status")
+    assert ran.status == code
+    assert ran.err.startswith(f"busyd: {said}")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff"])
+def test_an_answer_that_is_no_json_is_to_be_tried_again(busyd: Busyd, daemon: Daemon, body: bytes) -> None:
+    daemon.answer("/v1/status", body)
+    assert busyd("status").status == 75
+
+
+@pytest.mark.parametrize("words", [["status"], ["freebusy", "anna"], ["slots", "anna"], ["explain", "anna"],
+                                   ["calendars"], ["sync"], ["reload"]])  # fmt: skip
+def test_a_daemon_that_does_not_run_is_status_69_and_says_how_to_start_it(busyd: Busyd, words: list[str]) -> None:
+    ran = busyd(*words)
+    assert ran.status == 69
+    assert "start it with `busyd run`" in ran.err
+
+
+def test_a_wrong_zone_is_a_usage_error_before_anything_is_asked(busyd: Busyd, daemon: Daemon) -> None:
+    ran = busyd("freebusy", "anna", "--tz", "Mars")
+    assert ran.status == 64
+    assert daemon.asked == []
+
+
+def test_a_token_that_cannot_be_read_is_no_token(tmp_path: Path) -> None:
+    assert read_local_token(tmp_path) == ""
+    (tmp_path / "local-admin-token").write_bytes(b"\xff")
+    assert read_local_token(tmp_path) == ""
+
+
+def test_reload_signals_the_process_that_holds_the_state(
+    busyd: Busyd, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda process, number: sent.append((process, number)))
+    (home / STATE).mkdir(parents=True)
+    (home / STATE / "lock").write_text("4711\n")
+    assert busyd("reload").status == 69
+    with (home / STATE / "lock").open("r+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        ran = busyd("reload")
+    assert ran.status == 0
+    assert ran.out.endswith("ok, process 4711 reads it now\n")
+    assert sent == [(4711, signal.SIGHUP)]
+
+
+def test_reload_of_a_faulty_configuration_tells_nobody(
+    busyd: Busyd, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("the daemon was told"))
+    (home / ".config/busyd/config.yaml").write_text("listen: x\n")
+    assert busyd("reload").status == 78

@@ -1,0 +1,307 @@
+"""`busyd doctor`: finds what is wrong, says what to do, and gives nobody away."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from busyd.cli.doctor_report import Labels
+from tests.cli.person import PASSWORD, Ended, Person, closed_port
+from tests.icloud import SimulatedIcloud
+from tests.icloud.lived_in import build_lived_in
+from tests.journey.daemon import busyd_in, wait_for
+from tests.journey.servers import PASSWORD as RADICALE_PASSWORD
+from tests.journey.servers import USER, radicale
+
+TODAY = datetime.now(UTC).date()
+CONFIG = """
+connections:
+  mine: {{url: '{url}', username: anna@icloud.com, password: {{env: CANARY}}}}
+profiles:
+  boss: {{timezone: Europe/Berlin, primary: mine/{primary}, conflicts: [mine/Home]}}
+"""
+READING = ["login", "options", "sync-empty", "sync-token", "sync-made-up-token", "multiget-1", "multiget-50", "query"]
+WRITING = ["write-calendar", "write-create", "write-create-again", "write-read", "write-listed", "write-update",
+           "write-stale-update", "write-delete", "write-gone", "write-remove-calendar"]  # fmt: skip
+
+
+@pytest.fixture
+def icloud() -> Iterator[SimulatedIcloud]:
+    with SimulatedIcloud.in_thread() as running:
+        build_lived_in(running, TODAY)
+        yield running
+
+
+@pytest.fixture
+def person(tmp_path: Path, icloud: SimulatedIcloud) -> Person:
+    home = tmp_path / "person"
+    home.mkdir()
+    person = Person(home, {"CANARY": PASSWORD})
+    person.configure(CONFIG.format(url=icloud.bootstrap_url, primary="Work"))
+    return person
+
+
+def findings(ended: Ended) -> dict[str, dict[str, Any]]:
+    """By check; of several the last one."""
+    return {finding["check"]: finding for finding in ended.json["findings"]}
+
+
+def test_a_good_account_passes_every_step_and_is_only_read(person: Person, icloud: SimulatedIcloud) -> None:
+    ended = person.run("doctor", "--json")
+    assert ended.status == 0, ended.err
+    found = findings(ended)
+    assert {found[check]["level"] for check in READING} == {"ok"}
+    assert not set(WRITING) & set(found)
+    assert {entry.method for entry in icloud.log.entries} == {"PROPFIND", "REPORT", "OPTIONS"}
+
+
+def test_each_step_keeps_its_exchanges_with_the_request_ids_of_apple(person: Person) -> None:
+    exchange = findings(person.run("doctor", "--json"))["sync-made-up-token"]["details"]["exchanges"][0]
+    assert (exchange["method"], exchange["status"]) == ("REPORT", 403)
+    assert len(exchange["request_id"]) == 36
+    assert "valid-sync-token" in exchange["body"]
+
+
+def test_the_report_for_people_has_a_line_for_each(person: Person) -> None:
+    ended = person.run("doctor")
+    assert "ok       connection 1: logged in: 6 calendars (3 own, 2 shared, 1 subscribed), 5 own addresses" in ended.out
+    assert "ok       connection 1: it refuses a made-up sync token (status 403)" in ended.out
+    assert "ok       profile 1: its primary calendar can be written to (own)" in ended.out
+    assert ended.out.splitlines()[-1] == "14 ok, 3 warning"
+
+
+@pytest.mark.parametrize("words", [(), ("--json",), ("--json", "--write")])
+@pytest.mark.parametrize("knobs", [{}, {"revoked": True}, {"bootstrap_redirect": 301, "redirect_to": "other-domain"}])
+def test_nothing_in_it_gives_anybody_away(
+    person: Person, icloud: SimulatedIcloud, words: tuple[str, ...], knobs: dict[str, Any]
+) -> None:
+    anna = icloud.account("anna@icloud.com")
+    anna.knobs.apply(knobs)
+    ended = person.run("doctor", *words)
+    texts = [stored.text for calendar in anna.calendars.values() for stored in calendar.objects().values()]
+    lines = [line for text in texts for line in text.splitlines()]
+    secret = {
+        line.partition(":")[2] for line in lines if line.startswith(("SUMMARY", "LOCATION", "UID", "DESCRIPTION"))
+    }
+    secret |= {calendar.name for calendar in anna.calendars.values() if calendar.name} - {"Home", "Work"}
+    secret |= {
+        anna.dsid,
+        anna.user,
+        anna.display_name,
+        anna.principal_token,
+        "anna@example.com",
+        PASSWORD,
+        "mine",
+        "boss",
+    }
+    secret |= {"127.0.0.1", "localhost", str(person.home), "anna"}
+    report = json.dumps(ended.json) if "--json" in words else ended.out
+    assert not [text for text in secret if len(text) > 3 and text in report + ended.err]
+
+
+@pytest.mark.parametrize(
+    ("text", "scrubbed"),
+    [
+        ("dav.example.org cannot be reached", "HOST cannot be reached"),
+        ("see 192.0.2.7:8443, [2001:db8::1]:80 or fe80::1", "see HOST, HOST or HOST"),
+        ("anna@example.org at http://localhost:8008/x", "ADDRESS at http://HOST/x"),
+        ("p180-caldav.icloud.com, account.apple.com > Sign-In", "p180-caldav.icloud.com, account.apple.com > Sign-In"),
+        ("connection mine: it says 2026-11-18 13:20 UTC", "connection 1: it says 2026-11-18 13:20 UTC"),
+        ("use `busyd credential set mine`; mine is mine", "use `busyd credential set NAME`; mine is mine"),
+    ],
+)
+def test_words_of_others_are_scrubbed_of_hosts_and_addresses(text: str, scrubbed: str) -> None:
+    labels = Labels(show_names=False)
+    labels.of("connection", "mine")
+    assert labels.scrub(text) == scrubbed
+    assert Labels(show_names=True).scrub(text) == text
+
+
+def test_with_names_it_is_for_ones_own_eyes(person: Person) -> None:
+    assert "ok       connection mine: logged in" in person.run("doctor", "--names").out
+
+
+def test_writing_is_tried_in_a_calendar_that_is_gone_afterwards(person: Person, icloud: SimulatedIcloud) -> None:
+    anna = icloud.account("anna@icloud.com")
+    before = {calendar.id: dict(calendar.objects()) for calendar in anna.calendars.values()}
+    ended = person.run("doctor", "--json", "--write")
+    assert ended.status == 0, ended.out
+    found = findings(ended)
+    assert {found[check]["level"] for check in WRITING} == {"ok"}
+    assert {calendar.id: dict(calendar.objects()) for calendar in anna.calendars.values()} == before
+    assert anna.mails == []
+
+
+def test_the_scratch_calendar_goes_even_when_a_write_fails(person: Person, icloud: SimulatedIcloud) -> None:
+    anna = icloud.account("anna@icloud.com")
+    anna.knobs.fail_next(507, method="PUT")
+    ended = person.run("doctor", "--json", "--write")
+    assert ended.status == 1
+    assert findings(ended)["write-create"]["message"] == "it refuses a new event (status 507)"
+    assert findings(ended)["write-remove-calendar"]["level"] == "ok"
+    assert len(anna.calendars) == 3 + 7
+
+
+def test_a_server_that_does_not_protect_changes_is_found_out(person: Person, icloud: SimulatedIcloud) -> None:
+    icloud.account("anna@icloud.com").knobs.play("status", status=204, method="PUT", skip=3)
+    ended = person.run("doctor", "--json", "--write")
+    assert ended.status == 1
+    assert "cannot protect changes made elsewhere" in findings(ended)["write-stale-update"]["message"]
+
+
+def test_a_listing_that_lags_is_waited_for(person: Person, icloud: SimulatedIcloud) -> None:
+    icloud.account("anna@icloud.com").knobs.lag_seconds = 0.5
+    found = findings(person.run("doctor", "--json", "--write"))
+    assert found["write-listed"]["message"] == "the listing shows the event after 1 s"
+
+
+@pytest.mark.parametrize(
+    ("knob", "value", "check", "words"),
+    [
+        ("invalid_token", "everything", "sync-made-up-token", "accepts a made-up sync token"),
+        ("invalid_token", "500", "sync-made-up-token", "has a fault of its own over a made-up sync token"),
+        ("invalid_token", "410", "sync-made-up-token", "refuses a made-up sync token (status 410)"),
+        ("multiget_returns_at_most", 3, "multiget-50", "hands out 3 of 14 events"),
+        ("sync_truncates_at", 5, "sync-empty", "lists 14 events"),
+    ],
+)
+def test_a_server_with_ways_of_its_own_is_described(
+    person: Person, icloud: SimulatedIcloud, knob: str, value: Any, check: str, words: str
+) -> None:
+    setattr(icloud.account("anna@icloud.com").knobs, knob, value)
+    ended = person.run("doctor", "--json")
+    assert ended.status == 0, ended.out
+    assert words in findings(ended)[check]["message"]
+
+
+def test_a_primary_that_is_read_only_is_a_fault_of_the_configuration(person: Person, icloud: SimulatedIcloud) -> None:
+    person.configure(CONFIG.format(url=icloud.bootstrap_url, primary="Family"))
+    ended = person.run("doctor", "--json")
+    assert ended.status == 78
+    assert findings(ended)["primary"]["message"] == "its primary calendar is read only (shared)"
+
+
+def test_a_primary_that_is_not_there_is_a_fault_of_the_configuration(person: Person, icloud: SimulatedIcloud) -> None:
+    person.configure(CONFIG.format(url=icloud.bootstrap_url, primary="Wrok"))
+    ended = person.run("doctor")
+    assert ended.status == 78
+    assert "failed   profile 1: its primary calendar is not there" in ended.out
+    assert "busyd check --online" in ended.out
+
+
+def test_a_full_calendar_that_counts_for_nobody_is_a_warning(person: Person, icloud: SimulatedIcloud) -> None:
+    side = icloud.account("anna@icloud.com").add_calendar("Side business", id="side")
+    for number in range(5):
+        day = TODAY + timedelta(days=number + 1)
+        side.put(f"{number}.ics", _event(f"E{number}", f"{day:%Y%m%d}", "OPAQUE"))
+        side.put(f"free-{number}.ics", _event(f"F{number}", f"{day:%Y%m%d}", "TRANSPARENT"))
+    told = [one for one in person.run("doctor", "--json").json["findings"] if one["check"] == "uncounted"]
+    assert [one["level"] for one in told] == ["ok", "ok", "warning"]
+    assert "(own) counts for no profile, and 5 or more of its events block time" in told[-1]["message"]
+
+
+def _event(uid: str, day: str, transp: str) -> str:
+    lines = ("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//x//x//EN", "BEGIN:VEVENT", f"UID:{uid}", f"TRANSP:{transp}",
+             f"DTSTAMP:{day}T080000Z", f"DTSTART:{day}T090000Z", f"DTEND:{day}T100000Z", "END:VEVENT",
+             "END:VCALENDAR", "")  # fmt: skip
+    return "\r\n".join(lines)
+
+
+def test_a_refused_login_ends_with_77_and_what_to_do(person: Person, icloud: SimulatedIcloud) -> None:
+    icloud.account("anna@icloud.com").knobs.revoked = True
+    ended = person.run("doctor")
+    assert ended.status == 77
+    assert "failed   connection 1: HOST refused this Apple ID" in ended.out
+    assert "account.apple.com > Sign-In and Security > App-Specific Passwords" in ended.out
+
+
+def test_a_server_that_is_down_ends_with_69(person: Person) -> None:
+    with closed_port() as port:
+        person.configure(CONFIG.format(url=f"http://127.0.0.1:{port}/", primary="Work"))
+        ended = person.run("doctor")
+    assert ended.status == 69
+    assert "failed   connection 1: it cannot be reached: IPv4 refused" in ended.out
+
+
+def test_a_missing_password_ends_with_78(person: Person) -> None:
+    person.environment.clear()
+    ended = person.run("doctor")
+    assert ended.status == 78
+    assert "CANARY" not in ended.out
+    assert "its password is not to be had" in ended.out
+
+
+def test_an_ordinary_password_is_a_warning_before_it_is_refused(person: Person) -> None:
+    person.environment["CANARY"] = "Hunter2-is-mine"
+    ended = person.run("doctor")
+    assert ended.status == 77
+    assert "warning  connection 1: its password does not have the shape of an app-specific one" in ended.out
+
+
+def test_a_faulty_or_missing_configuration_ends_with_78(person: Person) -> None:
+    person.configure("lisen: secret-canary\n")
+    ended = person.run("doctor")
+    assert (ended.status, "canary" in ended.out) == (78, False)
+    assert "failed   configuration: 1 fault in the configuration" in ended.out
+    person.config.unlink()
+    assert "there is no configuration" in person.run("doctor").out
+
+
+def test_a_state_that_others_can_read_is_told(person: Person) -> None:
+    person.state.mkdir(parents=True)
+    person.state.chmod(0o755)
+    (person.state / "credentials").write_text("x")
+    (person.state / "credentials").chmod(0o644)
+    ended = person.run("doctor", "--json")
+    found = findings(ended)
+    assert ended.status == 1
+    assert found["state-mode"]["message"] == "others can look into the state directory (mode 0755)"
+    assert found["state-files"]["steps"] == ["close with `chmod 600 credentials` in the state directory"]
+
+
+def test_one_connection_may_be_looked_at_alone(person: Person) -> None:
+    ended = person.run("doctor", "--connection", "yours")
+    assert (ended.status, "there are: mine" in ended.err) == (64, True)
+    assert person.run("doctor", "--connection", "mine").status == 0
+
+
+def test_a_running_daemon_is_asked_how_old_the_mirror_is(tmp_path: Path, icloud: SimulatedIcloud) -> None:
+    with busyd_in(tmp_path, environment={"CANARY": PASSWORD}) as busyd:
+        busyd.configure(CONFIG.format(url=icloud.bootstrap_url, primary="Work"))
+        busyd.start()
+        wait_for(lambda: busyd.freebusy("now", "+1d", "boss")["complete"], describe=busyd.log.read_text)
+        running = busyd.command("doctor")
+        assert "ok       daemon: it is running and answers" in running.stdout, running.stderr
+        assert "ok       profile 1: its oldest proof is" in running.stdout
+        busyd.stop()
+        icloud.account("anna@icloud.com").knobs.revoked = True
+        stopped = busyd.command("doctor")
+    assert "warning  daemon: it is not running" in stopped.stdout
+    assert "ok       profile 1: its oldest proof is" in stopped.stdout
+    assert "refuses a password that used to work: it was revoked" in stopped.stdout
+
+
+def test_a_lone_refusal_in_between_is_forgiven(person: Person, icloud: SimulatedIcloud) -> None:
+    icloud.account("anna@icloud.com").knobs.fail_next(401, method="OPTIONS")
+    assert person.run("doctor").status == 0
+
+
+def test_a_scratch_calendar_that_stays_is_told(person: Person, icloud: SimulatedIcloud) -> None:
+    icloud.account("anna@icloud.com").knobs.fail_next(403, method="DELETE", skip=1, times=None)
+    ended = person.run("doctor", "--write")
+    assert ended.status != 0
+    assert "remove the calendar named 'busyd self-test' by hand" in ended.out
+    assert "DELETE -> 403, request " in ended.out
+
+
+def test_another_server_passes_too(tmp_path: Path) -> None:
+    person = Person(tmp_path, {"CANARY": RADICALE_PASSWORD})
+    with radicale(tmp_path) as server:
+        text = CONFIG.format(url=server.url, primary="Work").replace("mine/Home", "mine/*")
+        person.configure(text.replace("{url:", "{kind: caldav, url:").replace("anna@icloud.com", USER))
+        ended = person.run("doctor", "--json", "--write")
+    assert ended.status == 0, ended.out
+    assert {findings(ended)[check]["level"] for check in WRITING} == {"ok"}

@@ -1,0 +1,282 @@
+"""`busyd setup` as a person meets it: a process, a simulated iCloud, answers piped in or typed at a terminal."""
+
+import grp
+import os
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from busyd.cli import setup_file
+from busyd.config import load_config
+from busyd.connection import CalendarReference, Connection, ConnectionKind
+from busyd.credentials import FromCredential, Secret
+from busyd.credentials.store import CredentialStore
+from tests.cli.person import PASSWORD, Person
+from tests.icloud import SimulatedIcloud
+from tests.icloud.lived_in import build_lived_in
+from tests.journey.servers import PASSWORD as RADICALE_PASSWORD
+from tests.journey.servers import USER, radicale
+
+TODAY = date(2026, 11, 22)
+LOGIN = f"anna@icloud.com\n{PASSWORD}\n"
+
+
+@pytest.fixture
+def person(tmp_path: Path) -> Person:
+    home = tmp_path / "person"
+    home.mkdir()
+    return Person(home)
+
+
+@pytest.fixture
+def icloud() -> Iterator[SimulatedIcloud]:
+    with SimulatedIcloud.in_thread() as running:
+        build_lived_in(running, TODAY)
+        yield running
+
+
+def test_two_answers_are_enough_and_everything_else_has_a_default(person: Person, icloud: SimulatedIcloud) -> None:
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    assert ended.status == 0, ended.err
+    config = load_config(person.config, {})
+    profile = config.profiles["anna"]
+    assert config.warnings == ()
+    assert config.connections["anna"].connection.username == "anna@icloud.com"
+    assert config.connections["anna"].password == FromCredential("anna")
+    assert (profile.primary, profile.conflicts) == (
+        CalendarReference("anna", "Home"),
+        (CalendarReference("anna", "*"),),
+    )
+    assert CredentialStore(person.state, {}).get("anna") == Secret(PASSWORD)
+
+
+def test_files_are_private_and_hold_no_password_in_clear(person: Person, icloud: SimulatedIcloud) -> None:
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    assert person.config.stat().st_mode & 0o777 == 0o600
+    assert PASSWORD not in ended.out + ended.err
+    assert not [name for name in person.files if PASSWORD.encode() in (person.home / name).read_bytes()]
+
+
+def test_it_says_how_to_make_the_password_and_what_to_call_it(person: Person, icloud: SimulatedIcloud) -> None:
+    told = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN).out
+    assert "account.apple.com" in told
+    assert "Sign-In and Security, then App-Specific Passwords" in told
+    assert f"for instance: busyd@{os.uname().nodename.partition('.')[0]}\n" in told
+
+
+def test_the_calendars_are_listed_with_kind_and_access(person: Person, icloud: SimulatedIcloud) -> None:
+    told = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN).out
+    assert "The login works. anna has 6 calendars:" in told
+    for line in (
+        "1  Home                 own             read and write",
+        "3  Family               shared with me  read only",
+        "5  Ideas                own             read and write, does not affect availability",
+        "6  Holidays in Germany  subscribed      read only",
+    ):
+        assert line in told
+    assert "Reminders" not in told
+
+
+@pytest.mark.parametrize(
+    ("primary", "conflicts", "expected"),
+    [
+        ("2", "1,4", ("anna/Work", ["anna/Home", "anna/Team"])),
+        ("work", "Family, home", ("anna/Work", ["anna/Family", "anna/Home"])),
+        ("none", "none", ("None", [])),
+        ("Team", "all", ("anna/Team", ["anna/*"])),
+    ],
+)
+def test_calendars_are_chosen_by_number_or_by_name(
+    person: Person, icloud: SimulatedIcloud, primary: str, conflicts: str, expected: tuple[str, list[str]]
+) -> None:
+    typed = f"{LOGIN}{primary}\n{conflicts}\nboss\nAmerica/New_York\ny\n"
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=typed)
+    assert ended.status == 0, ended.err
+    profile = load_config(person.config, {}).profiles["boss"]
+    assert (str(profile.primary), [str(one) for one in profile.conflicts]) == expected
+    assert profile.timezone == "America/New_York"
+
+
+@pytest.mark.parametrize(
+    ("primary", "words"),
+    [
+        ("Family", "cannot be written to anna/Family: it is read only"),
+        ("Hme", "no calendar 'Hme' in the list, did you mean 'Home'?"),
+        ("9", "no calendar '9' in the list"),
+    ],
+)
+def test_a_primary_that_cannot_be_is_refused(person: Person, icloud: SimulatedIcloud, primary: str, words: str) -> None:
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=f"{LOGIN}{primary}\n")
+    assert ended.status == 64
+    assert words in ended.err
+    assert person.files == []
+
+
+def test_two_calendars_of_one_name_are_told_apart_by_number_and_written_by_id(
+    person: Person, icloud: SimulatedIcloud
+) -> None:
+    icloud.account("anna@icloud.com").add_calendar("Work", id="other-work")
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=f"{LOGIN}Work\n")
+    assert "2 calendars are called 'Work': give the number" in ended.err
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=f"{LOGIN}7\n")
+    assert ended.status == 0, ended.err
+    assert str(load_config(person.config, {}).profiles["anna"].primary) == "anna/other-work"
+
+
+def test_scripts_need_no_answers(person: Person, icloud: SimulatedIcloud) -> None:
+    secret = person.home / "secret"
+    secret.write_text(f"{PASSWORD.replace('-', ' ').upper()}\n")
+    ended = person.run(
+        "setup", "--url", icloud.bootstrap_url, "--username", "anna@icloud.com", "--password-file", str(secret),
+        "--name", "work", "--profile", "boss", "--primary", "Work", "--conflicts", "Home,Family", "--timezone",
+        "Europe/Berlin", "--yes",
+    )  # fmt: skip
+    assert ended.status == 0, ended.err
+    assert "account.apple.com in a browser" not in ended.out
+    config = load_config(person.config, {})
+    assert [str(one) for one in config.profiles["boss"].conflicts] == ["work/Home", "work/Family"]
+    assert CredentialStore(person.state, {}).get("work") == Secret(PASSWORD)
+
+
+def test_the_first_line_of_standard_input_may_be_the_password(person: Person, icloud: SimulatedIcloud) -> None:
+    words = ("setup", "--url", icloud.bootstrap_url, "--username", "anna@icloud.com", "--password-stdin", "--yes")
+    assert person.run(*words, typed=f"{PASSWORD}\n").status == 0
+
+
+def test_what_has_no_default_must_be_given_with_yes(person: Person) -> None:
+    ended = person.run("setup", "--yes")
+    assert ended.status == 64
+    assert ended.err == (
+        "busyd: Apple ID: there is no default for this\n       give --username NAME; nothing was saved\n"
+    )
+
+
+def test_the_password_typed_at_a_terminal_is_not_shown(person: Person, icloud: SimulatedIcloud) -> None:
+    status, seen = person.at_terminal(
+        "setup", "--url", icloud.bootstrap_url,
+        answers=[("Apple ID:", "anna@icloud.com"), ("App-specific password:", PASSWORD), ("Primary calendar", "2"),
+                 ("Conflict calendars", ""), ("Name of the person", ""), ("Time zone", ""), ("Write ", "y")],
+    )  # fmt: skip
+    assert status == 0, seen
+    assert "anna@icloud.com" in seen
+    assert PASSWORD not in seen
+    assert str(load_config(person.config, {}).profiles["anna"].primary) == "anna/Work"
+
+
+def test_at_a_terminal_what_is_wrong_is_asked_again(person: Person, icloud: SimulatedIcloud) -> None:
+    status, seen = person.at_terminal(
+        "setup", "--url", icloud.bootstrap_url,
+        answers=[("Apple ID:", "+49 170 1234567"), ("Apple ID:", "anna@icloud.com"),
+                 ("App-specific password:", "wxyz-wxyz-wxyz-wxyz"), ("App-specific password:", PASSWORD),
+                 ("Primary calendar", "Wrok"), ("Primary calendar", "Work"), ("Conflict calendars", ""),
+                 ("Name of the person", ""), ("Time zone", "Berlin"), ("Time zone", ""), ("Write ", "")],
+    )  # fmt: skip
+    assert status == 0, seen
+    assert "this is a phone number" in seen
+    assert "refused this Apple ID" in seen
+    assert "did you mean 'Work'?" in seen
+    assert "did you mean 'Europe/Berlin'?" in seen
+
+
+def test_stopping_before_the_end_saves_nothing(person: Person, icloud: SimulatedIcloud) -> None:
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=f"{LOGIN}1\nall\nanna\nUTC\nn\n")
+    assert ended.status == 1
+    assert ended.err.endswith("busyd: stopped\n       nothing was saved\n")
+    assert person.files == []
+
+
+def test_a_second_account_goes_into_a_file_of_its_own(person: Person, icloud: SimulatedIcloud) -> None:
+    icloud.add_account("ben@icloud.com").add_default_calendars()
+    person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    before = person.config.read_bytes()
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN.replace("anna", "ben"))
+    assert ended.status == 0, ended.err
+    assert person.config.read_bytes() == before
+    assert (person.config.parent / "config.d" / "ben.yaml").is_file()
+    assert list(load_config(person.config, {}).profiles) == ["anna", "ben"]
+    assert CredentialStore(person.state, {}).names() == ["anna", "ben"]
+
+
+def test_the_same_account_again_is_pointed_to_its_password(person: Person, icloud: SimulatedIcloud) -> None:
+    person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    icloud.log.clear()
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    assert ended.status == 1
+    assert "this account is connected already, as anna" in ended.err
+    assert "`busyd credential set anna`" in ended.err
+    assert icloud.log.requests() == []
+
+
+def test_a_faulty_configuration_is_not_added_to(person: Person, icloud: SimulatedIcloud) -> None:
+    person.configure("lisen: x\n")
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    assert ended.status == 78
+    assert "did you mean 'listen'?" in ended.err
+    assert icloud.log.requests() == []
+
+
+def test_what_cannot_be_written_leaves_no_password_behind(person: Person, icloud: SimulatedIcloud) -> None:
+    (person.home / ".config").write_text("in the way")
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    assert ended.status == 1
+    assert "cannot write" in ended.err
+    assert CredentialStore(person.state, {}).names() == []
+
+
+def test_another_server_is_set_up_alike(person: Person, tmp_path: Path) -> None:
+    with radicale(tmp_path) as server:
+        typed = f"{server.url}\n{USER}\n{RADICALE_PASSWORD}\n"
+        ended = person.run("setup", "--kind", "caldav", typed=typed)
+    assert ended.status == 0, ended.err
+    assert "app-specific" not in ended.out + ended.err
+    config = load_config(person.config, {})
+    assert config.connections["anna"].connection.url == server.url
+    assert str(config.profiles["anna"].primary) == "anna/Work"
+
+
+def test_a_stored_password_of_another_connection_is_never_overwritten(person: Person, icloud: SimulatedIcloud) -> None:
+    person.configure("connections:\n  mine: {username: other@icloud.com, password: {credential: anna}}\n")
+    CredentialStore(person.state, {}).set("anna", Secret("of another account"))
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    assert ended.status == 0, ended.err
+    assert (person.config.parent / "config.d" / "anna-2.yaml").is_file()
+    assert CredentialStore(person.state, {}).get("anna") == Secret("of another account")
+
+
+@pytest.mark.parametrize(("group", "mode"), [(None, 0o644), ("busyd", 0o640)])
+def test_the_systems_configuration_can_be_read_by_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str | None, mode: int
+) -> None:
+    known = {"busyd": grp.getgrgid(os.getgid())} if group else {}
+    monkeypatch.setattr(setup_file, "_SYSTEM", tmp_path)
+    monkeypatch.setattr(grp, "getgrnam", known.__getitem__)
+    connection = Connection("holidays", ConnectionKind.ICS, "https://example.org/x.ics")
+    text = setup_file.render(connection, None, has_password=False, label="")
+    file = setup_file.save(setup_file.Place(tmp_path / "config.yaml", None), "holidays", text, None, tmp_path)
+    assert file.stat().st_mode & 0o777 == mode
+
+
+def test_a_feed_needs_only_its_address(person: Person, icloud: SimulatedIcloud) -> None:
+    person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    url = f"{icloud.feeds_url}holidays/de_de.ics"
+    ended = person.run("setup", "--kind", "ics", "--url", url, "--name", "holidays", "--yes")
+    assert ended.status == 0, ended.err
+    assert "to have it count for a profile that is there, add 'holidays' to its conflicts" in ended.out
+    assert load_config(person.config, {}).connections["holidays"].password is None
+    assert CredentialStore(person.state, {}).names() == ["anna"]
+
+
+def test_a_name_nobody_may_have_is_refused(person: Person) -> None:
+    ended = person.run("setup", "--username", "anna@icloud.com", "--name", "Anna Maria", "--yes")
+    assert ended.status == 64
+    assert "is not a name" in ended.err
+
+
+def test_names_that_yaml_would_read_otherwise_survive(person: Person, icloud: SimulatedIcloud) -> None:
+    icloud.account("anna@icloud.com").add_calendar("Büro: 50 % #1, 'ja'", id="odd")
+    words = ("setup", "--url", icloud.bootstrap_url, "--username", "anna@icloud.com", "--password-stdin", "--yes")
+    ended = person.run(*words, "--primary", "odd", typed=f"{PASSWORD}\n")
+    assert ended.status == 0, ended.err
+    assert str(load_config(person.config, {}).profiles["anna"].primary) == "anna/Büro: 50 % #1, 'ja'"

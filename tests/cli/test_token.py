@@ -1,0 +1,78 @@
+"""`busyd token`: made once, listed without the secret, revoked at once."""
+
+from pathlib import Path
+
+import pytest
+
+from busyd.clock import SystemClock
+from busyd.store.ledger import Ledger
+from tests.cli.conftest import Busyd, write_config
+
+
+def open_ledger(home: Path) -> Ledger:
+    return Ledger.open(home / ".local/state/busyd/ledger.sqlite3")
+
+
+def test_a_token_is_printed_with_its_feed_and_opens_the_ledger(busyd: Busyd, home: Path) -> None:
+    write_config(home, "'[::1]:8377'")
+    ran = busyd("token", "add", "anna", "--name", "booking page")
+    lines = dict(line.split(maxsplit=1) for line in ran.out.splitlines()[:3])
+    assert lines["feed"] == f"http://[::1]:8377/feeds/{lines['token']}.ics"
+    ledger = open_ledger(home)
+    token = ledger.find_token(lines["token"], SystemClock().now())
+    ledger.close()
+    assert token is not None
+    assert (token.id, token.profile, token.scopes, token.details, token.name) == (
+        lines["id"], "anna", frozenset({"freebusy"}), False, "booking page"
+    )  # fmt: skip
+
+
+def test_a_token_as_json_has_the_members_of_the_contract(busyd: Busyd) -> None:
+    made = busyd("token", "add", "anna", "--json", "--scope", "book,freebusy", "--scope", "details").json
+    assert made["scopes"] == ["freebusy", "details", "book"]
+    assert made["feed"] == f"/feeds/{made['token']}.ics"
+    assert set(made) == {"id", "token", "scopes", "feed"}
+
+
+def test_the_list_tells_all_but_the_token(busyd: Busyd) -> None:
+    assert busyd("token", "list").out == "there are no tokens\n"
+    made = busyd("token", "add", "*", "--details", "--expires", "90d", "--json").json
+    listed = busyd("token", "list", "--json")
+    (token,) = listed.json
+    assert (token["id"], token["profile"], token["details"], token["last_used"]) == (made["id"], "*", True, None)
+    assert token["expires"] > token["created"]
+    table = busyd("token", "list").out
+    assert made["id"] in table
+    assert made["token"].rpartition("_")[2] not in table + listed.out
+
+
+def test_a_revoked_token_is_gone(busyd: Busyd, home: Path) -> None:
+    made = busyd("token", "add", "anna", "--json").json
+    assert busyd("token", "revoke", made["id"]).out == f"revoked {made['id']}\n"
+    assert busyd("token", "revoke", made["id"]).status == 1
+    ledger = open_ledger(home)
+    assert ledger.find_token(made["token"], SystemClock().now()) is None
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["ana"], 1, "there is no profile 'ana'"),
+        (["anna", "--scope", "write"], 64, "there is no scope 'write': known are freebusy, details, book, admin"),
+        (["anna", "--expires", "90"], 64, "--expires: '90' has no unit, did you mean '90s' or '90m'?"),
+        (["anna", "--expires", "0d"], 64, "--expires: that is now"),
+    ],
+)
+def test_what_cannot_be_is_told(busyd: Busyd, home: Path, words: list[str], status: int, said: str) -> None:
+    ran = busyd("token", "add", *words)
+    assert ran.status == status
+    assert said in ran.err
+    assert not (home / ".local/state/busyd/ledger.sqlite3").exists()
+
+
+def test_a_state_directory_that_cannot_be_used_is_told(busyd: Busyd, home: Path) -> None:
+    (home / "file").write_text("")
+    ran = busyd("token", "list", "--state", str(home / "file"))
+    assert ran.status == 1
+    assert ran.err.startswith(f"busyd: cannot open {home}/file/ledger.sqlite3")

@@ -1,0 +1,143 @@
+"""From an address and a login to the calendar home."""
+
+import pytest
+
+from busyd.dav.discovery import discover_account
+from busyd.dav.errors import Forbidden, LoginRefused, MalformedResponse, NotFound, ServerFault
+from tests.dav.script import answer, exchange, member, multistatus, status
+from tests.wire.recording import recording
+
+PRINCIPAL = (
+    '<current-user-principal xmlns="DAV:"><href xmlns="DAV:">/300000001/principal/</href></current-user-principal>'
+)
+HOME = (
+    '<calendar-home-set xmlns="urn:ietf:params:xml:ns:caldav"><href xmlns="DAV:">'
+    "https://p180-caldav.icloud.com:443/300000001/calendars/</href></calendar-home-set>"
+    '<calendar-user-address-set xmlns="urn:ietf:params:xml:ns:caldav"><href xmlns="DAV:">/300000001/principal</href>'
+    '<href xmlns="DAV:">urn:uuid:300000001</href><href xmlns="DAV:" preferred="1">mailto:someone@icloud.com</href>'
+    '<href xmlns="DAV:">mailto:someone@example.org</href></calendar-user-address-set>'
+)
+COLLECTION = "<resourcetype><collection/></resourcetype>"
+CALENDAR = '<resourcetype><collection/><calendar xmlns="urn:ietf:params:xml:ns:caldav"/></resourcetype>'
+ROOT = "https://caldav.icloud.com/"
+
+
+def test_icloud_is_asked_twice_and_names_a_home_on_a_shard() -> None:
+    account, asked = exchange(
+        discover_account(ROOT),
+        multistatus(member("/", PRINCIPAL)),
+        multistatus(member("/300000001/principal/", HOME)),
+    )
+    assert account.home == "https://p180-caldav.icloud.com/300000001/calendars/"
+    assert account.principal == "/300000001/principal/"
+    assert account.addresses[0] == "mailto:someone@icloud.com"
+    assert len(account.addresses) == 4
+    assert [(one.method, one.target, one.depth) for one in asked] == [
+        ("PROPFIND", ROOT, "0"),
+        ("PROPFIND", "https://caldav.icloud.com/300000001/principal/", "0"),
+    ]
+
+
+def test_a_principal_that_answers_under_another_name_is_believed() -> None:
+    """QUIRK(icloud): the principal may answer as `/principal/`."""
+    account, _ = exchange(
+        discover_account(ROOT), multistatus(member("/", PRINCIPAL)), multistatus(member("/principal/", HOME))
+    )
+    assert account.home == "https://p180-caldav.icloud.com/300000001/calendars/"
+
+
+def test_a_home_named_by_its_path_is_on_the_host_that_answered_after_redirects() -> None:
+    principal, home = recording("03-principal-root").response, recording("04-home-set").response
+    account, asked = exchange(discover_account("http://127.0.0.1:8008/"), principal, home)
+    assert account.home == "http://127.0.0.1:8008/calendars/__uids__/A0000000-0000-0000-0000-000000000001/"
+    assert account.addresses == (
+        "mailto:alice@example.com",
+        "urn:uuid:A0000000-0000-0000-0000-000000000001",
+        "urn:x-uid:A0000000-0000-0000-0000-000000000001",
+    )
+    assert asked[1].target.startswith("http://127.0.0.1:8008/principals/__uids__/")
+
+
+def test_a_server_that_answers_strangers_is_not_taken_for_a_login() -> None:
+    with pytest.raises(LoginRefused, match="stranger"):
+        exchange(discover_account("http://127.0.0.1:8008/"), recording("03-principal-root-anon").response)
+
+
+@pytest.mark.parametrize("name", ["05-wrong-password", "05-unknown-user", "05-no-auth", "05-bearer-auth"])
+def test_a_refused_login_is_one_with_or_without_a_challenge(name: str) -> None:
+    with pytest.raises(LoginRefused):
+        exchange(discover_account("http://127.0.0.1:8008/"), recording(name).response)
+
+
+@pytest.mark.parametrize("refusal", [404, 405, 501])
+def test_a_root_that_knows_no_caldav_leads_to_the_well_known_address(refusal: int) -> None:
+    account, asked = exchange(
+        discover_account("https://example.org/"),
+        answer(refusal),
+        answer(207, multistatus(member("/dav/", PRINCIPAL)).body, url="https://example.org/dav/"),
+        multistatus(member("/300000001/principal/", HOME)),
+    )
+    assert asked[1].target == "https://example.org/.well-known/caldav"
+    assert asked[2].target == "https://example.org/300000001/principal/"
+    assert account.principal == "/300000001/principal/"
+
+
+def test_an_unknown_path_told_inside_a_207_is_unknown_all_the_same() -> None:
+    """QUIRK(xandikos): a path it does not know is a 207 that holds nothing but a 404."""
+    unknown = multistatus(status("/x/", "HTTP/1.1 404 Not Found"))
+    account, asked = exchange(
+        discover_account("https://example.org/x/"),
+        unknown,
+        multistatus(member("/.well-known/caldav", PRINCIPAL)),
+        multistatus(member("/300000001/principal/", HOME)),
+    )
+    assert (len(asked), account.principal) == (3, "/300000001/principal/")
+    with pytest.raises(NotFound):
+        exchange(discover_account("https://example.org/x/"), unknown, unknown)
+
+
+def test_when_the_well_known_address_fails_too_the_error_is_that_of_the_address_given() -> None:
+    with pytest.raises(NotFound):
+        exchange(discover_account("https://example.org/x/"), answer(404), answer(501))
+    with pytest.raises(Forbidden):
+        exchange(discover_account("https://example.org/x/"), answer(403), answer(404))
+
+
+def test_the_address_may_be_the_principal_itself() -> None:
+    own = member("/300000001/principal/", PRINCIPAL + HOME)
+    account, asked = exchange(discover_account("https://caldav.icloud.com/300000001/principal/"), multistatus(own))
+    assert account.home == "https://p180-caldav.icloud.com/300000001/calendars/"
+    assert len(asked) == 1
+
+
+def test_the_address_may_be_a_calendar_which_is_then_the_only_one() -> None:
+    calendar = multistatus(member("/u/work", PRINCIPAL + CALENDAR))
+    account, _ = exchange(
+        discover_account("https://example.org/u/work"), calendar, multistatus(member("/300000001/principal/", HOME))
+    )
+    assert (account.home, account.is_single) == ("https://example.org/u/work/", True)
+    assert "mailto:someone@icloud.com" in account.addresses
+
+
+def test_the_address_may_be_a_collection_of_calendars_on_a_server_without_principals() -> None:
+    account, _ = exchange(discover_account("https://example.org/u"), multistatus(member("/u/", COLLECTION, "<x/>")))
+    assert (account.home, account.principal, account.is_single) == ("https://example.org/u/", "", False)
+
+
+@pytest.mark.parametrize("body", ["<html>Sign in to the hotel</html>", "", '<multistatus xmlns="DAV:"/>'])
+def test_a_page_or_an_empty_answer_is_no_account(body: str) -> None:
+    with pytest.raises(MalformedResponse):
+        exchange(discover_account(ROOT), answer(207, body))
+
+
+@pytest.mark.parametrize("trouble", [500, 502, 503])
+def test_a_server_in_trouble_is_not_asked_elsewhere(trouble: int) -> None:
+    with pytest.raises(ServerFault):
+        exchange(discover_account(ROOT), answer(trouble))
+
+
+def test_a_principal_without_a_home_is_no_calendar_account() -> None:
+    with pytest.raises(MalformedResponse, match="no calendar home"):
+        exchange(
+            discover_account(ROOT), multistatus(member("/", PRINCIPAL)), multistatus(member("/300000001/principal/"))
+        )

@@ -1,0 +1,135 @@
+"""`scripts/demo`: a simulated iCloud with a lived-in account, and busyd against it, until Ctrl-C."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import urllib.request
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from tests.icloud.live_on import live_on
+from tests.icloud.lived_in import build_lived_in
+from tests.icloud.server import SimulatedIcloud
+
+REPOSITORY: Final = Path(__file__).parents[1]
+STATE: Final = REPOSITORY / ".demo"
+CONFIG: Final = """\
+# Made by scripts/demo. The account is simulated; so is its app-specific password.
+listen: 127.0.0.1:{port}
+connections:
+  anna:
+    kind: icloud
+    url: {url}
+    username: {user}
+    password: {{env: DEMO_PASSWORD}}
+    poll: 5s
+    allow_private: true
+profiles:
+  anna:
+    timezone: Europe/Berlin
+    primary: anna/Work
+    conflicts: ["anna/*"]
+    hours: {{mon-fri: ["09:00-12:00", "13:00-17:00"]}}
+"""
+TRY: Final = """
+busyd answers for the simulated account of {user}:
+
+  page      {base}/
+  busy      curl '{base}/v1/profiles/anna/freebusy?start=now&end=%2B7d'
+  as iCal   curl '{base}/v1/profiles/anna/freebusy.ifb?start=now&end=%2B7d'
+  slots     curl '{base}/v1/profiles/anna/slots?start=now&end=%2B3d&duration=30m'
+  feed      {base}{feed}
+  why       .venv/bin/busyd --config .demo/config.yaml --state .demo/state explain anna
+
+Something changes in the account every {every:g} seconds; busyd looks every 5. Ctrl-C ends both.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=8377, help="where busyd listens (default 8377)")
+    parser.add_argument("--every", type=float, default=30.0, help="seconds between two changes in the account")
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_demo(parser.parse_args()))
+
+
+async def _demo(wanted: argparse.Namespace) -> None:
+    shutil.rmtree(STATE, ignore_errors=True)
+    STATE.mkdir()
+    async with SimulatedIcloud.start() as icloud:
+        anna = build_lived_in(icloud, datetime.now(UTC).date())
+        config = STATE / "config.yaml"
+        config.write_text(CONFIG.format(port=wanted.port, url=icloud.bootstrap_url, user=anna.user))
+        busyd = [sys.executable, "-m", "busyd", "--config", str(config), "--state", str(STATE / "state")]
+        environment = {**os.environ, "DEMO_PASSWORD": anna.password}
+        daemon = await asyncio.create_subprocess_exec(*busyd, "run", env=environment)
+        try:
+            base = f"http://127.0.0.1:{wanted.port}"
+            await _until_ready(daemon, base)
+            told = await asyncio.create_subprocess_exec(
+                *busyd,
+                "token",
+                "add",
+                "anna",
+                "--name",
+                "demo",
+                "--json",
+                env=environment,
+                stdout=asyncio.subprocess.PIPE,
+            )
+            token = json.loads((await told.communicate())[0])
+            print(TRY.format(user=anna.user, base=base, feed=token["feed"], every=wanted.every), flush=True)
+            await _live_until_stopped(live_on(anna, every=wanted.every, say=_say), daemon)
+        finally:
+            if daemon.returncode is None:
+                daemon.terminate()
+            await daemon.wait()
+
+
+async def _live_until_stopped(life: Coroutine[object, None, None], daemon: asyncio.subprocess.Process) -> None:
+    """Go on until Ctrl-C, SIGTERM, or the end of the daemon."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    waiting = [asyncio.create_task(life), asyncio.create_task(_wait(daemon)), asyncio.create_task(_wait(stop))]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for one in waiting:
+        one.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def _wait(something: asyncio.subprocess.Process | asyncio.Event) -> None:
+    await something.wait()
+
+
+async def _until_ready(daemon: asyncio.subprocess.Process, base: str) -> None:
+    for _ in range(300):
+        if daemon.returncode is not None:
+            sys.exit(f"busyd ended with status {daemon.returncode}; its last lines say why")
+        if await asyncio.to_thread(_is_ready, base):
+            return
+        await asyncio.sleep(0.1)
+    sys.exit("busyd did not become ready within 30 seconds")
+
+
+def _is_ready(base: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{base}/readyz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

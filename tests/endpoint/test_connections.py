@@ -1,0 +1,223 @@
+"""Connections as such: how many, how long, on which addresses."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from busyd.address import TcpAddress, UnixAddress, is_loopback
+from busyd.endpoint.app import build_app
+from busyd.endpoint.settings import EndpointSettings, Limits
+from busyd.endpoint.sites import check_address, start_sites
+from busyd.errors import UserError
+from tests.endpoint.conftest import Serve, Served
+from tests.endpoint.household import Household
+from tests.endpoint.wire import exchange, read_answer
+
+FEW = Limits(connections=6, reserve=2)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop turn until it is so."""
+    for _ in range(10_000):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    pytest.fail("it never came to be so")
+
+
+@asynccontextmanager
+async def idlers(served: Served, count: int) -> AsyncIterator[list[asyncio.StreamReader]]:
+    """So many connections that say nothing, once they have been accepted."""
+    pairs = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(count)]
+    await until(lambda: sum(not one.served for one in served.endpoint.gate.open) == count)
+    try:
+        yield [reader for reader, _ in pairs]
+    finally:
+        for _, writer in pairs:
+            writer.close()
+
+
+def request(served: Served, *, token: str = "") -> str:
+    login = f"Authorization: Bearer {token}\r\n" if token else ""
+    return f"GET /v1/profiles/anna/freebusy HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\n{login}\r\n"
+
+
+def age(served: Served, seconds: float) -> None:
+    """Make every open connection so much older."""
+    for connection in served.endpoint.gate.open:
+        connection.since -= seconds
+
+
+async def test_when_all_places_are_taken_the_next_is_refused_at_once(serve: Serve) -> None:
+    served = await serve(limits=FEW)
+    async with idlers(served, 6):
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"Retry-After: 5" in head
+
+
+async def test_a_connection_that_idles_makes_room_for_a_new_one(serve: Serve) -> None:
+    served = await serve(limits=FEW)
+    async with idlers(served, 6):
+        age(served, 2)
+        status, _ = await exchange(served.port, request(served))
+    assert (status, served.endpoint.gate.refused) == (200, 0)
+
+
+async def test_the_last_places_are_for_tokens_that_were_used_before(serve: Serve) -> None:
+    served = await serve(limits=FEW)
+    known, fresh = served.house.token("anna"), served.house.token("anna")
+    assert (await exchange(served.port, request(served, token=known)))[0] == 200
+    async with idlers(served, 4):
+        assert (await exchange(served.port, request(served)))[0] == 503
+        assert (await exchange(served.port, request(served, token=fresh)))[0] == 503
+        assert (await exchange(served.port, request(served, token=known)))[0] == 200
+
+
+async def test_who_sends_no_request_in_time_is_dropped(serve: Serve) -> None:
+    served = await serve()
+    async with idlers(served, 2) as readers:
+        served.endpoint.gate.sweep()
+        assert len(served.endpoint.gate.open) == 2
+        age(served, 11)
+        served.endpoint.gate.sweep()
+        assert not served.endpoint.gate.open
+        assert await readers[0].read() == b""
+
+
+async def test_half_a_request_is_no_request(serve: Serve) -> None:
+    served = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127")
+    await writer.drain()
+    await until(lambda: bool(served.endpoint.gate.open))
+    age(served, 11)
+    served.endpoint.gate.sweep()
+    with pytest.raises(ConnectionError):
+        await reader.read()
+    writer.close()
+
+
+async def test_one_connection_carries_many_requests_in_order(served: Served) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write((request(served) * 3).encode() + request(served).replace("anna", "ghost").encode())
+    assert [(await read_answer(reader))[0] for _ in range(4)] == [200, 200, 200, 404]
+    writer.close()
+
+
+@pytest.mark.parametrize("line", ["Connection: close\r\n", ""])
+async def test_a_client_that_wants_to_hang_up_is_let_go(served: Served, line: str) -> None:
+    version = "1.1" if line else "1.0"
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+        text = request(served).replace("HTTP/1.1\r\n", f"HTTP/{version}\r\n{line}")
+        writer.write(text.encode())
+        body = await reader.read()
+        assert b" 200 OK\r\n" in body
+        assert body.endswith(b"}")
+        writer.close()
+
+
+async def test_closing_lets_an_answer_finish(served: Served) -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    refresh, port, hello = served.house.refresh, served.port, request(served)
+
+    async def slow(profile: str, max_age: timedelta) -> bool:
+        asked.set()
+        await go_on.wait()
+        return await refresh(profile, max_age)
+
+    served.house.refresh = slow  # type: ignore[method-assign]
+    served.house.clock.advance(60)
+    answer = asyncio.ensure_future(served.ask("/v1/profiles/anna/freebusy?max_age=1s"))
+    await asked.wait()
+    closing = asyncio.ensure_future(served.sites.close(grace=5))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert (await answer).status == 200
+    await closing
+    with pytest.raises(ConnectionError):
+        await exchange(port, hello)
+
+
+async def test_a_unix_socket_is_local_and_only_for_its_group(tmp_path: Path) -> None:
+    house, path = Household(tmp_path), tmp_path / "busyd.sock"
+    sites = await start_sites(build_app(house, EndpointSettings()), [UnixAddress(path), TcpAddress("127.0.0.1", 0)])
+    assert path.stat().st_mode & 0o777 == 0o660
+    async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session:
+        async with session.get("http://localhost/v1/profiles") as answer:
+            assert answer.status == 200
+        async with session.get("http://evil.example/v1/profiles") as answer:
+            assert answer.status == 421
+        async with session.get("http://localhost/v1/status") as answer:
+            assert answer.status == 401
+    await sites.close()
+    house.close()
+
+
+async def test_tls_is_spoken_when_there_is_a_certificate(tmp_path: Path) -> None:
+    house, certificate = Household(tmp_path), self_signed(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    sites = await start_sites(build_app(house, EndpointSettings()), [TcpAddress("127.0.0.1", 0)], context)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"https://localhost:{sites.ports[0]}/v1/profiles", ssl=trusting) as answer,
+    ):
+        assert answer.status == 200
+    await sites.close()
+    house.close()
+
+
+def self_signed(directory: Path) -> Path:
+    """A certificate for localhost and its key, in one file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = directory / "tls.pem"
+    path.write_bytes(pem + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "busy.example"])
+def test_an_open_address_needs_tls_or_a_proxy(host: str) -> None:
+    address = TcpAddress(host, 8377)
+    with pytest.raises(UserError, match="unencrypted"):
+        check_address(address, tls=False, behind_proxy=False)
+    check_address(address, tls=True, behind_proxy=False)
+    check_address(address, tls=False, behind_proxy=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost", "::ffff:127.0.0.1"])
+def test_loopback_is_known_in_all_its_forms(host: str) -> None:
+    assert is_loopback(host)
+
+
+async def test_an_address_that_is_taken_is_told_to_the_user(served: Served) -> None:
+    with pytest.raises(UserError, match="cannot listen"):
+        await start_sites(served.endpoint, [TcpAddress("127.0.0.1", served.port)])
+
+
+async def test_behind_a_proxy_the_forwarded_client_is_the_one_that_guesses(serve: Serve) -> None:
+    served = await serve(behind_proxy=True)
+    await served.ask("/v1/profiles", token="wrong", X_Forwarded_For="10.0.0.1, 192.0.2.7")
+    assert list(served.endpoint.guard.wrong) == ["192.0.2.7"]

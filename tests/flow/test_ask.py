@@ -1,0 +1,168 @@
+"""What an answer says of itself: as_of, stale, complete, and the state of each calendar, must tell the truth."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from busyd.availability.profile import Profile
+from busyd.flow.ask import UnknownProfile
+from busyd.flow.house import House
+from busyd.period import Instant
+from tests.flow.inside import HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
+
+WEEK = window("2026-06-01", "2026-06-08")
+NINE, TEN = at("2026-06-01T09:00"), at("2026-06-01T10:00")
+Open = Callable[..., Inside]
+
+
+@pytest.fixture
+def clock() -> StoppedClock:
+    return StoppedClock(at("2026-05-31"))
+
+
+@pytest.fixture
+def open_house(tmp_path: Path, clock: StoppedClock) -> Iterator[Open]:
+    opened: list[Inside] = []
+
+    def make(*profiles: Profile) -> Inside:
+        opened.append(Inside(tmp_path, clock, profiles or [Profile("anna", conflicts=(ref("anna/*"),))]))
+        return opened[-1]
+
+    yield make
+    for inside in opened:
+        inside.close()
+
+
+async def ask(house: House) -> tuple[Instant | None, bool, bool]:
+    answer = await house.freebusy("anna", WEEK)
+    return answer.standing.as_of, answer.standing.stale, answer.complete
+
+
+async def test_a_calendar_read_just_now_is_fresh_and_complete(open_house: Open, clock: StoppedClock) -> None:
+    inside = open_house()
+    await inside.show(WORK)
+    await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
+    assert await inside.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
+    assert await ask(inside.house) == (clock.now(), False, True)
+
+
+async def test_an_answer_turns_stale_the_second_after_max_age(open_house: Open, clock: StoppedClock) -> None:
+    inside = open_house()
+    await inside.show(WORK)
+    await inside.put(WORK)
+    proof = clock.now()
+    clock.instant = Instant(proof + 900)
+    assert await ask(inside.house) == (proof, False, True)
+    clock.instant = Instant(proof + 901)
+    assert await ask(inside.house) == (proof, True, True)
+
+
+async def test_the_oldest_proof_of_all_calendars_counts(open_house: Open, clock: StoppedClock) -> None:
+    inside = open_house()
+    await inside.show(WORK, HOME)
+    await inside.put(WORK)
+    first = clock.now()
+    clock.instant = Instant(first + 60)
+    await inside.put(HOME)
+    assert (await ask(inside.house))[0] == first
+
+
+async def test_a_calendar_never_read_leaves_nothing_free(open_house: Open) -> None:
+    inside = open_house()
+    await inside.show(WORK, HOME)
+    await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
+    answer = await inside.house.freebusy("anna", WEEK)
+    assert not answer.complete
+    assert [(one.start, one.end) for one in answer.busy] == [(WEEK.start, NINE), (NINE, TEN), (TEN, WEEK.end)]
+    assert [state.state for state in answer.standing.calendars] == ["fresh", "never-read"]
+
+
+async def test_a_profile_without_calendars_is_not_free(open_house: Open) -> None:
+    inside = open_house(Profile("anna"))
+    answer = await inside.house.freebusy("anna", WEEK)
+    assert (answer.complete, [one.fbtype.text for one in answer.busy]) == (False, ["BUSY-UNAVAILABLE"])
+
+
+async def test_an_event_without_a_readable_start_makes_answers_incomplete(open_house: Open) -> None:
+    inside = open_house()
+    await inside.show(WORK)
+    await inside.put(WORK, event("odd", "DTSTART:notadate"))
+    assert (await ask(inside.house))[2] is False
+    assert [problem.uid for problem in inside.house.problems()] == ["odd"]
+
+
+async def test_an_unknown_profile_is_told_with_those_there_are(open_house: Open) -> None:
+    inside = open_house()
+    with pytest.raises(UnknownProfile, match="ben") as caught:
+        await inside.house.freebusy("ben", WEEK)
+    assert "anna" in caught.value.fix
+
+
+async def test_a_restart_has_the_same_answer_before_anything_is_loaded(open_house: Open) -> None:
+    inside = open_house()
+    await inside.show(WORK)
+    await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
+    again = open_house()
+    assert not again.register.columns
+    assert await again.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
+    assert await ask(again.house) == await ask(inside.house)
+
+
+async def test_a_window_beyond_the_horizon_is_right_while_a_start_is_still_loading(open_house: Open) -> None:
+    inside = open_house()
+    await inside.show(WORK)
+    await inside.put(WORK, timed("old", "20200601T090000Z", "20200601T100000Z"))
+    again = open_house()
+    assert await again.busy("2020-06-01", "2020-06-02") == [(at("2020-06-01T09:00"), at("2020-06-01T10:00"), "BUSY")]
+
+
+async def test_changed_rules_count_at_the_restart_without_reading_anything_again(open_house: Open) -> None:
+    anna = Profile("anna", conflicts=(ref("anna/*"),))
+    inside = open_house(anna)
+    await inside.show(WORK)
+    await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z", "STATUS:TENTATIVE"))
+    assert await inside.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY-TENTATIVE")]
+    again = open_house(replace(anna, rules=replace(anna.rules, tentative="busy")))
+    await again.mirroring.load()
+    assert await again.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
+
+
+async def test_changed_rules_count_at_a_reload(open_house: Open) -> None:
+    anna = Profile("anna", conflicts=(ref("anna/*"),))
+    inside = open_house(anna)
+    await inside.show(WORK)
+    await inside.put(WORK, event("day", "DTSTART;VALUE=DATE:20260601", "TRANSP:TRANSPARENT"))
+    assert await inside.busy("2026-06-01", "2026-06-08") == []
+    changed = replace(anna, rules=replace(anna.rules, all_day="busy"), timezone="Europe/Berlin")
+    inside.register.reconfigure([one.connection for one in inside.register.connections.values()], [changed])
+    await inside.mirroring.complete_columns()
+    day = (at("2026-05-31T22:00"), at("2026-06-01T22:00"))
+    assert await inside.busy("2026-05-30", "2026-06-08") == [(*day, "BUSY")]
+
+
+async def test_two_profiles_read_an_all_day_event_each_in_its_own_zone(open_house: Open) -> None:
+    everything = (ref("anna/*"),)
+    inside = open_house(
+        Profile("anna", timezone="Europe/Berlin", conflicts=everything),
+        Profile("amy", timezone="America/New_York", conflicts=everything),
+    )
+    await inside.show(WORK)
+    await inside.put(WORK, event("day", "DTSTART;VALUE=DATE:20260610"))
+    assert (await inside.busy("2026-06-08", "2026-06-12", "anna"))[0][0] == at("2026-06-09T22:00")
+    assert (await inside.busy("2026-06-08", "2026-06-12", "amy"))[0][0] == at("2026-06-10T04:00")
+
+
+async def test_a_profile_with_a_short_max_age_is_stale_while_another_is_not(
+    open_house: Open, clock: StoppedClock
+) -> None:
+    everything = (ref("anna/*"),)
+    inside = open_house(
+        Profile("anna", conflicts=everything, max_age=timedelta(seconds=10)), Profile("amy", conflicts=everything)
+    )
+    await inside.show(WORK)
+    await inside.put(WORK)
+    clock.instant = Instant(clock.instant + 60)
+    assert [(await inside.house.freebusy(name, WEEK)).standing.stale for name in ("anna", "amy")] == [True, False]

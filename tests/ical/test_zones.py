@@ -1,0 +1,169 @@
+"""Zones: our tables against the standard library's, the order in which a TZID is looked up, the choice of the data."""
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from busyd.ical import tzfile, zones
+from busyd.ical.definition import UnreadableDefinition, read_definition
+from busyd.ical.zones import Zones, find_zone, reading_zone, tzdata_version
+from tests.ical.objects import busy, calendar, event, spans
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NAMES = sorted(set(tzfile.zone_names().values()) - {"Factory"})
+WEEK = 604_800
+BERLIN_RULES = (
+    "BEGIN:STANDARD\nDTSTART:16010101T030000\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\n"
+    "TZOFFSETFROM:+0200\nTZOFFSETTO:+0100\nEND:STANDARD\n"
+    "BEGIN:DAYLIGHT\nDTSTART:16010101T020000\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=3\n"
+    "TZOFFSETFROM:+0100\nTZOFFSETTO:+0200\nEND:DAYLIGHT\n"
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_zone_agrees_with_the_standard_library_in_both_directions(name: str) -> None:
+    zone = find_zone(name)
+    data = tzfile._read(name)
+    assert zone is not None
+    assert data is not None
+    reference = ZoneInfo.from_file(BytesIO(data))
+    chance = random.Random(name)
+    for _ in range(40):
+        at = EPOCH + timedelta(seconds=chance.randrange(-4_000_000_000, 8_000_000_000))
+        instant = int((at - EPOCH).total_seconds())
+        local = at.astimezone(reference)
+        assert zone.wall(instant) == int((local.replace(tzinfo=UTC) - EPOCH).total_seconds())
+        naive = at.replace(tzinfo=reference, fold=0)
+        assert zone.instant(instant) == int((naive.astimezone(UTC) - EPOCH).total_seconds())
+
+
+@pytest.mark.parametrize("name", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Europe/Dublin"])
+def test_around_clock_changes_the_offset_before_the_change_holds_for_gaps_and_overlaps(name: str) -> None:
+    zone = reading_zone(name)
+    reference = ZoneInfo.from_file(BytesIO(tzfile._read(name) or b""))
+    for minute in range(0, 366 * 24 * 60, 15):
+        wall = 1767225600 + minute * 60
+        naive = (EPOCH + timedelta(seconds=wall)).replace(tzinfo=reference, fold=0)
+        assert zone.instant(wall) == int((naive.astimezone(UTC) - EPOCH).total_seconds())
+
+
+def test_many_wall_times_at_once_are_the_same_as_one_by_one() -> None:
+    zone = reading_zone("America/New_York")
+    walls = sorted(random.Random(3).randrange(-(10**10), 2 * 10**10) for _ in range(500))
+    assert zone.instants(walls) == [zone.instant(wall) for wall in walls]
+    assert zone.instants(walls[:200]) == [zone.instant(wall) for wall in walls[:200]]
+
+
+def test_pieces_of_one_offset_cover_a_span_of_wall_times_without_gap() -> None:
+    zone = reading_zone("Europe/Berlin")
+    pieces = list(zone.pieces(1767225600, 1798761600))
+    assert len(pieces) == 3
+    assert (pieces[0][0], pieces[-1][1]) == (1767225600, 1798761600)
+    for first, last, offset in pieces:
+        assert zone.instant(first) == first - offset
+        assert zone.instant(last) == last - offset
+
+
+@pytest.mark.parametrize(
+    ("tzid", "name"),
+    [
+        ("Europe/Berlin", "Europe/Berlin"),
+        ("europe/berlin", "Europe/Berlin"),
+        ("US/Eastern", "US/Eastern"),
+        ("/freeassociation.sourceforge.net/Europe/Berlin", "Europe/Berlin"),
+        ("/freeassociation.sourceforge.net/Tzfile/Europe/Berlin", "Europe/Berlin"),
+        ("/mozilla.org/20050126_1/America/Argentina/Buenos_Aires", "America/Argentina/Buenos_Aires"),
+        ("W. Europe Standard Time", "Europe/Berlin"),
+        ("Eastern Standard Time", "America/New_York"),
+        ("Qyzylorda Standard Time", "Asia/Qyzylorda"),
+        ('"Europe/Berlin"', "Europe/Berlin"),
+    ],
+)
+def test_a_tzid_is_found_by_name_vendor_prefix_or_windows_name(tzid: str, name: str) -> None:
+    found, meant = find_zone(tzid), reading_zone(name)
+    assert found is not None
+    assert [found.instant(week * WEEK) for week in range(3000)] == [meant.instant(week * WEEK) for week in range(3000)]
+
+
+@pytest.mark.parametrize(
+    "tzid", ["", "../../etc/passwd", "/etc/passwd", "tzdata.zi", "posix/UTC", "Nowhere/Land", "\0", "x" * 9000]
+)
+def test_what_is_no_zone_is_not_found(tzid: str) -> None:
+    assert find_zone(tzid) is None
+
+
+def test_every_windows_zone_of_cldr_leads_to_a_zone() -> None:
+    table = zones._windows_zones()
+    assert len(table) >= 139
+    assert [name for name in table if find_zone(name) is None] == []
+
+
+def test_a_definition_of_the_object_is_used_only_for_a_name_nobody_else_knows() -> None:
+    wrong = BERLIN_RULES.replace("0200", "0900").replace("0100", "0900")
+    own = Zones(reading_zone("UTC"), [f"\nTZID:Home\n{BERLIN_RULES}", f"\nTZID:Europe/Berlin\n{wrong}"])
+    home, berlin = own.of_time("Home"), own.of_time("Europe/Berlin")
+    noon = 1782907200
+    assert home.instant(noon) == berlin.instant(noon) == noon - 7200
+    assert not own.used_reader
+    assert not own.unknown
+
+
+def test_an_unknown_zone_is_read_as_the_readers_and_reported() -> None:
+    found = busy(calendar(event("DTSTART;TZID=Nowhere/Land:20260601T110000", "DURATION:PT1H")), zone="Europe/Berlin")
+    assert spans(found) == ["0601T0900-0601T1000"]
+    assert [problem.kind.value for problem in found.problems] == ["unknown-zone"]
+    assert "Nowhere/Land" in found.problems[0].reason
+
+
+def test_an_unreadable_definition_leads_to_its_location() -> None:
+    own = Zones(reading_zone("UTC"), ["\nTZID:Home\nX-LIC-LOCATION:Europe/Berlin"])
+    assert own.named("Home") is find_zone("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    "block",
+    ["", "\nTZID:x", BERLIN_RULES.replace("YEARLY", "SECONDLY"), BERLIN_RULES.replace("+0100", "soon")],
+)
+def test_a_definition_that_defines_nothing_is_refused(block: str) -> None:
+    with pytest.raises(UnreadableDefinition):
+        read_definition("Home", f"\n{block}")
+
+
+def test_the_first_observance_holds_for_all_time_before_it_and_the_rules_for_all_time_after() -> None:
+    late = f"\n{BERLIN_RULES.replace('16010101', '19700101')}"
+    zone = read_definition("Home", late)
+    assert zone.instant(-10_000_000_000) == -10_000_000_000 - 3600
+    berlin = reading_zone("Europe/Berlin")
+    years = [86_400 * 365 * year + 15_000_000 for year in range(30, 800, 7)]
+    assert [zone.instant(wall) for wall in years] == [berlin.instant(wall) for wall in years]
+
+
+@pytest.fixture
+def fresh_data() -> Iterator[None]:
+    """Forget what was read of time zone data, before and after."""
+    caches = (tzfile.tzdata_version, tzfile.load_zone, tzfile._system, tzfile._package_version, zones.find_zone)
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_data")
+@pytest.mark.parametrize(("release", "wins"), [("9999a", True), ("1999a", False)])
+def test_the_newer_of_the_systems_and_the_packages_data_is_used(
+    release: str, wins: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Europe").mkdir()
+    tokyo = tzfile._package_file("Asia/Tokyo")
+    for name in ("UTC", "Europe/Berlin"):
+        (tmp_path / name).write_bytes(tokyo)
+    (tmp_path / "tzdata.zi").write_text(f"# version {release}\n")
+    monkeypatch.setattr(tzfile, "TZPATH", (str(tmp_path),))
+    assert (tzdata_version() == release) is wins
+    assert reading_zone("Europe/Berlin").instant(0) == (-32400 if wins else -3600)

@@ -1,0 +1,144 @@
+"""When to ask again: never sooner than told, never for ever, and not at all with a password known to be wrong."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from busyd.dav.errors import LoginRefused, ServerFault, TooManyRequests
+from busyd.errors import RemoteError
+from busyd.period import Instant
+from busyd.remote.backoff import (
+    Patience,
+    RequestBudget,
+    after_failure,
+    after_success,
+    next_poll_at,
+    parse_retry_after,
+)
+from busyd.remote.errors import Trouble, Unreachable
+
+WALL = Instant(1_700_000_000)
+MINUTE = timedelta(seconds=60)
+DOWN = Unreachable("caldav.icloud.com", Trouble.REFUSED)
+REFUSED = LoginRefused("caldav.icloud.com")
+CHANCE = st.floats(0, 1, exclude_max=True)
+
+
+def fail(patience: Patience, error: RemoteError, *, now: float = 0.0, chance: float = 0.5) -> Patience:
+    return after_failure(patience, error, now=now, wall=WALL, chance=chance)
+
+
+def attempts(error: RemoteError, hours: float) -> list[float]:
+    """The moments of polling while every poll fails alike."""
+    chance = random.Random(1)
+    patience, now, moments = Patience(), 0.0, list[float]()
+    while now < hours * 3600:
+        moments.append(now)
+        patience = fail(patience, error, now=now, chance=chance.random())
+        following = next_poll_at(patience, MINUTE, last=now, chance=chance.random())
+        if following is None:
+            break
+        now = following
+    return moments
+
+
+def test_a_day_without_the_server_costs_few_attempts_and_ends_within_a_quarter_of_an_hour() -> None:
+    moments = attempts(DOWN, 24)
+    assert len(moments) <= 150
+    assert max(after - before for before, after in pairwise(moments)) <= 900
+
+
+def test_a_wrong_password_is_tried_four_times_over_eleven_minutes_and_then_no_more() -> None:
+    moments = attempts(REFUSED, 24)
+    gaps = [round(after - before) for before, after in pairwise(moments)]
+    assert len(moments) == 4
+    assert [5 <= gaps[0] <= 6, 60 <= gaps[1] <= 72, 600 <= gaps[2] <= 720] == [True, True, True]
+
+
+def test_lone_refusals_between_good_polls_never_lock_out() -> None:
+    patience = Patience()
+    for _ in range(50):
+        patience = after_success(fail(patience, REFUSED))
+    assert not patience.is_locked_out
+    assert next_poll_at(patience, MINUTE, last=0, chance=0) == 60
+
+
+def test_trouble_in_between_neither_confirms_nor_clears_a_refusal() -> None:
+    patience = fail(fail(fail(Patience(), REFUSED), DOWN), REFUSED)
+    assert patience.refusals == 2
+
+
+@given(st.integers(0, 3600), st.integers(0, 20), CHANCE)
+def test_a_server_is_never_asked_sooner_than_it_said(seconds: int, failures: int, chance: float) -> None:
+    patience = Patience(failures=failures)
+    error = TooManyRequests("h", status=503, retry_after=str(seconds))
+    waited = fail(patience, error, now=1000.0, chance=chance).not_before - 1000.0
+    assert waited >= seconds
+    assert waited <= 3600 * 1.2
+
+
+def test_a_short_wait_asked_for_is_doubled_and_grows_when_it_is_asked_for_again() -> None:
+    patience, waits = Patience(), list[float]()
+    for _ in range(4):
+        patience = fail(patience, TooManyRequests("h", retry_after="10"), chance=0)
+        waits.append(patience.not_before)
+    assert waits == [20, 20, 20, 40]
+
+
+@pytest.mark.parametrize("error", [TooManyRequests("h"), ServerFault("h", 503)])
+def test_after_a_request_to_slow_down_polls_are_rarer_for_an_hour(error: RemoteError) -> None:
+    patience = after_success(fail(Patience(), error, now=0.0))
+    assert next_poll_at(patience, MINUTE, last=100.0, chance=0) == 220.0
+    assert next_poll_at(patience, MINUTE, last=4000.0, chance=0) == 4060.0
+
+
+@given(CHANCE)
+def test_polls_are_spread_a_little_and_only_later(chance: float) -> None:
+    following = next_poll_at(Patience(), MINUTE, last=0.0, chance=chance)
+    assert following is not None
+    assert 60.0 <= following <= 66.0
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("1", 1.0),
+        (" 30 ", 30.0),
+        ("0", 1.0),
+        ("99999999999999999999", 3600.0),
+        ("-5", None),
+        ("1.5", None),
+        ("٣", None),
+        ("soon", None),
+        ("", None),
+        (None, None),
+        (format_datetime(datetime.fromtimestamp(WALL + 90, UTC), usegmt=True), 90.0),
+        (format_datetime(datetime.fromtimestamp(WALL - 90, UTC), usegmt=True), 1.0),
+        ("Mon, 99 Foo 2026 99:99:99 GMT", None),
+        ("Sat, 01 Jan 0001 00:00:00 +2359", 1.0),
+    ],
+)
+def test_both_forms_of_retry_after_are_read_and_bounded(header: str | None, expected: float | None) -> None:
+    assert parse_retry_after(header, WALL) == expected
+
+
+def test_a_burst_passes_and_the_average_holds() -> None:
+    budget = RequestBudget(per_minute=60, burst=10)
+    now, sent = 0.0, list[float]()
+    for _ in range(100):
+        now += budget.take(now)
+        sent.append(now)
+    assert sent[9] == 0.0
+    assert sent[-1] == pytest.approx(90.0)
+
+
+def test_a_budget_left_alone_fills_up_to_its_burst_and_no_further() -> None:
+    budget = RequestBudget(per_minute=60, burst=2)
+    assert [budget.take(0.0), budget.take(0.0)] == [0.0, 0.0]
+    assert [budget.take(1000.0), budget.take(1000.0)] == [0.0, 0.0]
+    assert budget.take(1000.0) == pytest.approx(1.0)

@@ -1,0 +1,127 @@
+"""A feed is fetched only when it changed, only whole, and never with anybody else's password."""
+
+import gzip
+from contextlib import AsyncExitStack
+
+import pytest
+
+from busyd.credentials import Secret
+from busyd.dav.errors import MalformedResponse, TooManyRequests
+from busyd.errors import RemoteError, UserError
+from busyd.remote.errors import FeedRefused, PrivateAddress, UnsafeRedirect
+from busyd.remote.feed import FeedAnswer, FeedContent, NotModified, feed_address, fetch_feed
+from tests.remote.stage import QUICK, Reply, raw_server, reply
+
+FEED = b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n"
+
+
+async def fetch(answer: Reply) -> FeedAnswer:
+    async with raw_server(answer) as server:
+        return await fetch_feed(f"{server.url}/f.ics", allow_private=True, limits=QUICK)
+
+
+async def test_a_feed_comes_with_its_validators() -> None:
+    answer = reply(200, FEED, 'ETag: W/"1"', "Last-Modified: Mon, 02 Nov 2026 10:00:00 GMT")
+    assert await fetch(answer) == FeedContent(FEED, 'W/"1"', "Mon, 02 Nov 2026 10:00:00 GMT")
+
+
+async def test_a_feed_is_asked_for_under_the_condition_that_it_changed() -> None:
+    async with raw_server(reply(304, b"", 'ETag: "1"')) as server:
+        answer = await fetch_feed(
+            f"{server.url}/f.ics", etag='"1"', last_modified="Mon, 02 Nov 2026 10:00:00 GMT", allow_private=True
+        )
+        (request,) = server.requests
+    assert answer == NotModified('"1"', None)
+    assert request.all("If-None-Match") == ['"1"']
+    assert request.all("If-Modified-Since") == ["Mon, 02 Nov 2026 10:00:00 GMT"]
+    assert request.all("Authorization") == request.all("Cookie") == []
+
+
+async def test_a_compressed_feed_is_read_also_unasked() -> None:
+    assert await fetch(reply(200, gzip.compress(FEED), "Content-Encoding: gzip")) == FeedContent(FEED)
+
+
+async def test_white_space_and_a_byte_order_mark_before_the_calendar_are_dropped() -> None:
+    assert await fetch(reply(200, b"\xef\xbb\xbf\r\n " + FEED)) == FeedContent(FEED)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>Sign in</html>", FEED[:20], b"BEGIN:VCALENDAR\r\nEND:VCAL", b"\x00" * 99]
+)
+async def test_what_is_not_a_whole_calendar_is_none(body: bytes) -> None:
+    with pytest.raises(MalformedResponse):
+        await fetch(reply(200, body))
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (reply(404), FeedRefused),
+        (reply(401), FeedRefused),
+        (reply(500), FeedRefused),
+        (reply(204), FeedRefused),
+        (reply(301), FeedRefused),
+        (reply(429, b"", "Retry-After: 7"), TooManyRequests),
+        (reply(503), TooManyRequests),
+        (reply(301, b"", "Location: /f.ics"), UnsafeRedirect),
+        (b"", RemoteError),
+    ],
+)
+async def test_an_answer_without_the_feed_is_a_named_error(answer: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        await fetch(answer)
+
+
+async def test_a_private_address_is_not_contacted_unless_it_is_meant() -> None:
+    async with raw_server(reply(200, FEED)) as server:
+        for host in ("127.0.0.1", "localhost", "2130706433", "127.1"):
+            with pytest.raises(RemoteError):
+                await fetch_feed(f"http://{host}:{server.port}/f.ics", limits=QUICK)
+        with pytest.raises(PrivateAddress):
+            await fetch_feed(f"{server.url}/f.ics", limits=QUICK)
+        assert server.connections == 0
+
+
+async def test_a_redirect_to_another_host_takes_no_password_along() -> None:
+    async with AsyncExitStack() as stack:
+        other = await stack.enter_async_context(raw_server(reply(200, FEED), "127.0.0.2"))
+        moved = reply(302, b"", f"Location: {other.url}/g.ics")
+        own = await stack.enter_async_context(raw_server(moved))
+        answer = await fetch_feed(f"{own.url}/f.ics", allow_private=True, username="u", password=Secret("pw"))
+    assert isinstance(answer, FeedContent)
+    assert own.requests[0].all("Authorization") == ["Basic dTpwdw=="]
+    assert other.requests[0].all("Authorization") == []
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("webcal://example.org/a.ics", "https://example.org/a.ics"),
+        ("WEBCAL://Example.org/a.ics", "https://example.org/a.ics"),
+        ("webcals://example.org/a.ics", "https://example.org/a.ics"),
+        ("http://example.org/a.ics?k=v", "http://example.org/a.ics?k=v"),
+        (" HTTPS://example.org ", "https://example.org/"),
+        ("https://kalender.müller.example/a b.ics", None),
+        ("https://u:p@example.org/a.ics", None),
+        ("file:///etc/passwd", None),
+        ("example.org/a.ics", None),
+    ],
+)
+def test_the_address_of_a_feed_is_read_or_refused(url: str, expected: str | None) -> None:
+    if expected is None:
+        with pytest.raises(UserError):
+            feed_address(url)
+    else:
+        assert str(feed_address(url)) == expected
+
+
+async def test_a_feed_is_never_followed_from_https_to_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    from busyd.remote import feed
+    from busyd.remote.wire import Answer
+
+    async def moved(*_: object, **__: object) -> Answer:
+        return Answer(301, (("Location", "http://example.org/a.ics"),), b"")
+
+    monkeypatch.setattr(feed, "exchange", moved)
+    with pytest.raises(UnsafeRedirect, match="without encryption"):
+        await fetch_feed("https://example.org/a.ics")

@@ -1,0 +1,118 @@
+"""Disks fill up, files break: the mirror is begun anew, the ledger refuses with words, the loop waits for no lock."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+
+from busyd.connection import RemoteCalendar
+from busyd.period import Instant
+from busyd.store import mirror
+from busyd.store.database import Database, StorageDamaged, StorageError, open_connection, open_or_begin_anew
+from busyd.store.ledger import Ledger
+from busyd.store.mirror import StoredObject
+from busyd.store.schema import MIRROR_MIGRATIONS
+
+NOW = Instant(1_790_000_000)
+WORK = RemoteCalendar("/1/calendars/work/", "Work", ctag="1")
+
+
+def open_mirror(folder: Path) -> Database:
+    return Database(folder / "mirror.sqlite3", MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
+
+
+async def test_a_full_disk_is_told_as_such_and_passes(tmp_path: Path) -> None:
+    database = open_mirror(tmp_path)
+    await database.write(lambda db: mirror.record_listing(db, "anna", [WORK], NOW))
+    pages = await database.read(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+    await database.read(lambda db: db.execute(f"PRAGMA max_page_count={pages + 2}").fetchone())
+
+    def much(db: sqlite3.Connection) -> None:
+        for number in range(200):
+            mirror.put_object(db, 1, StoredObject(f"/{number}", "e", "u", b"x" * 4000))
+
+    with pytest.raises(StorageError, match="full"):
+        await database.write(much)
+    await database.read(lambda db: db.execute("PRAGMA max_page_count=1000000").fetchone())
+    await database.write(much)
+    database.close()
+
+
+async def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
+    database = open_mirror(tmp_path)
+
+    def leaves_a_dangling_reference(db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA defer_foreign_keys=ON")
+        db.execute("INSERT INTO object (calendar, href, etag, uid, payload) VALUES (99,'/a','e','u',x'')")
+
+    with pytest.raises(Exception, match="FOREIGN KEY"):
+        await database.write(leaves_a_dangling_reference)  # the COMMIT itself is refused
+    await database.write(lambda db: mirror.record_listing(db, "anna", [WORK], NOW))
+    database.close()
+
+
+def damage_mirror(folder: Path, how: str) -> None:
+    """A mirror with one calendar, cleanly closed, then damaged."""
+    path = folder / "mirror.sqlite3"
+    database = open_mirror(folder)
+    database.write_now(lambda db: mirror.record_listing(db, "anna", [WORK], NOW))
+    database.close()
+    whole = path.read_bytes()
+    broken = {
+        "garbage": b"not a database at all" * 500,
+        "page": whole[:4096] + b"\xff" * (len(whole) - 4096),
+        "truncated": whole[: len(whole) // 2],
+    }
+    path.write_bytes(broken[how])
+
+
+@pytest.mark.parametrize("how", ["garbage", "page", "truncated"])
+async def test_a_damaged_mirror_is_set_aside_and_begun_anew(tmp_path: Path, how: str) -> None:
+    damage_mirror(tmp_path, how)
+    noticed = threading.Event()
+    try:
+        first = open_mirror(tmp_path)
+    except StorageDamaged:
+        noticed.set()
+    else:
+        first.on_damage = noticed.set
+        with pytest.raises(StorageDamaged):
+            await first.read(mirror.read_calendars)
+        first.close()
+    assert noticed.is_set()
+    again = open_or_begin_anew(tmp_path / "mirror.sqlite3", MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
+    assert await again.read(mirror.read_calendars) == []
+    assert (tmp_path / "mirror.sqlite3.damaged").exists()
+    again.close()
+
+
+@pytest.mark.parametrize("damage", ["garbage", "page"])
+def test_a_damaged_ledger_is_refused_with_words(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    ledger = Ledger.open(path)
+    ledger.add_token("anna", scopes=["freebusy"], details=False, expires=None, name="", now=NOW)
+    ledger.close()
+    whole = path.read_bytes()
+    path.write_bytes(b"no database" * 900 if damage == "garbage" else whole[:4096] + b"\xff" * (len(whole) - 4096))
+    with pytest.raises(StorageError, match="ledger"):
+        Ledger.open(path)
+
+
+async def test_a_locked_ledger_does_not_hold_up_the_loop(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path / "ledger.sqlite3", patience=0.05)
+    other = open_connection(tmp_path / "ledger.sqlite3", journal="DELETE", synchronous="FULL")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StorageError, match="locked"):
+        ledger.record_links({"anna/Work": WORK.href})
+    other.execute("ROLLBACK")
+    ledger.record_links({"anna/Work": WORK.href})
+    assert ledger.resolved_links() == {"anna/Work": WORK.href}
+    ledger.close()
+    other.close()
+
+
+def test_the_write_ahead_log_does_not_stay_as_large_as_its_largest_transaction(tmp_path: Path) -> None:
+    database = open_mirror(tmp_path)
+    assert 0 < database.write_now(lambda db: db.execute("PRAGMA journal_size_limit").fetchone()[0]) < 2**26
+    database.close()

@@ -1,0 +1,79 @@
+"""Tokens: stored as hashes, found in constant time, honoured and revoked at once by every process."""
+
+from pathlib import Path
+
+import pytest
+
+from busyd.period import Instant
+from busyd.store.ledger import Ledger
+
+NOW = Instant(1_790_000_000)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger.open(tmp_path / "ledger.sqlite3")
+
+
+def add(ledger: Ledger, *, expires: Instant | None = None) -> tuple[str, str]:
+    made = ledger.add_token("anna", scopes=["freebusy"], details=False, expires=expires, name="", now=NOW)
+    return made.id, made.text
+
+
+def test_a_token_is_found_by_its_text_and_by_nothing_else(ledger: Ledger) -> None:
+    number, text = add(ledger)
+    found = ledger.find_token(text, NOW)
+    assert found is not None
+    assert (found.id, found.profile, found.scopes) == (number, "anna", frozenset({"freebusy"}))
+    for wrong in ("", "bd_", text[:-1], text + "x", f"bd_{number}_", text.replace("bd_", "xx_"), number):
+        assert ledger.find_token(wrong, NOW) is None
+
+
+def test_an_expired_token_is_dead_to_the_second(ledger: Ledger) -> None:
+    _, text = add(ledger, expires=Instant(NOW + 10))
+    assert ledger.find_token(text, Instant(NOW + 9)) is not None
+    assert ledger.find_token(text, Instant(NOW + 10)) is None
+
+
+def test_the_secret_is_not_in_the_file(ledger: Ledger, tmp_path: Path) -> None:
+    _, text = add(ledger)
+    ledger.close()
+    secret = text.split("_", 2)[2].encode()
+    assert all(secret not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_another_process_adds_and_revokes_with_effect_at_once(ledger: Ledger, tmp_path: Path) -> None:
+    assert ledger.tokens() == []
+    other = Ledger.open(tmp_path / "ledger.sqlite3")
+    number, text = add(other)
+    assert ledger.find_token(text, NOW) is not None
+    assert other.revoke_token(number)
+    assert ledger.find_token(text, NOW) is None
+    other.close()
+    ledger.close()
+
+
+def test_revoking_what_is_not_there_says_so(ledger: Ledger) -> None:
+    assert not ledger.revoke_token("nothing")
+
+
+def test_use_is_remembered(ledger: Ledger) -> None:
+    number, _ = add(ledger)
+    ledger.record_use(number, Instant(NOW + 5))
+    assert [token.last_used for token in ledger.tokens()] == [NOW + 5]
+
+
+def test_links_survive_a_restart(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.record_links({"anna/Work": "/1/calendars/work/"})
+    ledger.close()
+    assert Ledger.open(tmp_path / "ledger.sqlite3").resolved_links() == {"anna/Work": "/1/calendars/work/"}
+
+
+def test_the_file_is_for_its_owner_only(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.close()
+    assert (tmp_path / "ledger.sqlite3").stat().st_mode & 0o077 == 0
+
+
+def test_a_new_token_does_not_show_its_secret_in_a_repr(ledger: Ledger) -> None:
+    made = ledger.add_token("anna", scopes=["freebusy"], details=False, expires=None, name="", now=NOW)
+    assert made.text not in repr(made)

@@ -1,0 +1,539 @@
+"""What busyd says to a configuration that is wrong: the place, the reason, and what was probably meant."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from busyd.config import ConfigFaults, load_config
+
+ICLOUD = "connections:\n  anna: {username: a@b.c, password: {credential: anna}}\n"
+FEED = ICLOUD + "  days: {kind: ics, url: 'https://example.org/x.ics'}\n"
+
+# One faulty file and everything that is said about it, without the name of the file.
+TABLE: dict[str, tuple[str, list[str]]] = {
+    # The file as a whole
+    "empty": ("", ["1:1: the file is empty: it needs at least 'connections' and 'profiles'"]),
+    "only comments": ("# x\n---\n", ["1:1: the file is empty: it needs at least 'connections' and 'profiles'"]),
+    "a text": ("hello", ["1:1: expected 'key: value' lines at the top, such as 'connections:' and 'profiles:'"]),
+    "a list": ("- a\n", ["1:1: expected 'key: value' lines at the top, such as 'connections:' and 'profiles:'"]),
+    "two documents": (ICLOUD + "---\nx: 1\n", ["4:1: a second document ('---') begins here: one file holds one"]),
+    # YAML
+    "tab": ("connections:\n\tanna: {}\n", ["2:1: a tab stands in the indentation: use blanks"]),
+    "tab after blanks": ("connections:\n  \tanna: x\n", ["2:3: a tab stands in the indentation: use blanks"]),
+    "open quote": ("listen: 'abc\n", ["1:9: a quote is opened here and never closed"]),
+    "open bracket": ("listen: [a, b\nstate: x\n", ["2:6: a ',' or a closing bracket is missing here"]),
+    "open brace": ("tls: {cert: a\n", ["2:1: a ',' or a closing bracket is missing here"]),
+    "no colon": (
+        "listen\nstate: x\n",
+        ["2:6: a ':' does not fit here: check the indentation, or put the value in quotes"],
+    ),
+    "colon inside": (
+        "state: a: b\n",
+        ["1:9: a ':' does not fit here: check the indentation, or put the value in quotes"],
+    ),
+    "bad indentation": (
+        "tls:\n    cert: a\n  key: b\n",
+        ["3:3: this does not fit the lines before: check the indentation"],
+    ),
+    "at sign": ("state: @x\n", ["1:8: a value may not begin with this character unless it is put in quotes"]),
+    "percent": ("state: %x\n", ["1:8: a value may not begin with this character unless it is put in quotes"]),
+    "escape": (
+        'state: "C:\\q"\n',
+        ["1:12: in double quotes a '\\' begins a special character: use single quotes"],
+    ),
+    "alias": (
+        "state: *x\n",
+        ["1:8: '*' refers to another place, which busyd does not support: put the text in quotes"],
+    ),
+    "anchor": ("state: &x y\n", ["1:8: '&' names a place, which busyd does not support: put the text in quotes"]),
+    "tag": ("state: !!int 5\n", ["1:8: '!' gives a type, which busyd does not support: put the text in quotes"]),
+    "python tag": (
+        "state: !!python/object/apply:os.system [ls]\n",
+        [
+            "1:8: '!' gives a type, which busyd does not support: put the text in quotes",
+            "1:8: state: expected one value, not a list",
+        ],
+    ),
+    "merge key": (ICLOUD + "<<: {state: x}\n", ["3:1: '<<' merges another place, which busyd does not support"]),
+    "list as key": ("? [a]\n: b\n", ["1:3: a key must be a single word"]),
+    "same key twice": (
+        "state: a\nstate: b\n",
+        ["2:1: 'state' is written twice, first in line 1"],
+    ),
+    "same connection twice": (
+        ICLOUD + "  anna: {kind: ics, url: 'https://x/'}\n",
+        ["3:3: 'anna' is written twice, first in line 2"],
+    ),
+    "too deep": ("a: " + "[" * 30 + "]" * 30, ["1:27: nested more than 24 levels deep"]),
+    # The top
+    "misspelt section": (
+        "conections: {}\n",
+        ["1:1: unknown key 'conections' in the configuration, did you mean 'connections'?"],
+    ),
+    "foreign word": ("port: 8377\n", ["1:1: unknown key 'port' in the configuration, did you mean 'listen'?"]),
+    "unknown section": (
+        "xyzzy: 1\n",
+        [
+            "1:1: unknown key 'xyzzy' in the configuration; known are listen, connections, profiles, tls, "
+            "behind_proxy, hosts, local_access, cors or state"
+        ],
+    ),
+    "listen without port": ("listen: 127.0.0.1\n", ["1:9: listen: '127.0.0.1' has no port, such as '127.0.0.1:8377'"]),
+    "listen is a port": ("listen: 8377\n", ["1:9: listen: '8377' is only a port, did you mean '127.0.0.1:8377'?"]),
+    "listen without address": (
+        "listen: ':8377'\n",
+        ["1:9: listen: no address in front of the port: 127.0.0.1:8377 for this machine alone, 0.0.0.0:8377 for all"],
+    ),
+    "port too high": ("listen: localhost:99999\n", ["1:9: listen: '99999' is not a port: it is a number up to 65535"]),
+    "port no number": ("listen: localhost:http\n", ["1:9: listen: 'http' is not a port: it is a number up to 65535"]),
+    "bare IPv6": (
+        "listen: ::1:8377\n",
+        ["1:9: listen: an IPv6 address needs brackets and a port, such as '[::1]:8377', not '::1:8377'"],
+    ),
+    "bad address": (
+        "listen: 127.0.0.300:80\n",
+        ["1:9: listen: '127.0.0.300' is neither an IP address nor a host name"],
+    ),
+    "bare path": (
+        "listen: /run/x.sock\n",
+        ["1:9: listen: a path is written with 'unix:' in front, did you mean 'unix:/run/x.sock'?"],
+    ),
+    "unix without path": (
+        "listen: 'unix:'\n",
+        ["1:9: listen: 'unix:' is followed by no path: write it like unix:/run/busyd/busyd.sock"],
+    ),
+    "listen twice": (
+        "listen: [localhost:1, localhost:1]\n",
+        ["1:23: listen: localhost:1 is written twice"],
+    ),
+    "open to the network": (
+        "listen: [127.0.0.1:1, '0.0.0.0:1']\n",
+        [
+            "1:23: listen: other machines can reach 0.0.0.0:1, so add 'tls: {cert: FILE, key: FILE}', "
+            "or 'behind_proxy: true' where a proxy does that"
+        ],
+    ),
+    "proxy denied": (
+        "listen: '[::]:1'\nbehind_proxy: no\n",
+        [
+            "1:9: listen: other machines can reach [::]:1, so add 'tls: {cert: FILE, key: FILE}', "
+            "or 'behind_proxy: true' where a proxy does that"
+        ],
+    ),
+    "listen to nothing": ("listen: []\n", ["1:1: listen: names no address, such as 127.0.0.1:8377"]),
+    "listen is a mapping": ("listen: {a: b}\n", ["1:9: listen: expected one value, not 'key: value' lines"]),
+    "half of tls": ("tls: {cert: /dev/null}\n", ["1:1: tls needs a key: the path of a file in PEM"]),
+    "tls without files": (
+        "tls: {cert: /nonexistent/c, key: /dev/null}\n",
+        ["1:13: cert: there is no such file"],
+    ),
+    "flag": ("behind_proxy: maybe\n", ["1:15: behind_proxy: expected true or false, not 'maybe'"]),
+    "flag without value": ("behind_proxy:\n", ["1:14: behind_proxy: nothing is written here"]),
+    "local access": (
+        "local_access: nothing\n",
+        ["1:15: local_access: expected freebusy or none, not 'nothing'"],
+    ),
+    "cors for all": (
+        "cors: ['*']\n",
+        ["1:8: cors: '*' would let every web page read when you are busy: name the origins"],
+    ),
+    "cors with path": (
+        "cors: https://example.org/app\n",
+        ["1:7: cors: an origin has no path, did you mean 'https://example.org'?"],
+    ),
+    "cors without scheme": (
+        "cors: example.org\n",
+        ["1:7: cors: expected an address that begins with https:// or http://"],
+    ),
+    "host with port": (
+        "hosts: [busy.example.org:443]\n",
+        ["1:9: hosts: 'busy.example.org:443' is not a host name: write it without scheme, port and path"],
+    ),
+    # Connections
+    "connections is a list": ("connections: [anna]\n", ["1:14: connections: expected 'key: value' lines"]),
+    "connection is a text": (
+        "connections:\n  anna: hunter2\n",
+        [
+            "2:3: connection anna needs a password: make an app-specific password at account.apple.com "
+            "(Sign-In and Security, App-Specific Passwords), store it with `busyd credential set anna` and write "
+            "password: {credential: anna}",
+            "2:3: connection anna needs a username: the Apple ID",
+            "2:9: connection anna: expected 'key: value' lines",
+        ],
+    ),
+    "connection name": (
+        "connections:\n  Anna B.: {username: a, password: {env: X}}\n",
+        ["2:3: connection 'Anna…' is not a name: use lower-case letters, digits, '-' and '_'"],
+    ),
+    "connection name in capitals": (
+        "connections:\n  Anna: {username: a, password: {env: X}}\n",
+        ["2:3: connection 'Anna' is not a name: use lower-case letters, digits, '-' and '_', did you mean 'anna'?"],
+    ),
+    "unknown kind": (
+        "connections:\n  t: {kind: caldev, username: a, password: {env: X}}\n",
+        ["2:13: kind: expected icloud, caldav or ics, not 'caldev', did you mean 'caldav'?"],
+    ),
+    "kind without value": (
+        "connections:\n  t:\n    kind:\n    username: a\n    password: {env: X}\n",
+        ["3:10: kind: nothing is written here"],
+    ),
+    "feed without kind": (
+        "connections:\n  t: {url: webcal://x/y.ics, username: a, password: {env: X}}\n",
+        ["2:12: url: a feed needs its kind: add 'kind: ics'"],
+    ),
+    "caldav without url": (
+        "connections:\n  t: {kind: caldav}\n",
+        ["2:3: connection t needs a url, such as https://dav.example.org/"],
+    ),
+    "feed without url": (
+        "connections:\n  t: {kind: ics}\n",
+        ["2:3: connection t needs a url, such as webcal://example.org/holidays.ics"],
+    ),
+    "url without scheme": (
+        "connections:\n  t: {kind: caldav, url: dav.example.org}\n",
+        ["2:26: url: expected an address that begins with https:// or http://"],
+    ),
+    "password in the url": (
+        "connections:\n  t: {kind: caldav, url: 'https://u:hunter2@x/'}\n",
+        ["2:26: url: an address with a name or password in it: write them as username and password"],
+    ),
+    "icloud without tls": (
+        "connections:\n  t: {url: 'http://caldav.icloud.com/', username: a, password: {env: X}}\n",
+        ["2:12: url: the password would cross the network unencrypted: iCloud is spoken to with https"],
+    ),
+    "password without username": (
+        "connections:\n  t: {kind: caldav, url: 'https://x/', password: {env: X}}\n",
+        ["2:3: connection t needs a username"],
+    ),
+    "username without password": (
+        "connections:\n  t: {kind: caldav, url: 'https://x/', username: a}\n",
+        [
+            "2:3: connection t needs a password: store it with `busyd credential set t` and write "
+            "password: {credential: t}"
+        ],
+    ),
+    "user for username": (
+        "connections:\n  t: {kind: ics, url: 'https://x/', user: a}\n",
+        ["2:37: unknown key 'user' in connection t, did you mean 'username'?"],
+    ),
+    "poll too often": (
+        "connections:\n  t: {kind: ics, url: 'https://x/', poll: 4s}\n",
+        ["2:43: poll: at least 5s"],
+    ),
+    "poll without unit": (
+        "connections:\n  t: {kind: ics, url: 'https://x/', poll: 60}\n",
+        ["2:43: poll: '60' has no unit, did you mean '60s' or '60m'?"],
+    ),
+    "poll in words": (
+        "connections:\n  t: {kind: ics, url: 'https://x/', poll: 5min}\n",
+        ["2:43: poll: '5min' is not a duration, did you mean '5m'?"],
+    ),
+    "poll often": (
+        "connections:\n  t: {kind: ics, url: 'https://x/', poll: often}\n",
+        ["2:43: poll: 'often' is not a duration: write it like 60s, 15m, 6h or 14d"],
+    ),
+    "poll for ever": (
+        "connections:\n  t: {kind: ics, url: 'https://x/', poll: 999999d}\n",
+        ["2:43: poll: '999999d' is longer than ten years"],
+    ),
+    # Passwords
+    "password empty": (
+        "connections:\n  t: {username: a, password: }\n",
+        ["2:30: password: expected {credential: NAME}, {file: PATH}, {env: NAME} or {command: [PROGRAM, ARGUMENT]}"],
+    ),
+    "password source misspelt": (
+        "connections:\n  t: {username: a, password: {credentials: x}}\n",
+        [
+            "2:30: password: expected {credential: NAME}, {file: PATH}, {env: NAME} or {command: [PROGRAM, ARGUMENT]}"
+            ", did you mean 'credential'?"
+        ],
+    ),
+    "two password sources": (
+        "connections:\n  t: {username: a, password: {env: X, file: y}}\n",
+        ["2:30: password: expected {credential: NAME}, {file: PATH}, {env: NAME} or {command: [PROGRAM, ARGUMENT]}"],
+    ),
+    "password as the name of a credential": (
+        "connections:\n  t: {username: a, password: {credential: abcd-efgh-ijkl-mnop}}\n",
+        [
+            "2:43: password: credential: this looks like the password itself: write a name, and store the password "
+            "under it"
+        ],
+    ),
+    "credential name": (
+        "connections:\n  t: {username: a, password: {credential: ../x}}\n",
+        ["2:43: password: credential: a name holds letters, digits, '_', '-' and '.' only"],
+    ),
+    "variable with dollar": (
+        "connections:\n  t: {username: a, password: {env: $X}}\n",
+        ["2:36: password: env: expected the name of an environment variable, without '$'"],
+    ),
+    "command as a text": (
+        "connections:\n  t: {username: a, password: {command: pass show x}}\n",
+        ["2:40: password: command: expected a list of program and arguments, such as [pass, show, icloud]"],
+    ),
+    "command without program": (
+        "connections:\n  t: {username: a, password: {command: []}}\n",
+        ["2:40: password: command: names no program"],
+    ),
+    # Profiles
+    "unknown key in profile": (
+        FEED + "profiles:\n  anna: {conflict: [days]}\n",
+        ["5:10: unknown key 'conflict' in profile anna, did you mean 'conflicts'?"],
+    ),
+    "zone misspelt": (
+        "profiles:\n  anna: {timezone: Europe/Berlim}\n",
+        ["2:20: timezone: 'Europe/Berlim' is not an IANA time zone, did you mean 'Europe/Berlin'?"],
+    ),
+    "zone is a city": (
+        "profiles:\n  anna: {timezone: new york}\n",
+        ["2:20: timezone: 'new…' is not an IANA time zone, did you mean 'America/New_York'?"],
+    ),
+    "zone is a path": (
+        "profiles:\n  anna: {timezone: ../../etc/passwd}\n",
+        ["2:20: timezone: '../../etc/passwd' is not an IANA time zone, such as Europe/Berlin"],
+    ),
+    "unknown connection": (
+        FEED + "profiles:\n  anna: {primary: ana/Work}\n",
+        ["5:19: primary: there is no connection 'ana', did you mean 'anna/Work'?"],
+    ),
+    "quite unknown connection": (
+        FEED + "profiles:\n  anna: {conflicts: [xyzzy]}\n",
+        ["5:22: conflicts: there is no connection 'xyzzy'; there are: anna, days"],
+    ),
+    "no connection at all": (
+        "profiles:\n  anna: {primary: anna/Work}\n",
+        ["2:19: primary: there is no connection 'anna': none is configured"],
+    ),
+    "no connection in front": (
+        FEED + "profiles:\n  anna: {primary: /Work}\n",
+        ["5:19: primary: expected CONNECTION/CALENDAR, with the name of a connection in front of the slash"],
+    ),
+    "account without calendar": (
+        FEED + "profiles:\n  anna: {conflicts: anna}\n",
+        ["5:21: conflicts: anna is an account with several calendars, did you mean 'anna/*'?"],
+    ),
+    "calendar of a feed": (
+        FEED + "profiles:\n  anna: {conflicts: [days/All]}\n",
+        ["5:22: conflicts: days is a feed with one calendar, did you mean 'days'?"],
+    ),
+    "all as primary": (
+        FEED + "profiles:\n  anna: {primary: 'anna/*'}\n",
+        ["5:19: primary: the primary is one calendar, not all of them: name it"],
+    ),
+    "feed as primary": (
+        FEED + "profiles:\n  anna: {primary: days}\n",
+        ["5:19: primary: days is a feed, which cannot be written to: name a calendar of an account"],
+    ),
+    "primary is a list": (
+        FEED + "profiles:\n  anna: {primary: [anna/A, anna/B]}\n",
+        ["5:19: primary: expected one value, not a list"],
+    ),
+    "unquoted star": (
+        FEED + "profiles:\n  anna:\n    conflicts: [*]\n",
+        ["6:17: '*' refers to another place, which busyd does not support: put the text in quotes"],
+    ),
+    "address": (
+        "profiles:\n  anna: {addresses: [anna]}\n",
+        ["2:22: addresses: 'anna' is not an address such as anna@example.com"],
+    ),
+    "rule value": (
+        "profiles:\n  anna: {rules: {all_day: bussy}}\n",
+        ["2:27: all_day: expected as-marked, busy or free, not 'bussy', did you mean 'busy'?"],
+    ),
+    "declined has no tentative": (
+        "profiles:\n  anna: {rules: {declined: tentative}}\n",
+        ["2:28: declined: expected free or busy, not 'tentative'"],
+    ),
+    "rule name": (
+        "profiles:\n  anna: {rules: {all-day: busy}}\n",
+        ["2:18: unknown key 'all-day' in rules, did you mean 'all_day'?"],
+    ),
+    "rules of an unused connection": (
+        FEED + "profiles:\n  anna: {conflicts: [days], calendars: {anna/Home: {all_day: free}}}\n",
+        ["5:41: calendars: this profile uses no calendar of anna"],
+    ),
+    "rules of an unknown calendar": (
+        FEED + "profiles:\n  anna: {conflicts: [days], calendars: {dais: {all_day: free}}}\n",
+        ["5:41: calendars: there is no connection 'dais', did you mean 'days'?"],
+    ),
+    # Hours
+    "day misspelt": (
+        "profiles:\n  anna: {hours: {mnday: '9:00-10:00'}}\n",
+        ["2:18: hours: 'mnday' names no day: write mon-fri, sat, or a date such as 2026-12-24, did you mean 'monday'?"],
+    ),
+    "day twice": (
+        "profiles:\n  anna:\n    hours:\n      mon-fri: 9:00-17:00\n      wed: 9:00-12:00\n",
+        ["5:7: hours: wednesday is already written in line 4"],
+    ),
+    "date twice": (
+        "profiles:\n  anna: {hours: {mon: 9:00-17:00, 2026-1-2: [], 2026-01-02: []}}\n",
+        ["2:49: hours: 2026-01-02 is written twice"],
+    ),
+    "no such date": (
+        "profiles:\n  anna: {hours: {mon: 9:00-17:00, 2026-02-30: []}}\n",
+        ["2:35: hours: '2026-02-30' is not a date of the calendar"],
+    ),
+    "only dates": (
+        "profiles:\n  anna: {hours: {2026-12-24: []}}\n",
+        ["2:10: hours: no weekday is written, so every day would be closed: add one, or leave 'hours' out"],
+    ),
+    "hours empty": (
+        "profiles:\n  anna:\n    hours:\n",
+        ["3:5: hours: no weekday is written, so every day would be closed: add one, or leave 'hours' out"],
+    ),
+    "span in words": (
+        "profiles:\n  anna: {hours: {mon: morning}}\n",
+        ["2:23: hours 'mon': 'morning' is not a span of the day: write it like '09:00-17:00'"],
+    ),
+    "span backwards": (
+        "profiles:\n  anna: {hours: {mon: '22:00-02:00'}}\n",
+        [
+            "2:23: hours 'mon': '22:00-02:00' ends before it starts: for a night write '22:00-24:00' and the rest on "
+            "the next day"
+        ],
+    ),
+    "span of nothing": (
+        "profiles:\n  anna: {hours: {mon: '09:00-09:00'}}\n",
+        ["2:23: hours 'mon': '09:00-09:00' is empty"],
+    ),
+    "hour 25": (
+        "profiles:\n  anna: {hours: {mon: '09:00-25:00'}}\n",
+        ["2:23: hours 'mon': '09:00-25:00' is not a span of the day: hours go from 00:00 to 24:00"],
+    ),
+    "minute 60": (
+        "profiles:\n  anna: {hours: {mon: '09:60-11:00'}}\n",
+        ["2:23: hours 'mon': '09:60-11:00' is not a span of the day: hours go from 00:00 to 24:00"],
+    ),
+    "spans overlap": (
+        "profiles:\n  anna: {hours: {mon: ['13:00-17:00', '09:00-14:00']}}\n",
+        ["2:23: hours 'mon': 09:00-14:00 and 13:00-17:00 overlap"],
+    ),
+    # Slots and ages
+    "slot of nothing": (
+        "profiles:\n  anna: {slots: {duration: 0m, step: 0s}}\n",
+        ["2:28: duration: must be longer than nothing", "2:38: step: must be longer than nothing"],
+    ),
+    "slot key": (
+        "profiles:\n  anna: {slots: {length: 30m}}\n",
+        ["2:18: unknown key 'length' in slots, did you mean 'duration'?"],
+    ),
+    "negative notice": (
+        "profiles:\n  anna: {slots: {notice: -2h}}\n",
+        ["2:26: notice: '-2h' is not a duration: write it like 60s, 15m, 6h or 14d"],
+    ),
+    "max age": ("profiles:\n  anna: {max_age: 0s}\n", ["2:19: max_age: must be longer than nothing"]),
+}
+
+NOBODY = 65534
+
+
+def faults_of(path: Path) -> list[str]:
+    """All faults, without the name of the file."""
+    with pytest.raises(ConfigFaults) as raised:
+        load_config(path, {"HOME": "/home/anna"})
+    return [str(fault).removeprefix(f"{path}:") for fault in raised.value.faults]
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_fault_is_told_with_its_place_and_a_remedy(tmp_path: Path, name: str) -> None:
+    text, expected = TABLE[name]
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    assert faults_of(path) == expected
+
+
+def test_all_faults_of_a_file_are_told_at_once_in_its_order(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        "listen: nowhere\nconnections:\n  Anna:\n    poll: 1s\n"
+        "profiles:\n  ben: {timezone: Mars, hours: {x: y}}\nfoo: 1\n"
+    )
+    lines = [fault.split(": ")[0] for fault in faults_of(path)]
+    assert lines == ["1:9", "3:3", "3:3", "3:3", "4:11", "6:19", "6:33", "6:36", "7:1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"\xff\xfea\x00", "1:1: the file is saved as UTF-16: save it as UTF-8"),
+        (b"a: b\nc: \xe9\n", "2:4: this is not text in UTF-8"),
+        (b"a: b\nc: \x00\n", "2:4: a character that may not stand in a configuration, U+0000"),
+        (b"\x7fELF\x01\x01", "1:1: a character that may not stand in a configuration, U+007F"),
+        (b"#" * (4 * 1024 * 1024 + 1), "1:1: the file is larger than 4 MiB: this is no configuration"),
+    ],
+)
+def test_a_file_that_is_no_text_is_told_so(tmp_path: Path, content: bytes, expected: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(content)
+    assert faults_of(path) == [expected]
+
+
+def test_a_missing_file_and_a_directory_are_told_so(tmp_path: Path) -> None:
+    assert faults_of(tmp_path / "none.yaml") == ["1:1: there is no such file"]
+    assert faults_of(tmp_path) == ["1:1: this is a directory, not a file"]
+
+
+@pytest.fixture
+def as_nobody() -> Iterator[None]:
+    """Root may read everything: be somebody else for a moment."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    yield
+    os.seteuid(user)
+
+
+def test_an_unreadable_file_is_told_so(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("{}")
+    path.chmod(0)
+    request.getfixturevalue("as_nobody")
+    assert "1:1: the file may not be read by this user" in faults_of(path)
+
+
+def test_a_plain_password_in_a_file_that_others_can_read_is_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("connections:\n  anna: {username: a, password: abcd-efgh-ijkl-mnop}\n")
+    path.chmod(0o640)
+    assert faults_of(path) == [
+        "2:33: a password is written here, and others can read this file (mode 0640): make it private with "
+        f"`chmod 600 {path}`, or write credential, file, env or command in its place"
+    ]
+
+
+def test_a_plain_password_in_a_file_of_somebody_else_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("connections:\n  anna: {username: a, password: abcd-efgh-ijkl-mnop}\n")
+    path.chmod(0o600)
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    assert faults_of(path) == [
+        "2:33: a password is written here, and the file belongs to another user than busyd runs as"
+    ]
+
+
+def test_a_key_set_in_two_files_is_told_with_both_places(tmp_path: Path) -> None:
+    path, extra = tmp_path / "config.yaml", tmp_path / "config.d"
+    extra.mkdir()
+    path.write_text(ICLOUD + "state: /a\n")
+    (extra / "10.yaml").write_text("connections:\n  anna:\n    username: other\n")
+    (extra / "20.yaml").write_text("state: /b\n")
+    with pytest.raises(ConfigFaults) as raised:
+        load_config(path, {})
+    assert [str(fault) for fault in raised.value.faults] == [
+        f"{extra}/10.yaml:3:5: connections.anna.username is already set at {path}:2:10",
+        f"{extra}/20.yaml:1:1: state is already set at {path}:3:1",
+    ]
+
+
+def test_a_broken_file_beside_the_main_one_is_told_without_faults_that_follow_from_it(tmp_path: Path) -> None:
+    path, extra = tmp_path / "config.yaml", tmp_path / "config.d"
+    extra.mkdir()
+    path.write_text("profiles:\n  anna: {primary: anna/Work}\n")
+    (extra / "10.yaml").write_text("connections: [\n")
+    with pytest.raises(ConfigFaults) as raised:
+        load_config(path, {})
+    assert [fault.place.file for fault in raised.value.faults] == [str(extra / "10.yaml")]

@@ -1,0 +1,356 @@
+"""Passwords: hiding them, reading them from every source, and the encrypted store."""
+
+import copy
+import json
+import os
+import pickle
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from busyd.credentials import (
+    CredentialMissing,
+    FromCommand,
+    FromCredential,
+    FromEnvironment,
+    FromFile,
+    Literal,
+    PasswordSource,
+    Secret,
+    fingerprint,
+    looks_app_specific,
+    normalise_app_specific,
+    read_password,
+    source,
+)
+from busyd.credentials.store import CredentialStore, CredentialStoreUnreadable
+
+CANARY = "hunter2-canary"
+
+
+def read(wanted: PasswordSource, state: Path, environment: dict[str, str] | None = None) -> str:
+    return read_password(wanted, state, environment or {}).reveal()
+
+
+def print_command(text: str) -> FromCommand:
+    return FromCommand((sys.executable, "-c", f"print({text!r}, end='')"))
+
+
+# Hiding
+
+
+@given(st.text(min_size=6).filter(lambda text: text.strip("*Secrt()") != ""))
+def test_a_secret_never_shows_itself_as_text(text: str) -> None:
+    secret = Secret(text)
+    shown = [repr(secret), str(secret), f"{secret}", f"{secret!r:>40}", "%s" % secret, repr(Literal(secret))]  # noqa: UP031
+    assert not any(text in one for one in shown)
+
+
+def test_a_secret_is_not_pickled_not_even_inside_an_error() -> None:
+    for holder in (Secret(CANARY), Literal(Secret(CANARY)), ValueError(Secret(CANARY))):
+        with pytest.raises(TypeError, match="not pickled"):
+            pickle.dumps(holder)
+
+
+def test_a_secret_has_no_dict_and_is_not_json() -> None:
+    assert not hasattr(Secret(CANARY), "__dict__")
+    with pytest.raises(TypeError):
+        json.dumps(Secret(CANARY))
+
+
+def test_a_copied_secret_is_the_same_secret() -> None:
+    secret = Secret(CANARY)
+    assert copy.copy(secret) is secret
+    assert copy.deepcopy([secret])[0] is secret
+
+
+def test_a_secret_does_not_change() -> None:
+    with pytest.raises(AttributeError):
+        Secret(CANARY)._value = "other"
+
+
+@given(st.text(), st.text())
+def test_secrets_are_equal_exactly_when_their_texts_are(one: str, other: str) -> None:
+    assert (Secret(one) == Secret(other)) == (one == other)
+    assert hash(Secret(one)) == hash(Secret(one))
+    assert Secret(one) != one
+
+
+# Shapes
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["abcd-efgh-ijkl-mnop", "abcdefghijklmnop", "abcd efgh ijkl mnop", " ABCD-efgh-ijkl-mnop\n", "abcd–efgh–ijkl–mnop"],  # noqa: RUF001
+)
+def test_an_app_specific_password_is_known_in_every_grouping(text: str) -> None:
+    assert looks_app_specific(text)
+    assert normalise_app_specific(text) == "abcd-efgh-ijkl-mnop"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hunter2", "abcd-efgh-ijkl-mno1", "abcd-efgh-ijkl", "abcdefghijklmnopq", "äbcd" * 4]
+)
+def test_any_other_text_is_not_one_and_stays_as_it_is(text: str) -> None:
+    assert not looks_app_specific(text)
+    assert normalise_app_specific(text) == text
+
+
+# Sources
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n", "\n\n"])
+def test_a_file_gives_its_line_without_the_newline(tmp_path: Path, ending: str) -> None:
+    (tmp_path / "password").write_bytes(f" p w ü{ending}".encode())
+    assert read(FromFile(tmp_path / "password"), tmp_path) == " p w ü"
+
+
+def test_a_variable_gives_its_value_from_the_environment_that_was_passed(tmp_path: Path) -> None:
+    assert read(FromEnvironment("PW"), tmp_path, {"PW": CANARY}) == CANARY
+
+
+def test_a_command_gives_what_it_prints_in_the_environment_that_was_passed(tmp_path: Path) -> None:
+    command = FromCommand((sys.executable, "-c", "import os; print(os.environ['PW'])"))
+    assert read(command, tmp_path, {"PW": CANARY}) == CANARY
+
+
+def test_a_command_is_not_run_by_a_shell(tmp_path: Path) -> None:
+    assert read(print_command("$HOME;`id`"), tmp_path) == "$HOME;`id`"
+
+
+def test_a_systemd_credential_wins_over_the_store(tmp_path: Path) -> None:
+    given_directory = tmp_path / "credentials.d"
+    given_directory.mkdir()
+    environment = {"CREDENTIALS_DIRECTORY": str(given_directory)}
+    CredentialStore(tmp_path, environment).set("anna", Secret("stored"))
+    assert read(FromCredential("anna"), tmp_path, environment) == "stored"
+    (given_directory / "anna").write_text("given\n")
+    assert read(FromCredential("anna"), tmp_path, environment) == "given"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (FromCredential("anna"), "there is no credential named anna"),
+        (FromCredential("../secret"), "that cannot be the name of a credential"),
+        (FromCredential("busyd-key"), "that cannot be the name of a credential"),
+        (FromEnvironment("PW"), "the environment variable PW is not set"),
+        (FromEnvironment("EMPTY"), "the environment variable EMPTY is empty"),
+        (FromCommand(("/nonexistent/prog", "x")), "cannot run prog for the password: no such file or directory"),
+        (FromCommand(("sh", "-c", "exit 3")), "sh gave no password: it ended with status 3"),
+        (FromCommand(("true",)), "true is empty"),
+        (FromCommand(("printf", r"a\nb")), "printf holds more than one line, or control characters"),
+        (FromCommand(("printf", r"\377")), "what printf holds is not text"),
+        (FromCommand(("a\0b",)), "cannot run a\0b for the password: unusable"),
+    ],
+)
+def test_a_password_that_cannot_be_had_is_explained(tmp_path: Path, wanted: PasswordSource, message: str) -> None:
+    environment = {"EMPTY": "", "PATH": os.environ["PATH"]}
+    with pytest.raises(CredentialMissing) as raised:
+        read_password(wanted, tmp_path, environment)
+    assert str(raised.value) == message
+    assert raised.value.fix
+
+
+def test_a_missing_file_and_a_directory_are_explained(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "none", "no such file or directory"), (tmp_path, "is a directory")):
+        with pytest.raises(CredentialMissing, match=f"cannot read the password from {path}: {reason}"):
+            read_password(FromFile(path), tmp_path, {})
+
+
+def test_endless_files_are_not_read(tmp_path: Path) -> None:
+    with pytest.raises(CredentialMissing, match="not a regular file"):
+        read_password(FromFile(Path("/dev/zero")), tmp_path, {})
+    (tmp_path / "big").write_bytes(b"x" * 70_000)
+    with pytest.raises(CredentialMissing, match="too large"):
+        read_password(FromFile(tmp_path / "big"), tmp_path, {})
+
+
+def test_what_a_command_says_on_standard_error_is_not_repeated(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(CredentialMissing) as raised:
+        read_password(FromCommand(("sh", "-c", f"echo {CANARY} >&2; exit 1")), tmp_path, dict(os.environ))
+    assert CANARY not in f"{raised.value}{raised.value.fix}{capfd.readouterr()}"
+
+
+def test_a_command_that_hangs_is_ended_with_all_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "COMMAND_SECONDS", 0.3)
+    hanging = FromCommand(("sh", "-c", f"sleep 987 & echo $! > {tmp_path}/pid; wait"))
+    with pytest.raises(CredentialMissing, match="sh gave no password within"):
+        read_password(hanging, tmp_path, dict(os.environ))
+    child = (tmp_path / "pid").read_text().strip()
+    state = Path(f"/proc/{child}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+def test_the_name_of_a_source_does_not_tell_arguments() -> None:
+    assert str(FromCommand(("/usr/bin/pass", "show", CANARY))) == "command pass"
+    assert str(Literal(Secret(CANARY))) == "the configuration file"
+
+
+# Noticing a change
+
+
+def test_a_changed_source_has_another_fingerprint_and_an_unchanged_one_the_same(tmp_path: Path) -> None:
+    path, store = tmp_path / "password", CredentialStore(tmp_path, {})
+    wanted = FromFile(path)
+    seen = [fingerprint(wanted, tmp_path, {})]
+    path.write_text("one")
+    seen += [fingerprint(wanted, tmp_path, {}), fingerprint(wanted, tmp_path, {})]
+    path.write_text("other")
+    seen.append(fingerprint(wanted, tmp_path, {}))
+    assert seen[1] == seen[2]
+    assert len(set(seen)) == 3
+    before = fingerprint(FromCredential("anna"), tmp_path, {})
+    store.set("anna", Secret("one"))
+    assert fingerprint(FromCredential("anna"), tmp_path, {}) != before
+
+
+def test_variables_and_literals_have_fingerprints_and_commands_have_none(tmp_path: Path) -> None:
+    variable = FromEnvironment("PW")
+    assert fingerprint(variable, tmp_path, {"PW": "a"}) != fingerprint(variable, tmp_path, {"PW": "b"})
+    assert fingerprint(Literal(Secret("a")), tmp_path, {}) == fingerprint(Literal(Secret("a")), tmp_path, {})
+    assert fingerprint(FromCommand(("x",)), tmp_path, {}) is None
+    assert CANARY not in repr(fingerprint(Literal(Secret(CANARY)), tmp_path, {}))
+
+
+# The store
+
+
+def test_the_store_keeps_names_and_passwords(tmp_path: Path) -> None:
+    store = CredentialStore(tmp_path / "state", {})
+    assert store.names() == []
+    assert store.get("anna") is None
+    store.set("ben", Secret("zwei"))
+    store.set("anna", Secret("eins"))
+    store.set("anna", Secret("ünf 🗝"))
+    assert store.names() == ["anna", "ben"]
+    assert CredentialStore(tmp_path / "state", {}).get("anna") == Secret("ünf 🗝")
+    assert store.remove("anna")
+    assert not store.remove("anna")
+    assert store.names() == ["ben"]
+
+
+def test_neither_name_nor_password_can_be_read_in_the_files(tmp_path: Path) -> None:
+    CredentialStore(tmp_path, {}).set("findme", Secret(CANARY))
+    content = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert CANARY.encode() not in content
+    assert b"findme" not in content
+
+
+def test_all_files_are_private_and_nothing_is_left_over(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    CredentialStore(state, {}).set("anna", Secret(CANARY))
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in state.iterdir()}
+    assert modes == {"credentials": 0o600, "credentials.key": 0o600, "credentials.lock": 0o600}
+
+
+def test_the_same_content_is_sealed_differently_every_time(tmp_path: Path) -> None:
+    store = CredentialStore(tmp_path, {})
+    store.set("anna", Secret(CANARY))
+    first = (tmp_path / "credentials").read_bytes()
+    store.set("anna", Secret(CANARY))
+    second = (tmp_path / "credentials").read_bytes()
+    assert first[20:48] != second[20:48]
+    assert first[48:] != second[48:]
+
+
+def test_any_changed_byte_is_noticed(tmp_path: Path) -> None:
+    store, path = CredentialStore(tmp_path, {}), tmp_path / "credentials"
+    store.set("anna", Secret(CANARY))
+    sealed = path.read_bytes()
+    for at in range(len(sealed)):
+        path.write_bytes(sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :])
+        with pytest.raises(CredentialStoreUnreadable) as raised:
+            store.names()
+        assert CANARY not in str(raised.value)
+
+
+@pytest.mark.parametrize("length", [0, 10, 20, 40, 60])
+def test_a_truncated_store_is_an_error_and_never_empty(tmp_path: Path, length: int) -> None:
+    store, path = CredentialStore(tmp_path, {}), tmp_path / "credentials"
+    store.set("anna", Secret(CANARY))
+    path.write_bytes(path.read_bytes()[:length])
+    for action in (store.names, lambda: store.get("anna"), lambda: store.set("ben", Secret("x"))):
+        with pytest.raises(CredentialStoreUnreadable):
+            action()
+
+
+def test_a_store_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "credentials"
+    path.write_bytes(b"busyd-credentials 2\nwhatever")
+    with pytest.raises(CredentialStoreUnreadable, match="written by a newer busyd"):
+        CredentialStore(tmp_path, {}).set("anna", Secret("x"))
+    assert path.read_bytes() == b"busyd-credentials 2\nwhatever"
+
+
+def test_a_lost_key_is_not_replaced_by_a_new_one(tmp_path: Path) -> None:
+    store = CredentialStore(tmp_path, {})
+    store.set("anna", Secret(CANARY))
+    (tmp_path / "credentials.key").unlink()
+    with pytest.raises(CredentialStoreUnreadable, match="cannot read the key"):
+        store.set("ben", Secret("x"))
+    assert not (tmp_path / "credentials.key").exists()
+
+
+def test_the_key_comes_from_systemd_then_from_the_named_file(tmp_path: Path) -> None:
+    key_file, given_directory = tmp_path / "named", tmp_path / "given"
+    given_directory.mkdir()
+    key_file.write_text("k" * 32 + "\n")
+    (given_directory / "busyd-key").write_text("g" * 32)
+    named = {"BUSYD_KEY_FILE": str(key_file)}
+    both = {**named, "CREDENTIALS_DIRECTORY": str(given_directory)}
+    CredentialStore(tmp_path, named).set("anna", Secret(CANARY))
+    assert not (tmp_path / "credentials.key").exists()
+    assert CredentialStore(tmp_path, named).get("anna") == Secret(CANARY)
+    with pytest.raises(CredentialStoreUnreadable, match=r"does not open with the key from .*/given/busyd-key"):
+        CredentialStore(tmp_path, both).get("anna")
+
+
+def test_a_short_or_missing_named_key_is_explained(tmp_path: Path) -> None:
+    environment = {"BUSYD_KEY_FILE": str(tmp_path / "key")}
+    with pytest.raises(CredentialStoreUnreadable, match=r"cannot read the key .*/key: no such file"):
+        CredentialStore(tmp_path, environment).set("anna", Secret("x"))
+    (tmp_path / "key").write_text("short")
+    with pytest.raises(CredentialStoreUnreadable, match="shorter than 32 bytes"):
+        CredentialStore(tmp_path, environment).set("anna", Secret("x"))
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "busyd-key", "a b", "a\0", "x" * 300])
+def test_a_bad_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CredentialMissing, match="cannot be the name"):
+        CredentialStore(tmp_path, {}).set(name, Secret("x"))
+
+
+def test_writers_in_several_processes_lose_nothing(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from busyd.credentials import Secret;"
+        "from busyd.credentials.store import CredentialStore;"
+        "store = CredentialStore(Path(sys.argv[1]), {});"
+        "[store.set(f'{sys.argv[2]}{number}', Secret('x')) for number in range(5)]"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), letter]) for letter in "abc"]
+    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
+    assert len(CredentialStore(tmp_path, {}).names()) == 15
+
+
+def test_a_directory_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CredentialMissing, match="cannot write in"):
+        CredentialStore(tmp_path / "file", {}).set("anna", Secret("x"))
+
+
+def test_reading_passwords_does_not_load_cryptography(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from busyd.credentials import *;"
+        "read_password(FromEnvironment('PW'), Path('.'), {'PW': 'x'}); print('cryptography' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == "False\n"
