@@ -114,8 +114,8 @@ class World:
         self.meanwhile: Callable[[], None] = lambda: None
         self.shown: set[tuple[str, Span]] = set()
         """What was called busy, and is so."""
-        self.left: set[tuple[str, Span]] = set()
-        """What was over on the server and is still called busy: should it come back, that has not been seen yet."""
+        self.excess: set[Span] = set()
+        """What is called busy and is not so (any more): should it become so again, that has not been seen yet."""
         self.checks = 0
         self.told: list[Progress] = []
 
@@ -222,13 +222,12 @@ class World:
         told = self.ask()
         assert told.complete, (self.trouble, told.standing)
         assert self.busy() == sorted(self.truth().values()), self.trouble
-        self.left.clear()
+        self.excess.clear()
 
     def check(self) -> None:
         """Nothing that was called busy and still is on the server may be called free. Raises WronglyFree."""
         self.checks += 1
         truth, told = set(self.truth().items()), self.ask()
-        self.left |= self.shown - truth
         self.shown &= truth
         if not told.standing.known or self.register.profiles["anna"].snapshot is None:
             return  # all of it blocks
@@ -237,8 +236,8 @@ class World:
         if lost:
             message = f"called free though busy: {sorted(lost)[:5]}, at {self.clock.passed:.0f} s"
             raise WronglyFree(message)
-        self.left = {one for one in self.left if one[1] in spans}
-        self.shown |= {one for one in truth if one[1] in spans} - self.left
+        self.excess = (self.excess & spans) | (spans - {span for _, span in truth})
+        self.shown |= {one for one in truth if one[1] in spans - self.excess}
 
     # What was sent.
 

@@ -184,6 +184,8 @@ class Chaos:
         found = self._some()
         if found:
             calendar, name = found
+            if calendar.transparent:
+                return  # it would be busy anew, which looks like having been busy all the time
             text, target = calendar.objects()[name].text, self.dice.choice(self._calendars())
             calendar.delete(name)
             target.put(self.dice.choice((name, f"m{self.dice.randrange(10**9)}.ics")), text)

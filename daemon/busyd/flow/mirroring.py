@@ -60,8 +60,10 @@ class Mirroring:
     async def load(self) -> None:
         """Fill the columns from the stored index, expand what it lacks, and build what could not be restored."""
         version = index_version()
-        if await self.database.read(lambda db: mirror.read_meta(db, "index")) != version:
-            logger.info("busyd or its time-zone data is another (%s), expanding everything anew", version)
+        stored = await self.database.read(lambda db: mirror.read_meta(db, "index"))
+        if stored != version:
+            if stored is not None:
+                logger.info("the index was made by busyd %s, this is %s: expanding everything anew", stored, version)
             async with self.changing:
                 await self.database.write(_begin_index)
                 self.register.columns.clear()

@@ -54,8 +54,9 @@ class Finding:
 
     @property
     def changed(self) -> bool:
-        """Whether this look saw anything that the one before had not."""
-        return bool(self.look.plan.fetch) or self.removes or self.look.sync_token != self.record.sync_token
+        """Whether this look saw anything that the one before had not, or should have seen something."""
+        moved = self.look.sync_token != self.record.sync_token or self.record.remote.ctag != self.record.ctag
+        return bool(self.look.plan.fetch) or self.removes or moved
 
 
 def needs_look(record: CalendarRecord, at: Instant) -> bool:
