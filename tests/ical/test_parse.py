@@ -134,3 +134,10 @@ def test_an_answer_that_is_no_whole_calendar_is_never_an_empty_feed(answer: byte
 
 def test_a_feed_without_events_is_an_empty_feed() -> None:
     assert split_feed(b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nEND:VCALENDAR") == []
+
+
+def test_a_mark_of_utf_16_before_plain_text_hides_nothing() -> None:
+    plain = b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART:20261001T090000Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    for mark in (b"\xff\xfe", b"\xfe\xff"):
+        found = parse_object(mark + b"\r\n" + plain)
+        assert found.uid == "a" or found.cut_short

@@ -119,7 +119,9 @@ def unfold(payload: bytes) -> str:
     read as cp1252, that line only.
     """
     if payload[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        payload = payload.decode("utf-16", "replace").encode("utf-8", "replace")
+        wide = payload.decode("utf-16", "replace")
+        if "BEGIN:" in wide.upper():  # else the mark lies
+            payload = wide.encode("utf-8", "replace")
     if b"\r" in payload:
         payload = payload.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     payload = payload.removeprefix(b"\xef\xbb\xbf")

@@ -72,14 +72,16 @@ def parse_object(payload: bytes) -> CalendarObject:
     if len(payload) > MAX_OBJECT_BYTES:
         found.refused = f"the object has {len(payload)} bytes, more than busyd reads"
         return found
+    has_reply = False
     for text in read_calendars(unfold(payload)):
         # RFC 5546 §3.2.3: a reply says what somebody else answered, it is no event of this calendar.
         if text.properties and text.value("METHOD").upper() == "REPLY":
+            has_reply = True
             continue
         if not text.closed:
             found.cut_short = "the object is cut short: END:VCALENDAR is missing"
         found.calendars.append(group_components(text, found))
-    if not found.calendars and not _CALENDAR.search(payload):
+    if not found.calendars and not has_reply:
         found.cut_short = "this is no iCalendar object"
     if found.cut_short:
         found.problems.append(Problem(ProblemKind.UNREADABLE, found.uid, found.cut_short))
@@ -133,9 +135,6 @@ def sequence_of(component: Component) -> int:
 
 def _age(component: Component) -> tuple[int, str, str]:
     return sequence_of(component), component.value("DTSTAMP"), component.value("LAST-MODIFIED")
-
-
-_CALENDAR: Final = re.compile(rb"^BEGIN:V(?:CALENDAR|EVENT|FREEBUSY)\s*$", re.IGNORECASE | re.MULTILINE)
 
 
 def split_feed(payload: bytes) -> list[FeedObject]:
