@@ -74,6 +74,16 @@ async def test_a_first_sync_that_answers_empty_is_not_believed(world: World) -> 
         world.assert_right()
 
 
+async def test_the_token_of_an_answer_that_was_not_true_is_not_used(world: World) -> None:
+    fill(world, "work", range(3))
+    world.anna.knobs.sync_answers_empty = {"work"}
+    await world.sync()
+    world.anna.knobs.reset()
+    world.anna.calendars["work"].delete("e1.ics")
+    await world.sync()
+    world.assert_right()
+
+
 @pytest.mark.parametrize("both", [False, True])
 async def test_a_missing_ctag_means_look(synced: World, both: bool) -> None:
     synced.anna.knobs.ctag_missing = {"work", "home"} if both else {"work"}

@@ -1,6 +1,7 @@
 """`busyd run`: the daemon itself."""
 
 import argparse
+import gc
 import logging
 
 from busyd.cli.settings import load_settings, state_directory
@@ -24,6 +25,8 @@ def run_daemon(arguments: argparse.Namespace) -> int:
     path, config = load_settings(arguments)
     for warning in config.warnings:
         logger.warning("%s", warning)
+    # Nothing of what a start makes is garbage: the collector only holds it up. It goes on once everything is loaded.
+    gc.disable()
     from busyd.service import run_service
 
     return run_service(path, state_directory(arguments, config), config)

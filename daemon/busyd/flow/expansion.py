@@ -3,18 +3,13 @@
 import asyncio
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
 
 from busyd.availability.index import IndexedObject, index_object
 from busyd.availability.worker import IndexWorker, is_heavy
 from busyd.flow.slices import SLICE_SECONDS
-from busyd.ical.facts import Facts, Problem, ProblemKind
-from busyd.period import EARLIEST, LATEST, Period
+from busyd.period import Period
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
-
-_NOT_FETCHED: Final = "its server lists it but does not hand it out whole; busyd tries again every few minutes"
-_OUTDATED: Final = "its server has changed it but does not hand it out whole; busyd tries again every few minutes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,27 +78,4 @@ def entry_of(object_id: int, zone: str, span: Period, indexed: IndexedObject) ->
         facts=indexed.facts,
         problems=indexed.problems,
         incomplete=indexed.incomplete,
-    )
-
-
-def not_fetched(object_id: int, span: Period) -> IndexEntry:
-    """What is known of an object that its server lists and does not hand out: nothing, so it may be at any time."""
-    nothing = IndexEntry(object_id, ANY_ZONE, span, False, array("q"), ())
-    return _at_any_time(nothing, _NOT_FETCHED)
-
-
-def outdated(entries: Iterable[IndexEntry]) -> list[IndexEntry]:
-    """What is known of an object that has changed and is not handed out: it may be at any time now."""
-    return [entry if entry.incomplete else _at_any_time(entry, _OUTDATED) for entry in entries]
-
-
-def _at_any_time(entry: IndexEntry, why: str) -> IndexEntry:
-    everywhere = array("q", [EARLIEST, LATEST, len(entry.facts)])
-    return replace(
-        entry,
-        recurring=False,
-        occurrences=entry.occurrences + everywhere,
-        facts=(*entry.facts, Facts(unknown=why)),
-        problems=(*entry.problems, Problem(ProblemKind.UNREADABLE, "", why)),
-        incomplete=why,
     )

@@ -1,20 +1,25 @@
-"""What the doors may ask for: one object with every journey on it, so that a door knows no room behind it."""
+"""What the doors may ask for: one object with every journey on it, so that a door knows no room behind it.
+
+The journeys that need the engine are loaded when they are first taken: a start answers without it.
+"""
 
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from busyd.availability.snapshot import Snapshot
 from busyd.clock import Clock
 from busyd.flow.ask import FreeBusyAnswer, ask_freebusy, find_profile, standing_of
-from busyd.flow.explain import Explained, explain_window
 from busyd.flow.mirroring import Mirroring
 from busyd.flow.progress import Report
-from busyd.flow.register import ObjectProblem, Register
-from busyd.flow.rolling import expand_window
+from busyd.flow.register import ObjectProblem, ProfileState, Register
 from busyd.period import Period
 from busyd.store.ledger import Ledger
+
+if TYPE_CHECKING:
+    from busyd.flow.explain import Explained
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +58,12 @@ class House:
 
     async def freebusy(self, profile: str, window: Period) -> FreeBusyAnswer:
         """When is this person busy? Raises UnknownProfile."""
-        return await ask_freebusy(
-            self.register,
-            lambda state, wide: expand_window(self._mirroring, state, wide),
-            profile,
-            window,
-            self.clock.now(),
-        )
+        return await ask_freebusy(self.register, self._expand, profile, window, self.clock.now())
 
-    async def explain(self, profile: str, window: Period) -> list[Explained]:
+    async def explain(self, profile: str, window: Period) -> "list[Explained]":
         """Why? Every event that touches the window, also those that do not block. Raises UnknownProfile."""
+        from busyd.flow.explain import explain_window
+
         return await explain_window(self._mirroring, find_profile(self.register, profile), window)
 
     async def refresh(self, profile: str, max_age: timedelta) -> bool:
@@ -95,6 +96,11 @@ class House:
     async def alive(self) -> None:
         """Returns once the store's thread has answered: the watchdog asks."""
         await self._mirroring.database.read(_nothing)
+
+    async def _expand(self, state: ProfileState, window: Period) -> Snapshot:
+        from busyd.flow.rolling import expand_window
+
+        return await expand_window(self._mirroring, state, window)
 
     def _view(self, one: ObjectProblem) -> ProblemView:
         record = self.register.calendars.get(one.calendar)

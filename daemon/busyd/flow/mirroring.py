@@ -8,14 +8,16 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from busyd.availability.columns import Columns
 from busyd.availability.snapshot import Snapshot, build_snapshot, pack, unpack
 from busyd.clock import Clock
-from busyd.flow.expansion import Expanded, Expansion, not_fetched, outdated
 from busyd.flow.horizon import DAY, horizon_at
 from busyd.flow.register import ObjectProblem, ProfileState, Register
 from busyd.flow.slices import in_slices, to_the_end
+from busyd.flow.unfetched import not_fetched, outdated
 from busyd.flow.version import index_version
 from busyd.ical.facts import Problem
 from busyd.period import Period
@@ -23,6 +25,9 @@ from busyd.store import mirror, occurrences
 from busyd.store.database import Database, StorageError
 from busyd.store.mirror import CalendarRecord, StoredObject, SyncMark
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
+
+if TYPE_CHECKING:
+    from busyd.flow.expansion import Expanded, Expansion
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +50,22 @@ class Mirroring:
     def __init__(self, database: Database, register: Register, clock: Clock) -> None:
         self.database = database
         self.register = register
-        self.expansion = Expansion()
         self.span = horizon_at(clock.now())
         self.changing = asyncio.Lock()
         """Held while the stored index and the columns change together."""
         self._building = asyncio.Lock()
+
+    @cached_property
+    def expansion(self) -> "Expansion":
+        """The engine. Loaded when it is first needed: a start answers without it."""
+        from busyd.flow.expansion import Expansion
+
+        return Expansion()
+
+    async def close(self) -> None:
+        """End what the engine has started."""
+        if "expansion" in vars(self):
+            await self.expansion.close()
 
     # Start: answer from what is stored, before any network.
 
@@ -229,7 +245,7 @@ class _Batch:
     """What one transaction writes."""
 
     calendar: int
-    objects: list[tuple[Incoming, Expanded]]
+    objects: "list[tuple[Incoming, Expanded]]"
     gone: list[str]
     unread: list[str]
     mark: SyncMark | None

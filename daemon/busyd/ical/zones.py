@@ -11,7 +11,6 @@ from importlib.resources import files
 from typing import Final
 
 from busyd.ical.clockwork import UTC, Zone
-from busyd.ical.definition import UnreadableDefinition, read_definition
 from busyd.ical.limits import MAX_ZONES
 from busyd.ical.lines import all_properties, unescape
 from busyd.ical.tzfile import forget_if_replaced, load_zone, tzdata_version, zone_names
@@ -114,6 +113,9 @@ class Zones:
         if len(self._found) > MAX_ZONES:
             self.unknown[tzid] = "the object defines more zones than busyd reads"
             return None
+        # Only now: whoever asks for a zone by its name need not load what reads rules.
+        from busyd.ical.definition import UnreadableDefinition, read_definition
+
         block = self._definitions[key]
         try:
             return read_definition(tzid, block)

@@ -23,7 +23,6 @@ from busyd.endpoint.sites import start_sites
 from busyd.flow.house import House
 from busyd.flow.mirroring import Mirroring
 from busyd.flow.register import Register
-from busyd.flow.rolling import roll_horizon
 from busyd.ical.zones import forget_outdated_zones
 from busyd.service.place import locked, machine_zone, write_admin_token
 from busyd.service.settings import doors_of, endpoint_settings, tls_context
@@ -89,7 +88,7 @@ class Service:
             self._register = Register(connections, self._config.profiles.values(), machine_zone=zone)
             self._register.remembered = ledger.resolved_links()
             self._mirroring = Mirroring(database, self._register, self._clock)
-            rooms.push_async_callback(self._mirroring.expansion.close)
+            rooms.push_async_callback(self._mirroring.close)
             self._mirroring.restore()
             self._house = House(self._register, self._mirroring, ledger, self._clock)
             write_admin_token(self._state, ledger, self._clock.now())
@@ -98,6 +97,7 @@ class Service:
             rooms.push_async_callback(sites.close)
             self._catch_signals()
             self._manager.ready(self._status())
+            gc.enable()  # off since `busyd run` began
             logger.info("listening on %s", ", ".join(str(place) for place in self._config.listen))
             await self._live(ledger)
             self._manager.stopping()
@@ -161,6 +161,8 @@ class Service:
 
     async def _roll(self) -> None:
         """Follow the days, and newer time-zone data."""
+        from busyd.flow.rolling import roll_horizon
+
         looked = self._clock.monotonic()
         while True:
             await self._clock.sleep(ROLL_EVERY)
@@ -170,7 +172,7 @@ class Service:
                 if self._clock.monotonic() - looked >= LOOK_AT_ZONES_EVERY:
                     looked = self._clock.monotonic()
                     if forget_outdated_zones():
-                        await self._mirroring.expansion.close()
+                        await self._mirroring.close()
                         await self._mirroring.load()
             except StorageError as error:
                 logger.error("the horizon could not be moved on, trying again: %s", error)

@@ -97,7 +97,10 @@ async def _compare(client: CaldavClient, calendar: str, state: SyncState, *, ref
         listed, token, itself = await _members(client, calendar), None, True
     absent = frozenset(state.etags.keys() - listed.keys())
     if token is not None and ((absent and not listed) or not (listed or itself) or is_many(state, absent)):
-        listed = await _members(client, calendar) | listed
+        members = await _members(client, calendar)
+        if members.keys() - listed.keys() or not (listed or itself):
+            token = None  # it stands for an answer that was not true
+        listed = members | listed
         absent = frozenset(state.etags.keys() - listed.keys())
     unproved = False
     if absent and listed and not is_many(state, absent):
