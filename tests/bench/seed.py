@@ -21,7 +21,8 @@ from busyd.period import Period
 from busyd.store import mirror, occurrences
 from busyd.store.database import Database
 from busyd.store.ledger import LEDGER_FILE, Ledger
-from busyd.store.mirror import MIRROR_FILE, AccountRecord, StoredObject, SyncMark
+from busyd.store.mirror import MIRROR_FILE, AccountRecord, SyncMark
+from busyd.store.objects import StoredObject, put_object
 from busyd.store.occurrences import IndexEntry
 from busyd.store.schema import MIRROR_MIGRATIONS
 
@@ -85,7 +86,7 @@ def seed_objects(household: Household, payloads: Sequence[bytes], *, calendars: 
     def fill(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
         for number, payload in enumerate(payloads):
             stored = StoredObject(f"/anna/{number}.ics", f'"{number}"', str(number), payload)
-            mirror.put_object(db, numbers[number % calendars], stored)
+            put_object(db, numbers[number % calendars], stored)
 
     asyncio.run(_seed(household, fill, calendars))
 
@@ -103,7 +104,7 @@ def seed_spans(household: Household, count: int, *, copies: int = 1) -> None:
         objects = min(count, 1000)
         for at in range(objects):
             stored = StoredObject(f"/anna/{at}.ics", f'"{at}"', str(at), b"")
-            number = mirror.put_object(db, numbers[0], stored)
+            number = put_object(db, numbers[0], stored)
             rows = array("q", [value for start, end in spans[at::objects] for value in (start, end, 0) * copies])
             entry = IndexEntry(number, occurrences.ANY_ZONE, horizon, False, rows, facts)
             occurrences.put_entries(db, [entry])

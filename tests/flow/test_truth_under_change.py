@@ -23,7 +23,7 @@ from busyd.flow.register import ProfileState
 from busyd.flow.rolling import expand_window, roll_horizon
 from busyd.flow.visit import Visitor, refresh_register
 from busyd.period import Instant, Period
-from busyd.store import mirror
+from busyd.store import mirror, objects
 from busyd.store.database import StorageError
 from busyd.store.mirror import AccountRecord, SyncMark
 from tests.flow.inside import ANNA, HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
@@ -181,7 +181,7 @@ async def test_a_batch_that_is_broken_off_is_in_memory_as_it_is_on_the_disk(open
     inside.database.write = write  # type: ignore[method-assign]
     inside.register.take_calendars(await inside.database.read(mirror.read_calendars))
     await inside.mirroring.catch_up()
-    on_disk = await inside.database.read(lambda db: len(mirror.read_etags(db, inside.record(WORK).id)))
+    on_disk = await inside.database.read(lambda db: len(objects.read_etags(db, inside.record(WORK).id)))
     busy = await inside.busy("2026-06-01", "2026-06-08")
     assert (on_disk, len(busy)) in ((0, 0), (1, 1))
 

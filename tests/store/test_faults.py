@@ -8,10 +8,10 @@ import pytest
 
 from busyd.connection import RemoteCalendar
 from busyd.period import Instant
-from busyd.store import mirror
+from busyd.store import mirror, objects
 from busyd.store.database import Database, StorageDamaged, StorageError, open_connection, open_or_begin_anew
 from busyd.store.ledger import Ledger
-from busyd.store.mirror import StoredObject
+from busyd.store.objects import StoredObject
 from busyd.store.schema import MIRROR_MIGRATIONS
 
 NOW = Instant(1_790_000_000)
@@ -30,7 +30,7 @@ async def test_a_full_disk_is_told_as_such_and_passes(tmp_path: Path) -> None:
 
     def much(db: sqlite3.Connection) -> None:
         for number in range(200):
-            mirror.put_object(db, 1, StoredObject(f"/{number}", "e", "u", b"x" * 4000))
+            objects.put_object(db, 1, StoredObject(f"/{number}", "e", "u", b"x" * 4000))
 
     with pytest.raises(StorageError, match="full"):
         await database.write(much)

@@ -8,9 +8,10 @@ import pytest
 
 from busyd.connection import RemoteCalendar
 from busyd.period import Instant
-from busyd.store import mirror
+from busyd.store import mirror, objects
 from busyd.store.database import Database, StorageError, migrate, open_connection
-from busyd.store.mirror import GONE_AFTER, StoredObject, SyncMark
+from busyd.store.mirror import GONE_AFTER, SyncMark
+from busyd.store.objects import StoredObject
 from busyd.store.schema import MIRROR_MIGRATIONS
 
 NOW = Instant(1_790_000_000)
@@ -69,20 +70,20 @@ def test_connections_do_not_see_each_other(db: sqlite3.Connection) -> None:
 def test_an_object_keeps_its_id_when_it_changes(db: sqlite3.Connection) -> None:
     mirror.record_listing(db, "anna", [WORK], NOW)
     calendar = mirror.read_calendars(db)[0].id
-    first = mirror.put_object(db, calendar, StoredObject("/1/calendars/work/a.ics", '"1"', "a", b"one"))
-    again = mirror.put_object(db, calendar, StoredObject("/1/calendars/work/a.ics", '"2"', "a", b"two"))
+    first = objects.put_object(db, calendar, StoredObject("/1/calendars/work/a.ics", '"1"', "a", b"one"))
+    again = objects.put_object(db, calendar, StoredObject("/1/calendars/work/a.ics", '"2"', "a", b"two"))
     assert first == again
-    assert mirror.read_objects(db, calendar) == [StoredObject("/1/calendars/work/a.ics", '"2"', "a", b"two")]
+    assert objects.read_objects(db, calendar) == [StoredObject("/1/calendars/work/a.ics", '"2"', "a", b"two")]
 
 
 def test_an_object_that_cannot_be_fetched_keeps_its_payload_and_loses_its_etag(db: sqlite3.Connection) -> None:
     mirror.record_listing(db, "anna", [WORK], NOW)
     calendar = mirror.read_calendars(db)[0].id
-    mirror.put_object(db, calendar, StoredObject("/a.ics", '"1"', "a", b"one"))
-    nothing_known = mirror.mark_unread(db, calendar, ["/a.ics", "/b.ics"])
+    objects.put_object(db, calendar, StoredObject("/a.ics", '"1"', "a", b"one"))
+    nothing_known = objects.mark_unread(db, calendar, ["/a.ics", "/b.ics"])
     assert list(nothing_known.values()) == ["/b.ics"]
-    assert mirror.read_etags(db, calendar) == {"/a.ics": "", "/b.ics": ""}
-    assert [one.payload for one in mirror.read_objects(db, calendar)] == [b"one", b""]
+    assert objects.read_etags(db, calendar) == {"/a.ics": "", "/b.ics": ""}
+    assert [one.payload for one in objects.read_objects(db, calendar)] == [b"one", b""]
 
 
 def test_a_sync_mark_is_read_back_as_written(db: sqlite3.Connection) -> None:

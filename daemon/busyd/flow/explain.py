@@ -14,8 +14,8 @@ from busyd.flow.register import ProfileState
 from busyd.flow.slices import in_slices
 from busyd.ical.title import Title, title_of
 from busyd.period import FbType, Instant, Period
-from busyd.store import mirror
-from busyd.store.mirror import StoredObject
+from busyd.store import objects
+from busyd.store.objects import StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,13 @@ async def _objects_touching(mirroring: Mirroring, link: Link, window: Period) ->
     calendar = link.calendar or 0
     columns = mirroring.register.columns.get((calendar, link.zone))
     if columns is None:
-        return await mirroring.database.read(lambda db: mirror.read_objects(db, calendar))
+        return await mirroring.database.read(lambda db: objects.read_objects(db, calendar))
     travel = max((max(facts.travel_before, facts.travel_after) for facts in columns.table.facts), default=0)
     near = Period(Instant(window.start - travel), Instant(window.end + travel))
     wanted = await in_slices(columns.objects_in(near)) | columns.incomplete.keys()
     if near.start < mirroring.span.start or near.end > mirroring.span.end:
         wanted |= columns.recurring
-    return await mirroring.database.read(lambda db: mirror.read_objects_by_id(db, sorted(wanted)))
+    return await mirroring.database.read(lambda db: objects.read_objects_by_id(db, sorted(wanted)))
 
 
 def _explain_each(

@@ -21,7 +21,7 @@ from busyd.ical.parse import split_feed
 from busyd.ical.values import BadValue, read_duration
 from busyd.period import Instant
 from busyd.remote.feed import FeedContent, NotModified
-from busyd.store import mirror
+from busyd.store import mirror, objects
 from busyd.store.mirror import CalendarRecord, SyncMark
 from busyd.sync.plan import HOLD, SyncState, plan_listing, weigh
 
@@ -80,7 +80,7 @@ async def _read(visitor: Visitor, record: CalendarRecord, url: str, at: Instant,
         return
     pieces = {f"uid:{piece.uid}": piece.payload for piece in split_feed(answer.payload)}
     listed = {href: hashlib.sha256(payload).hexdigest() for href, payload in pieces.items()}
-    etags = await visitor.mirroring.database.read(lambda db: mirror.read_etags(db, record.id))
+    etags = await visitor.mirroring.database.read(lambda db: objects.read_etags(db, record.id))
     state = SyncState(etags, held=record.held)
     plan = plan_listing(state, listed)
     removal = weigh(state, plan, at)

@@ -21,9 +21,10 @@ from busyd.flow.unfetched import not_fetched, outdated
 from busyd.flow.version import index_version
 from busyd.ical.facts import Problem
 from busyd.period import Period
-from busyd.store import mirror, occurrences
+from busyd.store import mirror, objects, occurrences
 from busyd.store.database import Database, StorageError
-from busyd.store.mirror import CalendarRecord, StoredObject, SyncMark
+from busyd.store.mirror import CalendarRecord, SyncMark
+from busyd.store.objects import StoredObject
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
 
 if TYPE_CHECKING:
@@ -256,12 +257,12 @@ class _Batch:
         changes: Changes = {}
         hrefs: dict[int, str] = {}
         for one, result in self.objects:
-            number = mirror.put_object(db, self.calendar, StoredObject(one.href, one.etag, result.uid, one.payload))
+            number = objects.put_object(db, self.calendar, StoredObject(one.href, one.etag, result.uid, one.payload))
             changes[number], hrefs[number] = result.entries(number, self.span), one.href
-        changes |= dict.fromkeys(mirror.forget_objects(db, self.calendar, self.gone))
-        for number, href in mirror.mark_unread(db, self.calendar, self.unread).items():
+        changes |= dict.fromkeys(objects.forget_objects(db, self.calendar, self.gone))
+        for number, href in objects.mark_unread(db, self.calendar, self.unread).items():
             changes[number], hrefs[number] = [not_fetched(number, self.span)], href
-        for number, href in mirror.objects_with_payload(db, self.calendar, self.unread).items():
+        for number, href in objects.objects_with_payload(db, self.calendar, self.unread).items():
             changes[number], hrefs[number] = outdated(occurrences.entries_of(db, number)), href
         for number, entries in changes.items():
             if entries is not None:

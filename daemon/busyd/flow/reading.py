@@ -15,7 +15,7 @@ from busyd.flow.mirroring import Incoming
 from busyd.flow.progress import Progress, Report
 from busyd.flow.visit import Visitor, has_passed, refresh_register
 from busyd.period import Instant
-from busyd.store import mirror
+from busyd.store import objects
 from busyd.store.mirror import CalendarRecord, SyncMark
 from busyd.sync.fetch import fetch
 from busyd.sync.plan import HOLD, UNREAD_ETAG, SyncState, weigh
@@ -78,7 +78,7 @@ def _has_news(record: CalendarRecord) -> bool:
 
 async def read_changes(visitor: Visitor, record: CalendarRecord, at: Instant, report: Report) -> Finding:
     """Look at a calendar and store what is new and changed in it. Raises RemoteError; what was stored stays."""
-    etags = await visitor.mirroring.database.read(lambda db: mirror.read_etags(db, record.id))
+    etags = await visitor.mirroring.database.read(lambda db: objects.read_etags(db, record.id))
     newest = record.sync_token if record.complete else None
     earlier = record.earlier_token if is_look_due(record, at) else None
     news = [newest] if _has_news(record) or earlier is None else []
@@ -103,7 +103,7 @@ async def read_changes(visitor: Visitor, record: CalendarRecord, at: Instant, re
     finally:
         if done or unread:
             await refresh_register(visitor)
-    return Finding(record, state, found, frozenset(vanished), unread, done)
+    return Finding(record, state, found, frozenset(vanished), unread, min(done, len(found.plan.fetch)))
 
 
 async def settle(visitor: Visitor, finding: Finding, at: Instant, *, patience: int) -> None:

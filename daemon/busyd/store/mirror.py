@@ -68,16 +68,6 @@ class CalendarRecord:
         return self.connection if self.remote.kind == "feed" else f"{self.connection}/{shown}"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """One calendar object resource as mirrored (RFC 4791 §4.1)."""
-
-    href: str
-    etag: str
-    uid: str
-    payload: bytes
-
-
 def read_account(db: sqlite3.Connection, connection: str) -> AccountRecord | None:
     columns = "connection, root, username, principal, home, addresses, single, discovered"
     row = db.execute(f"SELECT {columns} FROM account WHERE connection=?", (connection,)).fetchone()
@@ -252,41 +242,6 @@ def record_sync(db: sqlite3.Connection, calendar: int, mark: SyncMark) -> None:
     )
 
 
-def read_etags(db: sqlite3.Connection, calendar: int) -> dict[str, str]:
-    """Href -> ETag of everything mirrored."""
-    return dict(db.execute("SELECT href, etag FROM object WHERE calendar=?", (calendar,)))
-
-
-def read_objects(db: sqlite3.Connection, calendar: int) -> list[StoredObject]:
-    """All objects of a calendar."""
-    rows = db.execute("SELECT href, etag, uid, payload FROM object WHERE calendar=?", (calendar,))
-    return [StoredObject(*row) for row in rows]
-
-
-def read_objects_by_id(db: sqlite3.Connection, numbers: Iterable[int]) -> list[StoredObject]:
-    """The objects of these ids that exist."""
-    query = "SELECT href, etag, uid, payload FROM object WHERE id=?"
-    found = (db.execute(query, (number,)).fetchone() for number in numbers)
-    return [StoredObject(*row) for row in found if row]
-
-
-def put_object(db: sqlite3.Connection, calendar: int, stored: StoredObject) -> int:
-    """Insert or replace an object; its id, which stays the same when it is replaced."""
-    row: tuple[int] = db.execute(
-        "INSERT INTO object (calendar, href, etag, uid, payload) VALUES (?,?,?,?,?)"
-        " ON CONFLICT (calendar, href) DO UPDATE SET etag=excluded.etag, uid=excluded.uid, payload=excluded.payload"
-        " RETURNING id",
-        (calendar, stored.href, stored.etag, stored.uid, stored.payload),
-    ).fetchone()
-    return row[0]
-
-
-def forget_objects(db: sqlite3.Connection, calendar: int, hrefs: Iterable[str]) -> list[int]:
-    """Delete objects that are proved to be gone; the ids they had."""
-    query = "DELETE FROM object WHERE calendar=? AND href=? RETURNING id"
-    return [row[0] for href in hrefs for row in db.execute(query, (calendar, href)).fetchall()]
-
-
 def generation(db: sqlite3.Connection) -> int:
     """Grows with each change of what could change an answer."""
     return int(db.execute("SELECT value FROM meta WHERE name='generation'").fetchone()[0])
@@ -303,32 +258,3 @@ def read_meta(db: sqlite3.Connection, name: str) -> str | None:
 
 def record_meta(db: sqlite3.Connection, name: str, value: str) -> None:
     db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?,?)", (name, value))
-
-
-def mark_unread(db: sqlite3.Connection, calendar: int, hrefs: Iterable[str]) -> dict[int, str]:
-    """Objects that are listed but could not be fetched: what the mirror has of them stays, the next sync tries again.
-
-    Returns id -> href of those of which it has nothing.
-    """
-    without_payload: dict[int, str] = {}
-    for href in hrefs:
-        row = db.execute(
-            "INSERT INTO object (calendar, href, etag, uid, payload) VALUES (?,?,'','',x'')"
-            " ON CONFLICT (calendar, href) DO UPDATE SET etag='' RETURNING id, payload",
-            (calendar, href),
-        ).fetchone()
-        if not row[1]:
-            without_payload[row[0]] = href
-    return without_payload
-
-
-def objects_with_payload(db: sqlite3.Connection, calendar: int, hrefs: Iterable[str]) -> dict[int, str]:
-    """Id -> href of those of which the mirror has something."""
-    query = "SELECT id FROM object WHERE calendar=? AND href=? AND payload<>x''"
-    found = ((href, db.execute(query, (calendar, href)).fetchone()) for href in hrefs)
-    return {row[0]: href for href, row in found if row}
-
-
-def object_hrefs(db: sqlite3.Connection, calendar: int) -> dict[int, str]:
-    """Id -> href of the objects of a calendar."""
-    return dict(db.execute("SELECT id, href FROM object WHERE calendar=?", (calendar,)))
