@@ -9,7 +9,7 @@ from busyd.ical.facts import Facts
 from busyd.period import Period
 from busyd.store.occurrences import IndexEntry
 
-SLICE: Final = 2000
+SLICE: Final = 500
 """Rows worked through before a generator lets others run: well under a millisecond."""
 _ENTRY_COST: Final = 20
 """An entry costs about as much as so many rows, however few it has."""
