@@ -68,11 +68,11 @@ class Chaos(Changes):
         roll = self.dice.random()
         if roll < 0.40:
             self._change()
-        elif roll < 0.55:
+        elif roll < 0.62:
             self._break()
-        elif roll < 0.60:
+        elif roll < 0.66:
             await self._end()
-        elif roll < 0.60 + 1 / QUIET_EVERY:
+        elif roll < 0.66 + 1 / QUIET_EVERY:
             await self._quiet()
         else:
             await self._poll()
@@ -132,7 +132,7 @@ class Chaos(Changes):
     # What goes wrong.
 
     def _break(self) -> None:
-        kind = self.dice.choice(("body", "status", "knobs", "listing", "lag", "sync", "host", "feed", "mend", "mend"))
+        kind = self.dice.choice(("body", "status", "knobs", "listing", "lag", "sync", "host", "feed", "mend"))
         self.figures.faults[kind] += 1
         getattr(self, f"_break_{kind}")()
 
