@@ -109,7 +109,7 @@ def _joined(old: IndexEntry, added: IndexEntry, span: Period) -> IndexEntry:
         rows |= {
             (start, end, numbers[number])
             for start, end, number in zip(flat[0::3], flat[1::3], flat[2::3], strict=True)
-            if end > span.start - _travel(entry.facts[number])
+            if end > span.start - entry.facts[number].travel_after
         }
     return replace(
         added,
@@ -119,7 +119,3 @@ def _joined(old: IndexEntry, added: IndexEntry, span: Period) -> IndexEntry:
         problems=tuple(dict.fromkeys((*old.problems, *added.problems))),
         incomplete=old.incomplete or added.incomplete,
     )
-
-
-def _travel(facts: Facts) -> int:
-    return facts.travel_after
