@@ -206,11 +206,11 @@ def test_rules_are_merged_per_calendar_and_remember_their_lines(tmp_path: Path) 
         "      travel_time: no\n    calendars:\n      anna/Home: {all_day: free, tentative: free}\n      days:\n",
     )
     profile, file = config.profiles["anna"], tmp_path / "config.yaml"
-    assert profile.rules == Rules(tentative="busy", travel_time=False)
-    assert profile.rules.origin == {"tentative": f"{file}:8", "travel_time": f"{file}:9"}
+    lines = {"tentative": f"{file}:8", "travel_time": f"{file}:9"}
+    assert profile.rules == Rules(tentative="busy", travel_time=False, origin=lines)
+    lines = {"tentative": f"{file}:11", "travel_time": f"{file}:9", "all_day": f"{file}:11"}
     home = profile.calendar_rules[CalendarReference("anna", "Home")]
-    assert home == Rules(all_day="free", tentative="free", travel_time=False)
-    assert home.origin == {"tentative": f"{file}:11", "travel_time": f"{file}:9", "all_day": f"{file}:11"}
+    assert home == Rules(all_day="free", tentative="free", travel_time=False, origin=lines)
     assert profile.calendar_rules[CalendarReference("days", "")] == profile.rules
 
 

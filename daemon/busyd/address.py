@@ -1,12 +1,12 @@
 """Where busyd listens, as plain values: the configuration names it, the doors open it, the command line asks there."""
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class TcpAddress:
+
+class TcpAddress(Struct, frozen=True):
     """An address and port of this machine."""
 
     host: str
@@ -23,8 +23,7 @@ class TcpAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
+class UnixAddress(Struct, frozen=True):
     """A socket in the file system."""
 
     path: Path

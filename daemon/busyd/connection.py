@@ -4,10 +4,11 @@ Pure values. How a calendar is read is `remote/`, what was last read of it is `s
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.errors import UserError
 
@@ -24,8 +25,7 @@ ICLOUD_URL: Final = "https://caldav.icloud.com/"
 """The only bootstrap address of iCloud; shard hosts are hints that go stale (icloud.md 1.5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(Struct, frozen=True):
     """One account with its credential, or one feed.
 
     `username` is empty for a feed or an open server. The password is not here: `credentials/` fetches it when it is
@@ -53,8 +53,7 @@ class CalendarKind(StrEnum):
     """An `ics` connection: one calendar, named like its connection."""
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteCalendar:
+class RemoteCalendar(Struct, frozen=True):
     """An event calendar as its server lists it. Reminders lists, inbox, outbox and notifications are never one."""
 
     href: str
@@ -79,8 +78,7 @@ class RemoteCalendar:
         return self.href.rstrip("/").rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class CalendarReference:
+class CalendarReference(Struct, frozen=True):
     """`CONNECTION/CALENDAR` as written in the configuration; `CONNECTION` alone names a feed."""
 
     connection: str

@@ -5,11 +5,12 @@ ints sort, bisect and pack at C speed. Every span is `[start, end)` (RFC 4791 §
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NewType, Self
+
+from msgspec import Struct
 
 Instant = NewType("Instant", int)
 
@@ -38,8 +39,7 @@ class FbType(IntEnum):
 _FBTYPE_TEXT: Final = {member: member.name.replace("_", "-") for member in FbType}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Period:
+class Period(Struct, frozen=True, order=True):
     """A span `[start, end)` that is not empty. Raises ValueError when it would be."""
 
     start: Instant
@@ -58,8 +58,7 @@ class Period:
         return f"{to_rfc3339(self.start)}/{to_rfc3339(self.end)}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class BusyPeriod:
+class BusyPeriod(Struct, frozen=True, order=True):
     """A period with its free/busy type; never FREE in an answer."""
 
     start: Instant

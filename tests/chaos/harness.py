@@ -7,10 +7,11 @@ busy before and is still so on the server.
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Self, TypeVar
+
+from msgspec.structs import replace
 
 from busyd.availability.profile import Profile
 from busyd.connection import CalendarReference, Connection, ConnectionKind

@@ -1,11 +1,11 @@
 """The account as a whole: refused logins, new passwords, throttling, shards that move, and how often all is asked."""
 
 import asyncio
-from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 
 from busyd.credentials import Secret
 from tests.chaos.harness import POLL, World, fill, slot

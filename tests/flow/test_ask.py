@@ -1,11 +1,11 @@
 """What an answer says of itself: as_of, stale, complete, and the state of each calendar, must tell the truth."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from busyd.availability.profile import Profile
 from busyd.flow.ask import UnknownProfile

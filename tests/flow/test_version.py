@@ -3,10 +3,10 @@
 import sqlite3
 from array import array
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from busyd.availability.profile import Profile
 from busyd.ical import tzfile

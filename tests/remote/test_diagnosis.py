@@ -1,8 +1,7 @@
 """From an error to what a person should do: every way to fail has words of its own."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from busyd.connection import ICLOUD_URL, Connection, ConnectionKind
 from busyd.dav.errors import Forbidden, LoginRefused, MalformedResponse, NotFound, ServerFault, TooManyRequests

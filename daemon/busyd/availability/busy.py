@@ -1,7 +1,8 @@
 """Payloads -> busy time, without a daemon: index, decide, flatten, clip; the daemon does the same from its index."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from busyd.availability.index import index_object
 from busyd.availability.policy import Rules, decide
@@ -10,8 +11,7 @@ from busyd.ical.facts import Problem, normalise_address
 from busyd.period import FbType, Period, Span, clip, flatten
 
 
-@dataclass(frozen=True, slots=True)
-class Busy:
+class Busy(Struct, frozen=True):
     """The busy time of a window."""
 
     periods: list[Span]

@@ -5,10 +5,11 @@ whoever cuts slots on a given day.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct, field
 
 MinuteSpan = tuple[int, int]
 """(start, end) in minutes from midnight, half-open; `(540, 720)` is 09:00 to 12:00, and 1440 is the end of the day."""
@@ -17,8 +18,7 @@ DAY: Final = 24 * 60
 """Minutes on the clock from midnight to midnight; days on which the clock changes have them too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hours:
+class Hours(Struct, frozen=True):
     """When appointments may be offered. A weekday without spans is closed; an exception replaces its weekday."""
 
     weekdays: tuple[tuple[MinuteSpan, ...], ...]
@@ -49,8 +49,7 @@ def check_day(spans: tuple[MinuteSpan, ...]) -> None:
         raise ValueError(message)
 
 
-@dataclass(frozen=True, slots=True)
-class SlotDefaults:
+class SlotDefaults(Struct, frozen=True):
     """What a question about open slots means where it does not say so itself."""
 
     duration: timedelta = timedelta(minutes=30)

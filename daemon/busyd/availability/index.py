@@ -1,6 +1,6 @@
 """A payload -> what the busy index keeps of it: occurrences inside a span, each with its facts. No opinion."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from busyd.ical.facts import Facts, Problem
 from busyd.ical.parse import parse_object
@@ -10,8 +10,7 @@ from busyd.period import Period
 __all__ = ["IndexedObject", "Row", "index_object"]
 
 
-@dataclass(frozen=True, slots=True)
-class IndexedObject:
+class IndexedObject(Struct, frozen=True):
     """One calendar object, expanded over a span and read in one zone."""
 
     uid: str

@@ -1,15 +1,16 @@
 """Facts and a person's rules in, a free/busy type and the reason out. The only place that decides what blocks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Final, Literal
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from busyd.ical.facts import Facts
 from busyd.period import FbType
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """How one person reads one calendar; the defaults are those of the contract."""
 
     all_day: Literal["as-marked", "busy", "free"] = "as-marked"
@@ -17,12 +18,11 @@ class Rules:
     unanswered: Literal["tentative", "busy", "free"] = "tentative"
     declined: Literal["free", "busy"] = "free"
     travel_time: bool = True
-    origin: Mapping[str, str] = field(default_factory=dict, compare=False)
+    origin: Mapping[str, str] = field(default_factory=dict)
     """Name of a rule -> `FILE:LINE` where the user set it; a rule that is absent has its default."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What was decided about one occurrence, and why."""
 
     fbtype: FbType

@@ -1,16 +1,16 @@
 """A profile: one person or role whose availability is asked for, as the configuration describes it. Plain values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
+
+from msgspec import Struct, field
 
 from busyd.availability.hours import Hours, SlotDefaults
 from busyd.availability.policy import Rules
 from busyd.connection import CalendarReference
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Struct, frozen=True):
     """What was written for one profile."""
 
     name: str

@@ -4,9 +4,10 @@ What is not known must come in as BUSY-UNAVAILABLE; nothing here can tell free f
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from busyd.availability.hours import DAY as MINUTES_OF_DAY
 from busyd.availability.hours import Hours
@@ -18,8 +19,7 @@ _AT_ONCE = 2000
 """Slots or days looked at without letting others run."""
 
 
-@dataclass(frozen=True, slots=True)
-class SlotShape:
+class SlotShape(Struct, frozen=True):
     """What is looked for; all in seconds."""
 
     duration: int

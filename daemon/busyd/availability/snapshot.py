@@ -7,8 +7,9 @@ import hashlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.availability.columns import SLICE, Columns
 from busyd.availability.policy import Rules, Verdict, decide
@@ -19,8 +20,7 @@ _BUCKET_BITS: Final = 19
 _DIGEST_SIZE: Final = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """How one calendar counts for one profile."""
 
     columns: Columns
@@ -28,8 +28,7 @@ class Reading:
     me: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """When a profile is busy within `span`, for as far as it is known."""
 
     span: Period

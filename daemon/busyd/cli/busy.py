@@ -5,10 +5,11 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
+
+from msgspec.structs import fields
 
 from busyd.availability.busy import Busy, busy_periods
 from busyd.availability.policy import Rules

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from busyd.cli.contact import STATUS_OF, open_contact, print_diagnosis, read_secret_of
 from busyd.cli.exit_status import ExitStatus
@@ -18,8 +19,7 @@ from busyd.errors import RemoteError, UserError
 from busyd.remote.diagnosis import Diagnosis, Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class OnlineCheck:
+class OnlineCheck(Struct, frozen=True):
     """What the servers say of a configuration."""
 
     calendars: Mapping[str, tuple[RemoteCalendar, ...]]

@@ -5,9 +5,11 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.probe import look_behind
@@ -41,8 +43,7 @@ _PATIENCE: Final = 1.0
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(Struct, frozen=True):
     """A connection with all it takes to ask it something, and a memory of what was said."""
 
     connection: Connection

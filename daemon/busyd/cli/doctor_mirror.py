@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from busyd.cli.daemon_client import DaemonClient, read_local_token
 from busyd.cli.doctor_report import Finding, Labels, Level
@@ -18,8 +19,7 @@ from busyd.store.database import StorageError, open_connection
 from busyd.store.mirror import MIRROR_FILE, read_calendars
 
 
-@dataclass(frozen=True, slots=True)
-class MirrorState:
+class MirrorState(Struct, frozen=True):
     """When calendars last were proved to be as the mirror has them."""
 
     proofs: Mapping[str, tuple[Instant, ...]] = field(default_factory=dict)

@@ -5,9 +5,10 @@ import re
 import sqlite3
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 import busyd
 from busyd.cli.exit_status import ExitStatus
@@ -24,8 +25,7 @@ class Level(StrEnum):
     """Not looked at, and the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One line of the report. Nothing in it names a person, a calendar or a server that is not iCloud's."""
 
     subject: str

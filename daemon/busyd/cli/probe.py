@@ -7,8 +7,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
 
 from busyd.period import Instant
 from busyd.remote.diagnosis import Certificate
@@ -22,8 +23,7 @@ SECONDS: Final = 5.0
 _HEAD_LIMIT: Final = 16 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Reach:
+class Reach(Struct, frozen=True):
     """What one IP family has to say about a server."""
 
     family: str

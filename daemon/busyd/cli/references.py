@@ -5,9 +5,10 @@ Faults come with the place in the file where the reference is written.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.config import Config, Fault, Place
 from busyd.config.fault import did_you_mean
@@ -24,8 +25,7 @@ Calendars = Mapping[str, Sequence[RemoteCalendar]]
 _NOWHERE: Final = Place("the configuration")
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileLink:
+class ProfileLink(Struct, frozen=True):
     """A calendar that a profile reads or writes, with what the server says of it."""
 
     profile: str

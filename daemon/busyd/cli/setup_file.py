@@ -6,9 +6,10 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.cli.exit_status import CommandFailed
 from busyd.config import Config, ConfigFaults, ConfigMissing, find_config, load_config
@@ -22,8 +23,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./@-]*(?: [A-Za-z0-9_./@-]+)*")
 _WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
 
-@dataclass(frozen=True, slots=True)
-class NewProfile:
+class NewProfile(Struct, frozen=True):
     """A profile to be written."""
 
     name: str
@@ -33,8 +33,7 @@ class NewProfile:
     conflicts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where the configuration is, or is going to be."""
 
     main: Path

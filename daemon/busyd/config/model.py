@@ -1,9 +1,10 @@
 """The configuration as read: frozen values, every default filled in. Only the service hands parts of it to rooms."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
+
+from msgspec import Struct, field
 
 from busyd.address import ListenAddress, TcpAddress
 from busyd.availability.profile import Profile
@@ -16,16 +17,14 @@ DEFAULT_PORT: Final = 8377
 DEFAULT_LISTEN: Final = TcpAddress("127.0.0.1", DEFAULT_PORT)
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
+class Tls(Struct, frozen=True):
     """Files in PEM."""
 
     cert: Path
     key: Path
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionConfig:
+class ConnectionConfig(Struct, frozen=True):
     """An account or feed, and where its password is; None for a server or feed that asks for none."""
 
     connection: Connection
@@ -36,8 +35,7 @@ ProfileConfig = Profile
 """A profile needs nothing that only the configuration knows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(Struct, frozen=True):
     """Everything the user wrote."""
 
     connections: Mapping[str, ConnectionConfig] = field(default_factory=dict)

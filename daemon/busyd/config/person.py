@@ -1,9 +1,10 @@
 """The section `profiles`: whose availability is asked for, from which calendars, by which rules and hours."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Final, get_args, get_type_hints
+
+from msgspec.structs import replace
 
 from busyd.availability.hours import Hours, MinuteSpan, SlotDefaults
 from busyd.availability.policy import Rules

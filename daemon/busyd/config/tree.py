@@ -6,11 +6,11 @@ would make 83, False and 750 of those three, and a mistyped password must not be
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from msgspec import Struct, field
 
 from busyd.config.fault import Fault, Place, quote
 
@@ -37,8 +37,7 @@ _SYNTAX: Final = (
 """What the parser complains of -> what it means for the writer. The parser's own words quote the file: never shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScalarNode:
+class ScalarNode(Struct, frozen=True):
     """One value as it was written, without its quotes."""
 
     place: Place
@@ -53,24 +52,21 @@ class ScalarNode:
         return self.plain and not self.text
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceNode:
+class SequenceNode(Struct, frozen=True):
     """A list."""
 
     place: Place
     items: "tuple[Node, ...]" = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MappingNode:
+class MappingNode(Struct, frozen=True):
     """Keys with values, in the order of the file."""
 
     place: Place
     entries: "dict[str, Entry]" = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One `key: value`; `place` is the key's."""
 
     place: Place

@@ -9,9 +9,10 @@ import signal
 import stat
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.credentials.secret import Secret
 from busyd.errors import UserError
@@ -29,8 +30,7 @@ class CredentialMissing(UserError):
     """A password could not be had from where the configuration says it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class FromCredential:
+class FromCredential(Struct, frozen=True):
     """A systemd credential of this name, else an entry of the encrypted store."""
 
     name: str
@@ -39,8 +39,7 @@ class FromCredential:
         return f"credential {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class FromFile:
+class FromFile(Struct, frozen=True):
     """The only line of a file."""
 
     path: Path
@@ -49,8 +48,7 @@ class FromFile:
         return f"file {self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class FromEnvironment:
+class FromEnvironment(Struct, frozen=True):
     """An environment variable."""
 
     name: str
@@ -59,8 +57,7 @@ class FromEnvironment:
         return f"environment variable {self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class FromCommand:
+class FromCommand(Struct, frozen=True):
     """What a program prints on standard output; no shell is involved."""
 
     argv: tuple[str, ...]
@@ -70,8 +67,7 @@ class FromCommand:
         return f"command {Path(self.argv[0]).name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(Struct, frozen=True):
     """Written in the configuration itself."""
 
     secret: Secret

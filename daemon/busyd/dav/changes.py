@@ -3,8 +3,9 @@
 Both say which resources differ, never what is in them; bodies are `objects.py`.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.dav import names
 from busyd.dav.errors import InvalidSyncToken, MalformedResponse, SyncUnsupported
@@ -25,8 +26,7 @@ _UNSUPPORTED: Final = frozenset({400, 405, 415, 501, 507})
 """How servers say that they do not offer the report, or (507) that they cannot deliver it in one answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class SyncDelta:
+class SyncDelta(Struct, frozen=True):
     """The difference between a token and now."""
 
     changed: dict[Href, ETag]

@@ -3,8 +3,10 @@
 The URL may be a server's root, the principal, a calendar home, or one calendar.
 """
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.dav import names
 from busyd.dav.errors import LoginRefused, MalformedResponse
@@ -24,8 +26,7 @@ _ELSEWHERE: Final = frozenset({400, 403, 404, 405, 410, 501})
 """Statuses of a host that serves CalDAV at another path (RFC 6764 §5)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(Struct, frozen=True):
     """What a login opens."""
 
     principal: Href

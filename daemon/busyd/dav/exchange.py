@@ -5,10 +5,10 @@ a conversation decides about it; only the absence of an answer is raised, by who
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass
 from typing import Final, NoReturn, TypeVar
 
 from lxml import etree
+from msgspec import Struct
 
 from busyd.dav import names
 from busyd.dav.errors import (
@@ -31,8 +31,7 @@ T = TypeVar("T")
 _XML_TYPE: Final = "application/xml; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True)
-class DavRequest:
+class DavRequest(Struct, frozen=True):
     """What to ask. `target` is an absolute URL, or a path on the host that answered last."""
 
     method: str
@@ -44,8 +43,7 @@ class DavRequest:
     body: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class DavResponse:
+class DavResponse(Struct, frozen=True):
     """What was answered. `url` is the absolute URL that answered, after redirects; `body` is complete and inflated."""
 
     status: int

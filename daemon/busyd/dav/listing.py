@@ -1,8 +1,9 @@
 """One PROPFIND for all calendars of a home: the whole of an idle poll. What changed inside them is `changes.py`."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.connection import CalendarKind, RemoteCalendar
 from busyd.dav import names
@@ -28,8 +29,7 @@ _NOT_FOR_EVENTS: Final = frozenset({names.SCHEDULE_INBOX, names.SCHEDULE_OUTBOX,
 _ZONE_LINE: Final = re.compile(r"^(TZID|X-LIC-LOCATION)(?:;[^:]*)?:(.+?)\s*$", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """The event calendars of a home, at one moment."""
 
     calendars: tuple[RemoteCalendar, ...]

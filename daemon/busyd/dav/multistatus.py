@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Self
 
 from lxml import etree
+from msgspec import Struct
 
 from busyd.dav import names
 from busyd.dav.href import Href, normalise_href
@@ -15,8 +15,7 @@ from busyd.dav.xml import Element, NotXml, make, parse_xml, text_of, write_xml
 _STATUS_LINE: Final = re.compile(r"\s*HTTP/[0-9.]+\s+([1-5][0-9]{2})(?![0-9])")
 
 
-@dataclass(frozen=True, slots=True)
-class Property:
+class Property(Struct, frozen=True):
     """A property, or an element inside one: text or children, never both (white space between children is nothing)."""
 
     name: str
@@ -35,8 +34,7 @@ class Property:
         return tuple(text for text in texts if text)
 
 
-@dataclass(frozen=True, slots=True)
-class PropStat:
+class PropStat(Struct, frozen=True):
     """Properties that share a status (RFC 4918 §14.22). `status` is None when the line was empty or unreadable."""
 
     status: int | None
@@ -48,8 +46,7 @@ class PropStat:
         return self.status is not None and 200 <= self.status < 300
 
 
-@dataclass(frozen=True, slots=True)
-class MemberResponse:
+class MemberResponse(Struct, frozen=True):
     """What is said of one resource (RFC 4918 §14.24): a status for it as a whole, or one per group of properties."""
 
     href: Href
@@ -72,8 +69,7 @@ class MemberResponse:
         return (found.text.strip() or None) if found is not None else None
 
 
-@dataclass(frozen=True, slots=True)
-class Multistatus:
+class Multistatus(Struct, frozen=True):
     """A whole answer."""
 
     responses: tuple[MemberResponse, ...] = ()

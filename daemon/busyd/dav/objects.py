@@ -4,7 +4,8 @@ A payload is never looked into here.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from busyd.dav import names
 from busyd.dav.errors import MalformedResponse
@@ -22,8 +23,7 @@ from busyd.dav.multistatus import MemberResponse
 from busyd.dav.request import CalendarMultiget
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedObject:
+class FetchedObject(Struct, frozen=True):
     """One calendar object resource as the server holds it now."""
 
     href: Href
@@ -33,8 +33,7 @@ class FetchedObject:
     """UTF-8 iCalendar with CRLF line ends: XML has turned them into LF, a GET has not, and both must compare equal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True):
     """The outcome of one multiget; every href asked for is in exactly one of the three."""
 
     objects: tuple[FetchedObject, ...] = ()
@@ -44,15 +43,13 @@ class Fetched:
     """Not answered, or answered with anything else: no proof of anything, so GET them one by one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """The server did it. `etag` is None where it gave none, because it changed the text or for no reason."""
 
     etag: ETag | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Struct, frozen=True):
     """The server did not do it: 412 for a condition that did not hold, 403 or 409 with the local name of the rule."""
 
     status: int

@@ -1,16 +1,16 @@
 """Request bodies as values, built and read: PROPFIND and the reports busyd speaks. No URLs, no headers."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 from busyd.dav import names
 from busyd.dav.href import Href, normalise_href
 from busyd.dav.xml import Element, NotXml, make, parse_xml, write_xml
 
 
-@dataclass(frozen=True, slots=True)
-class Propfind:
+class Propfind(Struct, frozen=True):
     """RFC 4918 §14.20, always with named properties: allprop is answered badly by iCloud.
 
     <!ELEMENT propfind ( propname | (allprop, include?) | prop ) >
@@ -27,8 +27,7 @@ class Propfind:
         return cls(_named_properties(_root(document, names.PROPFIND)))
 
 
-@dataclass(frozen=True, slots=True)
-class SyncCollection:
+class SyncCollection(Struct, frozen=True):
     """RFC 6578 §6.1, level 1, without a limit (Apple's server refuses the whole report for one).
 
     <!ELEMENT sync-collection (sync-token, sync-level, limit?, prop)>
@@ -48,8 +47,7 @@ class SyncCollection:
         return cls((root.findtext(names.SYNC_TOKEN) or "").strip() or None, _named_properties(root))
 
 
-@dataclass(frozen=True, slots=True)
-class CalendarMultiget:
+class CalendarMultiget(Struct, frozen=True):
     """RFC 4791 §9.10. Hrefs are paths: iCloud answers 404 to each absolute URL.
 
     <!ELEMENT calendar-multiget ((DAV:allprop | DAV:propname | DAV:prop)?, DAV:href+)>

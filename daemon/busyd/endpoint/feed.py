@@ -12,12 +12,12 @@ While no slot changes, not a byte does, across restarts too, because nothing in 
 import hashlib
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Final
 
 from aiohttp import web
+from msgspec import Struct
 
 from busyd.endpoint.facade import House
 from busyd.endpoint.freebusy import FreeBusyDoor
@@ -40,8 +40,7 @@ CALENDAR: Final = "text/calendar; charset=utf-8"
 _KEPT: Final = 32
 
 
-@dataclass(slots=True)
-class _Kept:
+class _Kept(Struct):
     finished: Finished
     state: ProfileState
     version: int

@@ -8,13 +8,13 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
+from msgspec import Struct
 
 from busyd.availability.snapshot import with_unknown
 from busyd.endpoint.facade import House
@@ -44,8 +44,7 @@ _TIME: Final = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"
 _PLAIN = re.compile(rf"/v1/profiles/([a-z0-9_-]+)/freebusy\?start={_TIME}&end={_TIME}", re.ASCII)
 
 
-@dataclass(slots=True)
-class Kept:
+class Kept(Struct):
     """A finished answer and what it was made from."""
 
     profile: str

@@ -7,8 +7,9 @@ each other. A token of one profile sees nothing of another: not that it exists, 
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.clock import Clock
 from busyd.endpoint.head import Head
@@ -30,8 +31,7 @@ _REMEMBERED: Final = 256
 _MINUTE: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Who asks."""
 
     token: Token | None
@@ -49,8 +49,7 @@ class Caller:
         return self.here if self.token is None else self.token.profile == ALL_PROFILES
 
 
-@dataclass(frozen=True, slots=True)
-class _Alive:
+class _Alive(Struct, frozen=True):
     caller: Caller
     first: int
     until: int

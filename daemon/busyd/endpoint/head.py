@@ -4,8 +4,9 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from busyd.address import is_loopback
 from busyd.endpoint.settings import EndpointSettings
@@ -22,8 +23,7 @@ _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+) *", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(Struct, frozen=True):
     """The header fields that matter, as facts."""
 
     fault: str = ""
@@ -59,8 +59,7 @@ class Fault:
     COMPRESSED: Final = "compressed"
 
 
-@dataclass(slots=True)
-class Door:
+class Door(Struct):
     """One of our addresses as seen by one sort of peer: which hosts it answers for, and what was read at it."""
 
     settings: EndpointSettings

@@ -3,13 +3,13 @@
 import asyncio
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Any, Final
 
 import msgspec
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
+from msgspec import Struct
 from multidict import CIMultiDict
 
 from busyd.endpoint.head import Head
@@ -52,8 +52,7 @@ class Written(web.StreamResponse):
             self._writer = None
 
 
-@dataclass(slots=True)
-class Finished:
+class Finished(Struct):
     """An answer that can be given again and again, with 304 and gzip as the client wishes."""
 
     body: bytes
@@ -62,7 +61,7 @@ class Finished:
     etag: str = ""
     fields: bytes = b""
     """`headers` as they go over the wire, where the answer may be given as `Written`."""
-    zipped: bytes | None = field(default=None, repr=False)
+    zipped: bytes | None = None
 
     def written(self, request: web.BaseRequest, head: Head, date: bytes) -> Written | None:
         """The whole answer as bytes, for a client that wants it whole and stays connected."""

@@ -4,11 +4,11 @@ The table is small and flat, and a look into it costs a tenth of a general route
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
 
 from aiohttp import web
+from msgspec import Struct
 
 from busyd.endpoint.guard import Caller
 from busyd.endpoint.head import Head
@@ -16,8 +16,7 @@ from busyd.endpoint.head import Head
 NO_PARAMETERS: Final[frozenset[str]] = frozenset()
 
 
-@dataclass(slots=True)
-class Call:
+class Call(Struct):
     """One request that was let in; nobody changes it."""
 
     request: web.BaseRequest
@@ -33,8 +32,7 @@ class Call:
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """An address. `{profile}` and `{token}` stand for one segment, or for its beginning."""
 
     path: str

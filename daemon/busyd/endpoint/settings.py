@@ -1,10 +1,9 @@
 """What the configuration says about the HTTP side, as plain values. No YAML, no sockets."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What one client, or all of them together, may take."""
 
     header_bytes: int = 8190
@@ -22,8 +21,7 @@ class Limits:
     """Wrong tokens a minute from one client, before each further one has to wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointSettings:
+class EndpointSettings(Struct, frozen=True):
     """How the HTTP side is reached and by whom."""
 
     hosts: tuple[str, ...] = ()

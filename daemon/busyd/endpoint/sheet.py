@@ -6,8 +6,9 @@ part of it.
 
 import hashlib
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.availability.snapshot import Snapshot
 from busyd.period import FbType, Period, to_rfc3339
@@ -39,8 +40,7 @@ def weigh(piece: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(piece, digest_size=8).digest())
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class _Block(Struct, frozen=True):
     text: bytes
     """The pieces, with commas between them."""
     edges: list[int]

@@ -1,9 +1,9 @@
 """How far a profile's answers can be trusted, remembered until something changes or the clock makes it stale."""
 
 import hashlib
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 from multidict import CIMultiDict
 
 from busyd.endpoint.reply import JSON, as_fields, headers_for
@@ -12,8 +12,7 @@ from busyd.flow.register import ProfileState, Register
 from busyd.period import Instant, to_rfc3339
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """The parts of a JSON answer that depend on whether it is complete."""
 
     before: bytes
@@ -25,8 +24,7 @@ class Parts:
     """What an ETag must depend on beside the list: the state without its times."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Struct, frozen=True):
     """A standing, the seconds in which it holds, and its parts of an answer."""
 
     standing: Standing

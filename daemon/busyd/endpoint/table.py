@@ -1,7 +1,8 @@
 """Which door opens at which address: the whole of the API on one page."""
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.endpoint import explain, freebusy, slots
 from busyd.endpoint.explain import ExplainDoor
@@ -25,8 +26,7 @@ _DETAILS: Final = frozenset({"details"})
 _ADMIN: Final = frozenset({"admin"})
 
 
-@dataclass(frozen=True, slots=True)
-class Doors:
+class Doors(Struct, frozen=True):
     """What all doors are made from."""
 
     house: House

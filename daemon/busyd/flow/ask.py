@@ -1,8 +1,9 @@
 """The second journey: a question -> an answer from memory. Every door that tells busy time goes through here."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from busyd.availability.snapshot import Snapshot, with_unknown
 from busyd.connection import CalendarKind
@@ -25,8 +26,7 @@ class CalendarHealth(StrEnum):
     """The connection has no such calendar (any more): what was last known of it counts, or else all time blocks."""
 
 
-@dataclass(frozen=True, slots=True)
-class CalendarState:
+class CalendarState(Struct, frozen=True):
     """One linked calendar in an answer."""
 
     calendar: str
@@ -40,8 +40,7 @@ class CalendarState:
     """The last second at which its proof is young enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How far a profile's answers can be trusted at this moment."""
 
     as_of: Instant | None
@@ -52,8 +51,7 @@ class Standing:
     calendars: tuple[CalendarState, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FreeBusyAnswer:
+class FreeBusyAnswer(Struct, frozen=True):
     """When a profile is busy inside a window."""
 
     profile: str

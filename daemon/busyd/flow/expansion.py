@@ -3,7 +3,8 @@
 import asyncio
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from busyd.availability.index import IndexedObject, index_object
 from busyd.availability.worker import IndexWorker, is_heavy
@@ -12,8 +13,7 @@ from busyd.period import Period
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
 
 
-@dataclass(frozen=True, slots=True)
-class Expanded:
+class Expanded(Struct, frozen=True):
     """One object, read once for every zone that makes a difference."""
 
     uid: str

@@ -4,7 +4,9 @@ From the same engine and the same rules as the answer; only titles are read from
 """
 
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.availability.index import IndexedObject
 from busyd.availability.policy import decide
@@ -18,8 +20,7 @@ from busyd.store import objects
 from busyd.store.objects import StoredObject
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
+class Explained(Struct, frozen=True):
     """One occurrence in a window, and what was decided about it."""
 
     calendar: str

@@ -5,9 +5,10 @@ The journeys that need the engine are loaded when they are first taken: a start 
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from busyd.availability.snapshot import Snapshot
 from busyd.clock import Clock
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from busyd.flow.explain import Explained
 
 
-@dataclass(frozen=True, slots=True)
-class ProblemView:
+class ProblemView(Struct, frozen=True):
     """Something in a calendar that could not be taken as it stands, for a person."""
 
     calendar: str

@@ -6,8 +6,9 @@ Not how a calendar is read; only when what the reading found gone may be believe
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from busyd.connection import CalendarKind, RemoteCalendar, calendars_by_default
 from busyd.dav.errors import Forbidden, NotFound

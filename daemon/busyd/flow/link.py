@@ -1,8 +1,9 @@
 """From what the user wrote to the calendars that are there: which calendars count for a profile, and how. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
@@ -16,8 +17,7 @@ class CalendarRole(StrEnum):
     CONFLICT = "conflict"
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """A calendar that counts for a profile, or a reference that leads nowhere (and so leaves time unknown)."""
 
     reference: CalendarReference

@@ -7,9 +7,10 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from busyd.availability.columns import Columns
 from busyd.availability.snapshot import Snapshot, build_snapshot, pack, unpack
@@ -36,8 +37,7 @@ Changes = dict[int, list[IndexEntry] | None]
 """Object -> its new entries, one a reading zone; None when the object is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(Struct, frozen=True):
     """An object as fetched, before it is stored."""
 
     href: str
@@ -241,8 +241,7 @@ class Mirroring:
             self.register.problems[number] = tuple(ObjectProblem(calendar, href, problem) for problem in problems)
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
+class _Batch(Struct, frozen=True):
     """What one transaction writes."""
 
     calendar: int

@@ -1,11 +1,11 @@
 """How far a poll has come, as a value that goes to whoever waits for it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a poll has come, for whoever waits for it."""
 
     connection: str

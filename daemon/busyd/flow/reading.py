@@ -7,9 +7,10 @@ of an account was looked at.
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
+
+from msgspec import Struct
 
 from busyd.flow.mirroring import Incoming
 from busyd.flow.progress import Progress, Report
@@ -34,8 +35,7 @@ UNREAD_AGAIN: Final = 900
 """Seconds until an object that could not be had twice is tried again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What a look at a calendar brought: its changes are stored, its removals and its token are not yet."""
 
     record: CalendarRecord

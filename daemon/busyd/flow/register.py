@@ -5,7 +5,9 @@ The poll journey writes it, the ask journey reads it. It holds no connection to 
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from busyd.availability.columns import Columns, FactsTable
 from busyd.availability.profile import Profile
@@ -17,8 +19,7 @@ from busyd.period import Instant
 from busyd.store.mirror import CalendarRecord
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectProblem:
+class ObjectProblem(Struct, frozen=True):
     """A problem of one calendar object, for `/v1/status`."""
 
     calendar: int
@@ -26,8 +27,7 @@ class ObjectProblem:
     problem: Problem
 
 
-@dataclass(slots=True)
-class ConnectionState:
+class ConnectionState(Struct):
     """How it goes with one connection."""
 
     connection: Connection
@@ -56,8 +56,7 @@ class ConnectionState:
         return record.remote.kind is not CalendarKind.FEED or record.remote.href == self.connection.url
 
 
-@dataclass(slots=True)
-class ProfileState:
+class ProfileState(Struct):
     """A profile, what it is linked to, and its snapshot."""
 
     profile: Profile

@@ -2,7 +2,8 @@
 
 from array import array
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from busyd.availability.columns import FactsTable
 from busyd.availability.index import IndexedObject

@@ -8,8 +8,9 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from busyd.dav.errors import LoginRefused
 from busyd.errors import BusydError, RemoteError

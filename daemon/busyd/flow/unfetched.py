@@ -2,8 +2,9 @@
 
 from array import array
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from busyd.ical.facts import Facts, Problem, ProblemKind
 from busyd.period import EARLIEST, LATEST, Period

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from busyd.clock import Clock
 from busyd.flow.mirroring import Mirroring
@@ -51,8 +52,7 @@ class Rests:
         self._faults = {calendar: (count, float("-inf")) for calendar, (count, _) in self._faults.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(Struct, frozen=True):
     """What it takes to poll one connection."""
 
     state: ConnectionState

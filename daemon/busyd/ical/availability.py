@@ -4,8 +4,9 @@ PRIORITY 1 is the highest, 9 the lowest, 0 or none lower still: a component deci
 what is left. Of two with equal PRIORITY each has its say, and what is busy in one is busy.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.ical.event import read_moment
 from busyd.ical.facts import Problem, ProblemKind
@@ -18,8 +19,7 @@ from busyd.ical.zones import Zones, reading_zone
 from busyd.period import FbType, Period, Span, coalesce, subtract
 
 
-@dataclass(frozen=True, slots=True)
-class Unavailable:
+class Unavailable(Struct, frozen=True):
     """What VAVAILABILITY components say about a window."""
 
     spans: list[Span]

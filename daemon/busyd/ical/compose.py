@@ -7,8 +7,9 @@ of one request, on a loop that serves others. icalendar reads every line of it i
 
 import re
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.period import FbType, Period, Span, to_rfc3339
 
@@ -29,8 +30,7 @@ _STATUS: Final = {FbType.BUSY: "CONFIRMED", FbType.BUSY_UNAVAILABLE: "CONFIRMED"
 _BUSYSTATUS: Final = {FbType.BUSY: "BUSY", FbType.BUSY_UNAVAILABLE: "OOF", FbType.BUSY_TENTATIVE: "TENTATIVE"}
 
 
-@dataclass(frozen=True, slots=True)
-class BlockedSlot:
+class BlockedSlot(Struct, frozen=True):
     """One event of a feed."""
 
     uid: str

@@ -3,9 +3,10 @@
 The first observance is taken as valid for all time before it, as zones "since 1601" mean it.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.errors import DataError
 from busyd.ical.clockwork import CYCLE, Zone
@@ -25,8 +26,7 @@ class UnreadableDefinition(DataError):
     """A VTIMEZONE that does not define a zone; the message says why."""
 
 
-@dataclass(slots=True)
-class _Observance:
+class _Observance(Struct):
     start: str = ""
     offset_from: str = ""
     offset_to: str = ""

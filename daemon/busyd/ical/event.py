@@ -3,8 +3,9 @@
 Nothing is expanded here. What cannot be read is either a doubt (the span is known, its end is not) or an error.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from busyd.errors import DataError
 from busyd.ical.facts import Facts, facts_of

@@ -1,9 +1,10 @@
 """What an event says of itself. No opinion: what it means for a person's time is `availability/policy.py`."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.ical.limits import MAX_ATTENDEES, MAX_LENGTH
 from busyd.ical.lines import Component, Property, read_parameters
@@ -11,8 +12,7 @@ from busyd.ical.values import BadValue, read_duration
 from busyd.period import FbType
 
 
-@dataclass(frozen=True, slots=True)
-class Attendee:
+class Attendee(Struct, frozen=True):
     """One ATTENDEE line: every address it can be known by (normalised), and its answer."""
 
     addresses: tuple[str, ...]
@@ -20,8 +20,7 @@ class Attendee:
     """Upper case; NEEDS-ACTION where the parameter is missing (RFC 5545 §3.2.12)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """The facts of one component that decide about busy time. Small, equal ones are shared, and they are stored."""
 
     transp: str | None = None
@@ -55,8 +54,7 @@ class ProblemKind(StrEnum):
     TOO_MUCH = "too-much"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """Something in an object that could not be taken as it stands."""
 
     kind: ProblemKind

@@ -6,17 +6,17 @@ blocks are set aside unread. Nothing here raises, whatever the bytes.
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct, field
 
 Property = tuple[str, str]
 """(the parameters as they stand, from the first semicolon on; the value as it stands)."""
 
 
-@dataclass(slots=True)
-class Component:
+class Component(Struct):
     """One component: its properties by upper-case name in their order, and the components inside it."""
 
     name: str
@@ -31,8 +31,7 @@ class Component:
         return found[0][1].strip() if found else ""
 
 
-@dataclass(slots=True)
-class CalendarText:
+class CalendarText(Struct):
     """One VCALENDAR: its own properties, the components that matter, and its VTIMEZONEs, unread."""
 
     properties: dict[str, list[Property]] = field(default_factory=dict)

@@ -3,8 +3,9 @@
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from busyd.errors import DataError
 from busyd.ical.facts import Problem, ProblemKind
@@ -16,8 +17,7 @@ class UnreadableFeed(DataError):
     """An answer that is no whole iCalendar stream. It must never be taken for an empty calendar."""
 
 
-@dataclass(slots=True)
-class Series:
+class Series(Struct):
     """The events of one UID in one calendar: what the masters say, and what the overrides say."""
 
     uid: str
@@ -25,8 +25,7 @@ class Series:
     overrides: list[Component] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Calendar:
+class Calendar(Struct):
     """One VCALENDAR of an object."""
 
     text: CalendarText
@@ -40,8 +39,7 @@ class Calendar:
         return self.text.value("METHOD").upper() == "CANCEL"
 
 
-@dataclass(slots=True)
-class CalendarObject:
+class CalendarObject(Struct):
     """What busy time hangs on in one payload: usually one calendar with one series."""
 
     uid: str = ""
@@ -54,8 +52,7 @@ class CalendarObject:
     """Not empty: the payload is beyond the bounds and was not read, and this sentence says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class FeedObject:
+class FeedObject(Struct, frozen=True):
     """One object cut out of a feed."""
 
     uid: str

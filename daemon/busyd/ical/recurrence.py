@@ -5,8 +5,9 @@ that an override replaces, all compared as instants.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from busyd.ical.event import Event, Moment, UnreadableEvent, read_event, read_moment
 from busyd.ical.facts import Facts, Problem, ProblemKind, odd_travel_time
@@ -25,8 +26,7 @@ Row = tuple[int, int, int]
 _RECURRING = frozenset({"RRULE", "RDATE", "EXDATE"})
 
 
-@dataclass(slots=True)
-class Expansion:
+class Expansion(Struct):
     """The occurrences of one object."""
 
     rows: list[Row] = field(default_factory=list)

@@ -6,8 +6,9 @@ reverse.
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from busyd.ical.event import Event, Moment, read_moment
 from busyd.ical.facts import Facts, ProblemKind

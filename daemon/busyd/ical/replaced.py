@@ -4,7 +4,8 @@ EXDATE and overrides leave occurrences out; a RANGE=THISANDFUTURE override moves
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from busyd.ical.event import Event, Moment, read_moment
 from busyd.ical.limits import MAX_DATES
@@ -77,8 +78,7 @@ class Excluded:
                     yield f"an EXDATE cannot be read, so that day stays busy: {error}"
 
 
-@dataclass(frozen=True, slots=True)
-class Future:
+class Future(Struct, frozen=True):
     """A RANGE=THISANDFUTURE override: what it makes of the occurrences after it (RFC 5545 §3.8.4.4)."""
 
     after: int

@@ -1,11 +1,12 @@
 """RRULE text -> a Rule, as RFC 5545 §3.3.10 and RFC 7529 write it, and as calendars misspell it. Expands nothing."""
 
 import re
-from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.errors import DataError
 
@@ -34,8 +35,7 @@ class BadRule(DataError):
     """A recurrence rule that says nothing usable; the event then counts once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One recurrence rule. Lists are sorted and without duplicates; None means the part is absent.
 
     An empty list is not None: it held only values that match nothing.

@@ -1,8 +1,9 @@
 """What an event is called and where it is, for those who may see it. Nothing here bears on busy time."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.ical.lines import unfold
 
@@ -10,8 +11,7 @@ _LINE: Final = re.compile(r"\n(BEGIN|END|SUMMARY|LOCATION)(?:;(?:[^\":\n]|\"[^\"
 _ESCAPED: Final = re.compile(r"\\([nN;,\\])")
 
 
-@dataclass(frozen=True, slots=True)
-class Title:
+class Title(Struct, frozen=True):
     """Unescaped text (RFC 5545 §3.3.11); empty where the event has none."""
 
     summary: str = ""

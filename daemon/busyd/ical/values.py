@@ -5,10 +5,11 @@ then.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 from busyd.errors import DataError
 from busyd.ical.limits import MAX_LENGTH
@@ -31,8 +32,7 @@ class LocalTime(NamedTuple):
     is_utc: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Length:
+class Length(Struct, frozen=True):
     """A DURATION: days count on the wall clock, seconds exactly (RFC 5545 §3.3.6). Both carry the sign."""
 
     days: int = 0

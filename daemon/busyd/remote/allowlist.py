@@ -6,9 +6,10 @@ differently from the check (a tab inside a host once made one produce `caldav.ic
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import quote, urljoin
+
+from msgspec import Struct
 
 from busyd.connection import Connection, ConnectionKind
 from busyd.errors import UserError
@@ -22,8 +23,7 @@ class UnsafeUrl(ValueError):
     """Text that is not a plain http or https URL."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Scheme, lower-case ASCII host and port: who is spoken to."""
 
     scheme: str
@@ -44,8 +44,7 @@ class Origin:
         return self.host if self.port == _DEFAULT_PORT[self.scheme] else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """A URL taken apart: who, and which path (percent-encoded, with its query, starting with a slash)."""
 
     origin: Origin

@@ -3,10 +3,12 @@
 A connection's patience is a value that each poll's outcome turns into the next one.
 """
 
-from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.dav.errors import LoginRefused, ServerFault, TooManyRequests
 from busyd.errors import RemoteError
@@ -25,8 +27,7 @@ SLOW_FACTOR: Final = 2.0
 """Polls after a request to slow down: so much rarer, for so long."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """How a connection has fared lately."""
 
     failures: int = 0

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 from busyd.dav.exchange import DavRequest, DavResponse, Operation
 
@@ -19,8 +20,7 @@ class Sender(Protocol):
     async def send(self, request: DavRequest) -> DavResponse: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Finished(Generic[T]):
+class _Finished(Struct, Generic[T], frozen=True):
     value: T
 
 

@@ -4,10 +4,11 @@ iCloud answers every kind of wrong login alike, so the causes are told in the or
 likely. Nothing is asked of the network here, and no password, address or calendar is ever repeated.
 """
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.connection import ICLOUD_URL, Connection, ConnectionKind
 from busyd.dav.errors import Forbidden, LoginRefused, MalformedResponse, NotFound, ServerFault, TooManyRequests
@@ -34,8 +35,7 @@ class Outcome(StrEnum):
     LATER = "later"
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(Struct, frozen=True):
     """A certificate as it was shown, without a word about whether it may be trusted."""
 
     not_before: Instant
@@ -44,8 +44,7 @@ class Certificate:
     """The issuing organisation or name: a company's name here gives an intercepting proxy away."""
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What else was seen when a connection failed; the defaults mean that nobody looked."""
 
     now: Instant
@@ -62,8 +61,7 @@ class Surroundings:
     certificate: Certificate | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Struct, frozen=True):
     """What happened and what to do about it."""
 
     code: str

@@ -3,8 +3,9 @@
 import base64
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from busyd.credentials import Secret
 from busyd.dav.errors import MalformedResponse, TooManyRequests
@@ -17,8 +18,7 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _TAIL: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class FeedContent:
+class FeedContent(Struct, frozen=True):
     """The feed as it is now, with the validators to ask the next time with."""
 
     payload: bytes
@@ -26,8 +26,7 @@ class FeedContent:
     last_modified: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NotModified:
+class NotModified(Struct, frozen=True):
     """304: what is known still holds. Validators the answer renewed."""
 
     etag: str | None = None

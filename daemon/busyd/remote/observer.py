@@ -1,9 +1,10 @@
 """Looks over the shoulder of a transport: what was asked, what was answered, and how long it took. Changes nothing."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+
+from msgspec import Struct
 
 from busyd.clock import Clock
 from busyd.dav.exchange import DavRequest, DavResponse
@@ -12,8 +13,7 @@ from busyd.period import Instant
 from busyd.remote.client import Sender
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(Struct, frozen=True):
     """One request with its answer, or with the reason why there is none."""
 
     request: DavRequest

@@ -4,10 +4,10 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
+from msgspec import Struct
 from yarl import URL
 
 from busyd import __version__
@@ -28,8 +28,7 @@ _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _MIB: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """How long and how much an answer may be. Seconds and bytes."""
 
     connect: float = 10.0
@@ -47,8 +46,7 @@ class Limits:
     """Idle connections are dropped after this: Apple's servers close theirs at 15 seconds without a word."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What came back from one exchange."""
 
     status: int

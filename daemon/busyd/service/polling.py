@@ -8,8 +8,9 @@ import functools
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from busyd.clock import Clock
 from busyd.config import ConnectionConfig

@@ -9,9 +9,10 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.period import Instant
 from busyd.store.database import StorageDamaged, check, migrate, open_connection, storage_errors, transaction
@@ -20,8 +21,7 @@ LEDGER_FILE: Final = "ledger.sqlite3"
 _TOKEN_PREFIX: Final = "bd"
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(Struct, frozen=True):
     """A permission as stored: the secret itself is only ever known to its holder."""
 
     id: str
@@ -43,8 +43,7 @@ class Token:
         return hmac.compare_digest(self.digest, hashlib.sha256(secret.encode()).digest()) and alive
 
 
-@dataclass(frozen=True, slots=True)
-class NewToken:
+class NewToken(Struct, frozen=True):
     """Shown once. `text` is what the holder sends; `id` names it for revoking."""
 
     id: str

@@ -6,10 +6,10 @@ Every function takes the connection of one transaction; the caller (`flow/poll.p
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
+from msgspec import Struct, field
 
 from busyd.connection import CalendarKind, Connection, RemoteCalendar
 from busyd.period import Instant
@@ -19,8 +19,7 @@ GONE_AFTER: Final = 300
 """Seconds for which every listing must lack a calendar before it is asked whether it is gone (icloud.md 9)."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountRecord:
+class AccountRecord(Struct, frozen=True):
     """What discovery found behind a connection; asked for again when it is old or answers 404."""
 
     connection: str
@@ -36,8 +35,7 @@ class AccountRecord:
     discovered: Instant
 
 
-@dataclass(frozen=True, slots=True)
-class CalendarRecord:
+class CalendarRecord(Struct, frozen=True):
     """A calendar of a connection, and how far the mirror follows it."""
 
     id: int
@@ -209,8 +207,7 @@ def record_validators(db: sqlite3.Connection, calendar: int, validators: Mapping
     db.execute("UPDATE calendar SET validators=? WHERE id=?", (json.dumps(dict(validators)), calendar))
 
 
-@dataclass(frozen=True, slots=True)
-class SyncMark:
+class SyncMark(Struct, frozen=True):
     """Where a calendar's mirror stands after a sync: committed together with the objects it speaks of."""
 
     ctag: str | None

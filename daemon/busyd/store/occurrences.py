@@ -3,10 +3,10 @@
 import sqlite3
 from array import array
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from busyd.ical.facts import Facts, Problem
 from busyd.period import Period
@@ -15,8 +15,7 @@ ANY_ZONE: Final = ""
 """The zone of entries that do not depend on the reader's."""
 
 
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
+class IndexEntry(Struct, frozen=True):
     """The occurrences of one object, read in one zone."""
 
     object: int

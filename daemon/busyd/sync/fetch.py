@@ -6,8 +6,9 @@ An object that cannot be had keeps nobody else's from coming, and is not taken f
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Container, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.dav.errors import LoginRefused, MalformedResponse, ServerFault, TooManyRequests
 from busyd.dav.href import Href
@@ -26,8 +27,7 @@ _STRIKES: Final = 3
 """So many objects in a row that cannot be had: then it is the server and not the object."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """What came of one batch of hrefs."""
 
     objects: tuple[FetchedObject, ...]

@@ -5,8 +5,9 @@ is to read "nothing received" as "everything deleted".
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from busyd.period import Instant
 
@@ -23,8 +24,7 @@ UNREAD_ETAG: Final = ""
 """The ETag of an object that is listed but could not be fetched: it is tried again at every sync."""
 
 
-@dataclass(frozen=True, slots=True)
-class SyncState:
+class SyncState(Struct, frozen=True):
     """What the mirror holds of a calendar."""
 
     etags: Mapping[str, str]
@@ -39,8 +39,7 @@ class SyncState:
     """Href -> when a look first found it gone, for what is not yet believed to be."""
 
 
-@dataclass(frozen=True, slots=True)
-class SyncPlan:
+class SyncPlan(Struct, frozen=True):
     """How a mirror differs from the remote."""
 
     fetch: tuple[str, ...]
@@ -55,8 +54,7 @@ class SyncPlan:
     """What the look says of each href it mentions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(Struct, frozen=True):
     """What becomes of the hrefs that were found gone."""
 
     forget: frozenset[str]

@@ -1,8 +1,9 @@
 """Carry out the looking of a sync: which objects changed, and which are gone for certain. Nothing is stored here."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.dav.errors import InvalidSyncToken, LoginRefused, ServerFault, SyncUnsupported, TooManyRequests
 from busyd.dav.operation import fetch_object, list_members, sync_collection
@@ -15,8 +16,7 @@ _ROUNDS: Final = 1000
 """A truncated sync answer is continued at most so often."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """What a look at a calendar found, and the token that stands for it."""
 
     plan: SyncPlan
@@ -57,8 +57,7 @@ async def look(client: CaldavClient, calendar: str, state: SyncState, *, ctag: s
     return Look(plan_delta(state, changed=changed, vanished=vanished), newest, compared_all=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Delta:
+class _Delta(Struct, frozen=True):
     """One sync answer with all its pages."""
 
     changed: dict[str, str]
