@@ -10,7 +10,7 @@ import atheris
 
 with atheris.instrument_imports(include=["busyd.ical", "busyd.availability"]):
     from busyd.availability.index import index_object
-    from busyd.ical.parse import UnreadableFeed, split_feed
+    from busyd.ical.split import UnreadableFeed, split_feed
 
 from busyd.period import Instant, Period
 from tests.generate import generate_objects

@@ -2,8 +2,9 @@
 
 import pytest
 
-from busyd.ical.lines import read_calendars, unfold
-from busyd.ical.parse import UnreadableFeed, newest, parse_object, split_feed
+from busyd.ical.lines import read_calendars
+from busyd.ical.parse import newest, parse_object
+from busyd.ical.split import UnreadableFeed, split_feed
 from tests.generate import generate_objects
 from tests.ical.objects import JUNE, busy, calendar, event, index, spans
 
@@ -74,10 +75,10 @@ def test_a_calendar_without_events_is_complete_and_empty() -> None:
 
 
 def test_zones_stay_with_the_calendar_that_defines_them() -> None:
-    text = unfold(
+    payload = (
         b"BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:a\nEND:VTIMEZONE\nEND:VCALENDAR\nBEGIN:VCALENDAR\nEND:VCALENDAR\n"
     )
-    assert [found.zones for found in read_calendars(text)] == [["\nTZID:a"], []]
+    assert [found.zones for found in read_calendars(payload)] == [["\nTZID:a"], []]
 
 
 def test_of_two_equally_new_components_both_count_whatever_their_order() -> None:

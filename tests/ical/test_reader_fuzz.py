@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from busyd.availability.busy import busy_periods
 from busyd.availability.index import index_object
 from busyd.availability.policy import Rules
-from busyd.ical.parse import UnreadableFeed, split_feed
+from busyd.ical.split import UnreadableFeed, split_feed
 from busyd.period import Instant, Period
 from tests.generate import generate_objects
 

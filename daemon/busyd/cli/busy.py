@@ -15,7 +15,7 @@ from busyd.availability.busy import Busy, busy_periods
 from busyd.availability.policy import Rules
 from busyd.errors import UserError
 from busyd.ical.limits import MAX_OBJECT_BYTES
-from busyd.ical.parse import UnreadableFeed, split_feed
+from busyd.ical.split import UnreadableFeed, split_feed
 from busyd.ical.zones import UnknownZone, reading_zone
 from busyd.period import FbType, Instant, Period, to_rfc3339
 

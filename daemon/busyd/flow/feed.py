@@ -17,7 +17,7 @@ from busyd.errors import DataError
 from busyd.flow.mirroring import Incoming
 from busyd.flow.reading import is_look_due
 from busyd.flow.visit import Visitor, has_passed, refresh_register
-from busyd.ical.parse import split_feed
+from busyd.ical.split import split_feed
 from busyd.ical.values import BadValue, read_duration
 from busyd.period import Instant
 from busyd.remote.feed import FeedContent, NotModified

@@ -61,7 +61,7 @@ def _any_case(names: Iterable[str]) -> str:
     return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
 
 
-WANTED: Final = frozenset(
+_OF_ONE: Final = frozenset(
     [
         "BEGIN",
         "END",
@@ -73,9 +73,6 @@ WANTED: Final = frozenset(
         "EXDATE",
         "RECURRENCE-ID",
         "UID",
-        "SEQUENCE",
-        "DTSTAMP",
-        "LAST-MODIFIED",
         "STATUS",
         "TRANSP",
         "ATTENDEE",
@@ -84,29 +81,53 @@ WANTED: Final = frozenset(
         "X-APPLE-EWS-BUSYSTATUS",
         "X-APPLE-TRAVEL-DURATION",
         "X-APPLE-TRAVEL-RETURN-DURATION",
-        "FREEBUSY",
         "METHOD",
         "X-WR-TIMEZONE",
-        "BUSYTYPE",
-        "PRIORITY",
     ]
 )
-"""The properties busy time hangs on; all others are passed over unread."""
+"""The properties that the busy time of a single event hangs on."""
+WANTED: Final = _OF_ONE | {
+    "SEQUENCE",
+    "DTSTAMP",
+    "LAST-MODIFIED",
+    "FREEBUSY",
+    "BUSYTYPE",
+    "PRIORITY",
+}
+"""With those that decide between several components, or that only other components have. All else is passed over
+unread."""
 _PARAMETERS: Final = r"(?:;(?:[^\":\n]++|\"[^\"\n]*+\")*+|;[^:\n]*+)"
-_LINE: Final = re.compile(
-    r"\n(?:BEGIN:(?:"
-    r"VTIMEZONE[ \t]*+((?:\n(?!END:V|BEGIN:V)[^\n]*+)*+)\nEND:VTIMEZONE[ \t]*+(?=\n)|"
-    r"VALARM[ \t]*+(?:\n(?!BEGIN:|END:)[^\n]*+)*+\nEND:VALARM[ \t]*+(?=\n))|"
-    rf"({_any_case(sorted(WANTED))})(?:[ \t]*+({_PARAMETERS}))?:([^\n]*+))"
-)
+
+
+def _lines_named(names: str) -> re.Pattern[str]:
+    """What to look for: these names, given as a pattern, and zones and alarms to step over."""
+    return re.compile(
+        r"\n(?:BEGIN:(?:"
+        r"VTIMEZONE[ \t]*+((?:\n(?!END:V|BEGIN:V)[^\n]*+)*+)\nEND:VTIMEZONE[ \t]*+(?=\n)|"
+        r"VALARM[ \t]*+(?:\n(?!BEGIN:|END:)[^\n]*+)*+\nEND:VALARM[ \t]*+(?=\n))|"
+        rf"({names})(?:[ \t]*+({_PARAMETERS}))?:([^\n]*+))"
+    )
+
+
+_LINE: Final = _lines_named("|".join(sorted(WANTED)))
+_LINE_OF_ONE: Final = _lines_named("|".join(sorted(_OF_ONE)))
+
+
+@lru_cache(maxsize=1)
+def _line_in_any_case() -> re.Pattern[str]:
+    """Made when the first such text comes: it takes milliseconds."""
+    return _lines_named(_any_case(sorted(WANTED)))
+
+
 _ANY_LINE: Final = re.compile(rf"\n([A-Za-z0-9-]++)(?:[ \t]*+({_PARAMETERS}))?:([^\n]*+)")
 _BLANK_LINES: Final = re.compile(rb"\n\n++")
-_STRANGE: Final = re.compile(rb"\n(?![ \t]|[A-Z-]++[;:]|\Z)")
-"""An empty line, or one that does not look like a property at first sight: worth a second."""
+_STRANGE: Final = re.compile(rb"\n(?![ \t]|[A-Z0-9-]++[;:]|\Z)")
+"""An empty line, or one that does not look like a property in capital letters at first sight: worth a second."""
 _MISSED_FOLD: Final = re.compile(
     rb"(\n[^\n]{70,}+)\n(?![ \t\n]|[A-Za-z0-9-]++(?:[ \t]*+" + _PARAMETERS.encode() + rb")?:|\Z)"
 )
 _PARAMETER: Final = re.compile(r";[ \t]*([A-Za-z0-9-]+)[ \t]*=((?:\"[^\"]*\"|[^\";])*)")
+_WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _TOP: Final = frozenset({"VEVENT", "VFREEBUSY", "VAVAILABILITY"})
 _DEEPEST: Final = 64
 
@@ -117,35 +138,50 @@ def unfold(payload: bytes) -> str:
     A fold may split a UTF-8 character, so bytes are unfolded before they are decoded. A line that is not UTF-8 is
     read as cp1252, that line only.
     """
-    if payload[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    return _unfold(payload)[0]
+
+
+def _unfold(payload: bytes) -> tuple[str, bool]:
+    """The text, and whether every line of it was found to begin with a name in capital letters."""
+    if payload[:2] in _WIDE_MARKS:
         wide = payload.decode("utf-16", "replace")
         if "BEGIN:" in wide.upper():  # else the mark lies
             payload = wide.encode("utf-8", "replace")
     if b"\r" in payload:
         payload = payload.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     payload = payload.removeprefix(b"\xef\xbb\xbf")
-    payload = b"\n" + payload if payload.endswith(b"\n") else b"\n" + payload + b"\n"
-    if _STRANGE.search(payload):
+    payload = b"\n%b" % payload if payload.endswith(b"\n") else b"\n%b\n" % payload
+    is_plain = not _STRANGE.search(payload)
+    if not is_plain:
         payload = _BLANK_LINES.sub(b"\n", payload)
         payload = _MISSED_FOLD.sub(rb"\1", payload)
     payload = payload.replace(b"\n ", b"")
     if b"\t" in payload:
         payload = payload.replace(b"\n\t", b"")
     try:
-        return payload.decode()
+        return payload.decode(), is_plain
     except UnicodeDecodeError:
-        return "\n".join(map(_decode_line, payload.split(b"\n")))
+        return "\n".join(map(_decode_line, payload.split(b"\n"))), is_plain
 
 
-def read_calendars(text: str) -> list[CalendarText]:
-    """The calendars of an unfolded text, in their order.
+def read_calendars(payload: bytes) -> list[CalendarText]:
+    """The calendars of a payload, in their order.
 
     Events outside of any VCALENDAR are put into one. A component that is not closed is closed by the next of its kind,
     or by the end of the text.
     """
+    text, is_plain = _unfold(payload)
+    if is_plain and text.count("BEGIN:VEVENT") == 1:
+        calendars = _read(_LINE_OF_ONE.findall(text))
+        if sum([len(calendar.components) for calendar in calendars]) == 1:
+            return calendars
+    return _read((_LINE if is_plain else _line_in_any_case()).findall(text))
+
+
+def _read(lines: Iterable[tuple[str, str, str, str]]) -> list[CalendarText]:
     reader = _Reader()
     target: dict[str, list[Property]] | None = None
-    for zone, name, parameters, value in _LINE.findall(text):
+    for zone, name, parameters, value in lines:
         key = name if name in WANTED else name.upper()
         if key == "BEGIN":
             target = reader.begin(value.strip().upper())
@@ -155,11 +191,10 @@ def read_calendars(text: str) -> list[CalendarText]:
             if zone:
                 reader.calendar().zones.append(zone)
         elif target is not None:
-            lines = target.get(key)
-            if lines is None:
-                target[key] = [(parameters, value)]
+            if key in target:
+                target[key].append((parameters, value))
             else:
-                lines.append((parameters, value))
+                target[key] = [(parameters, value)]
     return reader.calendars
 
 

@@ -4,13 +4,14 @@ Calendars that are observed or proclaimed (ISLAMIC, ISLAMIC-UMALQURA, ISLAMIC-RG
 is not understood, and blocks.
 """
 
-import json
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from busyd.ical.scale import GREGORIAN, BeyondScale, Month, Scale, Year, days_before_year
 from busyd.ical.values import EPOCH
@@ -157,7 +158,7 @@ class Chinese:
     """The Chinese calendar, from a table: its months follow the sky, and are computed in advance by observatories."""
 
     def __init__(self) -> None:
-        table = json.loads(files("busyd.ical").joinpath("chinese_months.json").read_text(encoding="utf-8"))
+        table = msgspec.json.decode(Path(__file__).with_name("chinese_months.json").read_bytes())
         self._first_year: int = table["first_year"]
         self._months: list[Month] = []
         self._years: list[Year] = []

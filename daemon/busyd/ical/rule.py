@@ -1,7 +1,6 @@
 """RRULE text -> a Rule, as RFC 5545 §3.3.10 and RFC 7529 write it, and as calendars misspell it. Expands nothing."""
 
 import re
-from difflib import get_close_matches
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final
@@ -79,7 +78,7 @@ def read_rule(text: str) -> Rule:
             oddities.append(f"{part[:30]!r} in the rule means nothing")
         elif name in _PARTS:
             parts.setdefault(name, value.strip())
-        elif get_close_matches(name, ("UNTIL", "COUNT", "FREQ"), n=1, cutoff=0.75):
+        elif _is_misspelt(name):
             message = f"the part {name[:20]!r} of the rule is misspelt"
             raise BadRule(message)
         elif name:
@@ -140,6 +139,13 @@ _PARTS: Final = {*_RANGES, "FREQ", "INTERVAL", "COUNT", "UNTIL", "BYMONTH", "BYD
 _DAY: Final = re.compile(r"([+-]?\d{1,3})?\s*(MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
 _MONTH: Final = re.compile(r"(\d{1,2})(L?)", re.ASCII)
 _INTEGER: Final = re.compile(r"[+-]?\d{1,9}", re.ASCII)
+
+
+def _is_misspelt(name: str) -> bool:
+    """Whether an unknown part is likely to be one that bounds the series."""
+    from difflib import get_close_matches  # hardly ever needed
+
+    return bool(get_close_matches(name, ("UNTIL", "COUNT", "FREQ"), n=1, cutoff=0.75))
 
 
 def _number(text: str) -> int | None:

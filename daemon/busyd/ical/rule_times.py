@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from busyd.errors import DataError
-from busyd.ical.other_scales import find_scale
 from busyd.ical.rule import Rule
 from busyd.ical.scale import GREGORIAN, Scale
 from busyd.ical.values import DAY, FIRST_DAY, LAST_DAY
@@ -28,7 +27,11 @@ class UnknownScale(DataError):
 
 def scale_of(rule: Rule) -> Scale:
     """The calendar a rule counts in. Raises UnknownScale."""
-    scale = GREGORIAN if rule.scale == "GREGORIAN" else find_scale(rule.scale)
+    if rule.scale == "GREGORIAN":
+        return GREGORIAN
+    from busyd.ical.other_scales import find_scale
+
+    scale = find_scale(rule.scale)
     if scale is None:
         message = f"RSCALE={rule.scale[:20]} is a calendar that is not known here"
         raise UnknownScale(message)

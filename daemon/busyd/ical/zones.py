@@ -4,11 +4,12 @@ The order is: IANA name or alias, vendor prefix stripped, Windows name by CLDR, 
 X-LIC-LOCATION in it, and last the zone of the reader, which is reported.
 """
 
-import json
 import re
 from functools import lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from busyd.ical.clockwork import UTC, Zone
 from busyd.ical.limits import MAX_ZONES
@@ -139,6 +140,6 @@ def _in_another_case(name: str) -> Zone | None:
 @lru_cache(maxsize=1)
 def _windows_zones() -> dict[str, str]:
     """CLDR windowsZones, territory 001, by lower-case Windows name."""
-    table: dict[str, str] = json.loads(files("busyd.ical").joinpath("windows_zones.json").read_text(encoding="utf-8"))
+    table = msgspec.json.decode(Path(__file__).with_name("windows_zones.json").read_bytes(), type=dict[str, str])
     table |= {"tzone://Microsoft/Utc": "Etc/UTC"}
     return {name.lower(): olson for name, olson in table.items()}
