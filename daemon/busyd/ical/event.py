@@ -3,6 +3,7 @@
 Nothing is expanded here. What cannot be read is either a doubt (the span is known, its end is not) or an error.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -65,14 +66,21 @@ def read_moment(line: Property, zones: Zones) -> Moment:
     """
     parameters, text = line
     wall, is_date, is_utc = read_time(text.strip())
-    if not is_date and not parameters:
-        return Moment(wall, UTC if is_utc else zones.of_time(None), False)
     if is_date:
         return Moment(wall, zones.of_date(), True)
-    named = read_parameters(parameters)
-    if named.get("VALUE", "").upper() == "DATE":
+    if not parameters:
+        return Moment(wall, UTC if is_utc else zones.of_time(None), False)
+    tzid, is_value_date = _read_time_parameters(parameters)
+    if is_value_date:
         return Moment(wall - wall % DAY, zones.of_date(), True)
-    return Moment(wall, UTC if is_utc else zones.of_time(named.get("TZID")), False)
+    return Moment(wall, UTC if is_utc else zones.of_time(tzid), False)
+
+
+@lru_cache(maxsize=1024)
+def _read_time_parameters(parameters: str) -> tuple[str | None, bool]:
+    """TZID, and whether VALUE is DATE."""
+    named = read_parameters(parameters)
+    return named.get("TZID"), named.get("VALUE", "").upper() == "DATE"
 
 
 def read_event(component: Component, zones: Zones, *, cancelled: bool) -> Event:

@@ -69,11 +69,14 @@ class RecurrenceSet:
         self._collector = collector
         self._recurs = "RRULE" in component.properties
         self._seen: set[int] = set()
-        reach = [master, *(future.event for future in self._futures)]
-        shift = max((abs(future.shift) for future in self._futures), default=0) + DAY
-        longest = max(event.days * DAY + DAY * bool(event.days) + event.seconds for event in reach)
-        self._low = span.start - longest - max(event.facts.travel_after for event in reach) - shift
-        self._high = span.end + max(event.facts.travel_before for event in reach) + shift
+        before, after = _reach(master)
+        shift = DAY
+        for future in self._futures:
+            its_before, its_after = _reach(future.event)
+            before, after = max(before, its_before), max(after, its_after)
+            shift = max(shift, abs(future.shift) + DAY)
+        self._low = span.start - after - shift
+        self._high = span.end + before + shift
 
     def add_all(self) -> None:
         """Hand every occurrence to the collector, and what is odd."""
@@ -184,19 +187,19 @@ class RecurrenceSet:
                 if start <= until:
                     self._add(start, wall)
             return
-        if master.is_date:
-            ends = master.zone.instants([wall + master.days * DAY for wall in walls])
-        else:
-            ends = [start + master.seconds for start in starts]
         low = self._span.start - master.facts.travel_after
         high = min(until + 1, self._span.end + master.facts.travel_before)
-        seen, without = self._seen, excluded.instants
-        found = {
-            start: end
-            for start, end in zip(starts, ends, strict=True)
-            if start < high and end > low and start not in seen and start not in without
-        }
-        seen.update(found)
+        if master.is_date:
+            ends = master.zone.instants([wall + master.days * DAY for wall in walls])
+            found = {start: end for start, end in zip(starts, ends, strict=True) if start < high and low < end}
+        else:
+            length = master.seconds
+            low -= length
+            found = {start: start + length for start in starts if low < start < high}
+        for instants in (self._seen, excluded.instants):
+            for start in found.keys() & instants:
+                del found[start]
+        self._seen.update(found)
         self._collector.add_many(found.items(), master.facts)
 
     def _until(self, rule: Rule, high: int) -> tuple[int, int]:
@@ -259,6 +262,12 @@ class RecurrenceSet:
             begin = last + 1 + (begin - last - 1) % step
         if begin <= end:
             yield begin, end
+
+
+def _reach(event: Event) -> tuple[int, int]:
+    """How many seconds before and after its start an occurrence may matter."""
+    longest = event.seconds + (event.days + 1) * DAY if event.days else event.seconds
+    return event.facts.travel_before, longest + event.facts.travel_after
 
 
 def read_period_end(start: Moment, line: Property, zones: Zones) -> int:

@@ -113,8 +113,10 @@ def _weekly(rule: Rule, periods: PeriodDays, time: int, low: int, high: int) -> 
     week = periods.first_day(0)
     step = 7 * rule.interval
     first = week + max(0, (low // DAY - week) // step) * step
-    weeks = range(first, high // DAY + 1, step)
-    found = [(day + offset) * DAY + time for day in weeks for offset in periods.offsets]
+    end = high + DAY
+    begins = [(first + offset) * DAY + time for offset in periods.offsets]
+    found = [wall for begin in begins for wall in range(begin, end, step * DAY)]
+    found.sort()
     found = found[bisect_left(found, low) : bisect_right(found, high)]
     if len(found) > MAX_OCCURRENCES:
         raise TooManyOccurrences(found[MAX_OCCURRENCES], found[:MAX_OCCURRENCES])
