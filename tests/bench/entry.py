@@ -8,7 +8,7 @@ that steals CPU does not lengthen. `--without-expansion` stores objects without 
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,14 @@ async def _watch(file: Path) -> None:
 def drop_expansion() -> None:
     """Have every object say nothing of time."""
     from busyd.availability.index import IndexedObject
-    from busyd.flow import expansion
+    from busyd.flow.expansion import Expansion
 
     nothing = IndexedObject("", recurring=False, zone_dependent=False, facts=(), rows=[], problems=())
-    vars(expansion)["index_object"] = lambda *_: nothing
+
+    async def index(_: Expansion, payloads: Iterable[bytes], *__: object) -> list[IndexedObject]:
+        return [nothing for _ in payloads]
+
+    Expansion.index = index  # type: ignore[method-assign,assignment]
 
 
 def main() -> None:

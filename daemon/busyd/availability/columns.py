@@ -1,11 +1,13 @@
 """The occurrences of one calendar in memory: parallel packed columns, 28 bytes an occurrence. Facts, no opinion."""
 
 from array import array
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from itertools import compress
 from typing import Final
 
-from busyd.ical.facts import Facts
+from msgspec.structs import replace
+
+from busyd.ical.facts import Attendee, Facts
 from busyd.period import Period
 from busyd.store.occurrences import IndexEntry
 
@@ -21,11 +23,16 @@ class FactsTable:
     def __init__(self) -> None:
         self.facts: list[Facts] = []
         self._numbers: dict[Facts, int] = {}
+        self._attendees: dict[Attendee, Attendee] = {}
+        """Each once: the same people come to most events."""
 
     def number(self, facts: Facts) -> int:
         """The number of these facts, a new one when they were not seen before."""
         known = self._numbers.get(facts)
         if known is None:
+            if facts.attendees:
+                shared = tuple([self._attendees.setdefault(one, one) for one in facts.attendees])
+                facts = replace(facts, attendees=shared)
             known = self._numbers[facts] = len(self.facts)
             self.facts.append(facts)
         return known
@@ -50,27 +57,29 @@ class Columns:
     def changed(self, changes: Mapping[int, IndexEntry | None]) -> Generator[None, None, "Columns"]:
         """Columns with these entries in place of what the objects had; None forgets one. Yields between slices."""
         new = yield from self._without(changes)
-        recurring, spent = set(new.recurring), 0
-        for entry in changes.values():
-            if entry is None:
-                continue
+        yield from new.add(entry for entry in changes.values() if entry is not None)
+        return new
+
+    def add(self, entries: Iterable[IndexEntry]) -> Generator[None, None, None]:
+        """Take in entries of objects that are not here, while nobody reads these columns. Yields between slices."""
+        recurring, spent = set(self.recurring), 0
+        for entry in entries:
             numbers = [self.table.number(facts) for facts in entry.facts]
             rows = entry.occurrences
             count = len(rows) // 3
-            new.objects.extend([entry.object] * count)
-            new.starts.extend(rows[0::3])
-            new.ends.extend(rows[1::3])
-            new.facts.extend([numbers[number] for number in rows[2::3]])
+            self.objects.extend([entry.object] * count)
+            self.starts.extend(rows[0::3])
+            self.ends.extend(rows[1::3])
+            self.facts.extend([numbers[number] for number in rows[2::3]])
             if entry.recurring:
                 recurring.add(entry.object)
             if entry.incomplete:
-                new.incomplete[entry.object] = entry.incomplete
+                self.incomplete[entry.object] = entry.incomplete
             spent += count + _ENTRY_COST
             if spent >= SLICE:
                 spent = 0
                 yield
-        new.recurring = frozenset(recurring)
-        return new
+        self.recurring = frozenset(recurring)
 
     def with_table(self, table: FactsTable) -> Generator[None, None, "Columns"]:
         """The same occurrences with the facts in another table. Yields between slices."""

@@ -1,7 +1,8 @@
-"""Reading heavy objects in a process of their own: a bomb kills the worker, never the daemon, nor holds up its loop.
+"""Reading objects in a process of their own: an import leaves the loop alone, and a bomb kills the worker, never the
+daemon.
 
-The daemon speaks with it over pipes, one object at a time. It starts when first needed, and ends after a while without
-work.
+The daemon speaks with it over pipes, one question at a time. It starts when first needed, and ends after a while
+without work.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ import logging
 import re
 import struct
 import sys
+from collections.abc import Sequence
 from typing import BinaryIO, Final
 
 import msgspec
@@ -23,7 +25,10 @@ logger = logging.getLogger(__name__)
 HEAVY_BYTES: Final = 32 * 1024
 """A payload of this size takes more than a few milliseconds to read."""
 DEADLINE: Final = 10.0
-"""Seconds one object may take; then its time is unknown."""
+"""Seconds one question may take; then each of its objects is asked for by itself, and what still takes longer is
+unknown."""
+NICE: Final = 10
+"""Whoever asks the daemon comes before whatever it reads."""
 MEMORY: Final = 1024 * 1024 * 1024
 """Bytes of address space the worker may use."""
 IDLE: Final = 30.0
@@ -38,7 +43,7 @@ _LENGTH: Final = struct.Struct(">I")
 class Work(msgspec.Struct):
     """What the worker is asked."""
 
-    payload: bytes
+    payloads: list[bytes]
     start: int
     end: int
     zone: str
@@ -58,32 +63,41 @@ class IndexWorker:
         self._turn = asyncio.Lock()
         self._idle: asyncio.TimerHandle | None = None
 
-    async def index(self, payload: bytes, span: Period, zone: str) -> IndexedObject:
-        """What `index_object` says; when that takes too long or too much memory, that it may be at any time."""
+    async def index(self, payloads: Sequence[bytes], span: Period, zone: str) -> list[IndexedObject]:
+        """What `index_object` says of each; of one that takes too long or too much memory, that it may be at any time.
+
+        Holds up to a megabyte or so: more should be asked for piece by piece.
+        """
         async with self._turn:
             if self._idle is not None:
                 self._idle.cancel()
-            answered = False
-            try:
-                found = await asyncio.wait_for(self._ask(Work(payload, span.start, span.end, zone)), self._deadline)
-                answered = True
-            except TimeoutError:
-                why = f"reading the event takes longer than {self._deadline:g} seconds"
-            except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
-                why = "the process that reads large events ended over it"
-            except OSError as error:
-                # No process to be had. The engine has bounds of its own; only the loop waits for them.
-                logger.warning("no worker process could be started: %s", error)
-                return index_object(payload, span, zone)
-            finally:
-                if not answered:
-                    # Also when we are cancelled: an answer left in the pipe would be taken for the next object's.
-                    await self.close()
+            found = await self._index(payloads, span, zone)
             self._idle = asyncio.get_running_loop().call_later(IDLE, self._end)
-            if answered:
-                return found
-            logger.warning("an object of %d bytes was given up: %s", len(payload), why)
-            return _not_understood(why)
+            return found
+
+    async def _index(self, payloads: Sequence[bytes], span: Period, zone: str) -> list[IndexedObject]:
+        answered = False
+        try:
+            found = await asyncio.wait_for(self._ask(Work(list(payloads), span.start, span.end, zone)), self._deadline)
+            answered = True
+        except TimeoutError:
+            why = f"reading the event takes longer than {self._deadline:g} seconds"
+        except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
+            why = "the process that reads large events ended over it"
+        except OSError as error:
+            # No process to be had. The engine has bounds of its own; only the loop waits for them.
+            logger.warning("no worker process could be started: %s", error)
+            return [index_object(payload, span, zone) for payload in payloads]
+        finally:
+            if not answered:
+                # Also when we are cancelled: an answer left in the pipe would be taken for the next question's.
+                await self.close()
+        if answered:
+            return found
+        if len(payloads) > 1:  # one of them did it
+            return [one for payload in payloads for one in await self._index([payload], span, zone)]
+        logger.warning("an object of %d bytes was given up: %s", len(payloads[0]), why)
+        return [_not_understood(why)]
 
     async def close(self) -> None:
         """End the process; the next object starts another."""
@@ -95,7 +109,7 @@ class IndexWorker:
                 process.kill()
             await process.communicate()
 
-    async def _ask(self, work: Work) -> IndexedObject:
+    async def _ask(self, work: Work) -> list[IndexedObject]:
         process = self._process
         if process is None or process.returncode is not None:
             command = (sys.executable, "-I", "-B", "-m", __name__)
@@ -109,7 +123,7 @@ class IndexWorker:
         process.stdin.write(_LENGTH.pack(len(question)) + question)
         await process.stdin.drain()
         (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
-        return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=IndexedObject)
+        return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=list[IndexedObject])
 
     def _end(self) -> None:
         process, self._process = self._process, None
@@ -121,8 +135,8 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
     """The worker's side: answer until the questions end."""
     while head := questions.read(_LENGTH.size):
         work = msgspec.msgpack.decode(questions.read(_LENGTH.unpack(head)[0]), type=Work)
-        found = index_object(work.payload, Period(Instant(work.start), Instant(work.end)), work.zone)
-        answer = msgspec.msgpack.encode(found)
+        span = Period(Instant(work.start), Instant(work.end))
+        answer = msgspec.msgpack.encode([index_object(payload, span, work.zone) for payload in work.payloads])
         answers.write(_LENGTH.pack(len(answer)) + answer)
         answers.flush()
 
@@ -141,8 +155,10 @@ def _not_understood(why: str) -> IndexedObject:
 
 def main() -> None:
     """Run as `python -m busyd.availability.worker`."""
+    import os
     import resource
 
+    os.nice(NICE)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with contextlib.suppress(BrokenPipeError, KeyboardInterrupt):
         serve(sys.stdin.buffer, sys.stdout.buffer)

@@ -1,16 +1,22 @@
-"""Payloads -> what they say of time: on the loop a slice at a time, heavy ones in the worker. Nothing is stored."""
+"""Payloads -> what they say of time: a few light ones on the loop, all else in the worker. Nothing is stored."""
 
 import asyncio
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from msgspec import Struct
 
 from busyd.availability.index import IndexedObject, index_object
 from busyd.availability.worker import IndexWorker, is_heavy
-from busyd.flow.slices import SLICE_SECONDS
 from busyd.period import Period
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
+
+FEW: Final = 8
+"""Light payloads that are read on the loop: less than a millisecond of work, and no process need start for them."""
+BATCH: Final = 100
+"""Payloads the worker is asked for at once."""
+BATCH_BYTES: Final = 512 * 1024
 
 
 class Expanded(Struct, frozen=True):
@@ -32,18 +38,13 @@ class Expansion:
 
     async def index(self, payloads: Iterable[bytes], zone: str, span: Period) -> list[IndexedObject]:
         """What each payload says of time inside `span`, read in `zone`. Never raises for what is in a payload."""
-        loop = asyncio.get_running_loop()
         found: list[IndexedObject] = []
-        until = loop.time() + SLICE_SECONDS
-        for payload in payloads:
-            if is_heavy(payload):
-                found.append(await self._worker.index(payload, span, zone))
-            else:
-                found.append(index_object(payload, span, zone))
-                if loop.time() < until:
-                    continue
+        for batch in _batches(payloads):
+            if len(batch) < FEW and not any(map(is_heavy, batch)):
+                found += [index_object(payload, span, zone) for payload in batch]
                 await asyncio.sleep(0)
-            until = loop.time() + SLICE_SECONDS
+            else:
+                found += await self._worker.index(batch, span, zone)
         return found
 
     async def expand(self, payloads: Sequence[bytes], zones: Iterable[str], span: Period) -> list[Expanded]:
@@ -64,6 +65,20 @@ class Expansion:
     async def close(self) -> None:
         """End the worker."""
         await self._worker.close()
+
+
+def _batches(payloads: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The payloads in their order, so many at a time as the worker is asked for at once."""
+    batch: list[bytes] = []
+    size = 0
+    for payload in payloads:
+        batch.append(payload)
+        size += len(payload)
+        if len(batch) == BATCH or size > BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def entry_of(object_id: int, zone: str, span: Period, indexed: IndexedObject) -> IndexEntry:

@@ -139,6 +139,8 @@ class Mirroring:
                 if readings is None:
                     continue
                 known = state.snapshot
+                if known is not None and state.restored == self._key(state, generation, span):
+                    state.readings, state.restored = readings, ""  # it was stored when it was built from these
                 if known is None or state.readings != readings or known.span != span:
                     snapshot = await in_slices(build_snapshot(readings, span))
                     if snapshot != known:
@@ -185,7 +187,7 @@ class Mirroring:
             stored = occurrences.read_snapshot(db, state.profile.name)
             if stored is not None and stored[0] == self._key(state, generation, self.span):
                 try:
-                    state.snapshot = unpack(stored[1])
+                    state.snapshot, state.restored = unpack(stored[1]), stored[0]
                     state.version += 1
                 except ValueError:
                     logger.warning("the stored snapshot of profile %s is damaged, building it anew", state.profile.name)
@@ -220,7 +222,7 @@ class Mirroring:
         while part := await self.database.read(
             lambda db, after=after: occurrences.read_entries(db, calendar, zone, after=after)  # type: ignore[misc]
         ):
-            columns = await in_slices(columns.changed({entry.object: entry for _, entry in part}))
+            await in_slices(columns.add(entry for _, entry in part))
             for href, entry in part:
                 self._remember_problems(calendar, entry.object, href, entry.problems)
             after = part[-1][1].object

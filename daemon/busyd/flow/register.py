@@ -67,6 +67,8 @@ class ProfileState(Struct):
     snapshot: Snapshot | None = None
     readings: tuple[Reading, ...] | None = None
     """What the snapshot was built from; None for one that was restored."""
+    restored: str = ""
+    """The key of a snapshot that was restored and not built; empty once its readings are known."""
     version: int = 0
     """Grows with each new snapshot: what was made from an older one is worth nothing."""
 

@@ -10,7 +10,7 @@ from busyd.dav.exchange import DavRequest, DavResponse, Operation
 
 T = TypeVar("T")
 
-_LARGE: Final = 64 * 1024
+_LARGE: Final = 256 * 1024
 """Answers beyond this many bytes are read in a thread: a listing of thousands must not hold up the loop."""
 
 

@@ -64,7 +64,7 @@ def open_connection(path: Path, *, journal: str, synchronous: str, patience: flo
             connection.execute(f"PRAGMA journal_mode={journal}")
             connection.execute(f"PRAGMA synchronous={synchronous}")
             connection.execute(f"PRAGMA journal_size_limit={WAL_LIMIT}")
-            for pragma in ("foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON"):
+            for pragma in ("foreign_keys=ON", "trusted_schema=OFF", "cell_size_check=ON", "cache_size=-512"):
                 connection.execute(f"PRAGMA {pragma}")
         except BaseException:
             connection.close()

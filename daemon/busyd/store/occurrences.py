@@ -66,7 +66,7 @@ def put_entries(db: sqlite3.Connection, entries: Iterable[IndexEntry]) -> None:
 
 
 def read_entries(
-    db: sqlite3.Connection, calendar: int, zone: str, *, after: int = 0, count: int = 500
+    db: sqlite3.Connection, calendar: int, zone: str, *, after: int = 0, count: int = 100
 ) -> list[tuple[str, IndexEntry]]:
     """Href and entry of the next objects of a calendar, in the order of their ids, as somebody in `zone` reads them."""
     rows = db.execute(
