@@ -1,10 +1,11 @@
-"""The occurrences of one calendar in memory: parallel packed columns, 28 bytes an occurrence. Facts, no opinion."""
+"""The occurrences of one calendar in memory: packed columns in parts, 28 bytes an occurrence. Facts, no opinion."""
 
 from array import array
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping
 from itertools import compress
 from typing import Final
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.ical.facts import Attendee, Facts
@@ -38,91 +39,130 @@ class FactsTable:
         return known
 
 
-class Columns:
-    """One calendar as read in one zone. A change makes new columns, so that whoever reads sees one state."""
+class Part(Struct, frozen=True):
+    """Some rows, in parallel arrays. Never changed once others may see it."""
 
-    __slots__ = ("ends", "facts", "incomplete", "objects", "recurring", "starts", "table")
+    objects: "array[int]"
+    starts: "array[int]"
+    ends: "array[int]"
+    facts: "array[int]"
+    lowest: int = 0
+    highest: int = 0
+    """Between these two are all its objects."""
+
+    @classmethod
+    def empty(cls) -> "Part":
+        return cls(array("q"), array("q"), array("q"), array("I"))
+
+    def copy(self) -> "Part":
+        return Part(self.objects[:], self.starts[:], self.ends[:], self.facts[:])
+
+    def sealed(self) -> "Part":
+        """Ready to be seen by others; must not be empty."""
+        return replace(self, lowest=min(self.objects), highest=max(self.objects))
+
+    def without(self, objects: Container[int]) -> "Part":
+        """The rows of all other objects."""
+        keep = [number not in objects for number in self.objects]
+        return Part(
+            array("q", compress(self.objects, keep)),
+            array("q", compress(self.starts, keep)),
+            array("q", compress(self.ends, keep)),
+            array("I", compress(self.facts, keep)),
+            self.lowest,
+            self.highest,
+        )
+
+    def pieces(self) -> "Iterator[Part]":
+        """The same rows, at most SLICE at a time: an object may have had more."""
+        if len(self.objects) <= SLICE:
+            yield self
+            return
+        for offset in range(0, len(self.objects), SLICE):
+            part = slice(offset, offset + SLICE)
+            yield Part(self.objects[part], self.starts[part], self.ends[part], self.facts[part])
+
+
+class Columns:
+    """One calendar as read in one zone. A change makes new columns, so that whoever reads sees one state.
+
+    They share the parts in which nothing changed.
+    """
+
+    __slots__ = ("incomplete", "parts", "recurring", "table")
 
     def __init__(self, table: FactsTable) -> None:
         self.table = table
-        self.objects: array[int] = array("q")
-        self.starts: array[int] = array("q")
-        self.ends: array[int] = array("q")
-        self.facts: array[int] = array("I")
+        self.parts: list[Part] = []
         self.recurring: frozenset[int] = frozenset()
         """Objects whose occurrences beyond the horizon are not here."""
         self.incomplete: dict[int, str] = {}
         """Object -> why some of its time is not known at all."""
 
+    def pieces(self) -> Iterator[Part]:
+        """All rows, so many at a time as one step may work through."""
+        for part in self.parts:
+            yield from part.pieces()
+
     def changed(self, changes: Mapping[int, IndexEntry | None]) -> Generator[None, None, "Columns"]:
         """Columns with these entries in place of what the objects had; None forgets one. Yields between slices."""
-        new = yield from self._without(changes)
+        new = Columns(self.table)
+        new.recurring = self.recurring - changes.keys()
+        new.incomplete = {number: why for number, why in self.incomplete.items() if number not in changes}
+        lowest, highest = min(changes, default=0), max(changes, default=0)
+        for part in self.parts:
+            if highest < part.lowest or part.highest < lowest or changes.keys().isdisjoint(part.objects):
+                new.parts.append(part)
+                continue
+            rest = part.without(changes)
+            new.parts += [rest] if rest.objects else []
+            yield
         yield from new.add(entry for entry in changes.values() if entry is not None)
         return new
 
     def add(self, entries: Iterable[IndexEntry]) -> Generator[None, None, None]:
         """Take in entries of objects that are not here, while nobody reads these columns. Yields between slices."""
+        last = self.parts.pop().copy() if self.parts and len(self.parts[-1].objects) < SLICE else Part.empty()
         recurring, spent = set(self.recurring), 0
         for entry in entries:
             numbers = [self.table.number(facts) for facts in entry.facts]
             rows = entry.occurrences
             count = len(rows) // 3
-            self.objects.extend([entry.object] * count)
-            self.starts.extend(rows[0::3])
-            self.ends.extend(rows[1::3])
-            self.facts.extend([numbers[number] for number in rows[2::3]])
+            last.objects.extend([entry.object] * count)
+            last.starts.extend(rows[0::3])
+            last.ends.extend(rows[1::3])
+            last.facts.extend([numbers[number] for number in rows[2::3]])
             if entry.recurring:
                 recurring.add(entry.object)
             if entry.incomplete:
                 self.incomplete[entry.object] = entry.incomplete
+            if len(last.objects) >= SLICE:
+                self.parts.append(last.sealed())
+                last = Part.empty()
             spent += count + _ENTRY_COST
             if spent >= SLICE:
                 spent = 0
                 yield
+        self.parts += [last.sealed()] if last.objects else []
         self.recurring = frozenset(recurring)
 
     def with_table(self, table: FactsTable) -> Generator[None, None, "Columns"]:
         """The same occurrences with the facts in another table. Yields between slices."""
         numbers: dict[int, int] = {}
         new = Columns(table)
-        new.objects, new.starts, new.ends = self.objects, self.starts, self.ends
         new.recurring, new.incomplete = self.recurring, self.incomplete
-        for offset in range(0, len(self.facts), SLICE):
-            part = self.facts[offset : offset + SLICE]
-            for number in set(part) - numbers.keys():
+        for part in self.pieces():
+            for number in set(part.facts) - numbers.keys():
                 numbers[number] = table.number(self.table.facts[number])
-            new.facts.extend([numbers[number] for number in part])
+            new.parts.append(replace(part, facts=array("I", [numbers[number] for number in part.facts])))
             yield
         return new
 
     def objects_in(self, window: Period) -> Generator[None, None, set[int]]:
         """The objects with an occurrence that overlaps the window. Yields between slices."""
         found: set[int] = set()
-        for offset in range(0, len(self.objects), SLICE):
-            part = slice(offset, offset + SLICE)
-            rows = zip(self.objects[part], self.starts[part], self.ends[part], strict=True)
+        for part in self.pieces():
+            rows = zip(part.objects, part.starts, part.ends, strict=True)
             found.update(number for number, start, end in rows if start < window.end and window.start < end)
             yield
         return found
-
-    def _without(self, changes: Mapping[int, IndexEntry | None]) -> Generator[None, None, "Columns"]:
-        """A copy that lacks every row of the objects named."""
-        new = Columns(self.table)
-        new.recurring = self.recurring - changes.keys()
-        new.incomplete = {number: why for number, why in self.incomplete.items() if number not in changes}
-        for offset in range(0, len(self.objects), SLICE):
-            part = slice(offset, offset + SLICE)
-            objects = self.objects[part]
-            if changes.keys().isdisjoint(objects):  # nearly always, and far cheaper than choosing row by row
-                new.objects.extend(objects)
-                new.starts.extend(self.starts[part])
-                new.ends.extend(self.ends[part])
-                new.facts.extend(self.facts[part])
-            else:
-                keep = [number not in changes for number in objects]
-                new.objects.extend(compress(objects, keep))
-                new.starts.extend(compress(self.starts[part], keep))
-                new.ends.extend(compress(self.ends[part], keep))
-                new.facts.extend(compress(self.facts[part], keep))
-            yield
-        return new

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from busyd.availability.columns import SLICE, Columns
+from busyd.availability.columns import Columns
 from busyd.availability.policy import Rules, Verdict, decide
 from busyd.period import FbType, Instant, Period, Span, coalesce, flatten
 
@@ -100,11 +100,10 @@ def _spread(
 
     Lists of tuples would be built faster, and take a megabyte for every ten thousand occurrences meanwhile.
     """
-    columns, verdicts = reading.columns, _Verdicts(reading)
+    verdicts = _Verdicts(reading)
     low, high = span.start, span.end
-    for offset in range(0, len(columns.starts), SLICE):
-        part = slice(offset, offset + SLICE)
-        for start, end, number in zip(columns.starts[part], columns.ends[part], columns.facts[part], strict=True):
+    for part in reading.columns.pieces():
+        for start, end, number in zip(part.starts, part.ends, part.facts, strict=True):
             fbtype, before, after, not_understood = verdicts[number]
             if not fbtype:
                 continue
