@@ -159,10 +159,11 @@ class Columns:
         return new
 
     def objects_in(self, window: Period) -> Generator[None, None, set[int]]:
-        """The objects with an occurrence that overlaps the window. Yields between slices."""
+        """The objects with an occurrence that overlaps the window, or is a moment of it. Yields between slices."""
         found: set[int] = set()
         for part in self.pieces():
             rows = zip(part.objects, part.starts, part.ends, strict=True)
-            found.update(number for number, start, end in rows if start < window.end and window.start < end)
+            low, high = window.start, window.end
+            found.update([number for number, start, end in rows if start < high and (low < end or low == start == end)])
             yield
         return found

@@ -4,8 +4,8 @@ from msgspec import Struct
 
 from busyd.ical.facts import Facts, Problem
 from busyd.ical.parse import parse_object
-from busyd.ical.recurrence import Row, expand
-from busyd.period import Period
+from busyd.ical.recurrence import Expansion, Row, expand
+from busyd.period import FbType, Period
 
 __all__ = ["IndexedObject", "Row", "index_object"]
 
@@ -21,7 +21,7 @@ class IndexedObject(Struct, frozen=True):
     """The rows depend on the reading zone: DATE or floating values, or a TZID that nobody knows."""
     facts: tuple[Facts, ...]
     rows: list[Row]
-    """(start, end, number of its facts), sorted, before travel time; occurrences of no length have no row.
+    """(start, end, number of its facts), sorted, before travel time; occurrences of no length are there too.
 
     For a recurring object every row that overlaps the span widened by the object's own travel times.
     """
@@ -38,6 +38,8 @@ def index_object(payload: bytes, span: Period, zone: str) -> IndexedObject:
     """
     parsed = parse_object(payload)
     found = expand(parsed, span, zone)
+    if any(calendar.availability for calendar in parsed.calendars):
+        _take_availability(found, payload, span, zone)
     return IndexedObject(
         uid=parsed.uid,
         recurring=found.recurring,
@@ -47,3 +49,22 @@ def index_object(payload: bytes, span: Period, zone: str) -> IndexedObject:
         problems=tuple(found.problems),
         incomplete=found.incomplete,
     )
+
+
+def _take_availability(found: Expansion, payload: bytes, span: Period, zone: str) -> None:
+    """Add what the VAVAILABILITY components (RFC 7953) of an object leave unavailable.
+
+    RFC 4791 §7.10 says nothing of them in a calendar collection; whoever stored one there was not to be called free.
+    """
+    from busyd.ical.availability import read_availability
+
+    unavailable = read_availability(payload, span, zone)
+    found.recurring = found.zone_dependent = True
+    found.problems += [problem for problem in unavailable.problems if problem not in found.problems]
+    numbers: dict[int, int] = {}
+    for start, end, fbtype in unavailable.spans:
+        if fbtype not in numbers:
+            numbers[fbtype] = len(found.facts)
+            found.facts.append(Facts(fbtype=FbType(fbtype)))
+        found.rows.append((start, end, numbers[fbtype]))
+    found.rows.sort()

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.availability.index import IndexedObject
-from busyd.availability.policy import decide
+from busyd.availability.policy import NO_LENGTH, decide
 from busyd.flow.link import Link
 from busyd.flow.mirroring import Mirroring
 from busyd.flow.register import ProfileState
@@ -87,9 +87,9 @@ def _explain_object(
     found = []
     for start, end, number in indexed.rows:
         facts = indexed.facts[number]
-        verdict = decide(facts, link.rules, me)
+        verdict = decide(facts, link.rules, me) if start < end else NO_LENGTH
         low, high = start - verdict.before, end + verdict.after
-        if low >= window.end or high <= window.start:
+        if low >= window.end or high < window.start or (high == window.start and start < end):
             continue
         title = title or title_of(stored.payload)
         rule = verdict.rule if link.blocks else "primary_blocks"

@@ -106,16 +106,16 @@ class _Expander:
         self.add(max(start, self._span.start), min(end, self._span.end), Facts(unknown=why))
 
     def add(self, start: int, end: int, facts: Facts) -> None:
-        """One occurrence; an empty one needs no row."""
+        """One occurrence; one of no length blocks nothing, but can be asked for."""
         if start < EARLIEST or end > LATEST:
             start, end = max(start, EARLIEST), min(end, LATEST)
-        if start < end:
+        if start <= end:
             self.result.rows.append((start, end, self._number(facts)))
 
     def add_many(self, spans: Iterable[tuple[int, int]], facts: Facts) -> None:
         """Occurrences with the same facts."""
         number = self._number(facts)
-        rows = [(start, end, number) for start, end in spans if start < end]
+        rows = [(start, end, number) for start, end in spans]
         if rows and (rows[0][0] < EARLIEST or rows[-1][1] > LATEST):
             rows = [(max(start, EARLIEST), min(end, LATEST), number) for start, end, _ in rows if start < LATEST]
         self.result.rows += rows
