@@ -18,6 +18,7 @@ from busyd.connection import CalendarReference, Connection, ConnectionKind
 from busyd.credentials import Secret
 from busyd.dav.exchange import DavRequest, DavResponse
 from busyd.flow.ask import FreeBusyAnswer, answer, standing_of
+from busyd.flow.house import House
 from busyd.flow.mirroring import Mirroring
 from busyd.flow.progress import Progress
 from busyd.flow.register import Register
@@ -174,10 +175,13 @@ class World:
             self.clock,
         )
         self.schedule = PollSchedule(visitor, has_another_password=self.transport.has_another_password)
+        self.house = House(self.register, self.mirroring, self.ledger, self.clock)
+        self.house.schedules = {"anna": self.schedule}
 
     async def shut_down(self) -> None:
         await self.schedule.stop()
         await self.transport.close()
+        await self.mirroring.close()
         self.database.close()
         self.ledger.close()
 

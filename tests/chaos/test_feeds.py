@@ -1,11 +1,13 @@
 """Calendars published as files: subscribed ones through their source, and `ics` connections."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from busyd.connection import ConnectionKind
+from busyd.remote.backoff import HURRY
 from tests.chaos.harness import POLL, World, fill, slot
 from tests.chaos.oracle import feed_of, vevent
 from tests.icloud.faults import Fault
@@ -181,3 +183,53 @@ async def test_a_published_calendar_that_is_broken_frees_nothing(published: Worl
     published.feeds[0].faults.clear()
     await published.poll(after=HOUR)
     published.assert_right()
+
+
+async def test_who_wants_a_younger_proof_has_the_source_asked_before_its_time(subscribed: World) -> None:
+    subscribed.feeds[0].replace(text(*range(100, 113), version=1))
+    subscribed.clock.advance(20)
+    subscribed.mark()
+    assert await subscribed.house.refresh("anna", timedelta(seconds=10))
+    assert asked(subscribed) == 1
+    subscribed.assert_right()
+    assert await subscribed.house.refresh("anna", timedelta(seconds=10))
+    assert asked(subscribed) == 1
+
+
+async def test_a_source_that_cannot_be_asked_gives_no_younger_proof(subscribed: World) -> None:
+    subscribed.feeds[0].faults.add(Fault(kind="reset", times=None))
+    subscribed.clock.advance(20)
+    assert not await subscribed.house.refresh("anna", timedelta(seconds=10))
+
+
+async def test_who_asks_need_not_wait_for_our_own_caution_after_an_outage(published: World) -> None:
+    published.feeds[0].faults.add(Fault(kind="reset", times=None))
+    for _ in range(8):
+        await published.poll(after=2 * HOUR)
+    due = published.schedule._patience.not_before
+    published.mark()
+    published.clock.advance(HURRY)
+    assert not await published.house.refresh("anna", timedelta(seconds=5))
+    assert not await published.house.refresh("anna", timedelta(seconds=5))
+    assert asked(published) == 1
+    assert published.schedule._patience.not_before == due
+    published.feeds[0].faults.clear()
+    published.clock.advance(HURRY)
+    assert await published.house.refresh("anna", timedelta(seconds=5))
+    assert not published.trouble
+
+
+async def test_a_server_that_asks_for_peace_gets_it_whoever_asks(published: World) -> None:
+    published.feeds[0].faults.add(Fault(kind="status", times=None, retry_after=120))
+    assert not await published.poll()
+    published.mark()
+    published.clock.advance(100)
+    assert not await published.house.refresh("anna", timedelta(seconds=5))
+    assert asked(published) == 0
+
+
+async def test_a_feed_that_cannot_be_looked_at_is_stale_after_max_age(published: World) -> None:
+    assert not published.ask().standing.stale
+    published.feeds[0].faults.add(Fault(kind="reset", times=None))
+    await published.poll(after=1000)
+    assert published.ask().standing.stale

@@ -45,7 +45,7 @@ async def test_a_conversation_may_ask_nothing() -> None:
 
 
 async def test_large_answers_are_read_off_the_loop() -> None:
-    _, threads = await CaldavClient(Echo(100_000)).run(conversation("/a", "/b"))
+    _, threads = await CaldavClient(Echo(200_000)).run(conversation("/a", "/b"))
     assert threading.get_ident() not in threads
 
 

@@ -134,7 +134,7 @@ def _judge(register: Register, state: ProfileState, link: Link, now: Instant) ->
         return CalendarState(
             link.label, None, CalendarHealth.NEVER_READ, trouble or "it is being read for the first time"
         )
-    fresh_until = Instant(record.as_of + _longest_age(state, record))
+    fresh_until = Instant(record.as_of + _longest_age(state, record, troubled=bool(trouble)))
     if record.missing_since is not None:
         gone = "its server no longer lists it; what was last known of it still counts"
         return CalendarState(link.label, record.as_of, CalendarHealth.MISSING, trouble or gone, fresh_until)
@@ -143,9 +143,10 @@ def _judge(register: Register, state: ProfileState, link: Link, now: Instant) ->
     return CalendarState(link.label, record.as_of, health, trouble, fresh_until)
 
 
-def _longest_age(state: ProfileState, record: CalendarRecord) -> int:
-    """Seconds for which a proof holds. A feed that is looked at every six hours is not stale in between."""
+def _longest_age(state: ProfileState, record: CalendarRecord, *, troubled: bool) -> int:
+    """Seconds for which a proof holds. A feed that is looked at every six hours is not stale in between, as long as
+    it can be looked at."""
     longest = int(state.profile.max_age.total_seconds())
-    if record.remote.kind in (CalendarKind.FEED, CalendarKind.SUBSCRIBED):
+    if record.remote.kind in (CalendarKind.FEED, CalendarKind.SUBSCRIBED) and not troubled:
         return max(longest, int(record.validators.get("interval", "0")) * 3 // 2)
     return longest

@@ -65,7 +65,9 @@ async def poll_subscription(visitor: Visitor, record: CalendarRecord, at: Instan
         raise DataError(message)
     interval = int(record.validators.get("interval", SUBSCRIPTION_INTERVAL))
     is_new = not record.complete or record.validators.get("source") != source
-    if is_new or is_look_due(record, at) or has_passed(record.as_of, interval, at):
+    wanted = visitor.state.wanted
+    is_wanted = wanted is not None and (record.as_of is None or record.as_of < wanted)
+    if is_new or is_wanted or is_look_due(record, at) or has_passed(record.as_of, interval, at):
         await _read(visitor, record, source, at, interval=None)
         return True
     return False

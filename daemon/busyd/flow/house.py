@@ -16,7 +16,7 @@ from busyd.flow.ask import FreeBusyAnswer, ask_freebusy, find_profile, standing_
 from busyd.flow.mirroring import Mirroring
 from busyd.flow.progress import Report
 from busyd.flow.register import ObjectProblem, ProfileState, Register
-from busyd.period import Period
+from busyd.period import Instant, Period
 from busyd.store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -72,17 +72,26 @@ class House:
         False when that could not be had. Raises UnknownProfile.
         """
         state = find_profile(self.register, profile)
-        limit = self.clock.now() - max_age.total_seconds()
-        needed = set()
-        for link in state.links:
-            record = self.register.calendars.get(link.calendar or 0)
-            if link.blocks and (record is None or record.as_of is None or record.as_of < limit):
-                needed.add(link.reference.connection)
-        for name in sorted(needed):
-            if name in self.schedules:
+        limit = Instant(int(self.clock.now() - max_age.total_seconds()))
+        for _ in range(2):  # a poll under way may have passed by what is asked for
+            needed = self._older_than(limit, state)
+            if not needed:
+                break
+            for name in sorted(needed & self.schedules.keys()):
+                connection = self.register.connection_state(name)
+                connection.wanted = max(limit, connection.wanted or limit)
                 await self.schedules[name].poll_now()
         as_of = standing_of(self.register, state, self.clock.now()).as_of
         return as_of is not None and as_of >= limit
+
+    def _older_than(self, limit: Instant, state: ProfileState) -> set[str]:
+        """The connections that have a calendar of the profile whose proof is older, or is none."""
+        records = ((link, self.register.calendars.get(link.calendar or 0)) for link in state.links if link.blocks)
+        return {
+            link.reference.connection
+            for link, record in records
+            if record is None or record.as_of is None or record.as_of < limit
+        }
 
     async def sync_now(self, report: Report) -> list[str]:
         """Poll every connection now; the names of those that failed."""

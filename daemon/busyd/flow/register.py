@@ -42,6 +42,8 @@ class ConnectionState(Struct):
     trouble_since: Instant | None = None
     login_accepted: bool = False
     """Whether the present poll, or the last one, got an answer with its credentials."""
+    wanted: Instant | None = None
+    """Somebody waits for a proof at least as young as this, of subscribed calendars too."""
     requests: int = 0
     calendar_trouble: dict[int, str] = field(default_factory=dict)
     """What went wrong with single calendars while the others were read."""

@@ -55,7 +55,8 @@ class PollSchedule:
     async def poll_now(self, report: Report | None = None) -> bool:
         """Poll once, or join the poll under way. True when the connection could be read.
 
-        While its server has asked for peace, or only another password would help, nothing is sent: False.
+        While its server has asked for peace, or only another password would help, nothing is sent: False. Our own
+        caution after a failure gives way to who asks, every few seconds.
         """
         if report is not None:
             self._listeners.append(report)
@@ -107,9 +108,10 @@ class PollSchedule:
             # What is refused after that says nothing about the password: only refusals in a row count.
             self._patience = replace(self._patience, refusals=0)
             known = RemoteError(str(error)) if isinstance(error, LoginRefused) else known
-        self._patience = after_failure(
-            self._patience, known, now=clock.monotonic(), wall=clock.now(), chance=random.random()
-        )
+        before, now = self._patience, clock.monotonic()
+        self._patience = after_failure(before, known, now=now, wall=clock.now(), chance=random.random())
+        if self._patience.yields and now < before.not_before:
+            self._patience = before  # who asks out of turn does not make the wait longer
         trouble = describe_trouble(
             state.connection, error, locked_out=self._patience.is_locked_out, worked_before=state.listed
         )
@@ -122,7 +124,10 @@ class PollSchedule:
 
     async def _may_try(self) -> bool:
         await self._forgive_another_password()
-        return not self._patience.is_locked_out and self.visitor.clock.monotonic() >= self._patience.not_before
+        now = self.visitor.clock.monotonic()
+        return not self._patience.is_locked_out and (
+            now >= self._patience.not_before or self._patience.may_be_hurried(now, last=self._last)
+        )
 
     async def _forgive_another_password(self) -> None:
         """Start afresh when the password that was refused has been replaced."""

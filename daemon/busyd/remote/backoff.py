@@ -8,7 +8,6 @@ from email.utils import parsedate_to_datetime
 from typing import Final, Self
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from busyd.dav.errors import LoginRefused, ServerFault, TooManyRequests
 from busyd.errors import RemoteError
@@ -20,6 +19,8 @@ LONGEST_WAIT: Final = 750.0
 JITTER: Final = 0.2
 """Waits are lengthened by up to this part, never shortened."""
 RETRY_AFTER_MOST: Final = 3600.0
+HURRY: Final = 5.0
+"""Seconds after a failed try until somebody who waits for an answer may have the next one sent out of turn."""
 REFUSAL_WAITS: Final = (5.0, 60.0, 600.0)
 """After a refused login; a lone 401 of iCloud's clears within seconds. After the last of them nothing more is sent."""
 SLOW_FOR: Final = 3600.0
@@ -36,6 +37,12 @@ class Patience(Struct, frozen=True):
     """Logins refused in a row."""
     not_before: float = float("-inf")
     slow_until: float = float("-inf")
+    yields: bool = False
+    """The wait until `not_before` is our own caution; nobody has asked for it."""
+
+    def may_be_hurried(self, now: float, *, last: float) -> bool:
+        """Whether to try out of turn because somebody asks, after a try at `last`."""
+        return self.yields and now >= last + HURRY
 
     @property
     def is_locked_out(self) -> bool:
@@ -54,18 +61,18 @@ def after_failure(patience: Patience, error: RemoteError, *, now: float, wall: I
     if isinstance(error, LoginRefused):
         refusals = patience.refusals + 1
         wait = REFUSAL_WAITS[min(refusals, len(REFUSAL_WAITS)) - 1]
-        return replace(patience, failures=patience.failures + 1, refusals=refusals, not_before=now + wait * lengthen)
+        return Patience(patience.failures + 1, refusals, now + wait * lengthen, patience.slow_until)
     failures = patience.failures + 1
     wait = min(FIRST_WAIT * 2.0 ** min(patience.failures, 16), LONGEST_WAIT)
-    slow_until = patience.slow_until
+    slow_until, yields = patience.slow_until, True
     if isinstance(error, TooManyRequests) or (isinstance(error, ServerFault) and error.status == 503):
-        slow_until = now + SLOW_FOR
+        slow_until, yields = now + SLOW_FOR, False
         told = parse_retry_after(error.retry_after, wall) if isinstance(error, TooManyRequests) else None
         if told is not None:
             # Obeying iCloud's Retry-After to the letter trips it again.
             wait = min(max(2.0 * told, wait), RETRY_AFTER_MOST)
     # A fault in between neither confirms nor clears what the server thinks of the password.
-    return replace(patience, failures=failures, not_before=now + wait * lengthen, slow_until=slow_until)
+    return Patience(failures, patience.refusals, now + wait * lengthen, slow_until, yields and not patience.refusals)
 
 
 def next_poll_at(patience: Patience, poll: timedelta, *, last: float, chance: float) -> float | None:
