@@ -38,7 +38,7 @@ def index_object(payload: bytes, span: Period, zone: str) -> IndexedObject:
     """
     parsed = parse_object(payload)
     found = expand(parsed, span, zone)
-    if any(calendar.availability for calendar in parsed.calendars):
+    if parsed.has_availability:
         _take_availability(found, payload, span, zone)
     return IndexedObject(
         uid=parsed.uid,

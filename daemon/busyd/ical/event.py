@@ -93,15 +93,16 @@ def read_event(component: Component, zones: Zones, *, cancelled: bool) -> Event:
     if not lines:
         raise UnreadableEvent("it has no DTSTART")
     try:
-        wall, zone, is_date = read_moment(lines[0], zones)
+        begin = read_moment(lines[0], zones)
     except BadValue as error:
         message = f"its DTSTART cannot be read: {error}"
         raise UnreadableEvent(message) from error
+    wall, zone, is_date = begin
     start = zone.instant(wall)
     facts = facts_of(component, all_day=is_date, cancelled=cancelled)
     odd = ""
     try:
-        days, seconds = _length(component, zones, Moment(wall, zone, is_date), start)
+        days, seconds = _length(component, zones, begin, start)
     except BadValue as error:
         odd = f"when it ends cannot be read: {error}"
         days, seconds = (1, 0) if is_date else (0, DAY)

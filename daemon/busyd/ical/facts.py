@@ -138,6 +138,7 @@ def _attendee(line: Property) -> Attendee:
     return Attendee(_addresses(line), partstat or "NEEDS-ACTION")
 
 
+@lru_cache(maxsize=1024)
 def _addresses(line: Property) -> tuple[str, ...]:
     """The value and the EMAIL parameter (RFC 7986 §6.2), for iCloud puts principal paths into the value."""
     address = normalise_address(line[1])

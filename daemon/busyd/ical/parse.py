@@ -38,6 +38,8 @@ class CalendarObject(Struct):
     """The first UID; empty when there is none."""
     calendars: list[Calendar] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    has_availability: bool = False
+    """There are VAVAILABILITY components in it."""
     cut_short: str = ""
     """Not empty: there may have been more, and this sentence says why."""
     refused: str = ""
@@ -84,6 +86,7 @@ def group_components(text: CalendarText, found: CalendarObject) -> Calendar:
             calendar.freebusy.append(component)
         elif component.name == "VAVAILABILITY":
             calendar.availability.append(component)
+            found.has_availability = True
         else:
             series = by_uid.get(uid) if uid else None
             if series is None:
