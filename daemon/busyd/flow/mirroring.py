@@ -265,9 +265,8 @@ class _Batch(Struct, frozen=True):
             changes[number], hrefs[number] = [not_fetched(number, self.span)], href
         for number, href in objects.objects_with_payload(db, self.calendar, self.unread).items():
             changes[number], hrefs[number] = outdated(occurrences.entries_of(db, number)), href
-        for number, entries in changes.items():
-            if entries is not None:
-                occurrences.replace_entries(db, number, entries)
+        there = {number: entries for number, entries in changes.items() if entries is not None}
+        occurrences.replace_entries(db, there)
         if self.mark is not None:
             mirror.record_sync(db, self.calendar, self.mark)
         if changes:

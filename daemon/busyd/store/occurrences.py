@@ -2,7 +2,7 @@
 
 import sqlite3
 from array import array
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -37,10 +37,10 @@ _COLUMNS: Final = (
 )
 
 
-def replace_entries(db: sqlite3.Connection, object_id: int, entries: Iterable[IndexEntry]) -> None:
-    """What is known of an object's time, in place of what was."""
-    db.execute("DELETE FROM busy_index WHERE object=?", (object_id,))
-    put_entries(db, entries)
+def replace_entries(db: sqlite3.Connection, entries: Mapping[int, Iterable[IndexEntry]]) -> None:
+    """What is known of some objects' time, by their ids, in place of what was."""
+    db.executemany("DELETE FROM busy_index WHERE object=?", [(number,) for number in entries])
+    put_entries(db, [entry for found in entries.values() for entry in found])
 
 
 def put_entries(db: sqlite3.Connection, entries: Iterable[IndexEntry]) -> None:
