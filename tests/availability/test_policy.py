@@ -3,7 +3,7 @@
 import pytest
 
 from busyd.availability.policy import Rules, decide
-from busyd.ical.facts import Attendee, Facts
+from busyd.ical.facts import Attendee, Facts, normalise_address
 from busyd.period import FbType
 
 ME = frozenset({"me@example.com"})
@@ -91,3 +91,16 @@ def test_travel_time_is_blocked_unless_the_rule_is_off_or_the_event_is_free() ->
     assert (without.before, without.after) == (0, 0)
     free = decide(Facts(travel_before=1800, transp="TRANSPARENT"), Rules(), ME)
     assert (free.before, free.after) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "/777/principal",
+        "/777/principal/",
+        "https://p42-caldav.icloud.com/777/principal/",
+        "HTTPS://caldav.icloud.com:443/777/Principal",
+    ],
+)
+def test_a_principal_is_the_same_as_a_path_and_as_a_url_of_any_host(written: str) -> None:
+    assert normalise_address(written) == "/777/principal"

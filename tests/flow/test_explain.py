@@ -31,10 +31,11 @@ async def test_an_event_of_no_length_is_told_and_blocks_nothing(inside: Inside) 
     assert await inside.busy("2026-06-01", "2026-06-02") == []
 
 
-async def test_travel_to_an_event_of_no_length_blocks_nothing(inside: Inside) -> None:
+async def test_travel_to_an_event_of_no_length_blocks(inside: Inside) -> None:
     travelling = event("a", "DTSTART:20260601T093000Z", "X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT30M")
-    assert await told(inside, travelling) == [("a", FbType.FREE, "no-length")]
-    assert await inside.busy("2026-06-01", "2026-06-02") == []
+    assert await told(inside, travelling) == [("a", FbType.BUSY, "opaque")]
+    half_past = at("2026-06-01T09:30")
+    assert await inside.busy("2026-06-01", "2026-06-02") == [(half_past - 1800, half_past, "BUSY")]
 
 
 async def test_an_event_that_only_touches_the_window_is_not_told(inside: Inside) -> None:

@@ -40,6 +40,8 @@ RULES = [
     "FREQ=MONTHLY;BYSETPOS=366",
     "FREQ=DAILY;" * 2000,
     "FREQ=DAILY;BYMONTHDAY=" + "1," * 20_000,
+    f"FREQ=SECONDLY;INTERVAL=86399;BYSECOND={','.join(map(str, range(0, 60, 2)))}",
+    f"FREQ=SECONDLY;INTERVAL=86399;BYSECOND={','.join(map(str, range(0, 60, 2)))};COUNT=99999999",
     "RSCALE=CHINESE;FREQ=DAILY;COUNT=999999",
     "RSCALE=HEBREW;FREQ=YEARLY;BYMONTH=5L",
 ]
@@ -57,6 +59,23 @@ def test_a_rule_bomb_is_answered_within_bounds(rule: str, length: str, start: st
         assert decide(found.facts[blocked[0][2]], Rules(), frozenset()).fbtype is FbType.BUSY_UNAVAILABLE
         assert max(end for _, end, _ in blocked) == SPAN.end
         assert found.problems
+
+
+def test_all_rules_of_an_object_share_one_budget() -> None:
+    rule = "RRULE:FREQ=DAILY;COUNT=99999999;BYMONTH=2;BYMONTHDAY=30"
+    series = [event("DTSTART:17500101T000000Z", *[rule] * 20, uid=f"bomb{at}") for at in range(500)]
+    later = event("DTSTART:20261105T000000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;BYDAY=MO,TU,WE,TH,FR;BYMONTH=11")
+    found = index_object(calendar(*series, later), SPAN, "UTC")
+    unknown = [row for row in found.rows if found.facts[row[2]].unknown]
+    assert (SPAN.start, SPAN.end) in [row[:2] for row in unknown]
+
+
+def test_a_zone_with_rules_that_lead_nowhere_is_given_up() -> None:
+    rules = [f"RRULE:FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30;X-A={at}" for at in range(400)]
+    standard = ("BEGIN:STANDARD", "DTSTART:19700101T000000", "TZOFFSETFROM:+0500", "TZOFFSETTO:+0500", *rules)
+    zone = "\r\n".join(("BEGIN:VTIMEZONE", "TZID:Odd", *standard, "END:STANDARD", "END:VTIMEZONE"))
+    found = index_object(calendar(zone, event("DTSTART;TZID=Odd:20270101T090000", "DURATION:PT1H")), SPAN, "UTC")
+    assert [problem.kind.value for problem in found.problems] == ["unknown-zone"]
 
 
 def test_seconds_without_end_are_one_block() -> None:

@@ -5,6 +5,7 @@ import pytest
 from busyd.availability.index import index_object
 from busyd.ical.other_scales import find_scale
 from busyd.ical.values import EPOCH
+from busyd.period import to_rfc3339
 from tests.ical.objects import busy, calendar, event, index, spans, window
 
 START = ("DTSTART:20260601T090000Z", "DTEND:20260601T100000Z")
@@ -22,6 +23,9 @@ START = ("DTSTART:20260601T090000Z", "DTEND:20260601T100000Z")
         (("DTSTART;VALUE=DATE:20260601", "DURATION:P1DT"), ["0601T0000-0602T0000"]),
         (("DTSTART;VALUE=DATE:20260601", "DURATION:PT0S"), ["0601T0000-0602T0000"]),
         (("DTSTART:20260601T090000Z", "DTEND;VALUE=DATE:20260602"), ["0601T0900-0602T0000"]),
+        (("DTSTART:20260601T090000Z", "DTEND;VALUE=DATE:20260601"), ["0601T0900-0602T0000"]),
+        (("DTSTART :20260601T090000Z", "DURATION\t:PT1H"), ["0601T0900-0601T1000"]),
+        (("DTSTART:20260601T090000+0200", "DTEND:2026-06-01T05:00-05:00"), ["0601T0700-0601T1000"]),
         (("DTSTART:20260601T090000Z", "DTEND:garbage", "DURATION:PT1H"), ["0601T0900-0601T1000"]),
         ((*START, "RRULE:FREQ=DAILY;COUNT=0"), ["0601T0900-0601T1000"]),
         ((*START, "RRULE:FREQ=DAILY;INTERVAL=0"), ["0601T0900-0601T1000"]),
@@ -96,6 +100,70 @@ def test_an_override_that_is_excluded_too_is_kept_only_when_it_is_newer(sequence
         "RECURRENCE-ID:20260602T090000Z", "DTSTART:20260602T120000Z", "DURATION:PT1H", f"SEQUENCE:{sequence}"
     )
     assert ("0602T1200-0602T1300" in spans(busy(calendar(master, override)))) is kept
+
+
+@pytest.mark.parametrize("future_first", [True, False])
+@pytest.mark.parametrize(("future", "plain", "expected"), [(2, 1, 11), (1, 2, 9)])
+def test_of_two_overrides_of_one_occurrence_the_newer_says_whether_it_holds_for_later_ones(
+    future_first: bool, future: int, plain: int, expected: int
+) -> None:
+    master = event(*START, "RRULE:FREQ=DAILY;COUNT=3")
+    later = ("RECURRENCE-ID;RANGE=THISANDFUTURE:20260602T090000Z", "DTSTART:20260602T110000Z", "DURATION:PT1H")
+    single = ("RECURRENCE-ID:20260602T090000Z", "DTSTART:20260602T200000Z", "DURATION:PT1H")
+    overrides = [event(*later, f"SEQUENCE:{future}"), event(*single, f"SEQUENCE:{plain}")]
+    found = spans(busy(calendar(master, *(overrides if future_first else overrides[::-1]))))
+    assert found[-1] == f"0603T{expected:02}00-0603T{expected + 1:02}00"
+
+
+@pytest.mark.parametrize(
+    ("rule", "start", "days"),
+    [
+        ("BYDAY=FR;BYMONTHDAY=13;COUNT=5", "19970613", "19970613 19980213 19980313 19981113 19990813"),
+        ("BYDAY=1FR;BYMONTHDAY=1,2,3;COUNT=5", "19980102", "19980102 19990101 20030103 20040102 20090102"),
+        ("BYDAY=MO;BYMONTHDAY=-1;COUNT=3", "19970331", "19970331 19970630 19980831"),
+        ("BYDAY=FR;BYMONTHDAY=13;BYSETPOS=-1;COUNT=3", "19970613", "19970613 19981113 19990813"),
+    ],
+)
+def test_days_of_the_month_and_of_the_week_make_a_yearly_rule_look_at_every_month(
+    rule: str, start: str, days: str
+) -> None:
+    lines = (f"DTSTART:{start}T090000Z", "DURATION:PT1H", f"RRULE:FREQ=YEARLY;{rule}")
+    found = index(*lines, span=window("19970101", "20150101"))
+    assert [to_rfc3339(row[0])[:10].replace("-", "") for row in found.rows] == days.split()
+
+
+def test_candidates_of_a_poll_do_not_take_place() -> None:
+    poll = ("BEGIN:VPOLL", "UID:p", event(*START, uid="a"), event(*START, uid="b"), "END:VPOLL")
+    assert spans(busy(calendar(*poll, event("DTSTART:20260603T090000Z", "DURATION:PT1H")))) == ["0603T0900-0603T1000"]
+
+
+def test_a_poll_that_is_not_closed_hides_no_event() -> None:
+    assert spans(busy(calendar("BEGIN:VPOLL", "UID:p", event(*START)))) == ["0601T0900-0601T1000"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("DTSTART;VALUE=DATE:20260601", "DURATION:-PT12H"),
+        (*START, "RDATE;VALUE=PERIOD:20260603T090000Z/20260603T080000Z"),
+        (*START, "RRULE:FREQ=DAILY;UNTIL="),
+    ],
+)
+def test_what_is_read_otherwise_than_it_stands_is_told(lines: tuple[str, ...]) -> None:
+    assert index(*lines).problems
+
+
+@pytest.mark.parametrize("period", ["20260603T090000Z/20260603T080000Z", "20260603T090000Z/-PT1H"])
+def test_a_freebusy_period_that_ends_before_it_starts_is_told(period: str) -> None:
+    found = busy(calendar("BEGIN:VFREEBUSY", f"FREEBUSY:{period}", "END:VFREEBUSY"))
+    assert not found.periods
+    assert found.problems
+
+
+def test_travel_to_an_event_of_no_length_is_busy() -> None:
+    assert spans(busy(calendar(event("DTSTART:20260601T090000Z", "X-APPLE-TRAVEL-DURATION:PT30M")))) == [
+        "0601T0830-0601T0900"
+    ]
 
 
 def test_an_override_names_its_occurrence_by_local_day_after_a_change_to_all_day() -> None:

@@ -1,6 +1,7 @@
 """Zones: our tables against the standard library's, the order in which a TZID is looked up, the choice of the data."""
 
 import random
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -78,6 +79,8 @@ def test_pieces_of_one_offset_cover_a_span_of_wall_times_without_gap() -> None:
         ("/freeassociation.sourceforge.net/Europe/Berlin", "Europe/Berlin"),
         ("/freeassociation.sourceforge.net/Tzfile/Europe/Berlin", "Europe/Berlin"),
         ("/mozilla.org/20050126_1/America/Argentina/Buenos_Aires", "America/Argentina/Buenos_Aires"),
+        ("/Europe/Stockholm", "Europe/Stockholm"),
+        ("/freeassociation.sourceforge.net/Tzfile/europe/berlin", "Europe/Berlin"),
         ("W. Europe Standard Time", "Europe/Berlin"),
         ("Eastern Standard Time", "America/New_York"),
         ("Qyzylorda Standard Time", "Asia/Qyzylorda"),
@@ -101,6 +104,14 @@ def test_every_windows_zone_of_cldr_leads_to_a_zone() -> None:
     table = zones._windows_zones()
     assert len(table) >= 139
     assert [name for name in table if find_zone(name) is None] == []
+
+
+@pytest.mark.parametrize("tag", ["Begin:VTIMEZONE", "END:vtimezone", "begin:vtimezone", "END:STANDARD", "tzid:foo"])
+def test_a_definition_is_found_in_whatever_case_it_is_written(tag: str) -> None:
+    standard = "BEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nTZOFFSETFROM:+0500\r\nTZOFFSETTO:+0500\r\nEND:STANDARD"
+    zone = re.sub(tag, tag, f"BEGIN:VTIMEZONE\r\nTZID:Foo\r\n{standard}\r\nEND:VTIMEZONE", flags=re.IGNORECASE)
+    found = busy(calendar(zone, event("DTSTART;TZID=Foo:20260601T110000", "DURATION:PT1H")))
+    assert (spans(found), found.problems) == (["0601T0600-0601T0700"], [])
 
 
 def test_a_definition_of_the_object_is_used_only_for_a_name_nobody_else_knows() -> None:

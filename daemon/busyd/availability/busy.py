@@ -49,7 +49,7 @@ def busy_periods(
         verdicts = [decide(facts, rules, me) for facts in indexed.facts]
         for start, end, number in indexed.rows:
             verdict = verdicts[number]
-            if verdict.fbtype is not FbType.FREE and start < end:
+            if verdict.fbtype is not FbType.FREE:
                 spans.append((start - verdict.before, end + verdict.after, int(verdict.fbtype)))
     if availability is not None:
         unavailable = read_availability(availability, window, zone)

@@ -85,7 +85,7 @@ def _decide(facts: Facts, rules: Rules, me: frozenset[str]) -> Verdict:
 
 
 NO_LENGTH: Final = Verdict(FbType.FREE, "no-length")
-"""What an occurrence that ends when it starts means, whatever its facts: it takes no time, so none to travel to it."""
+"""What an occurrence means that takes no time and has no travel to it, whatever its facts."""
 _NOT_UNDERSTOOD: Final = Verdict(FbType.BUSY_UNAVAILABLE, "not-understood")
 _CANCELLED: Final = Verdict(FbType.FREE, "cancelled")
 _TRANSPARENT: Final = Verdict(FbType.FREE, "transparent")

@@ -105,7 +105,7 @@ def _spread(
     for part in reading.columns.pieces():
         for start, end, number in zip(part.starts, part.ends, part.facts, strict=True):
             fbtype, before, after, not_understood = verdicts[number]
-            if not fbtype or start == end:
+            if not fbtype:
                 continue
             a, b = max(start - before, low), min(end + after, high)
             if a >= b:

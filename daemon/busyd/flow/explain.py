@@ -87,9 +87,11 @@ def _explain_object(
     found = []
     for start, end, number in indexed.rows:
         facts = indexed.facts[number]
-        verdict = decide(facts, link.rules, me) if start < end else NO_LENGTH
+        verdict = decide(facts, link.rules, me)
         low, high = start - verdict.before, end + verdict.after
-        if low >= window.end or high < window.start or (high == window.start and start < end):
+        if low == high:
+            verdict = NO_LENGTH
+        if low >= window.end or high < window.start or (high == window.start and low < high):
             continue
         title = title or title_of(stored.payload)
         rule = verdict.rule if link.blocks else "primary_blocks"

@@ -13,7 +13,7 @@ from busyd.ical.clockwork import CYCLE, Zone
 from busyd.ical.limits import MAX_OBSERVANCES, MAX_ONSETS
 from busyd.ical.lines import all_properties
 from busyd.ical.rule import BadRule, Frequency, read_rule
-from busyd.ical.rule_times import TooManyOccurrences, UnknownScale
+from busyd.ical.rule_times import Budget, TooManyOccurrences, UnknownScale
 from busyd.ical.stepping import walls_of_rule
 from busyd.ical.values import DAY, BadValue, day_number, read_time
 
@@ -44,8 +44,9 @@ def read_definition(tzid: str, block: str) -> Zone:
         observances = _observances(block)
         end = max([_FROM, *(read_time(observance.start).wall for observance in observances)]) + _CYCLE
         onsets: list[tuple[int, int]] = []
+        budget = Budget()
         for observance in observances:
-            onsets += _onsets(observance, end)
+            onsets += _onsets(observance, end, budget)
             if len(onsets) > MAX_ONSETS:
                 raise UnreadableDefinition("its clock changes too often")
     except (BadValue, BadRule, TooManyOccurrences, UnknownScale) as error:
@@ -83,7 +84,7 @@ def _observances(block: str) -> list[_Observance]:
     return found
 
 
-def _onsets(observance: _Observance, end: int) -> list[tuple[int, int]]:
+def _onsets(observance: _Observance, end: int, budget: Budget) -> list[tuple[int, int]]:
     """(instant, offset from then on) of every onset; onset times are on the clock before the change."""
     before = _offset(observance.offset_from or observance.offset_to)
     after = _offset(observance.offset_to)
@@ -93,11 +94,11 @@ def _onsets(observance: _Observance, end: int) -> list[tuple[int, int]]:
         local = read_time(date.partition("/")[0].strip())
         walls.add(local.wall + before if local.is_utc else local.wall)
     for text in observance.rules or ():
-        walls |= _rule_walls(text, start, before, end)
+        walls |= _rule_walls(text, start, before, end, budget)
     return [(wall - before, after) for wall in walls]
 
 
-def _rule_walls(text: str, start: int, before: int, end: int) -> set[int]:
+def _rule_walls(text: str, start: int, before: int, end: int, budget: Budget) -> set[int]:
     if not text:
         return set()
     rule = read_rule(text)
@@ -107,7 +108,7 @@ def _rule_walls(text: str, start: int, before: int, end: int) -> set[int]:
     if rule.until:
         until = read_time(rule.until)
         high = min(high, until.wall + before if until.is_utc else until.wall + (DAY - 1 if until.is_date else 0))
-    return set(walls_of_rule(rule, start, max(start, _FROM), high))
+    return set(walls_of_rule(rule, start, max(start, _FROM), high, budget))
 
 
 def _offset(text: str) -> int:

@@ -126,10 +126,14 @@ def _length(component: Component, zones: Zones, begin: Moment, start: int) -> tu
             if begin.is_date:
                 # An end with a time counts by its date, and an end on the first day still makes one day of it.
                 return (end.wall // DAY - begin.wall // DAY) or 1, 0
-            return 0, (begin.zone.instant(end.wall) if end.is_date else end.instant) - start
+            if not end.is_date:
+                return 0, end.instant - start
+            # A date in place of a time is its midnight; on the day of the start only the next one makes sense.
+            same_day = end.wall == begin.wall // DAY * DAY
+            return 0, begin.zone.instant(end.wall + DAY * same_day) - start
     if "DURATION" in properties:
         length = read_duration(properties["DURATION"][0][1].strip())
-        if begin.is_date:
+        if begin.is_date and length.total >= 0:
             return (length.days + -(-length.seconds // DAY)) or (0 if length.total else 1), 0
         return length.days, length.seconds
     return (1, 0) if begin.is_date else (0, 0)

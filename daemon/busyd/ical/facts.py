@@ -68,9 +68,12 @@ def normalise_address(text: str) -> str:
     """A calendar user address in the form in which two are compared: lower case, no `mailto:`, no final slash.
 
     RFC 6638 §2.4.1 addresses are URIs; iCloud writes `mailto:`, `urn:uuid:`, and principal paths with and without
-    the final slash.
+    the final slash; the same principal may be named as a path and as a URL on any of its hosts.
     """
     address = text.strip().strip('"').lower()
+    scheme, separator, rest = address.partition("://")
+    if separator and scheme in ("http", "https"):
+        address = "/" + rest.partition("/")[2]
     return address.removeprefix("mailto:").rstrip("/") or address
 
 

@@ -14,6 +14,8 @@ MAX_OCCURRENCES: Final = 100_000
 """Occurrences of one object in one span; from there on the rest of the span is unknown."""
 MAX_STEPS: Final = 100_000
 """Days, periods or windows of one rule looked at for one span; counting a COUNT from DTSTART is part of it."""
+MAX_WORK: Final = 300_000
+"""The same of all rules of one object together: a second or two of work."""
 MAX_DATES: Final = 100_000
 """EXDATE values of one event that are honoured (the rest stays busy), and RDATE values (the rest is unknown)."""
 MAX_ATTENDEES: Final = 2_000

@@ -61,51 +61,29 @@ def _any_case(names: Iterable[str]) -> str:
     return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
 
 
-_OF_ONE: Final = frozenset(
-    [
-        "BEGIN",
-        "END",
-        "DTSTART",
-        "DTEND",
-        "DURATION",
-        "RRULE",
-        "RDATE",
-        "EXDATE",
-        "RECURRENCE-ID",
-        "UID",
-        "STATUS",
-        "TRANSP",
-        "ATTENDEE",
-        "ORGANIZER",
-        "X-MICROSOFT-CDO-BUSYSTATUS",
-        "X-APPLE-EWS-BUSYSTATUS",
-        "X-APPLE-TRAVEL-DURATION",
-        "X-APPLE-TRAVEL-RETURN-DURATION",
-        "METHOD",
-        "X-WR-TIMEZONE",
-    ]
-)
+_OF_ONE: Final = frozenset((
+    "BEGIN", "END", "DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID", "UID", "STATUS",
+    "TRANSP", "ATTENDEE", "ORGANIZER", "METHOD", "X-WR-TIMEZONE", "X-MICROSOFT-CDO-BUSYSTATUS",
+    "X-APPLE-EWS-BUSYSTATUS", "X-APPLE-TRAVEL-DURATION", "X-APPLE-TRAVEL-RETURN-DURATION",
+))  # fmt: skip
 """The properties that the busy time of a single event hangs on."""
-WANTED: Final = _OF_ONE | {
-    "SEQUENCE",
-    "DTSTAMP",
-    "LAST-MODIFIED",
-    "FREEBUSY",
-    "BUSYTYPE",
-    "PRIORITY",
-}
+WANTED: Final = _OF_ONE | {"SEQUENCE", "DTSTAMP", "LAST-MODIFIED", "FREEBUSY", "BUSYTYPE", "PRIORITY"}
 """With those that decide between several components, or that only other components have. All else is passed over
 unread."""
 _PARAMETERS: Final = r"(?:;(?:[^\":\n]++|\"[^\"\n]*+\")*+|;[^:\n]*+)"
 
 
 def _lines_named(names: str) -> re.Pattern[str]:
-    """What to look for: these names, given as a pattern, and zones and alarms to step over."""
+    """What to look for: these names, given as a pattern, and zones, alarms and polls to step over.
+
+    The events in a VPOLL are candidates that people vote on; none of them takes place.
+    """
     return re.compile(
-        r"\n(?:BEGIN:(?:"
-        r"VTIMEZONE[ \t]*+((?:\n(?!END:V|BEGIN:V)[^\n]*+)*+)\nEND:VTIMEZONE[ \t]*+(?=\n)|"
-        r"VALARM[ \t]*+(?:\n(?!BEGIN:|END:)[^\n]*+)*+\nEND:VALARM[ \t]*+(?=\n))|"
-        rf"({names})(?:[ \t]*+({_PARAMETERS}))?:([^\n]*+))"
+        r"\n(?:(?i:BEGIN):(?:"
+        r"(?i:VTIMEZONE)[ \t]*+((?:\n(?![EeBb](?i:ND:V|EGIN:V))[^\n]*+)*+)\n(?i:END:VTIMEZONE)[ \t]*+(?=\n)|"
+        r"(?i:VALARM)[ \t]*+(?:\n(?![BbEe](?i:EGIN:|ND:))[^\n]*+)*+\n(?i:END:VALARM)[ \t]*+(?=\n)|"
+        r"(?i:VPOLL)[ \t]*+(?:\n(?![BbEe](?i:EGIN:VPOLL|ND:VPOLL))[^\n]*+)*+\n(?i:END:VPOLL)[ \t]*+(?=\n))|"
+        rf"({names})[ \t]*+({_PARAMETERS}|):([^\n]*+))"
     )
 
 

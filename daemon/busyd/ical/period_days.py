@@ -2,13 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
+from busyd.ical.day_limits import DayLimits, week_year, weekday, weeks_of
 from busyd.ical.rule import Frequency, Rule, Skip
 from busyd.ical.scale import Month, Scale
-
-
-def weekday(day: int) -> int:
-    """Monday is 0."""
-    return (day + 3) % 7
 
 
 class PeriodDays:
@@ -25,7 +21,7 @@ class PeriodDays:
         frequency = rule.frequency
         if frequency is Frequency.YEARLY:
             self._base = (
-                scale.year_of(start_day) if rule.by_week is None else _week_year(scale, start_day, rule.week_start)
+                scale.year_of(start_day) if rule.by_week is None else week_year(scale, start_day, rule.week_start)
             )
         elif frequency is Frequency.MONTHLY:
             self._base = scale.month_of(start_day)
@@ -118,6 +114,12 @@ class PeriodDays:
         elif rule.by_month_day is None and rule.by_day is not None and rule.by_month is None:
             year = scale.year(number)
             return _weekdays_between(year.first, year.length, rule.by_day)
+        elif rule.by_month is None and rule.by_month_day is not None and rule.by_day is not None:
+            # RFC 5545 §3.3.10: BYMONTHDAY makes days of every month, which BYDAY (note 2) then limits.
+            year = scale.year(number)
+            months = map(scale.month, range(year.first_month, year.first_month + year.months))
+            days = [day for month in months for day in _month_days(month, rule.by_month_day, rule.skip)]
+            return self._limit_by_weekday(days, number)
         else:
             codes = rule.by_month if rule.by_month is not None else (self._default_code,)
             return [day for month in _months(scale, number, codes, rule.skip) for day in self._pick_in_month(month)]
@@ -125,7 +127,7 @@ class PeriodDays:
 
     def _days_of_weeks(self, number: int) -> list[int]:
         rule = self._rule
-        first, weeks = _weeks(self._scale, number, rule.week_start)
+        first, weeks = weeks_of(self._scale, number, rule.week_start)
         if rule.by_day is not None:
             weekdays = {at for _, at in rule.by_day}
         elif rule.by_month_day is not None or rule.by_year_day is not None:
@@ -141,71 +143,26 @@ class PeriodDays:
         return days
 
     def _limit_in_year(self, days: list[int], number: int) -> list[int]:
-        rule, scale = self._rule, self._scale
-        limits = self._limits
+        rule, limits = self._rule, self._limits
         if rule.by_month is not None or rule.by_month_day is not None:
             days = [day for day in days if limits.allow_month_parts(day)]
         if rule.by_week is not None:
             return [day for day in days if limits.allow_year_parts(day)] if rule.by_year_day is not None else days
-        if rule.by_day is not None:
-            if rule.by_month is not None:
-                months = {scale.month_of(day) for day in days}
-                allowed = {day for at in months for day in _weekdays_of_month(scale.month(at), rule.by_day)}
-            else:
-                year = scale.year(number)
-                allowed = set(_weekdays_between(year.first, year.length, rule.by_day))
-                allowed |= {day for day in days if (0, weekday(day)) in rule.by_day}
-            days = [day for day in days if day in allowed]
-        return days
+        return self._limit_by_weekday(days, number)
 
-
-class DayLimits:
-    """The BY parts of a rule that leave days out, for frequencies in which they limit (RFC 5545 §3.3.10, the table)."""
-
-    __slots__ = ("_rule", "_scale", "_weekdays", "any")
-
-    def __init__(self, rule: Rule, scale: Scale) -> None:
-        self._rule = rule
-        self._scale = scale
-        self._weekdays: frozenset[int] | None = None
-        if rule.by_day is not None and rule.frequency > Frequency.WEEKLY:
-            self._weekdays = frozenset(at for _, at in rule.by_day)
-        by_date = (rule.by_month, rule.by_month_day, rule.by_year_day, rule.by_week)
-        self.any = self._weekdays is not None or any(part is not None for part in by_date)
-
-    def allow(self, day: int) -> bool:
-        """Whether all parts allow a day."""
-        if self._weekdays is not None and (day + 3) % 7 not in self._weekdays:
-            return False
-        return self.allow_month_parts(day) and self.allow_year_parts(day)
-
-    def allow_month_parts(self, day: int) -> bool:
-        """Whether BYMONTH and BYMONTHDAY allow a day."""
-        by_month, by_month_day = self._rule.by_month, self._rule.by_month_day
-        if by_month is None and by_month_day is None:
-            return True
-        month = self._scale.month(self._scale.month_of(day))
-        if by_month is not None and month.code not in by_month:
-            return False
-        if by_month_day is None:
-            return True
-        at = day - month.first + 1
-        return at in by_month_day or at - month.length - 1 in by_month_day
-
-    def allow_year_parts(self, day: int) -> bool:
-        """Whether BYYEARDAY and BYWEEKNO allow a day."""
-        by_year_day, by_week = self._rule.by_year_day, self._rule.by_week
-        if by_year_day is not None:
-            year = self._scale.year(self._scale.year_of(day))
-            at = day - year.first + 1
-            if at not in by_year_day and at - year.length - 1 not in by_year_day:
-                return False
-        if by_week is not None:
-            number = _week_year(self._scale, day, self._rule.week_start)
-            first, weeks = _weeks(self._scale, number, self._rule.week_start)
-            at = (day - first) // 7 + 1
-            return at in by_week or at - weeks - 1 in by_week
-        return True
+    def _limit_by_weekday(self, days: list[int], number: int) -> list[int]:
+        """Numbers of BYDAY count in the month where there is BYMONTH, else in the year."""
+        rule, scale = self._rule, self._scale
+        if rule.by_day is None:
+            return days
+        if rule.by_month is not None:
+            months = {scale.month_of(day) for day in days}
+            allowed = {day for at in months for day in _weekdays_of_month(scale.month(at), rule.by_day)}
+        else:
+            year = scale.year(number)
+            allowed = set(_weekdays_between(year.first, year.length, rule.by_day))
+            allowed |= {day for day in days if (0, weekday(day)) in rule.by_day}
+        return [day for day in days if day in allowed]
 
 
 def _months(scale: Scale, number: int, codes: Iterable[int], skip: Skip) -> list[Month]:
@@ -276,21 +233,3 @@ def _weekdays_between(first: int, length: int, by_day: Iterable[tuple[int, int]]
         else:
             days.extend(range(day, end, 7))
     return days
-
-
-def _weeks(scale: Scale, number: int, week_start: int) -> tuple[int, int]:
-    """(first day of week 1, number of weeks): week 1 is the first with at least four days in the year."""
-    first = _first_week(scale, number, week_start)
-    return first, (_first_week(scale, number + 1, week_start) - first) // 7
-
-
-def _first_week(scale: Scale, number: int, week_start: int) -> int:
-    fourth = scale.year(number).first + 3
-    return fourth - (weekday(fourth) - week_start) % 7
-
-
-def _week_year(scale: Scale, day: int, week_start: int) -> int:
-    number = scale.year_of(day)
-    if day >= _first_week(scale, number + 1, week_start):
-        return number + 1
-    return number if day >= _first_week(scale, number, week_start) else number - 1

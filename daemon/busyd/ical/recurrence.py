@@ -11,11 +11,12 @@ from msgspec import Struct, field
 
 from busyd.ical.event import Event, Moment, UnreadableEvent, read_event, read_moment
 from busyd.ical.facts import Facts, Problem, ProblemKind, odd_travel_time
-from busyd.ical.limits import MAX_OCCURRENCES, MAX_OVERRIDES, MAX_PROBLEMS
+from busyd.ical.limits import MAX_OCCURRENCES, MAX_OVERRIDES, MAX_PROBLEMS, MAX_WORK
 from busyd.ical.lines import Component
 from busyd.ical.parse import Calendar, CalendarObject, Series, newest, sequence_of
 from busyd.ical.recurrence_set import RecurrenceSet
 from busyd.ical.replaced import Excluded, Future
+from busyd.ical.rule_times import Budget
 from busyd.ical.stored_freebusy import read_freebusy
 from busyd.ical.values import BadValue
 from busyd.ical.zones import Zone, Zones, reading_zone
@@ -63,6 +64,7 @@ class _Expander:
         problems = calendar_object.problems[:MAX_PROBLEMS]
         self.result = Expansion(problems=problems, incomplete=calendar_object.cut_short)
         self._span = span
+        self.budget = Budget(MAX_WORK)
         self._uid = calendar_object.uid
         self._numbers: dict[int, int] = {}
 
@@ -84,7 +86,9 @@ class _Expander:
         for component in calendar.freebusy:
             self._uid = component.value("UID")
             for start, end, facts, odd in read_freebusy(component, zones):
-                if odd:
+                if not odd and end <= start:
+                    self.problem(ProblemKind.BAD_TIME, "a FREEBUSY period ends before it starts")
+                elif odd:
                     self.problem(ProblemKind.BAD_TIME, odd)
                     self.result.incomplete = self.result.incomplete or odd
                 else:
@@ -106,7 +110,7 @@ class _Expander:
         self.add(max(start, self._span.start), min(end, self._span.end), Facts(unknown=why))
 
     def add(self, start: int, end: int, facts: Facts) -> None:
-        """One occurrence; one of no length blocks nothing, but can be asked for."""
+        """One occurrence; one of no length blocks no more than its travel times, but can be asked for."""
         if start < EARLIEST or end > LATEST:
             start, end = max(start, EARLIEST), min(end, LATEST)
         if start <= end:
@@ -179,13 +183,12 @@ class _Expander:
 
     def _newest_overrides(self, series: Series, zones: Zones) -> list[tuple["_ReplacedId | None", Component]]:
         by_id: dict[object, list[Component]] = {}
-        ids: dict[object, _ReplacedId | None] = {}
+        ids: dict[int, _ReplacedId | None] = {}
         for number, component in enumerate(series.overrides):
-            replaced = self._replaced_id(component, zones)
+            ids[id(component)] = replaced = self._replaced_id(component, zones)
             key: object = (replaced.moment.instant, replaced.moment.is_date) if replaced is not None else number
             by_id.setdefault(key, []).append(component)
-            ids[key] = replaced
-        return [(ids[key], component) for key, found in by_id.items() for component in newest(found)]
+        return [(ids[id(component)], component) for found in by_id.values() for component in newest(found)]
 
     def _replaced_id(self, component: Component, zones: Zones) -> "_ReplacedId | None":
         line = component.properties["RECURRENCE-ID"][0]

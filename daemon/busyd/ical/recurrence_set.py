@@ -8,15 +8,13 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from msgspec.structs import replace
-
 from busyd.ical.event import Event, Moment, read_moment
 from busyd.ical.facts import Facts, ProblemKind
 from busyd.ical.limits import MAX_DATES, MAX_OCCURRENCES, MAX_RULES
 from busyd.ical.lines import Component, Property
 from busyd.ical.replaced import Excluded, Future, local_day
-from busyd.ical.rule import BadRule, Frequency, Rule, read_rule
-from busyd.ical.rule_times import TooManyOccurrences, UnknownScale
+from busyd.ical.rule import BadRule, Frequency, Rule, by_days, read_rule
+from busyd.ical.rule_times import Budget, TooManyOccurrences, UnknownScale
 from busyd.ical.stepping import walls_of_rule
 from busyd.ical.subdaily import Run, runs_of_rule
 from busyd.ical.values import DAY, BadValue, read_duration, read_time
@@ -25,7 +23,9 @@ from busyd.period import Period
 
 
 class Collector(Protocol):
-    """Where occurrences and problems go."""
+    """Where occurrences and problems go, and how much work may be spent on finding them."""
+
+    budget: Budget
 
     def add(self, start: int, end: int, facts: Facts) -> None: ...
     def add_many(self, spans: Iterable[tuple[int, int]], facts: Facts) -> None: ...
@@ -137,7 +137,9 @@ class RecurrenceSet:
         if slash:
             start = moment.instant
             end = read_period_end(moment, (parameters, last), self._zones)
-            if not self._excluded.has(start, master.zone.wall(start)):
+            if end < start:
+                self._collector.problem(ProblemKind.BAD_TIME, "an RDATE period ends before it starts")
+            elif not self._excluded.has(start, master.zone.wall(start)):
                 self._put(start, end, master.facts)
         elif moment.is_date == master.is_date:
             start = moment.instant
@@ -153,7 +155,7 @@ class RecurrenceSet:
             for oddity in rule.oddities:
                 self._collector.problem(ProblemKind.BAD_RULE, oddity)
             if master.is_date:
-                rule = _by_days(rule)
+                rule = by_days(rule)
             self._expand(rule)
         except BadRule as error:
             self._collector.problem(ProblemKind.BAD_RULE, f"the event counts once: {error}")
@@ -168,9 +170,9 @@ class RecurrenceSet:
         high, until = self._until(rule, zone.wall(self._high) + DAY)
         try:
             if rule.frequency > Frequency.DAILY and not self._futures:
-                self._add_runs(runs_of_rule(rule, master.wall, low, high), until)
+                self._add_runs(runs_of_rule(rule, master.wall, low, high, self._collector.budget), until)
                 return
-            walls = walls_of_rule(rule, master.wall, low, high)
+            walls = walls_of_rule(rule, master.wall, low, high, self._collector.budget)
         except TooManyOccurrences as error:
             walls = list(error.found)
             self._collector.problem(ProblemKind.TOO_MUCH, str(error))
@@ -279,22 +281,3 @@ def read_period_end(start: Moment, line: Property, zones: Zones) -> int:
     if not length.days:
         return start.instant + length.seconds
     return start.zone.instant(start.zone.wall(start.instant) + length.days * DAY) + length.seconds
-
-
-def _by_days(rule: Rule) -> Rule:
-    """A rule for a DATE: times of day mean nothing (RFC 5545 §3.3.10), and hours make days."""
-    if rule.frequency <= Frequency.DAILY:
-        if rule.by_hour is None and rule.by_minute is None and rule.by_second is None:
-            return rule
-        return replace(rule, by_hour=None, by_minute=None, by_second=None)
-    unit = {Frequency.HOURLY: 3600, Frequency.MINUTELY: 60, Frequency.SECONDLY: 1}[rule.frequency] * rule.interval
-    count = None if rule.count is None else -(-rule.count * min(unit, DAY) // DAY)
-    return replace(
-        rule,
-        frequency=Frequency.DAILY,
-        interval=max(1, unit // DAY),
-        count=count,
-        by_hour=None,
-        by_minute=None,
-        by_second=None,
-    )

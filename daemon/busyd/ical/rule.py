@@ -6,8 +6,10 @@ from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.errors import DataError
+from busyd.ical.values import DAY
 
 
 class Frequency(IntEnum):
@@ -98,6 +100,8 @@ def read_rule(text: str) -> Rule:
             oddities.append(f"COUNT={parts['COUNT'][:20]} is not a number")
         else:
             count = max(count, 0)
+    if parts.get("UNTIL") == "":
+        oddities.append("UNTIL is empty, so the series does not end")
     scale = parts.get("RSCALE", "").upper() or "GREGORIAN"
     numbers = {
         name: _numbers(parts[name], low, high, signed, oddities, name) if name in parts else None
@@ -122,6 +126,25 @@ def read_rule(text: str) -> Rule:
         scale=scale,
         skip=Skip.__members__.get(parts.get("SKIP", "").upper(), Skip.OMIT),
         oddities=tuple(oddities),
+    )
+
+
+def by_days(rule: Rule) -> Rule:
+    """A rule for a DATE: times of day mean nothing (RFC 5545 §3.3.10), and hours make days."""
+    if rule.frequency <= Frequency.DAILY:
+        if rule.by_hour is None and rule.by_minute is None and rule.by_second is None:
+            return rule
+        return replace(rule, by_hour=None, by_minute=None, by_second=None)
+    unit = {Frequency.HOURLY: 3600, Frequency.MINUTELY: 60, Frequency.SECONDLY: 1}[rule.frequency] * rule.interval
+    count = None if rule.count is None else -(-rule.count * min(unit, DAY) // DAY)
+    return replace(
+        rule,
+        frequency=Frequency.DAILY,
+        interval=max(1, unit // DAY),
+        count=count,
+        by_hour=None,
+        by_minute=None,
+        by_second=None,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from busyd.errors import DataError
+from busyd.ical.limits import MAX_STEPS
 from busyd.ical.rule import Rule
 from busyd.ical.scale import GREGORIAN, Scale
 from busyd.ical.values import DAY, FIRST_DAY, LAST_DAY
@@ -19,6 +20,20 @@ class TooManyOccurrences(DataError):
         super().__init__("the rule asks for more than can be counted")
         self.at = at
         self.found = found
+
+
+class Budget:
+    """How many steps may still be taken; shared by all rules of an object. A step is a few microseconds of work."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, steps: int = MAX_STEPS) -> None:
+        self.left = steps
+
+    def take(self, steps: int = 1) -> bool:
+        """Take some; False when there are no more."""
+        self.left -= steps
+        return self.left >= 0
 
 
 class UnknownScale(DataError):

@@ -12,6 +12,7 @@ from busyd.ical.rule import Frequency, Rule
 from busyd.ical.rule_times import (
     FIRST_WALL,
     LAST_WALL,
+    Budget,
     TooManyOccurrences,
     UnknownScale,
     pick_positions,
@@ -23,7 +24,7 @@ from busyd.ical.subdaily import runs_of_rule
 from busyd.ical.values import DAY
 
 
-def walls_of_rule(rule: Rule, start: int, low: int, high: int) -> list[int]:
+def walls_of_rule(rule: Rule, start: int, low: int, high: int, budget: Budget | None = None) -> list[int]:
     """The wall times a rule of any FREQ gives from `low` to `high`, both included, sorted.
 
     Only what the rule itself yields, at or after `start`; that DTSTART is always an occurrence is not the rule's doing.
@@ -33,17 +34,17 @@ def walls_of_rule(rule: Rule, start: int, low: int, high: int) -> list[int]:
     if low > high or rule.count == 0:
         return []
     if rule.frequency > Frequency.DAILY:
-        runs = list(runs_of_rule(rule, start, low, high))
+        runs = list(runs_of_rule(rule, start, low, high, budget))
         if sum(run.size for run in runs) > MAX_OCCURRENCES:
             raise TooManyOccurrences(low)
         return sorted({wall for run in runs for wall in range(run.first, run.last + 1, run.step)})
     try:
-        return _walls_by_day(rule, start, low, high, scale_of(rule))
+        return _walls_by_day(rule, start, low, high, scale_of(rule), budget or Budget())
     except BeyondScale as error:
         raise UnknownScale(str(error)) from error
 
 
-def _walls_by_day(rule: Rule, start: int, low: int, high: int, scale: Scale) -> list[int]:
+def _walls_by_day(rule: Rule, start: int, low: int, high: int, scale: Scale, budget: Budget) -> list[int]:
     start_day, start_time = divmod(start, DAY)
     times = times_of_day(rule, start_time)
     periods = PeriodDays(rule, start_day, scale)
@@ -63,6 +64,8 @@ def _walls_by_day(rule: Rule, start: int, low: int, high: int, scale: Scale) -> 
     found: list[int] = []
     latest = start - 1
     for steps in range(MAX_STEPS):
+        if not budget.take():
+            break
         if periods.first_day(number + steps) > last_day + 7:
             return found
         days = periods.days(number + steps)

@@ -3,12 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from busyd.ical.day_limits import DayLimits
 from busyd.ical.limits import MAX_STEPS
-from busyd.ical.period_days import DayLimits
 from busyd.ical.rule import Frequency, Rule
 from busyd.ical.rule_times import (
     FIRST_WALL,
     LAST_WALL,
+    Budget,
     TooManyOccurrences,
     in_hour,
     in_minute,
@@ -31,7 +32,7 @@ class Run(NamedTuple):
         return (self.last - self.first) // self.step + 1
 
 
-def runs_of_rule(rule: Rule, start: int, low: int, high: int) -> Iterator[Run]:
+def runs_of_rule(rule: Rule, start: int, low: int, high: int, budget: Budget | None = None) -> Iterator[Run]:
     """The wall times a rule of FREQ HOURLY, MINUTELY or SECONDLY gives from `low` to `high`, both included.
 
     Runs may interleave; none is empty.
@@ -41,7 +42,7 @@ def runs_of_rule(rule: Rule, start: int, low: int, high: int) -> Iterator[Run]:
     low, high = max(low, start, FIRST_WALL), min(high, LAST_WALL)
     if low > high or rule.count == 0:
         return
-    windows = _Windows(rule, start, scale_of(rule))
+    windows = _Windows(rule, start, scale_of(rule), budget or Budget())
     if rule.count is not None:
         last = windows.last_counted(rule.count, high)
         high = high if last is None else min(high, last)
@@ -51,9 +52,10 @@ def runs_of_rule(rule: Rule, start: int, low: int, high: int) -> Iterator[Run]:
 class _Windows:
     """A rule below DAILY: the allowed parts of a day, and the steps inside them."""
 
-    __slots__ = ("_inside", "_limits", "_parts", "_patterns", "_start", "_step", "_unit")
+    __slots__ = ("_budget", "_inside", "_limits", "_parts", "_patterns", "_start", "_step", "_unit")
 
-    def __init__(self, rule: Rule, start: int, scale: Scale) -> None:
+    def __init__(self, rule: Rule, start: int, scale: Scale, budget: Budget) -> None:
+        self._budget = budget
         self._start = start
         self._unit = {Frequency.HOURLY: 3600, Frequency.MINUTELY: 60, Frequency.SECONDLY: 1}[rule.frequency]
         self._step = self._unit * rule.interval
@@ -78,8 +80,8 @@ class _Windows:
             yield from self._cut(self._runs_between(self._unit_floor(self._start), high + 1), low, high)
             return
         for steps, day in enumerate(range(low // DAY, high // DAY + 1)):
-            if steps > MAX_STEPS:
-                raise TooManyOccurrences(day * DAY)
+            if steps > MAX_STEPS or not self._budget.take():
+                raise TooManyOccurrences(max(low, day * DAY))
             if not self._limits.any or self._limits.allow(day):
                 yield from self._cut(self._of_day(day), low, high)
 
@@ -103,7 +105,7 @@ class _Windows:
                 return sorted(wall for run in runs for wall in range(run.first, run.last + 1, run.step))[count - 1]
             count -= size
             steps += len(runs)
-            if steps > MAX_STEPS:
+            if steps > MAX_STEPS or not self._budget.take():
                 raise TooManyOccurrences(self._start)
         return None
 
@@ -117,8 +119,10 @@ class _Windows:
                 for begin, end in self._parts
                 for run in self._runs_between(start + begin, start + end)
             ]
+            self._budget.take(len(self._parts) // 4)
             if len(self._patterns) < 2000:
                 self._patterns[phase] = pattern
+        self._budget.take(len(pattern) // 8)
         return [Run(start + first, start + last, step) for first, last, step in pattern]
 
     def _runs_between(self, begin: int, end: int) -> Iterator[Run]:

@@ -48,7 +48,7 @@ def read_time(text: str) -> LocalTime:
     """A DATE or DATE-TIME, told apart by its form alone (VALUE= is often missing or wrong). Raises BadValue.
 
     Year 0000 is clamped to the first day that can be written; second 60 is 59 (RFC 5545 §3.3.12); `T24` is the next
-    midnight; extended ISO 8601 forms with hyphens and colons are accepted.
+    midnight; extended ISO 8601 forms with hyphens, colons and an offset from UTC are accepted.
     """
     size = len(text)
     if size == 15:
@@ -61,11 +61,15 @@ def read_time(text: str) -> LocalTime:
     if found is None:
         message = f"{text[:40]!r} is not a date or a date with time"
         raise BadValue(message)
-    year, month, day, time, hour, minute, second, utc = found.groups()
+    year, month, day, time, hour, minute, second, utc, sign, away_hours, away_minutes = found.groups()
     midnight = _midnight(year + month + day)
     if not time:
         return LocalTime(midnight, True, False)
-    return LocalTime(midnight + _time_of_day(f"T{hour}{minute}{second or '00'}"), False, bool(utc))
+    wall = midnight + _time_of_day(f"T{hour}{minute}{second or '00'}")
+    if sign:
+        away = int(away_hours) * 3600 + int(away_minutes or 0) * 60
+        return LocalTime(wall - away if sign == "+" else wall + away, False, True)
+    return LocalTime(wall, False, bool(utc))
 
 
 @lru_cache(maxsize=2048)
@@ -116,7 +120,8 @@ def day_number(year: int, month: int, day: int) -> int:
 
 
 _LENIENT: Final = re.compile(
-    r"(\d{4})-?(\d\d)-?(\d\d)(?:([Tt ])(\d\d):?(\d\d)(?::?(\d\d)(?:[.,]\d+)?)?([Zz])?)?", re.ASCII
+    r"(\d{4})-?(\d\d)-?(\d\d)(?:([Tt ])(\d\d):?(\d\d)(?::?(\d\d)(?:[.,]\d+)?)?(?:([Zz])|([+-])(\d\d):?(\d\d)?)?)?",
+    re.ASCII,
 )
 _DURATION: Final = re.compile(
     r"(?P<sign>[+-]?)P(?:(?P<weeks>\d{1,15})W)?(?:(?P<days>\d{1,15})D)?"

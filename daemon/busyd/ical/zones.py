@@ -34,8 +34,9 @@ def find_zone(tzid: str) -> Zone | None:
         return found
     if _VENDOR.match(name):
         parts = name.strip("/").split("/")
-        for at in range(max(1, len(parts) - 4), len(parts)):
-            found = load_zone("/".join(parts[at:]))
+        for at in range(max(0 if name.startswith("/") else 1, len(parts) - 4), len(parts)):
+            rest = "/".join(parts[at:])
+            found = load_zone(rest) or _in_another_case(rest)
             if found is not None:
                 return found
     olson = _windows_zones().get(name.lower())
