@@ -3,6 +3,7 @@
 The twin of `expand_with_libical.c`, with the same input; prints how many occurrences there are.
 """
 
+import gc
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ def read_objects(path: Path) -> Iterator[bytes]:
 
 
 def main() -> None:
+    gc.set_threshold(20_000)  # as in the worker process, where the daemon reads imports
     span = Period(Instant(int(sys.argv[2])), Instant(int(sys.argv[3])))
     print(sum(len(index_object(payload, span, "Europe/Berlin").rows) for payload in read_objects(Path(sys.argv[1]))))
 
