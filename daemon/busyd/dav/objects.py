@@ -3,7 +3,7 @@
 A payload is never looked into here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -61,10 +61,25 @@ WriteOutcome = Written | Refused
 
 def fetch_objects(calendar: str, hrefs: Sequence[Href]) -> Operation[Fetched]:
     """One calendar-multiget (RFC 4791 §7.9) for all hrefs; keep to 50 of them. No hrefs, no request."""
-    asked = tuple(dict.fromkeys(normalise_href(href) for href in hrefs))
+    asked = distinct(hrefs)
     if not asked:
         return Fetched()
-    response = yield report(calendar, depth="1", body=CalendarMultiget(asked))
+    response = yield multiget(calendar, asked)
+    return read_multiget(asked, response)
+
+
+def distinct(hrefs: Iterable[str]) -> tuple[Href, ...]:
+    """Each resource once, by its canonical name."""
+    return tuple(dict.fromkeys(normalise_href(href) for href in hrefs))
+
+
+def multiget(calendar: str, asked: tuple[Href, ...]) -> DavRequest:
+    """The request for these objects."""
+    return report(calendar, depth="1", body=CalendarMultiget(asked))
+
+
+def read_multiget(asked: Sequence[Href], response: DavResponse) -> Fetched:
+    """What the answer to it says. Raises MalformedResponse, and whatever another status than 207 means."""
     objects: dict[Href, FetchedObject] = {}
     vanished: set[Href] = set()
     for member in read_multistatus(response).responses:

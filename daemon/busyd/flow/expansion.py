@@ -8,7 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.availability.index import IndexedObject, index_object
-from busyd.availability.worker import IndexWorker, is_heavy
+from busyd.flow.worker import Worker, is_heavy
 from busyd.period import Period
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
 
@@ -34,7 +34,7 @@ class Expansion:
     """Reads and expands objects without ever holding the loop for long."""
 
     def __init__(self) -> None:
-        self._worker = IndexWorker()
+        self.worker = Worker()
 
     async def index(self, payloads: Iterable[bytes], zone: str, span: Period) -> list[IndexedObject]:
         """What each payload says of time inside `span`, read in `zone`. Never raises for what is in a payload."""
@@ -44,7 +44,7 @@ class Expansion:
                 found += [index_object(payload, span, zone) for payload in batch]
                 await asyncio.sleep(0)
             else:
-                found += await self._worker.index(batch, span, zone)
+                found += await self.worker.index(batch, span, zone)
         return found
 
     async def expand(self, payloads: Sequence[bytes], zones: Iterable[str], span: Period) -> list[Expanded]:
@@ -64,7 +64,7 @@ class Expansion:
 
     async def close(self) -> None:
         """End the worker."""
-        await self._worker.close()
+        await self.worker.close()
 
 
 def _batches(payloads: Iterable[bytes]) -> Iterator[list[bytes]]:

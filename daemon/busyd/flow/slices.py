@@ -1,4 +1,4 @@
-"""Long pure work on the event loop, a millisecond at a time: a thread would fight for the interpreter lock."""
+"""Long pure work on the event loop, half a millisecond at a time: a thread would fight for the interpreter lock."""
 
 import asyncio
 from collections.abc import Coroutine, Generator
@@ -6,11 +6,11 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-SLICE_SECONDS: Final = 0.001
+SLICE_SECONDS: Final = 0.0005
 
 
 async def in_slices(work: Generator[None, None, T]) -> T:
-    """Run a generator to its end, letting everybody else run whenever a millisecond is used up."""
+    """Run a generator to its end, letting everybody else run whenever half a millisecond is used up."""
     loop = asyncio.get_running_loop()
     until = loop.time() + SLICE_SECONDS
     while True:

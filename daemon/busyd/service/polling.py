@@ -7,7 +7,7 @@ import asyncio
 import functools
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -22,6 +22,9 @@ from busyd.credentials import (
     normalise_app_specific,
     read_password,
 )
+from busyd.dav.exchange import DavResponse
+from busyd.dav.href import Href
+from busyd.dav.objects import Fetched
 from busyd.errors import UserError
 from busyd.flow.mirroring import Mirroring
 from busyd.flow.schedule import PollSchedule
@@ -102,7 +105,7 @@ class Polling:
         transport = Transport(_reachable(connection), password, self._clock)
         visitor = Visitor(
             state=self._mirroring.register.connections[connection.name],
-            client=CaldavClient(transport),
+            client=CaldavClient(transport, self._read_multiget),
             read_feed=functools.partial(self._read_feed, settings),
             mirroring=self._mirroring,
             ledger=self._ledger,
@@ -115,6 +118,9 @@ class Polling:
 
         schedule = PollSchedule(visitor, has_another_password=transport.has_another_password, on_change=on_change)
         return Line(settings, transport, schedule)
+
+    async def _read_multiget(self, asked: Sequence[Href], response: DavResponse) -> Fetched:
+        return await self._mirroring.expansion.worker.read_multiget(asked, response)
 
     async def _password(self, settings: ConnectionConfig) -> Secret | None:
         if settings.password is None:

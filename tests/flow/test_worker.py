@@ -4,8 +4,12 @@ import asyncio
 
 import pytest
 
-from busyd.availability.index import IndexedObject, index_object
-from busyd.availability.worker import HEAVY_BYTES, IndexWorker, Work, is_heavy
+from busyd.availability.index import index_object
+from busyd.dav.errors import MalformedResponse
+from busyd.dav.exchange import DavResponse
+from busyd.dav.href import Href
+from busyd.dav.objects import read_multiget
+from busyd.flow.worker import HEAVY_BYTES, Payloads, Work, Worker, is_heavy
 from busyd.period import EARLIEST, LATEST, Instant, Period
 from tests.flow.inside import timed
 
@@ -18,13 +22,13 @@ BOMB = PLAIN.replace(b"UID:a", b"UID:bomb")
 
 
 async def test_the_worker_says_what_the_engine_says() -> None:
-    worker = IndexWorker()
+    worker = Worker()
     assert await worker.index([PLAIN], SPAN, "Europe/Berlin") == [index_object(PLAIN, SPAN, "Europe/Berlin")]
     await worker.close()
 
 
 async def test_what_takes_too_long_is_not_understood_and_the_next_object_is() -> None:
-    worker = IndexWorker(deadline=0.0)
+    worker = Worker(deadline=0.0)
     (given_up,) = await worker.index([PLAIN], SPAN, "UTC")
     assert "longer than" in given_up.incomplete
     assert given_up.problems[0].kind == "too-much"
@@ -34,7 +38,7 @@ async def test_what_takes_too_long_is_not_understood_and_the_next_object_is() ->
 
 
 async def test_a_worker_that_dies_is_replaced() -> None:
-    worker = IndexWorker()
+    worker = Worker()
     await worker.index([PLAIN], SPAN, "UTC")
     assert worker._process is not None
     worker._process.kill()
@@ -44,7 +48,7 @@ async def test_a_worker_that_dies_is_replaced() -> None:
 
 
 async def test_objects_asked_for_at_once_are_answered_each_with_its_own() -> None:
-    worker = IndexWorker()
+    worker = Worker()
     payloads = [PLAIN.replace(b"UID:a", b"UID:%d" % number) for number in range(20)]
     found = await asyncio.gather(*(worker.index([payload, PLAIN], SPAN, "UTC") for payload in payloads))
     assert [[one.uid for one in pair] for pair in found] == [[str(number), "a"] for number in range(20)]
@@ -52,13 +56,13 @@ async def test_objects_asked_for_at_once_are_answered_each_with_its_own() -> Non
 
 
 async def test_one_object_that_ends_the_worker_does_not_take_its_neighbours_along() -> None:
-    worker = IndexWorker()
+    worker = Worker()
     asked: list[int] = []
     ask = worker._ask
 
-    async def ask_and_die(work: Work) -> list[IndexedObject]:
-        asked.append(len(work.payloads))
-        if BOMB in work.payloads:
+    async def ask_and_die(work: Work) -> bytes:
+        asked.append(len(work.payloads) if isinstance(work, Payloads) else 0)
+        if isinstance(work, Payloads) and BOMB in work.payloads:
             raise asyncio.IncompleteReadError(b"", 4)
         return await ask(work)
 
@@ -76,7 +80,7 @@ def test_size_and_dense_rules_make_an_object_heavy() -> None:
 
 
 async def test_a_question_that_is_broken_off_does_not_leave_its_answer_to_the_next() -> None:
-    worker = IndexWorker()
+    worker = Worker()
     await worker.index([timed("warm", "20260901T090000Z", "20260901T100000Z")], SPAN, "UTC")
     first = timed("first", "20260901T090000Z", "20260901T100000Z", "X-LONG:" + "x" * 3_000_000)
     asked = asyncio.create_task(worker.index([first], SPAN, "UTC"))
@@ -89,7 +93,7 @@ async def test_a_question_that_is_broken_off_does_not_leave_its_answer_to_the_ne
 
 
 async def test_without_a_worker_process_heavy_objects_are_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    worker = IndexWorker()
+    worker = Worker()
     monkeypatch.setattr("sys.executable", "/nowhere/python3")
     (found,) = await worker.index([timed("a", "20260901T090000Z", "20260901T100000Z")], SPAN, "UTC")
     await worker.close()
@@ -97,7 +101,44 @@ async def test_without_a_worker_process_heavy_objects_are_read_all_the_same(monk
 
 
 async def test_an_object_that_takes_too_long_blocks_the_time_it_may_take_place() -> None:
-    worker = IndexWorker(deadline=0.0)
+    worker = Worker(deadline=0.0)
     (found,) = await worker.index([timed("a", "20260901T090000Z", "20260901T100000Z")], SPAN, "UTC")
     await worker.close()
     assert [(start, end) for start, end, _ in found.rows] == [(EARLIEST, LATEST)]
+
+
+HREFS = [Href(f"/1/work/{number}.ics") for number in range(3)]
+
+
+def answer(*members: str) -> DavResponse:
+    body = f'<D:multistatus xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav">{"".join(members)}</D:multistatus>'
+    return DavResponse(207, "https://example.org/1/work/", body=body.encode())
+
+
+async def test_the_worker_takes_a_multiget_apart_as_the_daemon_does() -> None:
+    found = (
+        f'<D:response><D:href>{HREFS[0]}</D:href><D:propstat><D:prop><D:getetag>"1"</D:getetag><C:calendar-data>'
+        f"{PLAIN.decode()}</C:calendar-data></D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>"
+    )
+    gone = f"<D:response><D:href>{HREFS[1]}</D:href><D:status>HTTP/1.1 404 Not Found</D:status></D:response>"
+    worker, response = Worker(), answer(found, gone)
+    fetched = await worker.read_multiget(HREFS, response)
+    await worker.close()
+    assert fetched == read_multiget(HREFS, response)
+    assert [one.payload for one in fetched.objects] == [PLAIN]
+    assert (set(fetched.vanished), set(fetched.missing)) == ({HREFS[1]}, {HREFS[2]})
+
+
+@pytest.mark.parametrize("deadline", [0.0, 30.0])
+async def test_an_answer_that_cannot_be_taken_apart_is_malformed(deadline: float) -> None:
+    worker = Worker(deadline=deadline)
+    with pytest.raises(MalformedResponse, match="it was set aside"):
+        await worker.read_multiget(HREFS, DavResponse(207, "https://example.org/1/work/", body=b"<half"))
+    await worker.close()
+
+
+async def test_without_a_worker_process_answers_are_taken_apart_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker()
+    monkeypatch.setattr("sys.executable", "/nowhere/python3")
+    assert (await worker.read_multiget(HREFS, answer())).missing == set(HREFS)
+    await worker.close()

@@ -1,5 +1,4 @@
-"""Reading objects in a process of their own: an import leaves the loop alone, and a bomb kills the worker, never the
-daemon.
+"""Reading in a process of its own: an import leaves the loop alone, and a bomb kills the worker, never the daemon.
 
 The daemon speaks with it over pipes, one question at a time. It starts when first needed, and ends after a while
 without work.
@@ -17,6 +16,11 @@ from typing import BinaryIO, Final
 import msgspec
 
 from busyd.availability.index import IndexedObject, index_object
+from busyd.dav.errors import MalformedResponse
+from busyd.dav.exchange import DavResponse
+from busyd.dav.href import Href
+from busyd.dav.objects import Fetched, read_multiget
+from busyd.errors import BusydError
 from busyd.ical.facts import Facts, Problem, ProblemKind
 from busyd.period import EARLIEST, LATEST, Instant, Period
 
@@ -42,8 +46,12 @@ _HEAVY_RULE: Final = re.compile(
 _LENGTH: Final = struct.Struct(">I")
 
 
-class Work(msgspec.Struct):
-    """What the worker is asked."""
+class GivenUp(BusydError):
+    """The worker has no answer to a question."""
+
+
+class Payloads(msgspec.Struct, tag=True):
+    """Objects to be read and expanded; the answer is a list of IndexedObject."""
 
     payloads: list[bytes]
     start: int
@@ -51,12 +59,30 @@ class Work(msgspec.Struct):
     zone: str
 
 
+class Multiget(msgspec.Struct, tag=True):
+    """The answer to a multiget, to be taken apart; the answer is an Opened."""
+
+    asked: tuple[Href, ...]
+    url: str
+    body: bytes
+
+
+class Opened(msgspec.Struct):
+    """What an answer to a multiget holds, or why it cannot be read."""
+
+    fetched: Fetched | None = None
+    reason: str = ""
+
+
+Work = Payloads | Multiget
+
+
 def is_heavy(payload: bytes) -> bool:
     """Whether reading this on the loop might hold it up: by its size, or by a rule that can mean much work."""
     return len(payload) > HEAVY_BYTES or _HEAVY_RULE.search(payload) is not None
 
 
-class IndexWorker:
+class Worker:
     """The one worker process of a daemon."""
 
     def __init__(self, *, deadline: float = DEADLINE) -> None:
@@ -70,39 +96,36 @@ class IndexWorker:
 
         Holds up to a megabyte or so: more should be asked for piece by piece.
         """
-        async with self._turn:
-            if self._idle is not None:
-                self._idle.cancel()
-            found = await self._index(payloads, span, zone)
-            self._idle = asyncio.get_running_loop().call_later(IDLE, self._end)
-            return found
-
-    async def _index(self, payloads: Sequence[bytes], span: Period, zone: str) -> list[IndexedObject]:
-        answered = False
         try:
-            found = await asyncio.wait_for(self._ask(Work(list(payloads), span.start, span.end, zone)), self._deadline)
-            answered = True
-        except TimeoutError:
-            why = f"reading the event takes longer than {self._deadline:g} seconds"
-        except (asyncio.IncompleteReadError, ConnectionError, msgspec.DecodeError):
-            why = "the process that reads large events ended over it"
+            answer = await self._answer_to(Payloads(list(payloads), span.start, span.end, zone))
+            return msgspec.msgpack.decode(answer, type=list[IndexedObject])
         except OSError as error:
             # No process to be had. The engine has bounds of its own; only the loop waits for them.
             logger.warning("no worker process could be started: %s", error)
             return [index_object(payload, span, zone) for payload in payloads]
-        finally:
-            if not answered:
-                # Also when we are cancelled: an answer left in the pipe would be taken for the next question's.
-                await self.close()
-        if answered:
-            return found
+        except GivenUp as error:
+            why = str(error)
         if len(payloads) > 1:  # one of them did it
-            return [one for payload in payloads for one in await self._index([payload], span, zone)]
+            return [one for payload in payloads for one in await self.index([payload], span, zone)]
         logger.warning("an object of %d bytes was given up: %s", len(payloads[0]), why)
         return [_not_understood(why)]
 
+    async def read_multiget(self, asked: Sequence[Href], response: DavResponse) -> Fetched:
+        """What `dav.objects.read_multiget` says of an answer with status 207. Raises MalformedResponse."""
+        try:
+            answer = await self._answer_to(Multiget(tuple(asked), response.url, response.body))
+            opened = msgspec.msgpack.decode(answer, type=Opened)
+        except OSError as error:
+            logger.warning("no worker process could be started: %s", error)
+            return read_multiget(asked, response)
+        except GivenUp as error:
+            opened = Opened(reason=str(error))
+        if opened.fetched is None:
+            raise MalformedResponse(response.host, opened.reason, status=response.status)
+        return opened.fetched
+
     async def close(self) -> None:
-        """End the process; the next object starts another."""
+        """End the process; the next question starts another."""
         if self._idle is not None:
             self._idle.cancel()
         process, self._process = self._process, None
@@ -111,7 +134,28 @@ class IndexWorker:
                 process.kill()
             await process.communicate()
 
-    async def _ask(self, work: Work) -> list[IndexedObject]:
+    async def _answer_to(self, work: Work) -> bytes:
+        """Raises GivenUp when there is none in time, or the process ends over it; OSError when there is no process."""
+        async with self._turn:
+            if self._idle is not None:
+                self._idle.cancel()
+            answered = False
+            try:
+                answer = await asyncio.wait_for(self._ask(work), self._deadline)
+                answered = True
+            except TimeoutError:
+                message = f"reading it takes longer than {self._deadline:g} seconds"
+                raise GivenUp(message) from None
+            except (asyncio.IncompleteReadError, ConnectionError):
+                raise GivenUp("the process that reads calendars ended over it") from None
+            finally:
+                if not answered:
+                    # Also when we are cancelled: an answer left in the pipe would be taken for the next question's.
+                    await self.close()
+            self._idle = asyncio.get_running_loop().call_later(IDLE, self._end)
+            return answer
+
+    async def _ask(self, work: Work) -> bytes:
         process = self._process
         if process is None or process.returncode is not None:
             command = (sys.executable, "-I", "-B", "-m", __name__)
@@ -125,7 +169,7 @@ class IndexWorker:
         process.stdin.write(_LENGTH.pack(len(question)) + question)
         await process.stdin.drain()
         (length,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
-        return msgspec.msgpack.decode(await process.stdout.readexactly(length), type=list[IndexedObject])
+        return await process.stdout.readexactly(length)
 
     def _end(self) -> None:
         process, self._process = self._process, None
@@ -135,12 +179,24 @@ class IndexWorker:
 
 def serve(questions: BinaryIO, answers: BinaryIO) -> None:
     """The worker's side: answer until the questions end."""
+    decoder = msgspec.msgpack.Decoder(Work)
     while head := questions.read(_LENGTH.size):
-        work = msgspec.msgpack.decode(questions.read(_LENGTH.unpack(head)[0]), type=Work)
-        span = Period(Instant(work.start), Instant(work.end))
-        answer = msgspec.msgpack.encode([index_object(payload, span, work.zone) for payload in work.payloads])
+        work = decoder.decode(questions.read(_LENGTH.unpack(head)[0]))
+        answer = msgspec.msgpack.encode(_indexed(work) if isinstance(work, Payloads) else _opened(work))
         answers.write(_LENGTH.pack(len(answer)) + answer)
         answers.flush()
+
+
+def _indexed(work: Payloads) -> list[IndexedObject]:
+    span = Period(Instant(work.start), Instant(work.end))
+    return [index_object(payload, span, work.zone) for payload in work.payloads]
+
+
+def _opened(work: Multiget) -> Opened:
+    try:
+        return Opened(read_multiget(work.asked, DavResponse(207, work.url, body=work.body)))
+    except MalformedResponse as error:
+        return Opened(reason=error.reason)
 
 
 def _not_understood(why: str) -> IndexedObject:
@@ -156,7 +212,7 @@ def _not_understood(why: str) -> IndexedObject:
 
 
 def main() -> None:
-    """Run as `python -m busyd.availability.worker`."""
+    """Run as `python -m busyd.flow.worker`."""
     import gc
     import os
     import resource
