@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from busyd.availability.hours import Hours
 from busyd.availability.slots import SlotShape, instant_at, open_slots
-from busyd.period import FbType, Instant, Period, Span, flatten
+from busyd.period import EARLIEST, LATEST, FbType, Instant, Period, Span, flatten
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HALF_HOURS = SlotShape(duration=1800, step=1800)
@@ -129,6 +129,27 @@ def test_a_time_that_the_clocks_show_twice_is_the_first() -> None:
 def test_where_midnight_does_not_exist_the_day_begins_after_the_gap() -> None:
     havana = ZoneInfo("America/Havana")
     assert instant_at(date(2026, 3, 8), 0, havana) == at("2026-03-08T05:00")
+
+
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+@pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, ZoneInfo("UTC")])
+@pytest.mark.parametrize("hours", [None, weekly((60, 1440))])
+@pytest.mark.parametrize(
+    "edges", [("9999-12-30T00:00:00", "9999-12-31T23:59:59"), ("0001-01-01T00:00", "0001-01-03T00:00")]
+)
+def test_at_the_edges_of_time_slots_are_offered_as_far_as_dates_go(
+    zone: ZoneInfo, hours: Hours | None, edges: tuple[str, str]
+) -> None:
+    within = window(*edges)
+    shape = SlotShape(duration=1800, step=1800, buffer_before=86_400, buffer_after=1000 * 86_400)
+    found = starts(within=within, hours=hours, shape=shape, zone=zone, earliest=EARLIEST)
+    assert {text[:2] for text in found} == {edges[0][8:10], str(int(edges[0][8:10]) + 1).zfill(2)}
+
+
+def test_the_last_day_there_is_ends_like_any_other() -> None:
+    assert instant_at(date.max, 1440, ZoneInfo("UTC")) == LATEST + 1
 
 
 DAY = Period(Instant(at("2026-10-24T18:00")), Instant(at("2026-10-25T08:00")))

@@ -99,3 +99,18 @@ async def test_a_shape_that_is_none_is_refused(served: Served, query: str) -> No
 async def test_too_many_slots_are_refused_before_they_are_counted(served: Served) -> None:
     answer = await served.ask(f"{SLOTS}?start=now&end=%2B1000d&step=1m&duration=1m")
     assert (answer.status, answer.error) == (400, "bad-request")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "start=9999-12-30&end=9999-12-31T23:59:59Z",
+        "start=9999-12-30T00:00:00Z&end=9999-12-31T00:00:00Z&buffer_after=1000d",
+        "start=0001-01-01T00:00:00Z&end=0001-01-03T00:00:00Z&buffer_before=1d",
+        "start=0001-01-01T00:00:00Z&end=0001-01-03T00:00:00Z&tz=America/New_York",
+    ],
+)
+async def test_the_edges_of_time_are_a_window_like_any_other(served: Served, query: str) -> None:
+    answer = await served.ask(f"{SLOTS}?{query}&notice=0m")
+    assert answer.status == 200
+    assert bool(answer.json["slots"]) is query.startswith("start=9999")

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from busyd.availability.hours import DAY as MINUTES_OF_DAY
 from busyd.availability.hours import Hours
-from busyd.period import FbType, Period, Span, coalesce, subtract
+from busyd.period import FbType, Instant, Period, Span, coalesce, subtract
 
 _ALL_DAY = ((0, MINUTES_OF_DAY),)
 _ONE_DAY = timedelta(days=1)
@@ -79,14 +79,21 @@ def open_slots(
 
 def _spans(window: Period, zone: ZoneInfo, hours: Hours | None) -> Iterator[tuple[int, int]]:
     """The spans of hours that may touch the window, in order, as instants."""
-    day = datetime.fromtimestamp(window.start, zone).date() - _ONE_DAY
-    last = datetime.fromtimestamp(window.end, zone).date()
-    while day <= last:
+    first = max(_date_at(window.start, zone).toordinal() - 1, date.min.toordinal())
+    last = _date_at(window.end, zone).toordinal()
+    for day in map(date.fromordinal, range(first, last + 1)):
         for opens, closes in hours.on(day) if hours is not None else _ALL_DAY:
             start, end = instant_at(day, opens, zone), instant_at(day, closes, zone)
             if start < end and start < window.end and window.start < end:
                 yield start, end
-        day += _ONE_DAY
+
+
+def _date_at(instant: Instant, zone: ZoneInfo) -> date:
+    """The date of a zone; where the calendar begins or ends within a day of the instant, its first or last date."""
+    try:
+        return datetime.fromtimestamp(instant, zone).date()
+    except (ValueError, OverflowError):
+        return date.min if instant < 0 else date.max
 
 
 def instant_at(day: date, minute: int, zone: ZoneInfo) -> int:
@@ -96,5 +103,7 @@ def instant_at(day: date, minute: int, zone: ZoneInfo) -> int:
     the offset from before the gap.
     """
     if minute == MINUTES_OF_DAY:
+        if day == date.max:  # the midnight after it is in a year that cannot be written
+            return instant_at(day, minute - 1, zone) + 60
         day, minute = day + _ONE_DAY, 0
     return int(datetime.combine(day, time(minute // 60, minute % 60), zone).timestamp())
