@@ -178,6 +178,26 @@ async def test_tls_is_spoken_when_there_is_a_certificate(tmp_path: Path) -> None
     house.close()
 
 
+@pytest.mark.parametrize(("listen", "status"), [("0.0.0.0", 401), ("127.0.0.1", 200)])
+async def test_an_address_that_others_can_reach_wants_a_token_from_this_machine_too(
+    tmp_path: Path, listen: str, status: int
+) -> None:
+    house, certificate = Household(tmp_path), self_signed(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    sites = await start_sites(build_app(house, EndpointSettings()), [TcpAddress(listen, 0)], context)
+    trusting = ssl.create_default_context(cafile=str(certificate))
+    async with aiohttp.ClientSession(f"https://localhost:{sites.ports[0]}") as session:
+        for path in ("/v1/profiles", "/healthz", "/"):
+            async with session.get(path, ssl=trusting) as answer:
+                assert answer.status == status
+        login = {"Authorization": f"Bearer {house.token('anna')}"}
+        async with session.get("/v1/profiles", ssl=trusting, headers=login) as answer:
+            assert answer.status == 200
+    await sites.close()
+    house.close()
+
+
 def self_signed(directory: Path) -> Path:
     """A certificate for localhost and its key, in one file."""
     from cryptography import x509

@@ -50,7 +50,7 @@ class Endpoint:
         self._date = Date()
 
     def make_server(self) -> CountingServer:
-        """The protocol factory for listening sockets; needs a running loop."""
+        """What makes the connections of listening sockets; needs a running loop."""
         limits = self.settings.limits
         return CountingServer(
             self.handle,

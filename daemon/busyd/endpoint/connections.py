@@ -5,6 +5,8 @@ aiohttp serves each connection; this file only counts them, and closes those tha
 
 import asyncio
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
@@ -29,11 +31,12 @@ _RESERVED_SECONDS: Final = 2.0
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("client", "door", "gate", "handling", "reserved", "served", "since", "unread")
+    __slots__ = ("client", "door", "gate", "handling", "reserved", "served", "since", "site_is_local", "unread")
 
-    def __init__(self, manager: "CountingServer", **options: Any) -> None:
+    def __init__(self, manager: "CountingServer", *, site_is_local: bool, **options: Any) -> None:
         super().__init__(manager, **options)
         self.gate = manager.gate
+        self.site_is_local = site_is_local
         self.door: Door
         self.client = ""
         """Address of the peer, without its port."""
@@ -48,7 +51,7 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.since = self._loop.time()
-        self.door = self.gate.door_of(transport)
+        self.door = self.gate.door_of(transport, site_is_local=self.site_is_local)
         peer = transport.get_extra_info("peername")
         self.client = str(peer[0]) if isinstance(peer, tuple) else "unix"
         if not self.gate.enter(self):
@@ -95,8 +98,12 @@ class CountingServer(web.Server):
         super().__init__(handler, **options)
         self.gate = gate
 
-    def __call__(self) -> RequestHandler:
-        return Connection(self, loop=self._loop, **self._kwargs)
+    def site(self, *, is_local: bool) -> Callable[[], RequestHandler]:
+        """The protocol factory for an address that only this machine can reach, or for one that others reach, too.
+
+        A connection cannot find that out: accepted on 0.0.0.0 from this machine, it is one from 127.0.0.1 to 127.0.0.1.
+        """
+        return partial(Connection, self, site_is_local=is_local, loop=self._loop, **self._kwargs)
 
 
 class Gate:
@@ -117,11 +124,12 @@ class Gate:
     def limits(self) -> Limits:
         return self._settings.limits
 
-    def door_of(self, transport: asyncio.BaseTransport) -> Door:
+    def door_of(self, transport: asyncio.BaseTransport, *, site_is_local: bool) -> Door:
         """The door that connections like this one share."""
         sockname, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         address = sockname[:2] if isinstance(sockname, tuple) else "unix"
-        local = is_loopback(str(peer[0])) if isinstance(peer, tuple) and peer else True
+        near = is_loopback(str(peer[0])) if isinstance(peer, tuple) and peer else True
+        local = site_is_local and near
         door = self._doors.get((address, local))
         if door is None:
             door = self._doors[address, local] = Door(self._settings, door_names(address), local)

@@ -65,7 +65,8 @@ class Door(Struct):
     settings: EndpointSettings
     names: frozenset[str]
     """Values of Host, port included, that mean this address."""
-    peer_is_local: bool
+    is_local: bool
+    """Only this machine can reach the address, and the peer is on it."""
     heads: dict[RawHeaders, Head] = field(default_factory=dict)
 
     def read(self, raw: RawHeaders) -> Head:
@@ -120,7 +121,7 @@ def read_head(raw: RawHeaders, door: Door) -> Head:
     readable = bool(origin) and origin in settings.cors
     foreign = bool(origin) and not readable and not _is_own(origin, door)
     cross_site = foreign or (not readable and get(b"sec-fetch-site", "") in ("cross-site", "same-site"))
-    here = door.peer_is_local and not forwarded
+    here = door.is_local and not forwarded
     if_none_match, if_modified_since = get(b"if-none-match", ""), get(b"if-modified-since", "")
     return Head(
         fault=fault,

@@ -72,15 +72,16 @@ def check_address(address: ListenAddress, *, tls: bool, behind_proxy: bool) -> N
 
 async def _listen(server: CountingServer, address: ListenAddress, tls: SSLContext | None) -> asyncio.Server:
     loop = asyncio.get_running_loop()
+    factory = server.site(is_local=address.loopback)
     handshake = _HANDSHAKE_SECONDS if tls is not None else None
     try:
         match address:
             case TcpAddress(host, port):
                 return await loop.create_server(
-                    server, host, port, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=handshake
+                    factory, host, port, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=handshake
                 )
             case UnixAddress(path):
-                made = await loop.create_unix_server(server, str(path), backlog=BACKLOG)
+                made = await loop.create_unix_server(factory, str(path), backlog=BACKLOG)
                 # Whoever may connect may ask without a token: the owner and the group, nobody else.
                 path.chmod(_SOCKET_MODE)
                 return made
