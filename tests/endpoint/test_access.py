@@ -42,6 +42,18 @@ async def test_local_access_can_be_switched_off(serve: Serve) -> None:
     assert (await served.ask(ANNA, token=served.house.token("anna"))).status == 200
 
 
+@pytest.mark.parametrize("fields", [{}, {"Host": "localhost:{port}"}, {"Host": "busy.example"}, {"Via": "1.1 nginx"}])
+async def test_behind_a_proxy_nobody_is_on_this_machine(serve: Serve, fields: dict[str, str]) -> None:
+    served = await serve(behind_proxy=True, hosts=("busy.example",))
+    token = served.house.token("*", "freebusy", "admin")
+    fields = {name: text.format(port=served.port) for name, text in fields.items()}
+    for path in (*OPEN_HERE, "/style.css", "/page.js"):
+        answer = await served.ask(path, **fields)
+        assert (answer.status, answer.error) == (401, "login-needed")
+        assert (await served.ask(path, token=token, **fields)).status == 200
+    assert (await served.ask(f"/feeds/{served.house.token('anna')}.ics", **fields)).status == 200
+
+
 async def test_a_page_of_another_site_is_not_local(served: Served) -> None:
     assert (await served.ask(ANNA, Sec_Fetch_Site="cross-site")).status == 401
     assert (await served.ask(ANNA, Origin="https://evil.example")).status == 401

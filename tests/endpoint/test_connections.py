@@ -163,6 +163,18 @@ async def test_a_unix_socket_is_local_and_only_for_its_group(tmp_path: Path) -> 
     house.close()
 
 
+async def test_behind_a_proxy_a_unix_socket_is_not_local(tmp_path: Path) -> None:
+    house, path = Household(tmp_path), tmp_path / "busyd.sock"
+    sites = await start_sites(build_app(house, EndpointSettings(behind_proxy=True)), [UnixAddress(path)])
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+        session.get("http://localhost/v1/profiles") as answer,
+    ):
+        assert answer.status == 401
+    await sites.close()
+    house.close()
+
+
 async def test_tls_is_spoken_when_there_is_a_certificate(tmp_path: Path) -> None:
     house, certificate = Household(tmp_path), self_signed(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

@@ -43,6 +43,7 @@ class Config(Struct, frozen=True):
     listen: tuple[ListenAddress, ...] = (DEFAULT_LISTEN,)
     tls: Tls | None = None
     behind_proxy: bool = False
+    """A proxy of the user stands in front of every address: no request is from this machine, whatever it looks like."""
     hosts: tuple[str, ...] = ()
     """Further names, in lower case, under which clients or a proxy reach busyd (the Host check knows the others)."""
     local_access: Literal["freebusy", "none"] = "freebusy"

@@ -66,7 +66,7 @@ class Door(Struct):
     names: frozenset[str]
     """Values of Host, port included, that mean this address."""
     is_local: bool
-    """Only this machine can reach the address, and the peer is on it."""
+    """Only this machine can reach the address, and the peer is on it. It may still be a proxy."""
     heads: dict[RawHeaders, Head] = field(default_factory=dict)
 
     def read(self, raw: RawHeaders) -> Head:
@@ -121,7 +121,8 @@ def read_head(raw: RawHeaders, door: Door) -> Head:
     readable = bool(origin) and origin in settings.cors
     foreign = bool(origin) and not readable and not _is_own(origin, door)
     cross_site = foreign or (not readable and get(b"sec-fetch-site", "") in ("cross-site", "same-site"))
-    here = door.is_local and not forwarded
+    # Many a proxy says in no field that it is one, and passes our own name on as the Host.
+    here = door.is_local and not forwarded and not settings.behind_proxy
     if_none_match, if_modified_since = get(b"if-none-match", ""), get(b"if-modified-since", "")
     return Head(
         fault=fault,
