@@ -253,3 +253,11 @@ async def test_behind_a_proxy_the_forwarded_client_is_the_one_that_guesses(serve
     served = await serve(behind_proxy=True)
     await served.ask("/v1/profiles", token="wrong", X_Forwarded_For="10.0.0.1, 192.0.2.7")
     assert list(served.endpoint.guard.wrong) == ["192.0.2.7"]
+
+
+async def test_a_peer_elsewhere_cannot_name_another_client(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("busyd.endpoint.connections.is_loopback", lambda _: False)
+    served = await serve(behind_proxy=True)
+    for number in range(2):
+        await served.ask("/v1/profiles", token="wrong", X_Forwarded_For=f"192.0.2.{number}")
+    assert list(served.endpoint.guard.wrong) == ["127.0.0.1"]

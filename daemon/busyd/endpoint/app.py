@@ -134,7 +134,7 @@ class Endpoint:
             )
         if head.cross_site and method not in _SAFE:
             raise HttpProblem("cross-site", 403, "a page of another site may not write to busyd")
-        client = (head.client if self.settings.behind_proxy else "") or connection.client
+        client = head.client or connection.client
         caller = await self._caller_of(head, route, value, client)
         if connection.reserved and not self.guard.has_succeeded(caller):
             raise _crowded()

@@ -111,7 +111,7 @@ class Gate:
 
     def __init__(self, settings: EndpointSettings) -> None:
         self._settings = settings
-        self._doors: dict[tuple[object, bool], Door] = {}
+        self._doors: dict[tuple[object, bool, bool], Door] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.crashes = CrashLog()
         self.open: set[Connection] = set()
@@ -129,10 +129,10 @@ class Gate:
         sockname, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         address = sockname[:2] if isinstance(sockname, tuple) else "unix"
         near = is_loopback(str(peer[0])) if isinstance(peer, tuple) and peer else True
-        local = site_is_local and near
-        door = self._doors.get((address, local))
+        key = (address, site_is_local, near)
+        door = self._doors.get(key)
         if door is None:
-            door = self._doors[address, local] = Door(self._settings, door_names(address), local)
+            door = self._doors[key] = Door(self._settings, door_names(address), site_is_local and near, near)
         return door
 
     def enter(self, connection: Connection) -> bool:

@@ -67,6 +67,8 @@ class Door(Struct):
     """Values of Host, port included, that mean this address."""
     is_local: bool
     """Only this machine can reach the address, and the peer is on it. It may still be a proxy."""
+    peer_is_near: bool = False
+    """The peer is on this machine, as a trusted proxy is."""
     heads: dict[RawHeaders, Head] = field(default_factory=dict)
 
     def read(self, raw: RawHeaders) -> Head:
@@ -138,7 +140,7 @@ def read_head(raw: RawHeaders, door: Door) -> Head:
         origin=origin if readable else "",
         content_type=get(b"content-type", "").partition(";")[0].strip().lower(),
         expects_continue=get(b"expect", "").lower() == "100-continue",
-        client=_client(fields) if settings.behind_proxy else "",
+        client=_client(fields) if settings.behind_proxy and door.peer_is_near else "",
     )
 
 

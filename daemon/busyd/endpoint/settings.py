@@ -27,7 +27,7 @@ class EndpointSettings(Struct, frozen=True):
     hosts: tuple[str, ...] = ()
     """Further names that may stand in `Host`, beside the addresses listened on; without a port, any port will do."""
     behind_proxy: bool = False
-    """A proxy of the user stands in front: its forwarded headers name the client, and no request is a local one."""
+    """A proxy of the user stands in front: no request is a local one. A proxy on this machine names its clients."""
     local_access: bool = True
     """Whether this machine may ask for free/busy without a token."""
     cors: tuple[str, ...] = ()
