@@ -2,7 +2,9 @@ import gzip
 
 import icalendar
 import pytest
+from msgspec.structs import replace
 
+from busyd.connection import CalendarKind
 from busyd.endpoint.query import DAY
 from busyd.period import FbType, Instant
 from tests.endpoint.conftest import Serve, Served
@@ -53,6 +55,27 @@ async def test_a_kept_answer_turns_stale_on_the_second(served: Served) -> None:
     served.house.clock.advance(1)
     late = (await served.ask(ANNA)).json
     assert (late["stale"], late["calendars"][0]["state"]) == (True, "stale")
+
+
+async def test_a_feed_turns_stale_on_the_second_at_which_its_own_proof_is_too_old(served: Served) -> None:
+    register = served.house.register
+    record = register.calendars[1]
+    feed = replace(record.remote, kind=CalendarKind.FEED)
+    register.confirm([replace(record, remote=feed, validators={"interval": "21600"})])
+    served.house.clock.advance(9 * 3600 - 60)
+    assert (await served.ask(ANNA)).json["stale"] is False
+    served.house.clock.advance(60)
+    assert (await served.ask(ANNA)).json["stale"] is False
+    served.house.clock.advance(1)
+    late = (await served.ask(ANNA)).json
+    assert (late["stale"], late["calendars"][0]["state"]) == (True, "stale")
+
+
+async def test_a_proof_from_the_future_counts_as_soon_as_its_moment_comes(served: Served) -> None:
+    served.house.confirm("anna", Instant(NOW + 60))
+    assert (await served.ask(ANNA)).json["stale"] is True
+    served.house.clock.advance(60)
+    assert (await served.ask(ANNA)).json["stale"] is False
 
 
 async def test_a_new_proof_shows_in_a_kept_answer(served: Served) -> None:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from multidict import CIMultiDict
 
 from busyd.endpoint.reply import JSON, as_fields, headers_for
-from busyd.flow.ask import Standing, standing_of
+from busyd.flow.ask import CalendarState, Standing, standing_of
 from busyd.flow.register import ProfileState, Register
 from busyd.period import Instant, to_rfc3339
 
@@ -73,12 +73,7 @@ class Standings:
 def judge(register: Register, state: ProfileState, now: Instant) -> Judged:
     """Ask the journey how the profile stands, and write down what answers need of it."""
     standing = standing_of(register, state, now)
-    max_age = int(state.profile.max_age.total_seconds())
-    turns = [
-        calendar.as_of + max_age
-        for calendar in standing.calendars
-        if calendar.as_of is not None and now - calendar.as_of <= max_age
-    ]
+    turns = [turn for calendar in standing.calendars if (turn := _turns(calendar, now)) is not None]
     as_of = to_rfc3339(standing.as_of) if standing.as_of is not None else ""
     calendars = [
         {
@@ -104,6 +99,13 @@ def judge(register: Register, state: ProfileState, now: Instant) -> Judged:
         complete=_parts(standing, trust, as_of, complete="true"),
         incomplete=_parts(standing, trust, as_of, complete="false"),
     )
+
+
+def _turns(calendar: CalendarState, now: Instant) -> int | None:
+    """The last second for which a calendar's state is what it is now, when time alone will change it."""
+    if calendar.as_of is None or calendar.fresh_until is None or now > calendar.fresh_until:
+        return None
+    return calendar.fresh_until if calendar.as_of <= now else calendar.as_of - 1
 
 
 def word_for(judged: Judged) -> str:
