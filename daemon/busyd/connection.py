@@ -3,6 +3,7 @@
 Pure values. How a calendar is read is `remote/`, what was last read of it is `store/`.
 """
 
+import re
 from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -74,8 +75,19 @@ class RemoteCalendar(Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """The last path segment, which users may write in place of the name."""
-        return self.href.rstrip("/").rpartition("/")[2]
+        """The last path segment, which users may write in place of the name; for a feed the name of its connection."""
+        return self.name if self.kind is CalendarKind.FEED else self.href.rstrip("/").rpartition("/")[2]
+
+    @property
+    def shown_href(self) -> str:
+        """The href as it may leave busyd: whoever knows the whole address of a private feed can read it."""
+        return _masked(self.href) if self.kind is CalendarKind.FEED else self.href
+
+
+def _masked(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
+    return f"{scheme}://{authority.rpartition('@')[2]}/…"
 
 
 class CalendarReference(Struct, frozen=True):

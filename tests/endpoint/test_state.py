@@ -5,7 +5,9 @@ import re
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from busyd.connection import CalendarKind, RemoteCalendar
 from busyd.flow.house import ProblemView
 from tests.endpoint.conftest import Serve, Served
 from tests.endpoint.household import Household
@@ -61,6 +63,35 @@ async def test_calendars_are_listed_with_all_that_names_them(served: Served) -> 
         "state": "read",
     }
     assert expected.items() <= calendar.items()
+
+
+SECRET = "https://calendar.example/private-canary/basic.ics?key=canary"
+
+
+async def test_the_address_of_a_feed_is_a_secret(served: Served) -> None:
+    register = served.house.register
+    feed = RemoteCalendar(SECRET, "anna", CalendarKind.FEED, writable=False)
+    register.confirm([replace(register.calendars[1], remote=feed)])
+    served.house.found = [ProblemView("anna", f"{SECRET}#uid-1", "uid-1", "bad-rule", "no rule")]
+    token = served.house.token("*", "admin")
+    status, calendars = await served.ask("/v1/status", token=token), await served.ask("/v1/calendars", token=token)
+    assert "canary" not in status.text + calendars.text
+    shown = calendars.json["calendars"][0]
+    assert (shown["id"], shown["href"]) == ("anna", "https://calendar.example/…")
+    assert status.json["problems"][0]["href"] == "https://calendar.example/…#uid-1"
+
+
+@pytest.mark.parametrize(
+    ("href", "shown"),
+    [
+        ("webcal://example.org/holidays.ics", "webcal://example.org/…"),
+        ("https://anna:canary@example.org:8443/x", "https://example.org:8443/…"),
+        ("https://example.org?key=canary", "https://example.org/…"),
+        ("https://[2001:db8::1]/canary", "https://[2001:db8::1]/…"),
+    ],
+)
+def test_of_the_address_of_a_feed_only_the_host_is_shown(href: str, shown: str) -> None:
+    assert RemoteCalendar(href, "holidays", CalendarKind.FEED).shown_href == shown
 
 
 async def test_it_is_ready_once_every_profile_has_a_snapshot(serve: Serve, house: Household) -> None:

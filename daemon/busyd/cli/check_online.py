@@ -84,7 +84,7 @@ def describe_check(config: Config, check: OnlineCheck) -> dict[str, Any]:
                 "role": one.link.role.value,
                 "calendar": one.link.label,
                 "id": one.calendar.id,
-                "href": one.calendar.href,
+                "href": one.calendar.shown_href,
                 "writable": is_writable(one.calendar),
             }
             for one in links_of(config, check.calendars, check.remembered)

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 import busyd
+from busyd.connection import CalendarKind, RemoteCalendar
 from busyd.endpoint.facade import House
 from busyd.endpoint.guard import Caller
 from busyd.endpoint.profiles import ProfilesDoor
@@ -29,7 +30,7 @@ class StatusDoor:
     async def get_status(self, call: Call) -> web.StreamResponse:
         register = self._house.register
         calendars = visible_calendars(register, call.caller)
-        labels = {record.label for record in calendars}
+        labels = {record.label: record.remote for record in calendars}
         connections = [
             self._connection(state, [record for record in calendars if record.connection == name])
             for name, state in register.connections.items()
@@ -41,7 +42,13 @@ class StatusDoor:
             if call.caller.sees(name)
         ]
         problems = [
-            {"calendar": one.calendar, "href": one.href, "uid": one.uid, "kind": one.kind, "reason": one.reason}
+            {
+                "calendar": one.calendar,
+                "href": _without_address(one.href, labels[one.calendar]),
+                "uid": one.uid,
+                "kind": one.kind,
+                "reason": one.reason,
+            }
             for one in self._house.problems()
             if one.calendar in labels
         ]
@@ -99,7 +106,7 @@ class StatusDoor:
             "connection": record.connection,
             "name": record.remote.name,
             "id": record.remote.id,
-            "href": record.remote.href,
+            "href": record.remote.shown_href,
             "kind": record.remote.kind.value,
             "writable": record.remote.writable,
             "transparent": record.remote.transparent,
@@ -131,6 +138,11 @@ def visible_calendars(register: Register, caller: Caller) -> list[CalendarRecord
         return records
     linked = {link.calendar for name, state in register.profiles.items() if caller.sees(name) for link in state.links}
     return [record for record in records if record.id in linked]
+
+
+def _without_address(href: str, calendar: RemoteCalendar) -> str:
+    """The href of an object without the secret address of the feed it may begin with."""
+    return href.replace(calendar.href, calendar.shown_href) if calendar.kind is CalendarKind.FEED else href
 
 
 def _word(register: Register, record: CalendarRecord) -> str:
