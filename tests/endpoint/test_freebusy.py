@@ -170,6 +170,14 @@ async def test_an_answer_is_compressed_when_that_is_asked_for(served: Served) ->
     assert "Content-Encoding" not in (await served.ask(ANNA, Accept_Encoding="gzip;q=0")).headers
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/v1/profiles", "/v1/profiles/bob/freebusy.ifb", ANNA, "/metrics", "/"])
+async def test_a_short_answer_is_compressed_too_when_that_is_asked_for(served: Served, path: str) -> None:
+    for _ in range(3):
+        plain, zipped = await served.ask(path), await served.ask(path, Accept_Encoding="gzip")
+        assert zipped.headers["Content-Encoding"] == "gzip"
+        assert path == "/metrics" or gzip.decompress(zipped.body) == plain.body
+
+
 async def test_a_fresher_proof_is_fetched_only_when_it_is_needed(served: Served) -> None:
     served.house.clock.advance(30)
     assert (await served.ask(f"{ANNA}&max_age=1m")).status == 200

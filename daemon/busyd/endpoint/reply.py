@@ -22,8 +22,6 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 """On every answer, also on those that say no."""
 
 JSON: Final = "application/json"
-WORTH_COMPRESSING: Final = 1024
-"""Bytes; what is smaller fits in one packet anyway."""
 _COMPRESS_AT_ONCE: Final = 64 * 1024
 """Bytes that zlib works through in about a millisecond."""
 
@@ -72,12 +70,12 @@ class Finished(Struct):
         return Written(b"".join((b"HTTP/1.1 200 OK\r\n", self.fields, tail, date, b"\r\n\r\n", body)))
 
     async def response(self, head: Head) -> web.Response:
-        """What this client gets: 304 when it has it already, compressed when it asked for that and it is worth it."""
+        """What this client gets: 304 when it has it already, compressed when it asked for that."""
         etag = self.etag
         if head.conditional and self._is_known(head):
             response = web.Response(status=304, headers=self.headers)
             response.headers.popall("Content-Type", None)
-        elif head.gzip and len(self.body) >= WORTH_COMPRESSING:
+        elif head.gzip and self.body:
             if self.zipped is None:
                 self.zipped = await compress(self.body)
             response = web.Response(body=self.zipped, headers=self.headers)
