@@ -186,6 +186,19 @@ async def test_a_fresher_proof_is_fetched_only_when_it_is_needed(served: Served)
     assert served.house.refreshed == 1
 
 
+@pytest.mark.parametrize("wish", ["", "&on_stale=error", "&on_stale=busy"])
+@pytest.mark.parametrize("window", [TUESDAY, "start=2029-11-24T00:00:00Z&end=2029-11-25T00:00:00Z"])
+async def test_the_age_that_a_question_names_counts_and_not_that_of_the_profile(
+    served: Served, window: str, wish: str
+) -> None:
+    served.house.clock.advance(1800)
+    answer = (await served.ask(f"/v1/profiles/anna/freebusy?{window}&max_age=1h{wish}")).json
+    assert (answer["stale"], answer["calendars"][0]["state"]) == (False, "fresh")
+    assert not [one for one in answer["busy"] if one["type"] == "BUSY-UNAVAILABLE"]
+    assert served.house.refreshed == 0
+    assert (await served.ask(ANNA)).json["stale"] is True
+
+
 async def test_no_fresher_proof_is_said_and_not_passed_over(served: Served) -> None:
     served.house.reachable = False
     served.house.clock.advance(30)

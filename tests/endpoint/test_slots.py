@@ -68,6 +68,24 @@ async def test_an_event_that_may_be_at_any_time_closes_everything(served: Served
     assert "problems" in answer.json["fix"]
 
 
+async def test_who_asks_for_what_is_known_gets_it_although_an_event_may_be_at_any_time(served: Served) -> None:
+    await served.house.set_busy("anna", [busy(21)], incomplete="its start cannot be read")
+    answer = await served.ask(f"{SLOTS}?{TUESDAY}&duration=1h&step=1h&on_stale=serve")
+    assert starts(answer) == ["08:00", "10:00", "11:00", "12:00", "13:00", "14:00"]
+    assert answer.json["complete"] is False
+    closed = await served.ask(f"{SLOTS}?{TUESDAY}&on_stale=busy")
+    assert (starts(closed), closed.json["complete"]) == ([], False)
+
+
+@pytest.mark.parametrize("window", [TUESDAY, "start=2029-11-24T08:00:00Z&end=2029-11-24T15:00:00Z"])
+async def test_the_age_that_a_question_names_counts_and_not_that_of_the_profile(served: Served, window: str) -> None:
+    served.house.clock.advance(1800)
+    assert (await served.ask(f"{SLOTS}?{window}")).status == 503
+    answer = await served.ask(f"{SLOTS}?{window}&max_age=1h")
+    assert (bool(starts(answer)), answer.json["stale"]) == (True, False)
+    assert served.house.refreshed == 0
+
+
 async def test_old_data_is_an_error_unless_it_is_asked_for(served: Served) -> None:
     served.house.clock.advance(DAY // 2)
     answer = await served.ask(f"{SLOTS}?{TUESDAY}")

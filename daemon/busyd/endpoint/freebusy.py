@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.availability.snapshot import with_unknown
 from busyd.endpoint.facade import House
@@ -23,8 +24,8 @@ from busyd.endpoint.query import MAX_WINDOW, parse_duration, parse_window, parse
 from busyd.endpoint.reply import Finished, headers_for
 from busyd.endpoint.routing import Call
 from busyd.endpoint.sheet import Sheet, weigh, write_edges, write_piece
-from busyd.endpoint.standing import Judged, Standings
-from busyd.flow.ask import FreeBusyAnswer, answer
+from busyd.endpoint.standing import Judged, Standings, judge
+from busyd.flow.ask import FreeBusyAnswer, answer, standing_of
 from busyd.flow.register import ProfileState, Register
 from busyd.ical.compose import compose_vfreebusy
 from busyd.period import Instant, Period, Span, to_rfc3339
@@ -114,8 +115,7 @@ class FreeBusyDoor:
         state = profile_of(register, call.value)
         window, relative = parse_window(query, now=now, zone=partial(zone_of, register, state))
         on_stale = parse_word("on_stale", query.get("on_stale", "serve"), ON_STALE)
-        await ask_for_fresh(self._house, state, query.get("max_age"), now)
-        judged, version = self.standings.of(register, state, self._house.clock.now()), state.version
+        judged, version = await self.judge(state, query.get("max_age"), now), state.version
         plain = not as_calendar and not (judged.standing.stale and on_stale != "serve")
         finished = self._from_sheet(state, judged, window, write_edges(window)) if plain else None
         if finished is None:
@@ -127,11 +127,25 @@ class FreeBusyDoor:
             self._keep(call.request.raw_path, kept)
         return await finished.response(call.head)
 
+    async def judge(self, state: ProfileState, max_age: str | None, now: Instant) -> Judged:
+        """How far the profile can be trusted: by its own rules, or by the age that a question names.
+
+        For the latter the remotes are asked when the proof is older. Raises HttpProblem when there is no fresher one.
+        """
+        register = self._house.register
+        if max_age is None:
+            return self.standings.of(register, state, now)
+        age = parse_duration("max_age", max_age)
+        await _ask_for_fresh(self._house, state, age, now)
+        later = self._house.clock.now()
+        return judge(register, state, later, max_age=age + later - now)
+
     async def find(self, state: ProfileState, judged: Judged, window: Period) -> FreeBusyAnswer:
         """The answer from memory; only beyond the horizon the house has to look further."""
         if state.snapshot is None or state.snapshot.covers(window):
             return answer(state, state.snapshot, judged.standing, window)
-        return await self._house.freebusy(state.profile.name, window)
+        found = await self._house.freebusy(state.profile.name, window)
+        return replace(found, standing=judged.standing)
 
     def _from_sheet(self, state: ProfileState, judged: Judged, window: Period, edges: bytes) -> Finished | None:
         """The answer where all is known, which is nearly always; None where `find` has to weigh what is not."""
@@ -228,20 +242,17 @@ def zone_of(register: Register, state: ProfileState) -> ZoneInfo:
     return ZoneInfo(primary or register.machine_zone)
 
 
-async def ask_for_fresh(house: House, state: ProfileState, max_age: str | None, now: Instant) -> None:
+async def _ask_for_fresh(house: House, state: ProfileState, age: int, now: Instant) -> None:
     """Have the remotes asked when the proof is older than wished. Raises HttpProblem when there is no fresher one."""
-    if max_age is None:
-        return
-    age = parse_duration("max_age", max_age)
     check_configured(state)
-    as_of = Standings().of(house.register, state, now).standing.as_of
+    as_of = standing_of(house.register, state, now).as_of
     if as_of is not None and now - as_of <= age:
         return
     if not await house.refresh(state.profile.name, timedelta(seconds=age)):
         raise HttpProblem(
             "stale",
             503,
-            f"a proof not older than {max_age} could not be had from the calendars of {state.profile.name}",
+            f"a proof not older than {age} seconds could not be had from the calendars of {state.profile.name}",
             fix="GET /v1/status says which connection is in trouble; without max_age the last known state is served",
             headers={"Retry-After": "30"},
         )

@@ -10,11 +10,11 @@ from aiohttp import web
 
 from busyd.availability.hours import SlotDefaults
 from busyd.availability.slots import SlotShape, open_slots
+from busyd.availability.snapshot import with_unknown
 from busyd.endpoint.facade import House
 from busyd.endpoint.freebusy import (
     ON_STALE,
     FreeBusyDoor,
-    ask_for_fresh,
     check_configured,
     consider_age,
     profile_of,
@@ -60,8 +60,8 @@ class SlotsDoor:
             detail = f"the window holds more than {MAX_SLOTS} steps"
             raise bad_request(detail, fix="ask for a shorter window, or a longer step")
         check_configured(state)
-        await ask_for_fresh(self._house, state, query.get("max_age"), now)
-        judged, found, busy = await self._busy(state, window, shape, on_stale)
+        judged = await self._freebusy.judge(state, query.get("max_age"), now)
+        found, busy = await self._busy(state, judged, window, shape, on_stale)
         slots: list[str] = []
         for slot in open_slots(
             busy, window, zone=zone_of(register, state), hours=hours, shape=shape, earliest=now + notice
@@ -79,23 +79,30 @@ class SlotsDoor:
         return await Finished(text.encode(), headers).response(call.head)
 
     async def _busy(
-        self, state: ProfileState, window: Period, shape: SlotShape, on_stale: str
-    ) -> tuple[Judged, FreeBusyAnswer, list[Span]]:
+        self, state: ProfileState, judged: Judged, window: Period, shape: SlotShape, on_stale: str
+    ) -> tuple[FreeBusyAnswer, list[Span]]:
         """What is busy in the window and as far around it as the buffers reach. Raises HttpProblem when not known."""
-        judged = self._freebusy.standings.of(self._house.register, state, self._house.clock.now())
-        name = state.profile.name
         low, high = shape.reach(window)
         wide = Period(Instant(max(low, EARLIEST)), Instant(min(high, LATEST)))
         found = await self._freebusy.find(state, judged, wide)
         busy = consider_age(found, on_stale)
         if state.snapshot is not None and state.snapshot.incomplete:
-            raise HttpProblem(
-                "incomplete",
-                503,
-                f"an event in the calendars of {name} could not be understood, and it may be at any time",
-                fix="GET /v1/status lists it under problems: correct or delete it in your calendar app",
-            )
-        return judged, found, busy
+            # The event may be at any time, so as long as it is there nothing is certainly free.
+            if on_stale == "error":
+                raise _incomplete(state.profile.name)
+            if on_stale == "busy":
+                busy = with_unknown(busy, wide)
+        return found, busy
+
+
+def _incomplete(profile: str) -> HttpProblem:
+    return HttpProblem(
+        "incomplete",
+        503,
+        f"an event in the calendars of {profile} could not be understood, and it may be at any time",
+        fix="GET /v1/status lists it under problems: correct or delete it in your calendar app;"
+        " on_stale=serve offers what is free without it",
+    )
 
 
 def shape_of(query: Mapping[str, str], defaults: SlotDefaults) -> SlotShape:

@@ -70,9 +70,12 @@ class Standings:
         return known
 
 
-def judge(register: Register, state: ProfileState, now: Instant) -> Judged:
-    """Ask the journey how the profile stands, and write down what answers need of it."""
-    standing = standing_of(register, state, now)
+def judge(register: Register, state: ProfileState, now: Instant, *, max_age: int | None = None) -> Judged:
+    """Ask the journey how the profile stands, and write down what answers need of it.
+
+    `max_age`: seconds for which a proof holds, instead of what the profile says.
+    """
+    standing = standing_of(register, state, now, max_age=max_age)
     turns = [turn for calendar in standing.calendars if (turn := _turns(calendar, now)) is not None]
     as_of = to_rfc3339(standing.as_of) if standing.as_of is not None else ""
     calendars = [

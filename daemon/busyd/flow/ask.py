@@ -84,10 +84,10 @@ def find_profile(register: Register, name: str) -> ProfileState:
     return state
 
 
-def standing_of(register: Register, state: ProfileState, now: Instant) -> Standing:
-    """Judge every link of a profile at this moment."""
+def standing_of(register: Register, state: ProfileState, now: Instant, *, max_age: int | None = None) -> Standing:
+    """Judge every link of a profile at this moment, by the age in seconds that a question names or by its own rules."""
     blocking = [link for link in state.links if link.blocks]
-    calendars = tuple(_judge(register, state, link, now) for link in blocking)
+    calendars = tuple(_judge(register, state, link, now, max_age) for link in blocking)
     proofs = [calendar.as_of for calendar in calendars]
     read = [proof for proof in proofs if proof is not None]
     known = bool(blocking) and len(read) == len(proofs)
@@ -122,7 +122,7 @@ def _is_old(calendar: CalendarState, now: Instant) -> bool:
     return not calendar.as_of <= now <= calendar.fresh_until
 
 
-def _judge(register: Register, state: ProfileState, link: Link, now: Instant) -> CalendarState:
+def _judge(register: Register, state: ProfileState, link: Link, now: Instant, max_age: int | None) -> CalendarState:
     connection = register.connection_state(link.reference.connection)
     if link.calendar is None:
         listed = connection.listed
@@ -134,7 +134,8 @@ def _judge(register: Register, state: ProfileState, link: Link, now: Instant) ->
         return CalendarState(
             link.label, None, CalendarHealth.NEVER_READ, trouble or "it is being read for the first time"
         )
-    fresh_until = Instant(record.as_of + _longest_age(state, record, troubled=bool(trouble)))
+    longest = _longest_age(state, record, troubled=bool(trouble)) if max_age is None else max_age
+    fresh_until = Instant(record.as_of + longest)
     if record.missing_since is not None:
         gone = "its server no longer lists it; what was last known of it still counts"
         return CalendarState(link.label, record.as_of, CalendarHealth.MISSING, trouble or gone, fresh_until)
