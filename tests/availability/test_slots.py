@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from busyd.availability.hours import Hours
-from busyd.availability.slots import SlotShape, instant_at, open_slots
+from busyd.availability.slots import SlotShape, count_steps, instant_at, open_slots
 from busyd.period import EARLIEST, LATEST, FbType, Instant, Period, Span, flatten
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -129,6 +129,13 @@ def test_a_time_that_the_clocks_show_twice_is_the_first() -> None:
 def test_where_midnight_does_not_exist_the_day_begins_after_the_gap() -> None:
     havana = ZoneInfo("America/Havana")
     assert instant_at(date(2026, 3, 8), 0, havana) == at("2026-03-08T05:00")
+
+
+def test_steps_are_counted_inside_the_hours_and_the_window() -> None:
+    hours = weekly((9 * 60, 10 * 60), (13 * 60, 13 * 60 + 50))
+    day = window("2026-11-23T09:20", "2026-11-24T09:20")
+    assert count_steps(day, zone=ZoneInfo("UTC"), hours=hours, step=900) == 3 + 4 + 2
+    assert count_steps(day, zone=ZoneInfo("UTC"), hours=None, step=3600) == 15 + 10
 
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import pytest
 
 from busyd.availability.hours import Hours
+from busyd.endpoint.slots import MAX_STEPS
 from busyd.period import FbType
 from tests.endpoint.conftest import Answer, Serve, Served
-from tests.endpoint.household import DAY, Household, busy
+from tests.endpoint.household import DAY, NOW, Household, busy
 
 SLOTS = "/v1/profiles/anna/slots"
 TUESDAY = "start=2026-11-24T08:00:00Z&end=2026-11-24T15:00:00Z"
@@ -22,10 +25,7 @@ async def test_open_slots_are_the_free_ones(served: Served) -> None:
     assert answer.json["complete"] is True
 
 
-async def test_hours_of_the_profile_bound_the_slots_unless_they_are_waived(serve: Serve, tmp_path: object) -> None:
-    from pathlib import Path
-
-    assert isinstance(tmp_path, Path)
+async def test_hours_of_the_profile_bound_the_slots_unless_they_are_waived(serve: Serve, tmp_path: Path) -> None:
     house = Household(tmp_path, hours=OFFICE)
     await house.set_busy("anna", [busy(21)])
     served = await serve(house)
@@ -114,9 +114,25 @@ async def test_a_shape_that_is_none_is_refused(served: Served, query: str) -> No
     assert (await served.ask(f"{SLOTS}?{TUESDAY}&{query}")).error == "bad-request"
 
 
-async def test_too_many_slots_are_refused_before_they_are_counted(served: Served) -> None:
+async def test_too_many_slots_are_refused_before_they_are_looked_for(served: Served) -> None:
     answer = await served.ask(f"{SLOTS}?start=now&end=%2B1000d&step=1m&duration=1m")
     assert (answer.status, answer.error) == (400, "bad-request")
+    assert "300000 steps" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(("hours", "step"), [(None, "5m"), (Hours((((540, 780),),) * 7), "1m")])
+async def test_a_thousand_days_are_not_too_many(serve: Serve, tmp_path: Path, hours: Hours | None, step: str) -> None:
+    house = Household(tmp_path, hours=hours)
+    await house.set_busy("anna", [(NOW, NOW + 999 * DAY, FbType.BUSY)])
+    served = await serve(house)
+    answer = await served.ask(f"{SLOTS}?start=now&end=%2B1000d&step={step}&duration=1m&notice=0m")
+    assert answer.status == 200
+    assert answer.json["slots"]
+
+
+async def test_the_limit_is_described(served: Served) -> None:
+    described = (await served.ask("/openapi.json", token=served.house.token("anna"))).text
+    assert f"at most {MAX_STEPS:,} points" in described
 
 
 @pytest.mark.parametrize(

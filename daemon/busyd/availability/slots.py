@@ -77,6 +77,12 @@ def open_slots(
             yield None
 
 
+def count_steps(window: Period, *, zone: ZoneInfo, hours: Hours | None, step: int) -> int:
+    """How many points the grid can have inside the hours of a window."""
+    inside = ((max(start, window.start), min(end, window.end)) for start, end in _spans(window, zone, hours))
+    return sum(-((start - end) // step) for start, end in inside)
+
+
 def _spans(window: Period, zone: ZoneInfo, hours: Hours | None) -> Iterator[tuple[int, int]]:
     """The spans of hours that may touch the window, in order, as instants."""
     first = max(_date_at(window.start, zone).toordinal() - 1, date.min.toordinal())

@@ -9,6 +9,7 @@ import busyd
 from busyd.endpoint.problem import PROBLEM_TYPE, TITLES
 from busyd.endpoint.reply import JSON, Finished, headers_for
 from busyd.endpoint.routing import Call
+from busyd.endpoint.slots import MAX_STEPS
 
 Schema = dict[str, Any]
 
@@ -26,6 +27,7 @@ _COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 _WHEN_ASKED: Final = (
     "An RFC 3339 time, a date (midnight in the profile's zone, or in that of `tz`), or relative: now, +14d, -2h"
 )
+_MOST_STEPS: Final = f"a window may hold at most {MAX_STEPS:,} points of it inside the hours"
 _DURATION: Final[Schema] = {"type": "string", "pattern": "^([0-9]{1,9}[smhdw])+$", "examples": ["30m", "1h30m"]}
 
 
@@ -76,7 +78,7 @@ def _paths() -> Schema:
     ]
     shape = [
         _parameter("duration", "query", _DURATION, "Length of a slot"),
-        _parameter("step", "query", _DURATION, "Width of the grid on which slots start"),
+        _parameter("step", "query", _DURATION, f"Width of the grid on which slots start; {_MOST_STEPS}"),
         _parameter("notice", "query", _DURATION, "Nothing earlier than this from now"),
         _parameter("buffer_before", "query", _DURATION, "Free time needed before an appointment"),
         _parameter("buffer_after", "query", _DURATION, "Free time needed after it"),

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
-from busyd.availability.hours import SlotDefaults
-from busyd.availability.slots import SlotShape, open_slots
+from busyd.availability.hours import Hours, SlotDefaults
+from busyd.availability.slots import SlotShape, count_steps, open_slots
 from busyd.availability.snapshot import with_unknown
 from busyd.endpoint.facade import House
 from busyd.endpoint.freebusy import (
@@ -33,8 +34,8 @@ SHAPE_PARAMETERS: Final = frozenset(
     {"duration", "step", "notice", "buffer_before", "buffer_after", "hours", "tentative"}
 )
 PARAMETERS: Final = SHAPE_PARAMETERS | {"start", "end", "tz", "max_age", "on_stale"}
-MAX_SLOTS: Final = 50_000
-"""Points of the grid that a window may hold."""
+MAX_STEPS: Final = 300_000
+"""Points of the grid inside the hours of a window: enough for 1000 days at a step of five minutes."""
 _MINUTE: Final = 60
 
 
@@ -56,16 +57,13 @@ class SlotsDoor:
             parse_word("hours", query["hours"], ("none",))
         hours = None if "hours" in query else state.profile.hours
         on_stale = parse_word("on_stale", query.get("on_stale", "error"), ON_STALE)
-        if (window.end - window.start) // shape.step > MAX_SLOTS:
-            detail = f"the window holds more than {MAX_SLOTS} steps"
-            raise bad_request(detail, fix="ask for a shorter window, or a longer step")
+        zone = zone_of(register, state)
+        _check_steps(window, zone, hours, shape.step)
         check_configured(state)
         judged = await self._freebusy.judge(state, query.get("max_age"), now)
         found, busy = await self._busy(state, judged, window, shape, on_stale)
         slots: list[str] = []
-        for slot in open_slots(
-            busy, window, zone=zone_of(register, state), hours=hours, shape=shape, earliest=now + notice
-        ):
+        for slot in open_slots(busy, window, zone=zone, hours=hours, shape=shape, earliest=now + notice):
             if slot is None:
                 await asyncio.sleep(0)
             else:
@@ -93,6 +91,14 @@ class SlotsDoor:
             if on_stale == "busy":
                 busy = with_unknown(busy, wide)
         return found, busy
+
+
+def _check_steps(window: Period, zone: ZoneInfo, hours: Hours | None, step: int) -> None:
+    if (window.end - window.start) // step <= MAX_STEPS:  # then there are no more inside the hours
+        return
+    if count_steps(window, zone=zone, hours=hours, step=step) > MAX_STEPS:
+        detail = f"the window holds more than {MAX_STEPS} steps inside the hours"
+        raise bad_request(detail, fix="ask for a shorter window, or a longer step")
 
 
 def _incomplete(profile: str) -> HttpProblem:
