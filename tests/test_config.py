@@ -258,6 +258,15 @@ def test_addresses_to_listen_to(tmp_path: Path, written: str, listen: object) ->
     assert str(found[0]) == written.strip("'")
 
 
+def test_where_the_primary_is_kept_from_blocking_is_remembered(tmp_path: Path) -> None:
+    text = "profiles:\n  anna:\n    primary: anna/Work\n    primary_blocks: false\n  ben: {primary: anna/Home}\n"
+    config = load(tmp_path, f"{ANNA}{text}")
+    line = f"{ANNA}{text}".splitlines().index("    primary_blocks: false") + 1
+    profile = config.profiles["anna"]
+    assert (profile.primary_blocks, profile.primary_blocks_origin) == (False, f"{tmp_path}/config.yaml:{line}")
+    assert config.profiles["ben"].primary_blocks_origin == ""
+
+
 def test_tls_hosts_origins_and_access(tmp_path: Path) -> None:
     for name in ("c.pem", "k.pem"):
         (tmp_path / name).write_text("")

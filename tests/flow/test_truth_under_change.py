@@ -286,6 +286,16 @@ async def test_explain_names_the_line_where_the_rule_stands_after_a_reload(open_
     assert [one.origin for one in await inside.house.explain("anna", WEEK)] == ["config.yaml:12"]
 
 
+async def test_explain_names_the_line_that_keeps_the_primary_from_blocking(open_house: Open) -> None:
+    inside = open_house(
+        Profile("anna", primary=ref("anna/Work"), primary_blocks=False, primary_blocks_origin="c.yaml:7")
+    )
+    await inside.show(WORK)
+    await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
+    [one] = await inside.house.explain("anna", WEEK)
+    assert (one.reason, one.rule, one.origin) == ("primary-does-not-block", "primary_blocks", "c.yaml:7")
+
+
 async def test_explain_tells_of_a_calendar_that_was_never_read(open_house: Open) -> None:
     inside = open_house()
     await inside.show(WORK, HOME)

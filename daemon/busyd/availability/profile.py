@@ -19,6 +19,8 @@ class Profile(Struct, frozen=True):
     primary: CalendarReference | None = None
     conflicts: tuple[CalendarReference, ...] = ()
     primary_blocks: bool = True
+    primary_blocks_origin: str = ""
+    """FILE:LINE where that was written; empty when it is the default."""
     addresses: tuple[str, ...] = ()
     rules: Rules = field(default_factory=Rules)
     calendar_rules: Mapping[CalendarReference, Rules] = field(default_factory=dict)

@@ -71,12 +71,14 @@ class ProfileReader:
         if not {"primary", "conflicts"} & set(keys):
             reader.warn(entry.place, f"profile {name} names no calendars: add 'primary' and 'conflicts'")
         linked = [reference for reference in (primary, *conflicts) if reference is not None]
+        blocks = keys.get("primary_blocks")
         return ProfileConfig(
             name=name,
             timezone=reader.value(keys.get("timezone"), "timezone", parse_zone, None),
             primary=primary,
             conflicts=conflicts,
-            primary_blocks=reader.value(keys.get("primary_blocks"), "primary_blocks", parse_flag, True),
+            primary_blocks=reader.value(blocks, "primary_blocks", parse_flag, True),
+            primary_blocks_origin=blocks.place.short if blocks is not None else "",
             addresses=tuple(value for _, value in reader.values(keys.get("addresses"), "addresses", _address)),
             rules=rules,
             calendar_rules=self._calendar_rules(keys.get("calendars"), rules, linked),

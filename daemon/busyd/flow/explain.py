@@ -20,6 +20,15 @@ from busyd.store import objects
 from busyd.store.objects import StoredObject
 
 
+class _View(Struct, frozen=True):
+    """How one calendar is looked at."""
+
+    link: Link
+    me: frozenset[str]
+    primary_blocks_origin: str
+    window: Period
+
+
 class Explained(Struct, frozen=True):
     """One occurrence in a window, and what was decided about it."""
 
@@ -50,9 +59,14 @@ async def explain_window(mirroring: Mirroring, state: ProfileState, window: Peri
             found.append(_nothing_known(link, window))
             continue
         stored = await _objects_touching(mirroring, link, window)
-        me = mirroring.register.addresses_for(state, link.reference.connection)
+        view = _View(
+            link,
+            mirroring.register.addresses_for(state, link.reference.connection),
+            state.profile.primary_blocks_origin,
+            window,
+        )
         read = await mirroring.expansion.index((one.payload for one in stored), link.zone, window)
-        found += await in_slices(_explain_each(zip(stored, read, strict=True), link, me, window))
+        found += await in_slices(_explain_each(zip(stored, read, strict=True), view))
     return sorted(found, key=lambda one: (one.start, one.end, one.calendar, one.uid))
 
 
@@ -71,30 +85,32 @@ async def _objects_touching(mirroring: Mirroring, link: Link, window: Period) ->
 
 
 def _explain_each(
-    objects: Iterable[tuple[StoredObject, IndexedObject]], link: Link, me: frozenset[str], window: Period
+    objects: Iterable[tuple[StoredObject, IndexedObject]], view: _View
 ) -> Generator[None, None, list[Explained]]:
     found: list[Explained] = []
     for stored, indexed in objects:
-        found += _explain_object(stored, indexed, link, me, window)
+        found += _explain_object(stored, indexed, view)
         yield
     return found
 
 
-def _explain_object(
-    stored: StoredObject, indexed: IndexedObject, link: Link, me: frozenset[str], window: Period
-) -> list[Explained]:
+def _explain_object(stored: StoredObject, indexed: IndexedObject, view: _View) -> list[Explained]:
+    link, window = view.link, view.window
     title: Title | None = None
     found = []
     for start, end, number in indexed.rows:
         facts = indexed.facts[number]
-        verdict = decide(facts, link.rules, me)
+        verdict = decide(facts, link.rules, view.me)
         low, high = start - verdict.before, end + verdict.after
         if low == high:
             verdict = NO_LENGTH
         if low >= window.end or high < window.start or (high == window.start and low < high):
             continue
         title = title or title_of(stored.payload)
-        rule = verdict.rule if link.blocks else "primary_blocks"
+        if link.blocks:
+            rule, origin = verdict.rule, link.rules.origin.get(verdict.rule, "")
+        else:
+            rule, origin = "primary_blocks", view.primary_blocks_origin
         found.append(
             Explained(
                 calendar=link.label,
@@ -107,7 +123,7 @@ def _explain_object(
                 fbtype=verdict.fbtype if link.blocks else FbType.FREE,
                 reason=verdict.reason if link.blocks else "primary-does-not-block",
                 rule=rule,
-                origin=link.rules.origin.get(rule, ""),
+                origin=origin,
             )
         )
     if indexed.incomplete:
