@@ -111,6 +111,13 @@ def test_an_exception_replaces_the_hours_of_its_weekday() -> None:
     assert found == ["23 09:00", "23 09:30", "25 10:00"]
 
 
+def test_others_may_run_while_the_hours_of_years_are_laid_out() -> None:
+    years = window("2026-01-01T00:00", "2028-09-01T00:00")
+    closed = [(years.start, years.end, FbType.BUSY)]
+    found = list(open_slots(closed, years, zone=BERLIN, hours=None, shape=HALF_HOURS, earliest=0))
+    assert found == [None] * 6
+
+
 def test_on_the_long_day_of_autumn_the_hours_are_an_hour_longer() -> None:
     night = weekly((60, 240))
     found = starts(within=window("2026-10-24T22:00", "2026-10-25T23:00"), hours=night)

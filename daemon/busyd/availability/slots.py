@@ -16,7 +16,9 @@ from busyd.period import FbType, Instant, Period, Span, coalesce, subtract
 _ALL_DAY = ((0, MINUTES_OF_DAY),)
 _ONE_DAY = timedelta(days=1)
 _AT_ONCE = 2000
-"""Slots or days looked at without letting others run."""
+"""Slots looked at without letting others run."""
+_LAID_OUT_AT_ONCE = 150
+"""Spans of hours made into instants without letting others run: a millisecond."""
 
 
 class SlotShape(Struct, frozen=True):
@@ -46,10 +48,14 @@ def open_slots(
 
     `busy` must be sorted, disjoint, and reach `shape.reach(window)`.
     """
-    spans = list(_spans(window, zone, hours))
     bounds = (max(window.start, earliest), window.end)
     if bounds[0] >= bounds[1]:
         return
+    spans: list[tuple[int, int]] = []
+    for span in _spans(window, zone, hours):
+        spans.append(span)
+        if len(spans) % _LAID_OUT_AT_ONCE == 0:
+            yield None
     inside = coalesce((max(start, bounds[0]), min(end, bounds[1])) for start, end in spans)
     least = FbType.BUSY_TENTATIVE if shape.tentative_blocks else FbType.BUSY_UNAVAILABLE
     taken = coalesce(
