@@ -34,6 +34,39 @@ def test_a_token_as_json_has_the_members_of_the_contract(busyd: Busyd) -> None:
     assert set(made) == {"id", "token", "scopes", "feed"}
 
 
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["anna", "--scope", "details,book,admin"], "the scope freebusy"),
+        (["anna", "--scope", "admin", "--details"], "the scope freebusy"),
+        (["*"], "of one profile"),
+    ],
+)
+def test_a_token_that_can_have_no_feed_is_told_so(busyd: Busyd, words: list[str], why: str) -> None:
+    assert busyd("token", "add", *words, "--json").json["feed"] is None
+    said = busyd("token", "add", *words).out
+    assert why in said
+    assert "/feeds/" not in said
+
+
+@pytest.mark.parametrize(
+    ("listen", "base"),
+    [
+        ("0.0.0.0:8377\nbehind_proxy: true\nhosts: [busy.example, b.example]", "https://busy.example"),
+        ("unix:/run/x.sock\nbehind_proxy: true\nhosts: [busy.example]", "https://busy.example"),
+        ("127.0.0.1:8377\nhosts: [busy.example]", "http://busy.example:8377"),
+        ("['0.0.0.0:8377', '192.0.2.7:8377']\nbehind_proxy: true", "http://192.0.2.7:8377"),
+        ("'[::]:8377'\nbehind_proxy: true", ""),
+        ("unix:/run/x.sock", ""),
+    ],
+)
+def test_the_address_of_a_feed_is_one_that_can_be_reached(busyd: Busyd, home: Path, listen: str, base: str) -> None:
+    write_config(home, listen)
+    lines = busyd("token", "add", "anna").out.splitlines()
+    assert lines[2].split(maxsplit=1)[1].partition("/feeds/")[0] == base
+    assert any("hosts:" in line for line in lines) is not bool(base)
+
+
 def test_the_list_tells_all_but_the_token(busyd: Busyd) -> None:
     assert busyd("token", "list").out == "there are no tokens\n"
     made = busyd("token", "add", "*", "--details", "--expires", "90d", "--json").json

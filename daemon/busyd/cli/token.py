@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from busyd.address import TcpAddress
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.settings import load_settings_if_any, state_directory
 from busyd.cli.terminal import print_json, print_table
@@ -19,6 +20,9 @@ from busyd.store.ledger import LEDGER_FILE, Ledger, Token
 SCOPES: Final = ("freebusy", "details", "book", "admin")
 DEFAULT_SCOPES: Final = ("freebusy",)
 ALL_PROFILES: Final = "*"
+_USUAL_PORT: Final = {"http": 80, "https": 443}
+_EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})
+"""To listen on; nobody can connect to them."""
 
 
 def add_token_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -66,13 +70,23 @@ def add_token(arguments: argparse.Namespace) -> int:
         token = ledger.add_token(
             arguments.profile, scopes=scopes, details=arguments.details, expires=expires, name=arguments.name, now=now
         )
-    feed = f"/feeds/{token.text}.ics"
+    without = _why_no_feed(arguments.profile, scopes)
+    feed = None if without else f"/feeds/{token.text}.ics"
     if arguments.json:
         print_json({"id": token.id, "token": token.text, "scopes": scopes, "feed": feed})
         return ExitStatus.OK
     print(f"id      {token.id}")
     print(f"token   {token.text}")
-    print(f"feed    {_base_address(config)}{feed}")
+    if feed is None:
+        print(f"feed    none: {without}")
+        print("\nThis is shown only now.")
+        return ExitStatus.OK
+    base = _base_address(config)
+    print(f"feed    {base}{feed}")
+    if not base:
+        print(
+            "\nPut the name under which others reach busyd in front, and write it under `hosts:` in the configuration."
+        )
     print("\nThis is shown only now. Whoever has the feed address can read it: treat it like a password.")
     return ExitStatus.OK
 
@@ -147,12 +161,26 @@ def _check_profile(profile: str, config: Config | None) -> None:
     raise CommandFailed(message, fix=f"profiles of the configuration: {known}")
 
 
+def _why_no_feed(profile: str, scopes: list[str]) -> str:
+    """Why the token can have no feed; empty when it has one."""
+    if profile == ALL_PROFILES:
+        return "a feed is of one profile, and this token is for all of them"
+    return "" if "freebusy" in scopes else "a feed needs the scope freebusy"
+
+
 def _base_address(config: Config | None) -> str:
+    """Where clients reach busyd: by the name it is known under, else where it listens; empty when nobody can tell."""
     if config is None:
         return ""
+    tcp = [listen for listen in config.listen if isinstance(listen, TcpAddress)]
     scheme = "https" if config.tls else "http"
-    tcp = [str(listen) for listen in config.listen if not str(listen).startswith("unix:")]
-    return f"{scheme}://{tcp[0]}" if tcp else ""
+    if config.hosts and (config.behind_proxy or not tcp):  # the port is the proxy's
+        return f"https://{config.hosts[0]}"
+    if config.hosts:
+        port = "" if tcp[0].port == _USUAL_PORT[scheme] else f":{tcp[0].port}"
+        return f"{scheme}://{config.hosts[0]}{port}"
+    somewhere = [listen for listen in tcp if listen.host not in _EVERYWHERE]
+    return f"{scheme}://{somewhere[0]}" if somewhere else ""
 
 
 def _describe(token: Token) -> dict[str, Any]:
