@@ -106,6 +106,15 @@ def test_a_window_of_a_thousand_days_is_the_longest() -> None:
         parse_window({"start": "now", "end": "+1000d1s"}, now=NOW, zone=lambda: BERLIN)
 
 
+def test_a_window_of_a_thousand_dates_may_hold_a_change_of_the_clocks() -> None:
+    query = {"start": "2026-06-01", "end": "2029-02-25"}
+    window, _ = parse_window(query, now=NOW, zone=lambda: BERLIN)
+    assert window.end - window.start == 1000 * 86_400 + 3600
+    for changed in ({"end": "2029-02-26"}, {"start": "2026-05-31"}, {"start": "2026-05-31T22:00:00Z"}):
+        with pytest.raises(HttpProblem, match="1000 days"):
+            parse_window({**query, **changed}, now=NOW, zone=lambda: BERLIN)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("2d", 172_800), ("1w", 604_800), ("0m", 0)]
 )

@@ -96,9 +96,16 @@ def parse_window(query: Mapping[str, str], *, now: Instant, zone: Callable[[], Z
         end, end_relative = parse_instant("end", written_end, now=now, zone=zone)
     if start >= end:
         raise bad_request("the window must end after it starts", fix=HOW_TO_WRITE_TIMES, name="bad-window")
-    if end - start > MAX_WINDOW:
+    if end - start > MAX_WINDOW and not _is_of_days(written_start, written_end or "", MAX_WINDOW // DAY):
         raise bad_request("the window is longer than 1000 days", fix="ask for it in several pieces", name="bad-window")
     return Period(start, end), relative or end_relative
+
+
+def _is_of_days(start: str, end: str, most: int) -> bool:
+    """Whether two dates are at most so many days apart: those of a change of the clocks are 23 or 25 hours long."""
+    if not (_DATE.fullmatch(start) and _DATE.fullmatch(end)):
+        return False
+    return (date.fromisoformat(end) - date.fromisoformat(start)).days <= most
 
 
 def parse_instant(name: str, text: str, *, now: Instant, zone: Callable[[], ZoneInfo]) -> tuple[Instant, bool]:
