@@ -156,9 +156,44 @@ async def test_a_calendar_program_gets_one_vfreebusy(served: Served, path: str) 
     assert (await served.ask(path, Accept="text/calendar", If_None_Match=answer.headers["ETag"])).status == 304
 
 
-async def test_who_takes_anything_gets_json(served: Served) -> None:
-    for accept in ("*/*", "application/json", "text/calendar;q=0.2, application/json", "text/html"):
-        assert (await served.ask(ANNA, Accept=accept)).headers["Content-Type"] == "application/json"
+@pytest.mark.parametrize(
+    "accept",
+    [
+        *("", "*/*", "application/json", "text/html", "text/calendar;q=0", "text/*;q=0, */*"),
+        *("text/calendar;q=0.2, application/json", "text/calendar;q=0.1, */*", "text/calendar;Q=0.1, */*"),
+        *("text/calendar;q=0.4, application/*;q=0.5", "text/*, text/calendar;q=0.1, */*;q=0.5"),
+        "text/html, application/xhtml+xml, */*;q=0.8",
+    ],
+)
+async def test_who_takes_anything_gets_json(served: Served, accept: str) -> None:
+    assert (await served.ask(ANNA, Accept=accept)).headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        *("text/calendar", "TEXT/Calendar", "text/*", "Text/*;q=0.3", "text/calendar, */*", "text/*, */*;q=0.5"),
+        *(
+            "text/calendar;component=VFREEBUSY",
+            "application/json;q=0.5, text/calendar",
+            "application/json, text/calendar",
+        ),
+        "*/*;q=0.1, text/calendar;q=0.2",
+    ],
+)
+async def test_who_names_calendars_gets_one(served: Served, accept: str) -> None:
+    assert (await served.ask(ANNA, Accept=accept)).headers["Content-Type"].startswith("text/calendar")
+
+
+@pytest.mark.parametrize(
+    ("wish", "zipped"),
+    [
+        *(("gzip", True), ("GZIP", True), ("*", True), ("br, *;q=0.1", True), ("gzip;q=0.001", True)),
+        *(("br", False), ("gzip;q=0, *", False), ("*;q=0", False), ("identity", False)),
+    ],
+)
+async def test_compression_is_a_matter_of_what_the_client_names(served: Served, wish: str, zipped: bool) -> None:
+    assert ("Content-Encoding" in (await served.ask(ANNA, Accept_Encoding=wish)).headers) is zipped
 
 
 async def test_an_answer_is_compressed_when_that_is_asked_for(served: Served) -> None:

@@ -3,7 +3,7 @@
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct, field
@@ -17,6 +17,8 @@ _REMEMBERED: Final = 256
 _ORDINARY_BYTES: Final = 2048
 """Of all fields together; what is larger is read anew each time, lest it fill the memory."""
 _LONGEST_CLIENT: Final = 64
+_BY_NAME: Final = 2
+"""How specific a media type is that is named in full: two ranges are wider."""
 _PROXY_FIELDS: Final = (b"forwarded", b"via", b"x-real-ip")
 _ONCE: Final = frozenset({b"host", b"authorization", b"origin", b"content-length", b"content-encoding"})
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
@@ -136,7 +138,7 @@ def read_head(raw: RawHeaders, door: Door) -> Head:
         if_modified_since=if_modified_since,
         conditional=bool(if_none_match or if_modified_since),
         calendar=_prefers_calendar(get(b"accept", "")),
-        gzip=_quality(get(b"accept-encoding", ""), "gzip") > 0,
+        gzip=_wish(get(b"accept-encoding", "").lower(), ("gzip", "*"))[0] > 0,
         origin=origin if readable else "",
         content_type=get(b"content-type", "").partition(";")[0].strip().lower(),
         expects_continue=get(b"expect", "").lower() == "100-continue",
@@ -168,22 +170,29 @@ def _token(authorization: str | None) -> str | None:
 
 
 def _prefers_calendar(accept: str) -> bool:
-    if "calendar" not in accept:
+    """Whether text/calendar is wanted rather than JSON, which who takes anything gets."""
+    lowered = accept.lower()
+    if "text/calendar" not in lowered and "text/*" not in lowered:
         return False
-    wish = _quality(accept, "text/calendar")
-    return wish > 0 and wish >= _quality(accept, "application/json")
+    calendar, specific = _wish(lowered, ("text/calendar", "text/*", "*/*"))
+    json, json_specific = _wish(lowered, ("application/json", "application/*", "*/*"))
+    if calendar != json:
+        return calendar > json
+    return calendar > 0 and (specific == _BY_NAME or specific > json_specific)
 
 
-def _quality(header: str, wanted: str) -> float:
-    """RFC 9110 §12.4.2: the weight given to a value by name; wildcards count for less than any name."""
-    quality = 0.0
-    for part in header.lower().split(","):
+def _wish(header: str, names: Sequence[str]) -> tuple[float, int]:
+    """RFC 9110 §12.4.2: the weight of the first of these names that the header has, and how many come after it.
+
+    The names stand in order of precedence (§12.5.1, §12.5.3): the most specific first.
+    """
+    found = (0.0, -1)
+    for part in header.split(","):
         value, *parameters = (piece.strip() for piece in part.split(";"))
-        if value == wanted:
-            return _weight(parameters)
-        if value in ("*", "*/*"):
-            quality = max(quality, min(_weight(parameters), 0.001))
-    return quality
+        specific = len(names) - 1 - names.index(value) if value in names else -1
+        if specific > found[1]:
+            found = (_weight(parameters), specific)
+    return found
 
 
 def _weight(parameters: list[str]) -> float:
