@@ -7,6 +7,8 @@ import pytest
 from busyd.endpoint.feed import AHEAD, feed_window, stamp_of
 from busyd.flow.explain import Explained
 from busyd.period import FbType, Instant
+from busyd.store.database import StorageError
+from busyd.store.ledger import Ledger
 from tests.endpoint.conftest import Answer, Serve, Served
 from tests.endpoint.household import DAY, NOW, Household, busy
 
@@ -36,7 +38,9 @@ async def test_an_unchanged_feed_has_the_same_bytes_after_polls_and_restarts(ser
     assert (await served.ask(f"/feeds/{token}.ics")).body == first.body
     again = await serve(served.house)
     second = await again.ask(f"/feeds/{token}.ics")
-    assert (second.body, second.headers["ETag"]) == (first.body, first.headers["ETag"])
+    for name in ("ETag", "Last-Modified"):
+        assert second.headers[name] == first.headers[name]
+    assert second.body == first.body
 
 
 async def test_a_change_touches_no_other_event(served: Served) -> None:
@@ -87,6 +91,47 @@ async def test_a_subscriber_that_has_it_gets_304(served: Served) -> None:
         answer = await served.ask(path, **fields)
         assert (answer.status, answer.body, answer.headers["ETag"]) == (304, b"", tag)
     assert (await served.ask(path, If_None_Match='"other"', If_Modified_Since=modified)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("since", "status"),
+    [
+        ("Mon, 23 Nov 2026 12:00:00 GMT", 304),
+        ("Mon, 23 Nov 2026 12:00:01 GMT", 304),
+        ("Wed, 06 Jan 2100 08:49:37 GMT", 304),
+        ("Monday, 23-Nov-26 12:00:00 GMT", 304),
+        ("Mon Nov 23 12:00:00 2026", 304),
+        ("Mon, 23 Nov 2026 11:59:59 GMT", 200),
+        ("yesterday", 200),
+        ("Mon, 99 Nov 2026 12:00:00 GMT", 200),
+    ],
+)
+async def test_a_subscriber_may_name_the_time_of_its_copy(served: Served, since: str, status: int) -> None:
+    path = f"/feeds/{served.house.token('anna')}.ics"
+    assert (await served.ask(path, If_Modified_Since=since)).status == status
+
+
+async def test_a_change_moves_the_time_of_the_feed_even_within_a_second(served: Served) -> None:
+    path = f"/feeds/{served.house.token('anna')}.ics"
+    first = (await served.ask(path)).headers["Last-Modified"]
+    await served.house.set_busy("anna", [busy(21)])
+    assert (await served.ask(path, If_Modified_Since=first)).status == 200
+    served.house.clock.advance(60)
+    await served.house.set_busy("anna", [busy(22)])
+    later = await served.ask(path, If_Modified_Since=first)
+    assert (later.status, later.headers["Last-Modified"]) == (200, "Mon, 23 Nov 2026 12:01:00 GMT")
+
+
+async def test_a_feed_is_served_when_its_change_cannot_be_noted(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    token = served.house.token("anna")
+    monkeypatch.setattr(Ledger, "feed_changed", fail)
+    answer = await served.ask(f"/feeds/{token}.ics")
+    assert (answer.status, "Last-Modified" in answer.headers) == (200, False)
 
 
 async def test_a_compressed_feed_is_the_same_feed_under_a_tag_of_its_own(served: Served) -> None:

@@ -77,3 +77,15 @@ def test_the_file_is_for_its_owner_only(ledger: Ledger, tmp_path: Path) -> None:
 def test_a_new_token_does_not_show_its_secret_in_a_repr(ledger: Ledger) -> None:
     made = ledger.add_token("anna", scopes=["freebusy"], details=False, expires=None, name="", now=NOW)
     assert made.text not in repr(made)
+
+
+def test_a_feed_changed_when_its_tag_did_and_keeps_that_over_a_restart(ledger: Ledger, tmp_path: Path) -> None:
+    number, _ = add(ledger)
+    assert ledger.feed_changed(number, "a", NOW) == NOW
+    assert ledger.feed_changed(number, "a", Instant(NOW + 9)) == NOW
+    ledger.close()
+    again = Ledger.open(tmp_path / "ledger.sqlite3")
+    assert again.feed_changed(number, "a", Instant(NOW + 99)) == NOW
+    assert again.feed_changed(number, "b", Instant(NOW - 99)) == NOW + 1
+    assert again.revoke_token(number)
+    again.close()

@@ -6,14 +6,15 @@ While no slot changes, not a byte does, across restarts too, because nothing in 
 * a UID is a keyed hash of the slot's content, so that a changed slot is another event: apps take those without fail,
   while several were seen to keep the old version of a known UID;
 * DTSTAMP and LAST-MODIFIED are the moment at which the whole slot came into the reach of the feed: always past, and
-  moved only by the slot itself.
+  moved only by the slot itself. When the feed as a whole last changed, the ledger remembers.
 """
 
 import hashlib
 import hmac
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from email.utils import formatdate
 from typing import Final
 
 from aiohttp import web
@@ -29,7 +30,10 @@ from busyd.flow.register import ProfileState
 from busyd.flow.slices import in_slices
 from busyd.ical.compose import BlockedSlot, compose_feed
 from busyd.period import FbType, Instant, Period
+from busyd.store.database import StorageError
 from busyd.store.ledger import Token
+
+logger = logging.getLogger(__name__)
 
 DAY: Final = 86_400
 BACK: Final = 30 * DAY
@@ -96,7 +100,7 @@ class FeedDoor:
         slots = await self._details(token, state, window) if token.details else await self._slots(token, state, window)
         profile = state.profile
         body = await in_slices(compose_feed(f"Busy: {profile.name}", profile.timezone or "", slots))
-        finished = self._finish(body, kept, now)
+        finished = self._finish(token, body, kept, now)
         if len(self._kept) >= _KEPT:
             self._kept.clear()
         self._kept[token.id] = _Kept(finished, state, version, known, window)
@@ -123,15 +127,26 @@ class FeedDoor:
             )
         return sorted(slots, key=lambda slot: (slot.start, slot.end, slot.uid))
 
-    def _finish(self, body: bytes, before: _Kept | None, now: Instant) -> Finished:
+    def _finish(self, token: Token, body: bytes, before: _Kept | None, now: Instant) -> Finished:
         if before is not None and before.finished.body == body:
             return before.finished
         etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-        written = format_datetime(datetime.fromtimestamp(now, UTC), usegmt=True)
-        headers = headers_for(CALENDAR, Last_Modified=written)
+        headers = headers_for(CALENDAR)
+        changed = self._changed(token, etag, now)
+        if changed is not None:
+            headers["Last-Modified"] = formatdate(changed, usegmt=True)
         headers["Vary"] = "Accept-Encoding"
         headers["Content-Disposition"] = 'inline; filename="busy.ics"'
         return Finished(body, headers, etag)
+
+    def _changed(self, token: Token, etag: str, now: Instant) -> Instant | None:
+        """When the feed last changed; None when that cannot be said, as RFC 9110 §8.8.2.1 allows no time to come."""
+        try:
+            changed = self._house.ledger.feed_changed(token.id, etag, now)
+        except StorageError as error:
+            logger.warning("cannot note a change of the feed of token %s: %s", token.id, error)
+            return None
+        return changed if changed <= now else None
 
 
 def feed_window(now: Instant) -> Period:

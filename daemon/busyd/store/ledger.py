@@ -1,4 +1,5 @@
-"""What must never be lost: tokens, and which calendar each reference of the configuration was resolved to.
+"""What must never be lost: tokens, and which calendar each reference of the configuration was resolved to. Also when
+the feed of each token last changed, which no other place knows after a restart.
 
 The command line opens the same file while the daemon runs, so it keeps the rollback journal and is synchronous.
 """
@@ -80,7 +81,7 @@ class Ledger:
         connection = open_connection(path, journal="DELETE", synchronous="FULL", patience=patience)
         try:
             check(connection, path)
-            migrate(connection, path, [_create])
+            migrate(connection, path, [_create, _remember_feeds])
         except StorageDamaged as error:
             connection.close()
             message = f"{error}; put a backup of it in place, or move it away: then tokens must be made anew"
@@ -153,6 +154,19 @@ class Ledger:
         """Remember that the token was used."""
         self._write("UPDATE token SET last_used=? WHERE id=?", (now, token_id))
 
+    def feed_changed(self, token_id: str, tag: str, now: Instant) -> Instant:
+        """When the feed of a token became what bears this tag: now, unless that is known from before.
+
+        Later than each earlier change, whatever the clock says: it may then be later than now.
+        """
+        with storage_errors(self._path):
+            known = self._connection.execute("SELECT tag, changed FROM feed WHERE token=?", (token_id,)).fetchone()
+        if known is not None and known[0] == tag:
+            return Instant(known[1])
+        changed = Instant(now if known is None else max(now, known[1] + 1))
+        self._write("INSERT OR REPLACE INTO feed (token, tag, changed) VALUES (?,?,?)", (token_id, tag, changed))
+        return changed
+
     def resolved_links(self) -> dict[str, str]:
         """Reference as written in the configuration -> href of the calendar it was resolved to."""
         with storage_errors(self._path):
@@ -195,3 +209,10 @@ def _create(connection: sqlite3.Connection) -> None:
         " digest BLOB NOT NULL) STRICT"
     )
     connection.execute("CREATE TABLE link (reference TEXT PRIMARY KEY, href TEXT NOT NULL) STRICT")
+
+
+def _remember_feeds(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE feed (token TEXT PRIMARY KEY REFERENCES token ON DELETE CASCADE, tag TEXT NOT NULL,"
+        " changed INTEGER NOT NULL) STRICT"
+    )
