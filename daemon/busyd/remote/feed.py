@@ -2,7 +2,7 @@
 
 import base64
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from msgspec import Struct
@@ -47,14 +47,15 @@ async def fetch_feed(
     limits: Limits | None = None,
     user_agent: str = USER_AGENT,
     ssl_context: Any = True,
+    on_request: Callable[[], None] = lambda: None,
 ) -> FeedAnswer:
     """GET a feed if it changed since the validators were given.
 
     `webcal` means https. `username` and `password` are those of an `ics` connection itself, never those of the
     account that subscribed; they are sent to the feed's own origin and to no other. Redirects are followed by hand,
-    not from https to http. Unless `allow_private`, no socket is opened to a private address. Raises UserError for an
-    unusable URL, FeedRefused, TooManyRequests, MalformedResponse when it is no complete calendar, and what
-    `wire.exchange` raises.
+    not from https to http; `on_request` is called before each request. Unless `allow_private`, no socket is opened to
+    a private address. Raises UserError for an unusable URL, FeedRefused, TooManyRequests, MalformedResponse when it is
+    no complete calendar, and what `wire.exchange` raises.
     """
     limits = limits or Limits()
     address = feed_address(url)
@@ -64,6 +65,7 @@ async def fetch_feed(
     headers += [("If-Modified-Since", last_modified)] if last_modified else []
     async with open_session(limits, public_only=not allow_private, ssl_context=ssl_context) as session:
         for _ in range(limits.hops + 1):
+            on_request()
             login = list(_login(username, password)) if address.origin == own else []
             answer = await exchange(session, "GET", address, headers=headers + login, body=b"", limits=limits)
             location = answer.header("Location")

@@ -7,7 +7,7 @@ import asyncio
 import functools
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -53,6 +53,32 @@ class Line:
         await asyncio.gather(self.task, return_exceptions=True)
         await self.schedule.stop()
         await self.transport.close()
+
+
+class FeedReader:
+    """Reads the feeds of one connection, and counts the requests that takes."""
+
+    def __init__(self, connection: Connection, password: Callable[[], Awaitable[Secret | None]]) -> None:
+        self.requests_sent = 0
+        self._connection = connection
+        self._password = password
+
+    async def read(self, url: str, validators: Mapping[str, str]) -> FeedAnswer:
+        """An `ics` connection may have a login of its own; a subscription never gets the account's."""
+        connection = self._connection
+        own = connection.kind is ConnectionKind.ICS
+        return await fetch_feed(
+            url,
+            etag=validators.get("etag"),
+            last_modified=validators.get("last_modified"),
+            allow_private=connection.allow_private or own,
+            username=connection.username if own else "",
+            password=await self._password() if own else None,
+            on_request=self._count,
+        )
+
+    def _count(self) -> None:
+        self.requests_sent += 1
 
 
 class Polling:
@@ -103,17 +129,18 @@ class Polling:
         connection = settings.connection
         password = functools.partial(self._password, settings)
         transport = Transport(_reachable(connection), password, self._clock)
+        feeds = FeedReader(connection, password)
         visitor = Visitor(
             state=self._mirroring.register.connections[connection.name],
             client=CaldavClient(transport, self._read_multiget),
-            read_feed=functools.partial(self._read_feed, settings),
+            read_feed=feeds.read,
             mirroring=self._mirroring,
             ledger=self._ledger,
             clock=self._clock,
         )
 
         def on_change() -> None:
-            visitor.state.requests = transport.requests_sent
+            visitor.state.requests = transport.requests_sent + feeds.requests_sent
             self._on_change()
 
         schedule = PollSchedule(visitor, has_another_password=transport.has_another_password, on_change=on_change)
@@ -130,19 +157,6 @@ class Polling:
             secret = Secret(normalise_app_specific(secret.reveal()))
         hide_secret(secret, settings.connection.username)
         return secret
-
-    async def _read_feed(self, settings: ConnectionConfig, url: str, validators: Mapping[str, str]) -> FeedAnswer:
-        """An `ics` connection may have a login of its own; a subscription never gets the account's."""
-        connection = settings.connection
-        own = connection.kind is ConnectionKind.ICS
-        return await fetch_feed(
-            url,
-            etag=validators.get("etag"),
-            last_modified=validators.get("last_modified"),
-            allow_private=connection.allow_private or own,
-            username=connection.username if own else "",
-            password=await self._password(settings) if own else None,
-        )
 
 
 def _reachable(connection: Connection) -> Connection:
