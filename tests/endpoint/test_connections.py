@@ -10,7 +10,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from busyd.address import TcpAddress, UnixAddress, is_loopback
+from busyd.address import ListenAddress, TcpAddress, UnixAddress, is_loopback
 from busyd.endpoint.app import build_app
 from busyd.endpoint.settings import EndpointSettings, Limits
 from busyd.endpoint.sites import check_address, start_sites
@@ -160,6 +160,36 @@ async def test_a_unix_socket_is_local_and_only_for_its_group(tmp_path: Path) -> 
         async with session.get("http://localhost/v1/status") as answer:
             assert answer.status == 401
     await sites.close()
+    house.close()
+
+
+async def test_the_file_of_a_unix_socket_goes_with_the_daemon_that_made_it(tmp_path: Path) -> None:
+    house, path = Household(tmp_path), tmp_path / "busyd.sock"
+    sites = await start_sites(build_app(house, EndpointSettings()), [UnixAddress(path)])
+    await sites.close()
+    assert not path.exists()
+    sites = await start_sites(build_app(house, EndpointSettings()), [UnixAddress(path)])
+    path.unlink()
+    path.write_text("somebody else's")
+    await sites.close()
+    assert path.exists()
+    house.close()
+
+
+@pytest.mark.parametrize(
+    ("address", "fix"),
+    [
+        (UnixAddress(Path("/nonexistent/busyd.sock")), "RuntimeDirectory="),
+        (TcpAddress("192.0.2.1", 0), "no such address"),
+    ],
+)
+async def test_an_address_that_cannot_be_had_comes_with_what_to_do(
+    tmp_path: Path, address: ListenAddress, fix: str
+) -> None:
+    house = Household(tmp_path)
+    with pytest.raises(UserError, match="cannot listen") as refused:
+        await start_sites(build_app(house, EndpointSettings(behind_proxy=True)), [address])
+    assert fix in refused.value.fix
     house.close()
 
 

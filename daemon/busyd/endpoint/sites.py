@@ -1,10 +1,15 @@
 """Puts the endpoint on addresses, and takes it off again without cutting an answer short."""
 
 import asyncio
+import errno
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from ssl import SSLContext
-from typing import Final
+from typing import Final, Self
+
+from msgspec import Struct
 
 from busyd.address import ListenAddress, TcpAddress, UnixAddress
 from busyd.endpoint.app import Endpoint
@@ -18,15 +23,46 @@ GRACE_SECONDS: Final = 10.0
 """What answers that are under way get at the end."""
 _HANDSHAKE_SECONDS: Final = 10.0
 _SOCKET_MODE: Final = 0o660
+_FIXES: Final = {
+    errno.EADDRINUSE: "is another busyd running? Set another `listen:` otherwise",
+    errno.EADDRNOTAVAIL: "this machine has no such address: set another `listen:`",
+    errno.EACCES: "the user busyd runs as may not: set another `listen:`, or make the directory of the socket writable",
+    errno.ENOENT: "make the directory of the socket, or let systemd do so with RuntimeDirectory=",
+}
+
+
+class _File(Struct, frozen=True):
+    """A unix socket that we made."""
+
+    path: Path
+    identity: tuple[int, int]
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        return cls(path, _identity(path))
+
+    def remove(self) -> None:
+        """Unless another busyd has put its own in place meanwhile, or it is gone already."""
+        with suppress(OSError):
+            if _identity(self.path) == self.identity:
+                self.path.unlink()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
 
 
 class Sites:
     """The addresses on which the endpoint listens."""
 
-    def __init__(self, endpoint: Endpoint, server: CountingServer, listening: Sequence[asyncio.Server]) -> None:
+    def __init__(
+        self, endpoint: Endpoint, server: CountingServer, listening: Sequence[asyncio.Server], files: Sequence[_File]
+    ) -> None:
         self._endpoint = endpoint
         self._server = server
         self._listening = listening
+        self._files = files
 
     @property
     def ports(self) -> list[int]:
@@ -38,6 +74,8 @@ class Sites:
         """Accept nothing more, let answers that are under way finish, then close every connection."""
         for server in self._listening:
             server.close()
+        for file in self._files:
+            file.remove()
         self._server.pre_shutdown()
         await self._server.shutdown(timeout=grace)
         self._endpoint.gate.stop()
@@ -49,16 +87,21 @@ async def start_sites(endpoint: Endpoint, listen: Sequence[ListenAddress], tls: 
         check_address(address, tls=tls is not None, behind_proxy=endpoint.settings.behind_proxy)
     server = endpoint.make_server()
     listening: list[asyncio.Server] = []
+    files: list[_File] = []
     try:
         for address in listen:
             opened = await _listen(server, address, tls)
             listening.append(opened)
+            if isinstance(address, UnixAddress):
+                files.append(_File.of(address.path))
     except BaseException:
         for opened in listening:
             opened.close()
+        for file in files:
+            file.remove()
         raise
     endpoint.gate.start()
-    return Sites(endpoint, server, listening)
+    return Sites(endpoint, server, listening, files)
 
 
 def check_address(address: ListenAddress, *, tls: bool, behind_proxy: bool) -> None:
@@ -87,4 +130,4 @@ async def _listen(server: CountingServer, address: ListenAddress, tls: SSLContex
                 return made
     except OSError as error:
         message = f"cannot listen on {address}: {error.strerror or error}"
-        raise UserError(message, fix="is another busyd running? Set another `listen:` otherwise") from error
+        raise UserError(message, fix=_FIXES.get(error.errno or 0, "set another `listen:`")) from error
