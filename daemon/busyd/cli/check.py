@@ -10,7 +10,7 @@ from typing import Any
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.settings import load_settings, state_directory
 from busyd.cli.terminal import print_json, print_table, printable
-from busyd.config import Config, ConfigFaults
+from busyd.config import Config, ConfigFaults, find_file_faults, find_socket_faults
 from busyd.credentials import CredentialMissing, FromCommand, read_password
 
 
@@ -32,12 +32,15 @@ def check_configuration(arguments: argparse.Namespace) -> int:
     """Print the faults, or what would be linked."""
     try:
         path, config = load_settings(arguments)
+        if faults := find_file_faults(config):
+            raise ConfigFaults(faults)
     except ConfigFaults as error:
         if not arguments.json:
             raise
         print_json({"ok": False, "faults": [_describe_fault(fault) for fault in error.faults], "warnings": []})
         return ExitStatus.CONFIG
-    warnings = [*config.warnings, *missing_passwords(config, state_directory(arguments, config))]
+    sockets = [str(fault) for fault in find_socket_faults(config)]
+    warnings = [*config.warnings, *sockets, *missing_passwords(config, state_directory(arguments, config))]
     if arguments.online:
         return _check_online(arguments, path, config, warnings)
     if arguments.json:

@@ -5,6 +5,7 @@ import gc
 import logging
 
 from busyd.cli.settings import load_settings, state_directory
+from busyd.config import ConfigFaults, find_file_faults, find_socket_faults
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,8 @@ def add_run_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPar
 def run_daemon(arguments: argparse.Namespace) -> int:
     """Start the service; returns when it was stopped."""
     path, config = load_settings(arguments)
+    if faults := [*find_file_faults(config), *find_socket_faults(config)]:
+        raise ConfigFaults(faults)
     for warning in config.warnings:
         logger.warning("%s", warning)
     # Nothing of what a start makes is garbage: the collector only holds it up. It goes on once everything is loaded.

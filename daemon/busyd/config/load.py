@@ -115,6 +115,7 @@ def _read_config(reader: Reader, tree: MappingNode, files: tuple[Path, ...]) -> 
         cors=tuple(origin for _, origin in reader.values(keys.get("cors"), "cors", parse_origin)),
         state=_read_path(reader, keys.get("state"), "state"),
         files=files,
+        places=reader.places,
         warnings=tuple(str(warning) for warning in sorted(set(reader.warnings))),
     )
 
@@ -133,6 +134,7 @@ def _read_listen(reader: Reader, entry: Entry | None, *, protected: bool) -> tup
                 f"listen: other machines can reach {listen}, so add 'tls: {{cert: FILE, key: FILE}}', "
                 "or 'behind_proxy: true' where a proxy does that",
             )
+        reader.places[str(listen)] = place
         found.append(listen)
     if not found and not reader.faults:
         reader.fault(entry.place, "listen: names no address, such as 127.0.0.1:8377")
@@ -148,6 +150,8 @@ def _read_tls(reader: Reader, entry: Entry | None) -> Tls | None:
             reader.fault(entry.place, f"tls needs a {key}: the path of a file in PEM")
     cert, key_path = (_read_path(reader, keys.get(key), key) for key in ("cert", "key"))
     for name, path in (("cert", cert), ("key", key_path)):
+        if path is not None:
+            reader.places[name] = keys[name].value.place
         if path is not None and not os.path.lexists(path):
             reader.fault(keys[name].value.place, f"{name}: there is no such file")
     return Tls(cert, key_path) if cert is not None and key_path is not None else None

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 
 from busyd.address import ListenAddress, TcpAddress
 from busyd.availability.profile import Profile
+from busyd.config.fault import Place
 from busyd.connection import Connection
 from busyd.credentials import PasswordSource
 
@@ -53,5 +54,7 @@ class Config(Struct, frozen=True):
     state: Path | None = None
     files: tuple[Path, ...] = ()
     """What was read, the main file first."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """Where `cert`, `key` and each address of `listen` are written, for faults that only show when they are used."""
     warnings: tuple[str, ...] = ()
     """Not wrong, but worth a line in the log: `FILE:LINE:COLUMN: message`."""

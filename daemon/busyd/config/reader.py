@@ -45,6 +45,8 @@ class Reader:
         self.environment = environment
         self.faults: list[Fault] = []
         self.warnings: list[Fault] = []
+        self.places: dict[str, Place] = {}
+        """Where values stand whose faults only show when they are used."""
 
     def fault(self, place: Place, message: str) -> None:
         self.faults.append(Fault(place, message))

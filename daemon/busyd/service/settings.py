@@ -23,7 +23,7 @@ def tls_context(config: Config) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(config.tls.cert, config.tls.key)
+        context.load_cert_chain(config.tls.cert, config.tls.key, password="")  # never asks for one
     except (OSError, ssl.SSLError) as error:
         message = f"the certificate {config.tls.cert} with the key {config.tls.key} cannot be used: {error}"
         raise UserError(message, fix="both must be PEM files that busyd may read, and belong together") from error
