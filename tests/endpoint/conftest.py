@@ -37,6 +37,7 @@ class Answer:
     def error(self) -> str:
         """The name of the problem."""
         assert self.headers["Content-Type"] == "application/problem+json"
+        assert self.json["fix"], "a problem that leaves its reader alone"
         kind: str = self.json["type"]
         assert kind.startswith("https://busyd.invalid/errors/")
         return kind.rpartition("/")[2]

@@ -130,10 +130,19 @@ class Endpoint:
         handler = route.handler(method)
         if handler is None:
             raise HttpProblem(
-                "method-not-allowed", 405, f"{method} is not possible here", headers={"Allow": route.allow}
+                "method-not-allowed",
+                405,
+                f"{method} is not possible here",
+                fix=f"this address takes {route.allow}",
+                headers={"Allow": route.allow},
             )
         if head.cross_site and method not in _SAFE:
-            raise HttpProblem("cross-site", 403, "a page of another site may not write to busyd")
+            raise HttpProblem(
+                "cross-site",
+                403,
+                "a page of another site may not write to busyd",
+                fix="if the page is yours, add its origin to `cors:` in the configuration",
+            )
         client = head.client or connection.client
         caller = await self._caller_of(head, route, value, client)
         if connection.reserved and not self.guard.has_succeeded(caller):
@@ -175,7 +184,7 @@ class Endpoint:
         if isinstance(error, web.HTTPRequestEntityTooLarge):
             return _refusal(Fault.TOO_LARGE)
         if isinstance(error, web.HTTPException):
-            return bad_request("the request cannot be read")
+            return bad_request("the request cannot be read", fix="GET /openapi.json describes what can be asked")
         return self.gate.crashes.take(error, asyncio.get_running_loop().time())
 
 
@@ -199,7 +208,13 @@ def _refusal(fault: str) -> HttpProblem:
             fix="use the address busyd listens on, or add the name to `hosts:` in the configuration",
         )
     if fault == Fault.TOO_LARGE:
-        return HttpProblem("too-large", 413, "the body is larger than busyd reads", headers={"Connection": "close"})
+        return HttpProblem(
+            "too-large",
+            413,
+            "the body is larger than busyd reads",
+            fix="send a shorter one",
+            headers={"Connection": "close"},
+        )
     if fault == Fault.COMPRESSED:
         return HttpProblem(
             "wrong-media-type",
@@ -208,7 +223,10 @@ def _refusal(fault: str) -> HttpProblem:
             fix="send the body as it is",
             headers={"Accept-Encoding": "identity"},
         )
-    return bad_request("a header field that may stand once stands twice")
+    return bad_request(
+        "a header field that may stand once stands twice",
+        fix="send Host, Authorization, Origin, Content-Length and Content-Encoding once each",
+    )
 
 
 def _crowded() -> HttpProblem:

@@ -17,6 +17,7 @@ from busyd.endpoint.crash import CrashLog
 from busyd.endpoint.head import Door, door_names
 from busyd.endpoint.problem import HttpProblem
 from busyd.endpoint.settings import EndpointSettings, Limits
+from busyd.endpoint.unreadable import problem_of
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Connection(RequestHandler):
             raise ConnectionError("an answer has already begun")
         if status == 400:
             logger.debug("not HTTP from %s: %s", self.client, type(exc).__name__)
-            problem = HttpProblem("bad-request", 400, "what arrived is not a request as HTTP/1.1 has them")
+            problem = problem_of(exc, header_bytes=self.gate.limits.header_bytes)
         else:
             problem = self.gate.crashes.take(exc, self._loop.time())
         response = problem.response()

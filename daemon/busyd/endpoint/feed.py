@@ -84,6 +84,7 @@ class FeedDoor:
                 "not-ready",
                 503,
                 f"the calendars of {state.profile.name} are being read for the first time",
+                fix="keep what you have, and ask again in a minute",
                 headers={"Retry-After": "60"},
             )
         known = judged.standing.known

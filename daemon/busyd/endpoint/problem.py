@@ -31,6 +31,8 @@ TITLES: Final[Mapping[str, str]] = {
     "unconfigured": "The profile has no calendars",
     "too-slow": "The request took too long to arrive",
     "too-large": "The request is too large",
+    "address-too-long": "The address is too long",
+    "header-too-large": "The header of the request is too large",
     "wrong-media-type": "The body is of a type that is not taken here",
     "misdirected": "This is not the host you are looking for",
     "too-many-tries": "Too many wrong tokens",

@@ -66,8 +66,13 @@ async def read_body(call: Call, seconds: float) -> bytes:
         async with asyncio.timeout(seconds):
             body = await call.request.read()
     except TimeoutError:
-        problem = HttpProblem("too-slow", 408, "the body did not arrive in time", headers={"Connection": "close"})
-        raise problem from None
+        raise HttpProblem(
+            "too-slow",
+            408,
+            "the body did not arrive in time",
+            fix="send the request again, with the body right behind it",
+            headers={"Connection": "close"},
+        ) from None
     if body and call.head.content_type != "application/json":
         raise HttpProblem(
             "wrong-media-type", 415, "the body is not JSON", fix="send it with `Content-Type: application/json`"
