@@ -1,7 +1,11 @@
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from busyd import endpoint
 from busyd.endpoint.openapi import describe
 from busyd.endpoint.problem import TITLES
 from tests.endpoint.conftest import Served
@@ -21,6 +25,29 @@ async def test_every_route_is_described_with_its_methods_and_parameters(served: 
 async def test_the_description_is_served_to_whoever_has_a_token(served: Served) -> None:
     answer = await served.ask("/openapi.json", token=served.house.token("anna"))
     assert answer.json == describe()
+
+
+def refusals() -> Iterator[ast.Call]:
+    """Every place in the doors where a problem is made."""
+    for module in Path(endpoint.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("HttpProblem", "bad_request"):
+                yield node
+
+
+def test_every_status_that_can_come_is_described() -> None:
+    made = {node.args[1].value for node in refusals() if len(node.args) > 1 and isinstance(node.args[1], ast.Constant)}
+    assert made >= {401, 405, 431, 500, 503}
+    described = describe()["paths"]
+    for path, operations in described.items():
+        for operation in operations.values():
+            of_profile, of_sync = {409} if "{profile}" in path else set(), {408} if path == "/v1/sync" else set()
+            assert {str(status) for status in (made - {408, 409}) | of_profile | of_sync} <= set(operation["responses"])
+
+
+def test_every_refusal_says_what_to_do() -> None:
+    for node in refusals():
+        assert "fix" in {keyword.arg for keyword in node.keywords}, ast.unparse(node)
 
 
 def test_every_reference_leads_somewhere() -> None:

@@ -240,7 +240,8 @@ def _get(
 
 def _problems(*further: str) -> Schema:
     """What any address may answer instead."""
-    statuses = sorted({"400", "401", "403", "404", "413", "415", "421", "429", "503", *further})
+    always = {"400", "401", "403", "404", "405", "413", "414", "415", "421", "429", "431", "500", "503"}
+    statuses = sorted(always | set(further))
     return {status: _reference("responses/problem") for status in statuses}
 
 
