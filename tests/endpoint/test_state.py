@@ -151,6 +151,23 @@ async def test_a_sync_takes_no_form(served: Served, content_type: str) -> None:
         assert response.status == 415
 
 
+@pytest.mark.parametrize("body", [b"{", b"\xff", b"[1]", b"null", b"{} {}", b"[" * 100_000])
+async def test_a_sync_takes_no_garbage(served: Served, body: bytes) -> None:
+    headers = {"Authorization": f"Bearer {served.house.token('*', 'admin')}", "Content-Type": "application/json"}
+    url = f"http://127.0.0.1:{served.port}/v1/sync"
+    async with served.session.post(url, headers=headers, data=body) as response:
+        problem = msgspec.json.decode(await response.read())
+        assert (response.status, problem["fix"]) == (400, "send {}, or no body at all")
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b' {"later": 1}'])
+async def test_a_sync_takes_an_object_or_nothing(served: Served, body: bytes) -> None:
+    headers = {"Authorization": f"Bearer {served.house.token('*', 'admin')}", "Content-Type": "application/json"}
+    url = f"http://127.0.0.1:{served.port}/v1/sync"
+    async with served.session.post(url, headers=headers, data=body) as response:
+        assert response.status == 200
+
+
 async def test_the_page_comes_with_a_policy_that_lets_nothing_else_in(served: Served) -> None:
     for path, kind in (("/", "text/html"), ("/style.css", "text/css"), ("/page.js", "text/javascript")):
         answer = await served.ask(path)

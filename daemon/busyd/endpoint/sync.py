@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from busyd.endpoint.facade import House
-from busyd.endpoint.problem import HttpProblem
+from busyd.endpoint.problem import HttpProblem, bad_request
 from busyd.endpoint.reply import headers_for
 from busyd.endpoint.routing import Call
 from busyd.endpoint.status import visible_connections
@@ -33,7 +33,7 @@ class SyncDoor:
 
         When the client goes away the polls go on: they are the daemon's own, only earlier.
         """
-        await read_body(call, self._body_seconds)
+        _check_wish(await read_body(call, self._body_seconds))
         visible = visible_connections(self._house.register, call.caller)
         queue: asyncio.Queue[Progress | None] = asyncio.Queue()
         work = asyncio.ensure_future(self._house.sync_now(queue.put_nowait))
@@ -78,6 +78,16 @@ async def read_body(call: Call, seconds: float) -> bytes:
             "wrong-media-type", 415, "the body is not JSON", fix="send it with `Content-Type: application/json`"
         )
     return body
+
+
+def _check_wish(body: bytes) -> None:
+    """There is nothing to wish for yet; but who sends something that is no JSON means something else. Raises."""
+    if not body:
+        return
+    try:
+        msgspec.json.decode(body, type=dict)
+    except (msgspec.DecodeError, RecursionError):
+        raise bad_request("the body is not a JSON object", fix="send {}, or no body at all") from None
 
 
 def _view(progress: Progress) -> dict[str, str | int]:
