@@ -154,6 +154,13 @@ async def test_feeds_that_are_none_are_all_the_same_404(served: Served) -> None:
     assert len({answer.body for answer in answers}) == 1
 
 
+@pytest.mark.parametrize("query", ["_=1795435200", "t=1&t=2", "%ff", "start=now", ""])
+async def test_what_calendar_apps_add_to_the_address_is_ignored(served: Served, query: str) -> None:
+    path = f"/feeds/{served.house.token('anna')}.ics"
+    plain, other = await served.ask(path), await served.ask(f"{path}?{query}")
+    assert (other.status, other.body, other.headers["ETag"]) == (200, plain.body, plain.headers["ETag"])
+
+
 async def test_a_feed_keeps_its_slots_when_the_remote_is_down(served: Served) -> None:
     path = f"/feeds/{served.house.token('anna')}.ics"
     first = await served.ask(path)

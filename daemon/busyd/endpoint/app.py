@@ -148,7 +148,7 @@ class Endpoint:
         if connection.reserved and not self.guard.has_succeeded(caller):
             raise _crowded()
         query_text = request.raw_path.partition("?")[2].partition("#")[0]
-        query = parse_query(query_text, route.parameters) if query_text else {}
+        query = parse_query(query_text, route.parameters) if query_text and not route.ignores_parameters else {}
         return await handler(Call(request, head, caller, query, value, client))
 
     async def _caller_of(self, head: Head, route: Route, value: str, client: str) -> Caller:

@@ -46,6 +46,8 @@ class Route(Struct, frozen=True):
     public: bool = False
     """The address itself is the secret; no other token is looked for."""
     parameters: frozenset[str] = NO_PARAMETERS
+    ignores_parameters: bool = False
+    """Whatever is in the query: calendar apps add numbers of their own to get around caches."""
 
     @property
     def allow(self) -> str:

@@ -62,7 +62,12 @@ def routes_of(doors: Doors) -> Routes:
             Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS),
             Route("/v1/calendars", {"GET": status.get_calendars}, _ADMIN),
             Route("/v1/sync", {"POST": sync.post_sync}, _ADMIN),
-            Route("/feeds/{token}.ics", {"GET": FeedDoor(house, doors.guard, asked).get_feed}, public=True),
+            Route(
+                "/feeds/{token}.ics",
+                {"GET": FeedDoor(house, doors.guard, asked).get_feed},
+                public=True,
+                ignores_parameters=True,
+            ),
             Route("/healthz", {"GET": health.get_healthz}, local=True, navigable=True),
             Route("/readyz", {"GET": health.get_readyz}, local=True),
             Route("/metrics", {"GET": doors.metrics.get_metrics}, _ADMIN, local=True),
