@@ -49,14 +49,15 @@ def test_freebusy_as_json_is_the_answer_itself(busyd: Busyd, daemon: Daemon, tok
     ran = busyd("freebusy", "anna", "--json", "--tz", "UTC", "--max-age", "20s", "--on-stale", "busy")
     assert ran.json == FREEBUSY
     ((_, target, authorization),) = daemon.asked
-    assert target.endswith("?start=now&end=%2B7d&tz=UTC&max_age=20s&on_stale=busy")
+    assert target.endswith("?start=now&tz=UTC&max_age=20s&on_stale=busy")
     assert authorization == f"Bearer {token}"
 
 
 def test_what_limits_an_answer_is_said(busyd: Busyd, daemon: Daemon) -> None:
     limited = {
         **FREEBUSY, "stale": True, "complete": False, "as_of": None, "busy": [],
-        "calendars": [{"calendar": "anna/X", "state": "missing", "detail": "no such calendar"}, {"state": "fresh"}],
+        "calendars": [{"calendar": "anna/X", "state": "missing", "as_of": None, "detail": "no such calendar"},
+                      {"state": "fresh"}],
     }  # fmt: skip
     daemon.answer("/v1/profiles/anna/freebusy", limited)
     ran = busyd("freebusy", "anna", "--tz", "UTC")
@@ -64,9 +65,37 @@ def test_what_limits_an_answer_is_said(busyd: Busyd, daemon: Daemon) -> None:
     assert ran.err.splitlines() == [
         "as of never, times in UTC",
         "stale: older than the profile's max_age",
-        "not complete: what is not known counts as busy",
+        "not complete: never read, so all of its time counts as busy: anna/X",
         "anna/X is missing: no such calendar",
     ]
+
+
+@pytest.mark.parametrize(
+    ("busy", "said"),
+    [
+        ([], "the start of an event cannot be read, so it blocks nothing; `busyd status` names it"),
+        (["BUSY"], "so it blocks nothing"),
+        (["BUSY", "BUSY-UNAVAILABLE"], "the time it may take counts as busy"),
+    ],
+)
+def test_what_is_not_known_is_told_with_what_it_means(busyd: Busyd, daemon: Daemon, busy: list[str], said: str) -> None:
+    periods = [{"start": "2026-11-23T09:00:00Z", "end": "2026-11-23T10:00:00Z", "type": kind} for kind in busy]
+    daemon.answer("/v1/profiles/anna/freebusy", {**FREEBUSY, "complete": False, "busy": periods})
+    (note,) = [line for line in busyd("freebusy", "anna").err.splitlines() if line.startswith("not complete: ")]
+    assert said in note
+
+
+def test_slots_that_may_lack_an_event_say_so(busyd: Busyd, daemon: Daemon) -> None:
+    daemon.answer("/v1/profiles/anna/slots", {"slots": [], "complete": False, "as_of": None})
+    assert "one whose start cannot be read blocks nothing" in busyd("slots", "anna").err
+
+
+def test_what_to_do_is_told_in_words_of_the_command_line(busyd: Busyd, daemon: Daemon) -> None:
+    fix = "GET /v1/status says which connection is in trouble; on_stale=serve answers with the last known state"
+    daemon.answer("/v1/profiles/anna/slots", {"detail": "too old", "fix": fix}, status=503)
+    said = busyd("slots", "anna").err
+    assert "`busyd status` says which connection is in trouble; --on-stale serve answers" in said
+    assert "/v1/" not in said
 
 
 def test_slots_take_the_shape_that_is_asked_for(busyd: Busyd, daemon: Daemon) -> None:

@@ -21,6 +21,14 @@ LOCAL_TOKEN_FILE: Final = "local-admin-token"
 _SECONDS: Final = 30.0
 _PATIENT_SECONDS: Final = 600.0
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+_TYPED: Final = {
+    "GET /v1/status": "`busyd status`",
+    "GET /v1/profiles": "`busyd status`",
+    "on_stale=": "--on-stale ",
+    "max_age": "--max-age",
+    "tz=": "--tz",
+}
+"""Addresses and parameters of HTTP -> what to type instead."""
 _STATUS: Final = {
     400: ExitStatus.USAGE,
     503: ExitStatus.TRY_AGAIN,
@@ -162,6 +170,13 @@ def _broken_off() -> CommandFailed:
     return CommandFailed(message, fix="try again; its log tells why", status=ExitStatus.TRY_AGAIN)
 
 
+def _for_the_shell(fix: str) -> str:
+    """What to do, written for HTTP, in the words of this command line."""
+    for asked, typed in _TYPED.items():
+        fix = fix.replace(asked, typed)
+    return fix
+
+
 def _explain(response: http.client.HTTPResponse, *, authorised: bool) -> CommandFailed:
     """The daemon's own words (RFC 9457), or what the status means."""
     try:
@@ -171,7 +186,7 @@ def _explain(response: http.client.HTTPResponse, *, authorised: bool) -> Command
     if not isinstance(problem, dict):
         problem = {}
     message = str(problem.get("detail") or problem.get("title") or f"the daemon answered with status {response.status}")
-    fix = str(problem.get("fix") or "")
+    fix = _for_the_shell(str(problem.get("fix") or ""))
     if response.status == 401:
         message = "the daemon does not know this token" if authorised else "the daemon wants a token for this"
         fix = f"run this as the user busyd runs as, with its state directory: the token is there, in {LOCAL_TOKEN_FILE}"

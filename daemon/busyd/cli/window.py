@@ -15,7 +15,7 @@ def add_window_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("profile", metavar="PROFILE")
     times = "RFC 3339, a date, now, or relative to now, such as +14d"
     parser.add_argument("--start", metavar="TIME", default="now", help=f"{times} (default now)")
-    parser.add_argument("--end", metavar="TIME", default="+7d", help="likewise, not included (default +7d)")
+    parser.add_argument("--end", metavar="TIME", help="likewise, not included (default 14 days after the start)")
     parser.add_argument("--tz", metavar="ZONE", help="zone of dates and of the table (default the profile's)")
     parser.add_argument("--json", action="store_true", help="print the daemon's answer as JSON")
 
@@ -62,8 +62,22 @@ def print_standing(answer: dict[str, Any], zone: ZoneInfo | None) -> None:
     if answer.get("stale"):
         print_note("stale: older than the profile's max_age")
     if answer.get("complete") is False:
-        print_note("not complete: what is not known counts as busy")
+        print_note(f"not complete: {_what_is_missing(answer)}")
     for calendar in answer.get("calendars") or []:
         if calendar.get("state") not in (None, "fresh"):
             detail = f": {calendar['detail']}" if calendar.get("detail") else ""
             print_note(f"{calendar.get('calendar')} is {calendar.get('state')}{detail}")
+
+
+def _what_is_missing(answer: dict[str, Any]) -> str:
+    """Why an answer is not complete, as far as it says so itself, and what that means for its busy time."""
+    unread = [str(one.get("calendar")) for one in answer.get("calendars") or [] if not one.get("as_of", True)]
+    if unread:
+        return f"never read, so all of its time counts as busy: {', '.join(unread)}"
+    busy = answer.get("busy")
+    if busy is not None and not any(one.get("type") == "BUSY-UNAVAILABLE" for one in busy):
+        return "the start of an event cannot be read, so it blocks nothing; `busyd status` names it"
+    return (
+        "an event was not understood: the time it may take counts as busy, but one whose start cannot be read blocks"
+        " nothing; `busyd status` names it"
+    )

@@ -15,8 +15,8 @@ class DavError(RemoteError):
 class MalformedResponse(DavError):
     """The answer is not a complete answer of the kind asked for; nothing of it is used."""
 
-    def __init__(self, host: str, reason: str, *, status: int | None = None) -> None:
-        message = f"{host} answered with something that is not a complete CalDAV answer: {reason}; it was set aside"
+    def __init__(self, host: str, reason: str, *, status: int | None = None, wanted: str = "CalDAV answer") -> None:
+        message = f"{host} answered with something that is not a complete {wanted}: {reason}; it was set aside"
         super().__init__(message, host=host, status=status)
         self.reason = reason
 

@@ -67,7 +67,10 @@ async def fetch_feed(
         for _ in range(limits.hops + 1):
             on_request()
             login = list(_login(username, password)) if address.origin == own else []
-            answer = await exchange(session, "GET", address, headers=headers + login, body=b"", limits=limits)
+            try:
+                answer = await exchange(session, "GET", address, headers=headers + login, body=b"", limits=limits)
+            except MalformedResponse as error:
+                raise _malformed(error.host, error.reason, error.status) from None
             location = answer.header("Location")
             if answer.status not in _REDIRECTS or not location:
                 return _read(answer, address.origin)
@@ -114,7 +117,11 @@ def _read(answer: Answer, origin: Origin) -> FeedAnswer:
         raise FeedRefused(origin.host, answer.status)
     payload = answer.body.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not payload[:16].upper().startswith(b"BEGIN:VCALENDAR"):
-        raise MalformedResponse(origin.host, "it is not an iCalendar file", status=200)
+        raise _malformed(origin.host, "it is not an iCalendar file")
     if b"END:VCALENDAR" not in payload[-_TAIL:].upper():
-        raise MalformedResponse(origin.host, "the iCalendar file is cut short", status=200)
+        raise _malformed(origin.host, "the iCalendar file is cut short")
     return FeedContent(payload, answer.header("ETag"), answer.header("Last-Modified"))
+
+
+def _malformed(host: str, reason: str, status: int | None = 200) -> MalformedResponse:
+    return MalformedResponse(host, reason, status=status, wanted="calendar feed")
