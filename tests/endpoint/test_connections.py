@@ -1,6 +1,7 @@
 """Connections as such: how many, how long, on which addresses."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -110,6 +111,25 @@ async def test_one_connection_carries_many_requests_in_order(served: Served) -> 
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     writer.write((request(served) * 3).encode() + request(served).replace("anna", "ghost").encode())
     assert [(await read_answer(reader))[0] for _ in range(4)] == [200, 200, 200, 404]
+    writer.close()
+
+
+async def test_who_asks_and_does_not_read_is_not_answered_until_it_does(served: Served) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port, limit=1024)
+    await until(lambda: bool(served.endpoint.gate.open))
+    [connection] = served.endpoint.gate.open
+    transport = connection.transport
+    assert transport is not None
+    end, questions = transport.get_extra_info("socket"), 1000
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    writer.write(request(served).encode() * questions)
+    await until(lambda: transport.get_write_buffer_size() > 64 * 1024)
+    for _ in range(1000):
+        await asyncio.sleep(0)
+        assert transport.get_write_buffer_size() < 2 * 64 * 1024
+    assert connection.served < questions
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * 1024)
+    assert [(await read_answer(reader))[0] for _ in range(questions)] == [200] * questions
     writer.close()
 
 

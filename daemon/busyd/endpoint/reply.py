@@ -46,9 +46,10 @@ class Written(web.StreamResponse):
         return self._writer
 
     async def write_eof(self, data: bytes = b"") -> None:
-        if self._writer is not None:
-            await self._writer.write(self._wire + data)
-            self._writer = None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.write(self._wire + data)
+            await writer.drain()  # or who asks and never reads fills the memory
 
 
 class Finished(Struct):
