@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -14,7 +15,7 @@ import pytest
 from busyd.address import ListenAddress, TcpAddress, UnixAddress, is_loopback
 from busyd.endpoint.app import build_app
 from busyd.endpoint.settings import EndpointSettings, Limits
-from busyd.endpoint.sites import check_address, start_sites
+from busyd.endpoint.sites import ACCEPTED_AT_ONCE, check_address, start_sites
 from busyd.errors import UserError
 from tests.endpoint.conftest import Serve, Served
 from tests.endpoint.household import Household
@@ -81,6 +82,23 @@ async def test_the_last_places_are_for_tokens_that_were_used_before(serve: Serve
         assert (await exchange(served.port, request(served)))[0] == 503
         assert (await exchange(served.port, request(served, token=fresh)))[0] == 503
         assert (await exchange(served.port, request(served, token=known)))[0] == 200
+
+
+async def test_newcomers_are_let_in_a_few_at_a_time(served: Served) -> None:
+    newcomers = [socket.socket() for _ in range(100)]
+    for one in newcomers:
+        one.setblocking(False)
+        one.connect_ex(("127.0.0.1", served.port))
+    counts = [0]
+
+    def all_are_in() -> bool:
+        counts.append(len(served.endpoint.gate.open))
+        return counts[-1] == len(newcomers)
+
+    await until(all_are_in)
+    assert max(after - before for before, after in pairwise(counts)) <= ACCEPTED_AT_ONCE
+    for one in newcomers:
+        one.close()
 
 
 async def test_who_sends_no_request_in_time_is_dropped(serve: Serve) -> None:

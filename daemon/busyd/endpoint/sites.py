@@ -3,6 +3,8 @@
 import asyncio
 import errno
 import logging
+import os
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +21,9 @@ from busyd.errors import UserError
 logger = logging.getLogger(__name__)
 
 BACKLOG: Final = 256
+"""Connections that wait in the kernel until they are accepted."""
+ACCEPTED_AT_ONCE: Final = 4
+"""Before those who are connected already get their turn again."""
 GRACE_SECONDS: Final = 10.0
 """What answers that are under way get at the end."""
 _HANDSHAKE_SECONDS: Final = 10.0
@@ -67,7 +72,7 @@ class Sites:
     @property
     def ports(self) -> list[int]:
         """The TCP ports in use, in the order of the addresses; useful where port 0 was asked for."""
-        names = [socket.getsockname() for server in self._listening for socket in server.sockets]
+        names = [one.getsockname() for server in self._listening for one in server.sockets]
         return [name[1] for name in names if isinstance(name, tuple)]
 
     async def close(self, grace: float = GRACE_SECONDS) -> None:
@@ -120,14 +125,23 @@ async def _listen(server: CountingServer, address: ListenAddress, tls: SSLContex
     try:
         match address:
             case TcpAddress(host, port):
-                return await loop.create_server(
-                    factory, host, port, ssl=tls, backlog=BACKLOG, ssl_handshake_timeout=handshake
+                made = await loop.create_server(
+                    factory, host, port, ssl=tls, backlog=ACCEPTED_AT_ONCE, ssl_handshake_timeout=handshake
                 )
             case UnixAddress(path):
-                made = await loop.create_unix_server(factory, str(path), backlog=BACKLOG)
+                made = await loop.create_unix_server(factory, str(path), backlog=ACCEPTED_AT_ONCE)
                 # Whoever may connect may ask without a token: the owner and the group, nobody else.
                 path.chmod(_SOCKET_MODE)
-                return made
     except OSError as error:
         message = f"cannot listen on {address}: {error.strerror or error}"
         raise UserError(message, fix=_FIXES.get(error.errno or 0, "set another `listen:`")) from error
+    _lengthen_queues(made)
+    return made
+
+
+def _lengthen_queues(made: asyncio.Server) -> None:
+    # QUIRK(asyncio): `backlog` is both how many may wait and how many it accepts before anybody else gets a turn. A
+    # crowd that comes all at once held everybody up for 20 ms; so the kernel is told apart how many may wait.
+    for listening in made.sockets:
+        with socket.socket(fileno=os.dup(listening.fileno())) as same:
+            same.listen(BACKLOG)
