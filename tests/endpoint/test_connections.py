@@ -1,6 +1,7 @@
 """Connections as such: how many, how long, on which addresses."""
 
 import asyncio
+import gc
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -82,6 +83,30 @@ async def test_the_last_places_are_for_tokens_that_were_used_before(serve: Serve
         assert (await exchange(served.port, request(served)))[0] == 503
         assert (await exchange(served.port, request(served, token=fresh)))[0] == 503
         assert (await exchange(served.port, request(served, token=known)))[0] == 200
+
+
+async def test_closed_connections_leave_nothing_to_the_garbage_collector(serve: Serve) -> None:
+    served = await serve(limits=FEW)
+    gate = served.endpoint.gate
+    gc.collect()
+    gc.disable()
+    try:
+        before = transports()
+        clients = [socket.create_connection(("127.0.0.1", served.port)) for _ in range(8)]
+        await until(lambda: (len(gate.open), gate.refused) == (6, 2))
+        for client in clients:
+            client.close()
+        await until(lambda: not gate.open)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert transports() == before
+    finally:
+        gc.enable()
+
+
+def transports() -> int:
+    """How many there are in this process."""
+    return sum(isinstance(one, asyncio.Transport) for one in gc.get_objects())
 
 
 async def test_newcomers_are_let_in_a_few_at_a_time(served: Served) -> None:

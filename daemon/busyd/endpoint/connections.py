@@ -58,6 +58,7 @@ class Connection(RequestHandler):
         if not self.gate.enter(self):
             self.close()
             if isinstance(transport, asyncio.Transport):
+                self.transport = transport
                 transport.write(_FULL)
             transport.close()
             return
@@ -69,7 +70,12 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.gate.leave(self)
+        transport = self.transport
         super().connection_lost(exc)
+        if transport is not None and hasattr(transport, "_read_ready_cb"):
+            # QUIRK(asyncio): a transport refers to itself by this, and so stays, with its socket and all that hangs on
+            # it, until the garbage collector comes by, which then has thousands of them to look through.
+            transport._read_ready_cb = None
 
     def handle_error(
         self,
