@@ -8,20 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from random import Random
 
 from tests.bench.figures import Figure, ratio, spread
-from tests.bench.load import Connection, Questions
 from tests.bench.processes import Server
 from tests.bench.seed import Household
+from tests.bench.steady import ask_steadily, held_up, p99
 from tests.bench.stub import Wish, control
 from tests.bench.syncing import poll, running_stub, until_complete
 from tests.bench.workshop import Workshop, busyd
 from tests.journey.daemon import free_port
 
-RATE = 200
 OBJECTS = 10_000
-_CLIENTS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,44 +72,15 @@ def _stay(daemon: Server, stalls: Path, work: Callable[[], object]) -> Stay:
     began = time.monotonic()
     thread = threading.Thread(target=work)
     thread.start()
-    late = sorted(asyncio.run(_ask_until(daemon.port, thread)))
-    lines = [line.split() for line in stalls.read_text().splitlines()]
-    held = [(float(wall), float(cpu)) for at, wall, cpu in lines if float(at) > began]
+    late = sorted(asyncio.run(ask_steadily(daemon.port, thread.is_alive)))
+    held = held_up(stalls, began)
     return Stay(
-        p99=late[int(len(late) * 0.99)] * 1000,
+        p99=p99(late),
         longest=late[-1] * 1000,
         stall=max((wall for wall, _ in held), default=1.0),
         work=max((cpu for _, cpu in held), default=0.0),
         asked=len(late),
     )
-
-
-async def _ask_until(port: int, thread: threading.Thread) -> list[float]:
-    """Seconds from the moment each question was due to its answer."""
-    connections: asyncio.Queue[Connection] = asyncio.Queue()
-    for _ in range(_CLIENTS):
-        connections.put_nowait(await Connection.open(port))
-    questions, chance = Questions(), Random(1)
-    late: list[float] = []
-
-    async def ask(due: float) -> None:
-        connection = await connections.get()
-        await connection.get(questions.path(chance))
-        late.append(time.monotonic() - due)
-        connections.put_nowait(connection)
-
-    asking: set[asyncio.Task[None]] = set()
-    due = time.monotonic()
-    while thread.is_alive():
-        due += 1 / RATE
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
-        task = asyncio.create_task(ask(due))
-        asking.add(task)
-        task.add_done_callback(asking.discard)
-    await asyncio.gather(*asking)
-    while not connections.empty():
-        connections.get_nowait().close()
-    return late
 
 
 def _p99s(busy: Sequence[Stay], idle: Sequence[Stay]) -> list[float]:

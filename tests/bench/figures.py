@@ -50,9 +50,16 @@ def ratio(
     return Figure(goal, what, shown)
 
 
-def count(goal: int, what: str, value: float, *, at_most: float, unit: str = "") -> Figure:
-    """A number that hangs on nothing but the program."""
-    return Figure(goal, what, f"{short(value)}{unit}", f"<= {short(at_most)}", value <= at_most)
+def count(
+    goal: int, what: str, value: float, *, at_least: float | None = None, at_most: float | None = None, unit: str = ""
+) -> Figure:
+    """A number that hangs on nothing but the program, held against a bound."""
+    shown = f"{short(value)}{unit}"
+    if at_least is not None:
+        return Figure(goal, what, shown, f">= {short(at_least)}", value >= at_least)
+    if at_most is not None:
+        return Figure(goal, what, shown, f"<= {short(at_most)}", value <= at_most)
+    return Figure(goal, what, shown)
 
 
 def missing(goal: int, what: str, why: str) -> Figure:

@@ -39,6 +39,11 @@ class Server:
                 return int(line.split()[1]) / 1024
         raise LookupError(field)
 
+    @property
+    def descriptors(self) -> int:
+        """How many files and sockets it has open."""
+        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
+
     def settle(self) -> None:
         """Wait until it has nothing more to do of its own: a fifth of a second with little CPU used."""
         until = time.monotonic() + PATIENCE
