@@ -75,12 +75,19 @@ class Load:
 
 
 def load(
-    server: Server, questions: Questions, *, seconds: float, clients: int = 8, token: str = "", seed: int = 1
+    server: Server,
+    questions: Questions,
+    *,
+    seconds: float,
+    clients: int = 8,
+    token: str = "",
+    seed: int = 1,
+    core: int = LOAD_CORE,
 ) -> Load:
-    """Ask as fast as the server answers. Raises RuntimeError when an answer is not a 200."""
+    """Ask as fast as the server answers, from a core. Raises RuntimeError when an answer is not a 200."""
     before, began = server.cpu, time.monotonic()
     if shutil.which("wrk"):
-        requests = _wrk(server.port, questions, seconds=seconds, clients=clients, token=token, seed=seed)
+        requests = _wrk(server.port, questions, seconds=seconds, clients=clients, token=token, seed=seed, core=core)
     else:
         requests = asyncio.run(
             _ask_in_turn(server.port, questions, seconds=seconds, clients=clients, token=token, seed=seed)
@@ -88,7 +95,7 @@ def load(
     return Load(requests, time.monotonic() - began, server.cpu - before)
 
 
-def _wrk(port: int, questions: Questions, *, seconds: float, clients: int, token: str, seed: int) -> int:
+def _wrk(port: int, questions: Questions, *, seconds: float, clients: int, token: str, seed: int, core: int) -> int:
     line = ["wrk", "-t1", f"-c{clients}", f"-d{max(1, round(seconds))}s"]
     if token:
         line += ["-H", f"Authorization: Bearer {token}"]
@@ -101,7 +108,7 @@ def _wrk(port: int, questions: Questions, *, seconds: float, clients: int, token
             script.flush()
             line += ["-s", script.name]
         wrk = subprocess.Popen([*line, f"http://127.0.0.1:{port}{path}"], stdout=subprocess.PIPE, text=True)
-        put_on_core(wrk.pid, LOAD_CORE)
+        put_on_core(wrk.pid, core)
         told = wrk.communicate()[0]
     found = re.search(r"(\d+) requests in", told)
     if found is None or "Non-2xx" in told or "Socket errors" in told:
