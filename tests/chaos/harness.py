@@ -168,7 +168,7 @@ class World:
         self.transport.between = self._between
         visitor = Visitor(
             self.register.connections["anna"],
-            CaldavClient(self.transport, self.mirroring.expansion.worker.read_multiget),
+            CaldavClient(self.transport, lambda: self.mirroring.expansion.worker),
             self._read_feed,
             self.mirroring,
             self.ledger,

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from busyd.availability.index import index_object
+from busyd.dav.changes import read_sync_report
 from busyd.dav.errors import MalformedResponse
 from busyd.dav.exchange import DavResponse
 from busyd.dav.href import Href
@@ -142,3 +143,16 @@ async def test_without_a_worker_process_answers_are_taken_apart_all_the_same(mon
     monkeypatch.setattr("sys.executable", "/nowhere/python3")
     assert (await worker.read_multiget(HREFS, answer())).missing == set(HREFS)
     await worker.close()
+
+
+async def test_the_worker_takes_a_sync_report_apart_as_the_daemon_does() -> None:
+    changed = (
+        f'<D:response><D:href>{HREFS[0]}</D:href><D:propstat><D:prop><D:getetag>"1"</D:getetag></D:prop>'
+        "<D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>"
+    )
+    gone = f"<D:response><D:href>{HREFS[1]}</D:href><D:status>HTTP/1.1 404 Not Found</D:status></D:response>"
+    worker, response = Worker(), answer(changed, gone, "<D:sync-token>2</D:sync-token>")
+    delta = await worker.read_sync_report("/1/work/", "1", response)
+    await worker.close()
+    assert delta == read_sync_report("/1/work/", "1", response)
+    assert (dict(delta.changed), set(delta.vanished), delta.token) == ({HREFS[0]: '"1"'}, {HREFS[1]}, "2")

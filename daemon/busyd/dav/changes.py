@@ -10,6 +10,7 @@ from msgspec import Struct
 from busyd.dav import names
 from busyd.dav.errors import InvalidSyncToken, MalformedResponse, SyncUnsupported
 from busyd.dav.exchange import (
+    DavRequest,
     DavResponse,
     Operation,
     preconditions,
@@ -51,7 +52,17 @@ def sync_collection(calendar: str, token: str | None) -> Operation[SyncDelta]:
     InvalidSyncToken (start over without), SyncUnsupported (use `list_members`), MalformedResponse, and the refusals
     of `raise_for_status`. A 5xx is a fault and no word about the token; whoever meets it again and again drops it.
     """
-    response = yield report(calendar, depth="0", body=SyncCollection(token))
+    response = yield sync_report(calendar, token)
+    return read_sync_report(calendar, token, response)
+
+
+def sync_report(calendar: str, token: str | None) -> DavRequest:
+    """The request for the changes since a token."""
+    return report(calendar, depth="0", body=SyncCollection(token))
+
+
+def read_sync_report(calendar: str, token: str | None, response: DavResponse) -> SyncDelta:
+    """What the answer to it says. Raises like `sync_collection`."""
     if response.status != 207:
         _refuse(response, token)
     answer = read_multistatus(response)

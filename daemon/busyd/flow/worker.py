@@ -10,12 +10,13 @@ import logging
 import re
 import struct
 import sys
-from collections.abc import Sequence
-from typing import BinaryIO, Final
+from collections.abc import Callable, Sequence
+from typing import BinaryIO, Final, Generic, TypeVar
 
 import msgspec
 
 from busyd.availability.index import IndexedObject, index_object
+from busyd.dav.changes import SyncDelta, read_sync_report
 from busyd.dav.errors import MalformedResponse
 from busyd.dav.exchange import DavResponse
 from busyd.dav.href import Href
@@ -25,6 +26,8 @@ from busyd.ical.facts import Facts, Problem, ProblemKind
 from busyd.period import EARLIEST, LATEST, Instant, Period
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 HEAVY_BYTES: Final = 32 * 1024
 """A payload of this size takes more than a few milliseconds to read."""
@@ -60,21 +63,30 @@ class Payloads(msgspec.Struct, tag=True):
 
 
 class Multiget(msgspec.Struct, tag=True):
-    """The answer to a multiget, to be taken apart; the answer is an Opened."""
+    """The answer of a server to a multiget; taken apart it is Fetched, or Malformed."""
 
     asked: tuple[Href, ...]
     url: str
     body: bytes
 
 
-class Opened(msgspec.Struct):
-    """What an answer to a multiget holds, or why it cannot be read."""
+class SyncReport(msgspec.Struct, tag=True):
+    """The answer of a server to a sync-collection report; taken apart it is a SyncDelta, or Malformed."""
 
-    fetched: Fetched | None = None
+    calendar: str
+    token: str | None
+    url: str
+    body: bytes
+
+
+class Opened(msgspec.Struct, Generic[T]):
+    """What an answer holds, or why it cannot be read."""
+
+    found: T | None = None
     reason: str = ""
 
 
-Work = Payloads | Multiget
+Work = Payloads | Multiget | SyncReport
 
 
 def is_heavy(payload: bytes) -> bool:
@@ -112,17 +124,25 @@ class Worker:
 
     async def read_multiget(self, asked: Sequence[Href], response: DavResponse) -> Fetched:
         """What `dav.objects.read_multiget` says of an answer with status 207. Raises MalformedResponse."""
+        work = Multiget(tuple(asked), response.url, response.body)
+        return await self._open(work, Opened[Fetched], response, lambda: read_multiget(asked, response))
+
+    async def read_sync_report(self, calendar: str, token: str | None, response: DavResponse) -> SyncDelta:
+        """What `dav.changes.read_sync_report` says of an answer with status 207. Raises MalformedResponse."""
+        work = SyncReport(calendar, token, response.url, response.body)
+        return await self._open(work, Opened[SyncDelta], response, lambda: read_sync_report(calendar, token, response))
+
+    async def _open(self, work: Work, opened: type[Opened[T]], response: DavResponse, read_here: Callable[[], T]) -> T:
         try:
-            answer = await self._answer_to(Multiget(tuple(asked), response.url, response.body))
-            opened = msgspec.msgpack.decode(answer, type=Opened)
+            answer = msgspec.msgpack.decode(await self._answer_to(work), type=opened)
         except OSError as error:
             logger.warning("no worker process could be started: %s", error)
-            return read_multiget(asked, response)
+            return read_here()
         except GivenUp as error:
-            opened = Opened(reason=str(error))
-        if opened.fetched is None:
-            raise MalformedResponse(response.host, opened.reason, status=response.status)
-        return opened.fetched
+            answer = Opened(reason=str(error))
+        if answer.found is None:
+            raise MalformedResponse(response.host, answer.reason, status=response.status)
+        return answer.found
 
     async def close(self) -> None:
         """End the process; the next question starts another."""
@@ -192,9 +212,12 @@ def _indexed(work: Payloads) -> list[IndexedObject]:
     return [index_object(payload, span, work.zone) for payload in work.payloads]
 
 
-def _opened(work: Multiget) -> Opened:
+def _opened(work: Multiget | SyncReport) -> Opened[Fetched] | Opened[SyncDelta]:
+    response = DavResponse(207, work.url, body=work.body)
     try:
-        return Opened(read_multiget(work.asked, DavResponse(207, work.url, body=work.body)))
+        if isinstance(work, Multiget):
+            return Opened(read_multiget(work.asked, response))
+        return Opened(read_sync_report(work.calendar, work.token, response))
     except MalformedResponse as error:
         return Opened(reason=error.reason)
 

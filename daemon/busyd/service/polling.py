@@ -7,7 +7,7 @@ import asyncio
 import functools
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -22,9 +22,6 @@ from busyd.credentials import (
     normalise_app_specific,
     read_password,
 )
-from busyd.dav.exchange import DavResponse
-from busyd.dav.href import Href
-from busyd.dav.objects import Fetched
 from busyd.errors import UserError
 from busyd.flow.mirroring import Mirroring
 from busyd.flow.schedule import PollSchedule
@@ -132,7 +129,7 @@ class Polling:
         feeds = FeedReader(connection, password)
         visitor = Visitor(
             state=self._mirroring.register.connections[connection.name],
-            client=CaldavClient(transport, self._read_multiget),
+            client=CaldavClient(transport, lambda: self._mirroring.expansion.worker),
             read_feed=feeds.read,
             mirroring=self._mirroring,
             ledger=self._ledger,
@@ -145,9 +142,6 @@ class Polling:
 
         schedule = PollSchedule(visitor, has_another_password=transport.has_another_password, on_change=on_change)
         return Line(settings, transport, schedule)
-
-    async def _read_multiget(self, asked: Sequence[Href], response: DavResponse) -> Fetched:
-        return await self._mirroring.expansion.worker.read_multiget(asked, response)
 
     async def _password(self, settings: ConnectionConfig) -> Secret | None:
         if settings.password is None:
