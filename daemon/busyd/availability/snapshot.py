@@ -15,8 +15,8 @@ from busyd.availability.columns import Columns
 from busyd.availability.policy import Rules, Verdict, decide
 from busyd.period import FbType, Instant, Period, Span, coalesce, flatten
 
-_BUCKET_BITS: Final = 19
-"""A bucket of time is 2**19 seconds, some 6 days: few enough spans to sort and merge in one step of a millisecond."""
+_BUCKET_BITS: Final = 18
+"""A bucket of time is 2**18 seconds, some 3 days: few enough spans to sort and merge in less than a millisecond."""
 _DIGEST_SIZE: Final = 16
 
 

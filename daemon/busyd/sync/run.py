@@ -1,5 +1,6 @@
 """Carry out the looking of a sync: which objects changed, and which are gone for certain. Nothing is stored here."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -54,7 +55,15 @@ async def look(client: CaldavClient, calendar: str, state: SyncState, *, ctag: s
         vanished = (vanished - delta.changed.keys()) | delta.vanished
         changed = {href: etag for href, etag in (changed | delta.changed).items() if href not in delta.vanished}
         newest = delta.token
-    return Look(plan_delta(state, changed=changed, vanished=vanished), newest, compared_all=False)
+        await _breathe()
+    plan = plan_delta(state, changed=changed, vanished=vanished)
+    await _breathe()
+    return Look(plan, newest, compared_all=False)
+
+
+async def _breathe() -> None:
+    """Let others run: each step of a look takes a millisecond where thousands of members changed."""
+    await asyncio.sleep(0)
 
 
 class _Delta(Struct, frozen=True):
@@ -105,7 +114,10 @@ async def _compare(client: CaldavClient, calendar: str, state: SyncState, *, ref
     if absent and listed and not is_many(state, absent):
         found, unproved = await _still_there(client, state, absent)
         listed = {**listed, **found}
-    return Look(plan_listing(state, listed), token, compared_all=True, unproved=unproved, refused=refused)
+    await _breathe()
+    plan = plan_listing(state, listed)
+    await _breathe()
+    return Look(plan, token, compared_all=True, unproved=unproved, refused=refused)
 
 
 async def _members(client: CaldavClient, calendar: str) -> dict[str, str]:
@@ -140,11 +152,13 @@ async def _collect(client: CaldavClient, calendar: str, token: str | None) -> _D
     itself = False
     for _ in range(_ROUNDS):
         delta = await client.sync_collection(calendar, token)
+        await _breathe()
         itself = itself or delta.itself
         changed |= {str(href): str(etag) for href, etag in delta.changed.items()}
         vanished = (vanished | delta.vanished) - delta.changed.keys()
         for href in delta.vanished:
             changed.pop(href, None)
+        await _breathe()
         if not delta.truncated:
             return _Delta(changed, vanished, delta.token, itself)
         if delta.token is None or delta.token == token:
