@@ -63,7 +63,7 @@ class Payloads(msgspec.Struct, tag=True):
 
 
 class Multiget(msgspec.Struct, tag=True):
-    """The answer of a server to a multiget; taken apart it is Fetched, or Malformed."""
+    """The answer of a server to a multiget, to be taken apart; the answer is an Opened[Fetched]."""
 
     asked: tuple[Href, ...]
     url: str
@@ -71,7 +71,7 @@ class Multiget(msgspec.Struct, tag=True):
 
 
 class SyncReport(msgspec.Struct, tag=True):
-    """The answer of a server to a sync-collection report; taken apart it is a SyncDelta, or Malformed."""
+    """The answer of a server to a sync-collection report; the answer is an Opened[SyncDelta]."""
 
     calendar: str
     token: str | None
