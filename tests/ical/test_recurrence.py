@@ -160,6 +160,13 @@ def test_a_freebusy_period_that_ends_before_it_starts_is_told(period: str) -> No
     assert found.problems
 
 
+def test_travel_to_an_event_that_ends_before_it_starts_is_no_busy_time() -> None:
+    lines = ("DTSTART:20260601T090000Z", "DTEND:20260601T080000Z", "X-APPLE-TRAVEL-DURATION:PT30M")
+    found = busy(calendar(event(*lines)))
+    assert not found.periods
+    assert found.problems
+
+
 def test_travel_to_an_event_of_no_length_is_busy() -> None:
     assert spans(busy(calendar(event("DTSTART:20260601T090000Z", "X-APPLE-TRAVEL-DURATION:PT30M")))) == [
         "0601T0830-0601T0900"

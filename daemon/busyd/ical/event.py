@@ -110,6 +110,7 @@ def read_event(component: Component, zones: Zones, *, cancelled: bool) -> Event:
             facts = replace(facts, unknown=odd)
     if days < 0 or seconds < 0:
         odd, days, seconds = "it ends before it starts", 0, 0
+        facts = replace(facts, travel_before=0, travel_after=0)  # nobody travels to what cannot take place
     return Event(wall, zone, is_date, start, min(days, MAX_LENGTH // DAY), min(seconds, MAX_LENGTH), facts, odd)
 
 
