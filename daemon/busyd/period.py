@@ -5,7 +5,7 @@ ints sort, bisect and pack at C speed. Every span is `[start, end)` (RFC 4791 §
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import UTC, date
 from enum import IntEnum
 from functools import lru_cache
 from typing import Final, NewType, Self
@@ -132,6 +132,19 @@ def flatten(spans: Iterable[Span]) -> list[Span]:
         taken = coalesce([*taken, *own])
     flat.sort()
     return flat
+
+
+def read_http_date(text: str | None) -> Instant | None:
+    """A date as HTTP writes it (RFC 9110 §5.6.7, the two older forms too), or None when it is none."""
+    if not text:
+        return None
+    from email.utils import parsedate_to_datetime  # most who need periods never see one
+
+    try:
+        found = parsedate_to_datetime(text)
+        return Instant(int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()))
+    except (ValueError, OverflowError):
+        return None
 
 
 def to_rfc3339(instant: int) -> str:

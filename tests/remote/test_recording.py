@@ -10,7 +10,7 @@ from busyd.dav.exchange import DavRequest, DavResponse
 from busyd.dav.multistatus import Multistatus
 from busyd.errors import RemoteError
 from busyd.period import Instant
-from busyd.remote.observer import Exchange, Observer, read_date
+from busyd.remote.observer import Exchange, Observer
 from busyd.remote.recording import render_exchange
 from busyd.remote.redaction import WireRedactor
 from busyd.remote.wire import USER_AGENT
@@ -222,17 +222,3 @@ async def test_a_web_page_is_told_from_an_answer(status: int, body: bytes, page:
     observer = Observer(Scripted(DavResponse(status, "u", (), body)), StoppedClock())
     await observer.send(DavRequest("PROPFIND", "/"))
     assert observer.ended_on_a_web_page() is page
-
-
-@pytest.mark.parametrize(
-    ("header", "moment"),
-    [
-        ("Thu, 01 Jan 1970 00:01:00 GMT", 60),
-        ("Thu, 01 Jan 1970 00:01:00", 60),
-        (None, None),
-        ("", None),
-        ("soon", None),
-    ],
-)
-def test_a_date_header_is_read_or_left(header: str | None, moment: int | None) -> None:
-    assert read_date(header) == moment

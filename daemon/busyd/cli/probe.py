@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
-from busyd.period import Instant
+from busyd.period import Instant, read_http_date
 from busyd.remote.diagnosis import Certificate
-from busyd.remote.observer import read_date
 
 if TYPE_CHECKING:
     from cryptography.x509 import Name
@@ -111,5 +110,5 @@ def _date_of(head: bytes) -> Instant | None:
     for line in head.decode("latin-1").split("\r\n"):
         name, _, value = line.partition(":")
         if name.lower() == "date":
-            return read_date(value.strip())
+            return read_http_date(value.strip())
     return None

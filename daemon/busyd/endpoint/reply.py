@@ -3,8 +3,7 @@
 import asyncio
 import zlib
 from collections.abc import Mapping
-from datetime import UTC
-from email.utils import formatdate, parsedate_to_datetime
+from email.utils import formatdate
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +13,7 @@ from msgspec import Struct
 from multidict import CIMultiDict
 
 from busyd.endpoint.head import Head
+from busyd.period import read_http_date
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Server": "busyd",
@@ -94,8 +94,8 @@ class Finished(Struct):
         if head.if_none_match:
             # RFC 9110 §13.1.3: with If-None-Match, If-Modified-Since does not count.
             return bool(self.etag) and matches(head.if_none_match, self.etag)
-        modified, since = self.headers.get("Last-Modified"), seconds_of_date(head.if_modified_since)
-        return modified is not None and since is not None and (seconds_of_date(modified) or 0) <= since
+        modified, since = self.headers.get("Last-Modified"), read_http_date(head.if_modified_since)
+        return modified is not None and since is not None and (read_http_date(modified) or 0) <= since
 
 
 def matches(if_none_match: str, etag: str) -> bool:
@@ -104,15 +104,6 @@ def matches(if_none_match: str, etag: str) -> bool:
         return True
     wanted = _opaque(etag)
     return any(_opaque(one.strip()) == wanted for one in if_none_match.split(","))
-
-
-def seconds_of_date(text: str) -> int | None:
-    """A date as HTTP writes it (RFC 9110 §5.6.7, the two older forms too), or None when it is none."""
-    try:
-        found = parsedate_to_datetime(text)
-        return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        return None
 
 
 def _opaque(etag: str) -> str:

@@ -59,6 +59,7 @@ class DayLimits:
 
 
 def week_year(scale: Scale, day: int, week_start: int) -> int:
+    """The year whose numbered weeks hold a day (ISO 8601, with any first day of the week)."""
     number = scale.year_of(day)
     if day >= _first_week(scale, number + 1, week_start):
         return number + 1

@@ -3,15 +3,14 @@
 A connection's patience is a value that each poll's outcome turns into the next one.
 """
 
-from datetime import UTC, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from typing import Final, Self
 
 from msgspec import Struct
 
 from busyd.dav.errors import LoginRefused, ServerFault, TooManyRequests
 from busyd.errors import RemoteError
-from busyd.period import Instant
+from busyd.period import Instant, read_http_date
 
 FIRST_WAIT: Final = 5.0
 LONGEST_WAIT: Final = 750.0
@@ -93,13 +92,10 @@ def parse_retry_after(header: str | None, wall: Instant) -> float | None:
     if text.isascii() and text.isdigit():
         seconds = float(text[:12])
     else:
-        try:
-            moment = parsedate_to_datetime(text)
-        except ValueError:
+        moment = read_http_date(text)
+        if moment is None:
             return None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = moment.timestamp() - wall
+        seconds = float(moment - wall)
     return min(max(seconds, 1.0), RETRY_AFTER_MOST)
 
 

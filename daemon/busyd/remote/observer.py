@@ -1,15 +1,13 @@
 """Looks over the shoulder of a transport: what was asked, what was answered, and how long it took. Changes nothing."""
 
 from collections.abc import Iterator
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 
 from msgspec import Struct
 
 from busyd.clock import Clock
 from busyd.dav.exchange import DavRequest, DavResponse
 from busyd.errors import RemoteError
-from busyd.period import Instant
+from busyd.period import Instant, read_http_date
 from busyd.remote.client import Sender
 
 
@@ -70,7 +68,7 @@ class Observer:
 
     def _skews(self) -> Iterator[int]:
         for exchange in reversed(self.exchanges):
-            date = read_date(exchange.response.header("Date")) if exchange.response is not None else None
+            date = read_http_date(exchange.response.header("Date")) if exchange.response is not None else None
             if date is not None:
                 yield exchange.at - date
 
@@ -79,14 +77,3 @@ class Observer:
     ) -> None:
         seconds = self._clock.monotonic() - before
         self.exchanges.append(Exchange(request, response, error, seconds, self._clock.now()))
-
-
-def read_date(header: str | None) -> Instant | None:
-    """RFC 9110 §5.6.7: the moment of a Date header, or None."""
-    try:
-        moment = parsedate_to_datetime(header) if header else None
-    except ValueError:
-        return None
-    if moment is None:
-        return None
-    return Instant(int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()))
