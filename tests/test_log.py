@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from busyd.credentials import Secret
-from busyd.errors import UserError
+from busyd.errors import Misconfigured
 from busyd.log import JournalFormatter, PlainFormatter, Redactor, is_journal, set_up_logging
 
 CANARY = "hunter2-canary"
@@ -138,5 +138,5 @@ def test_levels_come_from_the_option_or_the_variable(verbose: bool, variable: st
 
 
 def test_a_level_that_is_none_is_an_error_in_words() -> None:
-    with pytest.raises(UserError, match="BUSYD_LOG: 'loud' is not a level"):
+    with pytest.raises(Misconfigured, match="BUSYD_LOG: 'loud' is not a level"):
         set_up_logging(verbose=False, environment={"BUSYD_LOG": "loud"})

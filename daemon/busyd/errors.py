@@ -17,7 +17,11 @@ class UserError(BusydError):
 
 
 class TryAgain(UserError):
-    """Somebody else holds what is needed; the very same may work later."""
+    """The very same may work later: a lock, a full disk, an address that is not there yet. Exit status 75."""
+
+
+class Misconfigured(UserError):
+    """It stays so until a person changes something: a wrong owner, mode, type or value. Exit status 78."""
 
 
 class RemoteError(BusydError):

@@ -15,7 +15,7 @@ from typing import Final, TextIO
 from urllib.parse import quote
 
 from busyd.credentials import Secret
-from busyd.errors import UserError
+from busyd.errors import Misconfigured
 
 HIDDEN: Final = "***"
 
@@ -108,7 +108,7 @@ def set_up_logging(
     """Log to standard error, `level` and above.
 
     `verbose` asks for DEBUG; the variable `BUSYD_LOG` is a level, or levels of single loggers, as in
-    `info,busyd.sync=debug`. Raises UserError when it is neither.
+    `info,busyd.sync=debug`. Raises Misconfigured when it is neither.
     """
     stream = stream or sys.stderr
     levels = _parse_levels(environment.get("BUSYD_LOG", ""))
@@ -121,6 +121,11 @@ def set_up_logging(
         logging.getLogger(name).setLevel(logging.WARNING)
     for name, own in levels.items():
         logging.getLogger(name).setLevel(own)
+
+
+def error_prefix(stream: TextIO, environment: Mapping[str, str]) -> str:
+    """What makes a line on this stream an error: a priority in the journal, nothing elsewhere."""
+    return f"<{_PRIORITY[logging.ERROR]}>" if is_journal(stream, environment) else ""
 
 
 def is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
@@ -139,6 +144,6 @@ def _parse_levels(text: str) -> dict[str, int]:
         name, _, level = part.rpartition("=")
         if level.lower() not in _LEVELS:
             message = f"BUSYD_LOG: {level!r} is not a level"
-            raise UserError(message, fix="write debug, info, warning or error, or LOGGER=LEVEL")
+            raise Misconfigured(message, fix="write debug, info, warning or error, or LOGGER=LEVEL")
         levels[name] = _LEVELS[level.lower()]
     return levels

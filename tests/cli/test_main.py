@@ -108,6 +108,23 @@ def test_an_error_is_told_without_a_traceback(
     assert (ran.status, ran.err) == (status, said)
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [("profiles:\n  anna: {conflict: []}\n  ben: {conflict: []}\n", 3), ("listen: unix:/nonexistent/s\n", 2)],
+)
+def test_every_line_of_an_error_is_one_in_the_journal(tmp_path: Path, text: str, lines: int) -> None:
+    (tmp_path / "config.yaml").write_text(text)
+    with (tmp_path / "journal").open("w+") as journal:
+        found = os.fstat(journal.fileno())
+        environment = {**os.environ, "JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+        command = [*BUSYD, "--config", str(tmp_path / "config.yaml"), "--state", str(tmp_path / "state"), "run"]
+        done = subprocess.run(command, stderr=journal, env=environment, check=False)
+    assert done.returncode == 78
+    told = (tmp_path / "journal").read_text().splitlines()
+    assert len(told) == lines
+    assert all(line.startswith("<3>") for line in told)
+
+
 def test_no_configuration_is_status_78(busyd: Busyd, home: Path) -> None:
     (home / ".config/busyd/config.yaml").unlink()
     if Path("/etc/busyd/config.yaml").exists():

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from busyd.errors import BusydError, RemoteError, TryAgain, UserError
+from busyd.errors import BusydError, Misconfigured, RemoteError, TryAgain, UserError
 
 
 class ExitStatus(IntEnum):
@@ -48,10 +48,10 @@ def status_of(error: BusydError) -> ExitStatus:
             return error.status
         case UsageError():
             return ExitStatus.USAGE
+        case ConfigFaults() | ConfigMissing() | CredentialMissing() | Misconfigured():
+            return ExitStatus.CONFIG
         case TryAgain():
             return ExitStatus.TRY_AGAIN
-        case ConfigFaults() | ConfigMissing() | CredentialMissing():
-            return ExitStatus.CONFIG
     return ExitStatus.FAILED
 
 

@@ -1,25 +1,37 @@
 """What commands print: tables, JSON and errors, safe for a terminal. No colours, no progress (`progress.py`)."""
 
 import json
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from busyd.errors import BusydError, UserError
+from busyd.errors import BusydError
 
 
 def print_error(error: BusydError) -> None:
-    """`busyd: message` on standard error, and below it what to do; faults of a configuration one in a line."""
+    """`busyd: message` on standard error, and below it what to do; faults of a configuration one in a line.
+
+    In the journal every line is filed as an error.
+    """
+    from busyd.log import error_prefix  # what a command that succeeds need not load
+
+    prefix = error_prefix(sys.stderr, os.environ)
+    for line in _lines_of(error):
+        print(f"{prefix}{line}", file=sys.stderr)
+
+
+def _lines_of(error: BusydError) -> Iterator[str]:
     faults = getattr(error, "faults", None)
     if isinstance(faults, tuple):
         for fault in faults:
-            print(printable(str(fault)), file=sys.stderr)
+            yield printable(str(fault))
         count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
-        print(f"busyd: {count} in the configuration", file=sys.stderr)
+        yield f"busyd: {count} in the configuration"
         return
-    print(f"busyd: {printable(str(error))}", file=sys.stderr)
-    if isinstance(error, UserError) and error.fix:
-        print(f"       {printable(error.fix)}", file=sys.stderr)
+    yield f"busyd: {printable(str(error))}"
+    if fix := getattr(error, "fix", ""):
+        yield f"       {printable(fix)}"
 
 
 def print_json(value: Any) -> None:
