@@ -18,10 +18,11 @@ ROWS = [
     {"sync", "availability"},
     {"remote", "store"},
     {"ical", "dav", "credentials"},
-    {"connection", "address", "clock"},
+    {"connection", "address", "clock", "state_directory"},
+    {"os_errors"},
     {"period", "errors"},
 ]
-PURE = {"ical", "dav", "connection", "address", "period", "errors"}
+PURE = {"ical", "dav", "connection", "address", "period", "errors", "os_errors"}
 IO_MODULES = {"aiohttp", "asyncio", "socket", "sqlite3", "time", "os"}
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem != "__init__"]
 

@@ -29,6 +29,8 @@ from busyd.credentials import (
     source,
 )
 from busyd.credentials.store import CredentialStore, CredentialStoreUnreadable
+from busyd.errors import Misconfigured
+from tests.other_user import NOBODY, owners
 
 CANARY = "hunter2-canary"
 
@@ -343,8 +345,25 @@ def test_writers_in_several_processes_lose_nothing(tmp_path: Path) -> None:
 
 def test_a_directory_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CredentialMissing, match="cannot write in"):
+    with pytest.raises(Misconfigured, match="file is not a directory"):
         CredentialStore(tmp_path / "file", {}).set("anna", Secret("x"))
+
+
+def test_what_root_stores_for_a_service_belongs_to_the_user_of_the_service(foreign_state: Path) -> None:
+    store = CredentialStore(foreign_state, {})
+    store.set("anna", Secret(CANARY))
+    assert store.names() == ["anna"]
+    assert owners(foreign_state) == {NOBODY.pw_uid}
+    assert {path.name for path in foreign_state.iterdir()} == {"credentials", "credentials.key", "credentials.lock"}
+
+
+def test_a_link_in_the_state_of_another_user_does_not_make_root_write_elsewhere(
+    foreign_state: Path, tmp_path: Path
+) -> None:
+    (foreign_state / "credentials.lock").symlink_to(tmp_path / "lock")
+    with pytest.raises(Misconfigured, match="cannot write in"):
+        CredentialStore(foreign_state, {}).set("anna", Secret(CANARY))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_reading_passwords_does_not_load_cryptography(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from busyd.clock import SystemClock
 from busyd.store.ledger import Ledger
 from tests.cli.conftest import Busyd, write_config
+from tests.other_user import NOBODY, owners
 
 
 def open_ledger(home: Path) -> Ledger:
@@ -107,5 +108,31 @@ def test_what_cannot_be_is_told(busyd: Busyd, home: Path, words: list[str], stat
 def test_a_state_directory_that_cannot_be_used_is_told(busyd: Busyd, home: Path) -> None:
     (home / "file").write_text("")
     ran = busyd("token", "list", "--state", str(home / "file"))
-    assert ran.status == 1
-    assert ran.err.startswith(f"busyd: cannot open {home}/file/ledger.sqlite3")
+    assert ran.status == 78
+    assert ran.err.startswith(f"busyd: the state directory {home}/file is not a directory")
+
+
+def test_a_ledger_that_root_makes_for_a_service_belongs_to_the_user_of_the_service(
+    busyd: Busyd, foreign_state: Path
+) -> None:
+    assert busyd("--state", str(foreign_state), "token", "add", "anna").status == 0
+    assert len(busyd("--state", str(foreign_state), "token", "list", "--json").json) == 1
+    assert owners(foreign_state) == {NOBODY.pw_uid}
+    assert (foreign_state / "ledger.sqlite3").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_ledger_of_root_in_the_state_of_a_service_is_told_with_the_cure(busyd: Busyd, foreign_state: Path) -> None:
+    path = foreign_state / "ledger.sqlite3"
+    path.touch(mode=0o600)
+    ran = busyd("--state", str(foreign_state), "token", "add", "anna")
+    assert ran.status == 78
+    assert f"{path} cannot be used: ledger.sqlite3 belongs to root, and nobody may not write it" in ran.err
+    assert f"chown -R nobody: {foreign_state}" in ran.err
+
+
+def test_a_link_in_place_of_the_ledger_does_not_make_root_write_elsewhere(
+    busyd: Busyd, foreign_state: Path, tmp_path: Path
+) -> None:
+    (foreign_state / "ledger.sqlite3").symlink_to(tmp_path / "planted")
+    assert busyd("--state", str(foreign_state), "token", "add", "anna").status == 78
+    assert not (tmp_path / "planted").exists()

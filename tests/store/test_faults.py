@@ -1,15 +1,25 @@
 """Disks fill up, files break: the mirror is begun anew, the ledger refuses with words, the loop waits for no lock."""
 
+import contextlib
 import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
 
+from busyd.cli.exit_status import status_of
 from busyd.connection import RemoteCalendar
 from busyd.period import Instant
 from busyd.store import mirror, objects
-from busyd.store.database import Database, StorageDamaged, StorageError, open_connection, open_or_begin_anew
+from busyd.store.database import (
+    Database,
+    StorageDamaged,
+    StorageError,
+    StorageUnusable,
+    open_connection,
+    open_or_begin_anew,
+    storage_errors,
+)
 from busyd.store.ledger import Ledger
 from busyd.store.objects import StoredObject
 from busyd.store.schema import MIRROR_MIGRATIONS
@@ -97,6 +107,36 @@ def test_a_damaged_ledger_is_refused_with_words(tmp_path: Path, damage: str) -> 
     path.write_bytes(b"no database" * 900 if damage == "garbage" else whole[:4096] + b"\xff" * (len(whole) - 4096))
     with pytest.raises(StorageError, match="ledger"):
         Ledger.open(path)
+
+
+@pytest.mark.parametrize("name", ["mirror.sqlite3", "mirror.sqlite3-wal", "ledger.sqlite3", "ledger.sqlite3-journal"])
+def test_a_directory_in_place_of_a_file_stays_until_somebody_removes_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    with pytest.raises(StorageUnusable, match=name.partition("-")[0]):
+        if name.startswith("mirror"):
+            open_mirror(tmp_path).close()
+        else:
+            ledger = Ledger.open(tmp_path / "ledger.sqlite3")
+            ledger.add_token("anna", scopes=["freebusy"], details=False, expires=None, name="", now=NOW)
+
+
+@pytest.mark.parametrize("code", ["SQLITE_FULL", "SQLITE_IOERR_FSYNC", "SQLITE_BUSY", "SQLITE_NOMEM"])
+def test_what_the_disk_refuses_may_work_later(tmp_path: Path, code: str) -> None:
+    error = sqlite3.OperationalError("refused")
+    error.sqlite_errorcode = getattr(sqlite3, code)
+    with pytest.raises(StorageError) as raised, storage_errors(tmp_path / "ledger.sqlite3"):
+        raise error
+    assert not isinstance(raised.value, StorageUnusable)
+    assert status_of(raised.value) == 75
+
+
+def test_a_file_of_a_newer_busyd_stays_what_it_is(tmp_path: Path) -> None:
+    open_mirror(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "mirror.sqlite3")) as database:
+        database.execute("PRAGMA user_version=99")
+    with pytest.raises(StorageUnusable, match="newer busyd") as raised:
+        open_mirror(tmp_path)
+    assert status_of(raised.value) == 78
 
 
 async def test_a_locked_ledger_does_not_hold_up_the_loop(tmp_path: Path) -> None:

@@ -13,9 +13,11 @@ from busyd.cli.doctor_report import Finding, Labels, Level
 from busyd.cli.exit_status import CommandFailed
 from busyd.clock import Clock
 from busyd.config import Config
+from busyd.errors import BusydError
 from busyd.period import Instant
 from busyd.service.place import StateInUse, locked
-from busyd.store.database import StorageError, open_connection
+from busyd.state_directory import as_owner_of
+from busyd.store.database import open_connection
 from busyd.store.mirror import MIRROR_FILE, read_calendars
 
 
@@ -67,7 +69,7 @@ def _read_file(state: Path) -> tuple[MirrorState, Finding]:
     if not path.exists():
         return MirrorState(), asleep
     try:
-        with locked(state):
+        with as_owner_of(state), locked(state):
             connection = open_connection(path, journal="WAL", synchronous="NORMAL")
             try:
                 records = read_calendars(connection)
@@ -76,7 +78,7 @@ def _read_file(state: Path) -> tuple[MirrorState, Finding]:
     except StateInUse:
         deaf = "it is running, but does not answer this user"
         return MirrorState(running=True), Finding("daemon", "daemon", Level.WARNING, deaf)
-    except (OSError, StorageError, sqlite3.Error):
+    except (OSError, BusydError, sqlite3.Error):
         message = "the mirror cannot be read; it can be rebuilt"
         step = f"stop the daemon and move {MIRROR_FILE} out of the state directory: it is read anew"
         return MirrorState(), Finding("state", "mirror-file", Level.FAILED, message, (step,))

@@ -40,6 +40,7 @@ def status_of(error: BusydError) -> ExitStatus:
     # Loaded only now: a command that ends well, or has no configuration, need not have read them.
     from busyd.config import ConfigFaults, ConfigMissing
     from busyd.credentials import CredentialMissing
+    from busyd.store.database import StorageError, StorageUnusable
 
     if isinstance(error, RemoteError):
         return _status_of_remote(error)
@@ -48,9 +49,9 @@ def status_of(error: BusydError) -> ExitStatus:
             return error.status
         case UsageError():
             return ExitStatus.USAGE
-        case ConfigFaults() | ConfigMissing() | CredentialMissing() | Misconfigured():
+        case ConfigFaults() | ConfigMissing() | CredentialMissing() | Misconfigured() | StorageUnusable():
             return ExitStatus.CONFIG
-        case TryAgain():
+        case TryAgain() | StorageError():
             return ExitStatus.TRY_AGAIN
     return ExitStatus.FAILED
 

@@ -1,10 +1,6 @@
 """`busyd token`: who may ask. Works on the ledger in the state directory, whether the daemon runs or not."""
 
 import argparse
-import contextlib
-import sqlite3
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from busyd.address import TcpAddress
@@ -15,7 +11,7 @@ from busyd.clock import SystemClock
 from busyd.config import Config
 from busyd.config.value import parse_duration
 from busyd.period import Instant, to_rfc3339
-from busyd.store.ledger import LEDGER_FILE, Ledger, Token
+from busyd.store.ledger import Token, ledger_of
 
 SCOPES: Final = ("freebusy", "details", "book", "admin")
 DEFAULT_SCOPES: Final = ("freebusy",)
@@ -66,7 +62,7 @@ def add_token(arguments: argparse.Namespace) -> int:
     expires = _parse_expiry(arguments.expires, now)
     config = load_settings_if_any(arguments)
     _check_profile(arguments.profile, config)
-    with _open_ledger(arguments, config) as ledger:
+    with ledger_of(state_directory(arguments, config)) as ledger:
         token = ledger.add_token(
             arguments.profile, scopes=scopes, details=arguments.details, expires=expires, name=arguments.name, now=now
         )
@@ -94,7 +90,7 @@ def add_token(arguments: argparse.Namespace) -> int:
 def list_tokens(arguments: argparse.Namespace) -> int:
     """Print what is known of every token."""
     config = load_settings_if_any(arguments)
-    with _open_ledger(arguments, config) as ledger:
+    with ledger_of(state_directory(arguments, config)) as ledger:
         tokens = ledger.tokens()
     if arguments.json:
         print_json([_describe(token) for token in tokens])
@@ -109,26 +105,12 @@ def list_tokens(arguments: argparse.Namespace) -> int:
 def revoke_token(arguments: argparse.Namespace) -> int:
     """Delete one."""
     config = load_settings_if_any(arguments)
-    with _open_ledger(arguments, config) as ledger:
+    with ledger_of(state_directory(arguments, config)) as ledger:
         if not ledger.revoke_token(arguments.id):
             message = f"there is no token with the id {arguments.id}"
             raise CommandFailed(message, fix="`busyd token list` shows the ids")
     print(f"revoked {arguments.id}")
     return ExitStatus.OK
-
-
-@contextlib.contextmanager
-def _open_ledger(arguments: argparse.Namespace, config: Config | None) -> Iterator[Ledger]:
-    path: Path = state_directory(arguments, config) / LEDGER_FILE
-    try:
-        with contextlib.closing(Ledger.open(path)) as ledger:
-            yield ledger
-    except OSError as error:
-        message = f"cannot open {path}: {(error.strerror or 'refused').lower()}"
-        raise CommandFailed(message, fix="run this as the user busyd runs as, or name another --state") from None
-    except sqlite3.Error as error:
-        message = f"cannot use {path}: {error}"
-        raise CommandFailed(message) from None
 
 
 def _parse_scopes(given: list[str] | None) -> list[str]:

@@ -9,6 +9,7 @@ salt; both salt and nonce are new for every write.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -27,6 +28,8 @@ from busyd.credentials.source import (
     is_credential_name,
     read_secret_bytes,
 )
+from busyd.os_errors import fault_of
+from busyd.state_directory import as_owner_of, make_state_directory
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -62,7 +65,10 @@ class CredentialStore:
         return sorted(self._read())
 
     def set(self, name: str, secret: Secret) -> None:
-        """Store a password, on the disk when this returns. Raises CredentialMissing, CredentialStoreUnreadable."""
+        """Store a password, on the disk when this returns.
+
+        Raises CredentialMissing, CredentialStoreUnreadable; TryAgain, Misconfigured when the disk does not let us.
+        """
         if not is_credential_name(name):
             message = f"{name!r} cannot be the name of a credential"
             raise CredentialMissing(message, fix="use letters, digits, '_', '-' and '.', and not the name busyd-key")
@@ -76,8 +82,8 @@ class CredentialStore:
         return True
 
     def _change(self, change: Callable[[dict[str, str]], object]) -> None:
-        with self._locked():
-            entries = self._read()
+        with as_owner_of(self._directory), self._locked():
+            entries = self._load()
             change(entries)
             salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
             aead = _cipher(self._key_material(make=True), salt)
@@ -85,6 +91,10 @@ class CredentialStore:
             _replace(self._path, _HEADER + salt + nonce + sealed)
 
     def _read(self) -> dict[str, str]:
+        with as_owner_of(self._directory):
+            return self._load()
+
+    def _load(self) -> dict[str, str]:
         try:
             content = read_secret_bytes(self._path)
         except FileNotFoundError:
@@ -142,7 +152,7 @@ class CredentialStore:
     def _locked(self) -> Iterator[None]:
         """One writer at a time, across processes."""
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_state_directory(self._directory)
             lock = os.open(self._directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
@@ -150,10 +160,8 @@ class CredentialStore:
             finally:
                 os.close(lock)
         except OSError as error:
-            message = f"cannot write in {self._directory}: {(error.strerror or 'refused').lower()}"
-            raise CredentialMissing(
-                message, fix="run this as the user busyd runs as, or name another --state"
-            ) from None
+            fix = "run this as the user busyd runs as, or name another --state" if error.errno == errno.EACCES else ""
+            raise fault_of(error, f"cannot write in {self._directory}", fix=fix) from None
 
 
 def _set_again(path: Path) -> str:
@@ -173,10 +181,6 @@ def _replace(path: Path, content: bytes) -> None:
     """Put the whole content in place at once, mode 0600 (mkstemp's own), safe against a power cut."""
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        if os.geteuid() == 0:
-            # Set by root for a daemon that runs as somebody else: the daemon must be able to read it.
-            owner = path.parent.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()

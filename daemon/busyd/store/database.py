@@ -5,15 +5,20 @@ has exactly one; the ledger, which the command line opens beside the daemon, kee
 """
 
 import asyncio
+import errno
 import logging
+import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
 from busyd.errors import BusydError
+from busyd.os_errors import fault_of, passes_by_itself
+from busyd.state_directory import describe_user
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +30,33 @@ WAL_LIMIT: Final = 16 * 1024 * 1024
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
+_ERRNO: Final[Mapping[int, int]] = {
+    sqlite3.SQLITE_BUSY: errno.EBUSY,
+    sqlite3.SQLITE_LOCKED: errno.EBUSY,
+    sqlite3.SQLITE_PROTOCOL: errno.EBUSY,
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_NOMEM: errno.ENOMEM,
+    sqlite3.SQLITE_NOLFS: errno.EOPNOTSUPP,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_READONLY: errno.EACCES,
+}
+"""What SQLite reports -> what the operating system would have."""
+
+
 class StorageError(BusydError):
-    """A state file cannot be used: full disk, wrong owner, made by a newer busyd."""
+    """A state file cannot be used at the moment: full disk, I/O error, locked by another process."""
+
+    def __init__(self, message: str, *, fix: str = "") -> None:
+        super().__init__(message)
+        self.fix = fix
 
 
-class StorageDamaged(StorageError):
+class StorageUnusable(StorageError):
+    """A state file stays unusable until a person does something: wrong owner or type, made by a newer busyd."""
+
+
+class StorageDamaged(StorageUnusable):
     """The file is not the database it should be."""
 
 
@@ -43,11 +70,49 @@ def storage_errors(path: Path) -> Iterator[None]:
         if code in _DAMAGE:
             message = f"{path} is damaged ({error})"
             raise StorageDamaged(message) from error
-        message = f"{path} cannot be used: {error}; look at the free space and the owner of its folder"
-        raise StorageError(message) from error
+        reason = find_obstacle(path) or OSError(_ERRNO.get(code, 0), str(error))
+        raise _storage_error(path, reason) from error
     except OSError as error:
-        message = f"{path} cannot be used: {error.strerror or error}"
-        raise StorageError(message) from error
+        raise _storage_error(path, error) from error
+
+
+def find_obstacle(path: Path) -> OSError | None:
+    """What keeps this user from reading and writing a state file and its folder; None when nothing does.
+
+    Never opens the file: closing any descriptor of it would drop the locks that SQLite holds in this process.
+    """
+    try:
+        for found in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
+            if not found.exists():
+                continue
+            if not stat.S_ISREG(found.stat().st_mode):
+                return OSError(errno.EISDIR, "not a regular file", str(found))
+            if not os.access(found, os.R_OK | os.W_OK, effective_ids=True):
+                return _refusal(found)
+        if not path.parent.is_dir():
+            return OSError(errno.ENOENT, f"there is no directory {path.parent}")
+        if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
+            return _refusal(path.parent)
+    except OSError as error:
+        return error
+    return None
+
+
+def _refusal(path: Path) -> OSError:
+    if os.statvfs(path).f_flag & os.ST_RDONLY:
+        return OSError(errno.EROFS, "read-only file system")
+    owner, us = describe_user(path.stat().st_uid), describe_user(os.geteuid())
+    return OSError(errno.EACCES, f"{path.name} belongs to {owner}, and {us} may not write it")
+
+
+def _storage_error(path: Path, error: OSError) -> StorageError:
+    fault = fault_of(error, f"{path} cannot be used", fix=_give_back(path) if error.errno == errno.EACCES else "")
+    kind = StorageError if passes_by_itself(error) else StorageUnusable
+    return kind(str(fault), fix=fault.fix)
+
+
+def _give_back(path: Path) -> str:
+    return f"chown -R {describe_user(os.geteuid())}: {path.parent}"
 
 
 def open_connection(path: Path, *, journal: str, synchronous: str, patience: float = 10.0) -> sqlite3.Connection:
@@ -87,7 +152,7 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Mig
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
         if version > len(migrations):
             message = f"{path} was written by a newer busyd (schema {version}, this one knows {len(migrations)})"
-            raise StorageError(message)
+            raise StorageUnusable(message, fix="install that version again, or put back a backup of the file")
         for number in range(version, len(migrations)):
             with transaction(connection):
                 migrations[number](connection)

@@ -4,18 +4,20 @@ the feed of each token last changed, which no other place knows after a restart.
 The command line opens the same file while the daemon runs, so it keeps the rollback journal and is synchronous.
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
 from busyd.period import Instant
+from busyd.state_directory import as_owner_of, make_state_directory
 from busyd.store.database import StorageDamaged, check, migrate, open_connection, storage_errors, transaction
 
 LEDGER_FILE: Final = "ledger.sqlite3"
@@ -75,17 +77,18 @@ class Ledger:
     def open(cls, path: Path, *, patience: float = 10.0) -> "Ledger":
         """Open or create the file. `patience` is how many seconds to wait for another process that writes it.
 
-        Raises StorageError: a damaged ledger is never replaced by an empty one.
+        Raises StorageError: a damaged ledger is never replaced by an empty one. Raises TryAgain, Misconfigured when
+        there is no directory for it.
         """
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_state_directory(path.parent)
         connection = open_connection(path, journal="DELETE", synchronous="FULL", patience=patience)
         try:
             check(connection, path)
             migrate(connection, path, [_create, _remember_feeds])
         except StorageDamaged as error:
             connection.close()
-            message = f"{error}; put a backup of it in place, or move it away: then tokens must be made anew"
-            raise StorageDamaged(message) from error
+            fix = "put a backup of it in place, or move it away: then tokens must be made anew"
+            raise StorageDamaged(str(error), fix=fix) from error
         except BaseException:
             connection.close()
             raise
@@ -200,6 +203,13 @@ class Ledger:
             row[0]: Token(row[0], row[1], frozenset(row[2].split(",")), bool(row[3]), *row[4:9]) for row in rows
         }
         self._seen_version = version
+
+
+@contextlib.contextmanager
+def ledger_of(state: Path) -> Iterator[Ledger]:
+    """The ledger, for a command: root works on it as the owner of the state directory. Raises as `Ledger.open`."""
+    with as_owner_of(state), contextlib.closing(Ledger.open(state / LEDGER_FILE)) as ledger:
+        yield ledger
 
 
 def _create(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,143 @@
+"""The directory busyd keeps its files in: who owns it, how it is made, and how root works in it.
+
+Root's command line may be run on the state of a service that has a user of its own. A file that root leaves there
+would lock the service out, and a symbolic link that the service's user left there must not lead root astray. So root
+does such work as the owner of the directory.
+"""
+
+import errno
+import os
+import pwd
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from busyd.errors import Misconfigured, TryAgain
+from busyd.os_errors import fault_of
+
+_MOST_LINKS: Final = 40
+"""On one path, as in the kernel."""
+_one_at_a_time = threading.RLock()
+"""Who a process is counts for all of its threads."""
+
+
+@contextmanager
+def as_owner_of(directory: Path) -> Iterator[None]:
+    """As root, be the owner of the directory inside; as anybody else, and in root's own directories, nothing changes.
+
+    For short, blocking work: every thread of the process is that user meanwhile. Raises TryAgain, Misconfigured.
+    """
+    if os.getuid() != 0:
+        yield
+        return
+    with _one_at_a_time:
+        uid = owner_of(directory) if os.geteuid() == 0 else 0
+        if uid == 0:
+            yield
+            return
+        before = os.getegid(), os.getgroups()
+        try:
+            _become(uid, directory)
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(before[0])
+            os.setgroups(before[1])
+
+
+def owner_of(directory: Path) -> int:
+    """The user number that has a say over the directory: of its owner, or of the nearest one above that exists.
+
+    Where that is root, but somebody else owns a directory or a link on the way there, it is that user: they could have
+    the path lead anywhere. Raises TryAgain, Misconfigured when nobody can tell.
+    """
+    suspect = owner = 0
+    try:
+        for step in _way_to(directory):
+            suspect = step.st_uid or suspect
+            if not stat.S_ISLNK(step.st_mode):
+                owner = step.st_uid
+    except OSError as error:
+        raise fault_of(error, f"cannot look at {directory}") from None
+    return owner or suspect
+
+
+def make_state_directory(directory: Path) -> None:
+    """Have the directory, for its owner only. Raises TryAgain, Misconfigured.
+
+    Missing parents are made in the home directory alone: elsewhere a parent that is missing is more likely a disk that
+    is not mounted, and busyd would begin anew on the wrong one.
+    """
+    try:
+        if _is_at_home(directory):
+            directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError:
+        if directory.is_symlink() and not directory.exists():
+            raise _not_there(Path(os.path.realpath(directory))) from None
+        message = f"the state directory {directory} is not a directory"
+        raise Misconfigured(message, fix="move away what is there, or name another --state") from None
+    except FileNotFoundError:
+        raise _not_there(directory.parent) from None
+    except OSError as error:
+        raise fault_of(error, f"cannot make the state directory {directory}") from None
+
+
+def describe_user(uid: int) -> str:
+    """The name of a user, or the number where there is no name: both as `chown` takes them."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _way_to(directory: Path) -> Iterator[os.stat_result]:
+    """Every directory and symbolic link that is passed, from the root, as far as they exist."""
+    here, names, links = Path("/"), list(directory.absolute().parts[1:]), 0
+    while names:
+        step = here / names.pop(0)
+        try:
+            found = step.lstat()
+        except FileNotFoundError:
+            return
+        yield found
+        if stat.S_ISLNK(found.st_mode):
+            links += 1
+            if links > _MOST_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            target = step.readlink()
+            here = Path("/") if target.is_absolute() else here
+            names = [*target.parts[1 if target.is_absolute() else 0 :], *names]
+        else:
+            here = step
+
+
+def _become(uid: int, directory: Path) -> None:
+    """Take on a user and their own groups; not the directory's, which they need not belong to."""
+    try:
+        user = pwd.getpwuid(uid)
+        group, groups = user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid)
+    except KeyError:  # a dynamic user of systemd has a group of the same number
+        group, groups = uid, [uid]
+    try:
+        os.setgroups(groups)
+        os.setegid(group)
+        os.seteuid(uid)
+    except OSError as error:
+        message = f"cannot work in {directory} as its owner, {describe_user(uid)}"
+        raise fault_of(error, message, fix=f"run this as {describe_user(uid)}") from None
+
+
+def _is_at_home(directory: Path) -> bool:
+    home, state = (Path(os.environ.get(name, "")) for name in ("HOME", "XDG_STATE_HOME"))
+    # Looked at last: root acting as somebody else may not look at root's own home.
+    at_home = home.is_absolute() and directory.is_relative_to(home) and home.is_dir()
+    return at_home or (state.is_absolute() and directory.is_relative_to(state))
+
+
+def _not_there(parent: Path) -> TryAgain:
+    message = f"there is no directory {parent} for the state"
+    return TryAgain(message, fix="is a disk not mounted? Otherwise make the directory, or name another --state")

@@ -1,0 +1,17 @@
+"""A user other than the one the tests run as, for tests that root alone can do."""
+
+import os
+import pwd
+from pathlib import Path
+
+NOBODY = pwd.getpwnam("nobody")
+
+
+def give_to_nobody(path: Path) -> None:
+    """Make `nobody` the owner."""
+    os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid, follow_symlinks=False)
+
+
+def owners(folder: Path) -> set[int]:
+    """The user numbers of everything below a directory."""
+    return {path.lstat().st_uid for path in folder.rglob("*")}
