@@ -44,12 +44,12 @@ async def _watch(file: Path) -> None:
 
 def drop_expansion() -> None:
     """Have every object say nothing of time."""
-    from busyd.availability.index import IndexedObject
+    from busyd.availability.index import PackedObject
     from busyd.flow.expansion import Expansion
 
-    nothing = IndexedObject("", recurring=False, zone_dependent=False, facts=(), rows=[], problems=())
+    nothing = PackedObject("", recurring=False, zone_dependent=False, facts=(), occurrences=b"")
 
-    async def index(_: Expansion, payloads: Iterable[bytes], *__: object) -> list[IndexedObject]:
+    async def index(_: Expansion, payloads: Iterable[bytes], *__: object) -> list[PackedObject]:
         return [nothing for _ in payloads]
 
     Expansion.index = index  # type: ignore[method-assign,assignment]

@@ -1,19 +1,29 @@
 """The worker process: the same answer as in the daemon, a deadline, and a death that harms nobody."""
 
 import asyncio
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from busyd.availability.index import index_object
+from busyd.availability.index import index_object, pack_object
 from busyd.dav.changes import read_sync_report
 from busyd.dav.errors import MalformedResponse
 from busyd.dav.exchange import DavResponse
 from busyd.dav.href import Href
 from busyd.dav.objects import read_multiget
-from busyd.flow.worker import HEAVY_BYTES, Payloads, Work, Worker, is_heavy
+from busyd.flow.worker import HEAVY_BYTES, STRIKES, Worker, environment_of_worker, is_heavy
+from busyd.flow.worker_process import ANSWER_BYTES, DIES_FIRST, MEMORY, NICE, Frame, Payloads, Work
 from busyd.period import EARLIEST, LATEST, Instant, Period
 from tests.flow.inside import timed
 
+T = TypeVar("T")
 SPAN = Period(Instant(1_780_000_000), Instant(1_790_000_000))
 PLAIN = (
     b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:a\r\nDTSTART;VALUE=DATE:20260601\r\n"
@@ -22,17 +32,42 @@ PLAIN = (
 BOMB = PLAIN.replace(b"UID:a", b"UID:bomb")
 
 
-async def test_the_worker_says_what_the_engine_says() -> None:
-    worker = Worker()
-    assert await worker.index([PLAIN], SPAN, "Europe/Berlin") == [index_object(PLAIN, SPAN, "Europe/Berlin")]
+class Doomed(Worker):
+    """A worker whose real process is killed as soon as it is asked about certain bytes."""
+
+    def __init__(self, doom: bytes) -> None:
+        super().__init__()
+        self.doom = doom
+        self.started = 0
+
+    async def _converse(self, work: Work, frame: type[Frame[T]]) -> tuple[list[T], str]:
+        process = await self._running()
+        if isinstance(work, Payloads) and any(self.doom in payload for payload in work.payloads):
+            self.started += 1
+            process.kill()
+        return await super()._converse(work, frame)
+
+
+@asynccontextmanager
+async def killed_over(doom: bytes) -> AsyncIterator[Doomed]:
+    worker = Doomed(doom)
+    yield worker
     await worker.close()
 
 
-async def test_what_takes_too_long_is_not_understood_and_the_next_object_is() -> None:
+async def test_the_worker_says_what_the_engine_says() -> None:
+    worker = Worker()
+    assert await worker.index([PLAIN], SPAN, "Europe/Berlin") == [
+        pack_object(index_object(PLAIN, SPAN, "Europe/Berlin"))
+    ]
+    await worker.close()
+
+
+async def test_what_takes_too_long_is_postponed_and_the_next_object_is_read() -> None:
     worker = Worker(deadline=0.0)
     (given_up,) = await worker.index([PLAIN], SPAN, "UTC")
+    assert given_up.postponed
     assert "longer than" in given_up.incomplete
-    assert given_up.problems[0].kind == "too-much"
     worker._deadline = 30.0
     assert not (await worker.index([PLAIN], SPAN, "UTC"))[0].incomplete
     await worker.close()
@@ -57,21 +92,18 @@ async def test_objects_asked_for_at_once_are_answered_each_with_its_own() -> Non
 
 
 async def test_one_object_that_ends_the_worker_does_not_take_its_neighbours_along() -> None:
-    worker = Worker()
-    asked: list[int] = []
-    ask = worker._ask
+    async with killed_over(BOMB) as worker:
+        found = await worker.index([PLAIN, BOMB, PLAIN], SPAN, "UTC")
+    assert [one.postponed for one in found] == [False, True, False]
+    assert "signal 9" in found[1].incomplete
 
-    async def ask_and_die(work: Work) -> bytes:
-        asked.append(len(work.payloads) if isinstance(work, Payloads) else 0)
-        if isinstance(work, Payloads) and BOMB in work.payloads:
-            raise asyncio.IncompleteReadError(b"", 4)
-        return await ask(work)
 
-    worker._ask = ask_and_die  # type: ignore[method-assign]
-    found = await worker.index([PLAIN, BOMB, PLAIN], SPAN, "UTC")
-    await worker.close()
-    assert [bool(one.incomplete) for one in found] == [False, True, False]
-    assert asked == [3, 1, 1, 1]
+async def test_a_worker_that_cannot_live_is_not_started_for_each_object() -> None:
+    async with killed_over(b"BEGIN") as worker:
+        found = await worker.index([PLAIN] * 50, SPAN, "UTC")
+        started = worker.started
+    assert all(one.postponed for one in found)
+    assert started == 2 * (STRIKES + 1)  # each question twice
 
 
 def test_size_and_dense_rules_make_an_object_heavy() -> None:
@@ -98,14 +130,23 @@ async def test_without_a_worker_process_heavy_objects_are_read_all_the_same(monk
     monkeypatch.setattr("sys.executable", "/nowhere/python3")
     (found,) = await worker.index([timed("a", "20260901T090000Z", "20260901T100000Z")], SPAN, "UTC")
     await worker.close()
-    assert len(found.rows) == 1
+    assert len(list(found.rows())) == 1
+
+
+async def test_without_a_worker_process_what_may_take_long_is_postponed(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = Worker()
+    monkeypatch.setattr("sys.executable", "/nowhere/python3")
+    light, heavy = await worker.index([PLAIN, PLAIN.replace(b"WEEKLY", b"HOURLY")], SPAN, "UTC")
+    await worker.close()
+    assert (light.postponed, heavy.postponed) == (False, True)
+    assert "No such file" in heavy.incomplete
 
 
 async def test_an_object_that_takes_too_long_blocks_the_time_it_may_take_place() -> None:
     worker = Worker(deadline=0.0)
     (found,) = await worker.index([timed("a", "20260901T090000Z", "20260901T100000Z")], SPAN, "UTC")
     await worker.close()
-    assert [(start, end) for start, end, _ in found.rows] == [(EARLIEST, LATEST)]
+    assert [(start, end) for start, end, _ in found.rows()] == [(EARLIEST, LATEST)]
 
 
 HREFS = [Href(f"/1/work/{number}.ics") for number in range(3)]
@@ -156,3 +197,66 @@ async def test_the_worker_takes_a_sync_report_apart_as_the_daemon_does() -> None
     await worker.close()
     assert delta == read_sync_report("/1/work/", "1", response)
     assert (dict(delta.changed), set(delta.vanished), delta.token) == ({HREFS[0]: '"1"'}, {HREFS[1]}, "2")
+
+
+async def test_what_does_not_fit_into_one_answer_is_left_for_the_next_question() -> None:
+    worker = Worker()
+    dense = PLAIN.replace(b"WEEKLY", b"HOURLY").replace(b";VALUE=DATE:20260601", b":20260601T080000Z")
+    payloads = [dense] * (2 * ANSWER_BYTES // (24 * 2700))
+    found = await worker.index(payloads, SPAN, "UTC")
+    await worker.close()
+    assert 0 < len(found) < len(payloads)
+    assert found[0] == pack_object(index_object(dense, SPAN, "UTC"))
+
+
+LIMITED = """
+import os, resource
+from pathlib import Path
+{refusal}
+from busyd.flow.worker_process import limit_itself
+limit_itself()
+print(os.nice(0), Path("/proc/self/oom_score_adj").read_text().strip(), resource.getrlimit(resource.RLIMIT_DATA)[0])
+"""
+REFUSAL = """
+def refuse(*_, **__):
+    raise PermissionError
+real = os.nice
+os.nice = lambda by: refuse() if by else real(by)
+resource.setrlimit = Path.write_text = refuse
+"""
+
+
+def limits_of(refusal: str) -> list[int]:
+    command = [sys.executable, "-c", LIMITED.format(refusal=refusal)]
+    return [int(word) for word in subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()]
+
+
+def test_the_worker_comes_last_dies_first_and_has_a_limit() -> None:
+    assert limits_of("") == [min(os.nice(0) + NICE, 19), DIES_FIRST, MEMORY]
+
+
+def test_a_worker_that_may_not_limit_itself_works_all_the_same() -> None:
+    mine = Path("/proc/self/oom_score_adj").read_text()
+    assert limits_of(REFUSAL) == [os.nice(0), int(mine), resource.getrlimit(resource.RLIMIT_DATA)[0]]
+
+
+def test_the_worker_is_given_no_secret() -> None:
+    daemon = {
+        "PATH": "/bin",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "BUSYD_PASSWORD": "x",
+        "CREDENTIALS_DIRECTORY": "/run/x",
+    }
+    assert environment_of_worker(daemon) == {"PATH": "/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+async def test_the_process_itself_has_no_secret_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUSYD_PASSWORD", "secret-of-the-test")
+    worker = Worker()
+    await worker.index([PLAIN], SPAN, "UTC")
+    assert worker._process is not None
+    environment = await asyncio.to_thread(Path(f"/proc/{worker._process.pid}/environ").read_bytes)
+    await worker.close()
+    assert b"PATH=" in environment
+    assert b"secret-of-the-test" not in environment

@@ -1,13 +1,16 @@
 """A payload -> what the busy index keeps of it: occurrences inside a span, each with its facts. No opinion."""
 
+from array import array
+from collections.abc import Iterator
+
 from msgspec import Struct
 
 from busyd.ical.facts import Facts, Problem
 from busyd.ical.parse import parse_object
 from busyd.ical.recurrence import Expansion, Row, expand
-from busyd.period import FbType, Period
+from busyd.period import EARLIEST, LATEST, FbType, Period
 
-__all__ = ["IndexedObject", "Row", "index_object"]
+__all__ = ["IndexedObject", "PackedObject", "Row", "index_object", "pack_object", "postpone_object"]
 
 
 class IndexedObject(Struct, frozen=True):
@@ -68,3 +71,55 @@ def _take_availability(found: Expansion, payload: bytes, span: Period, zone: str
             found.facts.append(Facts(fbtype=FbType(fbtype)))
         found.rows.append((start, end, numbers[fbtype]))
     found.rows.sort()
+
+
+class PackedObject(Struct, frozen=True):
+    """The same as it goes between processes and into the store: 24 bytes a row."""
+
+    uid: str
+    recurring: bool
+    zone_dependent: bool
+    facts: tuple[Facts, ...]
+    occurrences: bytes
+    """The rows, as an array of 64-bit integers in the byte order of this machine."""
+    problems: tuple[Problem, ...] = ()
+    incomplete: str = ""
+    postponed: bool = False
+    """The object was not read, because reading failed: it may be at any time, and must be tried again."""
+
+    @property
+    def flat(self) -> "array[int]":
+        """The rows one after the other: start, end, number of the facts."""
+        flat = array("q")
+        flat.frombytes(self.occurrences)
+        return flat
+
+    def rows(self) -> Iterator[Row]:
+        flat = self.flat
+        return zip(flat[0::3], flat[1::3], flat[2::3], strict=True)
+
+
+def pack_object(indexed: IndexedObject) -> PackedObject:
+    """Pack what `index_object` said."""
+    return PackedObject(
+        uid=indexed.uid,
+        recurring=indexed.recurring,
+        zone_dependent=indexed.zone_dependent,
+        facts=indexed.facts,
+        occurrences=array("q", [number for row in indexed.rows for number in row]).tobytes(),
+        problems=indexed.problems,
+        incomplete=indexed.incomplete,
+    )
+
+
+def postpone_object(why: str) -> PackedObject:
+    """What is known of an object that could not be read just now: nothing, so it may be at any time."""
+    return PackedObject(
+        uid="",
+        recurring=False,
+        zone_dependent=False,
+        facts=(Facts(unknown=why),),
+        occurrences=array("q", (EARLIEST, LATEST, 0)).tobytes(),
+        incomplete=why,
+        postponed=True,
+    )

@@ -107,6 +107,8 @@ async def _all_findings(arguments: argparse.Namespace, labels: Labels) -> AsyncI
     yield finding
     for finding in mirror.ages(config, labels, clock):
         yield finding
+    for finding in mirror.failures(labels):
+        yield finding
     for settings in chosen:
         async for finding in _connection(settings, config, state, labels, mirror, clock, write=arguments.write):
             yield finding

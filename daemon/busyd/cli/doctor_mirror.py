@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from busyd.cli.daemon_client import DaemonClient, read_local_token
-from busyd.cli.doctor_report import Finding, Labels, Level
+from busyd.cli.doctor_report import Finding, Labels, Level, count
 from busyd.cli.exit_status import CommandFailed
 from busyd.clock import Clock
 from busyd.config import Config
@@ -27,10 +27,22 @@ class MirrorState(Struct, frozen=True):
     proofs: Mapping[str, tuple[Instant, ...]] = field(default_factory=dict)
     """By connection; empty for one that was never read."""
     running: bool = False
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """How many calendars of a connection hold something that this machine could not read."""
 
     def worked_before(self, connection: str) -> bool:
         """Whether this connection was ever read."""
         return bool(self.proofs.get(connection))
+
+    def failures(self, labels: Labels) -> Iterator[Finding]:
+        """One finding for each connection of which something was fetched and could not be read."""
+        for name, calendars in self.unread.items():
+            message = f"{count(calendars, 'calendar')} could not be read as a whole on this machine"
+            steps = (
+                "`busyd status` tells which, and why",
+                "give the service more memory (`MemoryMax=`) when memory is what it lacks, then restart it",
+            )
+            yield Finding(labels.of("connection", name), "reading", Level.WARNING, message, steps)
 
     def ages(self, config: Config, labels: Labels, clock: Clock) -> Iterator[Finding]:
         """One finding a profile: is what it answers young enough?"""
@@ -60,7 +72,13 @@ def read_mirror_state(config: Config, state: Path) -> tuple[MirrorState, Finding
     proofs = {
         str(one.get("name")): tuple(_moments(one.get("calendars") or ())) for one in answer.get("connections") or ()
     }
-    return MirrorState(proofs, running=True), Finding("daemon", "daemon", Level.OK, "it is running and answers")
+    unread = {
+        str(one.get("name")): number
+        for one in answer.get("connections") or ()
+        if (number := sum(1 for calendar in one.get("calendars") or () if calendar.get("note")))
+    }
+    finding = Finding("daemon", "daemon", Level.OK, "it is running and answers")
+    return MirrorState(proofs, running=True, unread=unread), finding
 
 
 def _read_file(state: Path) -> tuple[MirrorState, Finding]:

@@ -156,6 +156,7 @@ def _schemas() -> Schema:
         state={"enum": ["missing", "not-linked", "read", "never-read"]},
         as_of=maybe_time,
         detail=_TEXT,
+        note=_TEXT,
     )
     connection = _object(
         name=_TEXT,
@@ -192,12 +193,11 @@ def _schemas() -> Schema:
     )
     # Only there when the last reload was refused: why.
     status["properties"]["configuration"] = _TEXT
+    proof = _object(calendar=_TEXT, as_of=maybe_time, state=calendar_health)
+    # Only there when some of its time is not known for want of memory or the like: why, and what to do.
+    proof["properties"]["detail"] = _TEXT
     return {
-        "freebusy": _object(
-            **trust,
-            busy=_list(_object(start=TIME, end=TIME, type=kinds)),
-            calendars=_list(_object(calendar=_TEXT, as_of=maybe_time, state=calendar_health)),
-        ),
+        "freebusy": _object(**trust, busy=_list(_object(start=TIME, end=TIME, type=kinds)), calendars=_list(proof)),
         "slots": _object(**trust, slots=_list(span)),
         "profiles": _object(profiles=_list(_object(**profile))),
         "explanation": _object(profile=_TEXT, start=TIME, end=TIME, events=_list(explained)),

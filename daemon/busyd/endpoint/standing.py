@@ -83,6 +83,7 @@ def judge(register: Register, state: ProfileState, now: Instant, *, max_age: int
             "calendar": calendar.calendar,
             "as_of": to_rfc3339(calendar.as_of) if calendar.as_of is not None else None,
             "state": calendar.state.value,
+            **({"detail": calendar.note} if calendar.note else {}),
         }
         for calendar in standing.calendars
     ]
@@ -123,7 +124,7 @@ def word_for(judged: Judged) -> str:
 
 
 def _parts(standing: Standing, trust: str, as_of: str, *, complete: str) -> Parts:
-    states = [f"{calendar.calendar}={calendar.state.value}" for calendar in standing.calendars]
+    states = [f"{calendar.calendar}={calendar.state.value}{calendar.note}" for calendar in standing.calendars]
     state = f"{complete};{standing.stale};{';'.join(states)}"
     headers = headers_for(JSON)
     if as_of:

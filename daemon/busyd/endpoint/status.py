@@ -100,7 +100,8 @@ class StatusDoor:
 
     def _calendar(self, register: Register, record: CalendarRecord) -> dict[str, Any]:
         state = register.connections.get(record.connection)
-        detail = state.calendar_trouble.get(record.id, "") if state is not None else ""
+        trouble = state.calendar_trouble.get(record.id, "") if state is not None else ""
+        note = register.note_about(record.id)
         return {
             "calendar": record.label,
             "connection": record.connection,
@@ -113,7 +114,8 @@ class StatusDoor:
             "linked": bool(register.zones_of(record.id)),
             "state": _word(register, record),
             "as_of": _time(record.as_of),
-            "detail": detail,
+            "detail": "; ".join(filter(None, (trouble, note))),
+            "note": note,
         }
 
 

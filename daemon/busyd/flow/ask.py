@@ -36,6 +36,8 @@ class CalendarState(Struct, frozen=True):
     state: CalendarHealth
     detail: str = ""
     """What is wrong and what to do; empty when all is well."""
+    note: str = ""
+    """Why some of its time is not known though its server was read; empty when all of it is. Also in `detail`."""
     fresh_until: Instant | None = None
     """The last second at which its proof is young enough."""
 
@@ -130,18 +132,23 @@ def _judge(register: Register, state: ProfileState, link: Link, now: Instant, ma
         return CalendarState(link.label, None, health, connection.trouble or link.trouble)
     record = register.calendars[link.calendar]
     trouble = connection.calendar_trouble.get(record.id, "") or connection.trouble
+    note = register.note_about(record.id)
     if not record.complete or record.as_of is None:
-        return CalendarState(
-            link.label, None, CalendarHealth.NEVER_READ, trouble or "it is being read for the first time"
-        )
+        detail = trouble or note or "it is being read for the first time"
+        return CalendarState(link.label, None, CalendarHealth.NEVER_READ, detail, note)
     longest = _longest_age(state, record, troubled=bool(trouble)) if max_age is None else max_age
     fresh_until = Instant(record.as_of + longest)
     if record.missing_since is not None:
         gone = "its server no longer lists it; what was last known of it still counts"
-        return CalendarState(link.label, record.as_of, CalendarHealth.MISSING, trouble or gone, fresh_until)
+        detail = _sentences(trouble or gone, note)
+        return CalendarState(link.label, record.as_of, CalendarHealth.MISSING, detail, note, fresh_until)
     # A proof from the future is none: the clock was set back, and nobody knows by how much too far.
     health = CalendarHealth.FRESH if record.as_of <= now <= fresh_until else CalendarHealth.STALE
-    return CalendarState(link.label, record.as_of, health, trouble, fresh_until)
+    return CalendarState(link.label, record.as_of, health, _sentences(trouble, note), note, fresh_until)
+
+
+def _sentences(*parts: str) -> str:
+    return "; ".join(filter(None, parts))
 
 
 def _longest_age(state: ProfileState, record: CalendarRecord, *, troubled: bool) -> int:

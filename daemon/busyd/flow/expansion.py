@@ -1,13 +1,12 @@
 """Payloads -> what they say of time: a few light ones on the loop, all else in the worker. Nothing is stored."""
 
 import asyncio
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
 
-from busyd.availability.index import IndexedObject, index_object
+from busyd.availability.index import PackedObject, index_object, pack_object
 from busyd.flow.worker import Worker, is_heavy
 from busyd.period import Period
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
@@ -23,7 +22,7 @@ class Expanded(Struct, frozen=True):
     """One object, read once for every zone that makes a difference."""
 
     uid: str
-    by_zone: tuple[tuple[str, IndexedObject], ...]
+    by_zone: tuple[tuple[str, PackedObject], ...]
 
     def entries(self, object_id: int, span: Period) -> list[IndexEntry]:
         """As they are stored under the object's id."""
@@ -36,22 +35,25 @@ class Expansion:
     def __init__(self) -> None:
         self.worker = Worker()
 
-    async def index(self, payloads: Iterable[bytes], zone: str, span: Period) -> list[IndexedObject]:
+    async def index(self, payloads: Iterable[bytes], zone: str, span: Period) -> list[PackedObject]:
         """What each payload says of time inside `span`, read in `zone`. Never raises for what is in a payload."""
-        found: list[IndexedObject] = []
+        found: list[PackedObject] = []
         for batch in _batches(payloads):
             if len(batch) < FEW and not any(map(is_heavy, batch)):
-                found += [index_object(payload, span, zone) for payload in batch]
+                found += [pack_object(index_object(payload, span, zone)) for payload in batch]
                 await asyncio.sleep(0)
             else:
-                found += await self.worker.index(batch, span, zone)
+                while batch:
+                    part = await self.worker.index(batch, span, zone)
+                    found += part
+                    batch = batch[len(part) :]
         return found
 
     async def expand(self, payloads: Sequence[bytes], zones: Iterable[str], span: Period) -> list[Expanded]:
         """The same for every zone in which somebody reads them, each object as often as that makes a difference."""
         first_zone, *other_zones = sorted(zones)
         first = await self.index(payloads, first_zone, span)
-        others: dict[int, list[tuple[str, IndexedObject]]] = {}
+        others: dict[int, list[tuple[str, PackedObject]]] = {}
         dependent = [number for number, one in enumerate(first) if one.zone_dependent]
         for zone in other_zones:
             again = await self.index((payloads[number] for number in dependent), zone, span)
@@ -81,16 +83,16 @@ def _batches(payloads: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def entry_of(object_id: int, zone: str, span: Period, indexed: IndexedObject) -> IndexEntry:
+def entry_of(object_id: int, zone: str, span: Period, indexed: PackedObject) -> IndexEntry:
     """What is stored of one reading."""
-    flat = array("q", [number for row in indexed.rows for number in row])
     return IndexEntry(
         object=object_id,
         zone=zone,
         span=span,
         recurring=indexed.recurring,
-        occurrences=flat,
+        occurrences=indexed.flat,
         facts=indexed.facts,
         problems=indexed.problems,
         incomplete=indexed.incomplete,
+        postponed=indexed.postponed,
     )

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from busyd.availability.index import IndexedObject
+from busyd.availability.index import PackedObject
 from busyd.availability.policy import NO_LENGTH, decide
 from busyd.flow.link import Link
 from busyd.flow.mirroring import Mirroring
@@ -81,11 +81,12 @@ async def _objects_touching(mirroring: Mirroring, link: Link, window: Period) ->
     wanted = await in_slices(columns.objects_in(near)) | columns.incomplete.keys()
     if near.start < mirroring.span.start or near.end > mirroring.span.end:
         wanted |= columns.recurring
-    return await mirroring.database.read(lambda db: objects.read_objects_by_id(db, sorted(wanted)))
+    found = await mirroring.database.read(lambda db: objects.read_objects_by_id(db, sorted(wanted)))
+    return list(found.values())
 
 
 def _explain_each(
-    objects: Iterable[tuple[StoredObject, IndexedObject]], view: _View
+    objects: Iterable[tuple[StoredObject, PackedObject]], view: _View
 ) -> Generator[None, None, list[Explained]]:
     found: list[Explained] = []
     for stored, indexed in objects:
@@ -94,11 +95,11 @@ def _explain_each(
     return found
 
 
-def _explain_object(stored: StoredObject, indexed: IndexedObject, view: _View) -> list[Explained]:
+def _explain_object(stored: StoredObject, indexed: PackedObject, view: _View) -> list[Explained]:
     link, window = view.link, view.window
     title: Title | None = None
     found = []
-    for start, end, number in indexed.rows:
+    for start, end, number in indexed.rows():
         facts = indexed.facts[number]
         verdict = decide(facts, link.rules, view.me)
         low, high = start - verdict.before, end + verdict.after

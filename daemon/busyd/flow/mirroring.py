@@ -6,11 +6,11 @@ The order is always: commit, columns, snapshot, proof. A proof is shown only onc
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from busyd.availability.columns import Columns
 from busyd.availability.snapshot import Snapshot, build_snapshot, pack, unpack
@@ -51,6 +51,7 @@ class Mirroring:
     def __init__(self, database: Database, register: Register, clock: Clock) -> None:
         self.database = database
         self.register = register
+        self.clock = clock
         self.span = horizon_at(clock.now())
         self.changing = asyncio.Lock()
         """Held while the stored index and the columns change together."""
@@ -113,18 +114,20 @@ class Mirroring:
         `unread` hrefs keep what the mirror has of them, and the next sync tries again.
         """
         payloads = [one.payload for one in incoming]
-        zones, span = self._zones(calendar), self.span
+        zones, span = self.zones_of(calendar.id), self.span
         expanded = await self.expansion.expand(payloads, zones, span)
         async with self.changing:
-            if (zones, span) != (self._zones(calendar), self.span):
+            if (zones, span) != (self.zones_of(calendar.id), self.span):
                 # A reload or a new day came in between.
-                zones, span = self._zones(calendar), self.span
+                zones, span = self.zones_of(calendar.id), self.span
                 expanded = await self.expansion.expand(payloads, zones, span)
             batch = _Batch(
                 calendar.id, list(zip(incoming, expanded, strict=True)), list(gone), list(unread), mark, span
             )
-            changes, hrefs = await to_the_end(self._commit(batch))
-        self._note_problems(calendar, changes, hrefs)
+            changes = await to_the_end(self.commit(calendar.id, batch.commit))
+        self._note_problems(calendar, changes, batch.hrefs)
+        if mark is not None:
+            self._tell_postponed(calendar.id, calendar.label)
         return len(changes)
 
     async def catch_up(self) -> None:
@@ -157,19 +160,35 @@ class Mirroring:
         await self.catch_up()
         self.register.confirm(records)
 
-    # Within.
+    def zones_of(self, calendar: int) -> set[str]:
+        """The zones in which a calendar is expanded."""
+        return self.register.zones_of(calendar) or {self.register.machine_zone}
 
-    def _zones(self, calendar: CalendarRecord) -> set[str]:
-        return self.register.zones_of(calendar.id) or {self.register.machine_zone}
-
-    async def _commit(self, batch: "_Batch") -> tuple[Changes, dict[int, str]]:
-        changes, hrefs = await self.database.write(batch.commit)
+    async def commit(self, calendar: int, work: Callable[[sqlite3.Connection], Changes]) -> Changes:
+        """Write something of a calendar, and have its columns follow. To be called with `changing` held."""
+        changes = await self.database.write(work)
         for number, zone in list(self.register.columns) if changes else ():
-            if number == batch.calendar:
+            if number == calendar:
                 mine = {object_id: _read_in(zone, entries) for object_id, entries in changes.items()}
                 columns = self.register.columns[number, zone]
                 self.register.columns[number, zone] = await in_slices(columns.changed(mine))
-        return changes, hrefs
+        for number, entries in changes.items():
+            self.note_postponed(calendar, number, entries or ())
+        return changes
+
+    def note_postponed(self, calendar: int, number: int, entries: Iterable[IndexEntry]) -> None:
+        """Remember which objects could not be read, and which could."""
+        known = self.register.postponed.get(number)
+        postponed = next((entry for entry in entries if entry.postponed), None)
+        if postponed is None:
+            self.register.postponed.discard(number)
+        else:
+            now = self.clock.monotonic()
+            self.register.postponed.add(number, calendar, why=postponed.incomplete, now=now)
+        if self.register.postponed.get(number) is not known:
+            self.register.proofs += 1  # what answers say of the calendar changes
+
+    # Within.
 
     def _restore(self, db: sqlite3.Connection) -> None:
         register = self.register
@@ -209,16 +228,22 @@ class Mirroring:
 
     async def _load_columns(self, calendar: int, zone: str) -> None:
         """Read a calendar's index into memory, some objects at a time, after expanding what it lacks."""
+        postponed: list[IndexEntry] = []
+        after = 0
         while lacking := await self.database.read(
-            lambda db: occurrences.objects_to_expand(db, calendar, zone, self.span)
+            lambda db, after=after: occurrences.objects_to_expand(db, calendar, zone, self.span, after=after)  # type: ignore[misc]
         ):
             expanded = await self.expansion.expand([payload for _, payload, _ in lacking], [zone], self.span)
             new: list[IndexEntry] = []
             for (number, payload, is_outdated), one in zip(lacking, expanded, strict=True):
                 entries = one.entries(number, self.span) if payload else [not_fetched(number, self.span)]
+                self.note_postponed(calendar, number, entries)
                 new += outdated(entries) if is_outdated else entries
-            await self.database.write(lambda db, new=new: occurrences.put_entries(db, new))  # type: ignore[misc]
+            postponed += [entry for entry in new if entry.postponed]
+            await self.database.write(lambda db, new=new: _put(db, new))  # type: ignore[misc]
+            after = lacking[-1][0]
         columns, after = Columns(self.register.table), 0
+        await in_slices(columns.add(postponed))
         while part := await self.database.read(
             lambda db, after=after: occurrences.read_entries(db, calendar, zone, after=after)  # type: ignore[misc]
         ):
@@ -227,6 +252,12 @@ class Mirroring:
                 self._remember_problems(calendar, entry.object, href, entry.problems)
             after = part[-1][1].object
         self.register.columns[calendar, zone] = columns
+        self._tell_postponed(calendar, self.register.calendars[calendar].label)
+
+    def _tell_postponed(self, calendar: int, label: str) -> None:
+        """Once a sync, not once an object."""
+        if self.register.postponed.take_untold(calendar):
+            logger.warning("%s: %s", label, self.register.postponed.note(calendar))
 
     def _note_problems(self, calendar: CalendarRecord, changes: Changes, hrefs: Mapping[int, str]) -> None:
         """Remember what is wrong with the objects, and say it once in the log."""
@@ -252,11 +283,13 @@ class _Batch(Struct, frozen=True):
     unread: list[str]
     mark: SyncMark | None
     span: Period
+    hrefs: dict[int, str] = field(default_factory=dict)
+    """Those of the objects it changed, once it is committed."""
 
-    def commit(self, db: sqlite3.Connection) -> tuple[Changes, dict[int, str]]:
-        """Write everything; the changes for the columns, and the hrefs of the objects in them."""
+    def commit(self, db: sqlite3.Connection) -> Changes:
+        """Write everything; the changes for the columns."""
         changes: Changes = {}
-        hrefs: dict[int, str] = {}
+        hrefs = self.hrefs
         for one, result in self.objects:
             number = objects.put_object(db, self.calendar, StoredObject(one.href, one.etag, result.uid, one.payload))
             changes[number], hrefs[number] = result.entries(number, self.span), one.href
@@ -264,18 +297,25 @@ class _Batch(Struct, frozen=True):
         for number, href in objects.mark_unread(db, self.calendar, self.unread).items():
             changes[number], hrefs[number] = [not_fetched(number, self.span)], href
         for number, href in objects.objects_with_payload(db, self.calendar, self.unread).items():
-            changes[number], hrefs[number] = outdated(occurrences.entries_of(db, number)), href
+            known = outdated(occurrences.entries_of(db, number)) or [not_fetched(number, self.span)]
+            changes[number], hrefs[number] = known, href
         there = {number: entries for number, entries in changes.items() if entries is not None}
         occurrences.replace_entries(db, there)
         if self.mark is not None:
             mirror.record_sync(db, self.calendar, self.mark)
         if changes:
             mirror.advance_generation(db)
-        return changes, hrefs
+        return changes
 
 
 def _read_in(zone: str, entries: list[IndexEntry] | None) -> IndexEntry | None:
     return next((entry for entry in entries or () if entry.zone in (ANY_ZONE, zone)), None)
+
+
+def _put(db: sqlite3.Connection, entries: Sequence[IndexEntry]) -> None:
+    occurrences.put_entries(db, entries)
+    if any(not entry.postponed for entry in entries):
+        mirror.advance_generation(db)
 
 
 def _begin_index(db: sqlite3.Connection) -> None:

@@ -14,6 +14,7 @@ from busyd.availability.profile import Profile
 from busyd.availability.snapshot import Reading, Snapshot
 from busyd.connection import CalendarKind, Connection, ConnectionKind
 from busyd.flow.link import Link, resolve_links
+from busyd.flow.postponed import PostponedObjects
 from busyd.ical.facts import Problem, normalise_address
 from busyd.period import Instant
 from busyd.store.mirror import CalendarRecord
@@ -88,6 +89,8 @@ class Register:
         """(calendar, reading zone) -> its occurrences; filled after the start has answered from stored snapshots."""
         self.problems: dict[int, tuple[ObjectProblem, ...]] = {}
         """Object -> what is wrong with it."""
+        self.postponed = PostponedObjects()
+        """Objects that could not be read because reading itself failed."""
         self.departed: dict[str, ConnectionState] = {}
         """Connections that the configuration no longer has and some snapshot still speaks of."""
         self.table = FactsTable()
@@ -172,6 +175,10 @@ class Register:
             if link.calendar == calendar
         }
 
+    def note_about(self, calendar: int) -> str:
+        """A sentence for its owner when part of a calendar is not known for another reason than its server's."""
+        return self.postponed.note(calendar)
+
     def linked_calendars(self, connection: str) -> list[CalendarRecord]:
         """The calendars of a connection that some profile counts or writes to."""
         return [
@@ -219,5 +226,6 @@ class Register:
         self.columns = {key: columns for key, columns in self.columns.items() if key in wanted}
         linked = {number for number, _ in wanted}
         self.problems = {number: found for number, found in self.problems.items() if found[0].calendar in linked}
+        self.postponed.keep(linked)
         spoken_of = {link.reference.connection for state in self.profiles.values() for link in state.links}
         self.departed = {name: state for name, state in self.departed.items() if name in spoken_of}

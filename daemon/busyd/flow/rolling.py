@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from msgspec.structs import replace
 
 from busyd.availability.columns import FactsTable
-from busyd.availability.index import IndexedObject
+from busyd.availability.index import PackedObject
 from busyd.availability.snapshot import Reading, Snapshot, build_snapshot, nothing_known
 from busyd.flow.expansion import entry_of
 from busyd.flow.horizon import horizon_at
@@ -79,6 +79,9 @@ async def _extended(mirroring: Mirroring, calendar: int, zone: str, new: Period)
     for piece, entries in by_piece.items():
         found = await mirroring.expansion.index((payloads[entry.object] for entry in entries), zone, piece)
         grown |= await in_slices(_join_each(entries, found, piece, new))
+    for number, entry in grown.items():
+        if entry.postponed:
+            mirroring.note_postponed(calendar, number, [entry])
     await mirroring.database.write(lambda db: occurrences.put_entries(db, grown.values()))
     return grown
 
@@ -90,12 +93,12 @@ def _lacking(old: Period, new: Period) -> Period:
 
 
 def _join_each(
-    entries: Sequence[IndexEntry], found: Sequence[IndexedObject], piece: Period, new: Period
+    entries: Sequence[IndexEntry], found: Sequence[PackedObject], piece: Period, new: Period
 ) -> Generator[None, None, dict[int, IndexEntry]]:
     grown = {}
     for old, indexed in zip(entries, found, strict=True):
         added = entry_of(old.object, old.zone, new, indexed)
-        grown[old.object] = added if piece == new else _joined(old, added, new)
+        grown[old.object] = added if piece == new or added.postponed else _joined(old, added, new)
         yield
     return grown
 

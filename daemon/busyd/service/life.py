@@ -22,6 +22,7 @@ from busyd.endpoint.app import build_app
 from busyd.endpoint.sites import start_sites
 from busyd.flow.house import House
 from busyd.flow.mirroring import Mirroring
+from busyd.flow.postponed import retry_postponed
 from busyd.flow.register import Register
 from busyd.ical.zones import forget_outdated_zones
 from busyd.service.place import locked, machine_zone, write_admin_token
@@ -110,6 +111,7 @@ class Service:
             asyncio.create_task(self._manager.watchdog(self._house.alive), name="watchdog"),
             asyncio.create_task(self._read_calendars(ledger), name="reading"),
             asyncio.create_task(self._roll(), name="roll"),
+            asyncio.create_task(retry_postponed(self._mirroring), name="retry"),
         }
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         try:

@@ -1,7 +1,7 @@
 """Calendar object resources as mirrored: payloads with their ETags. The calendars they lie in are `mirror.py`."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -26,11 +26,16 @@ def read_objects(db: sqlite3.Connection, calendar: int) -> list[StoredObject]:
     return [StoredObject(*row) for row in rows]
 
 
-def read_objects_by_id(db: sqlite3.Connection, numbers: Iterable[int]) -> list[StoredObject]:
+def read_objects_by_id(db: sqlite3.Connection, numbers: Iterable[int]) -> dict[int, StoredObject]:
     """The objects of these ids that exist."""
     query = "SELECT href, etag, uid, payload FROM object WHERE id=?"
-    found = (db.execute(query, (number,)).fetchone() for number in numbers)
-    return [StoredObject(*row) for row in found if row]
+    found = ((number, db.execute(query, (number,)).fetchone()) for number in numbers)
+    return {number: StoredObject(*row) for number, row in found if row}
+
+
+def record_uids(db: sqlite3.Connection, uids: Mapping[int, str]) -> None:
+    """The UIDs of objects that could not be read when they were stored."""
+    db.executemany("UPDATE object SET uid=? WHERE id=?", [(uid, number) for number, uid in uids.items()])
 
 
 def put_object(db: sqlite3.Connection, calendar: int, stored: StoredObject) -> int:

@@ -28,6 +28,8 @@ class IndexEntry(Struct, frozen=True):
     facts: tuple[Facts, ...]
     problems: tuple[Problem, ...] = ()
     incomplete: str = ""
+    postponed: bool = False
+    """The object could not be read just now. Such an entry is never stored: it is lacking, until it is read."""
 
 
 _facts_decoder: Final = msgspec.msgpack.Decoder(tuple[Facts, ...])
@@ -61,6 +63,7 @@ def put_entries(db: sqlite3.Connection, entries: Iterable[IndexEntry]) -> None:
                 entry.incomplete,
             )
             for entry in entries
+            if not entry.postponed
         ],
     )
 
@@ -78,16 +81,17 @@ def read_entries(
 
 
 def objects_to_expand(
-    db: sqlite3.Connection, calendar: int, zone: str, span: Period, *, count: int = 500
+    db: sqlite3.Connection, calendar: int, zone: str, span: Period, *, after: int = 0, count: int = 100
 ) -> list[tuple[int, bytes, bool]]:
-    """Some objects that were not yet read in this zone, or, recurring, over another span of time.
+    """The next objects that were not yet read in this zone, or, recurring, over another span of time, by their ids.
 
     Id, payload, and whether the server has another version that could not be fetched.
     """
     rows = db.execute(
-        "SELECT id, payload, etag='' FROM object WHERE calendar=? AND NOT EXISTS (SELECT 1 FROM busy_index"
-        " WHERE object=object.id AND zone IN ('', ?) AND (recurring=0 OR (span_start=? AND span_end=?))) LIMIT ?",
-        (calendar, zone, span.start, span.end, count),
+        "SELECT id, payload, etag='' FROM object WHERE calendar=? AND id>? AND NOT EXISTS (SELECT 1 FROM busy_index"
+        " WHERE object=object.id AND zone IN ('', ?) AND (recurring=0 OR (span_start=? AND span_end=?)))"
+        " ORDER BY id LIMIT ?",
+        (calendar, after, zone, span.start, span.end, count),
     )
     return [(row[0], row[1], bool(row[2])) for row in rows]
 
