@@ -33,6 +33,8 @@ def damage(path: Path, how: str) -> None:
     path.unlink()
     if how == "a directory":
         path.mkdir()
+    elif how == "a link to nothing":
+        path.symlink_to("nothing")
     else:
         path.write_text(changed[how])
 
@@ -44,6 +46,7 @@ def damage(path: Path, how: str) -> None:
         ("k.pem", "nothing", "10:8: key: ", "no private key in PEM"),
         ("k.pem", "locked", "10:8: key: ", "passphrase"),
         ("k.pem", "a directory", "10:8: key: ", "is a directory"),
+        ("k.pem", "a link to nothing", "10:8: key: ", "there is no file"),
         ("c.pem", "nothing", "9:9: cert: ", "no certificate in PEM"),
         ("c.pem", "cut short", "9:9: cert: ", "cannot be used"),
     ],
@@ -83,3 +86,19 @@ def test_a_socket_without_a_directory_is_a_fault_at_the_start_and_a_warning_befo
     checked = busyd("check")
     assert checked.status == 0
     assert "there is no directory /nonexistent" in checked.err
+
+
+@pytest.mark.parametrize(
+    ("listen", "said"),
+    [("file", "is not a socket"), ("file/s", "is not a directory"), ("x" * 120, "the path of a socket can have 107")],
+)
+def test_a_path_where_no_socket_can_be_is_a_fault_at_the_start(
+    busyd: Busyd, home: Path, listen: str, said: str
+) -> None:
+    (home / "file").write_text("precious")
+    path = write_config(home, f"unix:{home}/{listen}")
+    ran = busyd("run")
+    assert ran.status == 78
+    assert f"{path}:2:9: listen: " in ran.err
+    assert said in ran.err
+    assert (home / "file").read_text() == "precious"

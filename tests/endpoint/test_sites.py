@@ -1,5 +1,6 @@
 """The addresses busyd listens on: sockets and their files, TLS, and who counts as being on this machine."""
 
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ from busyd.address import ListenAddress, TcpAddress, UnixAddress, is_loopback
 from busyd.endpoint.app import build_app
 from busyd.endpoint.settings import EndpointSettings
 from busyd.endpoint.sites import check_address, start_sites
-from busyd.errors import UserError
+from busyd.errors import Misconfigured, TryAgain, UserError
 from tests.endpoint.conftest import Served
 from tests.endpoint.household import Household
 
@@ -44,18 +45,65 @@ async def test_the_file_of_a_unix_socket_goes_with_the_daemon_that_made_it(tmp_p
     house.close()
 
 
+async def test_the_socket_of_a_busyd_that_was_killed_is_replaced(tmp_path: Path) -> None:
+    house, path = Household(tmp_path), tmp_path / "busyd.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+        left.listen()
+    sites = await start_sites(build_app(house, EndpointSettings()), [UnixAddress(path)])
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+        session.get("http://localhost/healthz") as answer,
+    ):
+        assert answer.status == 200
+    await sites.close()
+    house.close()
+
+
+async def test_the_socket_of_a_program_that_lives_is_left_alone(tmp_path: Path) -> None:
+    house, path = Household(tmp_path), tmp_path / "busyd.sock"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        with pytest.raises(TryAgain, match="another program listens on it"):
+            await start_sites(build_app(house, EndpointSettings()), [UnixAddress(path)])
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+    house.close()
+
+
+@pytest.mark.parametrize("kind", ["a file", "a directory", "a link to nothing", "another kind of socket"])
+async def test_what_is_no_socket_is_never_removed(tmp_path: Path, kind: str) -> None:
+    house, path = Household(tmp_path), tmp_path / "busyd.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
+        match kind:
+            case "a file":
+                path.write_text("precious")
+            case "a directory":
+                path.mkdir()
+            case "a link to nothing":
+                path.symlink_to("nothing")
+            case _:
+                datagrams.bind(str(path))
+        before = path.lstat()
+        with pytest.raises(Misconfigured, match="cannot listen on unix:"):
+            await start_sites(build_app(house, EndpointSettings()), [UnixAddress(path)])
+    assert path.lstat().st_ino == before.st_ino
+    house.close()
+
+
 @pytest.mark.parametrize(
-    ("address", "fix"),
+    ("address", "family", "fix"),
     [
-        (UnixAddress(Path("/nonexistent/busyd.sock")), "RuntimeDirectory="),
-        (TcpAddress("192.0.2.1", 0), "no such address"),
+        (UnixAddress(Path("/nonexistent/busyd.sock")), TryAgain, "RuntimeDirectory="),
+        (TcpAddress("192.0.2.1", 0), TryAgain, "no such address now"),
     ],
 )
 async def test_an_address_that_cannot_be_had_comes_with_what_to_do(
-    tmp_path: Path, address: ListenAddress, fix: str
+    tmp_path: Path, address: ListenAddress, family: type[UserError], fix: str
 ) -> None:
     house = Household(tmp_path)
-    with pytest.raises(UserError, match="cannot listen") as refused:
+    with pytest.raises(family, match="cannot listen") as refused:
         await start_sites(build_app(house, EndpointSettings(behind_proxy=True)), [address])
     assert fix in refused.value.fix
     house.close()
@@ -142,6 +190,6 @@ def test_loopback_is_known_in_all_its_forms(host: str) -> None:
     assert is_loopback(host)
 
 
-async def test_an_address_that_is_taken_is_told_to_the_user(served: Served) -> None:
-    with pytest.raises(UserError, match="cannot listen"):
+async def test_an_address_that_is_taken_may_be_free_later(served: Served) -> None:
+    with pytest.raises(TryAgain, match="cannot listen"):
         await start_sites(served.endpoint, [TcpAddress("127.0.0.1", served.port)])

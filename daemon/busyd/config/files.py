@@ -4,6 +4,7 @@ Not by every command: who may ask the daemon need not be able to read its key.
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -11,25 +12,43 @@ from typing import Final
 from busyd.address import UnixAddress
 from busyd.config.fault import Fault
 from busyd.config.model import Config, Tls
+from busyd.os_errors import fault_of, passes_by_itself
 
+_LONGEST_SOCKET: Final = 107
+"""Bytes of a path that `sockaddr_un` has room for."""
 _BELONG: Final = "name the key that the certificate was made with, or have both made anew"
 
 
 def find_file_faults(config: Config) -> list[Fault]:
-    """What would keep the daemon from using its certificate."""
+    """What would keep the daemon from using its certificate. Raises TryAgain when the disk does not let us read it."""
     return [Fault(config.places[name], f"{name}: {message}") for name, message in _look_at(config.tls)]
 
 
 def find_socket_faults(config: Config) -> list[Fault]:
-    """Sockets whose directory does not exist. Under systemd it may do so only while the unit runs."""
+    """Paths at which no socket can be. Under systemd the directory may exist only while the unit runs."""
     return [
-        Fault(
-            config.places[str(listen)],
-            f"listen: there is no directory {listen.path.parent}: make it, or let systemd do so with RuntimeDirectory=",
-        )
+        Fault(config.places[str(listen)], f"listen: {message}")
         for listen in config.listen
-        if isinstance(listen, UnixAddress) and not listen.path.parent.is_dir()
+        if isinstance(listen, UnixAddress) and (message := _look_at_socket(listen.path))
     ]
+
+
+def _look_at_socket(path: Path) -> str:
+    length = len(os.fsencode(path))
+    if length > _LONGEST_SOCKET:
+        return f"the path has {length} bytes, and the path of a socket can have {_LONGEST_SOCKET}: name a shorter one"
+    try:
+        if not stat.S_ISDIR(path.parent.stat().st_mode):
+            return f"{path.parent} is not a directory: name another path"
+        if os.path.lexists(path) and not stat.S_ISSOCK(path.lstat().st_mode):
+            return f"{path} is not a socket: move it away, or name another path"
+    except FileNotFoundError:
+        return f"there is no directory {path.parent}: make it, or let systemd do so with RuntimeDirectory="
+    except OSError as error:
+        if passes_by_itself(error):
+            raise fault_of(error, f"cannot look at {path}") from None
+        return f"cannot look at {path}: {_told(error)}"
+    return ""
 
 
 def _look_at(tls: Tls | None) -> Iterator[tuple[str, str]]:
@@ -39,7 +58,11 @@ def _look_at(tls: Tls | None) -> Iterator[tuple[str, str]]:
     for name, path in (("cert", tls.cert), ("key", tls.key)):
         try:
             texts[name] = path.read_bytes()
+        except FileNotFoundError:
+            yield name, f"there is no file {path}"
         except OSError as error:
+            if passes_by_itself(error):
+                raise fault_of(error, f"cannot read {path}") from None
             yield name, f"cannot read {path}: {_told(error)}"
     if "cert" in texts and b"-----BEGIN CERTIFICATE-----" not in texts["cert"]:
         yield "cert", f"{tls.cert} holds no certificate in PEM: it would begin with -----BEGIN CERTIFICATE-----"

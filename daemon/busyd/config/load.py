@@ -20,7 +20,10 @@ _KEYS: Final = ("listen", "connections", "profiles", "tls", "behind_proxy", "hos
 
 
 def load_config(path: Path, environment: Mapping[str, str]) -> Config:
-    """Read the file and `config.d/*.yaml` beside it. Raises ConfigFaults with everything that is wrong."""
+    """Read the file and `config.d/*.yaml` beside it.
+
+    Raises ConfigFaults with everything that is wrong, and TryAgain when the disk does not let us read.
+    """
     reader = Reader(environment)
     tree, files = _read_files(path, reader.faults)
     if tree is None:

@@ -13,6 +13,7 @@ import yaml
 from msgspec import Struct, field
 
 from busyd.config.fault import Fault, Place, quote
+from busyd.os_errors import fault_of, passes_by_itself
 
 _MOST_BYTES: Final = 4 * 1024 * 1024
 _DEEPEST: Final = 24
@@ -85,7 +86,10 @@ class Unreadable(Exception):
 
 
 def read_tree(path: Path, faults: list[Fault]) -> MappingNode:
-    """Read one file; faults that leave the rest readable are added to `faults`. Raises Unreadable."""
+    """Read one file; faults that leave the rest readable are added to `faults`.
+
+    Raises Unreadable, and TryAgain when the disk does not let us read it.
+    """
     start = Place(str(path))
     text = _decode(_read_bytes(path, start), start)
     try:
@@ -123,9 +127,12 @@ def _read_bytes(path: Path, start: Place) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise Unreadable(Fault(start, "there is no such file")) from None
     except OSError as error:
+        if passes_by_itself(error):
+            raise fault_of(error, f"cannot read {path}") from None
         reason = {
-            FileNotFoundError: "there is no such file",
             IsADirectoryError: "this is a directory, not a file",
             PermissionError: "the file may not be read by this user",
         }.get(type(error), f"the file cannot be read: {(error.strerror or 'unknown reason').lower()}")

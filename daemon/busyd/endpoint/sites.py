@@ -5,6 +5,7 @@ import errno
 import logging
 import os
 import socket
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,8 @@ from msgspec import Struct
 from busyd.address import ListenAddress, TcpAddress, UnixAddress
 from busyd.endpoint.app import Endpoint
 from busyd.endpoint.connections import CountingServer
-from busyd.errors import UserError
+from busyd.errors import Misconfigured
+from busyd.os_errors import fault_of
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +31,12 @@ GRACE_SECONDS: Final = 10.0
 _HANDSHAKE_SECONDS: Final = 10.0
 _SOCKET_MODE: Final = 0o660
 _FIXES: Final = {
-    errno.EADDRINUSE: "is another busyd running? Set another `listen:` otherwise",
-    errno.EADDRNOTAVAIL: "this machine has no such address: set another `listen:`",
-    errno.EACCES: "the user busyd runs as may not: set another `listen:`, or make the directory of the socket writable",
+    errno.EACCES: "let the user busyd runs as listen there, or set another `listen:`",
+    errno.EPERM: "let the user busyd runs as listen there, or set another `listen:`",
     errno.ENOENT: "make the directory of the socket, or let systemd do so with RuntimeDirectory=",
 }
+"""Better advice than the general one for an address."""
+_NAME_UNKNOWN: Final = "let this machine's resolver know the name, or write an IP address in `listen:`"
 
 
 class _File(Struct, frozen=True):
@@ -87,7 +90,7 @@ class Sites:
 
 
 async def start_sites(endpoint: Endpoint, listen: Sequence[ListenAddress], tls: SSLContext | None = None) -> Sites:
-    """Listen on every address. Raises UserError when one is taken, or may not be used like this."""
+    """Listen on every address. Raises TryAgain when one is taken or not there yet, else Misconfigured."""
     for address in listen:
         check_address(address, tls=tls is not None, behind_proxy=endpoint.settings.behind_proxy)
     server = endpoint.make_server()
@@ -110,10 +113,10 @@ async def start_sites(endpoint: Endpoint, listen: Sequence[ListenAddress], tls: 
 
 
 def check_address(address: ListenAddress, *, tls: bool, behind_proxy: bool) -> None:
-    """Refuse to send busy times in the clear over a network. Raises UserError."""
+    """Refuse to send busy times in the clear over a network. Raises Misconfigured."""
     if not (address.loopback or tls or behind_proxy):
         message = f"listening on {address} would send busy times and tokens unencrypted over the network"
-        raise UserError(
+        raise Misconfigured(
             message, fix="set `tls: {cert: FILE, key: FILE}`, or `behind_proxy: true` when a proxy of yours does TLS"
         )
 
@@ -129,14 +132,36 @@ async def _listen(server: CountingServer, address: ListenAddress, tls: SSLContex
                     factory, host, port, ssl=tls, backlog=ACCEPTED_AT_ONCE, ssl_handshake_timeout=handshake
                 )
             case UnixAddress(path):
+                _clear_the_way(path)
                 made = await loop.create_unix_server(factory, str(path), backlog=ACCEPTED_AT_ONCE)
                 # Whoever may connect may ask without a token: the owner and the group, nobody else.
                 path.chmod(_SOCKET_MODE)
     except OSError as error:
-        message = f"cannot listen on {address}: {error.strerror or error}"
-        raise UserError(message, fix=_FIXES.get(error.errno or 0, "set another `listen:`")) from error
-    _lengthen_queues(made)
+        known = _NAME_UNKNOWN if isinstance(error, socket.gaierror) else _FIXES.get(error.errno or 0, "")
+        raise fault_of(error, f"cannot listen on {address}", fix=known) from error
     return made
+
+
+def _clear_the_way(path: Path) -> None:
+    """Remove the socket of a busyd that did not end orderly. Raises OSError where somebody listens, and Misconfigured
+    where something else is: that is never removed."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        message = f"cannot listen on unix:{path}: something that is no socket is in its place"
+        raise Misconfigured(message, fix="move it away, or name another path: busyd removes only sockets")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except BlockingIOError:  # more wait to be accepted than fit: somebody is alive there
+            pass
+    raise OSError(errno.EADDRINUSE, "another program listens on it")
 
 
 def _lengthen_queues(made: asyncio.Server) -> None:

@@ -4,7 +4,8 @@ import ssl
 
 from busyd.config import Config
 from busyd.endpoint.settings import EndpointSettings
-from busyd.errors import UserError
+from busyd.errors import Misconfigured
+from busyd.os_errors import fault_of
 
 
 def endpoint_settings(config: Config) -> EndpointSettings:
@@ -18,15 +19,18 @@ def endpoint_settings(config: Config) -> EndpointSettings:
 
 
 def tls_context(config: Config) -> ssl.SSLContext | None:
-    """The certificate to show, or None without `tls:`. Raises UserError when it cannot be used."""
+    """The certificate to show, or None without `tls:`. Raises TryAgain, Misconfigured when it cannot be used."""
     if config.tls is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(config.tls.cert, config.tls.key, password="")  # never asks for one
-    except (OSError, ssl.SSLError) as error:
+    except ssl.SSLError as error:
         message = f"the certificate {config.tls.cert} with the key {config.tls.key} cannot be used: {error}"
-        raise UserError(message, fix="both must be PEM files that busyd may read, and belong together") from error
+        raise Misconfigured(message, fix="both must be PEM files, and belong together") from error
+    except OSError as error:
+        message = f"the certificate {config.tls.cert} with the key {config.tls.key} cannot be read"
+        raise fault_of(error, message) from error
     return context
 
 
