@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from busyd.connection import CalendarKind, RemoteCalendar
+from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
 from busyd.flow.house import ProblemView
 from tests.endpoint.conftest import Serve, Served
 from tests.endpoint.household import Household
@@ -47,6 +47,20 @@ async def test_status_says_what_is_wrong_in_words(served: Served) -> None:
     assert anna["calendars"][0]["calendar"] == "anna/Work"
     assert answer["problems"][0]["reason"] == "FREQ=SOMETIMES is no rule"
     assert answer["profiles"][0]["calendars"][0]["state"] == "fresh"
+
+
+async def test_a_feed_that_no_profile_uses_is_told_as_unused(served: Served) -> None:
+    register = served.house.register
+    feed = Connection("holidays", ConnectionKind.ICS, SECRET)
+    register.reconfigure(
+        [*(state.connection for state in register.connections.values()), feed],
+        [state.profile for state in register.profiles.values()],
+    )
+    register.connections["holidays"].next_poll = served.house.clock.now()
+    answer = (await served.ask("/v1/status", token=served.house.token("*", "admin"))).json
+    [holidays] = [one for one in answer["connections"] if one["name"] == "holidays"]
+    assert (holidays["state"], holidays["last_poll"], holidays["next_poll"]) == ("unused", None, None)
+    assert "no profile uses this feed" in holidays["detail"]
 
 
 async def test_calendars_are_listed_with_all_that_names_them(served: Served) -> None:

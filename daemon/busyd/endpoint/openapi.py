@@ -161,7 +161,7 @@ def _schemas() -> Schema:
     connection = _object(
         name=_TEXT,
         kind={"enum": ["icloud", "caldav", "ics"]},
-        state={"enum": ["ok", "trouble", "starting"]},
+        state={"enum": ["ok", "trouble", "starting", "unused"]},
         detail=_TEXT,
         since=maybe_time,
         last_poll=maybe_time,

@@ -4,12 +4,12 @@ The scope `admin` shows everything of the connections that the token's profile u
 to the profile; a token of all profiles sees all connections.
 """
 
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 import busyd
-from busyd.connection import CalendarKind, RemoteCalendar
+from busyd.connection import CalendarKind, ConnectionKind, RemoteCalendar
 from busyd.endpoint.facade import House
 from busyd.endpoint.guard import Caller
 from busyd.endpoint.profiles import ProfilesDoor
@@ -18,6 +18,9 @@ from busyd.endpoint.routing import Call
 from busyd.flow.register import ConnectionState, Register
 from busyd.period import to_rfc3339
 from busyd.store.mirror import CalendarRecord
+
+UNUSED: Final = "unused"
+"""The state of a feed that no profile names: it is never asked."""
 
 
 class StatusDoor:
@@ -85,15 +88,15 @@ class StatusDoor:
 
     def _connection(self, state: ConnectionState, records: list[CalendarRecord]) -> dict[str, Any]:
         connection = state.connection
-        polled = "ok" if state.last_poll is not None else "starting"
+        word, detail = _condition(state, self._house.register)
         return {
             "name": connection.name,
             "kind": connection.kind.value,
-            "state": "trouble" if state.trouble else polled,
-            "detail": state.trouble,
+            "state": word,
+            "detail": detail,
             "since": _time(state.trouble_since),
             "last_poll": _time(state.last_poll),
-            "next_poll": _time(state.next_poll),
+            "next_poll": None if word == UNUSED else _time(state.next_poll),
             "requests": state.requests,
             "calendars": [self._calendar(self._house.register, record) for record in records],
         }
@@ -140,6 +143,15 @@ def visible_calendars(register: Register, caller: Caller) -> list[CalendarRecord
         return records
     linked = {link.calendar for name, state in register.profiles.items() if caller.sees(name) for link in state.links}
     return [record for record in records if record.id in linked]
+
+
+def _condition(state: ConnectionState, register: Register) -> tuple[str, str]:
+    """How a connection is, in a word, and what there is to say about it."""
+    if state.trouble:
+        return "trouble", state.trouble
+    if state.connection.kind is ConnectionKind.ICS and not register.linked_calendars(state.connection.name):
+        return UNUSED, "no profile uses this feed, so it is not read"
+    return ("starting" if state.last_poll is None else "ok"), ""
 
 
 def _without_address(href: str, calendar: RemoteCalendar) -> str:

@@ -37,19 +37,22 @@ _HINT: Final = re.compile(
 )
 
 
-async def poll_feed(visitor: Visitor, at: Instant) -> None:
+async def poll_feed(visitor: Visitor, at: Instant) -> bool:
     """Read the one calendar of an `ics` connection. Raises RemoteError, or DataError when it is not iCalendar.
 
-    How often is what the configuration says; what the feed asks for does not count against the person.
+    How often is what the configuration says; what the feed asks for does not count against the person. False when
+    nothing was asked, because no profile uses the feed.
     """
     connection = visitor.state.connection
     remote = RemoteCalendar(href=connection.url, name=connection.name, kind=CalendarKind.FEED, writable=False)
     await visitor.mirroring.database.write(lambda db: mirror.record_listing(db, connection.name, [remote], at))
     visitor.state.listed = True
     await refresh_register(visitor)
-    for record in visitor.mirroring.register.linked_calendars(connection.name):
-        if record.remote.href == remote.href:
-            await _read(visitor, record, connection.url, at, interval=int(connection.poll.total_seconds()))
+    linked = visitor.mirroring.register.linked_calendars(connection.name)
+    wanted = [record for record in linked if record.remote.href == remote.href]
+    for record in wanted:
+        await _read(visitor, record, connection.url, at, interval=int(connection.poll.total_seconds()))
+    return bool(wanted)
 
 
 async def poll_subscription(visitor: Visitor, record: CalendarRecord, at: Instant) -> bool:

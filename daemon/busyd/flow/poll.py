@@ -46,16 +46,17 @@ REDISCOVER_EVERY: Final = 86_400
 """Seconds after which the account is discovered anew: its shard or its addresses may have changed."""
 
 
-async def poll_connection(visitor: Visitor, report: Report) -> None:
+async def poll_connection(visitor: Visitor, report: Report) -> bool:
     """Bring every linked calendar of a connection up to date. Raises RemoteError when the connection as a whole fails.
 
-    A fault of one calendar is noted with it and does not keep the others from being read.
+    A fault of one calendar is noted with it and does not keep the others from being read. False when there was nothing
+    to ask.
     """
     at = visitor.clock.now()
     if visitor.state.connection.kind is ConnectionKind.ICS:
-        await poll_feed(visitor, at)
+        asked = await poll_feed(visitor, at)
         report(Progress(visitor.name, "", "done"))
-        return
+        return asked
     listing, account = await _list(visitor, report)
     visitor.state.login_accepted = True
     ceasing = ceasing_calendars(visitor, listing)
@@ -69,6 +70,7 @@ async def poll_connection(visitor: Visitor, report: Report) -> None:
     if failed is not None:
         raise failed
     report(Progress(visitor.name, "", "done", len(linked), len(linked)))
+    return True
 
 
 async def _read_collections(

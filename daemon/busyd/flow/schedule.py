@@ -82,7 +82,7 @@ class PollSchedule:
         clock, name = self.visitor.clock, self.visitor.name
         self.visitor.state.login_accepted = False
         try:
-            await poll_connection(self.visitor, self._report)
+            asked = await poll_connection(self.visitor, self._report)
         except BusydError as error:
             self._failed(error)
             return False
@@ -97,7 +97,8 @@ class PollSchedule:
         if self.visitor.state.trouble:
             logger.info("%s: reachable again", name)
         self.visitor.state.trouble, self.visitor.state.trouble_since = "", None
-        self.visitor.state.last_poll = clock.now()
+        if asked:
+            self.visitor.state.last_poll = clock.now()
         self._on_change()
         return True
 
