@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from busyd.clock import SystemClock
+from busyd.service.place import write_admin_token
 from busyd.store.ledger import Ledger
 from tests.cli.conftest import Busyd, write_config
 from tests.other_user import NOBODY, owners
@@ -136,3 +137,17 @@ def test_a_link_in_place_of_the_ledger_does_not_make_root_write_elsewhere(
     (foreign_state / "ledger.sqlite3").symlink_to(tmp_path / "planted")
     assert busyd("--state", str(foreign_state), "token", "add", "anna").status == 78
     assert not (tmp_path / "planted").exists()
+
+
+def test_the_token_of_the_command_line_itself_is_neither_offered_nor_revoked(busyd: Busyd, home: Path) -> None:
+    ledger = open_ledger(home)
+    write_admin_token(home / ".local/state/busyd", ledger, SystemClock().now())
+    [own] = ledger.tokens()
+    made = busyd("token", "add", "anna", "--json").json["id"]
+    assert [token["id"] for token in busyd("token", "list", "--json").json] == [made]
+    assert own.id not in busyd("token", "list").out
+    refused = busyd("token", "revoke", own.id)
+    assert (refused.status, "command line of this machine" in refused.err) == (1, True)
+    assert busyd("token", "add", "anna", "--name", "local-admin-token").status == 64
+    assert {token.id for token in ledger.tokens()} == {own.id, made}
+    ledger.close()

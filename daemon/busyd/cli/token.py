@@ -1,9 +1,11 @@
 """`busyd token`: who may ask. Works on the ledger in the state directory, whether the daemon runs or not."""
 
 import argparse
+from pathlib import Path
 from typing import Any, Final
 
 from busyd.address import TcpAddress
+from busyd.cli.daemon_client import LOCAL_TOKEN_FILE, read_local_token
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.settings import load_settings_if_any, state_directory
 from busyd.cli.terminal import print_json, print_table
@@ -11,7 +13,7 @@ from busyd.clock import SystemClock
 from busyd.config import Config
 from busyd.config.value import parse_duration
 from busyd.period import Instant, to_rfc3339
-from busyd.store.ledger import Token, ledger_of
+from busyd.store.ledger import Token, ledger_of, split_token
 
 SCOPES: Final = ("freebusy", "details", "book", "admin")
 DEFAULT_SCOPES: Final = ("freebusy",)
@@ -57,6 +59,9 @@ def add_token_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
 
 def add_token(arguments: argparse.Namespace) -> int:
     """Make a token and print it once."""
+    if arguments.name == LOCAL_TOKEN_FILE:
+        message = f"--name: {LOCAL_TOKEN_FILE} is the daemon's own, which it replaces at a start"
+        raise UsageError(message, program="busyd token add")
     scopes = _parse_scopes(arguments.scope)
     now = SystemClock().now()
     expires = _parse_expiry(arguments.expires, now)
@@ -88,10 +93,12 @@ def add_token(arguments: argparse.Namespace) -> int:
 
 
 def list_tokens(arguments: argparse.Namespace) -> int:
-    """Print what is known of every token."""
+    """Print what is known of every token that somebody made."""
     config = load_settings_if_any(arguments)
-    with ledger_of(state_directory(arguments, config)) as ledger:
-        tokens = ledger.tokens()
+    state = state_directory(arguments, config)
+    own = _id_of_local_token(state)
+    with ledger_of(state) as ledger:
+        tokens = [token for token in ledger.tokens() if token.id != own]
     if arguments.json:
         print_json([_describe(token) for token in tokens])
     elif tokens:
@@ -105,12 +112,22 @@ def list_tokens(arguments: argparse.Namespace) -> int:
 def revoke_token(arguments: argparse.Namespace) -> int:
     """Delete one."""
     config = load_settings_if_any(arguments)
-    with ledger_of(state_directory(arguments, config)) as ledger:
+    state = state_directory(arguments, config)
+    if arguments.id == _id_of_local_token(state):
+        message = f"{arguments.id} is the token with which the command line of this machine asks the daemon"
+        raise CommandFailed(message, fix="it opens nothing to whoever may not read the state directory; it stays")
+    with ledger_of(state) as ledger:
         if not ledger.revoke_token(arguments.id):
             message = f"there is no token with the id {arguments.id}"
             raise CommandFailed(message, fix="`busyd token list` shows the ids")
     print(f"revoked {arguments.id}")
     return ExitStatus.OK
+
+
+def _id_of_local_token(state: Path) -> str:
+    """The token that the daemon made for the command line; empty where there is none."""
+    parts = split_token(read_local_token(state))
+    return parts[0] if parts is not None else ""
 
 
 def _parse_scopes(given: list[str] | None) -> list[str]:
