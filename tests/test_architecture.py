@@ -13,7 +13,7 @@ ROWS = [
     {"__main__"},
     {"cli"},
     {"service"},
-    {"endpoint", "config", "systemd", "log"},
+    {"endpoint", "config", "systemd", "log", "running"},
     {"flow"},
     {"sync", "availability"},
     {"remote", "store"},

@@ -18,6 +18,7 @@ from busyd.flow.explain import Explained
 from busyd.flow.house import ProblemView
 from busyd.flow.progress import Progress, Report
 from busyd.flow.register import ProfileState, Register
+from busyd.flow.reload import ReloadOutcome
 from busyd.flow.slices import in_slices
 from busyd.ical.facts import Facts
 from busyd.period import FbType, Instant, Period
@@ -64,6 +65,7 @@ class Household:
         self.refreshed = 0
         self.explained: list[Explained] = []
         self.found: list[ProblemView] = []
+        self.reloaded = ReloadOutcome("applied")
         names = ("anna", "bob")
         self._columns: dict[str, Columns] = {}
         self.register = Register(
@@ -133,6 +135,9 @@ class Household:
         for name in self.register.connections:
             report(Progress(name, f"{name}/Work", "done" if self.reachable else "failed", 1, 1))
         return [] if self.reachable else list(self.register.connections)
+
+    async def reload(self) -> ReloadOutcome:
+        return self.reloaded
 
     def problems(self) -> Sequence[ProblemView]:
         return self.found

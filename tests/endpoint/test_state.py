@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
 from busyd.flow.house import ProblemView
+from busyd.flow.reload import ReloadFault, ReloadOutcome
 from tests.endpoint.conftest import Serve, Served
 from tests.endpoint.household import Household
 from tests.endpoint.wire import read_answer
@@ -220,3 +221,24 @@ async def test_a_refused_reload_is_told_to_who_sees_the_whole_house(served: Serv
     told = await served.ask("/v1/status", token=served.house.token("*", "admin"))
     assert "config.yaml:3:1" in told.json["configuration"]
     assert "bob" not in (await served.ask("/v1/status", token=served.house.token("anna", "admin"))).text
+
+
+async def test_a_reload_tells_what_came_of_it(served: Served) -> None:
+    served.house.reloaded = ReloadOutcome("refused", faults=(ReloadFault("c.yaml", 3, 1, "unknown key"),))
+    answer = await served.ask("/v1/reload", method="POST", token=served.house.token("*", "admin"))
+    assert answer.status == 200
+    assert answer.json == {
+        "outcome": "refused",
+        "changed": [],
+        "needs_restart": [],
+        "faults": [{"file": "c.yaml", "line": 3, "column": 1, "message": "unknown key"}],
+        "warnings": [],
+    }
+
+
+async def test_a_reload_is_for_who_may_do_everything_for_every_profile(served: Served) -> None:
+    for token in (served.house.token("anna", "admin"), served.house.token("*", "details", "book", "freebusy")):
+        answer = await served.ask("/v1/reload", method="POST", token=token)
+        assert (answer.status, answer.error) == (403, "missing-scope")
+    assert (await served.ask("/v1/reload", method="POST")).status == 401
+    assert (await served.ask("/v1/reload", token=served.house.token("*", "admin"))).status == 405

@@ -8,6 +8,7 @@ from busyd.clock import Clock
 from busyd.flow.ask import FreeBusyAnswer
 from busyd.flow.progress import Report
 from busyd.flow.register import Register
+from busyd.flow.reload import ReloadOutcome
 from busyd.period import Period
 from busyd.store.ledger import Ledger
 
@@ -39,6 +40,9 @@ class House(Protocol):
 
     async def sync_now(self, report: Report) -> Sequence[str]:
         """Poll every connection now; the names of those that failed."""
+
+    async def reload(self) -> ReloadOutcome:
+        """Read the configuration again; what came of it."""
 
     def problems(self) -> Sequence["ProblemView"]:
         """What is wrong with single events."""

@@ -115,6 +115,15 @@ def _paths() -> Schema:
                 },
             }
         },
+        "/v1/reload": {
+            "post": {
+                "summary": "Read the configuration again, as SIGHUP does; a faulty one changes nothing",
+                "responses": {
+                    "200": {"description": "What came of it", "content": _ok("reload")},
+                    **_problems("408", "413", "415"),
+                },
+            }
+        },
         "/feeds/{token}.ics": _get("The blocked slots, to subscribe to", _ok_calendar(), [token], cached=True),
         "/healthz": _get("The process runs", _ok("health")),
         "/readyz": _get("Every profile can be answered for", _ok("health")),
@@ -203,6 +212,13 @@ def _schemas() -> Schema:
         "explanation": _object(profile=_TEXT, start=TIME, end=TIME, events=_list(explained)),
         "status": status,
         "calendars": _object(calendars=_list(calendar)),
+        "reload": _object(
+            outcome={"enum": ["applied", "refused", "restart-needed"]},
+            changed=_list(_TEXT),
+            needs_restart=_list(_TEXT),
+            faults=_list(_object(file=_TEXT, line=_COUNT, column=_COUNT, message=_TEXT)),
+            warnings=_list(_TEXT),
+        ),
         "health": _object(status={"enum": ["alive", "ready"]}),
         "problem": {
             "type": "object",

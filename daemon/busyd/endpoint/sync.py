@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from busyd.endpoint.body import read_nothing
 from busyd.endpoint.facade import House
-from busyd.endpoint.problem import HttpProblem, bad_request
 from busyd.endpoint.reply import headers_for
 from busyd.endpoint.routing import Call
 from busyd.endpoint.status import visible_connections
@@ -33,7 +33,7 @@ class SyncDoor:
 
         When the client goes away the polls go on: they are the daemon's own, only earlier.
         """
-        _check_wish(await read_body(call, self._body_seconds))
+        await read_nothing(call, self._body_seconds)
         visible = visible_connections(self._house.register, call.caller)
         queue: asyncio.Queue[Progress | None] = asyncio.Queue()
         work = asyncio.ensure_future(self._house.sync_now(queue.put_nowait))
@@ -54,40 +54,6 @@ class SyncDoor:
         await response.write(_line({"finished": True, "failed": failed}))
         await response.write_eof()
         return response
-
-
-async def read_body(call: Call, seconds: float) -> bytes:
-    """The body, of JSON or empty. Raises HttpProblem when it is of another type, too large or too slow."""
-    if call.head.expects_continue:
-        # RFC 9110 §10.1.1; aiohttp does this for applications, not for a plain server. The answer is yet to come.
-        await call.request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        call.request.writer.output_size = 0
-    try:
-        async with asyncio.timeout(seconds):
-            body = await call.request.read()
-    except TimeoutError:
-        raise HttpProblem(
-            "too-slow",
-            408,
-            "the body did not arrive in time",
-            fix="send the request again, with the body right behind it",
-            headers={"Connection": "close"},
-        ) from None
-    if body and call.head.content_type != "application/json":
-        raise HttpProblem(
-            "wrong-media-type", 415, "the body is not JSON", fix="send it with `Content-Type: application/json`"
-        )
-    return body
-
-
-def _check_wish(body: bytes) -> None:
-    """There is nothing to wish for yet; but who sends something that is no JSON means something else. Raises."""
-    if not body:
-        return
-    try:
-        msgspec.json.decode(body, type=dict)
-    except (msgspec.DecodeError, RecursionError):
-        raise bad_request("the body is not a JSON object", fix="send {}, or no body at all") from None
 
 
 def _view(progress: Progress) -> dict[str, str | int]:

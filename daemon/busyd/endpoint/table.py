@@ -15,6 +15,7 @@ from busyd.endpoint.metrics import Metrics
 from busyd.endpoint.openapi import OpenApiDoor
 from busyd.endpoint.page import PageDoor
 from busyd.endpoint.profiles import ProfilesDoor
+from busyd.endpoint.reload import ReloadHandler
 from busyd.endpoint.routing import Route, Routes
 from busyd.endpoint.settings import EndpointSettings
 from busyd.endpoint.slots import SlotsDoor
@@ -42,6 +43,7 @@ def routes_of(doors: Doors) -> Routes:
     profiles, health = ProfilesDoor(house, asked.standings), HealthDoor(house, asked.standings)
     status = StatusDoor(house, profiles)
     sync = SyncDoor(house, body_seconds=doors.settings.limits.body_seconds)
+    reload = ReloadHandler(house, body_seconds=doors.settings.limits.body_seconds)
     page = PageDoor()
     one = "/v1/profiles/{profile}"
     return Routes(
@@ -62,6 +64,7 @@ def routes_of(doors: Doors) -> Routes:
             Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS),
             Route("/v1/calendars", {"GET": status.get_calendars}, _ADMIN),
             Route("/v1/sync", {"POST": sync.post_sync}, _ADMIN),
+            Route("/v1/reload", {"POST": reload.post_reload}, _ADMIN),
             Route(
                 "/feeds/{token}.ics",
                 {"GET": FeedDoor(house, doors.guard, asked).get_feed},

@@ -16,6 +16,7 @@ from busyd.flow.ask import FreeBusyAnswer, ask_freebusy, find_profile, standing_
 from busyd.flow.mirroring import Mirroring
 from busyd.flow.progress import Report
 from busyd.flow.register import ObjectProblem, ProfileState, Register
+from busyd.flow.reload import ReloadOutcome, ReloadRequests
 from busyd.period import Instant, Period
 from busyd.store.ledger import Ledger
 
@@ -55,6 +56,7 @@ class House:
         self._mirroring = mirroring
         self.schedules: Mapping[str, Pollable] = {}
         """By connection; empty until polling has begun."""
+        self.reloads = ReloadRequests()
 
     async def freebusy(self, profile: str, window: Period) -> FreeBusyAnswer:
         """When is this person busy? Raises UnknownProfile."""
@@ -96,6 +98,10 @@ class House:
     async def sync_now(self, report: Report) -> list[str]:
         """Poll every connection now; the names of those that failed."""
         return [name for name, schedule in self.schedules.items() if not await schedule.poll_now(report)]
+
+    async def reload(self) -> ReloadOutcome:
+        """Read the configuration again; what came of it. Raises StorageError."""
+        return await self.reloads.outcome()
 
     def problems(self) -> list[ProblemView]:
         """What is wrong with single events, in the order of their calendars."""

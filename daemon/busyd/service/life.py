@@ -16,17 +16,22 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from busyd.address import UnixAddress
 from busyd.clock import Clock, SystemClock
-from busyd.config import Config, ConfigFaults, ConfigMissing, load_config
+from busyd.config import Config
 from busyd.endpoint.app import build_app
 from busyd.endpoint.sites import start_sites
 from busyd.flow.house import House
 from busyd.flow.mirroring import Mirroring
 from busyd.flow.postponed import retry_postponed
 from busyd.flow.register import Register
+from busyd.flow.reload import ReloadOutcome
 from busyd.ical.zones import forget_outdated_zones
+from busyd.period import to_rfc3339
+from busyd.running import Running, remove_record, write_record
 from busyd.service.place import locked, machine_zone, write_admin_token
-from busyd.service.settings import doors_of, endpoint_settings, tls_context
+from busyd.service.reload import Reloader
+from busyd.service.settings import certificate_text, endpoint_settings, tls_context
 from busyd.store.database import StorageError, open_or_begin_anew
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.mirror import MIRROR_FILE
@@ -70,8 +75,10 @@ class Service:
         self._manager = ServiceManager()
         self._stop = asyncio.Event()
         self._exit_status = 0
-        self._reload = asyncio.Event()
         self._polling: Polling | None = None
+        self._new: asyncio.Task[None] | None = None
+        self._refused = ""
+        """Why the last reload changed nothing, in a line."""
 
     async def run(self) -> int:
         """Start everything, serve until told to stop, stop everything."""
@@ -96,6 +103,8 @@ class Service:
             endpoint = build_app(self._house, endpoint_settings(self._config))
             sites = await start_sites(endpoint, self._config.listen, tls_context(self._config))
             rooms.push_async_callback(sites.close)
+            rooms.callback(remove_record, self._state)
+            self._write_record()
             self._catch_signals()
             self._manager.ready(self._status())
             gc.enable()  # off since `busyd run` began
@@ -139,16 +148,21 @@ class Service:
         )
         self._house.schedules = self._polling.schedules
         await self._polling.follow(self._config.connections)
-        new: asyncio.Task[None] | None = None
-        while True:
-            await self._reload.wait()
-            self._reload.clear()
-            self._manager.reloading()
-            await self._patiently(self._apply_changed_configuration, "the configuration could not be applied")
+        reloader = Reloader(self._config_path, self._config, self._mirroring)
+        await self._house.reloads.serve(functools.partial(self._reload, reloader, self._polling))
+
+    async def _reload(self, reloader: Reloader, polling: "Polling") -> ReloadOutcome:
+        """One reload, from RELOADING to READY, which is sent again whatever comes of it."""
+        self._manager.reloading()
+        try:
+            outcome = await reloader.reload(polling)
+            self._refused = outcome.reason
+        finally:
             self._manager.ready(self._status())
-            if new is not None:
-                new.cancel()
-            new = asyncio.create_task(self._polling.read_what_is_new(), name="read what is new")
+        if self._new is not None:
+            self._new.cancel()
+        self._new = asyncio.create_task(polling.read_what_is_new(), name="read what is new")
+        return outcome
 
     async def _patiently(self, work: Callable[[], Awaitable[object]], failure: str) -> None:
         """Do it until the disk lets us; until then busyd answers from what it has."""
@@ -185,37 +199,39 @@ class Service:
         self._exit_status = 1
         self._stop.set()
 
-    async def _apply_changed_configuration(self) -> None:
-        """Take a changed file without a gap in service; a faulty one changes nothing and is told."""
+    def _write_record(self) -> None:
+        """Tell the command line how this daemon is reached, whatever becomes of the file it was started with."""
+        listen = tuple(
+            f"unix:{place.path.absolute()}" if isinstance(place, UnixAddress) else str(place)
+            for place in self._config.listen
+        )
+        record = Running(
+            pid=os.getpid(),
+            config=str(self._config_path.absolute()),
+            listen=listen,
+            started=to_rfc3339(self._clock.now()),
+            certificate=certificate_text(self._config),
+            credentials=os.environ.get("CREDENTIALS_DIRECTORY", ""),
+        )
         try:
-            config = await asyncio.to_thread(load_config, self._config_path, os.environ)
-        except (ConfigFaults, ConfigMissing) as error:
-            logger.error("the configuration was not reloaded, the old one stays: %s", error)
-            self._register.refused_configuration = str(error)
-            return
-        self._register.refused_configuration = ""
-        if doors_of(config) != doors_of(self._config):
-            logger.warning("changes of listen, tls, hosts, cors, behind_proxy or local_access need a restart")
-        self._config = config
-        self._register.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
-        await self._mirroring.complete_columns()
-        if self._polling is not None:
-            await self._polling.follow(config.connections)
-        logger.info("the configuration was reloaded")
+            write_record(self._state, record)
+        except OSError as error:
+            logger.error("the command line will not find this daemon: %s", error)
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        loop.add_signal_handler(signal.SIGHUP, self._house.reloads.ask)
 
     def _status(self) -> str:
-        """Counts, never names."""
+        """Counts, never names; but a fault of the configuration is told with its place."""
+        refused = f"reload refused, the old configuration stays: {self._refused}; " if self._refused else ""
         connections = self._register.connections.values()
         failing = sum(1 for state in connections if state.trouble)
         calendars = sum(len(self._register.linked_calendars(state.connection.name)) for state in connections)
         return (
-            f"{len(self._register.profiles)} profiles, {calendars} calendars linked, "
+            f"{refused}{len(self._register.profiles)} profiles, {calendars} calendars linked, "
             f"{len(connections) - failing} of {len(connections)} connections reachable"
         )
 

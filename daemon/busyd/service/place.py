@@ -3,20 +3,24 @@
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from busyd.errors import TryAgain
 from busyd.ical.tzfile import load_zone
 from busyd.period import Instant
+from busyd.running import LOCK_FILE
 from busyd.store.ledger import Ledger
 
 logger = logging.getLogger(__name__)
 
 ADMIN_TOKEN_FILE: Final = "local-admin-token"
 ADMIN_SCOPES: Final = ("freebusy", "details", "book", "admin")
+_TRIES: Final = 5
+_PAUSE: Final = 0.02
 _LOCALTIME: Final = Path("/etc/localtime")
 _TIMEZONE: Final = Path("/etc/timezone")
 
@@ -28,17 +32,27 @@ class StateInUse(TryAgain):
 @contextmanager
 def locked(state: Path) -> Iterator[None]:
     """Hold the state directory for this process. Raises StateInUse with the other's process id."""
-    with (state / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+    with (state / LOCK_FILE).open("a+") as lock:
+        if not _take(lock):
             lock.seek(0)
             message = f"busyd is already running on {state} (process {lock.read().strip() or 'unknown'})"
-            raise StateInUse(message, fix="stop it first, or give this one another --state") from None
+            raise StateInUse(message, fix="stop it first, or give this one another --state")
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         yield
+
+
+def _take(lock: TextIO) -> bool:
+    """Lock the file; a command that only looks whether it is locked holds it for a moment."""
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+        else:
+            return True
+    return False
 
 
 def write_admin_token(state: Path, ledger: Ledger, now: Instant) -> None:

@@ -34,6 +34,9 @@ def tls_context(config: Config) -> ssl.SSLContext | None:
     return context
 
 
-def doors_of(config: Config) -> tuple[object, ...]:
-    """Everything a running endpoint cannot change."""
-    return endpoint_settings(config), config.listen, config.tls
+def certificate_text(config: Config) -> str:
+    """The certificate as it is in its file, PEM; empty without TLS, or when it cannot be read."""
+    try:
+        return config.tls.cert.read_text() if config.tls is not None else ""
+    except (OSError, UnicodeDecodeError):
+        return ""

@@ -1,0 +1,123 @@
+"""Taking a changed configuration while the daemon runs: all of what can change without a restart, or nothing."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import fields, replace
+
+from busyd.availability.profile import Profile
+from busyd.config import Config, ConfigFaults, ConfigMissing, Fault, find_file_faults, find_socket_faults, load_config
+from busyd.flow.mirroring import Mirroring
+from busyd.flow.reload import ReloadFault, ReloadOutcome
+from busyd.service.settings import certificate_text
+
+if TYPE_CHECKING:
+    from busyd.service.polling import Polling
+
+logger = logging.getLogger(__name__)
+
+_NOT_COMPARED: Final = frozenset({"connections", "profiles", "files", "places", "warnings"})
+"""What of a configuration is applied at once, or is no setting at all. Everything else needs a restart."""
+_KEYS: Final = {"calendar_rules": "calendars"}
+"""Fields of a profile that the configuration calls otherwise."""
+
+
+class Reloader:
+    """Reads the files again and applies them. `config` is what counts at the moment."""
+
+    def __init__(self, path: Path, config: Config, mirroring: Mirroring) -> None:
+        self.config = config
+        self._path = path
+        self._started = config
+        self._certificate = certificate_text(config)
+        self._mirroring = mirroring
+
+    async def reload(self, polling: "Polling") -> ReloadOutcome:
+        """Apply changed files without a gap in service; faulty ones change nothing. Raises StorageError."""
+        register = self._mirroring.register
+        try:
+            config = await asyncio.to_thread(self._read)
+        except ConfigFaults as error:
+            faults = tuple(_fault(fault) for fault in error.faults)
+            return self._refuse(ReloadOutcome("refused", faults=faults))
+        except ConfigMissing as error:
+            return self._refuse(ReloadOutcome("refused", faults=(ReloadFault(str(self._path), 1, 1, str(error)),)))
+        changed = tuple(describe_changes(self.config, config))
+        needs_restart = tuple(self._waiting_for_restart(config))
+        register.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
+        await self._mirroring.complete_columns()
+        await polling.follow(config.connections)
+        register.refused_configuration = ""
+        self.config = config
+        warnings = (*config.warnings, *self._missing_calendars())
+        for warning in warnings:
+            logger.warning("%s", warning)
+        logger.info("the configuration was reloaded: %s", "; ".join(changed) or "nothing has changed")
+        if needs_restart:
+            logger.warning("changes of these keys count only after a restart: %s", ", ".join(needs_restart))
+        return ReloadOutcome("restart-needed" if needs_restart else "applied", changed, needs_restart, (), warnings)
+
+    def _read(self) -> Config:
+        """As at a start: what could not be started with is refused. Raises ConfigFaults, ConfigMissing."""
+        config = load_config(self._path, os.environ)
+        if faults := [*find_file_faults(config), *find_socket_faults(config)]:
+            raise ConfigFaults(faults)
+        return config
+
+    def _refuse(self, outcome: ReloadOutcome) -> ReloadOutcome:
+        told = "\n".join(str(fault) for fault in outcome.faults)
+        logger.error("the configuration was not reloaded, the old one stays: %s", told)
+        self._mirroring.register.refused_configuration = told
+        return outcome
+
+    def _waiting_for_restart(self, config: Config) -> Iterator[str]:
+        """Keys that are not as they were at the start; it counts what the daemon runs with, not what was read last."""
+        for name in (one.name for one in fields(Config) if one.name not in _NOT_COMPARED):
+            if getattr(config, name) != getattr(self._started, name):
+                yield name
+            elif name == "tls" and certificate_text(config) != self._certificate:
+                yield "tls (another certificate is in the file)"
+
+    def _missing_calendars(self) -> Iterator[str]:
+        register = self._mirroring.register
+        for name, profile in register.profiles.items():
+            for link in profile.next_links:
+                if link.calendar is None and register.connection_state(link.reference.connection).listed:
+                    yield f"profile {name}: {link.trouble}"
+
+
+def describe_changes(old: Config, new: Config) -> Iterator[str]:
+    """What another configuration changes in connections and profiles, in a few words each; never a value."""
+    for name, settings in new.connections.items():
+        known = old.connections.get(name)
+        if known is None:
+            yield f"connection {name}: added"
+        elif known != settings:
+            password = ["password"] if known.password != settings.password else []
+            yield f"connection {name}: {', '.join([*_differences(known.connection, settings.connection), *password])}"
+    yield from (f"connection {name}: removed" for name in old.connections if name not in new.connections)
+    for name, profile in new.profiles.items():
+        before = old.profiles.get(name)
+        if before is None:
+            yield f"profile {name}: added"
+        elif keys := [*_differences(_without_places(before), _without_places(profile))]:
+            yield f"profile {name}: {', '.join(_KEYS.get(key, key) for key in keys)}"
+    yield from (f"profile {name}: removed" for name in old.profiles if name not in new.profiles)
+
+
+def _differences(one: Any, other: Any) -> Iterator[str]:
+    return (field.name for field in fields(one) if getattr(one, field.name) != getattr(other, field.name))
+
+
+def _without_places(profile: Profile) -> Profile:
+    """A line that was moved changes nothing."""
+    rules = {reference: replace(rules, origin={}) for reference, rules in profile.calendar_rules.items()}
+    return replace(profile, primary_blocks_origin="", rules=replace(profile.rules, origin={}), calendar_rules=rules)
+
+
+def _fault(fault: Fault) -> ReloadFault:
+    return ReloadFault(fault.place.file, fault.place.line, fault.place.column, fault.message)
