@@ -2,8 +2,7 @@
 
 import fcntl
 import json
-import os
-import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,11 +24,13 @@ FREEBUSY = {
 
 
 @pytest.fixture
-def token(home: Path) -> str:
-    """The token that the daemon leaves for its own user."""
+def token(home: Path) -> Iterator[str]:
+    """The token that the daemon leaves for its own user, and the lock that says that it is alive."""
     (home / STATE).mkdir(parents=True)
     (home / STATE / "local-admin-token").write_text("bd_1_local\n")
-    return "bd_1_local"
+    with (home / STATE / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield "bd_1_local"
 
 
 def test_freebusy_is_shown_in_the_zone_of_the_profile(busyd: Busyd, daemon: Daemon) -> None:
@@ -172,12 +173,13 @@ def test_a_sync_that_ends_early_is_to_be_tried_again(busyd: Busyd, daemon: Daemo
         (404, None, 1, "the running daemon does not know this question"),
         (503, {"title": "too old"}, 75, "too old"),
         (500, ["?"], 1, "the daemon answered with status 500"),
-        (401, {"detail": "x"}, 1, "the daemon wants a token for this"),
+        (401, {"detail": "x"}, 1, "the daemon does not know this token"),
     ],
 )
 def test_a_refusal_is_told_in_the_daemons_words(
-    busyd: Busyd, daemon: Daemon, status: int, problem: object, code: int, said: str
+    busyd: Busyd, daemon: Daemon, token: str, status: int, problem: object, code: int, said: str
 ) -> None:
+    assert token
     daemon.answer("/v1/status", b"<html>" if problem is None else problem, status=status)
     ran = busyd("status")
     assert ran.status == code
@@ -210,25 +212,31 @@ def test_a_token_that_cannot_be_read_is_no_token(tmp_path: Path) -> None:
     assert read_local_token(tmp_path) == ""
 
 
-def test_reload_signals_the_process_that_holds_the_state(
-    busyd: Busyd, home: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_daemon_that_does_not_hold_the_state_gets_no_token_and_is_told_apart(
+    busyd: Busyd, daemon: Daemon, home: Path
 ) -> None:
-    sent: list[tuple[int, int]] = []
-    monkeypatch.setattr(os, "kill", lambda process, number: sent.append((process, number)))
     (home / STATE).mkdir(parents=True)
-    (home / STATE / "lock").write_text("4711\n")
-    assert busyd("reload").status == 69
-    with (home / STATE / "lock").open("r+") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        ran = busyd("reload")
-    assert ran.status == 0
-    assert ran.out.endswith("ok, process 4711 reads it now\n")
-    assert sent == [(4711, signal.SIGHUP)]
+    (home / STATE / "local-admin-token").write_text("bd_1_local\n")
+    daemon.answer("/v1/status", {"detail": "a token is needed"}, status=401)
+    ran = busyd("status")
+    assert ran.status == 1
+    assert f"does not use the state directory {home / STATE}" in ran.err
+    assert [authorization for _, _, authorization in daemon.asked] == [None]
 
 
-def test_reload_of_a_faulty_configuration_tells_nobody(
-    busyd: Busyd, home: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("words", [["token", "add", "anna"], ["token", "list"], ["token", "revoke", "1"]])
+def test_no_token_is_made_for_a_daemon_that_would_not_know_it(
+    busyd: Busyd, daemon: Daemon, home: Path, words: list[str]
 ) -> None:
-    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("the daemon was told"))
-    (home / ".config/busyd/config.yaml").write_text("listen: x\n")
-    assert busyd("reload").status == 78
+    ran = busyd(*words)
+    assert (ran.status, ran.out) == (1, "")
+    assert "another daemon answers at" in ran.err
+    assert not (home / STATE / "ledger.sqlite3").exists()
+    assert daemon.asked == []
+
+
+def test_a_reload_during_a_start_is_to_be_tried_again(busyd: Busyd, token: str) -> None:
+    assert token
+    ran = busyd("reload")
+    assert ran.status == 75
+    assert "only starting" in ran.err

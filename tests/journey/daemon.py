@@ -69,9 +69,19 @@ class Busyd:
         """Write the configuration; the listening address is put in front of it."""
         self.config.write_text(f"listen: 127.0.0.1:{self.port}\n{text}")
 
+    def change(self, old: str, new: str) -> None:
+        """Change the configuration in one place."""
+        text = self.config.read_text()
+        assert old in text
+        self.config.write_text(text.replace(old, new))
+
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a busyd command to its end."""
-        line = [sys.executable, "-m", "busyd", "--config", str(self.config), "--state", str(self.state), *arguments]
+        """Run a busyd command to its end; what is given after them wins over the configuration and the state."""
+        return self.command_with_state("--config", str(self.config), *arguments)
+
+    def command_with_state(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The same, with the state directory named and nothing else."""
+        line = [sys.executable, "-m", "busyd", "--state", str(self.state), *arguments]
         return subprocess.run(line, env=self._env(), capture_output=True, text=True, timeout=60, check=False)
 
     def start(self, *, wait: bool = True) -> None:

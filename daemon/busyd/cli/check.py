@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from busyd.cli.exit_status import ExitStatus
-from busyd.cli.settings import load_settings, state_directory
+from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_table, printable
 from busyd.config import Config, ConfigFaults, find_file_faults, find_socket_faults
 from busyd.credentials import CredentialMissing, FromCommand, read_password
@@ -31,7 +31,8 @@ def add_check_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
 def check_configuration(arguments: argparse.Namespace) -> int:
     """Print the faults, or what would be linked."""
     try:
-        path, config = load_settings(arguments)
+        found = find_installation(arguments)
+        config = found.config
         if faults := find_file_faults(config):
             raise ConfigFaults(faults)
     except ConfigFaults as error:
@@ -40,31 +41,32 @@ def check_configuration(arguments: argparse.Namespace) -> int:
         print_json({"ok": False, "faults": [_describe_fault(fault) for fault in error.faults], "warnings": []})
         return ExitStatus.CONFIG
     sockets = [str(fault) for fault in find_socket_faults(config)]
-    warnings = [*config.warnings, *sockets, *missing_passwords(config, state_directory(arguments, config))]
+    warnings = [*config.warnings, *sockets, *missing_passwords(config, found.state)]
     if arguments.online:
-        return _check_online(arguments, path, config, warnings)
+        return _check_online(arguments, found, warnings)
     if arguments.json:
-        print_json({"ok": True, "file": str(path), "faults": [], "warnings": warnings, **_describe(config)})
+        print_json({"ok": True, "file": str(found.path), "faults": [], "warnings": warnings, **_describe(config)})
         return ExitStatus.OK
     _print_warnings(warnings)
-    _print_right(path, config)
+    _print_right(found.path, config)
     _print_links(config)
     return ExitStatus.OK
 
 
-def _check_online(arguments: argparse.Namespace, path: Path, config: Config, warnings: list[str]) -> int:
+def _check_online(arguments: argparse.Namespace, found: Installation, warnings: list[str]) -> int:
     # The HTTP client and the XML parser are slow to load: only who asks for them waits for them.
     from busyd.cli.check_online import ask_servers, describe_check, print_check
 
-    check = ask_servers(config, state_directory(arguments, config))
+    config = found.config
+    check = ask_servers(config, found.state)
     if arguments.json:
         faults = [_describe_fault(fault) for fault in check.faults]
-        found = {"file": str(path), "faults": faults, "warnings": warnings, **_describe(config)}
-        print_json({"ok": check.status is ExitStatus.OK, **found, **describe_check(config, check)})
+        told = {"file": str(found.path), "faults": faults, "warnings": warnings, **_describe(config)}
+        print_json({"ok": check.status is ExitStatus.OK, **told, **describe_check(config, check)})
         return check.status
     _print_warnings(config.warnings)
     if not check.faults:
-        _print_right(path, config)
+        _print_right(found.path, config)
     print_check(config, check)
     return check.status
 
@@ -74,7 +76,7 @@ def _print_warnings(warnings: Iterable[str]) -> None:
         print(printable(warning), file=sys.stderr)
 
 
-def _print_right(path: Path, config: Config) -> None:
+def _print_right(path: Path | None, config: Config) -> None:
     print(f"{path}: ok, {_count(len(config.connections), 'connection')}, {_count(len(config.profiles), 'profile')}")
 
 

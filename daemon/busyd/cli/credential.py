@@ -6,11 +6,12 @@ import os
 import sys
 
 from busyd.cli.exit_status import CommandFailed, ExitStatus
-from busyd.cli.settings import load_settings_if_any, state_directory
+from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_table
 from busyd.config import Config
 from busyd.connection import ConnectionKind
 from busyd.credentials import FromCredential, Secret, looks_app_specific, normalise_app_specific
+from busyd.credentials.source import credential_file
 from busyd.credentials.store import CredentialStore
 
 
@@ -40,8 +41,8 @@ def add_credential_command(subparsers: "argparse._SubParsersAction[argparse.Argu
 
 def set_credential(arguments: argparse.Namespace) -> int:
     """Ask, and store."""
-    config = load_settings_if_any(arguments)
-    store = _open_store(arguments, config)
+    found, config = _find(arguments)
+    store = CredentialStore(found.state, found.environment)
     secret = read_secret(f"Password for {arguments.name}: ")
     if _belongs_to_icloud(config, arguments.name):
         if looks_app_specific(secret.reveal()):
@@ -55,14 +56,17 @@ def set_credential(arguments: argparse.Namespace) -> int:
             )
     store.set(arguments.name, secret)
     print(f"stored {arguments.name}")
+    given = credential_file(arguments.name, found.environment)
+    if given is not None and given.exists():
+        print(f"the unit passes a credential {arguments.name} of its own, which comes first", file=sys.stderr)
     return ExitStatus.OK
 
 
 def list_credentials(arguments: argparse.Namespace) -> int:
     """Print the names and who uses them."""
-    config = load_settings_if_any(arguments)
+    found, config = _find(arguments)
     users = _users(config)
-    names = _open_store(arguments, config).names()
+    names = CredentialStore(found.state, found.environment).names()
     if arguments.json:
         print_json([{"name": name, "connections": users.get(name, [])} for name in names])
     elif names:
@@ -74,8 +78,8 @@ def list_credentials(arguments: argparse.Namespace) -> int:
 
 def remove_credential(arguments: argparse.Namespace) -> int:
     """Forget one."""
-    config = load_settings_if_any(arguments)
-    if not _open_store(arguments, config).remove(arguments.name):
+    found, config = _find(arguments)
+    if not CredentialStore(found.state, found.environment).remove(arguments.name):
         message = f"there is no stored password named {arguments.name}"
         raise CommandFailed(message, fix="`busyd credential list` shows the names")
     print(f"removed {arguments.name}")
@@ -101,8 +105,12 @@ def read_secret(prompt: str) -> Secret:
     return Secret(text)
 
 
-def _open_store(arguments: argparse.Namespace, config: Config | None) -> CredentialStore:
-    return CredentialStore(state_directory(arguments, config), os.environ)
+def _find(arguments: argparse.Namespace) -> tuple[Installation, Config | None]:
+    """The installation, and its configuration unless only its state was named. Raises ConfigFaults, ConfigMissing."""
+    found = find_installation(arguments)
+    found.require_access()
+    named = arguments.state is not None or bool(os.environ.get("STATE_DIRECTORY"))
+    return found, None if found.path is None and named else found.config
 
 
 def _users(config: Config | None) -> dict[str, list[str]]:

@@ -2,23 +2,25 @@
 
 import http.client
 import json
+import os
 import socket
 import ssl
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from busyd.address import ListenAddress, UnixAddress
 from busyd.cli.exit_status import CommandFailed, ExitStatus
-from busyd.cli.settings import load_settings, state_directory
-from busyd.config import Config, Tls
+from busyd.cli.installation import SERVICE, Installation, find_installation
+from busyd.config import Config
 
 LOCAL_TOKEN_FILE: Final = "local-admin-token"
 """Written by the daemon at start, mode 0600: whoever may read the state directory may ask for everything."""
 
 _SECONDS: Final = 30.0
+_PROBE_SECONDS: Final = 2.0
 _PATIENT_SECONDS: Final = 600.0
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 _TYPED: Final = {
@@ -39,16 +41,24 @@ _STATUS: Final = {
 
 
 class DaemonClient:
-    """One question at a time to the daemon of a configuration. Raises CommandFailed in words for a person."""
+    """One question at a time to one daemon. Raises CommandFailed in words for a person."""
 
-    def __init__(self, listen: Sequence[ListenAddress], tls: Tls | None, token: str) -> None:
+    def __init__(
+        self, listen: Sequence[ListenAddress], *, certificate: str, token: str, unknown: CommandFailed | None = None
+    ) -> None:
+        """`certificate` is in PEM, empty without TLS; `unknown` tells why there is no token that the daemon knows."""
         self._listen = sorted(listen, key=lambda one: (not isinstance(one, UnixAddress), not one.loopback))
-        self._tls = tls
+        self._certificate = certificate
         self._token = token
+        self._unknown = unknown
 
     def get(self, path: str, query: Mapping[str, str | None] | None = None) -> Any:
         """The JSON of an answer; parameters that are None are left out."""
         return self._read_json(self._send("GET", path, query or {}, seconds=_SECONDS))
+
+    def post(self, path: str) -> Any:
+        """POST, and the JSON of the answer, which may be long in coming."""
+        return self._read_json(self._send("POST", path, {}, seconds=_PATIENT_SECONDS))
 
     def stream(self, path: str) -> Iterator[Any]:
         """POST, and the JSON lines of the answer as they come."""
@@ -78,6 +88,9 @@ class DaemonClient:
         except (OSError, http.client.HTTPException):
             connection.close()
             raise _broken_off() from None
+        if response.status == 401 and self._unknown is not None:
+            response.close()
+            raise self._unknown
         if response.status >= 400:
             raise _explain(response, authorised=bool(self._token))
         return response
@@ -85,11 +98,11 @@ class DaemonClient:
     def _connect(self, seconds: float) -> http.client.HTTPConnection:
         refused = False
         for listen in self._listen:
-            connection = _connection_to(listen, self._tls, seconds)
+            connection = _connection_to(listen, self._certificate, seconds)
             try:
                 connection.connect()
             except ssl.SSLError as error:
-                message = f"{listen} does not show the certificate of the configuration: {error.reason or 'TLS failed'}"
+                message = f"{listen} does not show the certificate it was started with: {error.reason or 'TLS failed'}"
                 raise CommandFailed(message, fix="restart the daemon") from None
             except OSError as error:
                 connection.close()
@@ -112,11 +125,75 @@ class DaemonClient:
             raise _broken_off() from None
 
 
-def open_client(arguments: Namespace) -> tuple[DaemonClient, Config]:
-    """A client for the daemon of the configuration that the arguments name, and that configuration."""
-    _, config = load_settings(arguments)
-    token = read_local_token(state_directory(arguments, config))
-    return DaemonClient(config.listen, config.tls, token), config
+def open_client(arguments: Namespace) -> tuple[DaemonClient, Config | None]:
+    """A client for the running daemon that the arguments mean, and the configuration if it is right at the moment.
+
+    A daemon that runs is asked where it listens itself, whatever its file says now.
+    """
+    found = find_installation(arguments)
+    return client_of(found), found.config_if_right
+
+
+def client_of(found: Installation) -> DaemonClient:
+    """A client for the daemon of an installation. No token goes to whoever does not hold the state.
+
+    Raises ConfigFaults, ConfigMissing when no daemon runs that could say where it listens.
+    """
+    found.require_one_config()
+    running = found.running
+    if running is not None:
+        token = read_local_token(found.state)
+        return DaemonClient(running.addresses, certificate=running.certificate, token=token)
+    config = found.config
+    certificate = _read_certificate(config.tls.cert) if config.tls is not None else ""
+    if found.is_in_use:
+        return DaemonClient(config.listen, certificate=certificate, token=read_local_token(found.state))
+    return DaemonClient(config.listen, certificate=certificate, token="", unknown=_why_unknown(found, config))
+
+
+def refuse_foreign_daemon(found: Installation) -> None:
+    """Raises CommandFailed when a daemon answers at the configured address that does not work on this state.
+
+    What is written into the state, a token for instance, would be unknown to it.
+    """
+    config = found.config_if_right
+    if config is not None and not found.is_in_use and (answering := who_answers(config.listen)) is not None:
+        message = f"another daemon answers at {answering}: it does not use {found.state}, and would not know the token"
+        raise CommandFailed(message, fix=_fix_foreign(found))
+
+
+def who_answers(listen: Iterable[ListenAddress]) -> ListenAddress | None:
+    """The first of these addresses where somebody listens."""
+    for address in listen:
+        connection = _connection_to(address, "", _PROBE_SECONDS)
+        try:
+            connection.connect()
+        except PermissionError:
+            return address  # a socket of somebody else's
+        except OSError:
+            continue
+        else:
+            return address
+        finally:
+            connection.close()
+    return None
+
+
+def _why_unknown(found: Installation, config: Config) -> CommandFailed:
+    if found.is_closed:
+        try:
+            found.require_access()
+        except CommandFailed as closed:
+            return closed
+    where = " and ".join(str(address) for address in config.listen)
+    message = f"the daemon that answers at {where} does not use the state directory {found.state}"
+    return CommandFailed(message, fix=_fix_foreign(found))
+
+
+def _fix_foreign(found: Installation) -> str:
+    if not found.is_service and os.path.lexists(SERVICE.state):
+        return f"busyd runs here as a service ({SERVICE.state}): use sudo; else name its directory with --state"
+    return "name the state directory of that daemon with --state, or stop it and start this one"
 
 
 def read_local_token(state: Path) -> str:
@@ -143,26 +220,33 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _connection_to(listen: ListenAddress, tls: Tls | None, seconds: float) -> http.client.HTTPConnection:
+def _connection_to(listen: ListenAddress, certificate: str, seconds: float) -> http.client.HTTPConnection:
     if isinstance(listen, UnixAddress):
         return _UnixConnection(listen.path, seconds)
     host = _EVERY_ADDRESS.get(listen.host, listen.host)
-    if tls is None:
+    if not certificate:
         return http.client.HTTPConnection(host, listen.port, timeout=seconds)
-    return http.client.HTTPSConnection(host, listen.port, timeout=seconds, context=_pinned(tls))
+    return http.client.HTTPSConnection(host, listen.port, timeout=seconds, context=_pinned(certificate))
 
 
-def _pinned(tls: Tls) -> ssl.SSLContext:
-    """Trusts the configured certificate and nothing else; its name is that of the outside, not of the loopback."""
+def _pinned(certificate: str) -> ssl.SSLContext:
+    """Trusts this certificate and nothing else; its name is that of the outside, not of the loopback."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
-        context.load_verify_locations(tls.cert)
+        context.load_verify_locations(cadata=certificate)
     except (OSError, ssl.SSLError):
-        message = f"cannot read the certificate {tls.cert}"
-        raise CommandFailed(message, fix="it must be PEM, and readable by this user") from None
+        raise CommandFailed("the certificate of the daemon cannot be used", fix="it must be PEM") from None
     return context
+
+
+def _read_certificate(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        message = f"cannot read the certificate {path}"
+        raise CommandFailed(message, fix="it must be PEM, and readable by this user") from None
 
 
 def _broken_off() -> CommandFailed:

@@ -24,9 +24,9 @@ from busyd.cli.doctor_report import (
     status_of_findings,
 )
 from busyd.cli.exit_status import CommandFailed, ExitStatus
+from busyd.cli.installation import find_installation
 from busyd.cli.probe import Reach, look_behind, reach
 from busyd.cli.self_test import DAY
-from busyd.cli.settings import load_settings, state_directory
 from busyd.clock import Clock, SystemClock
 from busyd.config import Config, ConfigFaults, ConfigMissing, ConnectionConfig
 from busyd.connection import ConnectionKind
@@ -83,7 +83,8 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
 
 async def _all_findings(arguments: argparse.Namespace, labels: Labels) -> AsyncIterator[Finding]:
     try:
-        _, config = load_settings(arguments)
+        found = find_installation(arguments)
+        config = found.config
     except ConfigFaults as error:
         message = f"{count(len(error.faults), 'fault')} in the configuration"
         step = "run `busyd check`, which tells every one by file and line"
@@ -98,12 +99,12 @@ async def _all_findings(arguments: argparse.Namespace, labels: Labels) -> AsyncI
     for name in config.profiles:
         labels.of("profile", name)
     chosen = _chosen(config, arguments.connection)
-    state = state_directory(arguments, config)
+    state = found.state
     clock = SystemClock()
     yield _configuration(config)
     for finding in _state(state):
         yield finding
-    mirror, finding = await asyncio.to_thread(read_mirror_state, config, state)
+    mirror, finding = await asyncio.to_thread(read_mirror_state, found)
     yield finding
     for finding in mirror.ages(config, labels, clock):
         yield finding

@@ -8,9 +8,10 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from busyd.cli.daemon_client import DaemonClient, read_local_token
+from busyd.cli.daemon_client import client_of
 from busyd.cli.doctor_report import Finding, Labels, Level, count
 from busyd.cli.exit_status import CommandFailed
+from busyd.cli.installation import Installation
 from busyd.clock import Clock
 from busyd.config import Config
 from busyd.errors import BusydError
@@ -62,13 +63,12 @@ class MirrorState(Struct, frozen=True):
                 yield Finding(subject, "mirror", Level.WARNING, told, (step if self.running else "start the daemon",))
 
 
-def read_mirror_state(config: Config, state: Path) -> tuple[MirrorState, Finding]:
+def read_mirror_state(found: Installation) -> tuple[MirrorState, Finding]:
     """What is known of the mirror, and whether the daemon runs."""
-    client = DaemonClient(config.listen, config.tls, read_local_token(state))
     try:
-        answer = client.get("/v1/status")
+        answer = client_of(found).get("/v1/status")
     except CommandFailed:
-        return _read_file(state)
+        return _read_file(found.state)
     proofs = {
         str(one.get("name")): tuple(_moments(one.get("calendars") or ())) for one in answer.get("connections") or ()
     }

@@ -9,8 +9,8 @@ from typing import Final
 
 from busyd.cli.contact import Contact, open_contact, print_diagnosis, read_secret_of
 from busyd.cli.exit_status import CommandFailed, ExitStatus
+from busyd.cli.installation import find_installation
 from busyd.cli.self_test import choose_calendar
-from busyd.cli.settings import load_settings, state_directory
 from busyd.clock import SystemClock
 from busyd.config import Config, ConnectionConfig
 from busyd.connection import ConnectionKind
@@ -41,14 +41,14 @@ def add_record_command(subparsers: "argparse._SubParsersAction[argparse.Argument
 
 def record(arguments: argparse.Namespace) -> int:
     """Talk, and write."""
-    _, config = load_settings(arguments)
-    chosen = _chosen(config, arguments.connection)
+    installation = find_installation(arguments)
+    chosen = _chosen(installation.config, arguments.connection)
     directory: Path = arguments.directory
     _prepare(directory)
     status = ExitStatus.OK
     for number, settings in enumerate(chosen, 1):
         folder = directory if len(chosen) == 1 else directory / f"connection-{number}"
-        failed = asyncio.run(_record_one(settings, state_directory(arguments, config), folder))
+        failed = asyncio.run(_record_one(settings, installation.state, folder))
         status = status or failed
     return status
 

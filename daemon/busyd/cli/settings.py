@@ -4,23 +4,13 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
-from busyd.config import Config, ConfigMissing, find_config, find_state, load_config
+from busyd.config import Config, find_config, find_state, load_config
 
 
 def load_settings(arguments: Namespace) -> tuple[Path, Config]:
     """The configuration file and what it says. Raises ConfigFaults, ConfigMissing."""
     path = find_config(arguments.config, os.environ)
     return path, load_config(path, os.environ)
-
-
-def load_settings_if_any(arguments: Namespace) -> Config | None:
-    """What the configuration says, or None when there is none and the state directory was named. Raises as above."""
-    try:
-        return load_settings(arguments)[1]
-    except ConfigMissing:
-        if arguments.state is None and not os.environ.get("STATE_DIRECTORY"):
-            raise
-        return None
 
 
 def state_directory(arguments: Namespace, config: Config | None) -> Path:

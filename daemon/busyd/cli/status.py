@@ -3,10 +3,12 @@
 import argparse
 from typing import Any
 
-from busyd.cli.daemon_client import open_client
-from busyd.cli.exit_status import ExitStatus
+from busyd.cli.daemon_client import client_of
+from busyd.cli.exit_status import CommandFailed, ExitStatus
+from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.cli.window import show_time
+from busyd.config import ConfigFaults, ConfigMissing
 
 
 def add_status_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -22,17 +24,20 @@ def add_status_command(subparsers: "argparse._SubParsersAction[argparse.Argument
 
 def show_status(arguments: argparse.Namespace) -> int:
     """Ask, and print connections, calendars and what is wrong."""
-    client, _ = open_client(arguments)
-    answer = client.get("/v1/status")
+    found = find_installation(arguments)
+    answer = client_of(found).get("/v1/status")
+    faults = _faults_of_file(found)
     if arguments.json:
         print_json(answer)
+        for fault in faults:
+            print_note(fault)
         return ExitStatus.OK
     connections = answer.get("connections") or []
     calendars = [calendar for connection in connections for calendar in connection.get("calendars") or []]
     _print_section(("CONNECTION", "STATE", "LAST POLL", "NEXT POLL"), connections, ("name", "last_poll", "next_poll"))
     _print_section(("CALENDAR", "STATE", "LAST PROOF"), calendars, ("calendar", "as_of"))
     _print_section(("PROFILE", "STATE", "LAST PROOF"), answer.get("profiles") or [], ("name", "as_of"))
-    for note in _troubles(answer, [*connections, *calendars]):
+    for note in [*faults, *_troubles(answer, [*connections, *calendars])]:
         print_note(note)
     return ExitStatus.OK
 
@@ -48,6 +53,18 @@ def _print_section(headers: tuple[str, ...], rows: list[dict[str, Any]], keys: t
             ],
         )
         print()
+
+
+def _faults_of_file(found: Installation) -> list[str]:
+    """What is wrong with the file as it is now, which the running daemon has not taken."""
+    try:
+        _ = found.config
+    except ConfigFaults as error:
+        head = f"{found.path} is faulty, and the daemon goes on with what it read before:"
+        return [head, *(str(fault) for fault in error.faults)]
+    except (ConfigMissing, CommandFailed):
+        return []
+    return []
 
 
 def _troubles(answer: dict[str, Any], things: list[dict[str, Any]]) -> list[str]:

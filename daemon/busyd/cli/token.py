@@ -1,13 +1,14 @@
 """`busyd token`: who may ask. Works on the ledger in the state directory, whether the daemon runs or not."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any, Final
 
 from busyd.address import TcpAddress
-from busyd.cli.daemon_client import LOCAL_TOKEN_FILE, read_local_token
+from busyd.cli.daemon_client import LOCAL_TOKEN_FILE, read_local_token, refuse_foreign_daemon
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
-from busyd.cli.settings import load_settings_if_any, state_directory
+from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_table
 from busyd.clock import SystemClock
 from busyd.config import Config
@@ -65,9 +66,11 @@ def add_token(arguments: argparse.Namespace) -> int:
     scopes = _parse_scopes(arguments.scope)
     now = SystemClock().now()
     expires = _parse_expiry(arguments.expires, now)
-    config = load_settings_if_any(arguments)
+    found = _find_right_one(arguments)
+    named = arguments.state is not None or bool(os.environ.get("STATE_DIRECTORY"))
+    config = None if found.path is None and named else found.config
     _check_profile(arguments.profile, config)
-    with ledger_of(state_directory(arguments, config)) as ledger:
+    with ledger_of(found.state) as ledger:
         token = ledger.add_token(
             arguments.profile, scopes=scopes, details=arguments.details, expires=expires, name=arguments.name, now=now
         )
@@ -94,10 +97,9 @@ def add_token(arguments: argparse.Namespace) -> int:
 
 def list_tokens(arguments: argparse.Namespace) -> int:
     """Print what is known of every token that somebody made."""
-    config = load_settings_if_any(arguments)
-    state = state_directory(arguments, config)
-    own = _id_of_local_token(state)
-    with ledger_of(state) as ledger:
+    found = _find_right_one(arguments)
+    own = _id_of_local_token(found.state)
+    with ledger_of(found.state) as ledger:
         tokens = [token for token in ledger.tokens() if token.id != own]
     if arguments.json:
         print_json([_describe(token) for token in tokens])
@@ -111,17 +113,25 @@ def list_tokens(arguments: argparse.Namespace) -> int:
 
 def revoke_token(arguments: argparse.Namespace) -> int:
     """Delete one."""
-    config = load_settings_if_any(arguments)
-    state = state_directory(arguments, config)
-    if arguments.id == _id_of_local_token(state):
+    found = _find_right_one(arguments)
+    if arguments.id == _id_of_local_token(found.state):
         message = f"{arguments.id} is the token with which the command line of this machine asks the daemon"
         raise CommandFailed(message, fix="it opens nothing to whoever may not read the state directory; it stays")
-    with ledger_of(state) as ledger:
+    with ledger_of(found.state) as ledger:
         if not ledger.revoke_token(arguments.id):
             message = f"there is no token with the id {arguments.id}"
             raise CommandFailed(message, fix="`busyd token list` shows the ids")
     print(f"revoked {arguments.id}")
     return ExitStatus.OK
+
+
+def _find_right_one(arguments: argparse.Namespace) -> Installation:
+    """The installation whose tokens count: never one that the daemon at the configured address does not use."""
+    found = find_installation(arguments)
+    found.require_access()
+    found.require_one_config()
+    refuse_foreign_daemon(found)
+    return found
 
 
 def _id_of_local_token(state: Path) -> str:

@@ -31,9 +31,9 @@ def window_query(arguments: argparse.Namespace) -> dict[str, str | None]:
     return {"start": arguments.start, "end": arguments.end, "tz": arguments.tz}
 
 
-def shown_zone(arguments: argparse.Namespace, config: Config) -> ZoneInfo | None:
+def shown_zone(arguments: argparse.Namespace, config: Config | None) -> ZoneInfo | None:
     """The zone of the table: --tz, the profile's, else None for the machine's own. Raises UsageError."""
-    profile = config.profiles.get(arguments.profile)
+    profile = config.profiles.get(arguments.profile) if config is not None else None
     name = arguments.tz or (profile.timezone if profile else None)
     if name is None:
         return None

@@ -35,7 +35,7 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
     return config
 
 
-def find_config(explicit: Path | None, environment: Mapping[str, str]) -> Path:
+def find_config(explicit: Path | None, environment: Mapping[str, str], *, system: Path = SYSTEM_CONFIG) -> Path:
     """`--config`, `$BUSYD_CONFIG`, the user's own, the system's. Raises ConfigMissing when there is none of them.
 
     A file that was named is returned whether it exists or not, so that a typing error is not answered with another
@@ -46,13 +46,20 @@ def find_config(explicit: Path | None, environment: Mapping[str, str]) -> Path:
     if named := environment.get("BUSYD_CONFIG"):
         return Path(named)
     usual = [folder / "busyd" / "config.yaml" for folder in _xdg(environment, "XDG_CONFIG_HOME", ".config")]
-    usual.append(SYSTEM_CONFIG)
+    usual.append(system)
     for path in usual:
         # Not `Path.exists`: a file that may not be looked at is there, and reading it will say so.
         if os.path.lexists(path):
             return path
     message = f"there is no configuration: looked for {' and '.join(str(path) for path in usual)}"
     raise ConfigMissing(message, fix="make one with `busyd setup`, or name it with --config FILE")
+
+
+def written_state(path: Path, environment: Mapping[str, str]) -> Path | None:
+    """`state:` of a configuration that may be faulty elsewhere; None when it says none, or is no YAML at all."""
+    reader = Reader(environment)
+    tree, _ = _read_files(path, reader.faults)
+    return _read_path(reader, tree.entries.get("state"), "state") if tree is not None else None
 
 
 def find_state(explicit: Path | None, config: Config | None, environment: Mapping[str, str]) -> Path:
@@ -64,6 +71,11 @@ def find_state(explicit: Path | None, config: Config | None, environment: Mappin
     # systemd separates several with colons; busyd's unit has one.
     if given := environment.get("STATE_DIRECTORY", "").partition(":")[0]:
         return Path(given)
+    return own_state(environment)
+
+
+def own_state(environment: Mapping[str, str]) -> Path:
+    """The state directory of a user who runs busyd without a service manager. Raises ConfigMissing."""
     for folder in _xdg(environment, "XDG_STATE_HOME", ".local/state"):
         return folder / "busyd"
     raise ConfigMissing("there is no place for the state: HOME is not set", fix="name one with --state DIR")

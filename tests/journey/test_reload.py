@@ -1,0 +1,124 @@
+"""Reloading, by command and by signal, and finding the running daemon by what it recorded itself."""
+
+import json
+import signal
+from pathlib import Path
+
+from tests.journey.conftest import Told
+from tests.journey.daemon import Busyd
+
+
+def test_a_reload_applies_a_changed_file_without_a_gap_and_tells_what_changed(managed: Busyd, told: Told) -> None:
+    managed.start()
+    managed.until_busy("2026-06-01", "2026-06-02", [])
+    managed.change("[anna/Work]", "[anna/Work, anna/Home]")
+    ran = managed.command("reload")
+    assert (ran.returncode, ran.stdout) == (0, "applied:\n  profile anna: conflicts\n")
+    told("RELOADING=1")
+    told("READY=1")
+    assert len(managed.freebusy("2026-06-01", "2026-06-02")["calendars"]) == 2
+    managed.until_busy("2026-06-01", "2026-06-02", [])
+    assert managed.command("reload").stdout == "applied: nothing has changed\n"
+
+
+def test_a_refused_reload_tells_every_fault_and_the_old_configuration_stays(managed: Busyd, told: Told) -> None:
+    managed.start()
+    managed.until_busy("2026-06-01", "2026-06-02", [])
+    managed.change("conflicts", "conflict")
+    managed.change("kind: icloud", "kind: cloud")
+    ran = managed.command("reload")
+    assert (ran.returncode, ran.stdout) == (78, "")
+    assert len([line for line in ran.stderr.splitlines() if line.startswith(f"{managed.config}:")]) == 2
+    assert ran.stderr.endswith("busyd: refused, 2 faults: the old configuration stays\n")
+    told("RELOADING=1")
+    ready = told("READY=1")
+    assert f"STATUS=reload refused, the old configuration stays: {managed.config}:4:16: " in ready
+    assert "(and 1 more); 1 profiles" in ready
+    assert managed.freebusy("2026-06-01", "2026-06-02")["complete"]
+
+
+def test_a_reload_asked_for_by_signal_is_the_same_one(managed: Busyd, told: Told) -> None:
+    managed.start()
+    managed.until_busy("2026-06-01", "2026-06-02", [])
+    managed.change("conflicts", "conflict")
+    assert managed.process is not None
+    managed.process.send_signal(signal.SIGHUP)
+    told("RELOADING=1")
+    assert "reload refused" in told("READY=1")
+    assert "did you mean" in managed.status()["configuration"]
+    managed.change("conflict", "conflicts")
+    managed.process.send_signal(signal.SIGHUP)
+    told("RELOADING=1")
+    assert "reload refused" not in told("READY=1")
+    assert "configuration" not in managed.status()
+
+
+def test_what_cannot_be_read_as_yaml_is_refused_too_and_status_works_beside_it(managed: Busyd, told: Told) -> None:
+    managed.start()
+    managed.until_busy("2026-06-01", "2026-06-02", [])
+    managed.config.write_text("connections: {anna: [\n")
+    assert managed.command("reload").returncode == 78
+    told("READY=1")
+    ran = managed.command("status")
+    assert ran.returncode == 0
+    assert "anna/Work" in ran.stdout
+    assert f"{managed.config} is faulty, and the daemon goes on with what it read before:" in ran.stderr
+    assert f"\n{managed.config}:2:1: " in ran.stderr
+
+
+def test_what_needs_a_restart_is_named_again_at_every_reload_until_there_was_one(busyd: Busyd) -> None:
+    busyd.start()
+    busyd.until_busy("2026-06-01", "2026-06-02", [])
+    busyd.config.write_text(f'hosts: [busy.example]\ncors: ["https://busy.example"]\n{busyd.config.read_text()}')
+    busyd.change("kind: icloud", "kind: icloud, poll: 30s")
+    first, second = busyd.command("reload"), busyd.command("reload", "--json")
+    assert (first.returncode, first.stdout) == (1, "applied:\n  connection anna: poll\n")
+    assert "a restart is needed for hosts, cors" in first.stderr
+    assert second.returncode == 1
+    answer = json.loads(second.stdout)
+    assert (answer["outcome"], answer["changed"]) == ("restart-needed", [])
+    assert answer["needs_restart"] == ["hosts", "cors"]
+    busyd.stop()
+    busyd.start()
+    busyd.until_busy("2026-06-01", "2026-06-02", [])
+    assert busyd.command("reload").stdout == "applied: nothing has changed\n"
+
+
+def test_a_calendar_that_is_named_and_not_there_is_told_by_the_reload(busyd: Busyd) -> None:
+    busyd.start()
+    busyd.until_busy("2026-06-01", "2026-06-02", [])
+    busyd.change("[anna/Work]", "[anna/Work, anna/Hoem]")
+    ran = busyd.command("reload")
+    assert ran.returncode == 0
+    assert "profile anna: anna has no calendar 'Hoem'; it has: Home, Work" in ran.stderr
+
+
+def test_a_reload_with_another_file_than_the_daemons_is_refused_in_words(busyd: Busyd, tmp_path: Path) -> None:
+    busyd.start()
+    other = tmp_path / "other.yaml"
+    other.write_text(busyd.config.read_text())
+    for words in (["reload"], ["status"], ["token", "add", "anna"]):
+        ran = busyd.command("--config", str(other), *words)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        assert f"was started with {busyd.config}, not with {other}" in ran.stderr
+
+
+def test_a_running_daemon_is_found_by_its_state_alone_until_it_has_stopped(busyd: Busyd) -> None:
+    busyd.start()
+    record = busyd.state / "running.json"
+    assert record.stat().st_mode & 0o777 == 0o600
+    assert busyd.command_with_state("status").returncode == 0
+    made = json.loads(busyd.command_with_state("token", "add", "anna", "--json").stdout)
+    assert busyd.get("/v1/profiles", token=made["token"])["profiles"]
+    busyd.stop()
+    assert not record.exists()
+
+
+def test_what_a_killed_daemon_leaves_behind_is_not_taken_for_a_running_one(busyd: Busyd) -> None:
+    busyd.start()
+    busyd.stop(how=signal.SIGKILL)
+    assert (busyd.state / "running.json").exists()
+    ran = busyd.command("reload")
+    assert ran.returncode == 69
+    assert "no daemon runs on" in ran.stderr
+    assert busyd.command("token", "add", "anna").returncode == 0
