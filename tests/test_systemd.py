@@ -3,7 +3,6 @@
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,23 +11,6 @@ from busyd.systemd import ServiceManager, watchdog_seconds
 from tests.skips import skip
 
 UNIT = Path(__file__).parents[1] / "systemd" / "busyd.service"
-
-
-@pytest.fixture
-def notify_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(tmp_path / "notify"))
-        listener.settimeout(5)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        yield listener
-
-
-@pytest.fixture
-def manager(notify_socket: socket.socket) -> Iterator[ServiceManager]:
-    assert notify_socket.fileno() >= 0, "the manager looks for its socket when it is made"
-    manager = ServiceManager()
-    yield manager
-    manager.close()
 
 
 def test_ready_carries_a_status_of_one_line(notify_socket: socket.socket, manager: ServiceManager) -> None:

@@ -86,6 +86,27 @@ def make_state_directory(directory: Path) -> None:
         raise fault_of(error, f"cannot make the state directory {directory}") from None
 
 
+def obstacle_of(path: Path, access: int) -> OSError | None:
+    """What keeps this user from an existing file or directory (`access`: os.R_OK and the like); None: nothing does.
+
+    Never opens it: closing any descriptor of a database would drop the locks that SQLite holds in this process.
+    """
+    try:
+        if os.access(path, access, effective_ids=True):
+            return None
+        if access & os.W_OK and os.statvfs(path).f_flag & os.ST_RDONLY:
+            return OSError(errno.EROFS, os.strerror(errno.EROFS))
+        owner, us = describe_user(path.stat().st_uid), describe_user(os.geteuid())
+    except OSError as error:
+        return error
+    return OSError(errno.EACCES, f"{path.name} belongs to {owner}, and {us} may not use it")
+
+
+def give_back(state: Path) -> str:
+    """The command that makes everything in a state directory this user's."""
+    return f"chown -R {describe_user(os.geteuid())}: {state}"
+
+
 def describe_user(uid: int) -> str:
     """The name of a user, or the number where there is no name: both as `chown` takes them."""
     try:

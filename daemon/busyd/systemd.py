@@ -1,18 +1,33 @@
-"""What busyd tells the service manager (sd_notify(3)): READY, RELOADING, STOPPING, STATUS and heartbeats."""
+"""What busyd tells the service manager (sd_notify(3)): READY, RELOADING, STOPPING, STATUS, pauses and heartbeats."""
 
 import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 import sdnotify
+
+_TIME_TO_START: Final = 60.0
+"""Seconds a start may take once its pause is over (TimeoutStartSec= of the unit)."""
 
 
 class ServiceManager:
     """Speaks to systemd where `$NOTIFY_SOCKET` is set; elsewhere every call is silent."""
 
     def __init__(self) -> None:
-        self._notifier = sdnotify.SystemdNotifier()
+        # Without the variable sdnotify leaves a socket open that it never uses.
+        self._notifier = sdnotify.SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
+
+    @property
+    def present(self) -> bool:
+        """Whether a service manager started this process and listens."""
+        return self._notifier is not None and self._notifier.socket is not None
+
+    def starting_later(self, seconds: float, status: str) -> None:
+        """The start begins only after a pause, for which its timeout is extended."""
+        microseconds = round((seconds + _TIME_TO_START) * 1_000_000)
+        self._send(f"EXTEND_TIMEOUT_USEC={microseconds}\nSTATUS={_one_line(status)}")
 
     def ready(self, status: str) -> None:
         """Listening, and answering from what is known."""
@@ -42,11 +57,12 @@ class ServiceManager:
 
     def close(self) -> None:
         """Let go of the socket; nothing is sent any more."""
-        if self._notifier.socket is not None:
+        if self._notifier is not None and self._notifier.socket is not None:
             self._notifier.socket.close()
 
     def _send(self, state: str) -> None:
-        self._notifier.notify(state)
+        if self._notifier is not None:
+            self._notifier.notify(state)
 
 
 def watchdog_seconds(environment: Mapping[str, str]) -> float | None:

@@ -1,6 +1,10 @@
 """The life of the daemon as its service manager sees it: ready, refused, doubled, stopping."""
 
+import os
+import signal
 import socket
+import subprocess
+import sys
 
 from tests.journey.conftest import Told
 from tests.journey.daemon import Busyd
@@ -32,8 +36,40 @@ def test_a_second_one_on_the_same_state_is_told_who_is_there(managed: Busyd) -> 
     assert str(managed.process.pid) in second.stderr
 
 
-def test_a_port_that_is_taken_is_told_and_not_retried_for_ever(managed: Busyd) -> None:
+def test_a_port_that_is_taken_may_be_free_at_the_next_start(managed: Busyd) -> None:
     with socket.create_server(("127.0.0.1", managed.port)):
         found = managed.command("run")
-    assert found.returncode == 1
+    assert found.returncode == 75
     assert "cannot listen" in found.stderr
+
+
+def test_after_early_ends_a_start_waits_and_can_be_stopped_at_once(managed: Busyd, told: Told) -> None:
+    for _ in range(4):
+        managed.start(wait=False)
+        told("READY=1")
+        managed.stop(how=signal.SIGKILL)
+    managed.start(wait=False)
+    assert "EXTEND_TIMEOUT_USEC=70000000" in told("waiting 10 s")
+    assert managed.stop() == 0
+    managed.start(wait=False)
+    assert "STATUS=" in told("READY=1")
+    assert "waiting 10 seconds" in managed.log.read_text()
+
+
+def test_a_ledger_that_cannot_be_used_is_told_and_not_tried_again(managed: Busyd) -> None:
+    (managed.state / "ledger.sqlite3").mkdir(parents=True)
+    found = managed.command("run")
+    assert found.returncode == 78
+    assert "ledger.sqlite3 is not a regular file" in found.stderr
+
+
+def test_a_disk_that_is_not_there_is_waited_for(managed: Busyd, told: Told) -> None:
+    managed.config.write_text(managed.config.read_text() + f"state: {managed.folder}/disk/state\n")
+    line = [sys.executable, "-m", "busyd", "--config", str(managed.config), "run"]
+    environment = {**os.environ, **managed.environment}
+    with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert "there is no directory" in told("EXTEND_TIMEOUT_USEC=")
+        process.terminate()
+        _, complaint = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert f"there is no directory {managed.folder}/disk for the state" in complaint

@@ -4,8 +4,10 @@ import argparse
 import gc
 import logging
 
+from busyd.cli.exit_status import ExitStatus
 from busyd.cli.settings import load_settings, state_directory
 from busyd.config import ConfigFaults, find_file_faults, find_socket_faults
+from busyd.errors import BusydError
 
 logger = logging.getLogger(__name__)
 
@@ -32,4 +34,11 @@ def run_daemon(arguments: argparse.Namespace) -> int:
     gc.disable()
     from busyd.service import run_service
 
-    return run_service(path, state_directory(arguments, config), config)
+    try:
+        return run_service(path, state_directory(arguments, config), config)
+    except BusydError:
+        raise
+    except Exception:
+        # Not left to Python: in the journal a traceback is an error, and it may show secrets.
+        logger.exception("busyd ends because of a fault of its own")
+        return ExitStatus.FAILED

@@ -18,6 +18,8 @@ from busyd.credentials.secret import Secret
 from busyd.errors import UserError
 
 STORE_FILE: Final = "credentials"
+KEY_FILE: Final = "credentials.key"
+"""The key of that store, unless it comes from elsewhere."""
 KEY_NAME: Final = "busyd-key"
 """The systemd credential that holds the key of the encrypted store."""
 COMMAND_SECONDS: Final = 30.0

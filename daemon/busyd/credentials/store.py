@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from busyd.credentials.secret import Secret
 from busyd.credentials.source import (
+    KEY_FILE,
     KEY_NAME,
     STORE_FILE,
     CredentialMissing,
@@ -39,7 +40,6 @@ _FAMILY: Final = b"busyd-credentials "
 _SALT: Final = 16
 _NONCE: Final = 12
 _LEAST_KEY: Final = 32
-_KEY_FILE: Final = "credentials.key"
 _LOCK_FILE: Final = "credentials.lock"
 
 
@@ -127,11 +127,11 @@ class CredentialStore:
         if given is not None and given.exists():
             return given
         named = self._environment.get("BUSYD_KEY_FILE")
-        return Path(named) if named else self._directory / _KEY_FILE
+        return Path(named) if named else self._directory / KEY_FILE
 
     def _key_material(self, *, make: bool) -> bytes:
         path = self._key_path()
-        own = path == self._directory / _KEY_FILE
+        own = path == self._directory / KEY_FILE
         if own and make and not path.exists():
             if self._path.exists():
                 # Making a new key here would seal over passwords that the lost one could still open.

@@ -21,15 +21,18 @@ from busyd.clock import Clock, SystemClock
 from busyd.config import Config
 from busyd.endpoint.app import build_app
 from busyd.endpoint.sites import start_sites
+from busyd.errors import BusydError
 from busyd.flow.house import House
 from busyd.flow.mirroring import Mirroring
 from busyd.flow.postponed import retry_postponed
 from busyd.flow.register import Register
 from busyd.flow.reload import ReloadOutcome
 from busyd.ical.zones import forget_outdated_zones
+from busyd.os_errors import fault_of
 from busyd.period import to_rfc3339
 from busyd.running import Running, remove_record, write_record
-from busyd.service.place import locked, machine_zone, write_admin_token
+from busyd.service.crash_counter import CrashCounter
+from busyd.service.place import locked, machine_zone, prepare_state, write_admin_token
 from busyd.service.reload import Reloader
 from busyd.service.settings import certificate_text, endpoint_settings, tls_context
 from busyd.store.database import StorageError, open_or_begin_anew
@@ -57,10 +60,9 @@ listing is read would be that late, several times over."""
 
 def run_service(config_path: Path, state: Path, config: Config) -> int:
     """Run the daemon until SIGTERM or SIGINT; 0 after a clean stop. Raises BusydError when it cannot start."""
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload asked for during the start is what the start does anyway
     sys.setswitchinterval(SWITCH)
-    with locked(state), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(Service(config_path, state, config).run())
 
 
@@ -73,7 +75,9 @@ class Service:
         self._config = config
         self._clock = clock or SystemClock()
         self._manager = ServiceManager()
+        self._crashes = CrashCounter(state, self._manager, self._clock)
         self._stop = asyncio.Event()
+        self._ready = False
         self._exit_status = 0
         self._polling: Polling | None = None
         self._new: asyncio.Task[None] | None = None
@@ -81,9 +85,30 @@ class Service:
         """Why the last reload changed nothing, in a line."""
 
     async def run(self) -> int:
-        """Start everything, serve until told to stop, stop everything."""
+        """Start everything, serve until told to stop, stop everything; the exit status.
+
+        Raises Misconfigured, TryAgain and StorageError when it cannot start. What ends it later is told here, and 1:
+        the next start looks at it afresh.
+        """
+        self._catch_signals()
+        try:
+            prepare = functools.partial(prepare_state, self._state)
+            return await self._crashes.run(prepare=prepare, start=self._serve, stop=self._stop)
+        except BusydError as error:
+            if not self._ready:
+                raise
+            logger.error("%s; stopping, to be started again", error)
+            return 1
+        except OSError as error:
+            if self._ready:
+                raise
+            raise fault_of(error, f"cannot start: {error.filename or 'the system refused'}") from error
+        finally:
+            self._manager.close()
+
+    async def _serve(self) -> int:
         async with AsyncExitStack() as rooms:
-            rooms.callback(self._manager.close)
+            rooms.enter_context(locked(self._state))
             mirror_file = self._state / MIRROR_FILE
             database = open_or_begin_anew(mirror_file, MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
             rooms.callback(database.close)
@@ -105,7 +130,8 @@ class Service:
             rooms.push_async_callback(sites.close)
             rooms.callback(remove_record, self._state)
             self._write_record()
-            self._catch_signals()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._house.reloads.ask)
+            self._ready = True
             self._manager.ready(self._status())
             gc.enable()  # off since `busyd run` began
             logger.info("listening on %s", ", ".join(str(place) for place in self._config.listen))
@@ -121,6 +147,7 @@ class Service:
             asyncio.create_task(self._read_calendars(ledger), name="reading"),
             asyncio.create_task(self._roll(), name="roll"),
             asyncio.create_task(retry_postponed(self._mirroring), name="retry"),
+            asyncio.create_task(self._crashes.forget_later(), name="forget early ends"),
         }
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         try:
@@ -222,7 +249,6 @@ class Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._house.reloads.ask)
 
     def _status(self) -> str:
         """Counts, never names; but a fault of the configuration is told with its place."""

@@ -1,19 +1,24 @@
 """What belongs to this machine and this state directory: the lock, the local token, the machine's own time zone."""
 
+import errno
 import fcntl
 import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, TextIO
 
-from busyd.errors import TryAgain
+from busyd.credentials.source import KEY_FILE, STORE_FILE
+from busyd.errors import Misconfigured, TryAgain, UserError
 from busyd.ical.tzfile import load_zone
+from busyd.os_errors import fault_of
 from busyd.period import Instant
 from busyd.running import LOCK_FILE
-from busyd.store.ledger import Ledger
+from busyd.state_directory import describe_user, give_back, make_state_directory, obstacle_of, owner_of
+from busyd.store.ledger import LEDGER_FILE, Ledger
+from busyd.store.mirror import MIRROR_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +26,17 @@ ADMIN_TOKEN_FILE: Final = "local-admin-token"
 ADMIN_SCOPES: Final = ("freebusy", "details", "book", "admin")
 _TRIES: Final = 5
 _PAUSE: Final = 0.02
+_FILES: Final[Mapping[str, int]] = {
+    LOCK_FILE: os.R_OK | os.W_OK,
+    LEDGER_FILE: os.R_OK | os.W_OK,
+    f"{LEDGER_FILE}-journal": os.R_OK | os.W_OK,
+    MIRROR_FILE: os.R_OK | os.W_OK,
+    f"{MIRROR_FILE}-wal": os.R_OK | os.W_OK,
+    f"{MIRROR_FILE}-shm": os.R_OK | os.W_OK,
+    STORE_FILE: os.R_OK,
+    KEY_FILE: os.R_OK,
+}
+"""What the daemon does with each file of the state directory. What it only ever replaces is not among them."""
 _LOCALTIME: Final = Path("/etc/localtime")
 _TIMEZONE: Final = Path("/etc/timezone")
 
@@ -29,17 +45,53 @@ class StateInUse(TryAgain):
     """Another busyd works on this state directory."""
 
 
+def prepare_state(state: Path) -> None:
+    """Have the state directory, and look over what is in it, before anything is opened.
+
+    Raises Misconfigured where a person has to give files back to the user busyd runs as, or to move something away;
+    TryAgain where the disk does not let us look.
+    """
+    owner = owner_of(state)
+    if os.geteuid() == 0 and owner != 0:
+        user = describe_user(owner)
+        message = f"the state directory {state} belongs to {user}, who could not open what root makes there"
+        raise Misconfigured(message, fix=f"run busyd as {user}, as its unit does: `systemctl start busyd`")
+    make_state_directory(state)
+    if obstacle := obstacle_of(state, os.R_OK | os.W_OK | os.X_OK):
+        raise _state_fault(state, obstacle)
+    refused = []
+    for name, access in _FILES.items():
+        path = state / name
+        if path.exists() and not path.is_file():
+            message = f"{path} is not a regular file"
+            raise Misconfigured(message, fix="move it away, or name another --state")
+        if path.exists() and (obstacle := obstacle_of(path, access)):
+            refused.append(obstacle)
+    if refused:
+        reasons = "; ".join(str(obstacle.strerror) for obstacle in refused)
+        raise _state_fault(state, OSError(refused[0].errno, reasons))
+
+
+def _state_fault(state: Path, obstacle: OSError) -> UserError:
+    fix = give_back(state) if obstacle.errno == errno.EACCES else ""
+    return fault_of(obstacle, f"cannot use the state directory {state}", fix=fix)
+
+
 @contextmanager
 def locked(state: Path) -> Iterator[None]:
-    """Hold the state directory for this process. Raises StateInUse with the other's process id."""
-    with (state / LOCK_FILE).open("a+") as lock:
-        if not _take(lock):
-            lock.seek(0)
-            message = f"busyd is already running on {state} (process {lock.read().strip() or 'unknown'})"
-            raise StateInUse(message, fix="stop it first, or give this one another --state")
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
+    """Hold the state directory for this process. Raises StateInUse with the other's process id, and as `fault_of`."""
+    with ExitStack() as held:
+        try:
+            lock = held.enter_context((state / LOCK_FILE).open("a+"))
+            if not _take(lock):
+                lock.seek(0)
+                message = f"busyd is already running on {state} (process {lock.read().strip() or 'unknown'})"
+                raise StateInUse(message, fix="stop it first, or give this one another --state")
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
+        except OSError as error:
+            raise fault_of(error, f"cannot lock {state / LOCK_FILE}") from None
         yield
 
 
@@ -56,9 +108,12 @@ def _take(lock: TextIO) -> bool:
 
 
 def write_admin_token(state: Path, ledger: Ledger, now: Instant) -> None:
-    """Have a token in a 0600 file with which the command line of the same user may ask the daemon for anything."""
+    """Have a token in a 0600 file with which the command line of the same user may ask the daemon for anything.
+
+    Raises OSError when the file cannot be written, StorageError when the ledger cannot.
+    """
     path = state / ADMIN_TOKEN_FILE
-    if path.exists() and ledger.find_token(path.read_text().strip(), now) is not None:
+    if ledger.find_token(_read_if_any(path), now) is not None:
         return
     for token in ledger.tokens():
         if token.name == ADMIN_TOKEN_FILE:
@@ -68,6 +123,13 @@ def write_admin_token(state: Path, ledger: Ledger, now: Instant) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(made.text + "\n")
+
+
+def _read_if_any(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def machine_zone(environment: Mapping[str, str]) -> str:

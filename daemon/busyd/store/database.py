@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 from busyd.errors import BusydError
 from busyd.os_errors import fault_of, passes_by_itself
-from busyd.state_directory import describe_user
+from busyd.state_directory import give_back, obstacle_of
 
 logger = logging.getLogger(__name__)
 
@@ -70,49 +70,34 @@ def storage_errors(path: Path) -> Iterator[None]:
         if code in _DAMAGE:
             message = f"{path} is damaged ({error})"
             raise StorageDamaged(message) from error
-        reason = find_obstacle(path) or OSError(_ERRNO.get(code, 0), str(error))
+        reason = _find_obstacle(path) or OSError(_ERRNO.get(code, 0), str(error))
         raise _storage_error(path, reason) from error
     except OSError as error:
         raise _storage_error(path, error) from error
 
 
-def find_obstacle(path: Path) -> OSError | None:
-    """What keeps this user from reading and writing a state file and its folder; None when nothing does.
-
-    Never opens the file: closing any descriptor of it would drop the locks that SQLite holds in this process.
-    """
+def _find_obstacle(path: Path) -> OSError | None:
+    """What keeps this user from using a database and its folder; None when nothing does."""
     try:
         for found in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
             if not found.exists():
                 continue
             if not stat.S_ISREG(found.stat().st_mode):
-                return OSError(errno.EISDIR, "not a regular file", str(found))
-            if not os.access(found, os.R_OK | os.W_OK, effective_ids=True):
-                return _refusal(found)
+                return OSError(errno.EISDIR, f"{found.name} is not a regular file")
+            if obstacle := obstacle_of(found, os.R_OK | os.W_OK):
+                return obstacle
         if not path.parent.is_dir():
             return OSError(errno.ENOENT, f"there is no directory {path.parent}")
-        if not os.access(path.parent, os.W_OK | os.X_OK, effective_ids=True):
-            return _refusal(path.parent)
     except OSError as error:
         return error
-    return None
-
-
-def _refusal(path: Path) -> OSError:
-    if os.statvfs(path).f_flag & os.ST_RDONLY:
-        return OSError(errno.EROFS, "read-only file system")
-    owner, us = describe_user(path.stat().st_uid), describe_user(os.geteuid())
-    return OSError(errno.EACCES, f"{path.name} belongs to {owner}, and {us} may not write it")
+    return obstacle_of(path.parent, os.W_OK | os.X_OK)
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:
-    fault = fault_of(error, f"{path} cannot be used", fix=_give_back(path) if error.errno == errno.EACCES else "")
+    fix = give_back(path.parent) if error.errno == errno.EACCES else ""
+    fault = fault_of(error, f"{path} cannot be used", fix=fix)
     kind = StorageError if passes_by_itself(error) else StorageUnusable
     return kind(str(fault), fix=fault.fix)
-
-
-def _give_back(path: Path) -> str:
-    return f"chown -R {describe_user(os.geteuid())}: {path.parent}"
 
 
 def open_connection(path: Path, *, journal: str, synchronous: str, patience: float = 10.0) -> sqlite3.Connection:
