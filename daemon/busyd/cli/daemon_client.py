@@ -15,6 +15,8 @@ from busyd.address import ListenAddress, UnixAddress
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import SERVICE, Installation, find_installation
 from busyd.config import Config
+from busyd.errors import Misconfigured, TryAgain
+from busyd.state_directory import as_owner_of
 
 LOCAL_TOKEN_FILE: Final = "local-admin-token"
 """Written by the daemon at start, mode 0600: whoever may read the state directory may ask for everything."""
@@ -199,8 +201,10 @@ def _fix_foreign(found: Installation) -> str:
 def read_local_token(state: Path) -> str:
     """The token of the running daemon, or an empty text where this user may not know it."""
     try:
-        return (state / LOCAL_TOKEN_FILE).read_text().strip()
-    except (OSError, UnicodeDecodeError):
+        # Not as root in somebody else's directory: a link there could have any file sent to whoever listens.
+        with as_owner_of(state):
+            return (state / LOCAL_TOKEN_FILE).read_text().strip()
+    except (OSError, UnicodeDecodeError, TryAgain, Misconfigured):
         return ""
 
 

@@ -18,7 +18,9 @@ from msgspec import Struct
 from busyd.cli.exit_status import CommandFailed
 from busyd.config import Config, ConfigFaults, ConfigMissing, find_config, load_config
 from busyd.config.load import SYSTEM_CONFIG, own_state, written_state
+from busyd.errors import Misconfigured, TryAgain
 from busyd.running import Running, find_running, holder_of
+from busyd.state_directory import as_owner_of
 
 
 class Service(Struct, frozen=True):
@@ -153,17 +155,15 @@ def _is_installed(service: Service) -> bool:
 
 
 def _is_held(state: Path) -> bool:
-    try:
+    with suppress(PermissionError, TryAgain, Misconfigured), as_owner_of(state):
         return holder_of(state) is not None
-    except PermissionError:
-        return False
+    return False
 
 
 def _running_on(state: Path) -> Running | None:
-    try:
+    with suppress(PermissionError, TryAgain, Misconfigured), as_owner_of(state):
         return find_running(state)
-    except PermissionError:
-        return None
+    return None
 
 
 def _may_enter(state: Path) -> bool:
