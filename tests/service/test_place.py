@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from busyd.errors import Misconfigured
+from busyd.errors import Misconfigured, TryAgain
 from busyd.period import Instant
 from busyd.service.place import (
     ADMIN_TOKEN_FILE,
@@ -95,6 +95,12 @@ def test_a_directory_in_place_of_a_file_is_told(tmp_path: Path) -> None:
 def test_a_lock_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     (tmp_path / "lock").mkdir()
     with pytest.raises(Misconfigured, match="cannot lock"), locked(tmp_path):
+        pass
+
+
+def test_a_disk_without_room_for_the_lock_may_have_some_later(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to("/dev/full")
+    with pytest.raises(TryAgain, match=r"cannot lock .*: no space left"), locked(tmp_path):
         pass
 
 

@@ -13,6 +13,7 @@ from busyd.address import UnixAddress
 from busyd.config.fault import Fault
 from busyd.config.model import Config, Tls
 from busyd.os_errors import fault_of, passes_by_itself
+from busyd.state_directory import describe_user
 
 _LONGEST_SOCKET: Final = 107
 """Bytes of a path that `sockaddr_un` has room for."""
@@ -90,5 +91,5 @@ def _try_out(cert: Path, key: Path) -> Iterator[tuple[str, str]]:
 
 def _told(error: OSError) -> str:
     if isinstance(error, PermissionError):
-        return f"the user busyd runs as (number {os.geteuid()}) may not: change its owner or mode"
+        return f"the user busyd runs as ({describe_user(os.geteuid())}) may not: change its owner or mode"
     return (error.strerror or "it cannot be opened").lower()

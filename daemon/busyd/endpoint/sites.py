@@ -138,6 +138,10 @@ async def _listen(server: CountingServer, address: ListenAddress, tls: SSLContex
                 path.chmod(_SOCKET_MODE)
     except OSError as error:
         known = _NAME_UNKNOWN if isinstance(error, socket.gaierror) else _FIXES.get(error.errno or 0, "")
+        if (
+            error.errno is not None and error.errno in errno.errorcode
+        ):  # the event loop wraps the reason in its own words
+            error = OSError(error.errno, os.strerror(error.errno))
         raise fault_of(error, f"cannot listen on {address}", fix=known) from error
     return made
 
@@ -161,7 +165,7 @@ def _clear_the_way(path: Path) -> None:
             return
         except BlockingIOError:  # more wait to be accepted than fit: somebody is alive there
             pass
-    raise OSError(errno.EADDRINUSE, "another program listens on it")
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 def _lengthen_queues(made: asyncio.Server) -> None:

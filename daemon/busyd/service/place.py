@@ -6,9 +6,9 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 from busyd.credentials.source import KEY_FILE, STORE_FILE
 from busyd.errors import Misconfigured, TryAgain, UserError
@@ -23,6 +23,7 @@ from busyd.store.mirror import MIRROR_FILE
 logger = logging.getLogger(__name__)
 
 ADMIN_TOKEN_FILE: Final = "local-admin-token"
+_MOST_DIGITS: Final = 20
 ADMIN_SCOPES: Final = ("freebusy", "details", "book", "admin")
 _TRIES: Final = 5
 _PAUSE: Final = 0.02
@@ -80,31 +81,36 @@ def _state_fault(state: Path, obstacle: OSError) -> UserError:
 @contextmanager
 def locked(state: Path) -> Iterator[None]:
     """Hold the state directory for this process. Raises StateInUse with the other's process id, and as `fault_of`."""
-    with ExitStack() as held:
+    path = state / LOCK_FILE
+    # Not a file object: that would try again to write what did not fit, when it is closed, and hide the first error.
+    lock = -1
+    try:
         try:
-            lock = held.enter_context((state / LOCK_FILE).open("a+"))
-            if not _take(lock):
-                lock.seek(0)
-                message = f"busyd is already running on {state} (process {lock.read().strip() or 'unknown'})"
-                raise StateInUse(message, fix="stop it first, or give this one another --state")
-            lock.truncate(0)
-            lock.write(f"{os.getpid()}\n")
-            lock.flush()
+            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            _take(lock)
+            text = f"{os.getpid()}\n".encode()
+            os.pwrite(lock, text, 0)
+            os.ftruncate(lock, len(text))
+        except BlockingIOError:
+            other = os.pread(lock, _MOST_DIGITS, 0).decode(errors="replace").strip() or "unknown"
+            message = f"busyd is already running on {state} (process {other})"
+            raise StateInUse(message, fix="stop it first, or give this one another --state") from None
         except OSError as error:
-            raise fault_of(error, f"cannot lock {state / LOCK_FILE}") from None
+            raise fault_of(error, f"cannot lock {path}") from None
         yield
+    finally:
+        if lock >= 0:
+            os.close(lock)
 
 
-def _take(lock: TextIO) -> bool:
-    """Lock the file; a command that only looks whether it is locked holds it for a moment."""
-    for _ in range(_TRIES):
+def _take(lock: int) -> None:
+    """Lock the file; a command that only looks whether it is locked holds it for a moment. Raises BlockingIOError."""
+    for _ in range(_TRIES - 1):
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(_PAUSE)
-        else:
-            return True
-    return False
+    return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def write_admin_token(state: Path, ledger: Ledger, now: Instant) -> None:
