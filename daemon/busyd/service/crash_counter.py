@@ -26,7 +26,7 @@ LONG_ENOUGH: Final = 60.0
 _AT_ONCE: Final = 3
 """So many early ends bring no pause."""
 _FIRST_PAUSE: Final = 10.0
-_LONGEST_PAUSE: Final = 300.0
+_LONGEST_PAUSE: Final = 30.0
 _OLD: Final = 900
 """Seconds after which a start cannot have been one of a row: it came from a person, or after a reboot."""
 _MOST_BYTES: Final = 64

@@ -1,0 +1,72 @@
+"""Every command of the README's section on the service, run on a machine."""
+
+from tests.systemd import account
+from tests.systemd.conftest import CLONE, freebusy, is_complete
+from tests.systemd.machine import Machine
+from tests.systemd.readme import commands_of
+from tests.systemd.tree import PIP
+
+CERTIFICATE = (
+    "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    " -keyout /etc/ssl/private/busyd.key -out /etc/ssl/certs/busyd.pem 2>&1"
+)
+
+
+def do(machine: Machine, heading: str) -> None:
+    machine.shell("\n".join([f"cd {CLONE}", *commands_of(heading)]), environment=PIP)
+
+
+def edit(machine: Machine, before: str, after: str) -> None:
+    text = machine.run("cat", "/etc/busyd/config.yaml").stdout
+    assert before in text
+    machine.run("tee", "/etc/busyd/config.yaml", given=text.replace(before, after))
+
+
+def test_a_changed_configuration_is_checked_and_reloaded(machine: Machine) -> None:
+    edit(machine, "timezone: Europe/Berlin", "timezone: Europe/Lisbon")
+    do(machine, "Change the configuration")
+    assert "Lisbon" in str(machine.get("/v1/profiles"))
+
+
+def test_a_password_comes_from_a_systemd_credential(machine: Machine) -> None:
+    machine.run("busyd", "credential", "remove", "anna")
+    commands = "\n".join(commands_of("Keep a password in a systemd credential"))
+    machine.write("/root/commands", commands)
+    # Only a terminal is asked for passwords.
+    asked = machine.run("script", "-qec", "bash -eu /root/commands", "/dev/null", given=f"{account.PASSWORD}\n")
+    assert "App-specific password:" in asked.stdout
+    assert account.PASSWORD not in machine.run("cat", "/etc/busyd/anna.cred").stdout
+    assert machine.run("stat", "-c", "%U %a", "/etc/busyd/anna.cred").stdout.startswith("root ")
+    machine.run("systemctl", "stop", "busyd")
+    machine.shell("rm /var/lib/busyd/mirror.sqlite3*")
+    machine.run("systemctl", "start", "busyd")
+    machine.wait_for(lambda: is_complete(machine), describe=lambda: machine.journal("busyd"))
+
+
+def test_tls_is_served_with_a_key_that_only_root_can_read(machine: Machine) -> None:
+    machine.shell(CERTIFICATE)
+    machine.run("chmod", "600", "/etc/ssl/private/busyd.key")
+    do(machine, "Serve TLS with a key that only root can read")
+    keys = "tls: {cert: /etc/ssl/certs/busyd.pem, key: /run/credentials/busyd.service/tls.key}\n"
+    edit(machine, "connections:", f"{keys}connections:")
+    machine.run("systemctl", "restart", "busyd")
+    ask = "curl -s --cacert /etc/ssl/certs/busyd.pem https://localhost:8377/v1/profiles"
+    assert "anna" in machine.wait_for(lambda: machine.shell(ask, check=False))
+
+
+def test_an_upgrade_keeps_tokens_and_answers(machine: Machine) -> None:
+    token = machine.shell("busyd token add anna --json")
+    before = freebusy(machine)
+    do(machine, "Upgrade")
+    machine.wait_for(lambda: is_complete(machine))
+    after = freebusy(machine)
+    assert before is not None and after is not None
+    assert after["busy"] == before["busy"]
+    assert token.split('"id": "')[1].split('"')[0] in machine.run("busyd", "token", "list").stdout
+
+
+def test_an_uninstall_leaves_nothing(machine: Machine) -> None:
+    do(machine, "Uninstall")
+    left = machine.shell("find / -xdev -iname '*busyd*' -not -path '/root/*' -not -path '/tmp/*' -not -path '/proc/*'")
+    assert [path for path in left.splitlines() if "/journal/" not in path] == []
+    assert machine.run("id", "busyd", check=False).returncode != 0
