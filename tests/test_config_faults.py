@@ -38,6 +38,10 @@ TABLE: dict[str, tuple[str, list[str]]] = {
         ["3:3: this does not fit the lines before: check the indentation"],
     ),
     "at sign": ("state: @x\n", ["1:8: a value may not begin with this character unless it is put in quotes"]),
+    "home of another": (
+        "state: ~ben/x\n",
+        ["1:8: state: '~ben/x': only '~/' stands for a home directory, write the full path"],
+    ),
     "percent": ("state: %x\n", ["1:8: a value may not begin with this character unless it is put in quotes"]),
     "escape": (
         'state: "C:\\q"\n',

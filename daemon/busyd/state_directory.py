@@ -102,6 +102,15 @@ def obstacle_of(path: Path, access: int) -> OSError | None:
     return OSError(errno.EACCES, f"{path.name} belongs to {owner}, and {us} may not use it")
 
 
+def advice_on_access(state: Path) -> str:
+    """What to do about a file in a state directory that this user may not use."""
+    try:
+        owner = state.stat().st_uid
+    except OSError:
+        return ""
+    return give_back(state) if owner == os.geteuid() else f"run this as {describe_user(owner)}, or as root"
+
+
 def give_back(state: Path) -> str:
     """The command that makes everything in a state directory this user's."""
     return f"chown -R {describe_user(os.geteuid())}: {state}"

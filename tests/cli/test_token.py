@@ -127,7 +127,7 @@ def test_a_ledger_of_root_in_the_state_of_a_service_is_told_with_the_cure(busyd:
     path.touch(mode=0o600)
     ran = busyd("--state", str(foreign_state), "token", "add", "anna")
     assert ran.status == 78
-    assert f"{path} cannot be used: ledger.sqlite3 belongs to root, and nobody may not write it" in ran.err
+    assert f"{path} cannot be used: ledger.sqlite3 belongs to root, and nobody may not use it" in ran.err
     assert f"chown -R nobody: {foreign_state}" in ran.err
 
 

@@ -1,6 +1,7 @@
 """Disks fill up, files break: the mirror is begun anew, the ledger refuses with words, the loop waits for no lock."""
 
 import contextlib
+import os
 import sqlite3
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from busyd.cli.exit_status import status_of
 from busyd.connection import RemoteCalendar
 from busyd.period import Instant
+from busyd.state_directory import as_owner_of
 from busyd.store import mirror, objects
 from busyd.store.database import (
     Database,
@@ -118,6 +120,18 @@ def test_a_directory_in_place_of_a_file_stays_until_somebody_removes_it(tmp_path
         else:
             ledger = Ledger.open(tmp_path / "ledger.sqlite3")
             ledger.add_token("anna", scopes=["freebusy"], details=False, expires=None, name="", now=NOW)
+
+
+def test_another_user_is_told_whose_the_ledger_is(foreign_state: Path) -> None:
+    with as_owner_of(foreign_state):
+        Ledger.open(foreign_state / "ledger.sqlite3").close()
+    os.seteuid(12345)
+    try:
+        with pytest.raises(StorageUnusable, match="permission denied") as refused:
+            Ledger.open(foreign_state / "ledger.sqlite3")
+    finally:
+        os.seteuid(0)
+    assert refused.value.fix == "run this as nobody, or as root"
 
 
 @pytest.mark.parametrize("code", ["SQLITE_FULL", "SQLITE_IOERR_FSYNC", "SQLITE_BUSY", "SQLITE_NOMEM"])

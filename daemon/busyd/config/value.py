@@ -214,6 +214,9 @@ def parse_path(text: str, folder: Path, environment: Mapping[str, str]) -> Path:
             message = "'~' cannot be used here because HOME is not set: write the full path"
             raise ValueError(message)
         return Path(home, text[2:])
+    if text.startswith("~"):
+        message = f"{quote(text)}: only '~/' stands for a home directory, write the full path"
+        raise ValueError(message)
     return folder / text
 
 

@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 from busyd.errors import BusydError
 from busyd.os_errors import fault_of, passes_by_itself
-from busyd.state_directory import give_back, obstacle_of
+from busyd.state_directory import advice_on_access, obstacle_of
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def _find_obstacle(path: Path) -> OSError | None:
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:
-    fix = give_back(path.parent) if error.errno == errno.EACCES else ""
+    fix = advice_on_access(path.parent) if error.errno == errno.EACCES else ""
     fault = fault_of(error, f"{path} cannot be used", fix=fix)
     kind = StorageError if passes_by_itself(error) else StorageUnusable
     return kind(str(fault), fix=fault.fix)
