@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,8 +19,9 @@ from busyd.dav.errors import MalformedResponse
 from busyd.dav.exchange import DavResponse
 from busyd.dav.href import Href
 from busyd.dav.objects import read_multiget
-from busyd.flow.worker import HEAVY_BYTES, STRIKES, Worker, environment_of_worker, is_heavy
+from busyd.flow.worker import HEAVY_BYTES, STRIKES, Worker, WorkerFailed, environment_of_worker, is_heavy
 from busyd.flow.worker_process import ANSWER_BYTES, DIES_FIRST, MEMORY, NICE, Frame, Payloads, Work
+from busyd.ical.split import UnreadableFeed, split_feed
 from busyd.period import EARLIEST, LATEST, Instant, Period
 from tests.flow.inside import timed
 
@@ -260,3 +262,40 @@ async def test_the_process_itself_has_no_secret_in_its_environment(monkeypatch: 
     await worker.close()
     assert b"PATH=" in environment
     assert b"secret-of-the-test" not in environment
+
+
+def feed(count: int, *lines: str) -> bytes:
+    body = "".join(
+        "BEGIN:VEVENT\r\nUID:{}\r\nDTSTART:20260901T090000Z\r\n{}END:VEVENT\r\n".format(
+            number, "".join(f"{line}\r\n" for line in lines)
+        )
+        for number in range(count)
+    )
+    return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n{body}END:VCALENDAR\r\n".encode()
+
+
+@pytest.mark.parametrize("count", [3, 3000])
+async def test_a_feed_is_cut_as_the_engine_cuts_it(count: int) -> None:
+    worker, body = Worker(), feed(count, "SUMMARY:Lunch")
+    pieces = await worker.split_feed(body)
+    await worker.close()
+    assert [(piece.uid, piece.payload) for piece in pieces] == [
+        (piece.uid, piece.payload) for piece in split_feed(body)
+    ]
+    assert {piece.digest for piece in pieces} == {sha256(piece.payload).hexdigest() for piece in pieces}
+
+
+async def test_a_long_page_in_place_of_a_feed_is_unreadable() -> None:
+    worker = Worker()
+    with pytest.raises(UnreadableFeed, match="it starts with '<html>'"):
+        await worker.split_feed(b"<html>\n" + b"<p>\n" * 100_000)
+    await worker.close()
+
+
+async def test_what_needs_too_much_memory_ends_the_worker_and_harms_nobody() -> None:
+    worker, one = Worker(deadline=60.0), feed(1)
+    bomb = one.replace(b"END:VEVENT", b"X:\r\n" * (MEMORY // 40) + b"END:VEVENT")
+    with pytest.raises(WorkerFailed, match="more memory than"):
+        await worker.split_feed(bomb)
+    assert [found.uid for found in await worker.index([PLAIN], SPAN, "UTC")] == ["a"]
+    await worker.close()

@@ -5,7 +5,6 @@ anew, and goes through the same plan as a calendar collection: what is missing i
 look.
 """
 
-import hashlib
 import logging
 import re
 import sqlite3
@@ -17,7 +16,8 @@ from busyd.errors import DataError
 from busyd.flow.mirroring import Incoming
 from busyd.flow.reading import is_look_due
 from busyd.flow.visit import Visitor, has_passed, refresh_register
-from busyd.ical.split import split_feed
+from busyd.flow.worker import WorkerFailed
+from busyd.flow.worker_process import FeedPiece
 from busyd.ical.values import BadValue, read_duration
 from busyd.period import Instant
 from busyd.remote.feed import FeedContent, NotModified
@@ -32,6 +32,8 @@ SUBSCRIPTION_INTERVAL: Final = 3600
 SHORTEST_INTERVAL: Final = 900
 LONGEST_INTERVAL: Final = 86_400
 """Bounds of what a feed itself may ask for."""
+_HEAD: Final = 64 * 1024
+"""Bytes in which a feed's own properties are looked for."""
 _HINT: Final = re.compile(
     rb"^(REFRESH-INTERVAL|X-PUBLISHED-TTL)(?:;[^:\r\n]*)?:([A-Z0-9]{2,24})", re.MULTILINE | re.IGNORECASE
 )
@@ -83,13 +85,13 @@ async def _read(visitor: Visitor, record: CalendarRecord, url: str, at: Instant,
     if isinstance(answer, NotModified):
         await _confirm(visitor, record, {**known, **_validators(answer)}, at)
         return
-    pieces = {f"uid:{piece.uid}": piece.payload for piece in split_feed(answer.payload)}
-    listed = {href: hashlib.sha256(payload).hexdigest() for href, payload in pieces.items()}
+    pieces = {f"uid:{piece.uid}": piece for piece in await _split(visitor, answer.payload)}
+    listed = {href: piece.digest for href, piece in pieces.items()}
     etags = await visitor.mirroring.database.read(lambda db: objects.read_etags(db, record.id))
     state = SyncState(etags, held=record.held)
     plan = plan_listing(state, listed)
     removal = weigh(state, plan, at)
-    incoming = [Incoming(href, listed[href], pieces[href]) for href in plan.fetch if href in pieces]
+    incoming = [Incoming(href, listed[href], pieces[href].payload) for href in plan.fetch if href in pieces]
     pace = {"source": url, "interval": str(_wanted_interval(answer.payload) if interval is None else interval)}
     again = Instant(at + HOLD) if removal.held else None
     mark = SyncMark(
@@ -100,6 +102,15 @@ async def _read(visitor: Visitor, record: CalendarRecord, url: str, at: Instant,
         counts = (len(incoming), len(removal.forget), len(removal.held))
         logger.info("%s: %d changed, %d gone, %d held back", record.label, *counts)
     await refresh_register(visitor)
+
+
+async def _split(visitor: Visitor, payload: bytes) -> list[FeedPiece]:
+    """The objects of a feed. Raises DataError."""
+    try:
+        return await visitor.mirroring.expansion.worker.split_feed(payload)
+    except WorkerFailed as error:
+        message = f"the feed came, but could not be read: {error}"
+        raise DataError(message) from None
 
 
 async def _confirm(visitor: Visitor, record: CalendarRecord, validators: Mapping[str, str], at: Instant) -> None:
@@ -118,7 +129,7 @@ async def _confirm(visitor: Visitor, record: CalendarRecord, validators: Mapping
 
 def _wanted_interval(payload: bytes) -> int:
     """Seconds between two looks as the feed wants it, within reason (RFC 7986 §5.7, or Microsoft's older name)."""
-    head, _, _ = payload.partition(b"BEGIN:VEVENT")
+    head, _, _ = payload[:_HEAD].partition(b"BEGIN:VEVENT")
     hints = dict(reversed([(name.upper(), value) for name, value in _HINT.findall(head)]))
     told = hints.get(b"REFRESH-INTERVAL") or hints.get(b"X-PUBLISHED-TTL")
     if told is None:

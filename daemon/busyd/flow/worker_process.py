@@ -34,7 +34,7 @@ NICE: Final = 10
 """Whoever asks the daemon comes before whatever it reads."""
 DIES_FIRST: Final = 1000
 """Its oom_score_adj: where memory runs out, the kernel ends this process and not the daemon."""
-MEMORY: Final = 192 * 1024 * 1024
+MEMORY: Final = 224 * 1024 * 1024
 """Bytes of memory of its own that the worker may use (RLIMIT_DATA)."""
 OUT_OF_MEMORY: Final = 71
 """Exit status of a worker that needed more."""
