@@ -284,6 +284,22 @@ def test_a_running_daemon_is_asked_how_old_the_mirror_is(tmp_path: Path, icloud:
     assert "refuses a password that used to work: it was revoked" in stopped.stdout
 
 
+def test_a_calendar_that_is_too_much_to_hold_is_told_with_what_to_do(tmp_path: Path, icloud: SimulatedIcloud) -> None:
+    rule = "DTSTART:20260101T000000Z\nDURATION:PT5M\nRRULE:FREQ=HOURLY"
+    events = "".join(f"BEGIN:VEVENT\nUID:{number}\n{rule}\nEND:VEVENT\n" for number in range(40))
+    feed = icloud.add_feed("/published/2/crowd", f"BEGIN:VCALENDAR\nVERSION:2.0\n{events}END:VCALENDAR\n")
+    with busyd_in(tmp_path) as busyd:
+        busyd.configure(
+            f"connections:\n  crowd: {{kind: ics, url: '{feed.url}'}}\nprofiles:\n  boss: {{conflicts: [crowd]}}\n"
+        )
+        busyd.start()
+        wait_for(lambda: busyd.freebusy("now", "+1d", "boss")["as_of"], describe=busyd.log.read_text)
+        assert not busyd.freebusy("now", "+1d", "boss")["complete"]
+        doctor, status = busyd.command("doctor"), busyd.command("status")
+    assert "warning  connection 1: 1 calendar could be fetched, but not be read as a whole" in doctor.stdout
+    assert "crowd: it has more than 500,000 occurrences" in status.stdout + status.stderr
+
+
 def test_a_lone_refusal_in_between_is_forgiven(person: Person, icloud: SimulatedIcloud) -> None:
     icloud.account("anna@icloud.com").knobs.fail_next(401, method="OPTIONS")
     assert person.run("doctor").status == 0

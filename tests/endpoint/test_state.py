@@ -64,6 +64,23 @@ async def test_a_feed_that_no_profile_uses_is_told_as_unused(served: Served) -> 
     assert "no profile uses this feed" in holidays["detail"]
 
 
+async def test_what_could_not_be_read_is_said_wherever_the_calendar_is_named(served: Served) -> None:
+    register = served.house.register
+    [number] = [record.id for record in register.calendars.values() if record.label == "anna/Work"]
+    register.postponed.add(1, number, why="it was ended by signal 9", now=0.0)
+    register.proofs += 1
+    status = (await served.ask("/v1/status", token=served.house.token("*", "admin"))).json
+    calendar = status["connections"][0]["calendars"][0]
+    assert calendar["note"].startswith("1 object of it could not be read, so its time counts as unavailable")
+    assert "signal 9" in calendar["note"]
+    assert calendar["detail"] == calendar["note"] == status["profiles"][0]["calendars"][0]["detail"]
+    answer = (await served.ask("/v1/profiles/anna/freebusy")).json
+    assert answer["calendars"][0]["detail"] == calendar["note"]
+    register.postponed.discard(1)
+    register.proofs += 1
+    assert "detail" not in (await served.ask("/v1/profiles/anna/freebusy")).json["calendars"][0]
+
+
 async def test_calendars_are_listed_with_all_that_names_them(served: Served) -> None:
     [calendar] = (await served.ask("/v1/calendars", token=served.house.token("anna", "admin"))).json["calendars"]
     expected = {

@@ -1,7 +1,7 @@
 """The occurrences of one calendar in memory: packed columns in parts, 28 bytes an occurrence. Facts, no opinion."""
 
 from array import array
-from collections.abc import Container, Generator, Iterable, Iterator, Mapping
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import Final
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.ical.facts import Attendee, Facts
-from busyd.period import Period
+from busyd.period import EARLIEST, LATEST, Period
 from busyd.store.occurrences import IndexEntry
 
 SLICE: Final = 250
@@ -54,6 +54,13 @@ class Part(Struct, frozen=True):
     def empty(cls) -> "Part":
         return cls(array("q"), array("q"), array("q"), array("I"))
 
+    def take(self, number: int, rows: "array[int]", facts: Sequence[int]) -> None:
+        """Add rows of one object, flat triples as they are stored, before others may see the part."""
+        self.objects.extend([number] * (len(rows) // 3))
+        self.starts.extend(rows[0::3])
+        self.ends.extend(rows[1::3])
+        self.facts.extend([facts[number] for number in rows[2::3]])
+
     def copy(self) -> "Part":
         return Part(self.objects[:], self.starts[:], self.ends[:], self.facts[:])
 
@@ -89,7 +96,7 @@ class Columns:
     They share the parts in which nothing changed.
     """
 
-    __slots__ = ("incomplete", "parts", "recurring", "table")
+    __slots__ = ("incomplete", "is_beyond", "parts", "recurring", "table")
 
     def __init__(self, table: FactsTable) -> None:
         self.table = table
@@ -98,6 +105,24 @@ class Columns:
         """Objects whose occurrences beyond the horizon are not here."""
         self.incomplete: dict[int, str] = {}
         """Object -> why some of its time is not known at all."""
+        self.is_beyond = False
+        """The calendar has more occurrences than may be held: nothing of it is, and all its time is unknown."""
+
+    @classmethod
+    def beyond(cls, table: FactsTable, why: str) -> "Columns":
+        """A calendar that has too many occurrences, which may be at any time."""
+        columns = cls(table)
+        last = Part.empty()
+        last.take(0, array("q", (EARLIEST, LATEST, 0)), [table.number(Facts(unknown=why))])
+        columns.parts.append(last.sealed())
+        columns.incomplete[0] = why
+        columns.is_beyond = True
+        return columns
+
+    @property
+    def count(self) -> int:
+        """How many occurrences there are."""
+        return sum([len(part.objects) for part in self.parts])
 
     def pieces(self) -> Iterator[Part]:
         """All rows, so many at a time as one step may work through."""
@@ -126,20 +151,21 @@ class Columns:
         recurring, spent = set(self.recurring), 0
         for entry in entries:
             numbers = [self.table.number(facts) for facts in entry.facts]
-            rows = entry.occurrences
-            count = len(rows) // 3
-            last.objects.extend([entry.object] * count)
-            last.starts.extend(rows[0::3])
-            last.ends.extend(rows[1::3])
-            last.facts.extend([numbers[number] for number in rows[2::3]])
             if entry.recurring:
                 recurring.add(entry.object)
             if entry.incomplete:
                 self.incomplete[entry.object] = entry.incomplete
-            if len(last.objects) >= SLICE:
-                self.parts.append(last.sealed())
-                last = Part.empty()
-            spent += count + _ENTRY_COST
+            spent += _ENTRY_COST
+            for offset in range(0, len(entry.occurrences), 3 * SLICE):
+                rows = entry.occurrences[offset : offset + 3 * SLICE]
+                last.take(entry.object, rows, numbers)
+                if len(last.objects) >= SLICE:
+                    self.parts.append(last.sealed())
+                    last = Part.empty()
+                spent += len(rows) // 3
+                if spent >= SLICE:
+                    spent = 0
+                    yield
             if spent >= SLICE:
                 spent = 0
                 yield
@@ -150,7 +176,7 @@ class Columns:
         """The same occurrences with the facts in another table. Yields between slices."""
         numbers: dict[int, int] = {}
         new = Columns(table)
-        new.recurring, new.incomplete = self.recurring, self.incomplete
+        new.recurring, new.incomplete, new.is_beyond = self.recurring, self.incomplete, self.is_beyond
         for part in self.pieces():
             for number in set(part.facts) - numbers.keys():
                 numbers[number] = table.number(self.table.facts[number])

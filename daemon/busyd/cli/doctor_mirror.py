@@ -38,12 +38,9 @@ class MirrorState(Struct, frozen=True):
     def failures(self, labels: Labels) -> Iterator[Finding]:
         """One finding for each connection of which something was fetched and could not be read."""
         for name, calendars in self.unread.items():
-            message = f"{count(calendars, 'calendar')} could not be read as a whole on this machine"
-            steps = (
-                "`busyd status` tells which, and why",
-                "give the service more memory (`MemoryMax=`) when memory is what it lacks, then restart it",
-            )
-            yield Finding(labels.of("connection", name), "reading", Level.WARNING, message, steps)
+            message = f"{count(calendars, 'calendar')} could be fetched, but not be read as a whole on this machine"
+            step = "`busyd status` tells which, why, and what to do"
+            yield Finding(labels.of("connection", name), "reading", Level.WARNING, message, (step,))
 
     def ages(self, config: Config, labels: Labels, clock: Clock) -> Iterator[Finding]:
         """One finding a profile: is what it answers young enough?"""

@@ -1,7 +1,7 @@
 """Payloads -> what they say of time: a few light ones on the loop, all else in the worker. Nothing is stored."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -35,34 +35,40 @@ class Expansion:
     def __init__(self) -> None:
         self.worker = Worker()
 
-    async def index(self, payloads: Iterable[bytes], zone: str, span: Period) -> list[PackedObject]:
+    async def index(self, payloads: Iterable[bytes], zone: str, span: Period) -> AsyncIterator[PackedObject]:
         """What each payload says of time inside `span`, read in `zone`. Never raises for what is in a payload."""
-        found: list[PackedObject] = []
         for batch in _batches(payloads):
-            if len(batch) < FEW and not any(map(is_heavy, batch)):
-                found += [pack_object(index_object(payload, span, zone)) for payload in batch]
-                await asyncio.sleep(0)
-            else:
-                while batch:
-                    part = await self.worker.index(batch, span, zone)
-                    found += part
-                    batch = batch[len(part) :]
-        return found
+            rest = batch
+            while rest:
+                part = await self._index_some(rest, zone, span)
+                rest = rest[len(part) :]
+                for one in part:
+                    yield one
 
     async def expand(self, payloads: Sequence[bytes], zones: Iterable[str], span: Period) -> list[Expanded]:
-        """The same for every zone in which somebody reads them, each object as often as that makes a difference."""
+        """The same for every zone in which somebody reads them, each object as often as that makes a difference.
+
+        Of the first of the payloads at least, and of as many as are light enough to be held at once.
+        """
         first_zone, *other_zones = sorted(zones)
-        first = await self.index(payloads, first_zone, span)
+        first = await self._index_some(next(_batches(payloads)), first_zone, span)
         others: dict[int, list[tuple[str, PackedObject]]] = {}
         dependent = [number for number, one in enumerate(first) if one.zone_dependent]
         for zone in other_zones:
-            again = await self.index((payloads[number] for number in dependent), zone, span)
-            for number, one in zip(dependent, again, strict=True):
-                others.setdefault(number, []).append((zone, one))
+            again = self.index([payloads[number] for number in dependent], zone, span)
+            for number in dependent:
+                others.setdefault(number, []).append((zone, await anext(again)))
         return [
             Expanded(one.uid, ((first_zone if one.zone_dependent else ANY_ZONE, one), *others.get(number, ())))
             for number, one in enumerate(first)
         ]
+
+    async def _index_some(self, batch: list[bytes], zone: str, span: Period) -> list[PackedObject]:
+        """What at least the first of these says."""
+        if len(batch) < FEW and not any(map(is_heavy, batch)):
+            await asyncio.sleep(0)
+            return [pack_object(index_object(payload, span, zone)) for payload in batch]
+        return await self.worker.index(batch, span, zone)
 
     async def close(self) -> None:
         """End the worker."""

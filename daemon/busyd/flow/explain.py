@@ -3,8 +3,6 @@
 From the same engine and the same rules as the answer; only titles are read from the mirror in addition.
 """
 
-from collections.abc import Generator, Iterable
-
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -43,7 +41,8 @@ class Explained(Struct, frozen=True):
     fbtype: FbType
     """FREE when it does not block."""
     reason: str
-    """As `Verdict.reason`; `unreadable` for an event nobody can place, `never-read` for a calendar not read."""
+    """As `Verdict.reason`; `unreadable` for an event nobody can place, `never-read` for a calendar not read,
+    `too-much` for one with more occurrences than can be held."""
     rule: str
     """The rule of the configuration that decided, or empty when the event itself did."""
     origin: str
@@ -58,6 +57,9 @@ async def explain_window(mirroring: Mirroring, state: ProfileState, window: Peri
         if record is None or not record.complete:
             found.append(_nothing_known(link, window))
             continue
+        if mirroring.register.is_beyond(record.id):
+            found.append(replace(_nothing_known(link, window), reason="too-much"))
+            continue
         stored = await _objects_touching(mirroring, link, window)
         view = _View(
             link,
@@ -65,8 +67,10 @@ async def explain_window(mirroring: Mirroring, state: ProfileState, window: Peri
             state.profile.primary_blocks_origin,
             window,
         )
-        read = await mirroring.expansion.index((one.payload for one in stored), link.zone, window)
-        found += await in_slices(_explain_each(zip(stored, read, strict=True), view))
+        read = mirroring.expansion.index((one.payload for one in stored), link.zone, window)
+        numbered = iter(stored)
+        async for indexed in read:
+            found += _explain_object(next(numbered), indexed, view)
     return sorted(found, key=lambda one: (one.start, one.end, one.calendar, one.uid))
 
 
@@ -83,16 +87,6 @@ async def _objects_touching(mirroring: Mirroring, link: Link, window: Period) ->
         wanted |= columns.recurring
     found = await mirroring.database.read(lambda db: objects.read_objects_by_id(db, sorted(wanted)))
     return list(found.values())
-
-
-def _explain_each(
-    objects: Iterable[tuple[StoredObject, PackedObject]], view: _View
-) -> Generator[None, None, list[Explained]]:
-    found: list[Explained] = []
-    for stored, indexed in objects:
-        found += _explain_object(stored, indexed, view)
-        yield
-    return found
 
 
 def _explain_object(stored: StoredObject, indexed: PackedObject, view: _View) -> list[Explained]:

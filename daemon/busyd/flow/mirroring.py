@@ -8,14 +8,14 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 
-from busyd.availability.columns import Columns
 from busyd.availability.snapshot import Snapshot, build_snapshot, pack, unpack
 from busyd.clock import Clock
 from busyd.flow.horizon import DAY, horizon_at
+from busyd.flow.loading import is_too_much, load_columns, put_beyond
 from busyd.flow.register import ObjectProblem, ProfileState, Register
 from busyd.flow.slices import in_slices, to_the_end
 from busyd.flow.unfetched import not_fetched, outdated
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+BATCH: Final = 100
+"""Objects that are expanded and stored at once, fewer when they are large or have many occurrences."""
 Changes = dict[int, list[IndexEntry] | None]
 """Object -> its new entries, one a reading zone; None when the object is gone."""
 
@@ -94,7 +96,8 @@ class Mirroring:
             for calendar in list(self.register.calendars):
                 for zone in self.register.zones_of(calendar):
                     if (calendar, zone) not in self.register.columns:
-                        await self._load_columns(calendar, zone)
+                        await load_columns(self, calendar, zone)
+                        self._tell_postponed(calendar)
         await self.catch_up()
         self.register.forget_unlinked()
 
@@ -113,22 +116,17 @@ class Mirroring:
 
         `unread` hrefs keep what the mirror has of them, and the next sync tries again.
         """
-        payloads = [one.payload for one in incoming]
-        zones, span = self.zones_of(calendar.id), self.span
-        expanded = await self.expansion.expand(payloads, zones, span)
-        async with self.changing:
-            if (zones, span) != (self.zones_of(calendar.id), self.span):
-                # A reload or a new day came in between.
-                zones, span = self.zones_of(calendar.id), self.span
-                expanded = await self.expansion.expand(payloads, zones, span)
-            batch = _Batch(
-                calendar.id, list(zip(incoming, expanded, strict=True)), list(gone), list(unread), mark, span
-            )
-            changes = await to_the_end(self.commit(calendar.id, batch.commit))
-        self._note_problems(calendar, changes, batch.hrefs)
+        end = _End(tuple(gone), tuple(unread), mark)
+        changed, rest = 0, list(incoming)
+        while True:
+            taken, count = await self._store_some(calendar, rest, end)
+            changed += count
+            rest = rest[taken:]
+            if not rest:
+                break
         if mark is not None:
-            self._tell_postponed(calendar.id, calendar.label)
-        return len(changes)
+            self._tell_postponed(calendar.id)
+        return changed
 
     async def catch_up(self) -> None:
         """Build anew every snapshot that is not of what is known now, swap it in, and keep it for the next start."""
@@ -165,15 +163,27 @@ class Mirroring:
         return self.register.zones_of(calendar) or {self.register.machine_zone}
 
     async def commit(self, calendar: int, work: Callable[[sqlite3.Connection], Changes]) -> Changes:
-        """Write something of a calendar, and have its columns follow. To be called with `changing` held."""
+        """Write something of a calendar, and have its columns follow. To be called with `changing` held.
+
+        While the calendar is beyond its bound, `work` should write its entries withheld.
+        """
+        register = self.register
         changes = await self.database.write(work)
-        for number, zone in list(self.register.columns) if changes else ():
-            if number == calendar:
-                mine = {object_id: _read_in(zone, entries) for object_id, entries in changes.items()}
-                columns = self.register.columns[number, zone]
-                self.register.columns[number, zone] = await in_slices(columns.changed(mine))
         for number, entries in changes.items():
             self.note_postponed(calendar, number, entries or ())
+        zones = [zone for number, zone in register.columns if number == calendar] if changes else []
+        if register.is_beyond(calendar):
+            counts = await self.database.read(lambda db: occurrences.count_rows(db, calendar))
+            if not is_too_much(counts.most):
+                for zone in zones:
+                    await load_columns(self, calendar, zone)
+            return changes
+        for zone in zones:
+            mine = {object_id: _read_in(zone, entries) for object_id, entries in changes.items()}
+            register.columns[calendar, zone] = new = await in_slices(register.columns[calendar, zone].changed(mine))
+            if is_too_much(new.count):
+                put_beyond(self, calendar)
+                break
         return changes
 
     def note_postponed(self, calendar: int, number: int, entries: Iterable[IndexEntry]) -> None:
@@ -189,6 +199,28 @@ class Mirroring:
             self.register.proofs += 1  # what answers say of the calendar changes
 
     # Within.
+
+    async def _store_some(self, calendar: CalendarRecord, incoming: Sequence[Incoming], end: "_End") -> tuple[int, int]:
+        """Commit the first of the objects, with the last of them the end. How many, and how many changed."""
+        payloads = [one.payload for one in incoming[:BATCH]]
+        zones, span = self.zones_of(calendar.id), self.span
+        expanded = await self.expansion.expand(payloads, zones, span) if payloads else []
+        async with self.changing:
+            if (zones, span) != (self.zones_of(calendar.id), self.span):
+                # A reload or a new day came in between.
+                zones, span = self.zones_of(calendar.id), self.span
+                expanded = await self.expansion.expand(payloads, zones, span) if payloads else []
+            is_last = len(expanded) == len(incoming)
+            batch = _Batch(
+                calendar.id,
+                list(zip(incoming, expanded, strict=False)),
+                end if is_last else _End(),
+                span,
+                withheld=self.register.is_beyond(calendar.id),
+            )
+            changes = await to_the_end(self.commit(calendar.id, batch.commit))
+        self._note_problems(calendar, changes, batch.hrefs)
+        return len(expanded), len(changes)
 
     def _restore(self, db: sqlite3.Connection) -> None:
         register = self.register
@@ -226,52 +258,32 @@ class Mirroring:
         except StorageError as error:
             logger.warning("the snapshot of profile %s was not kept: %s", name, error)
 
-    async def _load_columns(self, calendar: int, zone: str) -> None:
-        """Read a calendar's index into memory, some objects at a time, after expanding what it lacks."""
-        postponed: list[IndexEntry] = []
-        after = 0
-        while lacking := await self.database.read(
-            lambda db, after=after: occurrences.objects_to_expand(db, calendar, zone, self.span, after=after)  # type: ignore[misc]
-        ):
-            expanded = await self.expansion.expand([payload for _, payload, _ in lacking], [zone], self.span)
-            new: list[IndexEntry] = []
-            for (number, payload, is_outdated), one in zip(lacking, expanded, strict=True):
-                entries = one.entries(number, self.span) if payload else [not_fetched(number, self.span)]
-                self.note_postponed(calendar, number, entries)
-                new += outdated(entries) if is_outdated else entries
-            postponed += [entry for entry in new if entry.postponed]
-            await self.database.write(lambda db, new=new: _put(db, new))  # type: ignore[misc]
-            after = lacking[-1][0]
-        columns, after = Columns(self.register.table), 0
-        await in_slices(columns.add(postponed))
-        while part := await self.database.read(
-            lambda db, after=after: occurrences.read_entries(db, calendar, zone, after=after)  # type: ignore[misc]
-        ):
-            await in_slices(columns.add(entry for _, entry in part))
-            for href, entry in part:
-                self._remember_problems(calendar, entry.object, href, entry.problems)
-            after = part[-1][1].object
-        self.register.columns[calendar, zone] = columns
-        self._tell_postponed(calendar, self.register.calendars[calendar].label)
-
-    def _tell_postponed(self, calendar: int, label: str) -> None:
+    def _tell_postponed(self, calendar: int) -> None:
         """Once a sync, not once an object."""
         if self.register.postponed.take_untold(calendar):
-            logger.warning("%s: %s", label, self.register.postponed.note(calendar))
+            logger.warning("%s: %s", self.register.label_of(calendar), self.register.postponed.note(calendar))
 
     def _note_problems(self, calendar: CalendarRecord, changes: Changes, hrefs: Mapping[int, str]) -> None:
         """Remember what is wrong with the objects, and say it once in the log."""
         for number, entries in changes.items():
             known = {one.problem for one in self.register.problems.pop(number, ())}
             problems = entries[0].problems if entries else ()
-            self._remember_problems(calendar.id, number, hrefs.get(number, ""), problems)
+            self.remember_problems(calendar.id, number, hrefs.get(number, ""), problems)
             for problem in problems:
                 if problem not in known:
                     logger.warning("%s: event %s: %s", calendar.label, problem.uid or hrefs[number], problem.reason)
 
-    def _remember_problems(self, calendar: int, number: int, href: str, problems: Sequence[Problem]) -> None:
+    def remember_problems(self, calendar: int, number: int, href: str, problems: Sequence[Problem]) -> None:
         if problems:
             self.register.problems[number] = tuple(ObjectProblem(calendar, href, problem) for problem in problems)
+
+
+class _End(Struct, frozen=True):
+    """What is written together with the last of the objects."""
+
+    gone: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+    mark: SyncMark | None = None
 
 
 class _Batch(Struct, frozen=True):
@@ -279,10 +291,9 @@ class _Batch(Struct, frozen=True):
 
     calendar: int
     objects: "list[tuple[Incoming, Expanded]]"
-    gone: list[str]
-    unread: list[str]
-    mark: SyncMark | None
+    end: _End
     span: Period
+    withheld: bool
     hrefs: dict[int, str] = field(default_factory=dict)
     """Those of the objects it changed, once it is committed."""
 
@@ -293,16 +304,16 @@ class _Batch(Struct, frozen=True):
         for one, result in self.objects:
             number = objects.put_object(db, self.calendar, StoredObject(one.href, one.etag, result.uid, one.payload))
             changes[number], hrefs[number] = result.entries(number, self.span), one.href
-        changes |= dict.fromkeys(objects.forget_objects(db, self.calendar, self.gone))
-        for number, href in objects.mark_unread(db, self.calendar, self.unread).items():
+        changes |= dict.fromkeys(objects.forget_objects(db, self.calendar, self.end.gone))
+        for number, href in objects.mark_unread(db, self.calendar, self.end.unread).items():
             changes[number], hrefs[number] = [not_fetched(number, self.span)], href
-        for number, href in objects.objects_with_payload(db, self.calendar, self.unread).items():
+        for number, href in objects.objects_with_payload(db, self.calendar, self.end.unread).items():
             known = outdated(occurrences.entries_of(db, number)) or [not_fetched(number, self.span)]
             changes[number], hrefs[number] = known, href
         there = {number: entries for number, entries in changes.items() if entries is not None}
-        occurrences.replace_entries(db, there)
-        if self.mark is not None:
-            mirror.record_sync(db, self.calendar, self.mark)
+        occurrences.replace_entries(db, there, withheld=self.withheld)
+        if self.end.mark is not None:
+            mirror.record_sync(db, self.calendar, self.end.mark)
         if changes:
             mirror.advance_generation(db)
         return changes
@@ -310,12 +321,6 @@ class _Batch(Struct, frozen=True):
 
 def _read_in(zone: str, entries: list[IndexEntry] | None) -> IndexEntry | None:
     return next((entry for entry in entries or () if entry.zone in (ANY_ZONE, zone)), None)
-
-
-def _put(db: sqlite3.Connection, entries: Sequence[IndexEntry]) -> None:
-    occurrences.put_entries(db, entries)
-    if any(not entry.postponed for entry in entries):
-        mirror.advance_generation(db)
 
 
 def _begin_index(db: sqlite3.Connection) -> None:

@@ -126,11 +126,10 @@ async def retry_when_due(mirroring: "Mirroring") -> None:
 async def _read_due(mirroring: "Mirroring", now: float) -> None:
     register = mirroring.register
     for calendar, numbers in register.postponed.due(now).items():
-        for start in range(0, len(numbers), AT_ONCE):
-            await _read_again(mirroring, calendar, numbers[start : start + AT_ONCE])
+        while numbers:
+            numbers = numbers[await _read_again(mirroring, calendar, numbers[:AT_ONCE]) :]
         rest = len(register.postponed.of(calendar))
-        record = register.calendars.get(calendar)
-        label = record.label if record is not None else str(calendar)
+        label = register.label_of(calendar)
         if rest:
             logger.warning("%s: %s", label, register.postponed.note(calendar))
         else:
@@ -138,18 +137,23 @@ async def _read_due(mirroring: "Mirroring", now: float) -> None:
     await mirroring.catch_up()
 
 
-async def _read_again(mirroring: "Mirroring", calendar: int, numbers: Sequence[int]) -> None:
+async def _read_again(mirroring: "Mirroring", calendar: int, numbers: Sequence[int]) -> int:
+    """Try the first of these objects. How many."""
     register = mirroring.register
     tried = {number: register.postponed.get(number) for number in numbers}
     stored = await mirroring.database.read(lambda db: objects.read_objects_by_id(db, numbers))
     zones, span = mirroring.zones_of(calendar), mirroring.span
+    for number in set(numbers) - stored.keys():
+        register.postponed.discard(number)
+    if not stored:
+        return len(numbers)
     expanded = await mirroring.expansion.expand([one.payload for one in stored.values()], zones, span)
     async with mirroring.changing:
         if (zones, span) != (mirroring.zones_of(calendar), mirroring.span):
-            return  # the next round does it
+            return len(numbers)  # the next round does it
         read: dict[int, list[IndexEntry]] = {}
         uids: dict[int, str] = {}
-        for (number, known), one in zip(stored.items(), expanded, strict=True):
+        for (number, known), one in zip(stored.items(), expanded, strict=False):
             entries = one.entries(number, span)
             if register.postponed.get(number) is not tried[number]:
                 continue  # there is another version of it by now
@@ -158,11 +162,14 @@ async def _read_again(mirroring: "Mirroring", calendar: int, numbers: Sequence[i
             else:
                 mirroring.note_postponed(calendar, number, entries)
 
+        withheld = register.is_beyond(calendar)
+
         def store(db: sqlite3.Connection) -> "Changes":
             objects.record_uids(db, uids)
-            occurrences.replace_entries(db, read)
+            occurrences.replace_entries(db, read, withheld=withheld)
             mirror.advance_generation(db)
             return dict(read)
 
         if read:
             await to_the_end(mirroring.commit(calendar, store))
+    return numbers.index(list(stored)[len(expanded) - 1]) + 1

@@ -175,9 +175,20 @@ class Register:
             if link.calendar == calendar
         }
 
+    def is_beyond(self, calendar: int) -> bool:
+        """Whether a calendar has more occurrences than may be held."""
+        return any(columns.is_beyond for (number, _), columns in self.columns.items() if number == calendar)
+
     def note_about(self, calendar: int) -> str:
         """A sentence for its owner when part of a calendar is not known for another reason than its server's."""
-        return self.postponed.note(calendar)
+        beyond = [why for (number, _), columns in self.columns.items() if number == calendar and columns.is_beyond
+                  for why in columns.incomplete.values()]  # fmt: skip
+        return "; ".join(filter(None, (*beyond[:1], self.postponed.note(calendar))))
+
+    def label_of(self, calendar: int) -> str:
+        """How a person names a calendar, for the log."""
+        record = self.calendars.get(calendar)
+        return record.label if record is not None else f"calendar {calendar}"
 
     def linked_calendars(self, connection: str) -> list[CalendarRecord]:
         """The calendars of a connection that some profile counts or writes to."""

@@ -1,15 +1,17 @@
 """Time beyond the horizon: moving the horizon on day by day, and answering for windows it does not cover."""
 
+import asyncio
 from array import array
-from collections.abc import Generator, Sequence
+from collections.abc import AsyncIterator
 
 from msgspec.structs import replace
 
-from busyd.availability.columns import FactsTable
+from busyd.availability.columns import Columns, FactsTable
 from busyd.availability.index import PackedObject
 from busyd.availability.snapshot import Reading, Snapshot, build_snapshot, nothing_known
 from busyd.flow.expansion import entry_of
 from busyd.flow.horizon import horizon_at
+from busyd.flow.loading import BEYOND, is_too_much, load_columns
 from busyd.flow.mirroring import Mirroring
 from busyd.flow.register import ProfileState
 from busyd.flow.slices import in_slices
@@ -18,22 +20,26 @@ from busyd.period import Instant, Period
 from busyd.store import occurrences
 from busyd.store.occurrences import IndexEntry
 
-Payloads = Sequence[tuple[int, bytes]]
-
 
 async def roll_horizon(mirroring: Mirroring, now: Instant) -> bool:
     """Move the horizon when a day has passed: only recurring objects, and only the new piece of time."""
     new = horizon_at(now)
     if new == mirroring.span:
         return False
+    register = mirroring.register
     async with mirroring.changing:
         table = FactsTable()  # what no occurrence states any more is left behind
-        for (calendar, zone), columns in list(mirroring.register.columns.items()):
-            grown = await _extended(mirroring, calendar, zone, new) if columns.recurring else {}
-            moved = await in_slices(columns.changed(grown))
-            mirroring.register.columns[calendar, zone] = await in_slices(moved.with_table(table))
-        mirroring.register.table = table
+        beyond: list[tuple[int, str]] = []
+        for (calendar, zone), columns in list(register.columns.items()):
+            moved = await _extended(mirroring, calendar, zone, new, columns) if columns.recurring else columns
+            if is_too_much(moved.count) or moved.is_beyond:
+                beyond.append((calendar, zone))
+            else:
+                register.columns[calendar, zone] = await in_slices(moved.with_table(table))
+        register.table = table
         mirroring.span = new
+        for calendar, zone in beyond:  # it may have fewer now
+            await load_columns(mirroring, calendar, zone)
     await mirroring.catch_up()
     return True
 
@@ -52,38 +58,51 @@ async def expand_window(mirroring: Mirroring, state: ProfileState, window: Perio
     wide: list[Reading] = []
     blocking = [link for link in links if link.calendar is not None and link.blocks]
     for link, reading in zip(blocking, readings, strict=True):
-        payloads = await _recurring(mirroring, link.calendar or 0, link.zone)
-        changes = await _expand_in(mirroring, payloads, link.zone, window)
-        wide.append(replace(reading, columns=await in_slices(reading.columns.changed(changes))))
+        columns = await _seen_through(mirroring, reading.columns, link.calendar or 0, link.zone, window)
+        wide.append(replace(reading, columns=columns))
     return await in_slices(build_snapshot(wide, window))
 
 
-async def _recurring(mirroring: Mirroring, calendar: int, zone: str) -> Payloads:
-    return await mirroring.database.read(lambda db: occurrences.recurring_payloads(db, calendar, zone))
+async def _seen_through(mirroring: Mirroring, columns: Columns, calendar: int, zone: str, window: Period) -> Columns:
+    """The columns with the recurring objects as they are in a window."""
+    if columns.is_beyond:
+        return columns
+    async for part in _recurring(mirroring, calendar, zone):
+        found = mirroring.expansion.index([payload for _, payload in part], zone, window)
+        changes = {entry.object: entry_of(entry.object, zone, window, await anext(found)) for entry, _ in part}
+        columns = await in_slices(columns.changed(changes))
+        if is_too_much(columns.count):
+            return Columns.beyond(columns.table, BEYOND)
+    return columns
 
 
-async def _expand_in(mirroring: Mirroring, payloads: Payloads, zone: str, window: Period) -> dict[int, IndexEntry]:
-    found = await mirroring.expansion.index((payload for _, payload in payloads), zone, window)
-    numbered = zip(payloads, found, strict=True)
-    return {number: entry_of(number, zone, window, indexed) for (number, _), indexed in numbered}
+async def _recurring(mirroring: Mirroring, calendar: int, zone: str) -> AsyncIterator[list[tuple[IndexEntry, bytes]]]:
+    """The recurring objects of a calendar with their payloads, some at a time."""
+    after = 0
+    while part := await mirroring.database.read(
+        lambda db, after=after: occurrences.read_recurring(db, calendar, zone, after=after)  # type: ignore[misc]
+    ):
+        yield part
+        after = part[-1][0].object
 
 
-async def _extended(mirroring: Mirroring, calendar: int, zone: str, new: Period) -> dict[int, IndexEntry]:
-    """The entries of recurring objects over the new horizon, each from what it has and the piece that it lacks."""
-    payloads = dict(await _recurring(mirroring, calendar, zone))
-    known = await mirroring.database.read(lambda db: occurrences.read_recurring(db, calendar, zone))
-    by_piece: dict[Period, list[IndexEntry]] = {}
-    for entry in known:
-        by_piece.setdefault(_lacking(entry.span, new), []).append(entry)
-    grown: dict[int, IndexEntry] = {}
-    for piece, entries in by_piece.items():
-        found = await mirroring.expansion.index((payloads[entry.object] for entry in entries), zone, piece)
-        grown |= await in_slices(_join_each(entries, found, piece, new))
-    for number, entry in grown.items():
-        if entry.postponed:
-            mirroring.note_postponed(calendar, number, [entry])
-    await mirroring.database.write(lambda db: occurrences.put_entries(db, grown.values()))
-    return grown
+async def _extended(mirroring: Mirroring, calendar: int, zone: str, new: Period, columns: Columns) -> Columns:
+    """The columns with recurring objects over the new horizon, each from what it has and the piece that it lacks."""
+    async for part in _recurring(mirroring, calendar, zone):
+        by_piece: dict[Period, list[tuple[IndexEntry, bytes]]] = {}
+        for entry, payload in part:
+            by_piece.setdefault(_lacking(entry.span, new), []).append((entry, payload))
+        grown: dict[int, IndexEntry] = {}
+        for piece, members in by_piece.items():
+            found = mirroring.expansion.index([payload for _, payload in members], zone, piece)
+            for old, _ in members:
+                grown[old.object] = entry = _join(old, await anext(found), piece, new)
+                if entry.postponed:
+                    mirroring.note_postponed(calendar, old.object, [entry])
+                await asyncio.sleep(0)
+        await mirroring.database.write(lambda db, grown=grown: occurrences.put_entries(db, grown.values()))  # type: ignore[misc]
+        columns = await in_slices(columns.changed(grown))
+    return columns
 
 
 def _lacking(old: Period, new: Period) -> Period:
@@ -92,15 +111,9 @@ def _lacking(old: Period, new: Period) -> Period:
     return Period(old.end, new.end) if follows else new
 
 
-def _join_each(
-    entries: Sequence[IndexEntry], found: Sequence[PackedObject], piece: Period, new: Period
-) -> Generator[None, None, dict[int, IndexEntry]]:
-    grown = {}
-    for old, indexed in zip(entries, found, strict=True):
-        added = entry_of(old.object, old.zone, new, indexed)
-        grown[old.object] = added if piece == new or added.postponed else _joined(old, added, new)
-        yield
-    return grown
+def _join(old: IndexEntry, indexed: PackedObject, piece: Period, new: Period) -> IndexEntry:
+    added = entry_of(old.object, old.zone, new, indexed)
+    return added if piece == new or added.postponed else _joined(old, added, new)
 
 
 def _joined(old: IndexEntry, added: IndexEntry, span: Period) -> IndexEntry:

@@ -12,6 +12,8 @@ MAX_OVERRIDES: Final = 5_000
 """Overrides of one UID; more refuse the whole series."""
 MAX_OCCURRENCES: Final = 100_000
 """Occurrences of one object in one span; from there on the rest of the span is unknown."""
+MAX_CALENDAR_OCCURRENCES: Final = 500_000
+"""Occurrences of one calendar that are kept, about 30 bytes each; of one that has more nothing is known."""
 MAX_STEPS: Final = 100_000
 """Days, periods or windows of one rule looked at for one span; counting a COUNT from DTSTART is part of it."""
 MAX_WORK: Final = 300_000

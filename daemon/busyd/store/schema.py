@@ -46,4 +46,9 @@ def _second_looks(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (_first, _second_looks)
+def _row_counts(connection: sqlite3.Connection) -> None:
+    # How many occurrences there are, also where they are not kept because the calendar has too many.
+    connection.execute("ALTER TABLE busy_index ADD COLUMN rows INTEGER NOT NULL DEFAULT 0")
+
+
+MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (_first, _second_looks, _row_counts)
