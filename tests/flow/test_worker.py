@@ -293,8 +293,8 @@ async def test_a_long_page_in_place_of_a_feed_is_unreadable() -> None:
 
 
 async def test_what_needs_too_much_memory_ends_the_worker_and_harms_nobody() -> None:
-    worker, one = Worker(deadline=60.0), feed(1)
-    bomb = one.replace(b"END:VEVENT", b"X:\r\n" * (MEMORY // 40) + b"END:VEVENT")
+    worker, long = Worker(), b"SUMMARY:" + b"x" * (MEMORY // 10)
+    bomb = feed(1).replace(b"END:VEVENT", long + "\U0001f4a3\r\n".encode() + b"END:VEVENT")  # four bytes a letter
     with pytest.raises(WorkerFailed, match="more memory than"):
         await worker.split_feed(bomb)
     assert [found.uid for found in await worker.index([PLAIN], SPAN, "UTC")] == ["a"]

@@ -48,6 +48,8 @@ DEADLINE: Final = 10.0
 """Seconds one question may take; then each of its objects is asked for by itself."""
 STRIKES: Final = 3
 """Failures in a row after which objects are no longer asked for one by one: it is the machine and not the object."""
+FEED_SPEED: Final = 250_000
+"""Bytes of a feed that the slowest machine cuts in a second."""
 IDLE: Final = 30.0
 """Seconds without work after which the worker ends."""
 FAREWELL: Final = 2.0
@@ -139,7 +141,8 @@ class Worker:
         if len(body) <= HEAVY_BYTES:
             return [piece_of(piece.uid, piece.payload) for piece in split_feed(body)]
         try:
-            pieces, unreadable = await self._ask(Feed(body), Frame[FeedPiece])
+            deadline = self._deadline + len(body) / FEED_SPEED
+            pieces, unreadable = await self._ask(Feed(body), Frame[FeedPiece], deadline=deadline)
         except WorkerFailed:
             if len(body) > LIGHT_ANSWER:
                 raise
@@ -171,26 +174,27 @@ class Worker:
             raise MalformedResponse(response.host, unreadable, status=response.status)
         return found
 
-    async def _ask(self, work: Work, frame: type[Frame[T]]) -> tuple[list[T], str]:
+    async def _ask(self, work: Work, frame: type[Frame[T]], *, deadline: float | None = None) -> tuple[list[T], str]:
         """The items of the answer, or why there are none. Raises WorkerFailed when the worker has no answer.
 
         A worker that was killed is asked once more: it may have been for another reason.
         """
+        seconds = self._deadline if deadline is None else deadline
         try:
-            return await self._ask_once(work, frame)
+            return await self._ask_once(work, frame, seconds)
         except WorkerKilled:
-            return await self._ask_once(work, frame)
+            return await self._ask_once(work, frame, seconds)
 
-    async def _ask_once(self, work: Work, frame: type[Frame[T]]) -> tuple[list[T], str]:
+    async def _ask_once(self, work: Work, frame: type[Frame[T]], seconds: float) -> tuple[list[T], str]:
         async with self._turn:
             if self._idle is not None:
                 self._idle.cancel()
             answered = False
             try:
-                answer = await asyncio.wait_for(self._converse(work, frame), self._deadline)
+                answer = await asyncio.wait_for(self._converse(work, frame), seconds)
                 answered = True
             except TimeoutError:
-                message = f"reading it takes longer than {self._deadline:g} seconds"
+                message = f"reading it takes longer than {seconds:.0f} seconds"
                 raise WorkerFailed(message) from None
             except (asyncio.IncompleteReadError, ConnectionError):
                 raise await self._cause_of_death() from None

@@ -23,7 +23,7 @@ from busyd.dav.errors import MalformedResponse
 from busyd.dav.exchange import DavResponse
 from busyd.dav.href import Href
 from busyd.dav.objects import Fetched, read_multiget
-from busyd.ical.split import UnreadableFeed, split_feed
+from busyd.ical.split import UnreadableFeed, cut_feed
 from busyd.period import Instant, Period
 
 T = TypeVar("T")
@@ -157,7 +157,7 @@ def _take_apart(asked: tuple[Href, ...], response: DavResponse) -> Iterator[Item
 
 
 def _split(body: bytes) -> Iterator[Item]:
-    for piece in split_feed(body):
+    for piece in cut_feed(body):
         yield piece_of(piece.uid, piece.payload), len(piece.payload)
 
 

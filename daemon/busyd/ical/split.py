@@ -1,14 +1,21 @@
-"""A feed -> one payload per UID, so that a changed event is one object read anew. Nothing is read of what they say."""
+"""A feed -> one payload per UID, so that a changed event is one object read anew. Nothing is read of what they say.
+
+Events are kept as places in the text until they are handed out: a feed may have hundreds of thousands.
+"""
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Final
 
 from msgspec import Struct
 
 from busyd.errors import DataError
 from busyd.ical.lines import unescape, unfold
+
+Place = tuple[int, int]
+"""Where a block begins and ends in the text."""
 
 
 class UnreadableFeed(DataError):
@@ -24,93 +31,110 @@ class FeedObject(Struct, frozen=True):
 
 
 def split_feed(payload: bytes) -> list[FeedObject]:
+    """All that `cut_feed` cuts out of a feed."""
+    return list(cut_feed(payload))
+
+
+def cut_feed(payload: bytes) -> Iterator[FeedObject]:
     """Cut a feed into one payload per UID, in the order in which they come up; events without UID each for themselves.
 
     Each payload has what its events need: their VTIMEZONEs, METHOD, X-WR-TIMEZONE, and nothing that changes from one
-    download to the next. Tasks and journals are left out. Raises UnreadableFeed for anything that is not iCalendar
-    from the first BEGIN:VCALENDAR to the last END:VCALENDAR.
+    download to the next. Tasks and journals are left out. Raises UnreadableFeed, before the first object, for anything
+    that is not iCalendar from the first BEGIN:VCALENDAR to the last END:VCALENDAR.
     """
-    text = unfold(payload)
-    lines = text.strip().split("\n")
-    if not re.fullmatch(r"BEGIN:VCALENDAR\s*", lines[0], re.IGNORECASE):
-        start = re.sub(r"[^\x21-\x7e]+", " ", lines[0])[:40]
+    text = "\n" + unfold(payload).strip()
+    del payload
+    first, last = _FIRST.findall(text)[0], text[text.rfind("\n") + 1 :]
+    if not re.fullmatch(r"BEGIN:VCALENDAR\s*", first, re.IGNORECASE):
+        start = re.sub(r"[^\x21-\x7e]+", " ", first)[:40]
         message = f"the answer is not a calendar: it starts with {start!r}" if start else "the answer is empty"
         raise UnreadableFeed(message)
-    if not re.fullmatch(r"END:VCALENDAR\s*", lines[-1], re.IGNORECASE):
+    if not re.fullmatch(r"END:VCALENDAR\s*", last, re.IGNORECASE):
         raise UnreadableFeed("the calendar is cut short: END:VCALENDAR is missing")
-    cut: dict[str, list[str]] = {}
-    for head, zones, blocks in _calendars(lines):
-        own: dict[str, list[str]] = {}
-        for uid, block in blocks:
-            own.setdefault(uid, []).append(block)
-        for uid, found in own.items():
-            body = "\n".join(found)
-            wanted = {_zone_key(tzid) for tzid in _TZID.findall(body)}
-            needed = [zone for name, zone in zones if name in wanted]
-            cut.setdefault(uid, []).append("\n".join((*head, *needed, body, "END:VCALENDAR")))
-    return [FeedObject(uid, ("\n".join(texts) + "\n").replace("\n", "\r\n").encode()) for uid, texts in cut.items()]
+    calendars = list(_calendars(text))
+    # UID -> the places of its events, each calendar's behind the number of the calendar.
+    cut: dict[str, list[tuple[int, Place]]] = {}
+    for number, calendar in enumerate(calendars):
+        for uid, place in calendar.blocks:
+            cut.setdefault(uid, []).append((number, place))
+    for uid, places in cut.items():
+        texts = []
+        for number, own in groupby(places, key=lambda place: place[0]):
+            calendar = calendars[number]
+            body = "\n".join([text[start:end] for _, (start, end) in own])
+            wanted = {_zone_key(tzid) for tzid in _TZID.findall(body)} if calendar.zones else ()
+            needed = [zone for name, zone in calendar.zones if name in wanted]
+            texts.append("\n".join((*calendar.head, *needed, body, "END:VCALENDAR")))
+        yield FeedObject(uid, ("\n".join(texts) + "\n").replace("\n", "\r\n").encode())
 
 
+_FIRST: Final = re.compile(r"\A\n([^\n]*)")
 _TZID: Final = re.compile(r"^[A-Z-]+[^:\n\"]*?;TZID=(\"[^\"\n]*\"|[^;:\n]*)", re.IGNORECASE | re.MULTILINE)
-_EDGE: Final = re.compile(r"(BEGIN|END):([A-Z0-9-]+)[ \t]*", re.IGNORECASE)
-_HEAD: Final = re.compile(r"(?:METHOD|X-WR-TIMEZONE|CALSCALE)[;:]", re.IGNORECASE)
-_NAME: Final = re.compile(r"(?:UID|TZID)(?:;[^:]*)?:(.*)", re.IGNORECASE)
+# Each begins with a line feed and only then ignores case, so that it is found as fast as a letter.
+_EDGE: Final = re.compile(r"\n((?i:BEGIN|END)):([A-Za-z0-9-]+)[ \t]*(?=\n|\Z)")
+_HEAD: Final = re.compile(r"\n((?i:METHOD|X-WR-TIMEZONE|CALSCALE)[;:][^\n]*)")
+_NAME: Final = re.compile(r"\n(?i:UID|TZID)(?:;[^:\n]*)?:([^\n]*)")
 
 
-def _calendars(lines: list[str]) -> Iterable[tuple[list[str], list[tuple[str, str]], list[tuple[str, str]]]]:
-    """(head lines, [(TZID, VTIMEZONE block)], [(UID, event block)]) of every VCALENDAR."""
-    cutter = _Cutter()
-    for line in lines:
-        edge = _EDGE.fullmatch(line)
-        name = edge[2].upper() if edge else ""
-        begins = bool(edge) and line[:1] in "Bb"
+def _calendars(text: str) -> "Iterator[_Cutter]":
+    """What is in every VCALENDAR of a text that begins with a line feed."""
+    cutter, seen = _Cutter(text), 0
+    for edge in _EDGE.finditer(text):
+        name, begins = edge[2].upper(), edge[1][0] in "Bb"
+        cutter.pass_lines(seen, edge.start())
+        seen = edge.end()
         if name == "VCALENDAR":
-            cutter.close()
+            cutter.close(edge.start())
             if not begins:
-                yield cutter.head, cutter.zones, cutter.blocks
-            cutter = _Cutter()
+                yield cutter
+            cutter = _Cutter(text)
         elif begins and (not cutter.kind or name == "VEVENT"):
-            cutter.close()
-            cutter.open(name, line)
+            cutter.close(edge.start())
+            cutter.open(name, edge.start() + 1)
         elif cutter.kind:
-            cutter.add(line, depth=0 if not edge else 1 if begins else -1, ends=name == cutter.kind and not begins)
-        elif _HEAD.match(line):
-            cutter.head.append(line)
+            cutter.depth += 1 if begins else -1
+            if cutter.depth <= 0 or (name == cutter.kind and not begins):
+                cutter.close(edge.end())
 
 
 class _Cutter:
     """Collects the blocks of one VCALENDAR."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
         self.head = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//busyd//feed//EN"]
         self.zones: list[tuple[str, str]] = []
-        self.blocks: list[tuple[str, str]] = []
+        """Each TZID with its VTIMEZONE."""
+        self.blocks: list[tuple[str, Place]] = []
+        """Each UID with the place of an event."""
         self.kind = ""
-        self._lines: list[str] = []
-        self._depth = 0
+        self.depth = 0
+        self._text = text
+        self._start = 0
         self._name = ""
 
-    def open(self, kind: str, line: str) -> None:
-        self.kind, self._lines, self._depth, self._name = kind, [line], 1, ""
+    def open(self, kind: str, start: int) -> None:
+        self.kind, self.depth, self._start, self._name = kind, 1, start, ""
 
-    def add(self, line: str, *, depth: int, ends: bool) -> None:
-        # The UID and TZID of the block itself: Apple's alarms have UIDs too.
-        if self._depth == 1 and not self._name:
-            found = _NAME.match(line)
-            self._name = found[1].strip() if found else ""
-        self._lines.append(line)
-        self._depth += depth
-        if ends or self._depth <= 0:
-            self.close()
+    def pass_lines(self, start: int, end: int) -> None:
+        """Take what matters of the lines between two edges."""
+        if not self.kind:
+            self.head += _HEAD.findall(self._text, start, end)
+        elif self.depth == 1 and not self._name:
+            # The UID and TZID of the block itself: Apple's alarms have UIDs too.
+            found = (match[1].strip() for match in _NAME.finditer(self._text, start, end))
+            self._name = next(filter(None, found), "")
 
-    def close(self) -> None:
-        block = "\n".join(self._lines)
+    def close(self, end: int) -> None:
         if self.kind == "VTIMEZONE":
-            self.zones.append((_zone_key(self._name), block))
+            self.zones.append((_zone_key(self._name), self._text[self._start : end]))
         elif self.kind in ("VEVENT", "VFREEBUSY", "VAVAILABILITY"):
-            made = f"no-uid-{hashlib.sha256(block.encode()).hexdigest()[:32]}"
-            self.blocks.append((self._name or made, block))
-        self.kind, self._lines = "", []
+            uid = self._name or _made_up(self._text[self._start : end])
+            self.blocks.append((uid, (self._start, end)))
+        self.kind = ""
+
+
+def _made_up(block: str) -> str:
+    return f"no-uid-{hashlib.sha256(block.encode()).hexdigest()[:32]}"
 
 
 def _zone_key(tzid: str) -> str:
