@@ -2,6 +2,8 @@
 
 import os
 import pwd
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 NOBODY = pwd.getpwnam("nobody")
@@ -15,3 +17,18 @@ def give_to_nobody(path: Path) -> None:
 def owners(folder: Path) -> set[int]:
     """The user numbers of everything below a directory."""
     return {path.lstat().st_uid for path in folder.rglob("*")}
+
+
+@contextmanager
+def being_nobody() -> Iterator[None]:
+    """Be `nobody` inside, as far as files are concerned."""
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(NOBODY.pw_gid)
+    os.seteuid(NOBODY.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)

@@ -30,12 +30,18 @@ def as_owner_of(directory: Path) -> Iterator[None]:
 
     For short, blocking work: every thread of the process is that user meanwhile. Raises TryAgain, Misconfigured.
     """
+    with as_user(owner_of(directory) if os.geteuid() == 0 else 0, directory):
+        yield
+
+
+@contextmanager
+def as_user(uid: int, directory: Path) -> Iterator[None]:
+    """As root, be this user inside, for work that has to do with the directory; likewise."""
     if os.getuid() != 0:
         yield
         return
     with _one_at_a_time:
-        uid = owner_of(directory) if os.geteuid() == 0 else 0
-        if uid == 0:
+        if uid == 0 or os.geteuid() != 0:
             yield
             return
         before = os.getegid(), os.getgroups()
@@ -124,6 +130,15 @@ def describe_user(uid: int) -> str:
         return str(uid)
 
 
+def groups_of(uid: int) -> tuple[int, list[int]]:
+    """The group of a user, and all groups the user belongs to."""
+    try:
+        user = pwd.getpwuid(uid)
+    except KeyError:  # a dynamic user of systemd has a group of the same number
+        return uid, [uid]
+    return user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid)
+
+
 def _way_to(directory: Path) -> Iterator[os.stat_result]:
     """Every directory and symbolic link that is passed, from the root, as far as they exist."""
     here, names, links = Path("/"), list(directory.absolute().parts[1:]), 0
@@ -147,11 +162,7 @@ def _way_to(directory: Path) -> Iterator[os.stat_result]:
 
 def _become(uid: int, directory: Path) -> None:
     """Take on a user and their own groups; not the directory's, which they need not belong to."""
-    try:
-        user = pwd.getpwuid(uid)
-        group, groups = user.pw_gid, os.getgrouplist(user.pw_name, user.pw_gid)
-    except KeyError:  # a dynamic user of systemd has a group of the same number
-        group, groups = uid, [uid]
+    group, groups = groups_of(uid)
     try:
         os.setgroups(groups)
         os.setegid(group)

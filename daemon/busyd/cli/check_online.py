@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Set
-from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
 
 from busyd.cli.contact import STATUS_OF, open_contact, print_diagnosis, read_secret_of
 from busyd.cli.exit_status import ExitStatus
+from busyd.cli.installation import Installation
 from busyd.cli.references import is_writable, links_of, reference_faults, remembered_links
 from busyd.cli.terminal import print_note, print_table
 from busyd.clock import SystemClock
@@ -38,12 +38,12 @@ class OnlineCheck(Struct, frozen=True):
         return next((STATUS_OF[outcome] for outcome in Outcome if outcome in outcomes), ExitStatus.OK)
 
 
-def ask_servers(config: Config, state: Path) -> OnlineCheck:
+def ask_servers(found: Installation) -> OnlineCheck:
     """Log into every connection, list its calendars, resolve every reference."""
-    remembered = remembered_links(state)
-    found = asyncio.run(_ask_all(config, state, {reference.partition("/")[0] for reference in remembered}))
-    calendars = {name: result for name, result in found.items() if isinstance(result, tuple)}
-    troubles = {name: result for name, result in found.items() if isinstance(result, Diagnosis)}
+    config, remembered = found.config, remembered_links(found.state)
+    answers = asyncio.run(_ask_all(found, {reference.partition("/")[0] for reference in remembered}))
+    calendars = {name: answer for name, answer in answers.items() if isinstance(answer, tuple)}
+    troubles = {name: answer for name, answer in answers.items() if isinstance(answer, Diagnosis)}
     return OnlineCheck(calendars, troubles, tuple(reference_faults(config, calendars, remembered)), remembered)
 
 
@@ -99,20 +99,21 @@ def _describe_trouble(diagnosis: Diagnosis | None) -> dict[str, Any]:
     return {"code": diagnosis.code, "message": diagnosis.message, "steps": list(diagnosis.steps)}
 
 
-async def _ask_all(config: Config, state: Path, known: Set[str]) -> dict[str, tuple[RemoteCalendar, ...] | Diagnosis]:
+async def _ask_all(found: Installation, known: Set[str]) -> dict[str, tuple[RemoteCalendar, ...] | Diagnosis]:
     """`known` are the connections whose calendars were found before: there a refused login is a revoked password."""
-    found = await asyncio.gather(
-        *(_ask(settings, state, worked_before=name in known) for name, settings in config.connections.items())
+    connections = found.config.connections
+    answers = await asyncio.gather(
+        *(_ask(settings, found, worked_before=name in known) for name, settings in connections.items())
     )
-    return dict(zip(config.connections, found, strict=True))
+    return dict(zip(connections, answers, strict=True))
 
 
 async def _ask(
-    settings: ConnectionConfig, state: Path, *, worked_before: bool
+    settings: ConnectionConfig, found: Installation, *, worked_before: bool
 ) -> tuple[RemoteCalendar, ...] | Diagnosis:
     connection = settings.connection
     try:
-        secret = await read_secret_of(settings, state)
+        secret = await read_secret_of(settings, found)
         async with open_contact(connection, secret, SystemClock(), patience=True) as contact:
             try:
                 return await contact.list_calendars()

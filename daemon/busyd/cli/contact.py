@@ -5,19 +5,26 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.cli.exit_status import ExitStatus
+from busyd.cli.installation import Installation
 from busyd.cli.probe import look_behind
 from busyd.cli.terminal import print_note, printable
 from busyd.clock import Clock
 from busyd.config import ConnectionConfig
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
-from busyd.credentials import Secret, looks_app_specific, normalise_app_specific, read_password
+from busyd.credentials import (
+    FromCommand,
+    PasswordSource,
+    Secret,
+    looks_app_specific,
+    normalise_app_specific,
+    read_password,
+)
 from busyd.dav.errors import LoginRefused
 from busyd.dav.operation import Account, Listing, discover_account, list_calendars
 from busyd.errors import BusydError
@@ -126,14 +133,21 @@ async def open_contact(
         await transport.close()
 
 
-async def read_secret_of(settings: ConnectionConfig, state: Path) -> Secret | None:
+async def read_secret_of(settings: ConnectionConfig, found: Installation) -> Secret | None:
     """The password of a configured connection as it is sent; None where it has none. Raises CredentialMissing."""
     if settings.password is None:
         return None
-    secret = await asyncio.to_thread(read_password, settings.password, state, os.environ)
+    secret = await asyncio.to_thread(_read, settings.password, found)
     if settings.connection.kind is ConnectionKind.ICLOUD:
         return Secret(normalise_app_specific(secret.reveal()))
     return secret
+
+
+def _read(source: PasswordSource, found: Installation) -> Secret:
+    if isinstance(source, FromCommand):  # takes its time, and is run as the owner of the state
+        return read_password(source, found.state, found.environment)
+    with found.as_its_user():
+        return read_password(source, found.state, found.environment)
 
 
 def proxy_variable(environment: Mapping[str, str]) -> str:

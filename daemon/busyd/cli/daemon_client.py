@@ -183,16 +183,15 @@ def who_answers(listen: Iterable[ListenAddress]) -> ListenAddress | None:
 
 def _why_unknown(found: Installation, config: Config) -> CommandFailed:
     if found.is_closed:
-        try:
-            found.require_access()
-        except CommandFailed as closed:
-            return closed
+        return found.closed()
     where = " and ".join(str(address) for address in config.listen)
     message = f"the daemon that answers at {where} does not use the state directory {found.state}"
     return CommandFailed(message, fix=_fix_foreign(found))
 
 
 def _fix_foreign(found: Installation) -> str:
+    if os.geteuid() == 0 and not found.is_service:
+        return "leave out --config and --state: then root's commands find the service; else name its state directory"
     if not found.is_service and os.path.lexists(SERVICE.state):
         return f"busyd runs here as a service ({SERVICE.state}): use sudo; else name its directory with --state"
     return "name the state directory of that daemon with --state, or stop it and start this one"

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
+from busyd.cli.check import read_as_the_daemon
 from busyd.cli.contact import Contact, open_contact, read_secret_of
 from busyd.cli.doctor_account import examine_account
 from busyd.cli.doctor_mirror import MirrorState, read_mirror_state
@@ -24,14 +25,16 @@ from busyd.cli.doctor_report import (
     status_of_findings,
 )
 from busyd.cli.exit_status import CommandFailed, ExitStatus
-from busyd.cli.installation import find_installation
+from busyd.cli.installation import Installation, find_installation
 from busyd.cli.probe import Reach, look_behind, reach
 from busyd.cli.self_test import DAY
+from busyd.cli.unit_credentials import is_passed_on, outdated_credentials
 from busyd.clock import Clock, SystemClock
 from busyd.config import Config, ConfigFaults, ConfigMissing, ConnectionConfig
 from busyd.connection import ConnectionKind
 from busyd.credentials import CredentialMissing, Secret, looks_app_specific
 from busyd.errors import UserError
+from busyd.state_directory import describe_user
 
 _PRIVATE_FILES: Final = (
     "credentials",
@@ -73,7 +76,7 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
     findings: list[Finding] = []
     if not arguments.json:
         print(", ".join(f"{name} {version}" for name, version in describe_installation().items()))
-    async for finding in _all_findings(arguments, Labels(show_names=arguments.names)):
+    async for finding in _until_refused(_all_findings(arguments, Labels(show_names=arguments.names))):
         findings.append(finding)
         if not arguments.json:
             print_finding(finding)
@@ -81,15 +84,31 @@ async def _examine(arguments: argparse.Namespace) -> list[Finding]:
     return findings
 
 
+async def _until_refused(findings: AsyncIterator[Finding]) -> AsyncIterator[Finding]:
+    """The findings; what this user may not look at ends them with a line, not with a traceback."""
+    try:
+        async for finding in findings:
+            yield finding
+    except OSError as error:
+        message = f"the rest could not be looked at: {(error.strerror or 'refused').lower()}"
+        yield Finding("doctor", "doctor", Level.FAILED, message, ("run this as root, or as the user busyd runs as",))
+
+
 async def _all_findings(arguments: argparse.Namespace, labels: Labels) -> AsyncIterator[Finding]:
     try:
         found = find_installation(arguments)
-        config = found.config
+        if found.is_closed:
+            closed = "this user may not look into the state directory"
+            message = f"busyd runs here as a service, and {closed}" if found.is_service else closed
+            yield Finding("state", "state", Level.FAILED, message, ("use sudo, or run this as the user busyd runs as",))
+        config, _ = read_as_the_daemon(found)
     except ConfigFaults as error:
         message = f"{count(len(error.faults), 'fault')} in the configuration"
         step = "run `busyd check`, which tells every one by file and line"
         yield Finding("configuration", "configuration", Level.FAILED, message, (step,), status=ExitStatus.CONFIG)
         return
+    except CommandFailed:
+        return  # told already: the configuration of a service is closed to this user, too
     except ConfigMissing:
         message, step = "there is no configuration", "make one with `busyd setup`"
         yield Finding("configuration", "configuration", Level.FAILED, message, (step,), status=ExitStatus.CONFIG)
@@ -102,16 +121,21 @@ async def _all_findings(arguments: argparse.Namespace, labels: Labels) -> AsyncI
     state = found.state
     clock = SystemClock()
     yield _configuration(config)
-    for finding in _state(state):
-        yield finding
+    if not found.is_closed:
+        for finding in _state(state):
+            yield finding
     mirror, finding = await asyncio.to_thread(read_mirror_state, found)
     yield finding
+    for sentence in outdated_credentials(found):
+        step = "restart the service: a reload does not pass it on again"
+        message = sentence if labels.show_names else "a password that systemd passed on has changed since"
+        yield Finding("credentials", "credential-changed", Level.WARNING, message, (step,))
     for finding in mirror.ages(config, labels, clock):
         yield finding
     for finding in mirror.failures(labels):
         yield finding
     for settings in chosen:
-        async for finding in _connection(settings, config, state, labels, mirror, clock, write=arguments.write):
+        async for finding in _connection(settings, found, labels, mirror, clock, write=arguments.write):
             yield finding
 
 
@@ -149,7 +173,7 @@ def _state(state: Path) -> Iterator[Finding]:
     if not stat.S_ISDIR(found.st_mode):
         yield Finding("state", "state", Level.FAILED, "the state directory is not a directory")
         return
-    if found.st_uid != os.geteuid():
+    if found.st_uid != os.geteuid() != 0:
         message = "the state directory belongs to another user than the one who runs this"
         yield Finding("state", "state-owner", Level.WARNING, message, ("run this as the user busyd runs as",))
     open_files = [name for name in _PRIVATE_FILES if _mode(state / name) & 0o077]
@@ -158,6 +182,10 @@ def _state(state: Path) -> Iterator[Finding]:
         yield Finding("state", "state-mode", Level.WARNING, message, ("close it with `chmod 700` on the directory",))
     elif not open_files:
         yield Finding("state", "state-mode", Level.OK, "the state directory is closed to others")
+    if foreign := [name for name in _PRIVATE_FILES if _owner(state / name) not in (None, found.st_uid)]:
+        message = f"{', '.join(foreign)} in the state directory belong to another user than the directory"
+        step = f"give them to its owner: `chown {describe_user(found.st_uid)}: {' '.join(foreign)}` in the directory"
+        yield Finding("state", "state-owner", Level.FAILED, message, (step,), status=ExitStatus.CONFIG)
     if open_files:
         message = f"others can read {', '.join(open_files)} in the state directory"
         step = f"close with `chmod 600 {' '.join(open_files)}` in the state directory"
@@ -171,10 +199,16 @@ def _mode(path: Path) -> int:
         return 0
 
 
+def _owner(path: Path) -> int | None:
+    try:
+        return path.lstat().st_uid
+    except OSError:
+        return None
+
+
 async def _connection(
     settings: ConnectionConfig,
-    config: Config,
-    state: Path,
+    found: Installation,
     labels: Labels,
     mirror: MirrorState,
     clock: Clock,
@@ -184,33 +218,34 @@ async def _connection(
     connection = settings.connection
     subject = labels.of("connection", connection.name)
     try:
-        secret = await read_secret_of(settings, state)
+        secret = await read_secret_of(settings, found)
     except CredentialMissing as error:
         shown = labels.show_names
         message = str(error) if shown else "its password is not to be had from where the configuration says"
         step = error.fix if shown and error.fix else "run `busyd check`, which tells what is missing"
         yield Finding(subject, "credential", Level.FAILED, message, (step,), status=ExitStatus.CONFIG)
         return
-    yield _credential(subject, settings, secret)
+    yield _credential(subject, settings, secret, passed_on=is_passed_on(settings, found))
     try:
         async with open_contact(connection, secret, clock) as contact:
             async for finding in _network(contact, subject, clock):
                 yield finding
-            async for finding in examine_account(contact, config, state, labels, mirror, write=write):
+            async for finding in examine_account(contact, found.config, found.state, labels, mirror, write=write):
                 yield finding
     except UserError as error:
         steps = (labels.scrub(error.fix),) if error.fix else ()
         yield Finding(subject, "url", Level.FAILED, labels.scrub(str(error)), steps, status=ExitStatus.CONFIG)
 
 
-def _credential(subject: str, settings: ConnectionConfig, secret: Secret | None) -> Finding:
+def _credential(subject: str, settings: ConnectionConfig, secret: Secret | None, *, passed_on: bool) -> Finding:
     if secret is None:
         return Finding(subject, "credential", Level.OK, "it needs no password")
     if settings.connection.kind is ConnectionKind.ICLOUD and not looks_app_specific(secret.reveal()):
         message = "its password does not have the shape of an app-specific one"
         step = "make one at account.apple.com > Sign-In and Security > App-Specific Passwords"
         return Finding(subject, "credential", Level.WARNING, message, (step,))
-    return Finding(subject, "credential", Level.OK, "its password is there")
+    told = "; systemd passed it on: a changed one counts after a restart of the service, not after a reload"
+    return Finding(subject, "credential", Level.OK, f"its password is there{told if passed_on else ''}")
 
 
 async def _network(contact: Contact, subject: str, clock: Clock) -> AsyncIterator[Finding]:

@@ -81,15 +81,18 @@ def read_mirror_state(found: Installation) -> tuple[MirrorState, Finding]:
 def _read_file(state: Path) -> tuple[MirrorState, Finding]:
     path = state / MIRROR_FILE
     asleep = Finding("daemon", "daemon", Level.WARNING, "it is not running", ("start it with `busyd run`",))
-    if not path.exists():
-        return MirrorState(), asleep
     try:
+        if not path.exists():
+            return MirrorState(), asleep
         with as_owner_of(state), locked(state):
             connection = open_connection(path, journal="WAL", synchronous="NORMAL")
             try:
                 records = read_calendars(connection)
             finally:
                 connection.close()
+    except PermissionError:
+        message, step = "this user may not look whether it runs", "run this as root, or as the user busyd runs as"
+        return MirrorState(), Finding("daemon", "daemon", Level.WARNING, message, (step,))
     except StateInUse:
         deaf = "it is running, but does not answer this user"
         return MirrorState(running=True), Finding("daemon", "daemon", Level.WARNING, deaf)

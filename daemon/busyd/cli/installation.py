@@ -6,9 +6,10 @@ and a process works on it, then the user's own. A daemon that runs says itself w
 
 import os
 import pwd
+import stat
 from argparse import Namespace
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ from busyd.config import Config, ConfigFaults, ConfigMissing, find_config, load_
 from busyd.config.load import SYSTEM_CONFIG, own_state, written_state
 from busyd.errors import Misconfigured, TryAgain
 from busyd.running import Running, find_running, holder_of
-from busyd.state_directory import as_owner_of
+from busyd.state_directory import as_owner_of, as_user, owner_of
 
 
 class Service(Struct, frozen=True):
@@ -44,8 +45,8 @@ class Installation:
         """The configuration file; None when there is none."""
         self.state = state
         self.is_service = _same(state, service.state)
-        self.is_closed = self.is_service and os.path.lexists(state) and not _may_enter(state)
-        """The system's service, and this user may not look into its state."""
+        self.is_closed = _is_directory(state) and not _may_enter(state)
+        """This user may not look into the state, which is mostly that of the system's service."""
         self._named = named
         self._service = service
         self._environment = environment
@@ -63,10 +64,13 @@ class Installation:
     @cached_property
     def config(self) -> Config:
         """What the configuration says. Raises ConfigFaults, ConfigMissing; CommandFailed where only sudo would help."""
-        if self.is_closed and (self.path is None or not os.access(self.path, os.R_OK)):
+        if self.is_closed and (self.path is None or not os.access(self.path, os.R_OK, effective_ids=True)):
             self.require_access()
         path = self.path or find_config(None, self._environment, system=self._service.config)
-        return load_config(path, self._environment)
+        if not self.is_service:
+            return load_config(path, self._environment)
+        with self.as_its_user():  # what the service may not read is as good as not there
+            return load_config(path, self._environment)
 
     @property
     def config_if_right(self) -> Config | None:
@@ -82,12 +86,40 @@ class Installation:
         given = self.running.credentials if self.running is not None else ""
         return {**self._environment, **({"CREDENTIALS_DIRECTORY": given} if given else {})}
 
+    @property
+    def user(self) -> int:
+        """The user number this busyd runs as: of the owner of its state. Raises TryAgain, Misconfigured."""
+        if self.is_service and not os.path.lexists(self.state):  # before its first start
+            with suppress(KeyError):
+                return pwd.getpwnam(self._service.user).pw_uid
+        return owner_of(self.state)
+
+    @contextmanager
+    def as_its_user(self) -> Iterator[None]:
+        """As root, read files as the daemon will: with its user's rights. Short, blocking work only."""
+        if os.getuid() != 0:
+            yield
+            return
+        # Loaded before: the user of the service need not be able to read the Python that root has.
+        import ssl
+
+        del ssl
+        with as_user(self.user, self.state):
+            yield
+
     def require_access(self) -> None:
-        """Raises CommandFailed when this is the system's service and this user may not look into its state."""
+        """Raises CommandFailed when this user may not look into the state."""
         if self.is_closed:
-            message = f"busyd runs here as a service, and this user may not look into its state ({self.state})"
-            fix = "use sudo, or ask over HTTP with a token that `sudo busyd token add PROFILE` makes"
-            raise CommandFailed(message, fix=fix)
+            raise self.closed()
+
+    def closed(self) -> CommandFailed:
+        """What to tell a user who may not look into the state."""
+        if not self.is_service:
+            message = f"this user may not look into the state directory {self.state}"
+            return CommandFailed(message, fix="run this as root, or as the user busyd runs as; or name another --state")
+        message = f"busyd runs here as a service, and this user may not look into its state ({self.state})"
+        fix = "use sudo, or ask over HTTP with a token that `sudo busyd token add PROFILE` makes"
+        return CommandFailed(message, fix=fix)
 
     def require_one_config(self) -> None:
         """Raises CommandFailed when the daemon was started with another configuration than the one that was named."""
@@ -164,6 +196,13 @@ def _running_on(state: Path) -> Running | None:
     with suppress(PermissionError, TryAgain, Misconfigured), as_owner_of(state):
         return find_running(state)
     return None
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return stat.S_ISDIR(path.stat().st_mode)
+    except OSError:
+        return False
 
 
 def _may_enter(state: Path) -> bool:

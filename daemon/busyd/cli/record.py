@@ -9,7 +9,7 @@ from typing import Final
 
 from busyd.cli.contact import Contact, open_contact, print_diagnosis, read_secret_of
 from busyd.cli.exit_status import CommandFailed, ExitStatus
-from busyd.cli.installation import find_installation
+from busyd.cli.installation import Installation, find_installation
 from busyd.cli.self_test import choose_calendar
 from busyd.clock import SystemClock
 from busyd.config import Config, ConnectionConfig
@@ -48,7 +48,7 @@ def record(arguments: argparse.Namespace) -> int:
     status = ExitStatus.OK
     for number, settings in enumerate(chosen, 1):
         folder = directory if len(chosen) == 1 else directory / f"connection-{number}"
-        failed = asyncio.run(_record_one(settings, installation.state, folder))
+        failed = asyncio.run(_record_one(settings, installation, folder))
         status = status or failed
     return status
 
@@ -78,8 +78,8 @@ def _prepare(directory: Path) -> None:
         raise CommandFailed(message, fix="name a new directory: recordings are never mixed", status=ExitStatus.USAGE)
 
 
-async def _record_one(settings: ConnectionConfig, state: Path, folder: Path) -> ExitStatus:
-    secret = await read_secret_of(settings, state)
+async def _record_one(settings: ConnectionConfig, installation: Installation, folder: Path) -> ExitStatus:
+    secret = await read_secret_of(settings, installation)
     status = ExitStatus.OK
     async with open_contact(settings.connection, secret, SystemClock(), patience=True) as contact:
         try:

@@ -16,7 +16,7 @@ from busyd.config.tree import MappingNode, Node, ScalarNode, SequenceNode, Unrea
 from busyd.connection import AmbiguousCalendar, CalendarKind, CalendarReference, RemoteCalendar, find_calendar
 from busyd.flow.link import CalendarRole, Link, resolve_links
 from busyd.service.place import machine_zone
-from busyd.store.ledger import LEDGER_FILE, Ledger
+from busyd.store.ledger import LEDGER_FILE, ledger_of
 from busyd.store.mirror import CalendarRecord
 
 Calendars = Mapping[str, Sequence[RemoteCalendar]]
@@ -75,14 +75,10 @@ def is_writable(calendar: RemoteCalendar) -> bool:
 
 def remembered_links(state: Path) -> dict[str, str]:
     """The hrefs that references meant before; empty where the daemon has not run yet."""
-    path = state / LEDGER_FILE
-    if not path.exists():
+    if not os.path.lexists(state / LEDGER_FILE):  # or this user may not look
         return {}
-    ledger = Ledger.open(path)
-    try:
+    with ledger_of(state) as ledger:
         return ledger.resolved_links()
-    finally:
-        ledger.close()
 
 
 def reference_places(config: Config) -> dict[tuple[str, str, str], Place]:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from busyd.cli.contact import STATUS_OF, open_contact, print_diagnosis
 from busyd.cli.exit_status import CommandFailed, ExitStatus
+from busyd.cli.installation import SERVICE, find_installation
 from busyd.cli.questions import Questions
-from busyd.cli.settings import state_directory
 from busyd.cli.setup_choices import ask_profile, print_calendars
 from busyd.cli.setup_file import Place, find_place, render, save
 from busyd.cli.terminal import print_note
@@ -68,8 +68,10 @@ def add_setup_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
 
 def set_up(arguments: argparse.Namespace) -> int:
     """Ask, try, choose, write."""
-    place = find_place(arguments.config, os.environ)
-    state = state_directory(arguments, place.config)
+    installation = find_installation(arguments)
+    installation.require_access()
+    named = installation.path if installation.is_service else arguments.config
+    place, state = find_place(named, os.environ), installation.state
     questions = Questions(accept_defaults=arguments.yes)
     kind = ConnectionKind(arguments.kind)
     password = questions.secret("Password") if arguments.password_stdin else None
@@ -103,7 +105,7 @@ def _next(place: Place) -> str:
         return "`busyd reload` if the daemon is running, else `busyd run`"
     if place.main == SYSTEM_CONFIG:
         return "`systemctl enable --now busyd`"
-    service = f"`--config {SYSTEM_CONFIG} --state /var/lib/busyd` would have set up the system's own service"
+    service = f"`--config {SYSTEM_CONFIG} --state {SERVICE.state}` would have set up the system's own service"
     return f"`busyd run` ({service})"
 
 

@@ -37,6 +37,8 @@ def show_status(arguments: argparse.Namespace) -> int:
     _print_section(("CONNECTION", "STATE", "LAST POLL", "NEXT POLL"), connections, ("name", "last_poll", "next_poll"))
     _print_section(("CALENDAR", "STATE", "LAST PROOF"), calendars, ("calendar", "as_of"))
     _print_section(("PROFILE", "STATE", "LAST PROOF"), answer.get("profiles") or [], ("name", "as_of"))
+    if faults:
+        answer.pop("configuration", None)  # why the last reload was refused: the file as it is now tells more
     for note in [*faults, *_troubles(answer, [*connections, *calendars])]:
         print_note(note)
     return ExitStatus.OK

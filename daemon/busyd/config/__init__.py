@@ -5,7 +5,7 @@
 """
 
 from busyd.config.fault import ConfigFaults, ConfigMissing, Fault, Place
-from busyd.config.files import find_file_faults, find_socket_faults
+from busyd.config.files import find_file_faults, find_password_faults, find_socket_faults
 from busyd.config.load import find_config, find_state, load_config
 from busyd.config.model import Config, ConnectionConfig, ProfileConfig, Tls
 
@@ -20,6 +20,7 @@ __all__ = [
     "Tls",
     "find_config",
     "find_file_faults",
+    "find_password_faults",
     "find_socket_faults",
     "find_state",
     "load_config",

@@ -53,6 +53,8 @@ def _read_connection(reader: Reader, name: str, entry: Entry) -> ConnectionConfi
     keys = reader.section(entry, what, _KEYS)
     kind = reader.choice(keys.get("kind"), "kind", tuple(ConnectionKind), ConnectionKind.ICLOUD)
     password = _read_password(reader, keys.get("password"))
+    if "password" in keys:
+        reader.places[f"password of {name}"] = keys["password"].value.place
     connection = Connection(
         name,
         kind,

@@ -12,8 +12,9 @@ from typing import Final
 from busyd.address import UnixAddress
 from busyd.config.fault import Fault
 from busyd.config.model import Config, Tls
+from busyd.config.permission import is_readable, why_unreadable
+from busyd.credentials import FromFile
 from busyd.os_errors import fault_of, passes_by_itself
-from busyd.state_directory import describe_user
 
 _LONGEST_SOCKET: Final = 107
 """Bytes of a path that `sockaddr_un` has room for."""
@@ -23,6 +24,15 @@ _BELONG: Final = "name the key that the certificate was made with, or have both 
 def find_file_faults(config: Config) -> list[Fault]:
     """What would keep the daemon from using its certificate. Raises TryAgain when the disk does not let us read it."""
     return [Fault(config.places[name], f"{name}: {message}") for name, message in _look_at(config.tls)]
+
+
+def find_password_faults(config: Config) -> list[Fault]:
+    """Files with a password that this user may not read."""
+    return [
+        Fault(config.places[f"password of {name}"], f"password: {why_unreadable(settings.password.path)}")
+        for name, settings in config.connections.items()
+        if isinstance(settings.password, FromFile) and not is_readable(settings.password.path)
+    ]
 
 
 def find_socket_faults(config: Config) -> list[Fault]:
@@ -48,7 +58,7 @@ def _look_at_socket(path: Path) -> str:
     except OSError as error:
         if passes_by_itself(error):
             raise fault_of(error, f"cannot look at {path}") from None
-        return f"cannot look at {path}: {_told(error)}"
+        return _told(path, error)
     return ""
 
 
@@ -64,7 +74,7 @@ def _look_at(tls: Tls | None) -> Iterator[tuple[str, str]]:
         except OSError as error:
             if passes_by_itself(error):
                 raise fault_of(error, f"cannot read {path}") from None
-            yield name, f"cannot read {path}: {_told(error)}"
+            yield name, _told(path, error)
     if "cert" in texts and b"-----BEGIN CERTIFICATE-----" not in texts["cert"]:
         yield "cert", f"{tls.cert} holds no certificate in PEM: it would begin with -----BEGIN CERTIFICATE-----"
     elif "key" in texts and b" PRIVATE KEY-----" not in texts["key"]:
@@ -89,7 +99,7 @@ def _try_out(cert: Path, key: Path) -> Iterator[tuple[str, str]]:
             yield "cert", f"{cert} and {key} cannot be used ({why}): {_BELONG}"
 
 
-def _told(error: OSError) -> str:
+def _told(path: Path, error: OSError) -> str:
     if isinstance(error, PermissionError):
-        return f"the user busyd runs as ({describe_user(os.geteuid())}) may not: change its owner or mode"
-    return (error.strerror or "it cannot be opened").lower()
+        return why_unreadable(path)
+    return f"cannot read {path}: {(error.strerror or 'it cannot be opened').lower()}"

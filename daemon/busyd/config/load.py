@@ -9,6 +9,7 @@ from busyd.address import ListenAddress
 from busyd.config.account import read_connections
 from busyd.config.fault import ConfigFaults, ConfigMissing, Fault, Place
 from busyd.config.model import DEFAULT_LISTEN, Config, Tls
+from busyd.config.permission import why_unreadable
 from busyd.config.person import ProfileReader
 from busyd.config.reader import Reader, folder_of
 from busyd.config.tree import Entry, MappingNode, Unreadable, merge_trees, read_tree
@@ -35,7 +36,7 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
     return config
 
 
-def find_config(explicit: Path | None, environment: Mapping[str, str], *, system: Path = SYSTEM_CONFIG) -> Path:
+def find_config(explicit: Path | None, environment: Mapping[str, str], *, system: Path | None = None) -> Path:
     """`--config`, `$BUSYD_CONFIG`, the user's own, the system's. Raises ConfigMissing when there is none of them.
 
     A file that was named is returned whether it exists or not, so that a typing error is not answered with another
@@ -46,7 +47,7 @@ def find_config(explicit: Path | None, environment: Mapping[str, str], *, system
     if named := environment.get("BUSYD_CONFIG"):
         return Path(named)
     usual = [folder / "busyd" / "config.yaml" for folder in _xdg(environment, "XDG_CONFIG_HOME", ".config")]
-    usual.append(system)
+    usual.append(system or SYSTEM_CONFIG)
     for path in usual:
         # Not `Path.exists`: a file that may not be looked at is there, and reading it will say so.
         if os.path.lexists(path):
@@ -96,7 +97,7 @@ def _read_files(path: Path, faults: list[Fault]) -> tuple[MappingNode | None, tu
     try:
         extra = sorted(entry for entry in folder.glob("*.yaml") if not entry.name.startswith("."))
     except OSError:
-        faults.append(Fault(Place(str(folder)), "the directory may not be read by this user"))
+        faults.append(Fault(Place(str(folder)), why_unreadable(folder)))
         extra = []
     whole = True
     for file in (path, *extra):
@@ -167,9 +168,20 @@ def _read_tls(reader: Reader, entry: Entry | None) -> Tls | None:
     for name, path in (("cert", cert), ("key", key_path)):
         if path is not None:
             reader.places[name] = keys[name].value.place
-        if path is not None and not os.path.lexists(path):
+        if path is not None and _is_missing(path):
             reader.fault(keys[name].value.place, f"{name}: there is no such file")
     return Tls(cert, key_path) if cert is not None and key_path is not None else None
+
+
+def _is_missing(path: Path) -> bool:
+    """Not what may not be looked at: whoever needs the file says so."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _read_path(reader: Reader, entry: Entry | None, what: str) -> Path | None:

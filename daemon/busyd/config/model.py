@@ -55,6 +55,7 @@ class Config(Struct, frozen=True):
     files: tuple[Path, ...] = ()
     """What was read, the main file first."""
     places: Mapping[str, Place] = field(default_factory=dict)
-    """Where `cert`, `key` and each address of `listen` are written, for faults that only show when they are used."""
+    """Where `cert`, `key`, each address of `listen` and each `password of NAME` are written: for faults that only show
+    when they are used."""
     warnings: tuple[str, ...] = ()
     """Not wrong, but worth a line in the log: `FILE:LINE:COLUMN: message`."""

@@ -13,6 +13,7 @@ import yaml
 from msgspec import Struct, field
 
 from busyd.config.fault import Fault, Place, quote
+from busyd.config.permission import why_unreadable
 from busyd.os_errors import fault_of, passes_by_itself
 
 _MOST_BYTES: Final = 4 * 1024 * 1024
@@ -129,13 +130,14 @@ def _read_bytes(path: Path, start: Place) -> bytes:
             content = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         raise Unreadable(Fault(start, "there is no such file")) from None
+    except IsADirectoryError:
+        raise Unreadable(Fault(start, "this is a directory, not a file")) from None
+    except PermissionError:
+        raise Unreadable(Fault(start, why_unreadable(path))) from None
     except OSError as error:
         if passes_by_itself(error):
             raise fault_of(error, f"cannot read {path}") from None
-        reason = {
-            IsADirectoryError: "this is a directory, not a file",
-            PermissionError: "the file may not be read by this user",
-        }.get(type(error), f"the file cannot be read: {(error.strerror or 'unknown reason').lower()}")
+        reason = f"the file cannot be read: {(error.strerror or 'unknown reason').lower()}"
         raise Unreadable(Fault(start, reason)) from None
     if len(content) > _MOST_BYTES:
         raise Unreadable(Fault(start, "the file is larger than 4 MiB: this is no configuration"))

@@ -10,12 +10,13 @@ import stat
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 
 from busyd.credentials.secret import Secret
 from busyd.errors import UserError
+from busyd.state_directory import groups_of, owner_of
 
 STORE_FILE: Final = "credentials"
 KEY_FILE: Final = "credentials.key"
@@ -98,7 +99,7 @@ def read_password(source: PasswordSource, state_directory: Path, environment: Ma
                 environment[name], f"the environment variable {name}", fix=f"put just the password in {name}"
             )
         case FromCommand(argv):
-            return _run_command(argv, environment)
+            return _run_command(argv, state_directory, environment)
 
 
 def fingerprint(
@@ -155,7 +156,12 @@ def _read_credential(name: str, state_directory: Path, environment: Mapping[str,
     given = credential_file(name, environment)
     if given is not None and given.exists():
         return _read_file(given, fix=fix)
-    if (state_directory / STORE_FILE).exists():
+    try:
+        has_store = (state_directory / STORE_FILE).exists()
+    except PermissionError:
+        message = f"this user may not look for the credential {name} in {state_directory}"
+        raise CredentialMissing(message, fix="run this as root, or as the user busyd runs as") from None
+    if has_store:
         from busyd.credentials.store import CredentialStore
 
         stored = CredentialStore(state_directory, environment).get(name)
@@ -174,7 +180,7 @@ def _read_file(path: Path, *, fix: str) -> Secret:
     return _decode(content, str(path), fix=fix)
 
 
-def _run_command(argv: tuple[str, ...], environment: Mapping[str, str]) -> Secret:
+def _run_command(argv: tuple[str, ...], state_directory: Path, environment: Mapping[str, str]) -> Secret:
     program = Path(argv[0]).name
     fix = f"run {program} by hand, as the user busyd runs as, to see why"
     try:
@@ -186,6 +192,7 @@ def _run_command(argv: tuple[str, ...], environment: Mapping[str, str]) -> Secre
             stderr=subprocess.DEVNULL,
             env=dict(environment),
             start_new_session=True,
+            **_as_owner_of(state_directory),
         )
     except (OSError, ValueError) as error:
         reason = (error.strerror or "unusable").lower() if isinstance(error, OSError) else "unusable"
@@ -202,6 +209,15 @@ def _run_command(argv: tuple[str, ...], environment: Mapping[str, str]) -> Secre
         message = f"{program} gave no password: it ended with status {process.returncode}"
         raise CredentialMissing(message, fix=fix)
     return _decode(content, program, fix=f"let {program} print the password and nothing else")
+
+
+def _as_owner_of(state_directory: Path) -> dict[str, Any]:
+    """What makes root run a program as the daemon would: the owner of the state may have had a say in which it is."""
+    uid = owner_of(state_directory) if os.geteuid() == 0 else 0
+    if uid == 0:
+        return {}
+    group, groups = groups_of(uid)
+    return {"user": uid, "group": group, "extra_groups": groups}
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

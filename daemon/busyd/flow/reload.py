@@ -4,14 +4,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from textwrap import shorten
 from typing import Final, Literal, NoReturn
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.store.database import StorageError
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_REASON: Final = 160
 RETRY_EVERY: Final = 30.0
 """Seconds until a reload that the disk did not let us finish is tried again."""
 
@@ -45,8 +48,9 @@ class ReloadOutcome(Struct, frozen=True):
         """Why it was refused, in a line: the first fault, and how many more there are."""
         if not self.faults:
             return ""
-        more = len(self.faults) - 1
-        return f"{self.faults[0]}{f' (and {more} more)' if more else ''}"
+        first, more = self.faults[0], len(self.faults) - 1
+        told = replace(first, message=shorten(first.message, _LONGEST_REASON, placeholder=" …"))
+        return f"{told}{f' (and {more} more)' if more else ''}"
 
 
 class ReloadRequests:

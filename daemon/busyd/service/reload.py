@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import fields, replace
 
 from busyd.availability.profile import Profile
-from busyd.config import Config, ConfigFaults, ConfigMissing, Fault, find_file_faults, find_socket_faults, load_config
+from busyd.config import Config, ConfigFaults, Fault, find_file_faults, find_socket_faults, load_config
+from busyd.errors import UserError
 from busyd.flow.mirroring import Mirroring
 from busyd.flow.reload import ReloadFault, ReloadOutcome
 from busyd.service.settings import certificate_text
@@ -44,7 +45,7 @@ class Reloader:
         except ConfigFaults as error:
             faults = tuple(_fault(fault) for fault in error.faults)
             return self._refuse(ReloadOutcome("refused", faults=faults))
-        except ConfigMissing as error:
+        except UserError as error:
             return self._refuse(ReloadOutcome("refused", faults=(ReloadFault(str(self._path), 1, 1, str(error)),)))
         changed = tuple(describe_changes(self.config, config))
         needs_restart = tuple(self._waiting_for_restart(config))
@@ -62,7 +63,7 @@ class Reloader:
         return ReloadOutcome("restart-needed" if needs_restart else "applied", changed, needs_restart, (), warnings)
 
     def _read(self) -> Config:
-        """As at a start: what could not be started with is refused. Raises ConfigFaults, ConfigMissing."""
+        """As at a start: what could not be started with is refused. Raises UserError."""
         config = load_config(self._path, os.environ)
         if faults := [*find_file_faults(config), *find_socket_faults(config)]:
             raise ConfigFaults(faults)
