@@ -138,11 +138,10 @@ async def _listen(server: CountingServer, address: ListenAddress, tls: SSLContex
                 path.chmod(_SOCKET_MODE)
     except OSError as error:
         known = _NAME_UNKNOWN if isinstance(error, socket.gaierror) else _FIXES.get(error.errno or 0, "")
-        if (
-            error.errno is not None and error.errno in errno.errorcode
-        ):  # the event loop wraps the reason in its own words
-            error = OSError(error.errno, os.strerror(error.errno))
+        if error.errno is not None and error.errno in errno.errorcode:
+            error = OSError(error.errno, os.strerror(error.errno))  # asyncio wraps the reason in words of its own
         raise fault_of(error, f"cannot listen on {address}", fix=known) from error
+    _lengthen_queues(made)
     return made
 
 
