@@ -10,7 +10,7 @@ from busyd.address import TcpAddress, UnixAddress
 from busyd.availability.hours import Hours, SlotDefaults
 from busyd.availability.policy import Rules
 from busyd.config import Config, ConfigMissing, Tls, find_config, find_state, load_config
-from busyd.config.value import parse_duration, parse_span, write_duration
+from busyd.config.parsers import parse_duration, parse_span, write_duration
 from busyd.connection import ICLOUD_URL, CalendarReference, Connection, ConnectionKind
 from busyd.credentials import FromCommand, FromCredential, FromEnvironment, FromFile, Literal, Secret
 

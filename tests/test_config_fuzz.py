@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from busyd.config import ConfigFaults, load_config
-from busyd.config.fault import quote
+from busyd.config.errors import quote
 
 FULL = Path(__file__).parent.parent / "config" / "full.yaml"
 CANARY = "kXp9-vTzq-Canary-77"

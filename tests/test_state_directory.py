@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from busyd.errors import Misconfigured, TryAgain
-from busyd.state_directory import as_owner_of, describe_user, make_state_directory, owner_of
+from busyd.ownership import as_owner_of, describe_user, make_state_directory, owner_of
 from tests.other_user import NOBODY, give_to_nobody
 
 

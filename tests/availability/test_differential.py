@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from busyd.availability.index import index_object
 from busyd.ical.rule import Frequency, Rule, read_rule
-from busyd.ical.stepping import walls_of_rule
+from busyd.ical.rule_expansion import walls_of_rule
 from busyd.ical.zones import reading_zone
 from busyd.period import Instant, Period
 from tests.generate import generate_objects

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from busyd.availability.columns import Columns, FactsTable
+from busyd.availability.occurrence_table import Columns, FactsTable
 from busyd.availability.policy import Rules, decide
 from busyd.availability.snapshot import Reading, Snapshot, build_snapshot, pack, unpack
 from busyd.ical.facts import Facts

@@ -17,7 +17,7 @@ _TICK = 0.001
 
 def watch_loop(file: Path) -> None:
     """Have the daemon's loop watched once it serves."""
-    from busyd.service.life import Service
+    from busyd.service.lifecycle import Service
 
     live: Callable[..., Awaitable[None]] = Service._live
 
@@ -45,7 +45,7 @@ async def _watch(file: Path) -> None:
 def drop_expansion() -> None:
     """Have every object say nothing of time."""
     from busyd.availability.index import PackedObject
-    from busyd.flow.expansion import Expansion
+    from busyd.index.expansion import Expansion
 
     nothing = PackedObject("", recurring=False, zone_dependent=False, facts=(), occurrences=b"")
 

@@ -14,7 +14,7 @@ import icalendar
 import recurring_ical_events
 
 from busyd.availability.index import index_object
-from busyd.flow.worker import is_heavy
+from busyd.index.worker import is_heavy
 from busyd.period import Instant, Period
 from tests.bench.figures import Figure, count, missing, ratio, spread
 from tests.bench.processes import REPOSITORY, children_cpu, clean_environment

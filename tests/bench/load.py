@@ -15,7 +15,7 @@ from random import Random
 from typing import Final
 
 from busyd.clock import SystemClock
-from busyd.flow.horizon import horizon_at
+from busyd.state.horizon import horizon_at
 from tests.bench.processes import LOAD_CORE, Server, put_on_core
 
 _RANDOM_WINDOWS: Final = """

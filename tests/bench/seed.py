@@ -12,12 +12,12 @@ from typing import Final
 from busyd.clock import SystemClock
 from busyd.config import load_config
 from busyd.connection import RemoteCalendar
-from busyd.flow.horizon import horizon_at
-from busyd.flow.mirroring import Mirroring
-from busyd.flow.register import Register
-from busyd.flow.version import index_version
 from busyd.ical.facts import Facts
+from busyd.index.mirroring import Mirroring
+from busyd.index.version import index_version
 from busyd.period import Period
+from busyd.state.horizon import horizon_at
+from busyd.state.state import Register
 from busyd.store import mirror, occurrences
 from busyd.store.database import Database
 from busyd.store.ledger import LEDGER_FILE, Ledger

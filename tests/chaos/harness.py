@@ -18,21 +18,21 @@ from busyd.connection import CalendarReference, Connection, ConnectionKind
 from busyd.credentials import Secret
 from busyd.dav.exchange import DavRequest, DavResponse
 from busyd.flow.ask import FreeBusyAnswer, answer, standing_of
-from busyd.flow.house import House
-from busyd.flow.mirroring import Mirroring
-from busyd.flow.progress import Progress
-from busyd.flow.register import Register
-from busyd.flow.schedule import PollSchedule
-from busyd.flow.visit import Visitor
+from busyd.flow.backend import House
+from busyd.index.mirroring import Mirroring
 from busyd.period import Instant, Period
+from busyd.progress import Progress
 from busyd.remote.client import CaldavClient
 from busyd.remote.feed import FeedAnswer, fetch_feed
 from busyd.remote.transport import Transport
 from busyd.remote.wire import Limits
+from busyd.service.schedule import PollSchedule
+from busyd.state.state import Register
 from busyd.store.database import Database
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.mirror import MIRROR_FILE, CalendarRecord
 from busyd.store.schema import MIRROR_MIGRATIONS
+from busyd.sync.context import Visitor
 from tests.chaos.clock import START, VirtualClock
 from tests.chaos.oracle import Span, Truth, truth_of
 from tests.icloud.feeds import Feed
@@ -149,7 +149,7 @@ class World:
         return (places.bootstrap, places.shard, places.other_shard)
 
     async def boot(self) -> None:
-        """Start the daemon on the state directory, as `service/life.py` does."""
+        """Start the daemon on the state directory, as `service/lifecycle.py` does."""
         self.database = MortalDatabase(self.folder / MIRROR_FILE, MIRROR_MIGRATIONS, journal="WAL", synchronous="OFF")
         self.ledger = Ledger.open(self.folder / LEDGER_FILE)
         references = tuple(CalendarReference.parse(text) for text in self.conflicts)

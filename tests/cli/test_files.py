@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Busyd, write_config
-from tests.endpoint.test_sites import self_signed
+from tests.http.test_listeners import self_signed
 
 
 @pytest.fixture

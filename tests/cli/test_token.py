@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from busyd.clock import SystemClock
-from busyd.service.place import write_admin_token
+from busyd.service.state_dir import write_admin_token
 from busyd.store.ledger import Ledger
 from tests.cli.conftest import Busyd, write_config
 from tests.other_user import NOBODY, owners

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from busyd.availability.profile import Profile
 from busyd.flow.ask import UnknownProfile
-from busyd.flow.house import House
+from busyd.flow.backend import House
 from busyd.period import Instant
-from tests.flow.inside import HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
+from tests.index.inside import HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
 
 WEEK = window("2026-06-01", "2026-06-08")
 NINE, TEN = at("2026-06-01T09:00"), at("2026-06-01T10:00")

@@ -7,7 +7,7 @@ import pytest
 
 from busyd.availability.profile import Profile
 from busyd.period import FbType
-from tests.flow.inside import WORK, Inside, StoppedClock, at, event, ref, timed, window
+from tests.index.inside import WORK, Inside, StoppedClock, at, event, ref, timed, window
 
 MORNING = window("2026-06-01T09:00", "2026-06-01T10:00")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from busyd.availability.index import index_object
-from busyd.ical.other_scales import find_scale
+from busyd.ical.rscale import find_scale
 from busyd.ical.values import EPOCH
 from busyd.period import to_rfc3339
 from tests.ical.objects import busy, calendar, event, index, spans, window

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from busyd.ical import tzfile, zones
-from busyd.ical.definition import UnreadableDefinition, read_definition
+from busyd.ical.vtimezone import UnreadableDefinition, read_definition
 from busyd.ical.zones import Zones, find_zone, reading_zone, tzdata_version
 from tests.ical.objects import busy, calendar, event, spans
 

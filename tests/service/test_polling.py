@@ -11,7 +11,7 @@ from busyd.availability.profile import Profile
 from busyd.config import ConnectionConfig
 from busyd.connection import Connection, ConnectionKind
 from busyd.service.polling import Polling
-from tests.flow.inside import Inside, StoppedClock, at, ref, timed
+from tests.index.inside import Inside, StoppedClock, at, ref, timed
 from tests.remote.stage import Request, raw_server, reply
 
 

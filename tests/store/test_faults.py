@@ -10,8 +10,8 @@ import pytest
 
 from busyd.cli.exit_status import status_of
 from busyd.connection import RemoteCalendar
+from busyd.ownership import as_owner_of
 from busyd.period import Instant
-from busyd.state_directory import as_owner_of
 from busyd.store import mirror, objects
 from busyd.store.database import (
     Database,

@@ -6,8 +6,8 @@ from msgspec import Struct, field
 
 from busyd.availability.index import index_object
 from busyd.availability.policy import Rules, decide
-from busyd.ical.availability import read_availability
 from busyd.ical.facts import Problem, normalise_address
+from busyd.ical.vavailability import read_availability
 from busyd.period import FbType, Period, Span, clip, flatten
 
 

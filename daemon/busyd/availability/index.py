@@ -59,7 +59,7 @@ def _take_availability(found: Expansion, payload: bytes, span: Period, zone: str
 
     RFC 4791 §7.10 says nothing of them in a calendar collection; whoever stored one there was not to be called free.
     """
-    from busyd.ical.availability import read_availability
+    from busyd.ical.vavailability import read_availability
 
     unavailable = read_availability(payload, span, zone)
     found.recurring = found.zone_dependent = True

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from busyd.availability.columns import Columns
+from busyd.availability.occurrence_table import Columns
 from busyd.availability.policy import Rules, Verdict, decide
 from busyd.period import FbType, Instant, Period, Span, coalesce, flatten
 

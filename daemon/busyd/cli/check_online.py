@@ -6,10 +6,10 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from busyd.cli.contact import STATUS_OF, open_contact, print_diagnosis, read_secret_of
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation
 from busyd.cli.references import is_writable, links_of, reference_faults, remembered_links
+from busyd.cli.remote_session import STATUS_OF, open_contact, print_diagnosis, read_secret_of
 from busyd.cli.terminal import print_note, print_table
 from busyd.clock import SystemClock
 from busyd.config import Config, ConnectionConfig, Fault

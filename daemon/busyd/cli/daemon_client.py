@@ -16,7 +16,7 @@ from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import SERVICE, Installation, find_installation
 from busyd.config import Config
 from busyd.errors import Misconfigured, TryAgain
-from busyd.state_directory import as_owner_of
+from busyd.ownership import as_owner_of
 
 LOCAL_TOKEN_FILE: Final = "local-admin-token"
 """Written by the daemon at start, mode 0600: whoever may read the state directory may ask for everything."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from busyd.cli.check import read_as_the_daemon
-from busyd.cli.contact import Contact, open_contact, read_secret_of
 from busyd.cli.doctor_account import examine_account
 from busyd.cli.doctor_mirror import MirrorState, read_mirror_state
 from busyd.cli.doctor_report import (
@@ -27,6 +26,7 @@ from busyd.cli.doctor_report import (
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.probe import Reach, look_behind, reach
+from busyd.cli.remote_session import Contact, open_contact, read_secret_of
 from busyd.cli.self_test import DAY
 from busyd.cli.unit_credentials import is_passed_on, outdated_credentials
 from busyd.clock import Clock, SystemClock
@@ -34,7 +34,7 @@ from busyd.config import Config, ConfigFaults, ConfigMissing, ConnectionConfig
 from busyd.connection import ConnectionKind
 from busyd.credentials import CredentialMissing, Secret, looks_app_specific
 from busyd.errors import UserError
-from busyd.state_directory import describe_user
+from busyd.ownership import describe_user
 
 _PRIVATE_FILES: Final = (
     "credentials",

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Final
 
 from busyd.availability.index import index_object
-from busyd.cli.contact import Contact
 from busyd.cli.doctor_mirror import MirrorState
 from busyd.cli.doctor_report import Finding, Labels, Level
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.references import ProfileLink, is_writable, links_of, remembered_links
+from busyd.cli.remote_session import Contact
 from busyd.cli.self_test import DAY, Result, SelfTest, Steps, choose_calendar, describe_login, events_between
 from busyd.cli.self_test_writes import ScratchTest
 from busyd.config import Config
 from busyd.connection import CalendarKind, ConnectionKind, RemoteCalendar
 from busyd.dav.operation import Account, Listing, fetch_objects
 from busyd.errors import RemoteError
-from busyd.flow.link import CalendarRole
 from busyd.period import Instant, Period
+from busyd.state.links import CalendarRole
 
 MANY: Final = 5
 """Events that block time in the next 90 days, from which a calendar nobody counts is worth a warning."""

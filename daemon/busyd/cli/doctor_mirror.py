@@ -15,9 +15,9 @@ from busyd.cli.installation import Installation
 from busyd.clock import Clock
 from busyd.config import Config
 from busyd.errors import BusydError
+from busyd.ownership import as_owner_of
 from busyd.period import Instant
-from busyd.service.place import StateInUse, locked
-from busyd.state_directory import as_owner_of
+from busyd.service.state_dir import StateInUse, locked
 from busyd.store.database import open_connection
 from busyd.store.mirror import MIRROR_FILE, read_calendars
 

@@ -20,8 +20,8 @@ from busyd.cli.exit_status import CommandFailed
 from busyd.config import Config, ConfigFaults, ConfigMissing, find_config, load_config
 from busyd.config.load import SYSTEM_CONFIG, own_state, written_state
 from busyd.errors import Misconfigured, TryAgain
+from busyd.ownership import as_owner_of, as_user, owner_of
 from busyd.running import Running, find_running, holder_of
-from busyd.state_directory import as_owner_of, as_user, owner_of
 
 
 class Service(Struct, frozen=True):

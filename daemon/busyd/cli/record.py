@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from busyd.cli.contact import Contact, open_contact, print_diagnosis, read_secret_of
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
+from busyd.cli.remote_session import Contact, open_contact, print_diagnosis, read_secret_of
 from busyd.cli.self_test import choose_calendar
 from busyd.clock import SystemClock
 from busyd.config import Config, ConnectionConfig

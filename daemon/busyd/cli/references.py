@@ -11,11 +11,11 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.config import Config, Fault, Place
-from busyd.config.fault import did_you_mean
+from busyd.config.errors import did_you_mean
 from busyd.config.tree import MappingNode, Node, ScalarNode, SequenceNode, Unreadable, read_tree
 from busyd.connection import AmbiguousCalendar, CalendarKind, CalendarReference, RemoteCalendar, find_calendar
-from busyd.flow.link import CalendarRole, Link, resolve_links
-from busyd.service.place import machine_zone
+from busyd.service.state_dir import machine_zone
+from busyd.state.links import CalendarRole, Link, resolve_links
 from busyd.store.ledger import LEDGER_FILE, ledger_of
 from busyd.store.mirror import CalendarRecord
 

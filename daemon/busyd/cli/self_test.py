@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from lxml import etree
 
-from busyd.cli.contact import SECOND_TRY, STATUS_OF, Contact
 from busyd.cli.doctor_report import Finding, Labels, Level
 from busyd.cli.exit_status import ExitStatus
+from busyd.cli.remote_session import SECOND_TRY, STATUS_OF, Contact
 from busyd.connection import CalendarKind, RemoteCalendar
 from busyd.dav import names
 from busyd.dav.errors import InvalidSyncToken, LoginRefused, ServerFault, SyncUnsupported

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from busyd.cli.contact import STATUS_OF, open_contact, print_diagnosis
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import SERVICE, find_installation
 from busyd.cli.questions import Questions
+from busyd.cli.remote_session import STATUS_OF, open_contact, print_diagnosis
 from busyd.cli.setup_choices import ask_profile, print_calendars
 from busyd.cli.setup_file import Place, find_place, render, save
 from busyd.cli.terminal import print_note
 from busyd.clock import SystemClock
 from busyd.config.load import SYSTEM_CONFIG
-from busyd.config.value import is_loopback_host, parse_name, split_url
+from busyd.config.parsers import is_loopback_host, parse_name, split_url
 from busyd.connection import ICLOUD_URL, Connection, ConnectionKind, RemoteCalendar
 from busyd.credentials import FromCredential, FromFile, Secret, looks_app_specific, normalise_app_specific
 from busyd.credentials.source import read_password

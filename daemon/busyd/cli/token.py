@@ -12,7 +12,7 @@ from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_table
 from busyd.clock import SystemClock
 from busyd.config import Config
-from busyd.config.value import parse_duration
+from busyd.config.parsers import parse_duration
 from busyd.period import Instant, to_rfc3339
 from busyd.store.ledger import Token, ledger_of, split_token
 

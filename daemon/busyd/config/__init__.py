@@ -4,7 +4,7 @@
 (`account.py`, `person.py`, with `reader.py` and `value.py`), and `model.py` is what comes out.
 """
 
-from busyd.config.fault import ConfigFaults, ConfigMissing, Fault, Place
+from busyd.config.errors import ConfigFaults, ConfigMissing, Fault, Place
 from busyd.config.files import find_file_faults, find_password_faults, find_socket_faults
 from busyd.config.load import find_config, find_state, load_config
 from busyd.config.model import Config, ConnectionConfig, ProfileConfig, Tls

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from busyd.address import UnixAddress
-from busyd.config.fault import Fault
+from busyd.config.errors import Fault
 from busyd.config.model import Config, Tls
 from busyd.config.permission import is_readable, why_unreadable
 from busyd.credentials import FromFile

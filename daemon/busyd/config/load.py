@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from busyd.address import ListenAddress
-from busyd.config.account import read_connections
-from busyd.config.fault import ConfigFaults, ConfigMissing, Fault, Place
+from busyd.config.connections import read_connections
+from busyd.config.errors import ConfigFaults, ConfigMissing, Fault, Place
 from busyd.config.model import DEFAULT_LISTEN, Config, Tls
+from busyd.config.parsers import parse_flag, parse_host, parse_listen, parse_origin, parse_path
 from busyd.config.permission import why_unreadable
-from busyd.config.person import ProfileReader
+from busyd.config.profiles import ProfileReader
 from busyd.config.reader import Reader, folder_of
 from busyd.config.tree import Entry, MappingNode, Unreadable, merge_trees, read_tree
-from busyd.config.value import parse_flag, parse_host, parse_listen, parse_origin, parse_path
 
 SYSTEM_CONFIG: Final = Path("/etc/busyd/config.yaml")
 

@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from busyd.address import ListenAddress, TcpAddress
 from busyd.availability.profile import Profile
-from busyd.config.fault import Place
+from busyd.config.errors import Place
 from busyd.connection import Connection
 from busyd.credentials import PasswordSource
 

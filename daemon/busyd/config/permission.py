@@ -5,7 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from busyd.state_directory import describe_user
+from busyd.ownership import describe_user
 
 
 def why_unreadable(path: Path) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from busyd.config.fault import Fault, Place, did_you_mean, one_of, quote
+from busyd.config.errors import Fault, Place, did_you_mean, one_of, quote
 from busyd.config.tree import Entry, MappingNode, Node, ScalarNode, SequenceNode
 
 T = TypeVar("T")

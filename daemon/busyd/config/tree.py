@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 from msgspec import Struct, field
 
-from busyd.config.fault import Fault, Place, quote
+from busyd.config.errors import Fault, Place, quote
 from busyd.config.permission import why_unreadable
 from busyd.os_errors import fault_of, passes_by_itself
 

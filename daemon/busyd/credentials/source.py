@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from busyd.credentials.secret import Secret
 from busyd.errors import UserError
-from busyd.state_directory import groups_of, owner_of
+from busyd.ownership import groups_of, owner_of
 
 STORE_FILE: Final = "credentials"
 KEY_FILE: Final = "credentials.key"

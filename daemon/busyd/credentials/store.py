@@ -30,7 +30,7 @@ from busyd.credentials.source import (
     read_secret_bytes,
 )
 from busyd.os_errors import fault_of
-from busyd.state_directory import as_owner_of, make_state_directory
+from busyd.ownership import as_owner_of, make_state_directory
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM

@@ -8,9 +8,9 @@ from msgspec import Struct
 from busyd.availability.snapshot import Snapshot, with_unknown
 from busyd.connection import CalendarKind
 from busyd.errors import UserError
-from busyd.flow.link import Link
-from busyd.flow.register import ProfileState, Register
 from busyd.period import BusyPeriod, FbType, Instant, Period, Span
+from busyd.state.links import Link
+from busyd.state.state import ProfileState, Register
 from busyd.store.mirror import CalendarRecord
 
 

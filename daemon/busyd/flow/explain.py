@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from busyd.availability.index import PackedObject
 from busyd.availability.policy import NO_LENGTH, decide
-from busyd.flow.link import Link
-from busyd.flow.mirroring import Mirroring
-from busyd.flow.register import ProfileState
-from busyd.flow.slices import in_slices
+from busyd.cooperative import in_slices
 from busyd.ical.title import Title, title_of
+from busyd.index.mirroring import Mirroring
 from busyd.period import FbType, Instant, Period
+from busyd.state.links import Link
+from busyd.state.state import ProfileState
 from busyd.store import objects
 from busyd.store.objects import StoredObject
 

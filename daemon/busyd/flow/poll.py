@@ -13,8 +13,16 @@ from busyd.connection import CalendarKind, ConnectionKind
 from busyd.dav.errors import DavError, Forbidden, LoginRefused, NotFound, ServerFault, TooManyRequests
 from busyd.dav.operation import Listing, discover_account, list_calendars
 from busyd.errors import BusydError, DataError, RemoteError
-from busyd.flow.feed import poll_feed, poll_subscription
-from busyd.flow.leaving import (
+from busyd.period import Instant
+from busyd.progress import Progress, Report
+from busyd.remote.backoff import parse_retry_after
+from busyd.remote.errors import Unreachable
+from busyd.store import mirror
+from busyd.store.mirror import GONE_AFTER, AccountRecord, CalendarRecord
+from busyd.sync.calendar_sync import Finding, needs_look, read_changes, settle
+from busyd.sync.context import Visitor, has_passed, refresh_register
+from busyd.sync.feed_sync import poll_feed, poll_subscription
+from busyd.sync.removals import (
     ceasing_calendars,
     hidden_calendars,
     is_gone,
@@ -23,14 +31,6 @@ from busyd.flow.leaving import (
     still_counting,
     take_leave,
 )
-from busyd.flow.progress import Progress, Report
-from busyd.flow.reading import Finding, needs_look, read_changes, settle
-from busyd.flow.visit import Visitor, has_passed, refresh_register
-from busyd.period import Instant
-from busyd.remote.backoff import parse_retry_after
-from busyd.remote.errors import Unreachable
-from busyd.store import mirror
-from busyd.store.mirror import GONE_AFTER, AccountRecord, CalendarRecord
 
 logger = logging.getLogger(__name__)
 

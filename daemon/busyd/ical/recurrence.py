@@ -10,15 +10,15 @@ from typing import NamedTuple
 from msgspec import Struct, field
 
 from busyd.ical.event import Event, Moment, UnreadableEvent, read_event, read_moment
+from busyd.ical.exclusions import Excluded, Future
 from busyd.ical.facts import Facts, Problem, ProblemKind, odd_travel_time
 from busyd.ical.limits import MAX_OCCURRENCES, MAX_OVERRIDES, MAX_PROBLEMS, MAX_WORK
 from busyd.ical.lines import Component
 from busyd.ical.parse import Calendar, CalendarObject, Series, newest, sequence_of
 from busyd.ical.recurrence_set import RecurrenceSet
-from busyd.ical.replaced import Excluded, Future
 from busyd.ical.rule_times import Budget
-from busyd.ical.stored_freebusy import read_freebusy
 from busyd.ical.values import BadValue
+from busyd.ical.vfreebusy import read_freebusy
 from busyd.ical.zones import Zone, Zones, reading_zone
 from busyd.period import EARLIEST, LATEST, Period
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from busyd.ical.event import Event, Moment, read_moment
+from busyd.ical.exclusions import Excluded, Future, local_day
 from busyd.ical.facts import Facts, ProblemKind
 from busyd.ical.limits import MAX_DATES, MAX_OCCURRENCES, MAX_RULES
 from busyd.ical.lines import Component, Property
-from busyd.ical.replaced import Excluded, Future, local_day
 from busyd.ical.rule import BadRule, Frequency, Rule, by_days, read_rule
+from busyd.ical.rule_expansion import walls_of_rule
 from busyd.ical.rule_times import Budget, TooManyOccurrences, UnknownScale
-from busyd.ical.stepping import walls_of_rule
 from busyd.ical.subdaily import Run, runs_of_rule
 from busyd.ical.values import DAY, BadValue, read_duration, read_time
 from busyd.ical.zones import Zones

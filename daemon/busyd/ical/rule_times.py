@@ -44,7 +44,7 @@ def scale_of(rule: Rule) -> Scale:
     """The calendar a rule counts in. Raises UnknownScale."""
     if rule.scale == "GREGORIAN":
         return GREGORIAN
-    from busyd.ical.other_scales import find_scale
+    from busyd.ical.rscale import find_scale
 
     scale = find_scale(rule.scale)
     if scale is None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import TZPATH
 
-from busyd.ical.clockwork import Zone
 from busyd.ical.values import DAY, day_number
+from busyd.ical.zone_transitions import Zone
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*", re.ASCII)
 _NOT_A_ZONE: Final = ("posix/", "right/", "posixrules", "localtime", "Factory", "leap", "zone", "iso3166", "tzdata")

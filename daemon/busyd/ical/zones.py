@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from busyd.ical.clockwork import UTC, Zone
 from busyd.ical.limits import MAX_ZONES
 from busyd.ical.lines import all_properties, unescape
 from busyd.ical.tzfile import forget_if_replaced, load_zone, tzdata_version, zone_names
+from busyd.ical.zone_transitions import UTC, Zone
 
 __all__ = ["UTC", "UnknownZone", "Zone", "Zones", "find_zone", "forget_outdated_zones", "tzdata_version"]
 
@@ -116,7 +116,7 @@ class Zones:
             self.unknown[tzid] = "the object defines more zones than busyd reads"
             return None
         # Only now: whoever asks for a zone by its name need not load what reads rules.
-        from busyd.ical.definition import UnreadableDefinition, read_definition
+        from busyd.ical.vtimezone import UnreadableDefinition, read_definition
 
         block = self._definitions[key]
         try:

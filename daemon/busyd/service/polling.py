@@ -23,14 +23,14 @@ from busyd.credentials import (
     read_password,
 )
 from busyd.errors import UserError
-from busyd.flow.mirroring import Mirroring
-from busyd.flow.schedule import PollSchedule
-from busyd.flow.visit import Visitor
+from busyd.index.mirroring import Mirroring
 from busyd.log import hide_secret
 from busyd.remote.client import CaldavClient
 from busyd.remote.feed import FeedAnswer, feed_address, fetch_feed
 from busyd.remote.transport import Transport
+from busyd.service.schedule import PollSchedule
 from busyd.store.ledger import Ledger
+from busyd.sync.context import Visitor
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from msgspec.structs import fields, replace
 from busyd.availability.profile import Profile
 from busyd.config import Config, ConfigFaults, Fault, find_file_faults, find_socket_faults, load_config
 from busyd.errors import UserError
-from busyd.flow.mirroring import Mirroring
 from busyd.flow.reload import ReloadFault, ReloadOutcome
+from busyd.index.mirroring import Mirroring
 from busyd.service.settings import certificate_text
 
 if TYPE_CHECKING:

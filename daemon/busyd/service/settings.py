@@ -3,8 +3,8 @@
 import ssl
 
 from busyd.config import Config
-from busyd.endpoint.settings import EndpointSettings
 from busyd.errors import Misconfigured
+from busyd.http.settings import EndpointSettings
 from busyd.os_errors import fault_of
 
 

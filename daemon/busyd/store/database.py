@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 from busyd.errors import BusydError
 from busyd.os_errors import fault_of, passes_by_itself
-from busyd.state_directory import advice_on_access, obstacle_of
+from busyd.ownership import advice_on_access, obstacle_of
 
 logger = logging.getLogger(__name__)
 

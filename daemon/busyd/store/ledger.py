@@ -16,8 +16,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from busyd.ownership import as_owner_of, make_state_directory
 from busyd.period import Instant
-from busyd.state_directory import as_owner_of, make_state_directory
 from busyd.store.database import StorageDamaged, check, migrate, open_connection, storage_errors, transaction
 
 LEDGER_FILE: Final = "ledger.sqlite3"

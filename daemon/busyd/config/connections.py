@@ -1,0 +1,214 @@
+"""The section `connections`: accounts and feeds, and where their passwords are."""
+
+import os
+import stat
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from busyd.config.errors import Place, did_you_mean, one_of
+from busyd.config.model import ConnectionConfig
+from busyd.config.parsers import is_loopback_host, parse_duration, parse_flag, parse_name, parse_path, split_url
+from busyd.config.reader import Reader, folder_of
+from busyd.config.tree import Entry, MappingNode, Node, ScalarNode
+from busyd.connection import ICLOUD_URL, Connection, ConnectionKind
+from busyd.credentials import (
+    FromCommand,
+    FromCredential,
+    FromEnvironment,
+    FromFile,
+    Literal,
+    PasswordSource,
+    Secret,
+    is_credential_name,
+    looks_app_specific,
+)
+
+LEAST_POLL: Final = timedelta(seconds=5)
+DEFAULT_POLL: Final = timedelta(seconds=60)
+APP_PASSWORD_STEPS: Final = (
+    "make an app-specific password at account.apple.com (Sign-In and Security, App-Specific Passwords)"
+)
+
+_KEYS: Final = ("kind", "url", "username", "password", "poll", "allow_private")
+_SOURCES: Final = ("credential", "file", "env", "command")
+_SOURCE_FORMS: Final = "{credential: NAME}, {file: PATH}, {env: NAME} or {command: [PROGRAM, ARGUMENT]}"
+
+
+def read_connections(reader: Reader, entry: Entry | None) -> dict[str, ConnectionConfig]:
+    """All connections; one with a fault is there too, so that references to it are not faults again."""
+    found = {}
+    for name, written in reader.mapping(entry, "connections").items():
+        try:
+            parse_name(name)
+        except ValueError as error:
+            reader.fault(written.place, f"connection {error}")
+        found[name] = _read_connection(reader, name, written)
+    return found
+
+
+def _read_connection(reader: Reader, name: str, entry: Entry) -> ConnectionConfig:
+    what = f"connection {name}"
+    keys = reader.section(entry, what, _KEYS)
+    kind = reader.choice(keys.get("kind"), "kind", tuple(ConnectionKind), ConnectionKind.ICLOUD)
+    password = _read_password(reader, keys.get("password"))
+    if "password" in keys:
+        reader.places[f"password of {name}"] = keys["password"].value.place
+    connection = Connection(
+        name,
+        kind,
+        url=_read_url(reader, entry.place, what, kind, keys),
+        username=reader.value(keys.get("username"), "username", _username, ""),
+        poll=_read_poll(reader, keys.get("poll")),
+        allow_private=reader.value(keys.get("allow_private"), "allow_private", parse_flag, False),
+    )
+    _check_login(reader, entry.place, what, connection, keys)
+    if isinstance(password, Literal) and kind is ConnectionKind.ICLOUD:
+        _check_shape(reader, keys["password"].value.place, password)
+    return ConnectionConfig(connection, password)
+
+
+def _read_url(reader: Reader, place: Place, what: str, kind: ConnectionKind, keys: Mapping[str, Entry]) -> str:
+    schemes = ("https", "http", "webcal", "webcals") if kind is ConnectionKind.ICS else ("https", "http")
+
+    def parse(text: str) -> str:
+        if "kind" not in keys and text.lower().startswith(("webcal:", "webcals:")):
+            message = "a feed needs its kind: add 'kind: ics'"
+            raise ValueError(message)
+        split_url(text, schemes)
+        return text
+
+    if "url" not in keys:
+        if kind is not ConnectionKind.ICLOUD and "kind" in keys:
+            example = "webcal://example.org/holidays.ics" if kind is ConnectionKind.ICS else "https://dav.example.org/"
+            reader.fault(place, f"{what} needs a url, such as {example}")
+        return ICLOUD_URL
+    url = reader.value(keys["url"], "url", parse, "")
+    if (
+        url.startswith("http:")
+        and kind is not ConnectionKind.ICS
+        and not is_loopback_host(split_url(url, schemes).hostname or "")
+    ):
+        message = "url: the password would cross the network unencrypted"
+        if kind is ConnectionKind.ICLOUD:
+            reader.fault(keys["url"].value.place, f"{message}: iCloud is spoken to with https")
+        elif "password" in keys:
+            reader.warn(keys["url"].value.place, f"{message}: use https where the server has it")
+    return url
+
+
+def _username(text: str) -> str:
+    if ":" in text:
+        message = "a user name holds no ':' (RFC 7617)"
+        raise ValueError(message)
+    return text.strip()
+
+
+def _read_poll(reader: Reader, entry: Entry | None) -> timedelta:
+    poll = reader.value(entry, "poll", parse_duration, DEFAULT_POLL)
+    if entry is not None and poll < LEAST_POLL:
+        reader.fault(entry.value.place, "poll: at least 5s")
+    return poll
+
+
+def _check_login(reader: Reader, place: Place, what: str, connection: Connection, keys: Mapping[str, Entry]) -> None:
+    icloud = connection.kind is ConnectionKind.ICLOUD
+    if "username" not in keys and (icloud or "password" in keys):
+        reader.fault(place, f"{what} needs a username{': the Apple ID' if icloud else ''}")
+    if "password" not in keys and (icloud or "username" in keys):
+        steps = f"{APP_PASSWORD_STEPS}, " if icloud else ""
+        name = connection.name
+        store = f"store it with `busyd credential set {name}` and write password: {{credential: {name}}}"
+        reader.fault(place, f"{what} needs a password: {steps}{store}")
+
+
+def _read_password(reader: Reader, entry: Entry | None) -> PasswordSource | None:
+    if entry is None:
+        return None
+    node = entry.value
+    match node:
+        case ScalarNode(broken=True):
+            return None
+        case ScalarNode(text=text) if text:
+            _check_private(reader, node)
+            return Literal(Secret(text))
+        case MappingNode(entries=entries) if len(entries) == 1 and next(iter(entries)) in _SOURCES:
+            ((source, value),) = entries.items()
+            return _read_source(reader, source, value)
+        case MappingNode(entries=entries):
+            # A slip can make a key of the password itself: unknown ones are not named.
+            near = [did_you_mean(key, _SOURCES) for key in entries if key not in _SOURCES]
+            reader.fault(node.place, f"password: expected {_SOURCE_FORMS}{near[0] if len(near) == 1 else ''}")
+        case _:
+            reader.fault(node.place, f"password: expected {_SOURCE_FORMS}")
+    return None
+
+
+def _read_source(reader: Reader, source: str, entry: Entry) -> PasswordSource | None:
+    what = f"password: {source}"
+    match source:
+        case "credential":
+            name = reader.value(entry, what, _credential_name, "")
+            return FromCredential(name) if name else None
+        case "env":
+            variable = reader.value(entry, what, _variable_name, "")
+            return FromEnvironment(variable) if variable else None
+        case "file":
+            folder = folder_of(entry.place)
+            path = reader.value(entry, what, lambda text: parse_path(text, folder, reader.environment), None)
+            return FromFile(path) if path is not None else None
+    if isinstance(entry.value, ScalarNode):
+        reader.fault(
+            entry.value.place, f"{what}: expected a list of program and arguments, such as [pass, show, icloud]"
+        )
+        return None
+    argv = tuple(argument for _, argument in reader.values(entry, what, str))
+    if not argv or not argv[0]:
+        reader.fault(entry.value.place, f"{what}: names no program")
+        return None
+    return FromCommand(argv)
+
+
+def _credential_name(text: str) -> str:
+    if looks_app_specific(text) and "-" in text:
+        message = "this looks like the password itself: write a name, and store the password under it"
+        raise ValueError(message)
+    if not is_credential_name(text):
+        message = "a name holds letters, digits, '_', '-' and '.' only"
+        raise ValueError(message)
+    return text
+
+
+def _variable_name(text: str) -> str:
+    if not (text.isascii() and text.isidentifier()):
+        message = "expected the name of an environment variable, without '$'"
+        raise ValueError(message)
+    return text
+
+
+def _check_private(reader: Reader, node: Node) -> None:
+    """A plain password only in a file of the user's own that nobody else can read."""
+    path = Path(node.place.file)
+    try:
+        found = path.stat()
+    except OSError:
+        return
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o077:
+        reader.fault(
+            node.place,
+            f"a password is written here, and others can read this file (mode {mode:04o}): "
+            f"make it private with `chmod 600 {path}`, or write {one_of(_SOURCES)} in its place",
+        )
+    elif found.st_uid != os.geteuid():
+        reader.fault(node.place, "a password is written here, and the file belongs to another user than busyd runs as")
+    else:
+        reader.warn(node.place, "a password is written here as plain text: `busyd credential set` keeps it encrypted")
+
+
+def _check_shape(reader: Reader, place: Place, password: Literal) -> None:
+    if not looks_app_specific(password.secret.reveal()):
+        reader.warn(
+            place, f"this does not look like an app-specific password (four times four letters): {APP_PASSWORD_STEPS}"
+        )

@@ -1,0 +1,267 @@
+"""Single values of the configuration: text in, value out, or a ValueError whose message may be shown. No tree here."""
+
+import ipaddress
+import re
+import zoneinfo
+from collections.abc import Mapping
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from busyd.address import ListenAddress, TcpAddress, UnixAddress
+from busyd.availability.hours import DAY, MinuteSpan
+from busyd.config.errors import did_you_mean, one_of, quote
+
+_DURATION: Final = re.compile(r"(?:\d{1,9}[smhdw])+")
+_PART: Final = re.compile(r"(\d+)([smhdw])")
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_LONGEST: Final = timedelta(days=3660)
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_SPAN: Final = re.compile(r"(\d{1,2}):(\d{2})\s*[-\u2013]\s*(\d{1,2}):(\d{2})")
+_ZONE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
+DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_HOST: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
+_LOOPBACK_NAME: Final = "localhost"
+"""The one host name that is this machine everywhere (RFC 6761 §6.3)."""
+
+
+def parse_name(text: str) -> str:
+    """A name of the user's own: `[a-z0-9][a-z0-9_-]*`."""
+    if _NAME.fullmatch(text):
+        return text
+    plain = re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_")
+    hint = f", did you mean '{plain}'?" if plain and quote(text) == f"'{text}'" else ""
+    message = f"{quote(text)} is not a name: use lower-case letters, digits, '-' and '_'{hint}"
+    raise ValueError(message)
+
+
+def parse_flag(text: str) -> bool:
+    """true or false; yes, no, on and off are understood too."""
+    match text.lower():
+        case "true" | "yes" | "on":
+            return True
+        case "false" | "no" | "off":
+            return False
+    message = f"expected true or false, not {quote(text)}"
+    raise ValueError(message)
+
+
+def parse_duration(text: str) -> timedelta:
+    """`60s`, `15m`, `6h`, `14d`, `2w`, or several together as in `1h30m`."""
+    if not _DURATION.fullmatch(text):
+        plain = re.fullmatch(
+            r"(\d{1,9})\s*(?:(s|sec|secs|seconds?)|(m|mins?|minutes?)|(h|hrs?|hours?)|(d|days?))?", text
+        )
+        if plain and plain.group(1) == text:
+            message = f"{quote(text)} has no unit, did you mean '{text}s' or '{text}m'?"
+        elif plain:
+            unit = "smhd"[(plain.lastindex or 2) - 2]
+            message = f"{quote(text)} is not a duration, did you mean '{plain.group(1)}{unit}'?"
+        else:
+            message = f"{quote(text)} is not a duration: write it like 60s, 15m, 6h or 14d"
+        raise ValueError(message)
+    found = timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
+    if found > _LONGEST:
+        message = f"{quote(text)} is longer than ten years"
+        raise ValueError(message)
+    return found
+
+
+def write_duration(span: timedelta) -> str:
+    """The shortest text that `parse_duration` reads back."""
+    seconds = int(span.total_seconds())
+    for unit in "wdhms":
+        if seconds % _UNITS[unit] == 0 and seconds >= _UNITS[unit]:
+            return f"{seconds // _UNITS[unit]}{unit}"
+    return "0s"
+
+
+def parse_zone(text: str) -> str:
+    """An IANA name that this machine or the tzdata package knows."""
+    if _ZONE.fullmatch(text) and text not in {"localtime", "posixrules", "Factory"}:
+        try:
+            zoneinfo.ZoneInfo(text)
+        except (OSError, ValueError, KeyError):
+            pass
+        else:
+            return text
+    known = zoneinfo.available_timezones()
+    same_city = sorted(
+        name for name in known if name.rpartition("/")[2].casefold() == text.casefold().replace(" ", "_")
+    )
+    hint = f", did you mean '{same_city[0]}'?" if same_city else did_you_mean(text, known)
+    message = f"{quote(text)} is not an IANA time zone{hint or ', such as Europe/Berlin'}"
+    raise ValueError(message)
+
+
+def parse_days(text: str) -> list[int]:
+    """`mon-fri`, `sat`, `mon,wed`: numbers of weekdays, Monday is 0."""
+    days: list[int] = []
+    for part in text.lower().split(","):
+        first, dash, last = (word.strip() for word in part.partition("-"))
+        start = _parse_day(first, text)
+        end = _parse_day(last, text) if dash else start
+        days.extend((start + offset) % 7 for offset in range((end - start) % 7 + 1))
+    return days
+
+
+def _parse_day(word: str, text: str) -> int:
+    for number, day in enumerate(DAYS):
+        if word in (day[:3], day):
+            return number
+    short = [day[:3] for day in DAYS]
+    nearest = did_you_mean(word, [*DAYS, *short])
+    message = f"{quote(text)} names no day: write mon-fri, sat, or a date such as 2026-12-24{nearest}"
+    raise ValueError(message)
+
+
+def parse_date(text: str) -> date | None:
+    """A date as `2026-12-24`; None when the text is not even shaped like one."""
+    if not re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}", text):
+        return None
+    year, month, day = (int(part) for part in text.split("-"))
+    try:
+        return date(year, month, day)
+    except ValueError:
+        message = f"{quote(text)} is not a date of the calendar"
+        raise ValueError(message) from None
+
+
+def parse_span(text: str) -> MinuteSpan:
+    """`09:00-17:30` in minutes from midnight; `24:00` is the end of the day."""
+    found = _SPAN.fullmatch(text)
+    if not found:
+        message = f"{quote(text)} is not a span of the day: write it like '09:00-17:00'"
+        raise ValueError(message)
+    hours = [int(part) for part in found.groups()]
+    start, end = hours[0] * 60 + hours[1], hours[2] * 60 + hours[3]
+    if hours[1] > 59 or hours[3] > 59 or start >= DAY or end > DAY:
+        message = f"{quote(text)} is not a span of the day: hours go from 00:00 to 24:00"
+        raise ValueError(message)
+    if start >= end:
+        night = f": for a night write '{text.strip()[:5]}-24:00' and the rest on the next day" if start > end else ""
+        message = f"{quote(text)} ends before it starts{night}" if start > end else f"{quote(text)} is empty"
+        raise ValueError(message)
+    return start, end
+
+
+def sort_spans(spans: list[MinuteSpan]) -> tuple[MinuteSpan, ...]:
+    """The spans of one day in order; ValueError when two overlap."""
+    ordered = sorted(spans)
+    for before, after in pairwise(ordered):
+        if before[1] > after[0]:
+            message = f"{write_span(before)} and {write_span(after)} overlap"
+            raise ValueError(message)
+    return tuple(ordered)
+
+
+def write_span(span: MinuteSpan) -> str:
+    """`09:00-17:00`."""
+    return "-".join(f"{minutes // 60:02}:{minutes % 60:02}" for minutes in span)
+
+
+def parse_listen(text: str, folder: Path, environment: Mapping[str, str]) -> ListenAddress:
+    """`host:port`, `[::1]:port` or `unix:PATH`."""
+    if text.startswith("unix:"):
+        if not text[5:]:
+            message = "'unix:' is followed by no path: write it like unix:/run/busyd/busyd.sock"
+            raise ValueError(message)
+        return UnixAddress(parse_path(text[5:].removeprefix("//"), folder, environment))
+    if text.startswith("/"):
+        message = f"a path is written with 'unix:' in front, did you mean {quote('unix:' + text)}?"
+        raise ValueError(message)
+    host, colon, port = text.rpartition(":")
+    if not colon or host.endswith(":") or (":" in host and not host.startswith("[")):
+        if re.fullmatch(r"\d{1,5}", text):
+            message = f"{quote(text)} is only a port, did you mean '127.0.0.1:{text}'?"
+        elif ":" in text:
+            message = f"an IPv6 address needs brackets and a port, such as '[::1]:8377', not {quote(text)}"
+        else:
+            message = f"{quote(text)} has no port, such as '127.0.0.1:8377'"
+        raise ValueError(message)
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        message = f"{quote(port)} is not a port: it is a number up to 65535"
+        raise ValueError(message)
+    if host in ("", "*"):
+        message = f"no address in front of the port: 127.0.0.1:{port} for this machine alone, 0.0.0.0:{port} for all"
+        raise ValueError(message)
+    return _tcp(host, int(port))
+
+
+def _tcp(host: str, port: int) -> TcpAddress:
+    bare = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        name = bare.lower()
+        if host.startswith("[") or not _HOST.fullmatch(name) or re.fullmatch(r"[\d.]+", name):
+            message = f"{quote(host)} is neither an IP address nor a host name"
+            raise ValueError(message) from None
+        return TcpAddress(name, port)
+    return TcpAddress(str(address), port)
+
+
+def parse_path(text: str, folder: Path, environment: Mapping[str, str]) -> Path:
+    """A path; a relative one counts from the folder of the file it is written in, `~/` is the home directory."""
+    if "\0" in text or not text.strip():
+        message = "expected a path"
+        raise ValueError(message)
+    if text == "~" or text.startswith("~/"):
+        home = environment.get("HOME")
+        if not home:
+            message = "'~' cannot be used here because HOME is not set: write the full path"
+            raise ValueError(message)
+        return Path(home, text[2:])
+    if text.startswith("~"):
+        message = f"{quote(text)}: only '~/' stands for a home directory, write the full path"
+        raise ValueError(message)
+    return folder / text
+
+
+def parse_origin(text: str) -> str:
+    """An origin as a browser sends it: `https://example.org`, with a port where it is not the usual one."""
+    if text == "*":
+        message = "'*' would let every web page read when you are busy: name the origins"
+        raise ValueError(message)
+    parts = split_url(text, ("https", "http"))
+    origin = f"{parts.scheme}://{parts.netloc.lower()}"
+    if text.rstrip("/").lower() != origin:
+        message = f"an origin has no path, did you mean {quote(origin)}?"
+        raise ValueError(message)
+    return origin
+
+
+def split_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
+    """The parts of an address with one of these schemes, a host and no password. The address is never quoted."""
+    try:
+        parts = urlsplit(text)
+        # Reading the port is what checks it.
+        valid = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid or any(character.isspace() for character in text):
+        message = f"expected an address that begins with {one_of([f'{scheme}://' for scheme in schemes])}"
+        raise ValueError(message)
+    if parts.username is not None:
+        message = "an address with a name or password in it: write them as username and password"
+        raise ValueError(message)
+    return parts
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a host of an address is surely this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == _LOOPBACK_NAME
+
+
+def parse_host(text: str) -> str:
+    """A host name in lower case, without a port."""
+    name = text.lower()
+    if not _HOST.fullmatch(name):
+        message = f"{quote(text)} is not a host name: write it without scheme, port and path"
+        raise ValueError(message)
+    return name

@@ -1,0 +1,234 @@
+"""The section `profiles`: whose availability is asked for, from which calendars, by which rules and hours."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, timedelta
+from typing import Any, Final, get_args, get_type_hints
+
+from msgspec.structs import replace
+
+from busyd.availability.hours import Hours, MinuteSpan, SlotDefaults
+from busyd.availability.policy import Rules
+from busyd.config.errors import Place, did_you_mean, quote
+from busyd.config.model import ConnectionConfig, ProfileConfig
+from busyd.config.parsers import (
+    DAYS,
+    parse_date,
+    parse_days,
+    parse_duration,
+    parse_flag,
+    parse_name,
+    parse_span,
+    parse_zone,
+    sort_spans,
+)
+from busyd.config.reader import Reader
+from busyd.config.tree import Entry
+from busyd.connection import CalendarReference, ConnectionKind
+
+_KEYS: Final = (
+    "timezone",
+    "primary",
+    "conflicts",
+    "primary_blocks",
+    "addresses",
+    "rules",
+    "calendars",
+    "hours",
+    "slots",
+    "max_age",
+)
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    name: get_args(hint) for name, hint in get_type_hints(Rules).items() if get_args(hint) and name != "origin"
+}
+_RULES: Final = (*_CHOICES, "travel_time")
+_SLOTS: Final = ("duration", "step", "notice", "buffer_before", "buffer_after")
+
+
+class ProfileReader:
+    """Reads profiles against the connections they refer to."""
+
+    def __init__(self, reader: Reader, connections: Mapping[str, ConnectionConfig]) -> None:
+        self._reader = reader
+        self._connections = connections
+
+    def read_all(self, entry: Entry | None) -> dict[str, ProfileConfig]:
+        """All profiles, by name."""
+        found = {}
+        for name, written in self._reader.mapping(entry, "profiles").items():
+            try:
+                parse_name(name)
+            except ValueError as error:
+                self._reader.fault(written.place, f"profile {error}")
+            found[name] = self._read(name, written)
+        return found
+
+    def _read(self, name: str, entry: Entry) -> ProfileConfig:
+        reader = self._reader
+        keys = reader.section(entry, f"profile {name}", _KEYS)
+        primary = reader.value(keys.get("primary"), "primary", self._primary, None)
+        conflicts = self._conflicts(keys.get("conflicts"))
+        rules = self._rules(keys.get("rules"), Rules(), "rules")
+        if not {"primary", "conflicts"} & set(keys):
+            reader.warn(entry.place, f"profile {name} names no calendars: add 'primary' and 'conflicts'")
+        linked = [reference for reference in (primary, *conflicts) if reference is not None]
+        blocks = keys.get("primary_blocks")
+        return ProfileConfig(
+            name=name,
+            timezone=reader.value(keys.get("timezone"), "timezone", parse_zone, None),
+            primary=primary,
+            conflicts=conflicts,
+            primary_blocks=reader.value(blocks, "primary_blocks", parse_flag, True),
+            primary_blocks_origin=blocks.place.short if blocks is not None else "",
+            addresses=tuple(value for _, value in reader.values(keys.get("addresses"), "addresses", _address)),
+            rules=rules,
+            calendar_rules=self._calendar_rules(keys.get("calendars"), rules, linked),
+            hours=read_hours(reader, keys.get("hours")),
+            slots=self._slots(keys.get("slots")),
+            max_age=self._positive(keys.get("max_age"), "max_age", timedelta(minutes=15)),
+        )
+
+    def _conflicts(self, entry: Entry | None) -> tuple[CalendarReference, ...]:
+        found: list[CalendarReference] = []
+        for place, reference in self._reader.values(entry, "conflicts", self._reference):
+            if reference in found:
+                self._reader.warn(place, f"conflicts: {reference} is named twice")
+            else:
+                found.append(reference)
+        return tuple(found)
+
+    def _primary(self, text: str) -> CalendarReference:
+        reference = self._reference(text)
+        if reference.is_wildcard:
+            message = "the primary is one calendar, not all of them: name it"
+            raise ValueError(message)
+        if not reference.calendar:
+            message = f"{reference} is a feed, which cannot be written to: name a calendar of an account"
+            raise ValueError(message)
+        return reference
+
+    def _reference(self, text: str) -> CalendarReference:
+        name, slash, calendar = text.partition("/")
+        connection = self._connections.get(name)
+        if connection is None:
+            message = self._explain_unknown(name, slash, text)
+            raise ValueError(message)
+        if connection.connection.kind is ConnectionKind.ICS:
+            if calendar not in ("", "*", name):
+                message = f"{name} is a feed with one calendar, did you mean '{name}'?"
+                raise ValueError(message)
+            return CalendarReference(name, "")
+        if not calendar:
+            message = f"{name} is an account with several calendars, did you mean '{name}/*'?"
+            raise ValueError(message)
+        return CalendarReference(name, calendar)
+
+    def _explain_unknown(self, name: str, slash: str, text: str) -> str:
+        if not self._connections:
+            return f"there is no connection {quote(name)}: none is configured"
+        if slash and not name:
+            return "expected CONNECTION/CALENDAR, with the name of a connection in front of the slash"
+        near = did_you_mean(name, self._connections)
+        if near and slash:
+            calendar = text.partition("/")[2]
+            shown = quote(calendar)[1:-1] if calendar else ""
+            near = f"{near.removesuffix(chr(39) + '?')}/{shown}'?"
+        known = ", ".join(sorted(self._connections)[:8])
+        return f"there is no connection {quote(name)}{near or f'; there are: {known}'}"
+
+    def _rules(self, entry: Entry | None, base: Rules, what: str) -> Rules:
+        reader = self._reader
+        keys = reader.section(entry, what, _RULES)
+        changes: dict[str, Any] = {
+            key: reader.choice(written, key, _CHOICES[key], getattr(base, key))
+            for key, written in keys.items()
+            if key in _CHOICES
+        }
+        if "travel_time" in keys:
+            changes["travel_time"] = reader.value(keys["travel_time"], "travel_time", parse_flag, base.travel_time)
+        origin = {**base.origin, **{key: written.place.short for key, written in keys.items()}}
+        return replace(base, **changes, origin=origin)
+
+    def _calendar_rules(
+        self, entry: Entry | None, rules: Rules, linked: Iterable[CalendarReference]
+    ) -> dict[CalendarReference, Rules]:
+        reader = self._reader
+        used = {reference.connection for reference in linked}
+        found: dict[CalendarReference, Rules] = {}
+        for key, written in reader.mapping(entry, "calendars").items():
+            try:
+                reference = self._reference(key)
+            except ValueError as error:
+                reader.fault(written.place, f"calendars: {error}")
+                continue
+            if reference.connection not in used:
+                reader.fault(written.place, f"calendars: this profile uses no calendar of {reference.connection}")
+            found[reference] = self._rules(written, rules, f"the rules of {quote(key)}")
+        return found
+
+    def _slots(self, entry: Entry | None) -> SlotDefaults:
+        keys = self._reader.section(entry, "slots", _SLOTS)
+        default = SlotDefaults()
+        return SlotDefaults(
+            duration=self._positive(keys.get("duration"), "duration", default.duration),
+            step=self._positive(keys.get("step"), "step", default.step),
+            notice=self._reader.value(keys.get("notice"), "notice", parse_duration, default.notice),
+            buffer_before=self._reader.value(
+                keys.get("buffer_before"), "buffer_before", parse_duration, default.buffer_before
+            ),
+            buffer_after=self._reader.value(
+                keys.get("buffer_after"), "buffer_after", parse_duration, default.buffer_after
+            ),
+        )
+
+    def _positive(self, entry: Entry | None, what: str, default: timedelta) -> timedelta:
+        span = self._reader.value(entry, what, parse_duration, default)
+        if entry is not None and not span:
+            self._reader.fault(entry.value.place, f"{what}: must be longer than nothing")
+        return span
+
+
+def read_hours(reader: Reader, entry: Entry | None) -> Hours | None:
+    """Working hours by weekday, and by date for exceptions; None where they are not written."""
+    if entry is None:
+        return None
+    written = reader.mapping(entry, "hours")
+    weekdays: dict[int, tuple[Place, tuple[MinuteSpan, ...]]] = {}
+    exceptions: dict[date, tuple[MinuteSpan, ...]] = {}
+    for key, day in written.items():
+        spans = _read_spans(reader, key, day)
+        try:
+            found = parse_date(key)
+            days = [] if found else parse_days(key)
+        except ValueError as error:
+            reader.fault(day.place, f"hours: {error}")
+            continue
+        if found and found in exceptions:
+            reader.fault(day.place, f"hours: {found} is written twice")
+        elif found:
+            exceptions[found] = spans
+        for number in days:
+            if number in weekdays:
+                first = weekdays[number][0]
+                reader.fault(day.place, f"hours: {DAYS[number]} is already written in line {first.line}")
+            weekdays[number] = (day.place, spans)
+    if not weekdays and len(exceptions) == len(written):
+        message = "hours: no weekday is written, so every day would be closed: add one, or leave 'hours' out"
+        reader.fault(entry.place, message)
+    return Hours(tuple(weekdays[number][1] if number in weekdays else () for number in range(7)), exceptions)
+
+
+def _read_spans(reader: Reader, key: str, entry: Entry) -> tuple[MinuteSpan, ...]:
+    found = reader.values(entry, f"hours {quote(key)}", parse_span)
+    try:
+        return sort_spans([span for _, span in found])
+    except ValueError as error:
+        reader.fault(entry.value.place, f"hours {quote(key)}: {error}")
+        return ()
+
+
+def _address(text: str) -> str:
+    bare = text.strip()
+    if not ("@" in bare or ":" in bare or "/" in bare):
+        message = f"{quote(text)} is not an address such as anna@example.com"
+        raise ValueError(message)
+    return bare

@@ -1,0 +1,239 @@
+"""All doors together, and the one wrapper around every request: let in, answer, count, or say no.
+
+There is no chain of middlewares: whatever must hold for every answer is in `Endpoint.handle`, and there only once.
+"""
+
+import asyncio
+import logging
+from typing import cast
+
+from aiohttp import web
+
+from busyd.errors import RemoteError, UserError
+from busyd.http.auth import Caller, Guard, login_needed, login_refused, scope_missing
+from busyd.http.connections import Connection, CountingServer, Gate
+from busyd.http.cors import allow_origin, preflight
+from busyd.http.facade import House
+from busyd.http.freebusy import FreeBusyDoor
+from busyd.http.metrics import Metrics
+from busyd.http.problem import HttpProblem, bad_request, unknown_profile
+from busyd.http.query import parse_query
+from busyd.http.request_headers import Fault, Head
+from busyd.http.response import Date
+from busyd.http.routes import Call, Route
+from busyd.http.settings import EndpointSettings
+from busyd.http.table import Doors, routes_of
+from busyd.period import Instant
+from busyd.store.database import StorageError
+
+logger = logging.getLogger(__name__)
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def build_app(house: House, settings: EndpointSettings) -> "Endpoint":
+    """The HTTP side of a house. `sites.start_sites` puts it on addresses."""
+    return Endpoint(house, settings)
+
+
+class Endpoint:
+    """Answers requests."""
+
+    def __init__(self, house: House, settings: EndpointSettings) -> None:
+        self.settings = settings
+        self.gate = Gate(settings)
+        self.guard = Guard(house.ledger, house.clock, settings.limits)
+        self.freebusy = FreeBusyDoor(house)
+        self.metrics = Metrics(house, self.gate, self.freebusy.standings)
+        self.routes = routes_of(Doors(house, self.guard, self.freebusy, self.metrics, settings))
+        self._house = house
+        self._date = Date()
+
+    def make_server(self) -> CountingServer:
+        """What makes the connections of listening sockets; needs a running loop."""
+        limits = self.settings.limits
+        return CountingServer(
+            self.handle,
+            self.gate,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=limits.idle_seconds,
+            lingering_time=2.0,
+            max_line_size=limits.header_bytes,
+            max_field_size=limits.header_bytes,
+        )
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Every request comes through here."""
+        connection = cast(Connection, request.protocol)
+        began = connection.since = asyncio.get_running_loop().time()
+        connection.handling = True
+        connection.served += 1
+        name, origin = "none", ""
+        try:
+            door = connection.door
+            head = door.heads.get(request.raw_headers) or door.read(request.raw_headers)
+            origin = head.origin
+            now = self._house.clock.now()
+            kept = self.freebusy.at_once(request.raw_path, now) if request.method == "GET" else None
+            if kept is not None and self._may_have(kept.profile, head, connection, now):
+                name = "/v1/profiles/{profile}/freebusy"
+                response: web.StreamResponse | None = kept.finished.written(request, head, self._date.at(now))
+                if response is None:
+                    response = await kept.finished.response(head)
+            else:
+                route, value = self._route_of(request, head)
+                name = route.path
+                response = await self._answer(request, connection, head, route, value)
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except HttpProblem as problem:
+            response = problem.response()
+        except Exception as error:  # the last wall: whatever it was, the client gets an answer
+            response = self._problem_of(error).response()
+        finally:
+            connection.handling = False
+        if origin:
+            allow_origin(response, origin)
+        connection.since = asyncio.get_running_loop().time()
+        self.metrics.count(name, response.status, connection.since - began)
+        return response
+
+    def _may_have(self, profile: str, head: Head, connection: Connection, now: Instant) -> bool:
+        """Whether a kept answer may go to this caller just so; if not, the long way finds out why."""
+        if head.fault or head.calendar or connection.reserved:
+            return False
+        if head.token is None:
+            return head.local
+        caller = self.guard.owner_of(head.token, now)
+        return caller is not None and caller.sees(profile) and caller.may("freebusy")
+
+    def _route_of(self, request: web.BaseRequest, head: Head) -> tuple[Route, str]:
+        path = request.raw_path.partition("?")[0].partition("#")[0]
+        if not path.startswith("/"):
+            path = _origin_form(path, cast(Connection, request.protocol))
+        if head.fault:
+            raise _refusal(head.fault)
+        found = self.routes.find(path)
+        if found is None:
+            raise HttpProblem(
+                "not-found", 404, "there is nothing at this address", fix="GET /openapi.json lists what there is"
+            )
+        return found
+
+    async def _answer(
+        self, request: web.BaseRequest, connection: Connection, head: Head, route: Route, value: str
+    ) -> web.StreamResponse:
+        method = request.method
+        if method == "OPTIONS":
+            return preflight(route, head)
+        handler = route.handler(method)
+        if handler is None:
+            raise HttpProblem(
+                "method-not-allowed",
+                405,
+                f"{method} is not possible here",
+                fix=f"this address takes {route.allow}",
+                headers={"Allow": route.allow},
+            )
+        if head.cross_site and method not in _SAFE:
+            raise HttpProblem(
+                "cross-site",
+                403,
+                "a page of another site may not write to busyd",
+                fix="if the page is yours, add its origin to `cors:` in the configuration",
+            )
+        client = head.client or connection.client
+        caller = await self._caller_of(head, route, value, client)
+        if connection.reserved and not self.guard.has_succeeded(caller):
+            raise _crowded()
+        query_text = request.raw_path.partition("?")[2].partition("#")[0]
+        query = parse_query(query_text, route.parameters) if query_text and not route.ignores_parameters else {}
+        return await handler(Call(request, head, caller, query, value, client))
+
+    async def _caller_of(self, head: Head, route: Route, value: str, client: str) -> Caller:
+        """Let the caller in, or raise."""
+        if route.public:
+            return Caller(None)
+        if head.token is None and route.navigable and head.here:
+            return Caller(None, here=True)
+        caller = self.guard.caller_of(head, self._house.clock.now())
+        if caller is None:
+            await self.guard.turn_away(client)
+            raise login_refused()
+        if caller.token is None and not route.local:
+            raise login_needed()
+        if route.is_of_profile and not (caller.sees(value) and value in self._house.register.profiles):
+            raise unknown_profile(value)
+        if route.scopes and caller.token is not None and not caller.token.scopes & route.scopes:
+            raise scope_missing(route.scopes)
+        return caller
+
+    def _problem_of(self, error: Exception) -> HttpProblem:
+        """What a client is told of an error that a handler did not expect."""
+        if isinstance(error, UserError):
+            return bad_request(str(error), fix=error.fix)
+        if isinstance(error, (RemoteError, StorageError)):
+            logger.warning("a request failed: %s", error)
+            return HttpProblem(
+                "unavailable",
+                503,
+                "this is not possible at the moment",
+                fix="GET /v1/status says why, the log says more",
+            )
+        if isinstance(error, web.HTTPRequestEntityTooLarge):
+            return _refusal(Fault.TOO_LARGE)
+        if isinstance(error, web.HTTPException):
+            return bad_request("the request cannot be read", fix="GET /openapi.json describes what can be asked")
+        return self.gate.crashes.take(error, asyncio.get_running_loop().time())
+
+
+def _origin_form(target: str, connection: Connection) -> str:
+    """The path of a request in absolute form (RFC 9112 §3.2.2), whose host counts as much as the Host field's."""
+    scheme, separator, rest = target.partition("://")
+    authority, slash, path = rest.partition("/")
+    if not separator or scheme.lower() not in ("http", "https"):
+        raise bad_request("the request names no path", fix="ask for a path that begins with a slash")
+    if not connection.door.answers_for(authority):
+        raise _refusal(Fault.MISDIRECTED)
+    return slash + path or "/"
+
+
+def _refusal(fault: str) -> HttpProblem:
+    if fault == Fault.MISDIRECTED:
+        return HttpProblem(
+            "misdirected",
+            421,
+            "busyd does not answer under this host name",
+            fix="use the address busyd listens on, or add the name to `hosts:` in the configuration",
+        )
+    if fault == Fault.TOO_LARGE:
+        return HttpProblem(
+            "too-large",
+            413,
+            "the body is larger than busyd reads",
+            fix="send a shorter one",
+            headers={"Connection": "close"},
+        )
+    if fault == Fault.COMPRESSED:
+        return HttpProblem(
+            "wrong-media-type",
+            415,
+            "compressed request bodies are not read",
+            fix="send the body as it is",
+            headers={"Accept-Encoding": "identity"},
+        )
+    return bad_request(
+        "a header field that may stand once stands twice",
+        fix="send Host, Authorization, Origin, Content-Length and Content-Encoding once each",
+    )
+
+
+def _crowded() -> HttpProblem:
+    return HttpProblem(
+        "too-many-connections",
+        503,
+        "the last places are kept for tokens that were used before",
+        fix="try again in five seconds",
+        headers={"Retry-After": "5", "Connection": "close"},
+    )

@@ -1,0 +1,45 @@
+"""Reading the body of a request: JSON, not too large, not too slow."""
+
+import asyncio
+
+import msgspec
+
+from busyd.http.problem import HttpProblem, bad_request
+from busyd.http.routes import Call
+
+
+async def read_body(call: Call, seconds: float) -> bytes:
+    """The body, of JSON or empty. Raises HttpProblem when it is of another type, too large or too slow."""
+    if call.head.expects_continue:
+        # RFC 9110 §10.1.1; aiohttp does this for applications, not for a plain server. The answer is yet to come.
+        await call.request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        call.request.writer.output_size = 0
+    try:
+        async with asyncio.timeout(seconds):
+            body = await call.request.read()
+    except TimeoutError:
+        raise HttpProblem(
+            "too-slow",
+            408,
+            "the body did not arrive in time",
+            fix="send the request again, with the body right behind it",
+            headers={"Connection": "close"},
+        ) from None
+    if body and call.head.content_type != "application/json":
+        raise HttpProblem(
+            "wrong-media-type", 415, "the body is not JSON", fix="send it with `Content-Type: application/json`"
+        )
+    return body
+
+
+async def read_nothing(call: Call, seconds: float) -> None:
+    """The body of a request that has no parameters yet. Who sends something that is no JSON object means something
+    else. Raises HttpProblem.
+    """
+    body = await read_body(call, seconds)
+    if not body:
+        return
+    try:
+        msgspec.json.decode(body, type=dict)
+    except (msgspec.DecodeError, RecursionError):
+        raise bad_request("the body is not a JSON object", fix="send {}, or no body at all") from None

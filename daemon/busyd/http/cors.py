@@ -1,0 +1,27 @@
+"""Cross-origin reading (the Fetch standard's CORS): off, unless the configuration names the origins."""
+
+from aiohttp import web
+
+from busyd.http.request_headers import Head
+from busyd.http.response import SECURITY_HEADERS
+from busyd.http.routes import Route
+
+
+def allow_origin(response: web.StreamResponse, origin: str) -> None:
+    """Let the page of a configured origin read this answer. No cookies are in play, so no credentials are."""
+    if response.prepared:
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Expose-Headers"] = "ETag, Busyd-As-Of, Retry-After"
+    vary = response.headers.get("Vary", "")
+    response.headers["Vary"] = f"{vary}, Origin" if vary else "Origin"
+
+
+def preflight(route: Route, head: Head) -> web.Response:
+    """OPTIONS: what can be done here, and for a configured origin also from there."""
+    headers = {**SECURITY_HEADERS, "Allow": route.allow}
+    if head.origin:
+        headers["Access-Control-Allow-Methods"] = route.allow
+        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-None-Match"
+        headers["Access-Control-Max-Age"] = "600"
+    return web.Response(status=204, headers=headers)

@@ -1,0 +1,175 @@
+"""Puts the endpoint on addresses, and takes it off again without cutting an answer short."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from ssl import SSLContext
+from typing import Final, Self
+
+from msgspec import Struct
+
+from busyd.address import ListenAddress, TcpAddress, UnixAddress
+from busyd.errors import Misconfigured
+from busyd.http.app import Endpoint
+from busyd.http.connections import CountingServer
+from busyd.os_errors import fault_of
+
+logger = logging.getLogger(__name__)
+
+BACKLOG: Final = 256
+"""Connections that wait in the kernel until they are accepted."""
+ACCEPTED_AT_ONCE: Final = 4
+"""Before those who are connected already get their turn again."""
+GRACE_SECONDS: Final = 10.0
+"""What answers that are under way get at the end."""
+_HANDSHAKE_SECONDS: Final = 10.0
+_SOCKET_MODE: Final = 0o660
+_FIXES: Final = {
+    errno.EACCES: "let the user busyd runs as listen there, or set another `listen:`",
+    errno.EPERM: "let the user busyd runs as listen there, or set another `listen:`",
+    errno.ENOENT: "make the directory of the socket, or let systemd do so with RuntimeDirectory=",
+}
+"""Better advice than the general one for an address."""
+_NAME_UNKNOWN: Final = "let this machine's resolver know the name, or write an IP address in `listen:`"
+
+
+class _File(Struct, frozen=True):
+    """A unix socket that we made."""
+
+    path: Path
+    identity: tuple[int, int]
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        return cls(path, _identity(path))
+
+    def remove(self) -> None:
+        """Unless another busyd has put its own in place meanwhile, or it is gone already."""
+        with suppress(OSError):
+            if _identity(self.path) == self.identity:
+                self.path.unlink()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.lstat()
+    return found.st_dev, found.st_ino
+
+
+class Sites:
+    """The addresses on which the endpoint listens."""
+
+    def __init__(
+        self, endpoint: Endpoint, server: CountingServer, listening: Sequence[asyncio.Server], files: Sequence[_File]
+    ) -> None:
+        self._endpoint = endpoint
+        self._server = server
+        self._listening = listening
+        self._files = files
+
+    @property
+    def ports(self) -> list[int]:
+        """The TCP ports in use, in the order of the addresses; useful where port 0 was asked for."""
+        names = [one.getsockname() for server in self._listening for one in server.sockets]
+        return [name[1] for name in names if isinstance(name, tuple)]
+
+    async def close(self, grace: float = GRACE_SECONDS) -> None:
+        """Accept nothing more, let answers that are under way finish, then close every connection."""
+        for server in self._listening:
+            server.close()
+        for file in self._files:
+            file.remove()
+        self._server.pre_shutdown()
+        await self._server.shutdown(timeout=grace)
+        self._endpoint.gate.stop()
+
+
+async def start_sites(endpoint: Endpoint, listen: Sequence[ListenAddress], tls: SSLContext | None = None) -> Sites:
+    """Listen on every address. Raises TryAgain when one is taken or not there yet, else Misconfigured."""
+    for address in listen:
+        check_address(address, tls=tls is not None, behind_proxy=endpoint.settings.behind_proxy)
+    server = endpoint.make_server()
+    listening: list[asyncio.Server] = []
+    files: list[_File] = []
+    try:
+        for address in listen:
+            opened = await _listen(server, address, tls)
+            listening.append(opened)
+            if isinstance(address, UnixAddress):
+                files.append(_File.of(address.path))
+    except BaseException:
+        for opened in listening:
+            opened.close()
+        for file in files:
+            file.remove()
+        raise
+    endpoint.gate.start()
+    return Sites(endpoint, server, listening, files)
+
+
+def check_address(address: ListenAddress, *, tls: bool, behind_proxy: bool) -> None:
+    """Refuse to send busy times in the clear over a network. Raises Misconfigured."""
+    if not (address.loopback or tls or behind_proxy):
+        message = f"listening on {address} would send busy times and tokens unencrypted over the network"
+        raise Misconfigured(
+            message, fix="set `tls: {cert: FILE, key: FILE}`, or `behind_proxy: true` when a proxy of yours does TLS"
+        )
+
+
+async def _listen(server: CountingServer, address: ListenAddress, tls: SSLContext | None) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    factory = server.site(is_local=address.loopback)
+    handshake = _HANDSHAKE_SECONDS if tls is not None else None
+    try:
+        match address:
+            case TcpAddress(host, port):
+                made = await loop.create_server(
+                    factory, host, port, ssl=tls, backlog=ACCEPTED_AT_ONCE, ssl_handshake_timeout=handshake
+                )
+            case UnixAddress(path):
+                _clear_the_way(path)
+                made = await loop.create_unix_server(factory, str(path), backlog=ACCEPTED_AT_ONCE)
+                # Whoever may connect may ask without a token: the owner and the group, nobody else.
+                path.chmod(_SOCKET_MODE)
+    except OSError as error:
+        known = _NAME_UNKNOWN if isinstance(error, socket.gaierror) else _FIXES.get(error.errno or 0, "")
+        if error.errno is not None and error.errno in errno.errorcode:
+            error = OSError(error.errno, os.strerror(error.errno))  # asyncio wraps the reason in words of its own
+        raise fault_of(error, f"cannot listen on {address}", fix=known) from error
+    _lengthen_queues(made)
+    return made
+
+
+def _clear_the_way(path: Path) -> None:
+    """Remove the socket of a busyd that did not end orderly. Raises OSError where somebody listens, and Misconfigured
+    where something else is: that is never removed."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        message = f"cannot listen on unix:{path}: something that is no socket is in its place"
+        raise Misconfigured(message, fix="move it away, or name another path: busyd removes only sockets")
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+            return
+        except BlockingIOError:  # more wait to be accepted than fit: somebody is alive there
+            pass
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _lengthen_queues(made: asyncio.Server) -> None:
+    # QUIRK(asyncio): `backlog` is both how many may wait and how many it accepts before anybody else gets a turn. A
+    # crowd that comes all at once held everybody up for 20 ms; so the kernel is told apart how many may wait.
+    for listening in made.sockets:
+        with socket.socket(fileno=os.dup(listening.fileno())) as same:
+            same.listen(BACKLOG)

@@ -1,0 +1,211 @@
+"""What the header fields of a request say, read once. The same client sends the same fields with every request, so a
+`Door` remembers what it read: on a busy connection this whole file is one look into a dict.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct, field
+
+from busyd.address import is_loopback
+from busyd.http.settings import EndpointSettings
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
+
+_REMEMBERED: Final = 256
+_ORDINARY_BYTES: Final = 2048
+"""Of all fields together; what is larger is read anew each time, lest it fill the memory."""
+_LONGEST_CLIENT: Final = 64
+_BY_NAME: Final = 2
+"""How specific a media type is that is named in full: two ranges are wider."""
+_PROXY_FIELDS: Final = (b"forwarded", b"via", b"x-real-ip")
+_ONCE: Final = frozenset({b"host", b"authorization", b"origin", b"content-length", b"content-encoding"})
+_AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
+_BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+) *", re.IGNORECASE)
+
+
+class Head(Struct, frozen=True):
+    """The header fields that matter, as facts."""
+
+    fault: str = ""
+    """Why no answer can be given, one of `Fault`'s names; empty when all is well."""
+    here: bool = False
+    """From this machine and through no proxy."""
+    local: bool = False
+    """`here`, not sent by the page of another site, and such requests need no token."""
+    cross_site: bool = False
+    """Sent by a browser for a page that is not ours."""
+    token: str | None = None
+    """The bearer token; empty when Authorization says something else."""
+    if_none_match: str = ""
+    if_modified_since: str = ""
+    conditional: bool = False
+    calendar: bool = False
+    """text/calendar is wanted rather than JSON."""
+    gzip: bool = False
+    origin: str = ""
+    """An origin that may read answers (CORS); empty when there is none, or it is not configured."""
+    content_type: str = ""
+    expects_continue: bool = False
+    client: str = ""
+    """The address for which a trusted proxy speaks."""
+
+
+class Fault:
+    """What can be wrong with header fields alone."""
+
+    MISDIRECTED: Final = "misdirected"
+    REPEATED: Final = "repeated"
+    TOO_LARGE: Final = "too-large"
+    COMPRESSED: Final = "compressed"
+
+
+class Door(Struct):
+    """One of our addresses as seen by one sort of peer: which hosts it answers for, and what was read at it."""
+
+    settings: EndpointSettings
+    names: frozenset[str]
+    """Values of Host, port included, that mean this address."""
+    is_local: bool
+    """Only this machine can reach the address, and the peer is on it. It may still be a proxy."""
+    peer_is_near: bool = False
+    """The peer is on this machine, as a trusted proxy is."""
+    heads: dict[RawHeaders, Head] = field(default_factory=dict)
+
+    def read(self, raw: RawHeaders) -> Head:
+        """The facts of these fields, remembered while there is room."""
+        head = read_head(raw, self)
+        if sum(len(name) + len(value) for name, value in raw) <= _ORDINARY_BYTES:
+            if len(self.heads) >= _REMEMBERED:
+                self.heads.clear()
+            self.heads[raw] = head
+        return head
+
+    def answers_for(self, authority: str) -> bool:
+        """Whether a Host (RFC 9110 §7.2) is one of ours."""
+        text = authority.lower()
+        if text in self.names:
+            return True
+        found = _AUTHORITY.fullmatch(text)
+        return found is not None and (text in self.settings.hosts or found[1] in self.settings.hosts)
+
+
+def door_names(sockname: object) -> frozenset[str]:
+    """The hosts by which a socket can be meant: its address, and for a loopback one the others of its kind.
+
+    A foreign name that resolves to us is none of them: that is what stops DNS rebinding.
+    """
+    if not isinstance(sockname, tuple):
+        return frozenset(("localhost", "busyd", "127.0.0.1", "[::1]"))
+    host, port = str(sockname[0]).partition("%")[0], int(sockname[1])
+    literals = {f"[{host}]" if ":" in host else host}
+    if is_loopback(host):
+        literals |= {"127.0.0.1", "localhost", "[::1]"}
+    names = {f"{literal}:{port}" for literal in literals}
+    return frozenset(names | literals if port in (80, 443) else names)
+
+
+def read_head(raw: RawHeaders, door: Door) -> Head:
+    """Turn raw fields into facts. Never raises: what is wrong is the head's `fault`."""
+    fields: dict[bytes, str] = {}
+    forwarded, fault = False, ""
+    for raw_name, raw_value in raw:
+        name, value = raw_name.lower(), raw_value.decode("latin-1").strip()
+        forwarded = forwarded or name in _PROXY_FIELDS or name.startswith(b"x-forwarded-")
+        if name in fields:
+            fault = Fault.REPEATED if name in _ONCE else fault
+            value = f"{fields[name]}, {value}"
+        fields[name] = value
+    get: Callable[[bytes, str], str] = fields.get
+    host = get(b"host", "")
+    fault = fault or _fault(fields, door, host)
+    settings = door.settings
+    origin = get(b"origin", "")
+    readable = bool(origin) and origin in settings.cors
+    foreign = bool(origin) and not readable and not _is_own(origin, door)
+    cross_site = foreign or (not readable and get(b"sec-fetch-site", "") in ("cross-site", "same-site"))
+    # Many a proxy says in no field that it is one, and passes our own name on as the Host.
+    here = door.is_local and not forwarded and not settings.behind_proxy
+    if_none_match, if_modified_since = get(b"if-none-match", ""), get(b"if-modified-since", "")
+    return Head(
+        fault=fault,
+        here=here and settings.local_access,
+        local=here and settings.local_access and not cross_site,
+        cross_site=cross_site,
+        token=_token(fields.get(b"authorization")),
+        if_none_match=if_none_match,
+        if_modified_since=if_modified_since,
+        conditional=bool(if_none_match or if_modified_since),
+        calendar=_prefers_calendar(get(b"accept", "")),
+        gzip=_wish(get(b"accept-encoding", "").lower(), ("gzip", "*"))[0] > 0,
+        origin=origin if readable else "",
+        content_type=get(b"content-type", "").partition(";")[0].strip().lower(),
+        expects_continue=get(b"expect", "").lower() == "100-continue",
+        client=_client(fields) if settings.behind_proxy and door.peer_is_near else "",
+    )
+
+
+def _fault(fields: dict[bytes, str], door: Door, host: str) -> str:
+    if not door.answers_for(host):
+        return Fault.MISDIRECTED
+    length = fields.get(b"content-length", "")
+    if length.isdecimal() and int(length[:20]) > door.settings.limits.body_bytes:
+        return Fault.TOO_LARGE
+    if fields.get(b"content-encoding", "identity").lower() != "identity":
+        return Fault.COMPRESSED
+    return ""
+
+
+def _is_own(origin: str, door: Door) -> bool:
+    scheme, separator, authority = origin.partition("://")
+    return bool(separator) and scheme in ("http", "https") and door.answers_for(authority)
+
+
+def _token(authorization: str | None) -> str | None:
+    if authorization is None:
+        return None
+    found = _BEARER.fullmatch(authorization)
+    return found[1] if found else ""
+
+
+def _prefers_calendar(accept: str) -> bool:
+    """Whether text/calendar is wanted rather than JSON, which who takes anything gets."""
+    lowered = accept.lower()
+    if "text/calendar" not in lowered and "text/*" not in lowered:
+        return False
+    calendar, specific = _wish(lowered, ("text/calendar", "text/*", "*/*"))
+    json, json_specific = _wish(lowered, ("application/json", "application/*", "*/*"))
+    if calendar != json:
+        return calendar > json
+    return calendar > 0 and (specific == _BY_NAME or specific > json_specific)
+
+
+def _wish(header: str, names: Sequence[str]) -> tuple[float, int]:
+    """RFC 9110 §12.4.2: the weight of the first of these names that the header has, and how many come after it.
+
+    The names stand in order of precedence (§12.5.1, §12.5.3): the most specific first.
+    """
+    found = (0.0, -1)
+    for part in header.split(","):
+        value, *parameters = (piece.strip() for piece in part.split(";"))
+        specific = len(names) - 1 - names.index(value) if value in names else -1
+        if specific > found[1]:
+            found = (_weight(parameters), specific)
+    return found
+
+
+def _weight(parameters: list[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _client(fields: dict[bytes, str]) -> str:
+    """Whom the nearest proxy names: the last entry, as the ones before it are the client's own words."""
+    last = fields.get(b"x-forwarded-for", "").rpartition(",")[2].strip()
+    return (last or fields.get(b"forwarded", "").rpartition(",")[2].strip())[:_LONGEST_CLIENT]

@@ -1,0 +1,73 @@
+"""`POST /v1/sync`: poll every connection now, and tell line by line how it goes."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from busyd.http.body import read_nothing
+from busyd.http.facade import House
+from busyd.http.response import headers_for
+from busyd.http.routes import Call
+from busyd.http.status import visible_connections
+from busyd.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+LINES: Final = "application/x-ndjson"
+
+
+class SyncDoor:
+    """Starts polls for whoever waits for them."""
+
+    def __init__(self, house: House, *, body_seconds: float) -> None:
+        self._house = house
+        self._body_seconds = body_seconds
+        self._running: set[asyncio.Future[Sequence[str]]] = set()
+
+    async def post_sync(self, call: Call) -> web.StreamResponse:
+        """JSON lines of progress, the last one `{"finished": true, "failed": [...]}`.
+
+        When the client goes away the polls go on: they are the daemon's own, only earlier.
+        """
+        await read_nothing(call, self._body_seconds)
+        visible = visible_connections(self._house.register, call.caller)
+        queue: asyncio.Queue[Progress | None] = asyncio.Queue()
+        work = asyncio.ensure_future(self._house.sync_now(queue.put_nowait))
+        self._running.add(work)
+        work.add_done_callback(self._running.discard)
+        work.add_done_callback(lambda _: queue.put_nowait(None))
+        response = web.StreamResponse(headers=headers_for(LINES))
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Accel-Buffering"] = "no"  # a proxy must not collect the lines
+        await response.prepare(call.request)
+        while (progress := await queue.get()) is not None:
+            if progress.connection in visible:
+                await response.write(_line(_view(progress)))
+        error = work.exception()
+        if error is not None:
+            logger.error("a sync ended in a fault of busyd", exc_info=error)
+        failed = sorted(visible) if error is not None else [name for name in work.result() if name in visible]
+        await response.write(_line({"finished": True, "failed": failed}))
+        await response.write_eof()
+        return response
+
+
+def _view(progress: Progress) -> dict[str, str | int]:
+    view: dict[str, str | int] = {
+        "connection": progress.connection,
+        "calendar": progress.calendar,
+        "phase": progress.phase,
+        "done": progress.done,
+        "total": progress.total,
+    }
+    if progress.detail:
+        view["detail"] = progress.detail
+    return view
+
+
+def _line(value: object) -> bytes:
+    return msgspec.json.encode(value) + b"\n"

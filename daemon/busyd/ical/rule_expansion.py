@@ -1,0 +1,147 @@
+"""A rule and DTSTART -> wall times inside a span, reached by arithmetic and never by walking from DTSTART. No zones.
+
+COUNT is the exception: it is worked out in one division where the rule is even, and counted along otherwise.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from busyd.ical.day_sets import PeriodDays
+from busyd.ical.limits import MAX_OCCURRENCES, MAX_STEPS
+from busyd.ical.rule import Frequency, Rule
+from busyd.ical.rule_times import (
+    FIRST_WALL,
+    LAST_WALL,
+    Budget,
+    TooManyOccurrences,
+    UnknownScale,
+    pick_positions,
+    scale_of,
+    times_of_day,
+)
+from busyd.ical.scale import BeyondScale, Scale
+from busyd.ical.subdaily import runs_of_rule
+from busyd.ical.values import DAY
+
+
+def walls_of_rule(rule: Rule, start: int, low: int, high: int, budget: Budget | None = None) -> list[int]:
+    """The wall times a rule of any FREQ gives from `low` to `high`, both included, sorted.
+
+    Only what the rule itself yields, at or after `start`; that DTSTART is always an occurrence is not the rule's doing.
+    UNTIL is the caller's: it depends on a zone. Raises TooManyOccurrences, and UnknownScale.
+    """
+    low, high = max(low, start, FIRST_WALL), min(high, LAST_WALL)
+    if low > high or rule.count == 0:
+        return []
+    if rule.frequency > Frequency.DAILY:
+        runs = list(runs_of_rule(rule, start, low, high, budget))
+        if sum(run.size for run in runs) > MAX_OCCURRENCES:
+            raise TooManyOccurrences(low)
+        return sorted({wall for run in runs for wall in range(run.first, run.last + 1, run.step)})
+    try:
+        return _walls_by_day(rule, start, low, high, scale_of(rule), budget or Budget())
+    except BeyondScale as error:
+        raise UnknownScale(str(error)) from error
+
+
+def _walls_by_day(rule: Rule, start: int, low: int, high: int, scale: Scale, budget: Budget) -> list[int]:
+    start_day, start_time = divmod(start, DAY)
+    times = times_of_day(rule, start_time)
+    periods = PeriodDays(rule, start_day, scale)
+    count = rule.count
+    if not times:
+        return []
+    is_plain = times == [start_time] and rule.by_position is None
+    if is_plain and not periods.is_limited and rule.frequency in (Frequency.DAILY, Frequency.WEEKLY):
+        high = min(high, _last_even(rule, periods, start_day, start_time))
+        if rule.frequency is Frequency.DAILY:
+            step = rule.interval * DAY
+            first = start + max(0, -((start - low) // step)) * step
+            return _capped(range(first, high + 1, step))
+        return _weekly(rule, periods, start_time, low, high)
+    number = 0 if count is not None else max(0, periods.number_of(low // DAY) - 1)
+    first_day, last_day = low // DAY, high // DAY
+    found: list[int] = []
+    latest = start - 1
+    for steps in range(MAX_STEPS):
+        if not budget.take():
+            break
+        if periods.first_day(number + steps) > last_day + 7:
+            return found
+        days = periods.days(number + steps)
+        if rule.by_position is not None:
+            walls = pick_positions(days, times, rule.by_position)
+        else:
+            days, passed = _drop_before(days, start_day, first_day, last_day)
+            if count is not None and passed:
+                count -= passed * len(times)
+                if count <= 0:
+                    return found
+            walls = _in_bounds(days, times, MAX_OCCURRENCES + 1 - len(found))
+        for wall in walls:
+            if wall <= latest:
+                continue
+            latest = wall
+            if wall > high:
+                return found
+            if wall >= low:
+                found.append(wall)
+            if count is not None:
+                count -= 1
+                if count == 0:
+                    return found
+        if len(found) > MAX_OCCURRENCES:
+            raise TooManyOccurrences(found[MAX_OCCURRENCES], found[:MAX_OCCURRENCES])
+    raise TooManyOccurrences(max(low, latest + 1), found)
+
+
+def _drop_before(days: Sequence[int], start_day: int, first_day: int, last_day: int) -> tuple[Sequence[int], int]:
+    """(days that matter, how many of those after DTSTART were passed over because they are before the span)."""
+    begin = bisect_left(days, first_day)
+    passed = begin - min(begin, bisect_right(days, start_day))
+    kept = days[begin : bisect_right(days, last_day)]
+    # The day of DTSTART counts from the time of DTSTART on, so it is not passed over.
+    return (kept if begin == passed or days[begin - passed - 1] != start_day else [start_day, *kept]), passed
+
+
+def _in_bounds(days: Sequence[int], times: Sequence[int], most: int) -> list[int]:
+    if len(times) == 1:
+        at = times[0]
+        return [day * DAY + at for day in days]
+    return [day * DAY + at for day in days[: most // len(times) + 1] for at in times]
+
+
+def _weekly(rule: Rule, periods: PeriodDays, time: int, low: int, high: int) -> list[int]:
+    """A WEEKLY rule without limits: the same days of every week."""
+    week = periods.first_day(0)
+    step = 7 * rule.interval
+    first = week + max(0, (low // DAY - week) // step) * step
+    end = high + DAY
+    begins = [(first + offset) * DAY + time for offset in periods.offsets]
+    found = [wall for begin in begins for wall in range(begin, end, step * DAY)]
+    found.sort()
+    found = found[bisect_left(found, low) : bisect_right(found, high)]
+    if len(found) > MAX_OCCURRENCES:
+        raise TooManyOccurrences(found[MAX_OCCURRENCES], found[:MAX_OCCURRENCES])
+    return found
+
+
+def _last_even(rule: Rule, periods: PeriodDays, start_day: int, start_time: int) -> int:
+    """The wall time at which COUNT ends a rule that picks the same days of every period."""
+    if rule.count is None:
+        return LAST_WALL
+    if rule.frequency is Frequency.DAILY:
+        return (start_day + (rule.count - 1) * rule.interval) * DAY + start_time
+    offsets = periods.offsets
+    if not offsets:
+        return LAST_WALL
+    week = periods.first_day(0)
+    before = sum(1 for offset in offsets if week + offset < start_day)
+    weeks, at = divmod(before + rule.count - 1, len(offsets))
+    return (week + weeks * 7 * rule.interval + offsets[at]) * DAY + start_time
+
+
+def _capped(walls: range) -> list[int]:
+    if len(walls) > MAX_OCCURRENCES:
+        raise TooManyOccurrences(walls[MAX_OCCURRENCES], walls[:MAX_OCCURRENCES])
+    return list(walls)

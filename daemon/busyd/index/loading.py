@@ -1,0 +1,95 @@
+"""A calendar's stored index -> its columns in memory, some objects at a time, after expanding what the index lacks."""
+
+import logging
+import sqlite3
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from busyd.availability.occurrence_table import Columns
+from busyd.cooperative import in_slices
+from busyd.ical.limits import MAX_CALENDAR_OCCURRENCES
+from busyd.index.placeholders import not_fetched, outdated
+from busyd.store import mirror, occurrences
+from busyd.store.occurrences import IndexEntry
+
+if TYPE_CHECKING:
+    from busyd.index.mirroring import Mirroring
+
+logger = logging.getLogger(__name__)
+
+BEYOND: Final = (
+    f"it has more than {MAX_CALENDAR_OCCURRENCES:,} occurrences within the time that busyd keeps, too many to hold, so "
+    "all of its time counts as unavailable; take series that repeat every few minutes or hours out of it, or take it "
+    "out of the profile"
+)
+
+
+def is_too_much(rows: int) -> bool:
+    """Whether a calendar has more occurrences than it may have."""
+    return rows > MAX_CALENDAR_OCCURRENCES
+
+
+async def load_columns(mirroring: "Mirroring", calendar: int, zone: str) -> None:
+    """Have the calendar in memory as it is read in this zone. To be called with `changing` held."""
+    register, database = mirroring.register, mirroring.database
+    was_beyond = register.is_beyond(calendar)
+    while True:
+        postponed = await _expand_lacking(mirroring, calendar, zone)
+        counts = await database.read(lambda db: occurrences.count_rows(db, calendar))
+        if is_too_much(counts.most):
+            register.columns[calendar, zone] = Columns(register.table)
+            put_beyond(mirroring, calendar, told=was_beyond)
+            return
+        if not counts.withheld:
+            break
+        await database.write(lambda db: occurrences.forget_withheld(db, calendar))
+    columns, after = Columns(register.table), 0
+    await in_slices(columns.add(postponed))
+    while part := await database.read(
+        lambda db, after=after: occurrences.read_entries(db, calendar, zone, after=after)  # type: ignore[misc]
+    ):
+        await in_slices(columns.add(entry for _, entry in part))
+        for href, entry in part:
+            mirroring.remember_problems(calendar, entry.object, href, entry.problems)
+        after = part[-1][1].object
+    register.columns[calendar, zone] = columns
+
+
+def put_beyond(mirroring: "Mirroring", calendar: int, *, told: bool = False) -> None:
+    """Let go of a calendar's occurrences, in every zone: there are too many."""
+    register = mirroring.register
+    for number, zone in list(register.columns):
+        if number == calendar:
+            register.columns[number, zone] = Columns.beyond(register.table, BEYOND)
+    register.proofs += 1
+    if not told:
+        logger.warning("%s: %s", register.label_of(calendar), BEYOND)
+
+
+async def _expand_lacking(mirroring: "Mirroring", calendar: int, zone: str) -> list[IndexEntry]:
+    """Expand and store what the index lacks. The entries of what could not be read, which are not stored."""
+    database, span = mirroring.database, mirroring.span
+    postponed: list[IndexEntry] = []
+    counts = await database.read(lambda db: occurrences.count_rows(db, calendar))
+    rows, after = counts.read_in(zone), 0
+    while lacking := await database.read(
+        lambda db, after=after: occurrences.objects_to_expand(db, calendar, zone, span, after=after)  # type: ignore[misc]
+    ):
+        expanded = await mirroring.expansion.expand([payload for _, payload, _ in lacking], [zone], span)
+        new: list[IndexEntry] = []
+        for (number, payload, is_outdated), one in zip(lacking, expanded, strict=False):
+            entries = one.entries(number, span) if payload else [not_fetched(number, span)]
+            mirroring.note_postponed(calendar, number, entries)
+            new += outdated(entries) if is_outdated else entries
+            after = number
+        postponed += [entry for entry in new if entry.postponed]
+        rows += sum(len(entry.occurrences) // 3 for entry in new)
+        withheld = is_too_much(rows)
+        await database.write(lambda db, new=new, withheld=withheld: _put(db, new, withheld=withheld))  # type: ignore[misc]
+    return postponed
+
+
+def _put(db: sqlite3.Connection, entries: Sequence[IndexEntry], *, withheld: bool) -> None:
+    occurrences.put_entries(db, entries, withheld=withheld)
+    if any(not entry.postponed for entry in entries):
+        mirror.advance_generation(db)

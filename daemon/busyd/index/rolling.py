@@ -1,0 +1,138 @@
+"""Time beyond the horizon: moving the horizon on day by day, and answering for windows it does not cover."""
+
+import asyncio
+from array import array
+from collections.abc import AsyncIterator
+
+from msgspec.structs import replace
+
+from busyd.availability.index import PackedObject
+from busyd.availability.occurrence_table import Columns, FactsTable
+from busyd.availability.snapshot import Reading, Snapshot, build_snapshot, nothing_known
+from busyd.cooperative import in_slices
+from busyd.ical.facts import Facts
+from busyd.index.expansion import entry_of
+from busyd.index.loading import BEYOND, is_too_much, load_columns
+from busyd.index.mirroring import Mirroring
+from busyd.period import Instant, Period
+from busyd.state.horizon import horizon_at
+from busyd.state.state import ProfileState
+from busyd.store import occurrences
+from busyd.store.occurrences import IndexEntry
+
+
+async def roll_horizon(mirroring: Mirroring, now: Instant) -> bool:
+    """Move the horizon when a day has passed: only recurring objects, and only the new piece of time."""
+    new = horizon_at(now)
+    if new == mirroring.span:
+        return False
+    register = mirroring.register
+    async with mirroring.changing:
+        table = FactsTable()  # what no occurrence states any more is left behind
+        beyond: list[tuple[int, str]] = []
+        for (calendar, zone), columns in list(register.columns.items()):
+            moved = await _extended(mirroring, calendar, zone, new, columns) if columns.recurring else columns
+            if is_too_much(moved.count) or moved.is_beyond:
+                beyond.append((calendar, zone))
+            else:
+                register.columns[calendar, zone] = await in_slices(moved.with_table(table))
+        register.table = table
+        mirroring.span = new
+        for calendar, zone in beyond:  # it may have fewer now
+            await load_columns(mirroring, calendar, zone)
+    await mirroring.catch_up()
+    return True
+
+
+async def expand_window(mirroring: Mirroring, state: ProfileState, window: Period) -> Snapshot:
+    """A snapshot of a window beyond the horizon, by the same engine: costs the recurring objects of the mirror."""
+    links = state.links
+    readings = mirroring.register.readings(state, links)
+    if readings is None:
+        # Asked right after a start: the stored snapshot covers the horizon, the rest is still on the disk.
+        await mirroring.complete_columns()
+        links = state.links
+        readings = mirroring.register.readings(state, links)
+    if readings is None:
+        return nothing_known(window)
+    wide: list[Reading] = []
+    blocking = [link for link in links if link.calendar is not None and link.blocks]
+    for link, reading in zip(blocking, readings, strict=True):
+        columns = await _seen_through(mirroring, reading.columns, link.calendar or 0, link.zone, window)
+        wide.append(replace(reading, columns=columns))
+    return await in_slices(build_snapshot(wide, window))
+
+
+async def _seen_through(mirroring: Mirroring, columns: Columns, calendar: int, zone: str, window: Period) -> Columns:
+    """The columns with the recurring objects as they are in a window."""
+    if columns.is_beyond:
+        return columns
+    async for part in _recurring(mirroring, calendar, zone):
+        found = mirroring.expansion.index([payload for _, payload in part], zone, window)
+        changes = {entry.object: entry_of(entry.object, zone, window, await anext(found)) for entry, _ in part}
+        columns = await in_slices(columns.changed(changes))
+        if is_too_much(columns.count):
+            return Columns.beyond(columns.table, BEYOND)
+    return columns
+
+
+async def _recurring(mirroring: Mirroring, calendar: int, zone: str) -> AsyncIterator[list[tuple[IndexEntry, bytes]]]:
+    """The recurring objects of a calendar with their payloads, some at a time."""
+    after = 0
+    while part := await mirroring.database.read(
+        lambda db, after=after: occurrences.read_recurring(db, calendar, zone, after=after)  # type: ignore[misc]
+    ):
+        yield part
+        after = part[-1][0].object
+
+
+async def _extended(mirroring: Mirroring, calendar: int, zone: str, new: Period, columns: Columns) -> Columns:
+    """The columns with recurring objects over the new horizon, each from what it has and the piece that it lacks."""
+    async for part in _recurring(mirroring, calendar, zone):
+        by_piece: dict[Period, list[tuple[IndexEntry, bytes]]] = {}
+        for entry, payload in part:
+            by_piece.setdefault(_lacking(entry.span, new), []).append((entry, payload))
+        grown: dict[int, IndexEntry] = {}
+        for piece, members in by_piece.items():
+            found = mirroring.expansion.index([payload for _, payload in members], zone, piece)
+            for old, _ in members:
+                grown[old.object] = entry = _join(old, await anext(found), piece, new)
+                if entry.postponed:
+                    mirroring.note_postponed(calendar, old.object, [entry])
+                await asyncio.sleep(0)
+        await mirroring.database.write(lambda db, grown=grown: occurrences.put_entries(db, grown.values()))  # type: ignore[misc]
+        columns = await in_slices(columns.changed(grown))
+    return columns
+
+
+def _lacking(old: Period, new: Period) -> Period:
+    """The piece of time to expand so that `old` becomes `new`; all of it where the two do not follow each other."""
+    follows = old.start <= new.start < old.end < new.end
+    return Period(old.end, new.end) if follows else new
+
+
+def _join(old: IndexEntry, indexed: PackedObject, piece: Period, new: Period) -> IndexEntry:
+    added = entry_of(old.object, old.zone, new, indexed)
+    return added if piece == new or added.postponed else _joined(old, added, new)
+
+
+def _joined(old: IndexEntry, added: IndexEntry, span: Period) -> IndexEntry:
+    """Two expansions of one object as one; what both have counts once, what ended before the span is dropped."""
+    facts: dict[Facts, int] = {}
+    rows: set[tuple[int, int, int]] = set()
+    for entry in (old, added):
+        numbers = [facts.setdefault(one, len(facts)) for one in entry.facts]
+        flat = entry.occurrences
+        rows |= {
+            (start, end, numbers[number])
+            for start, end, number in zip(flat[0::3], flat[1::3], flat[2::3], strict=True)
+            if end > span.start - entry.facts[number].travel_after
+        }
+    return replace(
+        added,
+        recurring=True,
+        occurrences=array("q", [value for row in sorted(rows) for value in row]),
+        facts=tuple(facts),
+        problems=tuple(dict.fromkeys((*old.problems, *added.problems))),
+        incomplete=old.incomplete or added.incomplete,
+    )

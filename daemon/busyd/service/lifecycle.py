@@ -1,0 +1,271 @@
+"""One life of the daemon: starts the rooms in order, keeps them going, stops them in reverse.
+
+Order: lock the state, open the stores, take the stored index, listen, say READY, then read calendars. What only reading
+needs (lxml, the HTTP client) is imported after READY, so that a restart answers at once.
+"""
+
+import asyncio
+import functools
+import gc
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from busyd.address import UnixAddress
+from busyd.clock import Clock, SystemClock
+from busyd.config import Config
+from busyd.errors import BusydError
+from busyd.flow.backend import House
+from busyd.flow.reload import ReloadOutcome
+from busyd.http.app import build_app
+from busyd.http.listeners import start_sites
+from busyd.ical.zones import forget_outdated_zones
+from busyd.index.mirroring import Mirroring
+from busyd.index.retry import retry_postponed
+from busyd.os_errors import fault_of
+from busyd.period import to_rfc3339
+from busyd.running import Running, remove_record, write_record
+from busyd.service.crash_counter import CrashCounter
+from busyd.service.reload import Reloader
+from busyd.service.settings import certificate_text, endpoint_settings, tls_context
+from busyd.service.state_dir import locked, machine_zone, prepare_state, write_admin_token
+from busyd.state.state import Register
+from busyd.store.database import StorageError, open_or_begin_anew
+from busyd.store.ledger import LEDGER_FILE, Ledger
+from busyd.store.mirror import MIRROR_FILE
+from busyd.store.schema import MIRROR_MIGRATIONS
+from busyd.systemd import ServiceManager
+
+if TYPE_CHECKING:
+    from busyd.service.polling import Polling
+
+logger = logging.getLogger(__name__)
+
+LEDGER_PATIENCE: Final = 0.1
+"""Seconds the loop waits for a ledger that the command line is writing."""
+RETRY_EVERY: Final = 30.0
+"""Seconds between two tries of what the disk does not let us do."""
+LOOK_AT_ZONES_EVERY: Final = 3600.0
+ROLL_EVERY: Final = 60.0
+"""Seconds between two looks whether a day has passed."""
+SWITCH: Final = 0.0005
+"""Seconds for which a thread that works may keep the loop waiting; with Python's own 5 ms every answer given while a
+listing is read would be that late, several times over."""
+
+
+def run_service(config_path: Path, state: Path, config: Config) -> int:
+    """Run the daemon until SIGTERM or SIGINT; 0 after a clean stop. Raises BusydError when it cannot start."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload asked for during the start is what the start does anyway
+    sys.setswitchinterval(SWITCH)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(Service(config_path, state, config).run())
+
+
+class Service:
+    """The daemon between its start and its stop."""
+
+    def __init__(self, config_path: Path, state: Path, config: Config, *, clock: Clock | None = None) -> None:
+        self._config_path = config_path
+        self._state = state
+        self._config = config
+        self._clock = clock or SystemClock()
+        self._manager = ServiceManager()
+        self._crashes = CrashCounter(state, self._manager, self._clock)
+        self._stop = asyncio.Event()
+        self._ready = False
+        self._exit_status = 0
+        self._polling: Polling | None = None
+        self._new: asyncio.Task[None] | None = None
+        self._refused = ""
+        """Why the last reload changed nothing, in a line."""
+
+    async def run(self) -> int:
+        """Start everything, serve until told to stop, stop everything; the exit status.
+
+        Raises Misconfigured, TryAgain and StorageError when it cannot start. What ends it later is told here, and 1:
+        the next start looks at it afresh.
+        """
+        self._catch_signals()
+        try:
+            prepare = functools.partial(prepare_state, self._state)
+            return await self._crashes.run(prepare=prepare, start=self._serve, stop=self._stop)
+        except BusydError as error:
+            if not self._ready:
+                raise
+            logger.error("%s; stopping, to be started again", error)
+            return 1
+        except OSError as error:
+            if self._ready:
+                raise
+            raise fault_of(error, f"cannot start: {error.filename or 'the system refused'}") from error
+        finally:
+            self._manager.close()
+
+    async def _serve(self) -> int:
+        async with AsyncExitStack() as rooms:
+            rooms.enter_context(locked(self._state))
+            mirror_file = self._state / MIRROR_FILE
+            database = open_or_begin_anew(mirror_file, MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
+            rooms.callback(database.close)
+            loop = asyncio.get_running_loop()
+            database.on_damage = functools.partial(loop.call_soon_threadsafe, self._give_up, "the mirror is damaged")
+            ledger = Ledger.open(self._state / LEDGER_FILE, patience=LEDGER_PATIENCE)
+            rooms.callback(ledger.close)
+            connections = [one.connection for one in self._config.connections.values()]
+            zone = machine_zone(os.environ)
+            self._register = Register(connections, self._config.profiles.values(), machine_zone=zone)
+            self._register.remembered = ledger.resolved_links()
+            self._mirroring = Mirroring(database, self._register, self._clock)
+            rooms.push_async_callback(self._mirroring.close)
+            self._mirroring.restore()
+            self._house = House(self._register, self._mirroring, ledger, self._clock)
+            write_admin_token(self._state, ledger, self._clock.now())
+            endpoint = build_app(self._house, endpoint_settings(self._config))
+            sites = await start_sites(endpoint, self._config.listen, tls_context(self._config))
+            rooms.push_async_callback(sites.close)
+            rooms.callback(remove_record, self._state)
+            self._write_record()
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._house.reloads.ask)
+            self._ready = True
+            self._manager.ready(self._status())
+            gc.enable()  # off since `busyd run` began
+            logger.info("listening on %s", ", ".join(str(place) for place in self._config.listen))
+            await self._live(ledger)
+            self._manager.stopping()
+        logger.info("stopped")
+        return self._exit_status
+
+    async def _live(self, ledger: Ledger) -> None:
+        """Everything that goes on until the stop. What ends with an error ends the daemon, to be started anew."""
+        going_on: set[asyncio.Task[None]] = {
+            asyncio.create_task(self._manager.watchdog(self._house.alive), name="watchdog"),
+            asyncio.create_task(self._read_calendars(ledger), name="reading"),
+            asyncio.create_task(self._roll(), name="roll"),
+            asyncio.create_task(retry_postponed(self._mirroring), name="retry"),
+            asyncio.create_task(self._crashes.forget_later(), name="forget early ends"),
+        }
+        stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            while not stopped.done():
+                await asyncio.wait([stopped, *going_on], return_when=asyncio.FIRST_COMPLETED)
+                for task in [task for task in going_on if task.done()]:
+                    going_on.remove(task)
+                    task.result()
+        finally:
+            for task in going_on:
+                task.cancel()
+            await asyncio.gather(*going_on, return_exceptions=True)
+            if self._polling is not None:
+                await self._polling.close()
+
+    async def _read_calendars(self, ledger: Ledger) -> None:
+        """Load what is stored, then poll, and follow changes of the configuration."""
+        await self._patiently(self._mirroring.load, "the stored index could not be loaded")
+        from busyd.service.polling import Polling
+
+        gc.collect()
+        gc.freeze()  # modules and code stay for good: to look through them again and again would hold the loop up
+        self._polling = Polling(
+            self._mirroring, ledger, self._clock, self._state, on_change=lambda: self._manager.status(self._status())
+        )
+        self._house.schedules = self._polling.schedules
+        await self._polling.follow(self._config.connections)
+        reloader = Reloader(self._config_path, self._config, self._mirroring)
+        await self._house.reloads.serve(functools.partial(self._reload, reloader, self._polling))
+
+    async def _reload(self, reloader: Reloader, polling: "Polling") -> ReloadOutcome:
+        """One reload, from RELOADING to READY, which is sent again whatever comes of it."""
+        self._manager.reloading()
+        try:
+            outcome = await reloader.reload(polling)
+            self._refused = outcome.reason
+        finally:
+            self._manager.ready(self._status())
+        if self._new is not None:
+            self._new.cancel()
+        self._new = asyncio.create_task(polling.read_what_is_new(), name="read what is new")
+        return outcome
+
+    async def _patiently(self, work: Callable[[], Awaitable[object]], failure: str) -> None:
+        """Do it until the disk lets us; until then busyd answers from what it has."""
+        while True:
+            try:
+                await work()
+            except StorageError as error:
+                logger.error("%s: %s; trying again in %g seconds", failure, error, RETRY_EVERY)
+                await self._clock.sleep(RETRY_EVERY)
+            else:
+                return
+
+    async def _roll(self) -> None:
+        """Follow the days, and newer time-zone data."""
+        from busyd.index.rolling import roll_horizon
+
+        looked = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(ROLL_EVERY)
+            try:
+                if await roll_horizon(self._mirroring, self._clock.now()):
+                    logger.info("a new day: the horizon moved on")
+                if self._clock.monotonic() - looked >= LOOK_AT_ZONES_EVERY:
+                    looked = self._clock.monotonic()
+                    if forget_outdated_zones():
+                        await self._mirroring.close()
+                        await self._mirroring.load()
+            except StorageError as error:
+                logger.error("the horizon could not be moved on, trying again: %s", error)
+
+    def _give_up(self, why: str) -> None:
+        """Stop so that the service manager starts us anew: the start repairs what can be repaired."""
+        logger.error("%s; stopping, so that the next start reads it anew", why)
+        self._exit_status = 1
+        self._stop.set()
+
+    def _write_record(self) -> None:
+        """Tell the command line how this daemon is reached, whatever becomes of the file it was started with."""
+        listen = tuple(
+            f"unix:{place.path.absolute()}" if isinstance(place, UnixAddress) else str(place)
+            for place in self._config.listen
+        )
+        record = Running(
+            pid=os.getpid(),
+            config=str(self._config_path.absolute()),
+            listen=listen,
+            started=to_rfc3339(self._clock.now()),
+            certificate=certificate_text(self._config),
+            credentials=os.environ.get("CREDENTIALS_DIRECTORY", ""),
+        )
+        try:
+            write_record(self._state, record)
+        except OSError as error:
+            logger.error("the command line will not find this daemon: %s", error)
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+
+    def _status(self) -> str:
+        """Counts, never names; but a fault of the configuration is told with its place."""
+        refused = f"reload refused, the old configuration stays: {self._refused}; " if self._refused else ""
+        connections = self._register.connections.values()
+        failing = sum(1 for state in connections if state.trouble)
+        calendars = sum(len(self._register.linked_calendars(state.connection.name)) for state in connections)
+        return (
+            f"{refused}{len(self._register.profiles)} profiles, {calendars} calendars linked, "
+            f"{len(connections) - failing} of {len(connections)} connections reachable"
+        )
+
+
+def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
+    """uvloop where the user has installed it."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop

@@ -1,0 +1,164 @@
+"""When a connection is polled: on and on, earlier when somebody asks, later when its server wants peace.
+
+One poll at a time; who asks during one waits for it. `except Exception` stands here and nowhere else: whatever one poll
+runs into, the next one comes.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from msgspec.structs import replace
+
+from busyd.advice.trouble import describe_trouble
+from busyd.dav.errors import LoginRefused
+from busyd.errors import BusydError, RemoteError
+from busyd.flow.poll import poll_connection
+from busyd.period import Instant
+from busyd.progress import Progress, Report
+from busyd.remote.backoff import Patience, after_failure, after_success, next_poll_at
+from busyd.sync.context import Visitor
+
+logger = logging.getLogger(__name__)
+
+SECRET_CHECK: Final = 30.0
+"""Seconds between two looks whether a secret that was refused has changed."""
+NEVER: Final = float("inf")
+
+
+class PollSchedule:
+    """The polling of one connection."""
+
+    def __init__(
+        self,
+        visitor: Visitor,
+        *,
+        has_another_password: Callable[[], Awaitable[bool]],
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.visitor = visitor
+        self._has_another_password = has_another_password
+        self._on_change = on_change
+        self._patience = Patience()
+        self._running: asyncio.Task[bool] | None = None
+        self._listeners: list[Report] = []
+        self._last = -NEVER
+
+    async def run(self) -> None:
+        """Poll for ever; ends only by being cancelled."""
+        while True:
+            await self.poll_now()
+            await self._rest()
+
+    async def poll_now(self, report: Report | None = None) -> bool:
+        """Poll once, or join the poll under way. True when the connection could be read.
+
+        While its server has asked for peace, or only another password would help, nothing is sent: False. Our own
+        caution after a failure gives way to who asks, every few seconds.
+        """
+        if report is not None:
+            self._listeners.append(report)
+            self.visitor.rests.end_all()
+        try:
+            if self._running is None or self._running.done():
+                if not await self._may_try():
+                    self._report(Progress(self.visitor.name, "", "failed", detail=self.visitor.state.trouble))
+                    return False
+                self._running = asyncio.create_task(self._poll(), name=f"poll {self.visitor.name}")
+            return await asyncio.shield(self._running)
+        finally:
+            if report is not None:
+                self._listeners.remove(report)
+
+    async def stop(self) -> None:
+        """Cancel a poll under way; what it has committed stays."""
+        if self._running is not None and not self._running.done():
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    async def _poll(self) -> bool:
+        clock, name = self.visitor.clock, self.visitor.name
+        self.visitor.state.login_accepted = False
+        try:
+            asked = await poll_connection(self.visitor, self._report)
+        except BusydError as error:
+            self._failed(error)
+            return False
+        except Exception as error:
+            logger.exception("polling %s ran into a fault of busyd itself", name)
+            fault = f"busyd ran into a fault of its own ({type(error).__name__}); the log has its place"
+            self._failed(RemoteError(fault))
+            return False
+        finally:
+            self._last = clock.monotonic()
+        self._patience = after_success(self._patience)
+        if self.visitor.state.trouble:
+            logger.info("%s: reachable again", name)
+        self.visitor.state.trouble, self.visitor.state.trouble_since = "", None
+        if asked:
+            self.visitor.state.last_poll = clock.now()
+        self._on_change()
+        return True
+
+    def _failed(self, error: BusydError) -> None:
+        state, clock = self.visitor.state, self.visitor.clock
+        known = error if isinstance(error, RemoteError) else RemoteError(str(error))
+        if state.login_accepted:
+            # What is refused after that says nothing about the password: only refusals in a row count.
+            self._patience = replace(self._patience, refusals=0)
+            known = RemoteError(str(error)) if isinstance(error, LoginRefused) else known
+        before, now = self._patience, clock.monotonic()
+        self._patience = after_failure(before, known, now=now, wall=clock.now(), chance=random.random())
+        if self._patience.yields and now < before.not_before:
+            self._patience = before  # who asks out of turn does not make the wait longer
+        trouble = describe_trouble(
+            state.connection, error, locked_out=self._patience.is_locked_out, worked_before=state.listed
+        )
+        if trouble != state.trouble:
+            logger.warning("%s: %s", self.visitor.name, trouble)
+        state.trouble, state.trouble_since = trouble, state.trouble_since or clock.now()
+        self.visitor.mirroring.register.proofs += 1
+        self._report(Progress(self.visitor.name, "", "failed", detail=trouble))
+        self._on_change()
+
+    async def _may_try(self) -> bool:
+        await self._forgive_another_password()
+        now = self.visitor.clock.monotonic()
+        return not self._patience.is_locked_out and (
+            now >= self._patience.not_before or self._patience.may_be_hurried(now, last=self._last)
+        )
+
+    async def _forgive_another_password(self) -> None:
+        """Start afresh when the password that was refused has been replaced."""
+        if not self._patience.refusals:
+            return
+        try:
+            replaced = await self._has_another_password()
+        except BusydError as error:
+            logger.debug("%s: the password cannot be read at the moment: %s", self.visitor.name, error)
+            return
+        if replaced:
+            self._patience = Patience(slow_until=self._patience.slow_until)
+
+    async def _rest(self) -> None:
+        """Wait until the next poll is due. Once a login was refused, another password ends the waiting."""
+        clock, state = self.visitor.clock, self.visitor.state
+        while True:
+            due = next_poll_at(self._patience, state.connection.poll, last=self._last, chance=random.random())
+            wait = NEVER if due is None else due - clock.monotonic()
+            if wait <= 0:
+                return
+            state.next_poll = None if due is None else Instant(clock.now() + int(wait))
+            if not self._patience.refusals:
+                await clock.sleep(wait)
+                continue
+            await clock.sleep(min(wait, SECRET_CHECK))
+            await self._forgive_another_password()
+            if not self._patience.refusals:
+                return
+
+    def _report(self, progress: Progress) -> None:
+        for listener in self._listeners:
+            listener(progress)

@@ -1,0 +1,166 @@
+"""Reading one calendar collection: first what is new and changed, later what is gone, and where the mirror then stands.
+
+The two are apart because an event that left one calendar may have arrived in another: nothing is forgotten before all
+of an account was looked at.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import aclosing
+from typing import Final
+from zlib import crc32
+
+from msgspec import Struct
+
+from busyd.index.mirroring import Incoming
+from busyd.period import Instant
+from busyd.progress import Progress, Report
+from busyd.store import objects
+from busyd.store.mirror import CalendarRecord, SyncMark
+from busyd.sync.context import Visitor, has_passed, refresh_register
+from busyd.sync.fetch import fetch
+from busyd.sync.plan import HOLD, UNREAD_ETAG, SyncState, weigh
+from busyd.sync.run import Look, look
+
+logger = logging.getLogger(__name__)
+
+RECONCILE_EVERY: Final = 86_400
+"""Seconds after which a calendar is compared as a whole, without its token."""
+REREAD_DAYS: Final = 7
+"""Within so many of these comparisons every object is read anew, whatever its ETag."""
+SETTLE: Final = 15
+"""Seconds after a change in which more of it may still turn up: iCloud's listings lag some seconds behind, and a token
+may be ahead of what was shown with it (icloud.md 6.6). So the next look starts once more from the token before."""
+UNREAD_AGAIN: Final = 900
+"""Seconds until an object that could not be had twice is tried again."""
+
+
+class Finding(Struct, frozen=True):
+    """What a look at a calendar brought: its changes are stored, its removals and its token are not yet."""
+
+    record: CalendarRecord
+    state: SyncState
+    look: Look
+    vanished: frozenset[str] = frozenset()
+    """Listed, but proved gone when they were fetched."""
+    unread: bool = False
+    """Something listed could not be had."""
+    fetched: int = 0
+
+    @property
+    def removes(self) -> bool:
+        """Whether anything of the mirror was found gone."""
+        return bool(self.look.plan.gone or self.vanished)
+
+    @property
+    def changed(self) -> bool:
+        """Whether this look saw anything that the one before had not, or should have seen something."""
+        moved = self.look.sync_token != self.record.sync_token or self.record.remote.ctag != self.record.ctag
+        return bool(self.look.plan.fetch) or self.removes or moved
+
+
+def needs_look(record: CalendarRecord, at: Instant) -> bool:
+    """Whether the listing leaves any doubt that the mirror is the calendar's state."""
+    return not record.complete or _compare_all(record, at) or is_look_due(record, at) or _has_news(record)
+
+
+def is_look_due(record: CalendarRecord, at: Instant) -> bool:
+    """Whether a second look was promised and its time has come, or the wall clock went back before it."""
+    return record.look_again is not None and (at >= record.look_again or record.look_again - at > UNREAD_AGAIN)
+
+
+def _has_news(record: CalendarRecord) -> bool:
+    """Whether the listing says that something changed, or fails to say that nothing did."""
+    if record.remote.ctag is not None:
+        return record.remote.ctag != record.ctag
+    return record.remote.sync_token is None or record.remote.sync_token != record.sync_token
+
+
+async def read_changes(visitor: Visitor, record: CalendarRecord, at: Instant, report: Report) -> Finding:
+    """Look at a calendar and store what is new and changed in it. Raises RemoteError; what was stored stays."""
+    etags = await visitor.mirroring.database.read(lambda db: objects.read_etags(db, record.id))
+    newest = record.sync_token if record.complete else None
+    earlier = record.earlier_token if is_look_due(record, at) else None
+    news = [newest] if _has_news(record) or earlier is None else []
+    state = SyncState(etags, tuple(filter(None, (earlier, *news))), newest, record.ctag, record.held)
+    full = _compare_all(record, at) or (is_look_due(record, at) and (earlier is None or bool(record.held)))
+    found = await look(visitor.client, record.remote.href, state, ctag=record.remote.ctag, full=full)
+    wanted, listed = found.plan.fetch, found.plan.etags
+    if found.compared_all and record.complete and _compare_all(record, at):
+        wanted = tuple(sorted({*wanted, *_read_anew_today(etags.keys() - found.plan.gone, at)}))
+    done, vanished, unread = 0, set[str](), False
+    report(Progress(visitor.name, record.label, "fetching", 0, len(wanted)))
+    try:
+        async with aclosing(fetch(visitor.client, record.remote.href, wanted, known=etags)) as batches:
+            async for batch in batches:
+                incoming = [
+                    Incoming(one.href, one.etag or listed.get(one.href, ""), one.payload) for one in batch.objects
+                ]
+                await visitor.mirroring.store_batch(record, incoming, unread=batch.unread)
+                done, unread = done + len(incoming), unread or bool(batch.unread)
+                vanished |= batch.vanished
+                report(Progress(visitor.name, record.label, "fetching", done, len(wanted)))
+    finally:
+        if done or unread:
+            await refresh_register(visitor)
+    return Finding(record, state, found, frozenset(vanished), unread, min(done, len(found.plan.fetch)))
+
+
+async def settle(visitor: Visitor, finding: Finding, at: Instant, *, patience: int) -> None:
+    """Forget what is gone, and commit the token together with that: only now everything it stands for is stored.
+
+    `patience`: seconds for which anything gone must have been found gone already.
+    """
+    record, state, found = finding.record, finding.state, finding.look
+    if finding.unread:
+        patience = max(patience, HOLD)  # it may be what the gone one was renamed to
+    removal = weigh(state, found.plan, at, gone=finding.vanished, patience=patience)
+    again, earlier = _second_look(finding, at, removal.held)
+    mark = SyncMark(
+        ctag=record.remote.ctag,
+        sync_token=found.sync_token,
+        as_of=at,
+        reconciled=at if found.compared_all else None,
+        held=removal.held,
+        earlier_token=earlier,
+        look_again=again,
+    )
+    gone = await visitor.mirroring.store_batch(record, (), gone=removal.forget, mark=mark)
+    if finding.fetched or gone or not record.complete:
+        logger.info("%s: %d changed, %d gone, %d held back", record.label, finding.fetched, gone, len(removal.held))
+    if removal.held.keys() - state.held.keys():
+        logger.warning("%s: %d events look deleted; their time stays busy until a second look agrees",
+                       record.label, len(removal.held))  # fmt: skip
+    await refresh_register(visitor)
+
+
+def _second_look(finding: Finding, at: Instant, held: Mapping[str, Instant]) -> tuple[Instant | None, str | None]:
+    """When to look again although nothing may seem to have changed, and from which token; (None, None): all is settled.
+
+    Without a token that look compares everything.
+    """
+    record, found = finding.record, finding.look
+    pending = record.look_again is not None and not is_look_due(record, at)
+    newest = finding.state.newest_token
+    start = record.earlier_token if record.look_again is not None else newest
+    if found.refused or found.unproved:
+        start = newest = None
+    if held:
+        believed = min(held.values()) + HOLD
+        return Instant(max(believed if believed > at else at + HOLD, at + SETTLE)), start
+    if finding.unread:
+        nothing_else = UNREAD_ETAG in finding.state.etags.values() and found.sync_token == record.sync_token
+        return Instant(at + (UNREAD_AGAIN if nothing_else else SETTLE)), start
+    if finding.changed or found.unproved or not record.complete:
+        return Instant(at + SETTLE), start if pending else newest
+    return (record.look_again, start) if pending else (None, None)
+
+
+def _read_anew_today(hrefs: Iterable[str], at: Instant) -> Iterator[str]:
+    """Content may change under the same ETag, which only reading it again can find: each object is, once a week."""
+    day = at // RECONCILE_EVERY % REREAD_DAYS
+    return (href for href in hrefs if crc32(href.encode()) % REREAD_DAYS == day)
+
+
+def _compare_all(record: CalendarRecord, at: Instant) -> bool:
+    return record.reconciled is not None and has_passed(record.reconciled, RECONCILE_EVERY, at)

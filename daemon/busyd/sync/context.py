@@ -1,0 +1,108 @@
+"""What every way of reading a connection shares: who is visited and with what, and what is shown after it."""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from msgspec import Struct, field
+
+from busyd.clock import Clock
+from busyd.index.mirroring import Mirroring
+from busyd.period import Instant
+from busyd.remote.client import CaldavClient
+from busyd.remote.feed import FeedAnswer
+from busyd.state.state import ConnectionState
+from busyd.store import mirror
+from busyd.store.database import StorageError
+from busyd.store.ledger import Ledger
+from busyd.store.mirror import CalendarRecord
+
+logger = logging.getLogger(__name__)
+
+ReadFeed = Callable[[str, Mapping[str, str]], Awaitable[FeedAnswer]]
+"""(URL, validators of the last answer) -> the feed, or that it has not changed. Raises RemoteError."""
+
+LONGEST_REST: Final = 3600.0
+"""Seconds for which one calendar that fails is left alone at most."""
+
+
+class Rests:
+    """Which single calendars are left alone for a while because they fail, while the rest of an account is read.
+
+    Monotonic seconds; a restart forgets, and tries once more.
+    """
+
+    def __init__(self) -> None:
+        self._faults: dict[int, tuple[int, float]] = {}
+
+    def is_over(self, calendar: int, now: float) -> bool:
+        return now >= self._faults.get(calendar, (0, now))[1]
+
+    def failed(self, calendar: int, now: float, *, first: float, least: float = 0.0) -> None:
+        """Note a failure. The rest is `first` seconds at first, then doubles; never less than `least`."""
+        count = self._faults.get(calendar, (0, now))[0]
+        rest = min(first * 2.0 ** min(count, 16), LONGEST_REST)
+        self._faults[calendar] = (count + 1, now + max(rest, least))
+
+    def recovered(self, calendar: int) -> None:
+        self._faults.pop(calendar, None)
+
+    def end_all(self) -> None:
+        """Somebody waits for everything to be tried now; how often each has failed is not forgotten."""
+        self._faults = {calendar: (count, float("-inf")) for calendar, (count, _) in self._faults.items()}
+
+
+class Visitor(Struct, frozen=True):
+    """What it takes to poll one connection."""
+
+    state: ConnectionState
+    client: CaldavClient
+    read_feed: ReadFeed
+    mirroring: Mirroring
+    ledger: Ledger
+    clock: Clock
+    rests: Rests = field(default_factory=Rests)
+    found_gone: dict[int, Instant] = field(default_factory=dict)
+    """Calendar -> when it first said itself that it is not there, for those not yet believed to be gone."""
+    ceasing: dict[int, Instant] = field(default_factory=dict)
+    """Calendar -> when it was first listed as one that no longer counts, for those that still do."""
+
+    @property
+    def name(self) -> str:
+        return self.state.connection.name
+
+
+def has_passed(since: int | None, seconds: int, at: int) -> bool:
+    """True when so much wall time has passed since a moment, there is no such moment, or it lies ahead.
+
+    A wall clock that was set back must not stop what is due by it.
+    """
+    return since is None or at - since >= seconds or at < since
+
+
+async def refresh_register(visitor: Visitor, *, relink: bool = False) -> None:
+    """Show the new state of a connection's calendars to those who ask: snapshots first, then what proves them."""
+    mirroring, register = visitor.mirroring, visitor.mirroring.register
+    records = await mirroring.database.read(lambda db: mirror.read_calendars(db, visitor.name))
+    before = {record.id: record for record in register.calendars.values() if record.connection == visitor.name}
+    shapes = {record.id: _shape(record) for record in records}
+    if relink or shapes != {number: _shape(old) for number, old in before.items()}:
+        visitor.state.listed = True
+        register.take_listing(visitor.name, records)
+        _remember_links(visitor)
+        await mirroring.complete_columns()
+    await mirroring.confirm(records)
+
+
+def _remember_links(visitor: Visitor) -> None:
+    try:
+        visitor.ledger.record_links(visitor.mirroring.register.remembered)
+    except StorageError as error:
+        logger.warning("which calendars are meant was not written down, the next poll tries again: %s", error)
+
+
+def _shape(record: CalendarRecord) -> tuple[object, ...]:
+    """What of a calendar decides about links; a moved ctag or proof does not."""
+    remote = record.remote
+    return (remote.href, remote.name, remote.kind, remote.transparent, remote.timezone, remote.source, remote.writable,
+            record.gone, record.missing_since is None)  # fmt: skip

@@ -1,0 +1,146 @@
+"""Reading a feed: an `ics` connection, or the source of a calendar that iCloud only lists as subscribed.
+
+A feed is one answer with many events. It is cut into one object a UID, so that a changed event is one object read
+anew, and goes through the same plan as a calendar collection: what is missing is gone, but much at once needs a second
+look.
+"""
+
+import logging
+import re
+import sqlite3
+from collections.abc import Mapping
+from typing import Final
+
+from busyd.connection import CalendarKind, RemoteCalendar
+from busyd.errors import DataError
+from busyd.ical.values import BadValue, read_duration
+from busyd.index.mirroring import Incoming
+from busyd.index.worker import WorkerFailed
+from busyd.index.worker_process import FeedPiece
+from busyd.period import Instant
+from busyd.remote.feed import FeedContent, NotModified
+from busyd.store import mirror, objects
+from busyd.store.mirror import CalendarRecord, SyncMark
+from busyd.sync.calendar_sync import is_look_due
+from busyd.sync.context import Visitor, has_passed, refresh_register
+from busyd.sync.plan import HOLD, SyncState, plan_listing, weigh
+
+logger = logging.getLogger(__name__)
+
+SUBSCRIPTION_INTERVAL: Final = 3600
+"""Seconds between two looks at a subscribed calendar's source; conditional, so an unchanged one costs a 304."""
+SHORTEST_INTERVAL: Final = 900
+LONGEST_INTERVAL: Final = 86_400
+"""Bounds of what a feed itself may ask for."""
+_HEAD: Final = 64 * 1024
+"""Bytes in which a feed's own properties are looked for."""
+_HINT: Final = re.compile(
+    rb"^(REFRESH-INTERVAL|X-PUBLISHED-TTL)(?:;[^:\r\n]*)?:([A-Z0-9]{2,24})", re.MULTILINE | re.IGNORECASE
+)
+
+
+async def poll_feed(visitor: Visitor, at: Instant) -> bool:
+    """Read the one calendar of an `ics` connection. Raises RemoteError, or DataError when it is not iCalendar.
+
+    How often is what the configuration says; what the feed asks for does not count against the person. False when
+    nothing was asked, because no profile uses the feed.
+    """
+    connection = visitor.state.connection
+    remote = RemoteCalendar(href=connection.url, name=connection.name, kind=CalendarKind.FEED, writable=False)
+    await visitor.mirroring.database.write(lambda db: mirror.record_listing(db, connection.name, [remote], at))
+    visitor.state.listed = True
+    await refresh_register(visitor)
+    linked = visitor.mirroring.register.linked_calendars(connection.name)
+    wanted = [record for record in linked if record.remote.href == remote.href]
+    for record in wanted:
+        await _read(visitor, record, connection.url, at, interval=int(connection.poll.total_seconds()))
+    return bool(wanted)
+
+
+async def poll_subscription(visitor: Visitor, record: CalendarRecord, at: Instant) -> bool:
+    """Read the source of a subscribed calendar when it is due. Never sends the account's credential there.
+
+    False when it was not due. Raises BusydError.
+    """
+    source = record.remote.source
+    if not visitor.rests.is_over(record.id, visitor.clock.monotonic()):
+        return False
+    if source is None:
+        message = "its server does not say where its events are"
+        raise DataError(message)
+    interval = int(record.validators.get("interval", SUBSCRIPTION_INTERVAL))
+    is_new = not record.complete or record.validators.get("source") != source
+    wanted = visitor.state.wanted
+    is_wanted = wanted is not None and (record.as_of is None or record.as_of < wanted)
+    if is_new or is_wanted or is_look_due(record, at) or has_passed(record.as_of, interval, at):
+        await _read(visitor, record, source, at, interval=None)
+        return True
+    return False
+
+
+async def _read(visitor: Visitor, record: CalendarRecord, url: str, at: Instant, *, interval: int | None) -> None:
+    """`interval`: seconds between two looks, None to let the feed decide."""
+    known = record.validators if record.validators.get("source") == url else {}
+    answer = await visitor.read_feed(url, known if record.complete and not record.held else {})
+    if isinstance(answer, NotModified):
+        await _confirm(visitor, record, {**known, **_validators(answer)}, at)
+        return
+    pieces = {f"uid:{piece.uid}": piece for piece in await _split(visitor, answer.payload)}
+    listed = {href: piece.digest for href, piece in pieces.items()}
+    etags = await visitor.mirroring.database.read(lambda db: objects.read_etags(db, record.id))
+    state = SyncState(etags, held=record.held)
+    plan = plan_listing(state, listed)
+    removal = weigh(state, plan, at)
+    incoming = [Incoming(href, listed[href], pieces[href].payload) for href in plan.fetch if href in pieces]
+    pace = {"source": url, "interval": str(_wanted_interval(answer.payload) if interval is None else interval)}
+    again = Instant(at + HOLD) if removal.held else None
+    mark = SyncMark(
+        None, None, at, reconciled=at, held=removal.held, validators=_validators(answer) | pace, look_again=again
+    )
+    changed = await visitor.mirroring.store_batch(record, incoming, gone=removal.forget, mark=mark)
+    if changed or not record.complete:
+        counts = (len(incoming), len(removal.forget), len(removal.held))
+        logger.info("%s: %d changed, %d gone, %d held back", record.label, *counts)
+    await refresh_register(visitor)
+
+
+async def _split(visitor: Visitor, payload: bytes) -> list[FeedPiece]:
+    """The objects of a feed. Raises DataError."""
+    try:
+        return await visitor.mirroring.expansion.worker.split_feed(payload)
+    except WorkerFailed as error:
+        message = f"the feed came, but could not be read: {error}"
+        raise DataError(message) from None
+
+
+async def _confirm(visitor: Visitor, record: CalendarRecord, validators: Mapping[str, str], at: Instant) -> None:
+    """The feed has not changed. A validator may have been renewed all the same (RFC 9110 §15.4.5)."""
+    if not record.complete:
+        message = "the feed's server says that nothing changed, but nothing was read of it yet"
+        raise DataError(message)
+
+    def commit(db: sqlite3.Connection) -> None:
+        mirror.confirm_calendars(db, [record.id], at)
+        mirror.record_validators(db, record.id, validators)
+
+    await visitor.mirroring.database.write(commit)
+    await refresh_register(visitor)
+
+
+def _wanted_interval(payload: bytes) -> int:
+    """Seconds between two looks as the feed wants it, within reason (RFC 7986 §5.7, or Microsoft's older name)."""
+    head, _, _ = payload[:_HEAD].partition(b"BEGIN:VEVENT")
+    hints = dict(reversed([(name.upper(), value) for name, value in _HINT.findall(head)]))
+    told = hints.get(b"REFRESH-INTERVAL") or hints.get(b"X-PUBLISHED-TTL")
+    if told is None:
+        return SUBSCRIPTION_INTERVAL
+    try:
+        seconds = read_duration(told.decode()).total
+    except BadValue:
+        return SUBSCRIPTION_INTERVAL
+    return min(max(seconds, SHORTEST_INTERVAL), LONGEST_INTERVAL)
+
+
+def _validators(answer: FeedContent | NotModified) -> dict[str, str]:
+    found = {"etag": answer.etag, "last_modified": answer.last_modified}
+    return {name: value for name, value in found.items() if value}

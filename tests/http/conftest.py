@@ -1,0 +1,107 @@
+"""A served house on a free port of the loopback address, and a client that speaks to it as curl would."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from busyd.address import TcpAddress
+from busyd.http.app import Endpoint, build_app
+from busyd.http.listeners import Sites, start_sites
+from busyd.http.settings import EndpointSettings
+from tests.http.household import NOW, Household, busy
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        import msgspec
+
+        return msgspec.json.decode(self.body)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode()
+
+    @property
+    def error(self) -> str:
+        """The name of the problem."""
+        assert self.headers["Content-Type"] == "application/problem+json"
+        assert self.json["fix"], "a problem that leaves its reader alone"
+        kind: str = self.json["type"]
+        assert kind.startswith("https://busyd.invalid/errors/")
+        return kind.rpartition("/")[2]
+
+
+@dataclass
+class Served:
+    """A house on the air."""
+
+    house: Household
+    endpoint: Endpoint
+    sites: Sites
+    session: aiohttp.ClientSession
+    closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return self.sites.ports[0]
+
+    async def ask(self, path: str, *, method: str = "GET", token: str = "", **fields: str) -> Answer:
+        """One request; keyword names become header names, `_` standing for `-`."""
+        headers = {name.replace("_", "-"): value for name, value in fields.items()}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        url = f"http://127.0.0.1:{self.port}{path}"
+        async with self.session.request(method, url, headers=headers, allow_redirects=False) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+
+Serve = Callable[..., Awaitable[Served]]
+
+
+@pytest.fixture
+async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+    """Puts a house on the air; everything is taken down at the end."""
+    running: list[Served] = []
+
+    async def start(house: Household | None = None, **settings: Any) -> Served:
+        if house is None:
+            house = Household(tmp_path)
+            await house.set_busy("anna", [busy(21), busy(24, 2)])
+            await house.set_busy("bob", [busy(30)])
+        endpoint = build_app(house, EndpointSettings(**settings))
+        sites = await start_sites(endpoint, [TcpAddress("127.0.0.1", 0)])
+        session = aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=["Accept-Encoding", "User-Agent"])
+        running.append(Served(house, endpoint, sites, session))
+        return running[-1]
+
+    yield start
+    for served in running:
+        await served.session.close()
+        await served.sites.close(grace=1)
+        served.house.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Household:
+    """A house whose calendars were never read."""
+    return Household(tmp_path)
+
+
+@pytest.fixture
+async def served(serve: Serve) -> Served:
+    """A house where anna is busy on Tuesday at 9:00-10:00 and 12:00-14:00 UTC, and nothing is stale."""
+    found = await serve()
+    assert found.house.clock.now() == NOW
+    return found

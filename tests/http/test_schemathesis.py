@@ -1,0 +1,79 @@
+"""Schemathesis reads our own description and looks for requests whose answer it does not allow.
+
+It runs as a process of its own: its clients wait for answers that this loop gives, and its import takes a second.
+"""
+
+import asyncio
+import re
+import sys
+from pathlib import Path
+
+from busyd.flow.backend import ProblemView
+from busyd.flow.explain import Explained
+from busyd.http.settings import Limits
+from busyd.period import Instant
+from tests.http.conftest import Serve, Served
+from tests.http.household import busy
+
+EXAMPLES = 15
+"""Of every address, for each of the two ways: as described, and not quite."""
+CONFIGURATION = """\
+headers = {{ Authorization = "Bearer {token}" }}
+checks.positive_data_acceptance.enabled = false  # a schema cannot say that the start comes before the end
+
+[phases]
+examples.enabled = false
+stateful.enabled = false
+
+[dictionaries]
+people.values = ["anna"]
+tokens.values = ["{token}"]
+starts.values = ["now", "2026-11-23", "2026-11-23T09:00:00+01:00", "2026-02-30"]
+ends.values = ["+7d", "2026-11-30", "2026-11-30T12:00:00Z"]
+
+[parameters]
+"path.profile" = {{ dictionary = "people", probability = 0.8 }}
+"path.token" = {{ dictionary = "tokens", probability = 0.8 }}
+"query.start" = {{ dictionary = "starts", probability = 0.5 }}
+"query.end" = {{ dictionary = "ends", probability = 0.5 }}
+"""
+QUIET = ["--no-color", "--no-shrink", "--warnings=off"]
+
+
+async def test_no_request_gets_an_answer_that_the_description_does_not_allow(serve: Serve, tmp_path: Path) -> None:
+    # Schemathesis tries wrong tokens too, and is not to wait after each.
+    served = await serve(limits=Limits(wrong_tokens=100_000))
+    start, end, kind = busy(21)
+    told = ("anna/Work", "uid-1", "/1.ics", "Dentist", "")
+    served.house.explained = [Explained(*told, Instant(start), Instant(end), kind, "opaque", "", "")]
+    served.house.found = [ProblemView("anna/Work", "/1.ics", "uid-1", "bad-rule", "FREQ=SOMETIMES is no rule")]
+    status, report = await run_schemathesis(served, tmp_path)
+    assert status == 0, report
+    answers = await counted(served)
+    assert not [answer for answer in answers if answer[1] >= "500"]
+    # A reload is for a token of all profiles, which in turn has no feed.
+    expected = {one.path for one in served.endpoint.routes.all} - {"/v1/reload"}
+    assert {route for route, status in answers if status == "200"} == expected
+
+
+async def counted(served: Served) -> set[tuple[str, str]]:
+    """The addresses that were asked, each with a status it gave."""
+    told = (await served.ask("/metrics")).text
+    return set(re.findall(r'busyd_http_requests_total\{route="([^"]*)",status="(\d+)"\}', told))
+
+
+async def run_schemathesis(served: Served, folder: Path) -> tuple[int, str]:
+    """Its exit status, 0 when it found nothing, and what it has to say."""
+    token = served.house.token("anna", "freebusy", "details", "admin")
+    configuration = folder / "schemathesis.toml"
+    configuration.write_text(CONFIGURATION.format(token=token))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration), "run"),
+        *(f"http://127.0.0.1:{served.port}/openapi.json", f"--max-examples={EXAMPLES}", "--generation-deterministic"),
+        *QUIET,
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    report, _ = await process.communicate()
+    return process.returncode or 0, report.decode()

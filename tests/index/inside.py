@@ -1,0 +1,105 @@
+"""A house without doors and network: real stores, real engine, calendars filled by hand, a clock that obeys."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from busyd.availability.profile import Profile
+from busyd.connection import CalendarReference, Connection, ConnectionKind, RemoteCalendar
+from busyd.flow.backend import House
+from busyd.index.mirroring import Incoming, Mirroring
+from busyd.period import Instant, Period
+from busyd.state.state import Register
+from busyd.store import mirror
+from busyd.store.database import Database
+from busyd.store.ledger import Ledger
+from busyd.store.mirror import CalendarRecord, SyncMark
+from busyd.store.schema import MIRROR_MIGRATIONS
+
+ANNA = Connection("anna", ConnectionKind.ICLOUD, "https://caldav.icloud.com/", "anna@icloud.com")
+WORK = RemoteCalendar("/1/calendars/work/", "Work", ctag="1")
+HOME = RemoteCalendar("/1/calendars/home/", "Home", ctag="1")
+
+
+def at(text: str) -> Instant:
+    """An instant from `2026-06-01` or `2026-06-01T09:00` in UTC."""
+    return Instant(int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()))
+
+
+def window(start: str, end: str) -> Period:
+    return Period(at(start), at(end))
+
+
+def ref(text: str) -> CalendarReference:
+    return CalendarReference.parse(text)
+
+
+def event(uid: str, *lines: str) -> bytes:
+    text = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//test//EN", "BEGIN:VEVENT", f"UID:{uid}"]
+    return "\r\n".join([*text, "DTSTAMP:20260101T000000Z", *lines, "END:VEVENT", "END:VCALENDAR", ""]).encode()
+
+
+def timed(uid: str, start: str, end: str, *lines: str) -> bytes:
+    return event(uid, f"DTSTART:{start}", f"DTEND:{end}", *lines)
+
+
+@dataclass
+class StoppedClock:
+    """Stands still until it is told to move."""
+
+    instant: Instant
+
+    def now(self) -> Instant:
+        return self.instant
+
+    def monotonic(self) -> float:
+        return float(self.instant)
+
+    async def sleep(self, seconds: float) -> None:
+        self.instant = Instant(self.instant + int(seconds))
+        await asyncio.sleep(0)
+
+
+class Inside:
+    """The house and the hands that fill it."""
+
+    def __init__(self, folder: Path, clock: StoppedClock, profiles: Iterable[Profile]) -> None:
+        self.clock = clock
+        self.database = Database(folder / "mirror.sqlite3", MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
+        self.ledger = Ledger.open(folder / "ledger.sqlite3")
+        self.register = Register([ANNA], profiles, machine_zone="UTC")
+        self.register.remembered = self.ledger.resolved_links()
+        self.mirroring = Mirroring(self.database, self.register, clock)
+        self.house = House(self.register, self.mirroring, self.ledger, clock)
+        self.mirroring.restore()
+
+    async def show(self, *calendars: RemoteCalendar) -> None:
+        """The server lists these."""
+        await self.database.write(lambda db: mirror.record_listing(db, "anna", calendars, self.clock.now()))
+        self.register.take_calendars(await self.database.read(mirror.read_calendars))
+        await self.mirroring.load()
+
+    def record(self, calendar: RemoteCalendar) -> CalendarRecord:
+        return next(one for one in self.register.calendars.values() if one.remote.href == calendar.href)
+
+    async def put(self, calendar: RemoteCalendar, *payloads: bytes, gone: Iterable[str] = ()) -> None:
+        """The calendar was read completely and holds these in addition; object n of a call is named n.ics."""
+        record = self.record(calendar)
+        incoming = [
+            Incoming(f"{calendar.href}{number}.ics", f'"{hash(payload)}"', payload)
+            for number, payload in enumerate(payloads)
+        ]
+        mark = SyncMark("1", None, self.clock.now())
+        hrefs = [f"{calendar.href}{name}" for name in gone]
+        await self.mirroring.store_batch(record, incoming, gone=hrefs, mark=mark)
+        await self.mirroring.confirm(await self.database.read(mirror.read_calendars))
+
+    async def busy(self, start: str, end: str, profile: str = "anna") -> list[tuple[Instant, Instant, str]]:
+        answer = await self.house.freebusy(profile, window(start, end))
+        return [(one.start, one.end, one.fbtype.text) for one in answer.busy]
+
+    def close(self) -> None:
+        self.database.close()
+        self.ledger.close()
