@@ -70,7 +70,7 @@ def test_a_secret_is_hidden_in_arguments_and_tracebacks() -> None:
         ("Authorization: Bearer abcdefgh.ijkl", "Authorization: Bearer ***"),
         ("authorization: basic YW5uYTpwYXNz", "authorization: basic ***"),
         ("https://anna:pw@dav.example.org/x", "https://***@dav.example.org/x"),
-        ("basic rules of the house", "basic rules of the house"),
+        ("basic rules of the backend", "basic rules of the backend"),
         ("polled anna/Work: 3 changed", "polled anna/Work: 3 changed"),
         ("mail anna@icloud.com", "mail anna@icloud.com"),
     ],

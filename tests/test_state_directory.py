@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from busyd.errors import Misconfigured, TryAgain
-from busyd.ownership import as_owner_of, describe_user, make_state_directory, owner_of
+from busyd.ownership import as_owner_of, authenticate, describe_user, make_state_directory
 from tests.other_user import NOBODY, give_to_nobody
 
 
@@ -90,7 +90,7 @@ def test_a_link_that_another_user_planted_does_not_lead_root_into_a_directory_of
     give_to_nobody(first)
     second.symlink_to(first)  # root's own link, by way of theirs
     for way in (first, second):
-        assert owner_of(way) == NOBODY.pw_uid
+        assert authenticate(way) == NOBODY.pw_uid
         with as_owner_of(way), pytest.raises(PermissionError):
             (way / "file").touch()
     assert list(tmp_path.iterdir()) == []
@@ -99,10 +99,10 @@ def test_a_link_that_another_user_planted_does_not_lead_root_into_a_directory_of
 def test_a_link_of_root_to_the_directory_of_another_user_counts_as_that_directory(foreign_state: Path) -> None:
     link = foreign_state.parent / "link"
     link.symlink_to("state")
-    assert owner_of(link) == owner_of(foreign_state / ".." / "state") == NOBODY.pw_uid
+    assert authenticate(link) == authenticate(foreign_state / ".." / "state") == NOBODY.pw_uid
 
 
 def test_links_in_a_circle_are_told(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(Misconfigured, match="symbolic links"):
-        owner_of(tmp_path / "loop")
+        authenticate(tmp_path / "loop")

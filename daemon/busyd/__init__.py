@@ -2,7 +2,7 @@
 
 Never answer "free" without being able to prove it, and always be able to say why.
 
-The house has rooms (nouns of the field, which do not know each other sideways) and three corridors:
+The backend has rooms (nouns of the field, which do not know each other sideways) and three corridors:
 
 * `flow/poll.py`  remote calendar -> mirror -> busy index -> snapshot. Read this first.
 * `flow/ask.py`   question -> answer, from the snapshot in memory: no SQL, no network, no iCalendar.
@@ -13,7 +13,7 @@ The rooms, from the top; each imports only from the rows below its own (`tests/t
     __main__                             the way in
     cli/                                 commands of the shell
     service/                             composition root: builds every room from the configuration
-    endpoint/  config/  systemd  log     doors: HTTP, YAML, the service manager, the journal
+    endpoint/  config/  systemd  log     handlers: HTTP, YAML, the service manager, the journal
     flow/                                the journeys
     sync/  availability/                 what changed remotely; what it means for busy time
     remote/  store/                      bytes to and from servers; SQLite

@@ -1,4 +1,4 @@
-"""Where busyd listens, as plain values: the configuration names it, the doors open it, the command line asks there."""
+"""Where busyd listens, as plain values: the configuration names it, listeners open it, the command line asks there."""
 
 from ipaddress import ip_address
 from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from busyd.availability.occurrence_table import Columns, FactsTable
+from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.policy import Rules, decide
 from busyd.availability.snapshot import Reading, Snapshot, build_snapshot, pack, unpack
 from busyd.ical.facts import Facts
@@ -44,12 +44,12 @@ def entry(number: int, rows: list[tuple[int, int, int]]) -> IndexEntry:
     return IndexEntry(number, "", HORIZON, False, flat, FACTS)
 
 
-def columns_of(objects: Occurrences) -> Columns:
-    return run(Columns(FactsTable()).changed({number: entry(number, rows) for number, rows in objects.items()}))
+def columns_of(objects: Occurrences) -> OccurrenceTable:
+    return run(OccurrenceTable(FactsTable()).changed({number: entry(number, rows) for number, rows in objects.items()}))
 
 
-def snapshot_of(columns: Columns) -> Snapshot:
-    return run(build_snapshot([Reading(columns, Rules(), frozenset())], HORIZON))
+def snapshot_of(tables: OccurrenceTable) -> Snapshot:
+    return run(build_snapshot([Reading(tables, Rules(), frozenset())], HORIZON))
 
 
 def by_definition(objects: Occurrences, window: Period) -> list[Span]:
@@ -100,5 +100,5 @@ def test_a_window_that_touches_what_is_not_understood_is_not_called_understood()
 
 def test_time_that_is_not_known_at_all_makes_no_window_understood() -> None:
     lost = IndexEntry(1, "", HORIZON, False, array("q"), (), incomplete="no start")
-    snapshot = snapshot_of(run(Columns(FactsTable()).changed({1: lost})))
+    snapshot = snapshot_of(run(OccurrenceTable(FactsTable()).changed({1: lost})))
     assert not snapshot.understood(Period(Instant(0), Instant(1)))

@@ -17,7 +17,7 @@ from busyd.index.mirroring import Mirroring
 from busyd.index.version import index_version
 from busyd.period import Period
 from busyd.state.horizon import horizon_at
-from busyd.state.state import Register
+from busyd.state.state import State
 from busyd.store import mirror, occurrences
 from busyd.store.database import Database
 from busyd.store.ledger import LEDGER_FILE, Ledger
@@ -158,8 +158,8 @@ async def _seed(household: Household, fill: Fill, calendars: int) -> None:
 
     await database.write(commit)
     connections = [one.connection for one in config.connections.values()]
-    register = Register(connections, config.profiles.values(), machine_zone="UTC")
-    mirroring = Mirroring(database, register, clock)
+    state = State(connections, config.profiles.values(), machine_zone="UTC")
+    mirroring = Mirroring(database, state, clock)
     mirroring.restore()
     await mirroring.load()
     await mirroring.expansion.close()

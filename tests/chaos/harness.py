@@ -1,4 +1,4 @@
-"""A whole busyd without its doors, beside a simulated iCloud, in one event loop and in virtual time.
+"""A whole busyd without its handlers, beside a simulated iCloud, in one event loop and in virtual time.
 
 Before and after each request, and whenever a snapshot is swapped, it is checked that nothing is called free that was
 busy before and is still so on the server.
@@ -17,8 +17,8 @@ from busyd.availability.profile import Profile
 from busyd.connection import CalendarReference, Connection, ConnectionKind
 from busyd.credentials import Secret
 from busyd.dav.exchange import DavRequest, DavResponse
-from busyd.flow.ask import FreeBusyAnswer, answer, standing_of
-from busyd.flow.backend import House
+from busyd.flow.ask import FreeBusyAnswer, answer, freshness_of
+from busyd.flow.backend import Backend
 from busyd.index.mirroring import Mirroring
 from busyd.period import Instant, Period
 from busyd.progress import Progress
@@ -27,12 +27,12 @@ from busyd.remote.feed import FeedAnswer, fetch_feed
 from busyd.remote.transport import Transport
 from busyd.remote.wire import Limits
 from busyd.service.schedule import PollSchedule
-from busyd.state.state import Register
+from busyd.state.state import State
 from busyd.store.database import Database
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.mirror import MIRROR_FILE, CalendarRecord
 from busyd.store.schema import MIRROR_MIGRATIONS
-from busyd.sync.context import Visitor
+from busyd.sync.context import PollContext
 from tests.chaos.clock import START, VirtualClock
 from tests.chaos.oracle import Span, Truth, truth_of
 from tests.icloud.feeds import Feed
@@ -154,9 +154,9 @@ class World:
         self.ledger = Ledger.open(self.folder / LEDGER_FILE)
         references = tuple(CalendarReference.parse(text) for text in self.conflicts)
         profile = Profile("anna", conflicts=references, timezone="UTC")
-        self.register = Register([self.connection], [profile], machine_zone="UTC")
-        self.register.remembered = self.ledger.resolved_links()
-        self.mirroring = WatchedMirroring(self.database, self.register, self.clock)
+        self.state = State([self.connection], [profile], machine_zone="UTC")
+        self.state.remembered = self.ledger.resolved_links()
+        self.mirroring = WatchedMirroring(self.database, self.state, self.clock)
         self.mirroring.restore()
         self.check()
         self.mirroring.watch = self.check
@@ -166,16 +166,16 @@ class World:
             self.connection, lambda: self.secret, self.clock, limits=QUICK, allow=self.hosts
         )
         self.transport.between = self._between
-        visitor = Visitor(
-            self.register.connections["anna"],
+        context = PollContext(
+            self.state.connections["anna"],
             CaldavClient(self.transport, lambda: self.mirroring.expansion.worker),
             self._read_feed,
             self.mirroring,
             self.ledger,
             self.clock,
         )
-        self.schedule = PollSchedule(visitor, has_another_password=self.transport.has_another_password)
-        self.house = House(self.register, self.mirroring, self.ledger, self.clock)
+        self.schedule = PollSchedule(context, has_another_password=self.transport.has_another_password)
+        self.house = Backend(self.state, self.mirroring, self.ledger, self.clock)
         self.house.schedules = {"anna": self.schedule}
 
     async def shut_down(self) -> None:
@@ -205,12 +205,14 @@ class World:
 
     @property
     def trouble(self) -> str:
-        state = self.register.connections["anna"]
-        return "; ".join(filter(None, (state.trouble, *state.calendar_trouble.values())))
+        connection_state = self.state.connections["anna"]
+        return "; ".join(filter(None, (connection_state.trouble, *connection_state.calendar_trouble.values())))
 
     def ask(self, window: Period = WINDOW) -> FreeBusyAnswer:
-        state = self.register.profiles["anna"]
-        return answer(state, state.snapshot, standing_of(self.register, state, self.clock.now()), window)
+        profile_state = self.state.profiles["anna"]
+        return answer(
+            profile_state, profile_state.snapshot, freshness_of(self.state, profile_state, self.clock.now()), window
+        )
 
     def busy(self) -> list[Span]:
         return [(start, end) for start, end, _ in self.ask().spans]
@@ -220,12 +222,12 @@ class World:
 
     def record(self, calendar: str) -> CalendarRecord:
         """What is known of a calendar, by the last part of its href."""
-        return next(one for one in self.register.calendars.values() if one.remote.id == calendar)
+        return next(one for one in self.state.calendars.values() if one.remote.id == calendar)
 
     def assert_right(self) -> None:
         """The answer is complete, and exactly the truth."""
         told = self.ask()
-        assert told.complete, (self.trouble, told.standing)
+        assert told.complete, (self.trouble, told.freshness)
         assert self.busy() == sorted(self.truth().values()), self.trouble
         self.excess.clear()
 
@@ -234,7 +236,7 @@ class World:
         self.checks += 1
         truth, told = set(self.truth().items()), self.ask()
         self.shown &= truth
-        if not told.standing.known or self.register.profiles["anna"].snapshot is None:
+        if not told.freshness.known or self.state.profiles["anna"].snapshot is None:
             return  # all of it blocks
         spans = {(start, end) for start, end, _ in told.spans}
         lost = [one for one in self.shown if one[1] not in spans and not _inside(one[1], spans)]

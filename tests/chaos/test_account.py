@@ -173,14 +173,14 @@ async def test_an_account_that_moves_to_another_shard_keeps_everything(
     synced: World, wrong: Literal["421", "401"]
 ) -> None:
     synced.anna.knobs.wrong_shard = wrong
-    numbers = set(synced.register.calendars)
+    numbers = set(synced.state.calendars)
     for version in range(1, 6):
         synced.anna.migrate()
         fill(synced, "work", [1], version=version)
         await synced.sync(polls=2)
         assert slot(1, version) in synced.busy()
     await synced.poll(after=DAY + 1)
-    assert set(synced.register.calendars) == numbers
+    assert set(synced.state.calendars) == numbers
     synced.mark()
     await synced.sync()
     assert {entry.origin for entry in synced.sent()} == {synced.anna.shard}

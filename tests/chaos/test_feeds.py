@@ -85,7 +85,7 @@ async def test_the_feed_itself_says_how_often_within_reason(subscribed: World, h
     assert asked(subscribed) == 0
     await subscribed.poll(after=60)
     assert asked(subscribed) == 1
-    assert not subscribed.ask().standing.stale
+    assert not subscribed.ask().freshness.stale
 
 
 @pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
@@ -229,7 +229,7 @@ async def test_a_server_that_asks_for_peace_gets_it_whoever_asks(published: Worl
 
 
 async def test_a_feed_that_cannot_be_looked_at_is_stale_after_max_age(published: World) -> None:
-    assert not published.ask().standing.stale
+    assert not published.ask().freshness.stale
     published.feeds[0].faults.add(Fault(kind="reset", times=None))
     await published.poll(after=1000)
-    assert published.ask().standing.stale
+    assert published.ask().freshness.stale

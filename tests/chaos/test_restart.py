@@ -22,7 +22,7 @@ async def test_killed_at_any_commit_of_a_first_sync(world: World, commits: int, 
     fill(world, "home", range(120, 130))
     await die(world, commits=commits, after=after)
     told = world.ask()
-    assert not told.standing.known or world.busy() == sorted(world.truth().values())
+    assert not told.freshness.known or world.busy() == sorted(world.truth().values())
     await world.sync()
     world.assert_right()
 

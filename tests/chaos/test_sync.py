@@ -240,11 +240,11 @@ async def test_what_was_made_and_deleted_between_two_polls_is_nothing(
 
 
 async def test_etags_that_change_by_themselves_change_no_answer(synced: World) -> None:
-    before = synced.register.profiles["anna"].version
+    before = synced.state.profiles["anna"].version
     for _ in range(5):
         synced.anna.calendars["work"].housekeeping()
         await synced.poll()
-    assert synced.register.profiles["anna"].version == before
+    assert synced.state.profiles["anna"].version == before
     synced.assert_right()
 
 

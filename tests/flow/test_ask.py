@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from busyd.availability.profile import Profile
 from busyd.flow.ask import UnknownProfile
-from busyd.flow.backend import House
+from busyd.flow.backend import Backend
 from busyd.period import Instant
 from tests.index.inside import HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
 
@@ -36,9 +36,9 @@ def open_house(tmp_path: Path, clock: StoppedClock) -> Iterator[Open]:
         inside.close()
 
 
-async def ask(house: House) -> tuple[Instant | None, bool, bool]:
-    answer = await house.freebusy("anna", WEEK)
-    return answer.standing.as_of, answer.standing.stale, answer.complete
+async def ask(backend: Backend) -> tuple[Instant | None, bool, bool]:
+    answer = await backend.freebusy("anna", WEEK)
+    return answer.freshness.as_of, answer.freshness.stale, answer.complete
 
 
 async def test_a_calendar_read_just_now_is_fresh_and_complete(open_house: Open, clock: StoppedClock) -> None:
@@ -46,7 +46,7 @@ async def test_a_calendar_read_just_now_is_fresh_and_complete(open_house: Open, 
     await inside.show(WORK)
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
     assert await inside.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
-    assert await ask(inside.house) == (clock.now(), False, True)
+    assert await ask(inside.backend) == (clock.now(), False, True)
 
 
 async def test_an_answer_turns_stale_the_second_after_max_age(open_house: Open, clock: StoppedClock) -> None:
@@ -55,9 +55,9 @@ async def test_an_answer_turns_stale_the_second_after_max_age(open_house: Open, 
     await inside.put(WORK)
     proof = clock.now()
     clock.instant = Instant(proof + 900)
-    assert await ask(inside.house) == (proof, False, True)
+    assert await ask(inside.backend) == (proof, False, True)
     clock.instant = Instant(proof + 901)
-    assert await ask(inside.house) == (proof, True, True)
+    assert await ask(inside.backend) == (proof, True, True)
 
 
 async def test_the_oldest_proof_of_all_calendars_counts(open_house: Open, clock: StoppedClock) -> None:
@@ -67,22 +67,22 @@ async def test_the_oldest_proof_of_all_calendars_counts(open_house: Open, clock:
     first = clock.now()
     clock.instant = Instant(first + 60)
     await inside.put(HOME)
-    assert (await ask(inside.house))[0] == first
+    assert (await ask(inside.backend))[0] == first
 
 
 async def test_a_calendar_never_read_leaves_nothing_free(open_house: Open) -> None:
     inside = open_house()
     await inside.show(WORK, HOME)
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
-    answer = await inside.house.freebusy("anna", WEEK)
+    answer = await inside.backend.freebusy("anna", WEEK)
     assert not answer.complete
     assert [(one.start, one.end) for one in answer.busy] == [(WEEK.start, NINE), (NINE, TEN), (TEN, WEEK.end)]
-    assert [state.state for state in answer.standing.calendars] == ["fresh", "never-read"]
+    assert [connection_state.state for connection_state in answer.freshness.calendars] == ["fresh", "never-read"]
 
 
 async def test_a_profile_without_calendars_is_not_free(open_house: Open) -> None:
     inside = open_house(Profile("anna"))
-    answer = await inside.house.freebusy("anna", WEEK)
+    answer = await inside.backend.freebusy("anna", WEEK)
     assert (answer.complete, [one.fbtype.text for one in answer.busy]) == (False, ["BUSY-UNAVAILABLE"])
 
 
@@ -90,14 +90,14 @@ async def test_an_event_without_a_readable_start_makes_answers_incomplete(open_h
     inside = open_house()
     await inside.show(WORK)
     await inside.put(WORK, event("odd", "DTSTART:notadate"))
-    assert (await ask(inside.house))[2] is False
-    assert [problem.uid for problem in inside.house.problems()] == ["odd"]
+    assert (await ask(inside.backend))[2] is False
+    assert [problem.uid for problem in inside.backend.problems()] == ["odd"]
 
 
 async def test_an_unknown_profile_is_told_with_those_there_are(open_house: Open) -> None:
     inside = open_house()
     with pytest.raises(UnknownProfile, match="ben") as caught:
-        await inside.house.freebusy("ben", WEEK)
+        await inside.backend.freebusy("ben", WEEK)
     assert "anna" in caught.value.fix
 
 
@@ -106,9 +106,9 @@ async def test_a_restart_has_the_same_answer_before_anything_is_loaded(open_hous
     await inside.show(WORK)
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
     again = open_house()
-    assert not again.register.columns
+    assert not again.state.tables
     assert await again.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
-    assert await ask(again.house) == await ask(inside.house)
+    assert await ask(again.backend) == await ask(inside.backend)
 
 
 async def test_a_window_beyond_the_horizon_is_right_while_a_start_is_still_loading(open_house: Open) -> None:
@@ -137,8 +137,8 @@ async def test_changed_rules_count_at_a_reload(open_house: Open) -> None:
     await inside.put(WORK, event("day", "DTSTART;VALUE=DATE:20260601", "TRANSP:TRANSPARENT"))
     assert await inside.busy("2026-06-01", "2026-06-08") == []
     changed = replace(anna, rules=replace(anna.rules, all_day="busy"), timezone="Europe/Berlin")
-    inside.register.reconfigure([one.connection for one in inside.register.connections.values()], [changed])
-    await inside.mirroring.complete_columns()
+    inside.state.reconfigure([one.connection for one in inside.state.connections.values()], [changed])
+    await inside.mirroring.complete_tables()
     day = (at("2026-05-31T22:00"), at("2026-06-01T22:00"))
     assert await inside.busy("2026-05-30", "2026-06-08") == [(*day, "BUSY")]
 
@@ -165,4 +165,4 @@ async def test_a_profile_with_a_short_max_age_is_stale_while_another_is_not(
     await inside.show(WORK)
     await inside.put(WORK)
     clock.instant = Instant(clock.instant + 60)
-    assert [(await inside.house.freebusy(name, WEEK)).standing.stale for name in ("anna", "amy")] == [True, False]
+    assert [(await inside.backend.freebusy(name, WEEK)).freshness.stale for name in ("anna", "amy")] == [True, False]

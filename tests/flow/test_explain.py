@@ -22,7 +22,7 @@ def inside(tmp_path: Path) -> Iterator[Inside]:
 async def told(inside: Inside, *payloads: bytes) -> list[tuple[str, FbType, str]]:
     await inside.show(WORK)
     await inside.put(WORK, *payloads)
-    return [(one.uid, one.fbtype, one.reason) for one in await inside.house.explain("anna", MORNING)]
+    return [(one.uid, one.fbtype, one.reason) for one in await inside.backend.explain("anna", MORNING)]
 
 
 async def test_an_event_of_no_length_is_told_and_blocks_nothing(inside: Inside) -> None:

@@ -1,4 +1,4 @@
-"""A served house on a free port of the loopback address, and a client that speaks to it as curl would."""
+"""A served backend on a free port of the loopback address, and a client that speaks to it as curl would."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import pytest
 
 from busyd.address import TcpAddress
 from busyd.http.app import Endpoint, build_app
-from busyd.http.listeners import Sites, start_sites
+from busyd.http.listeners import Listeners, start_listeners
 from busyd.http.settings import EndpointSettings
 from tests.http.household import NOW, Household, busy
 
@@ -45,20 +45,20 @@ class Answer:
 
 @dataclass
 class Served:
-    """A house on the air."""
+    """A backend on the air."""
 
-    house: Household
+    backend: Household
     endpoint: Endpoint
-    sites: Sites
+    listeners: Listeners
     session: aiohttp.ClientSession
     closing: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     @property
     def port(self) -> int:
-        return self.sites.ports[0]
+        return self.listeners.ports[0]
 
     async def ask(self, path: str, *, method: str = "GET", token: str = "", **fields: str) -> Answer:
-        """One request; keyword names become header names, `_` standing for `-`."""
+        """One request; keyword names become header names, `_` freshness for `-`."""
         headers = {name.replace("_", "-"): value for name, value in fields.items()}
         if token:
             headers["Authorization"] = f"Bearer {token}"
@@ -72,36 +72,36 @@ Serve = Callable[..., Awaitable[Served]]
 
 @pytest.fixture
 async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
-    """Puts a house on the air; everything is taken down at the end."""
+    """Puts a backend on the air; everything is taken down at the end."""
     running: list[Served] = []
 
-    async def start(house: Household | None = None, **settings: Any) -> Served:
-        if house is None:
-            house = Household(tmp_path)
-            await house.set_busy("anna", [busy(21), busy(24, 2)])
-            await house.set_busy("bob", [busy(30)])
-        endpoint = build_app(house, EndpointSettings(**settings))
-        sites = await start_sites(endpoint, [TcpAddress("127.0.0.1", 0)])
+    async def start(backend: Household | None = None, **settings: Any) -> Served:
+        if backend is None:
+            backend = Household(tmp_path)
+            await backend.set_busy("anna", [busy(21), busy(24, 2)])
+            await backend.set_busy("bob", [busy(30)])
+        endpoint = build_app(backend, EndpointSettings(**settings))
+        listeners = await start_listeners(endpoint, [TcpAddress("127.0.0.1", 0)])
         session = aiohttp.ClientSession(auto_decompress=False, skip_auto_headers=["Accept-Encoding", "User-Agent"])
-        running.append(Served(house, endpoint, sites, session))
+        running.append(Served(backend, endpoint, listeners, session))
         return running[-1]
 
     yield start
     for served in running:
         await served.session.close()
-        await served.sites.close(grace=1)
-        served.house.close()
+        await served.listeners.close(grace=1)
+        served.backend.close()
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Household:
-    """A house whose calendars were never read."""
+def backend(tmp_path: Path) -> Household:
+    """A backend whose calendars were never read."""
     return Household(tmp_path)
 
 
 @pytest.fixture
 async def served(serve: Serve) -> Served:
-    """A house where anna is busy on Tuesday at 9:00-10:00 and 12:00-14:00 UTC, and nothing is stale."""
+    """A backend where anna is busy on Tuesday at 9:00-10:00 and 12:00-14:00 UTC, and nothing is stale."""
     found = await serve()
-    assert found.house.clock.now() == NOW
+    assert found.backend.clock.now() == NOW
     return found

@@ -1,4 +1,4 @@
-"""A small house with real rooms: a register, snapshots made from columns, a ledger in a file, a clock that stands."""
+"""A small backend with real rooms: a state, snapshots made from columns, a ledger in a file, a clock that stands."""
 
 from array import array
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from busyd.availability.hours import Hours
-from busyd.availability.occurrence_table import Columns
+from busyd.availability.occurrence_table import OccurrenceTable
 from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
 from busyd.availability.snapshot import Reading, Snapshot, build_snapshot
@@ -21,7 +21,7 @@ from busyd.flow.reload import ReloadOutcome
 from busyd.ical.facts import Facts
 from busyd.period import FbType, Instant, Period
 from busyd.progress import Progress, Report
-from busyd.state.state import ProfileState, Register
+from busyd.state.state import ProfileState, State
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.mirror import CalendarRecord
 from busyd.store.occurrences import IndexEntry
@@ -67,8 +67,8 @@ class Household:
         self.found: list[ProblemView] = []
         self.reloaded = ReloadOutcome("applied")
         names = ("anna", "bob")
-        self._columns: dict[str, Columns] = {}
-        self.register = Register(
+        self._columns: dict[str, OccurrenceTable] = {}
+        self.state = State(
             [Connection(name, ConnectionKind.CALDAV, f"https://{name}.example/") for name in names],
             [
                 Profile(
@@ -82,7 +82,7 @@ class Household:
             + [Profile("nobody", timezone="UTC")],
             machine_zone="UTC",
         )
-        self.register.take_calendars([self._record(number, name) for number, name in enumerate(names, 1)])
+        self.state.take_calendars([self._record(number, name) for number, name in enumerate(names, 1)])
 
     async def set_busy(self, name: str, spans: Sequence[Busy], *, incomplete: str = "") -> None:
         """Give a person's calendar this content, as a poll would."""
@@ -97,17 +97,17 @@ class Household:
             facts=tuple(Facts(fbtype=kind) for kind in kinds),
             incomplete=incomplete,
         )
-        self._columns[name] = await in_slices(Columns(self.register.table).changed({1: entry}))
-        state = self.register.profiles[name]
-        state.snapshot = await self._build(state, HORIZON)
-        state.version += 1
-        self.register.proofs += 1
+        self._columns[name] = await in_slices(OccurrenceTable(self.state.table).changed({1: entry}))
+        profile_state = self.state.profiles[name]
+        profile_state.snapshot = await self._build(profile_state, HORIZON)
+        profile_state.version += 1
+        self.state.proofs += 1
 
     def confirm(self, name: str, as_of: Instant | None, *, complete: bool = True) -> None:
         """The remote confirmed the state of a person's calendar then; None: it was never read."""
         number = {"anna": 1, "bob": 2}[name]
-        record = replace(self.register.calendars[number], as_of=as_of, complete=complete and as_of is not None)
-        self.register.confirm([record])
+        record = replace(self.state.calendars[number], as_of=as_of, complete=complete and as_of is not None)
+        self.state.confirm([record])
 
     def token(self, profile: str, *scopes: str, details: bool = False, expires: Instant | None = None) -> str:
         """A new token."""
@@ -117,24 +117,24 @@ class Household:
         return made.text
 
     async def freebusy(self, profile: str, window: Period) -> FreeBusyAnswer:
-        return await ask_freebusy(self.register, self._build, profile, window, self.clock.now())
+        return await ask_freebusy(self.state, self._build, profile, window, self.clock.now())
 
     async def explain(self, profile: str, window: Period) -> Sequence[Explained]:
-        assert profile in self.register.profiles
+        assert profile in self.state.profiles
         return [one for one in self.explained if one.start < window.end and window.start < one.end]
 
     async def refresh(self, profile: str, max_age: timedelta) -> bool:
         assert max_age >= timedelta(0)
         self.refreshed += 1
-        if not self.reachable or not self.register.profiles[profile].links:
+        if not self.reachable or not self.state.profiles[profile].links:
             return False
         self.confirm(profile, self.clock.now())
         return True
 
     async def sync_now(self, report: Report) -> Sequence[str]:
-        for name in self.register.connections:
+        for name in self.state.connections:
             report(Progress(name, f"{name}/Work", "done" if self.reachable else "failed", 1, 1))
-        return [] if self.reachable else list(self.register.connections)
+        return [] if self.reachable else list(self.state.connections)
 
     async def reload(self) -> ReloadOutcome:
         return self.reloaded
@@ -145,8 +145,8 @@ class Household:
     def close(self) -> None:
         self.ledger.close()
 
-    async def _build(self, state: ProfileState, window: Period) -> Snapshot:
-        columns = self._columns.get(state.profile.name)
+    async def _build(self, profile_state: ProfileState, window: Period) -> Snapshot:
+        columns = self._columns.get(profile_state.profile.name)
         readings = [] if columns is None else [Reading(columns, Rules(), frozenset())]
         return await in_slices(build_snapshot(readings, window))
 

@@ -39,19 +39,19 @@ async def test_local_access_can_be_switched_off(serve: Serve) -> None:
     served = await serve(local_access=False)
     for path in OPEN_HERE:
         assert (await served.ask(path)).status == 401
-    assert (await served.ask(ANNA, token=served.house.token("anna"))).status == 200
+    assert (await served.ask(ANNA, token=served.backend.token("anna"))).status == 200
 
 
 @pytest.mark.parametrize("fields", [{}, {"Host": "localhost:{port}"}, {"Host": "busy.example"}, {"Via": "1.1 nginx"}])
 async def test_behind_a_proxy_nobody_is_on_this_machine(serve: Serve, fields: dict[str, str]) -> None:
     served = await serve(behind_proxy=True, hosts=("busy.example",))
-    token = served.house.token("*", "freebusy", "admin")
+    token = served.backend.token("*", "freebusy", "admin")
     fields = {name: text.format(port=served.port) for name, text in fields.items()}
     for path in (*OPEN_HERE, "/style.css", "/page.js"):
         answer = await served.ask(path, **fields)
         assert (answer.status, answer.error) == (401, "login-needed")
         assert (await served.ask(path, token=token, **fields)).status == 200
-    assert (await served.ask(f"/feeds/{served.house.token('anna')}.ics", **fields)).status == 200
+    assert (await served.ask(f"/feeds/{served.backend.token('anna')}.ics", **fields)).status == 200
 
 
 async def test_a_page_of_another_site_is_not_local(served: Served) -> None:
@@ -62,7 +62,7 @@ async def test_a_page_of_another_site_is_not_local(served: Served) -> None:
 
 
 async def test_a_token_opens_its_profile(served: Served) -> None:
-    token = served.house.token("anna")
+    token = served.backend.token("anna")
     for path in (ANNA, f"{ANNA}.ifb", "/v1/profiles/anna/slots"):
         assert (await served.ask(path, token=token, Via="proxy")).status == 200
 
@@ -73,7 +73,7 @@ def without_name(answer: Answer) -> str:
 
 @pytest.mark.parametrize("rest", ["freebusy", "freebusy.ifb", "slots", "explain"])
 async def test_another_profile_looks_like_one_that_does_not_exist(served: Served, rest: str) -> None:
-    token = served.house.token("anna", "freebusy", "details", "book", "admin")
+    token = served.backend.token("anna", "freebusy", "details", "book", "admin")
     await served.ask("/v1/profiles/bob/freebusy")
     other = await served.ask(f"/v1/profiles/bob/{rest}", token=token)
     nothing = await served.ask(f"/v1/profiles/ghost/{rest}", token=token)
@@ -82,7 +82,7 @@ async def test_another_profile_looks_like_one_that_does_not_exist(served: Served
 
 
 async def test_nothing_of_one_profile_is_seen_through_the_token_of_another(served: Served) -> None:
-    token = served.house.token("anna", "freebusy", "details", "book", "admin")
+    token = served.backend.token("anna", "freebusy", "details", "book", "admin")
     for path in ("/v1/profiles", "/v1/status", "/v1/calendars", "/metrics"):
         answer = await served.ask(path, token=token)
         assert answer.status == 200
@@ -91,7 +91,7 @@ async def test_nothing_of_one_profile_is_seen_through_the_token_of_another(serve
 
 
 async def test_a_token_for_all_sees_all(served: Served) -> None:
-    token = served.house.token("*", "freebusy", "admin")
+    token = served.backend.token("*", "freebusy", "admin")
     for path in ("/v1/profiles", "/v1/status", "/v1/calendars", "/metrics"):
         assert "bob" in (await served.ask(path, token=token)).text
 
@@ -107,7 +107,7 @@ async def test_a_token_for_all_sees_all(served: Served) -> None:
     ],
 )
 async def test_a_scope_that_is_missing_is_named(served: Served, scope: str, path: str) -> None:
-    answer = await served.ask(path, token=served.house.token("anna", scope))
+    answer = await served.ask(path, token=served.backend.token("anna", scope))
     assert (answer.status, answer.error) == (403, "missing-scope")
     assert "insufficient_scope" in answer.headers["WWW-Authenticate"]
 
@@ -115,30 +115,30 @@ async def test_a_scope_that_is_missing_is_named(served: Served, scope: str, path
 async def test_a_kept_answer_is_guarded_like_a_new_one(served: Served) -> None:
     assert (await served.ask(ANNA)).status == 200
     assert (await served.ask(ANNA, Via="1.1 proxy")).status == 401
-    assert (await served.ask(ANNA, token=served.house.token("bob"))).status == 404
-    assert (await served.ask(ANNA, token=served.house.token("anna", "details"))).status == 403
+    assert (await served.ask(ANNA, token=served.backend.token("bob"))).status == 404
+    assert (await served.ask(ANNA, token=served.backend.token("anna", "details"))).status == 403
     assert (await served.ask(ANNA, Host="evil.example")).status == 421
 
 
 async def test_a_wrong_token_does_not_fall_back_to_this_machine(served: Served) -> None:
-    for token in ("nonsense", "bd_000000000000_wrong", served.house.token("anna") + "x"):
+    for token in ("nonsense", "bd_000000000000_wrong", served.backend.token("anna") + "x"):
         answer = await served.ask(ANNA, token=token)
         assert (answer.status, answer.error) == (401, "login-needed")
     assert (await served.ask(ANNA, Authorization="Basic YTpi")).status == 401
 
 
 async def test_revoked_and_expired_tokens_are_refused_at_once_and_alike(served: Served) -> None:
-    gone, late = served.house.token("anna"), served.house.token("anna", expires=Instant(NOW + 60))
+    gone, late = served.backend.token("anna"), served.backend.token("anna", expires=Instant(NOW + 60))
     assert (await served.ask(ANNA, token=gone)).status == 200
     assert (await served.ask(ANNA, token=late)).status == 200
-    served.house.ledger.revoke_token(gone.split("_")[1])
-    served.house.clock.advance(60)
+    served.backend.ledger.revoke_token(gone.split("_")[1])
+    served.backend.clock.advance(60)
     assert (await served.ask(ANNA, token=gone)).body == (await served.ask(ANNA, token=late)).body
     assert (await served.ask(ANNA, token=late)).status == 401
 
 
 async def test_a_change_by_the_command_line_counts_at_once(served: Served, tmp_path: Path) -> None:
-    token = served.house.token("anna")
+    token = served.backend.token("anna")
     for _ in range(3):
         assert (await served.ask(ANNA, token=token)).status == 200
     other = Ledger.open(tmp_path / LEDGER_FILE)
@@ -150,12 +150,12 @@ async def test_a_change_by_the_command_line_counts_at_once(served: Served, tmp_p
 
 
 async def test_the_use_of_a_token_is_noted_once_a_minute(served: Served) -> None:
-    token = served.house.token("anna")
+    token = served.backend.token("anna")
     seen = []
     for _ in range(3):
         await served.ask(ANNA, token=token)
-        seen.append(served.house.ledger.tokens()[0].last_used)
-        served.house.clock.advance(40)
+        seen.append(served.backend.ledger.tokens()[0].last_used)
+        served.backend.clock.advance(40)
     assert seen == [NOW, NOW, NOW + 80]
 
 
@@ -171,7 +171,7 @@ async def test_guessing_tokens_gets_slow_and_using_one_does_not(
     for number in range(13):
         await served.ask(ANNA, token=f"bd_guess_{number}")
     assert len(waits) == 3
-    assert (await served.ask(ANNA, token=served.house.token("anna"))).status == 200
+    assert (await served.ask(ANNA, token=served.backend.token("anna"))).status == 200
     assert len(waits) == 3
 
 
@@ -235,13 +235,13 @@ async def test_tricks_with_the_host_do_not_get_through(served: Served) -> None:
     ],
 )
 async def test_another_site_cannot_write_even_with_a_token(served: Served, fields: dict[str, str]) -> None:
-    token = served.house.token("anna", "admin")
+    token = served.backend.token("anna", "admin")
     answer = await served.ask("/v1/sync", method="POST", token=token, **fields)
     assert (answer.status, answer.error) == (403, "cross-site")
 
 
 async def test_its_own_page_can_write(served: Served) -> None:
-    token = served.house.token("anna", "admin")
+    token = served.backend.token("anna", "admin")
     origin = f"http://127.0.0.1:{served.port}"
     answer = await served.ask(
         "/v1/sync", method="POST", token=token, Origin=origin, **{"Sec-Fetch-Site": "same-origin"}

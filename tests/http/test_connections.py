@@ -70,7 +70,7 @@ async def test_a_connection_that_idles_makes_room_for_a_new_one(serve: Serve) ->
 
 async def test_the_last_places_are_for_tokens_that_were_used_before(serve: Serve) -> None:
     served = await serve(limits=FEW)
-    known, fresh = served.house.token("anna"), served.house.token("anna")
+    known, fresh = served.backend.token("anna"), served.backend.token("anna")
     assert (await exchange(served.port, request(served, token=known)))[0] == 200
     async with idlers(served, 4):
         assert (await exchange(served.port, request(served)))[0] == 503
@@ -184,18 +184,18 @@ async def test_a_client_that_wants_to_hang_up_is_let_go(served: Served, line: st
 
 async def test_closing_lets_an_answer_finish(served: Served) -> None:
     asked, go_on = asyncio.Event(), asyncio.Event()
-    refresh, port, hello = served.house.refresh, served.port, request(served)
+    refresh, port, hello = served.backend.refresh, served.port, request(served)
 
     async def slow(profile: str, max_age: timedelta) -> bool:
         asked.set()
         await go_on.wait()
         return await refresh(profile, max_age)
 
-    served.house.refresh = slow  # type: ignore[method-assign]
-    served.house.clock.advance(60)
+    served.backend.refresh = slow  # type: ignore[method-assign]
+    served.backend.clock.advance(60)
     answer = asyncio.ensure_future(served.ask("/v1/profiles/anna/freebusy?max_age=1s"))
     await asked.wait()
-    closing = asyncio.ensure_future(served.sites.close(grace=5))
+    closing = asyncio.ensure_future(served.listeners.close(grace=5))
     await asyncio.sleep(0)
     go_on.set()
     assert (await answer).status == 200
@@ -207,7 +207,7 @@ async def test_closing_lets_an_answer_finish(served: Served) -> None:
 async def test_behind_a_proxy_the_forwarded_client_is_the_one_that_guesses(serve: Serve) -> None:
     served = await serve(behind_proxy=True)
     await served.ask("/v1/profiles", token="wrong", X_Forwarded_For="10.0.0.1, 192.0.2.7")
-    assert list(served.endpoint.guard.wrong) == ["192.0.2.7"]
+    assert list(served.endpoint.auth.wrong) == ["192.0.2.7"]
 
 
 async def test_a_peer_elsewhere_cannot_name_another_client(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,4 +215,4 @@ async def test_a_peer_elsewhere_cannot_name_another_client(serve: Serve, monkeyp
     served = await serve(behind_proxy=True)
     for number in range(2):
         await served.ask("/v1/profiles", token="wrong", X_Forwarded_For=f"192.0.2.{number}")
-    assert list(served.endpoint.guard.wrong) == ["127.0.0.1"]
+    assert list(served.endpoint.auth.wrong) == ["127.0.0.1"]

@@ -23,20 +23,20 @@ def uids(answer: Answer) -> list[str]:
 
 
 async def test_a_feed_holds_one_event_for_each_blocked_slot(served: Served) -> None:
-    answer = await served.ask(f"/feeds/{served.house.token('anna')}.ics")
+    answer = await served.ask(f"/feeds/{served.backend.token('anna')}.ics")
     assert answer.headers["Content-Type"] == "text/calendar; charset=utf-8"
     assert [event["DTSTART"].to_ical() for event in events(answer)] == [b"20261124T090000Z", b"20261124T120000Z"]
     assert {str(event["SUMMARY"]) for event in events(answer)} == {"Busy"}
 
 
 async def test_an_unchanged_feed_has_the_same_bytes_after_polls_and_restarts(serve: Serve, served: Served) -> None:
-    token = served.house.token("anna")
+    token = served.backend.token("anna")
     first = await served.ask(f"/feeds/{token}.ics")
-    served.house.clock.advance(3 * DAY)
-    served.house.confirm("anna", served.house.clock.now())
-    await served.house.set_busy("anna", [busy(21), busy(24, 2)])
+    served.backend.clock.advance(3 * DAY)
+    served.backend.confirm("anna", served.backend.clock.now())
+    await served.backend.set_busy("anna", [busy(21), busy(24, 2)])
     assert (await served.ask(f"/feeds/{token}.ics")).body == first.body
-    again = await serve(served.house)
+    again = await serve(served.backend)
     second = await again.ask(f"/feeds/{token}.ics")
     for name in ("ETag", "Last-Modified"):
         assert second.headers[name] == first.headers[name]
@@ -44,9 +44,9 @@ async def test_an_unchanged_feed_has_the_same_bytes_after_polls_and_restarts(ser
 
 
 async def test_a_change_touches_no_other_event(served: Served) -> None:
-    path = f"/feeds/{served.house.token('anna')}.ics"
+    path = f"/feeds/{served.backend.token('anna')}.ics"
     before = await served.ask(path)
-    await served.house.set_busy("anna", [busy(21), busy(24, 3), busy(48)])
+    await served.backend.set_busy("anna", [busy(21), busy(24, 3), busy(48)])
     after = await served.ask(path)
     assert uids(before)[0] == uids(after)[0]
     assert uids(before)[1] not in uids(after)
@@ -56,14 +56,14 @@ async def test_a_change_touches_no_other_event(served: Served) -> None:
 
 
 async def test_two_feeds_of_one_profile_share_no_uid(served: Served) -> None:
-    one = await served.ask(f"/feeds/{served.house.token('anna')}.ics")
-    other = await served.ask(f"/feeds/{served.house.token('anna')}.ics")
+    one = await served.ask(f"/feeds/{served.backend.token('anna')}.ics")
+    other = await served.ask(f"/feeds/{served.backend.token('anna')}.ics")
     assert not set(uids(one)) & set(uids(other))
 
 
 async def test_stamps_are_never_in_the_future_and_move_only_with_the_slot(served: Served) -> None:
-    await served.house.set_busy("anna", [busy(hours, 5) for hours in range(-24 * 60, 24 * 430, 24)])
-    found = events(await served.ask(f"/feeds/{served.house.token('anna')}.ics"))
+    await served.backend.set_busy("anna", [busy(hours, 5) for hours in range(-24 * 60, 24 * 430, 24)])
+    found = events(await served.ask(f"/feeds/{served.backend.token('anna')}.ics"))
     assert len(found) > 400
     for event in found:
         assert event["DTSTAMP"].dt.timestamp() == stamp_of(int(event["DTEND"].dt.timestamp())) <= NOW
@@ -83,7 +83,7 @@ def test_the_window_is_the_same_all_month() -> None:
 
 
 async def test_a_subscriber_that_has_it_gets_304(served: Served) -> None:
-    path = f"/feeds/{served.house.token('anna')}.ics"
+    path = f"/feeds/{served.backend.token('anna')}.ics"
     first = await served.ask(path)
     tag, modified = first.headers["ETag"], first.headers["Last-Modified"]
     assert not tag.startswith("W/")
@@ -107,17 +107,17 @@ async def test_a_subscriber_that_has_it_gets_304(served: Served) -> None:
     ],
 )
 async def test_a_subscriber_may_name_the_time_of_its_copy(served: Served, since: str, status: int) -> None:
-    path = f"/feeds/{served.house.token('anna')}.ics"
+    path = f"/feeds/{served.backend.token('anna')}.ics"
     assert (await served.ask(path, If_Modified_Since=since)).status == status
 
 
 async def test_a_change_moves_the_time_of_the_feed_even_within_a_second(served: Served) -> None:
-    path = f"/feeds/{served.house.token('anna')}.ics"
+    path = f"/feeds/{served.backend.token('anna')}.ics"
     first = (await served.ask(path)).headers["Last-Modified"]
-    await served.house.set_busy("anna", [busy(21)])
+    await served.backend.set_busy("anna", [busy(21)])
     assert (await served.ask(path, If_Modified_Since=first)).status == 200
-    served.house.clock.advance(60)
-    await served.house.set_busy("anna", [busy(22)])
+    served.backend.clock.advance(60)
+    await served.backend.set_busy("anna", [busy(22)])
     later = await served.ask(path, If_Modified_Since=first)
     assert (later.status, later.headers["Last-Modified"]) == (200, "Mon, 23 Nov 2026 12:01:00 GMT")
 
@@ -128,15 +128,15 @@ async def test_a_feed_is_served_when_its_change_cannot_be_noted(
     def fail(*_: object) -> None:
         raise StorageError("the disk is full")
 
-    token = served.house.token("anna")
+    token = served.backend.token("anna")
     monkeypatch.setattr(Ledger, "feed_changed", fail)
     answer = await served.ask(f"/feeds/{token}.ics")
     assert (answer.status, "Last-Modified" in answer.headers) == (200, False)
 
 
 async def test_a_compressed_feed_is_the_same_feed_under_a_tag_of_its_own(served: Served) -> None:
-    path = f"/feeds/{served.house.token('anna')}.ics"
-    await served.house.set_busy("anna", [busy(hour) for hour in range(0, 48, 2)])
+    path = f"/feeds/{served.backend.token('anna')}.ics"
+    await served.backend.set_busy("anna", [busy(hour) for hour in range(0, 48, 2)])
     plain, zipped = await served.ask(path), await served.ask(path, Accept_Encoding="gzip")
     assert gzip.decompress(zipped.body) == plain.body
     assert zipped.headers["ETag"] != plain.headers["ETag"]
@@ -144,11 +144,17 @@ async def test_a_compressed_feed_is_the_same_feed_under_a_tag_of_its_own(served:
 
 
 async def test_feeds_that_are_none_are_all_the_same_404(served: Served) -> None:
-    house = served.house
-    gone, late = house.token("anna"), house.token("anna", expires=Instant(NOW + 1))
-    house.ledger.revoke_token(gone.split("_")[1])
-    house.clock.advance(1)
-    others = [house.token("ghost"), house.token("*"), house.token("anna", "book"), house.token("anna")[:-1], "x"]
+    backend = served.backend
+    gone, late = backend.token("anna"), backend.token("anna", expires=Instant(NOW + 1))
+    backend.ledger.revoke_token(gone.split("_")[1])
+    backend.clock.advance(1)
+    others = [
+        backend.token("ghost"),
+        backend.token("*"),
+        backend.token("anna", "book"),
+        backend.token("anna")[:-1],
+        "x",
+    ]
     answers = [await served.ask(f"/feeds/{token}.ics") for token in (gone, late, *others)]
     assert {(answer.status, answer.error) for answer in answers} == {(404, "unknown-feed")}
     assert len({answer.body for answer in answers}) == 1
@@ -156,22 +162,22 @@ async def test_feeds_that_are_none_are_all_the_same_404(served: Served) -> None:
 
 @pytest.mark.parametrize("query", ["_=1795435200", "t=1&t=2", "%ff", "start=now", ""])
 async def test_what_calendar_apps_add_to_the_address_is_ignored(served: Served, query: str) -> None:
-    path = f"/feeds/{served.house.token('anna')}.ics"
+    path = f"/feeds/{served.backend.token('anna')}.ics"
     plain, other = await served.ask(path), await served.ask(f"{path}?{query}")
     assert (other.status, other.body, other.headers["ETag"]) == (200, plain.body, plain.headers["ETag"])
 
 
 async def test_a_feed_keeps_its_slots_when_the_remote_is_down(served: Served) -> None:
-    path = f"/feeds/{served.house.token('anna')}.ics"
+    path = f"/feeds/{served.backend.token('anna')}.ics"
     first = await served.ask(path)
-    served.house.reachable = False
-    served.house.clock.advance(2 * DAY)
+    served.backend.reachable = False
+    served.backend.clock.advance(2 * DAY)
     assert (await served.ask(path)).body == first.body
 
 
-async def test_before_the_first_reading_a_feed_is_unavailable_and_not_empty(serve: Serve, house: Household) -> None:
-    served = await serve(house)
-    answer = await served.ask(f"/feeds/{house.token('anna')}.ics")
+async def test_before_the_first_reading_a_feed_is_unavailable_and_not_empty(serve: Serve, backend: Household) -> None:
+    served = await serve(backend)
+    answer = await served.ask(f"/feeds/{backend.token('anna')}.ics")
     assert (answer.status, answer.error) == (503, "not-ready")
     assert answer.headers["Retry-After"]
 
@@ -179,18 +185,18 @@ async def test_before_the_first_reading_a_feed_is_unavailable_and_not_empty(serv
 async def test_only_a_token_made_for_it_shows_titles(served: Served) -> None:
     start, end, kind = busy(21)
     told = ("anna/Work", "uid-1", "/1.ics", "Dentist; room, 3", "Main St\n5")
-    served.house.explained = [
+    served.backend.explained = [
         Explained(*told, Instant(start), Instant(end), kind, "opaque", "", ""),
         Explained(*told, Instant(start), Instant(end), FbType.FREE, "declined", "", ""),
     ]
-    open_feed = await served.ask(f"/feeds/{served.house.token('anna', details=True)}.ics")
+    open_feed = await served.ask(f"/feeds/{served.backend.token('anna', details=True)}.ics")
     [event] = events(open_feed)
     assert (str(event["SUMMARY"]), str(event["LOCATION"])) == ("Dentist; room, 3", "Main St\n5")
     assert b"uid-1" not in open_feed.body
-    closed_feed = await served.ask(f"/feeds/{served.house.token('anna', 'freebusy', 'details')}.ics")
+    closed_feed = await served.ask(f"/feeds/{served.backend.token('anna', 'freebusy', 'details')}.ics")
     assert b"Dentist" not in closed_feed.body
 
 
 async def test_a_feed_needs_no_other_token_through_a_proxy(served: Served) -> None:
-    answer = await served.ask(f"/feeds/{served.house.token('anna')}.ics", X_Forwarded_For="10.0.0.1")
+    answer = await served.ask(f"/feeds/{served.backend.token('anna')}.ics", X_Forwarded_For="10.0.0.1")
     assert answer.status == 200

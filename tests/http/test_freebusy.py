@@ -44,51 +44,51 @@ async def test_busy_periods_are_clipped_to_the_window(served: Served) -> None:
 async def test_a_repeated_question_has_the_same_answer_and_a_changed_calendar_another(served: Served) -> None:
     first, second = await served.ask(ANNA), await served.ask(ANNA)
     assert first.body == second.body
-    await served.house.set_busy("anna", [busy(21)])
+    await served.backend.set_busy("anna", [busy(21)])
     assert len((await served.ask(ANNA)).json["busy"]) == 1
 
 
 async def test_a_kept_answer_turns_stale_on_the_second(served: Served) -> None:
     assert (await served.ask(ANNA)).json["stale"] is False
-    served.house.clock.advance(15 * 60)
+    served.backend.clock.advance(15 * 60)
     assert (await served.ask(ANNA)).json["stale"] is False
-    served.house.clock.advance(1)
+    served.backend.clock.advance(1)
     late = (await served.ask(ANNA)).json
     assert (late["stale"], late["calendars"][0]["state"]) == (True, "stale")
 
 
 async def test_a_feed_turns_stale_on_the_second_at_which_its_own_proof_is_too_old(served: Served) -> None:
-    register = served.house.register
-    record = register.calendars[1]
+    state = served.backend.state
+    record = state.calendars[1]
     feed = replace(record.remote, kind=CalendarKind.FEED)
-    register.confirm([replace(record, remote=feed, validators={"interval": "21600"})])
-    served.house.clock.advance(9 * 3600 - 60)
+    state.confirm([replace(record, remote=feed, validators={"interval": "21600"})])
+    served.backend.clock.advance(9 * 3600 - 60)
     assert (await served.ask(ANNA)).json["stale"] is False
-    served.house.clock.advance(60)
+    served.backend.clock.advance(60)
     assert (await served.ask(ANNA)).json["stale"] is False
-    served.house.clock.advance(1)
+    served.backend.clock.advance(1)
     late = (await served.ask(ANNA)).json
     assert (late["stale"], late["calendars"][0]["state"]) == (True, "stale")
 
 
 async def test_a_proof_from_the_future_counts_as_soon_as_its_moment_comes(served: Served) -> None:
-    served.house.confirm("anna", Instant(NOW + 60))
+    served.backend.confirm("anna", Instant(NOW + 60))
     assert (await served.ask(ANNA)).json["stale"] is True
-    served.house.clock.advance(60)
+    served.backend.clock.advance(60)
     assert (await served.ask(ANNA)).json["stale"] is False
 
 
 async def test_a_new_proof_shows_in_a_kept_answer(served: Served) -> None:
     await served.ask(ANNA)
-    served.house.clock.advance(60)
-    served.house.confirm("anna", served.house.clock.now())
+    served.backend.clock.advance(60)
+    served.backend.confirm("anna", served.backend.clock.now())
     assert (await served.ask(ANNA)).json["as_of"] == "2026-11-23T12:01:00Z"
 
 
 async def test_a_relative_window_moves_with_the_clock(served: Served) -> None:
     question = "/v1/profiles/anna/freebusy?start=now&end=%2B1d"
     assert (await served.ask(question)).json["start"] == "2026-11-23T12:00:00Z"
-    served.house.clock.advance(5)
+    served.backend.clock.advance(5)
     assert (await served.ask(question)).json["start"] == "2026-11-23T12:00:05Z"
 
 
@@ -105,7 +105,7 @@ async def test_a_date_is_midnight_in_the_zone_of_the_profile_or_the_one_asked_fo
 
 
 async def test_a_calendar_that_was_never_read_blocks_the_whole_window(served: Served) -> None:
-    served.house.confirm("anna", None)
+    served.backend.confirm("anna", None)
     answer = (await served.ask(ANNA)).json
     assert (answer["complete"], answer["stale"], answer["as_of"]) == (False, True, None)
     assert answer["calendars"][0]["state"] == "never-read"
@@ -127,8 +127,8 @@ async def test_a_window_beyond_the_horizon_is_answered_too(served: Served) -> No
 
 async def test_the_tag_is_weak_and_stands_for_the_list_and_not_for_the_proof(served: Served) -> None:
     first = await served.ask(ANNA)
-    served.house.clock.advance(60)
-    served.house.confirm("anna", served.house.clock.now())
+    served.backend.clock.advance(60)
+    served.backend.confirm("anna", served.backend.clock.now())
     second = await served.ask(ANNA, If_None_Match=first.headers["ETag"])
     assert first.headers["ETag"].startswith('W/"')
     assert (second.status, second.body) == (304, b"")
@@ -138,9 +138,9 @@ async def test_the_tag_is_weak_and_stands_for_the_list_and_not_for_the_proof(ser
 
 async def test_the_tag_changes_when_the_list_or_the_state_does(served: Served) -> None:
     tags = {(await served.ask(ANNA)).headers["ETag"]}
-    await served.house.set_busy("anna", [busy(21)])
+    await served.backend.set_busy("anna", [busy(21)])
     tags.add((await served.ask(ANNA)).headers["ETag"])
-    served.house.clock.advance(16 * 60)
+    served.backend.clock.advance(16 * 60)
     tags.add((await served.ask(ANNA)).headers["ETag"])
     assert len(tags) == 3
 
@@ -197,7 +197,7 @@ async def test_compression_is_a_matter_of_what_the_client_names(served: Served, 
 
 
 async def test_an_answer_is_compressed_when_that_is_asked_for(served: Served) -> None:
-    await served.house.set_busy("anna", [busy(hour, 0.5) for hour in range(24)])
+    await served.backend.set_busy("anna", [busy(hour, 0.5) for hour in range(24)])
     plain, zipped = await served.ask(ANNA), await served.ask(ANNA, Accept_Encoding="gzip, br")
     assert "Content-Encoding" not in plain.headers
     assert zipped.headers["Content-Encoding"] == "gzip"
@@ -214,11 +214,11 @@ async def test_a_short_answer_is_compressed_too_when_that_is_asked_for(served: S
 
 
 async def test_a_fresher_proof_is_fetched_only_when_it_is_needed(served: Served) -> None:
-    served.house.clock.advance(30)
+    served.backend.clock.advance(30)
     assert (await served.ask(f"{ANNA}&max_age=1m")).status == 200
-    assert served.house.refreshed == 0
+    assert served.backend.refreshed == 0
     assert (await served.ask(f"{ANNA}&max_age=20s")).json["as_of"] == "2026-11-23T12:00:30Z"
-    assert served.house.refreshed == 1
+    assert served.backend.refreshed == 1
 
 
 @pytest.mark.parametrize("wish", ["", "&on_stale=error", "&on_stale=busy"])
@@ -226,24 +226,24 @@ async def test_a_fresher_proof_is_fetched_only_when_it_is_needed(served: Served)
 async def test_the_age_that_a_question_names_counts_and_not_that_of_the_profile(
     served: Served, window: str, wish: str
 ) -> None:
-    served.house.clock.advance(1800)
+    served.backend.clock.advance(1800)
     answer = (await served.ask(f"/v1/profiles/anna/freebusy?{window}&max_age=1h{wish}")).json
     assert (answer["stale"], answer["calendars"][0]["state"]) == (False, "fresh")
     assert not [one for one in answer["busy"] if one["type"] == "BUSY-UNAVAILABLE"]
-    assert served.house.refreshed == 0
+    assert served.backend.refreshed == 0
     assert (await served.ask(ANNA)).json["stale"] is True
 
 
 async def test_no_fresher_proof_is_said_and_not_passed_over(served: Served) -> None:
-    served.house.reachable = False
-    served.house.clock.advance(30)
+    served.backend.reachable = False
+    served.backend.clock.advance(30)
     answer = await served.ask(f"{ANNA}&max_age=20s")
     assert (answer.status, answer.error) == (503, "stale")
     assert answer.json["fix"]
 
 
 async def test_old_data_is_served_blocked_or_refused_as_asked_for(served: Served) -> None:
-    served.house.clock.advance(DAY)
+    served.backend.clock.advance(DAY)
     assert (await served.ask(f"{ANNA}&on_stale=serve")).json["stale"] is True
     blocked = (await served.ask(f"{ANNA}&on_stale=busy")).json["busy"]
     assert (blocked[0]["start"], blocked[-1]["end"]) == ("2026-11-24T00:00:00Z", "2026-11-25T00:00:00Z")
@@ -259,7 +259,7 @@ async def test_head_has_the_fields_of_get_and_no_body(served: Served) -> None:
 
 async def test_a_thousand_answers_are_kept_within_bounds(serve: Serve) -> None:
     served = await serve()
-    await served.house.set_busy("anna", [busy(hour, 0.5) for hour in range(200)])
+    await served.backend.set_busy("anna", [busy(hour, 0.5) for hour in range(200)])
     for second in range(100):
         await served.ask(
             f"/v1/profiles/anna/freebusy?start=2026-11-23T00:00:{second % 60:02}Z&end={second + 20}d".replace(
@@ -270,14 +270,14 @@ async def test_a_thousand_answers_are_kept_within_bounds(serve: Serve) -> None:
 
 
 async def test_types_keep_their_strength(served: Served) -> None:
-    await served.house.set_busy("anna", [busy(21, 3, FbType.BUSY_TENTATIVE), busy(22)])
+    await served.backend.set_busy("anna", [busy(21, 3, FbType.BUSY_TENTATIVE), busy(22)])
     found = (await served.ask(ANNA)).json["busy"]
     assert [one["type"] for one in found] == ["BUSY-TENTATIVE", "BUSY", "BUSY-TENTATIVE"]
 
 
 async def test_a_clock_set_back_does_not_keep_an_answer_fresh(served: Served) -> None:
     await served.ask(ANNA)
-    served.house.clock.at = Instant(NOW - 3600)
+    served.backend.clock.at = Instant(NOW - 3600)
     assert (await served.ask(ANNA)).status == 200
 
 

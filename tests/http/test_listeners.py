@@ -11,15 +11,17 @@ import pytest
 from busyd.address import ListenAddress, TcpAddress, UnixAddress, is_loopback
 from busyd.errors import Misconfigured, TryAgain, UserError
 from busyd.http.app import build_app
-from busyd.http.listeners import check_address, start_sites
+from busyd.http.listeners import check_address, start_listeners
 from busyd.http.settings import EndpointSettings
 from tests.http.conftest import Served
 from tests.http.household import Household
 
 
 async def test_a_unix_socket_is_local_and_only_for_its_group(tmp_path: Path) -> None:
-    house, path = Household(tmp_path), tmp_path / "busyd.sock"
-    sites = await start_sites(build_app(house, EndpointSettings()), [UnixAddress(path), TcpAddress("127.0.0.1", 0)])
+    backend, path = Household(tmp_path), tmp_path / "busyd.sock"
+    listeners = await start_listeners(
+        build_app(backend, EndpointSettings()), [UnixAddress(path), TcpAddress("127.0.0.1", 0)]
+    )
     assert path.stat().st_mode & 0o777 == 0o660
     async with aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session:
         async with session.get("http://localhost/v1/profiles") as answer:
@@ -28,53 +30,53 @@ async def test_a_unix_socket_is_local_and_only_for_its_group(tmp_path: Path) -> 
             assert answer.status == 421
         async with session.get("http://localhost/v1/status") as answer:
             assert answer.status == 401
-    await sites.close()
-    house.close()
+    await listeners.close()
+    backend.close()
 
 
 async def test_the_file_of_a_unix_socket_goes_with_the_daemon_that_made_it(tmp_path: Path) -> None:
-    house, path = Household(tmp_path), tmp_path / "busyd.sock"
-    sites = await start_sites(build_app(house, EndpointSettings()), [UnixAddress(path)])
-    await sites.close()
+    backend, path = Household(tmp_path), tmp_path / "busyd.sock"
+    listeners = await start_listeners(build_app(backend, EndpointSettings()), [UnixAddress(path)])
+    await listeners.close()
     assert not path.exists()
-    sites = await start_sites(build_app(house, EndpointSettings()), [UnixAddress(path)])
+    listeners = await start_listeners(build_app(backend, EndpointSettings()), [UnixAddress(path)])
     path.unlink()
     path.write_text("somebody else's")
-    await sites.close()
+    await listeners.close()
     assert path.exists()
-    house.close()
+    backend.close()
 
 
 async def test_the_socket_of_a_busyd_that_was_killed_is_replaced(tmp_path: Path) -> None:
-    house, path = Household(tmp_path), tmp_path / "busyd.sock"
+    backend, path = Household(tmp_path), tmp_path / "busyd.sock"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
         left.listen()
-    sites = await start_sites(build_app(house, EndpointSettings()), [UnixAddress(path)])
+    listeners = await start_listeners(build_app(backend, EndpointSettings()), [UnixAddress(path)])
     async with (
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
         session.get("http://localhost/healthz") as answer,
     ):
         assert answer.status == 200
-    await sites.close()
-    house.close()
+    await listeners.close()
+    backend.close()
 
 
 async def test_the_socket_of_a_program_that_lives_is_left_alone(tmp_path: Path) -> None:
-    house, path = Household(tmp_path), tmp_path / "busyd.sock"
+    backend, path = Household(tmp_path), tmp_path / "busyd.sock"
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         other.listen()
         with pytest.raises(TryAgain, match="address already in use"):
-            await start_sites(build_app(house, EndpointSettings()), [UnixAddress(path)])
+            await start_listeners(build_app(backend, EndpointSettings()), [UnixAddress(path)])
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
-    house.close()
+    backend.close()
 
 
 @pytest.mark.parametrize("kind", ["a file", "a directory", "a link to nothing", "another kind of socket"])
 async def test_what_is_no_socket_is_never_removed(tmp_path: Path, kind: str) -> None:
-    house, path = Household(tmp_path), tmp_path / "busyd.sock"
+    backend, path = Household(tmp_path), tmp_path / "busyd.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
         match kind:
             case "a file":
@@ -87,9 +89,9 @@ async def test_what_is_no_socket_is_never_removed(tmp_path: Path, kind: str) -> 
                 datagrams.bind(str(path))
         before = path.lstat()
         with pytest.raises(Misconfigured, match="cannot listen on unix:"):
-            await start_sites(build_app(house, EndpointSettings()), [UnixAddress(path)])
+            await start_listeners(build_app(backend, EndpointSettings()), [UnixAddress(path)])
     assert path.lstat().st_ino == before.st_ino
-    house.close()
+    backend.close()
 
 
 @pytest.mark.parametrize(
@@ -102,58 +104,58 @@ async def test_what_is_no_socket_is_never_removed(tmp_path: Path, kind: str) -> 
 async def test_an_address_that_cannot_be_had_comes_with_what_to_do(
     tmp_path: Path, address: ListenAddress, family: type[UserError], fix: str
 ) -> None:
-    house = Household(tmp_path)
+    backend = Household(tmp_path)
     with pytest.raises(family, match="cannot listen") as refused:
-        await start_sites(build_app(house, EndpointSettings(behind_proxy=True)), [address])
+        await start_listeners(build_app(backend, EndpointSettings(behind_proxy=True)), [address])
     assert fix in refused.value.fix
-    house.close()
+    backend.close()
 
 
 async def test_behind_a_proxy_a_unix_socket_is_not_local(tmp_path: Path) -> None:
-    house, path = Household(tmp_path), tmp_path / "busyd.sock"
-    sites = await start_sites(build_app(house, EndpointSettings(behind_proxy=True)), [UnixAddress(path)])
+    backend, path = Household(tmp_path), tmp_path / "busyd.sock"
+    listeners = await start_listeners(build_app(backend, EndpointSettings(behind_proxy=True)), [UnixAddress(path)])
     async with (
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
         session.get("http://localhost/v1/profiles") as answer,
     ):
         assert answer.status == 401
-    await sites.close()
-    house.close()
+    await listeners.close()
+    backend.close()
 
 
 async def test_tls_is_spoken_when_there_is_a_certificate(tmp_path: Path) -> None:
-    house, certificate = Household(tmp_path), self_signed(tmp_path)
+    backend, certificate = Household(tmp_path), self_signed(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
-    sites = await start_sites(build_app(house, EndpointSettings()), [TcpAddress("127.0.0.1", 0)], context)
+    listeners = await start_listeners(build_app(backend, EndpointSettings()), [TcpAddress("127.0.0.1", 0)], context)
     trusting = ssl.create_default_context(cafile=str(certificate))
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"https://localhost:{sites.ports[0]}/v1/profiles", ssl=trusting) as answer,
+        session.get(f"https://localhost:{listeners.ports[0]}/v1/profiles", ssl=trusting) as answer,
     ):
         assert answer.status == 200
-    await sites.close()
-    house.close()
+    await listeners.close()
+    backend.close()
 
 
 @pytest.mark.parametrize(("listen", "status"), [("0.0.0.0", 401), ("127.0.0.1", 200)])
 async def test_an_address_that_others_can_reach_wants_a_token_from_this_machine_too(
     tmp_path: Path, listen: str, status: int
 ) -> None:
-    house, certificate = Household(tmp_path), self_signed(tmp_path)
+    backend, certificate = Household(tmp_path), self_signed(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
-    sites = await start_sites(build_app(house, EndpointSettings()), [TcpAddress(listen, 0)], context)
+    listeners = await start_listeners(build_app(backend, EndpointSettings()), [TcpAddress(listen, 0)], context)
     trusting = ssl.create_default_context(cafile=str(certificate))
-    async with aiohttp.ClientSession(f"https://localhost:{sites.ports[0]}") as session:
+    async with aiohttp.ClientSession(f"https://localhost:{listeners.ports[0]}") as session:
         for path in ("/v1/profiles", "/healthz", "/"):
             async with session.get(path, ssl=trusting) as answer:
                 assert answer.status == status
-        login = {"Authorization": f"Bearer {house.token('anna')}"}
+        login = {"Authorization": f"Bearer {backend.token('anna')}"}
         async with session.get("/v1/profiles", ssl=trusting, headers=login) as answer:
             assert answer.status == 200
-    await sites.close()
-    house.close()
+    await listeners.close()
+    backend.close()
 
 
 def self_signed(directory: Path) -> Path:
@@ -192,4 +194,4 @@ def test_loopback_is_known_in_all_its_forms(host: str) -> None:
 
 async def test_an_address_that_is_taken_may_be_free_later(served: Served) -> None:
     with pytest.raises(TryAgain, match="cannot listen"):
-        await start_sites(served.endpoint, [TcpAddress("127.0.0.1", served.port)])
+        await start_listeners(served.endpoint, [TcpAddress("127.0.0.1", served.port)])

@@ -23,12 +23,12 @@ async def test_every_route_is_described_with_its_methods_and_parameters(served: 
 
 
 async def test_the_description_is_served_to_whoever_has_a_token(served: Served) -> None:
-    answer = await served.ask("/openapi.json", token=served.house.token("anna"))
+    answer = await served.ask("/openapi.json", token=served.backend.token("anna"))
     assert answer.json == describe()
 
 
 def refusals() -> Iterator[ast.Call]:
-    """Every place in the doors where a problem is made."""
+    """Every place in the handlers where a problem is made."""
     for module in Path(http.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("HttpProblem", "bad_request"):

@@ -106,7 +106,7 @@ async def test_an_error_behind_the_door_is_answered_without_its_details(
         raise error
 
     monkeypatch.setattr(Household, "explain", fail)
-    answer = await served.ask("/v1/profiles/anna/explain", token=served.house.token("anna", "details"))
+    answer = await served.ask("/v1/profiles/anna/explain", token=served.backend.token("anna", "details"))
     assert (answer.status, answer.error) == (status, name)
     assert "canary" not in answer.text
     assert (await served.ask(ANNA)).status == 200
@@ -119,7 +119,7 @@ async def test_a_fault_of_every_request_does_not_fill_the_log(
         raise RuntimeError("always")
 
     monkeypatch.setattr(Household, "explain", fail)
-    token = served.house.token("anna", "details")
+    token = served.backend.token("anna", "details")
     for _ in range(25):
         assert (await served.ask("/v1/profiles/anna/explain", token=token)).status == 500
     assert len(caplog.records) == 10
@@ -128,7 +128,7 @@ async def test_a_fault_of_every_request_does_not_fill_the_log(
 
 async def test_no_token_stands_in_a_log_or_an_answer(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    token = served.house.token("anna")
+    token = served.backend.token("anna")
     for path in (f"/feeds/{token}.ics", f"/feeds/{token}x.ics", f"/x/{token}", f"{ANNA}?token={token}"):
         answer = await served.ask(path, token=token if path.startswith("/v1") else "")
         assert token.split("_", 2)[2] not in f"{answer.headers} {answer.text if answer.status != 200 else ''}"
@@ -192,7 +192,7 @@ async def test_what_the_parser_refuses_is_told_as_far_as_it_can_be(
 
 
 async def test_a_body_that_is_too_large_or_compressed_is_refused_unread(served: Served) -> None:
-    token = served.house.token("*", "admin")
+    token = served.backend.token("*", "admin")
     head = f"POST /v1/sync HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nAuthorization: Bearer {token}\r\n"
     announced = f"{head}Content-Type: application/json\r\nContent-Length: 1048577\r\n\r\n"
     assert (await exchange(served.port, announced))[0] == 413

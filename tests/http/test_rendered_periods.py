@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from busyd.availability.snapshot import Snapshot
-from busyd.http.rendered_periods import MOST_PERIODS, Sheet, write_edges, write_piece
+from busyd.http.rendered_periods import MOST_PERIODS, RenderedPeriods, write_edges, write_piece
 from busyd.period import FbType, Instant, Period, flatten
 
 SPAN = Period(Instant(1_700_000_000), Instant(1_800_000_000))
@@ -29,9 +29,9 @@ _windows = st.tuples(st.integers(0, 41_000), st.integers(1, 20_000)).map(
 @given(_spans, st.lists(_windows, min_size=1, max_size=4))
 def test_a_sheet_reads_what_the_snapshot_says(spans: list[tuple[int, int, int]], windows: list[Period]) -> None:
     snapshot = snapshot_of(spans)
-    sheet = Sheet(snapshot)
+    rendered_periods = RenderedPeriods(snapshot)
     for window in windows:
-        read = sheet.read(window, write_edges(window))
+        read = rendered_periods.read(window, write_edges(window))
         assert read is not None
         assert read[0] == b",".join(write_piece(*span) for span in snapshot.between(window))
         json.loads(b"[%b]" % read[0])
@@ -41,8 +41,8 @@ def test_a_sheet_reads_what_the_snapshot_says(spans: list[tuple[int, int, int]],
 def test_equal_lists_weigh_the_same_and_others_do_not(
     spans: list[tuple[int, int, int]], one: Period, other: Period
 ) -> None:
-    sheet = Sheet(snapshot_of(spans))
-    first, second = sheet.read(one, write_edges(one)), sheet.read(other, write_edges(other))
+    rendered_periods = RenderedPeriods(snapshot_of(spans))
+    first, second = rendered_periods.read(one, write_edges(one)), rendered_periods.read(other, write_edges(other))
     assert first is not None
     assert second is not None
     assert (first[0] == second[0]) == (first[1] == second[1])
@@ -50,17 +50,17 @@ def test_equal_lists_weigh_the_same_and_others_do_not(
 
 def test_a_list_too_long_for_one_step_is_left_to_others() -> None:
     hours = [(SPAN.start + hour * 3600, SPAN.start + hour * 3600 + 60, FbType.BUSY) for hour in range(MOST_PERIODS + 1)]
-    assert Sheet(snapshot_of([*hours])).read(SPAN, write_edges(SPAN)) is None
-    read = Sheet(snapshot_of([*hours[1:]])).read(SPAN, write_edges(SPAN))
+    assert RenderedPeriods(snapshot_of([*hours])).read(SPAN, write_edges(SPAN)) is None
+    read = RenderedPeriods(snapshot_of([*hours[1:]])).read(SPAN, write_edges(SPAN))
     assert read is not None
     assert read[0].count(b"BUSY") == MOST_PERIODS
 
 
 def test_an_answer_may_lie_across_any_number_of_blocks() -> None:
     snapshot = snapshot_of([(SPAN.start + at * 100, SPAN.start + at * 100 + 60, FbType.BUSY) for at in range(900)])
-    sheet = Sheet(snapshot)
+    rendered_periods = RenderedPeriods(snapshot)
     for first, last in ((0, 899), (255, 256), (255, 511), (256, 512), (200, 800), (511, 513), (0, 0), (899, 899)):
         window = Period(Instant(SPAN.start + first * 100 + 10), Instant(SPAN.start + last * 100 + 50))
-        read = sheet.read(window, write_edges(window))
+        read = rendered_periods.read(window, write_edges(window))
         assert read is not None
         assert read[0] == b",".join(write_piece(*span) for span in snapshot.between(window))

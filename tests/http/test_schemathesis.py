@@ -45,8 +45,8 @@ async def test_no_request_gets_an_answer_that_the_description_does_not_allow(ser
     served = await serve(limits=Limits(wrong_tokens=100_000))
     start, end, kind = busy(21)
     told = ("anna/Work", "uid-1", "/1.ics", "Dentist", "")
-    served.house.explained = [Explained(*told, Instant(start), Instant(end), kind, "opaque", "", "")]
-    served.house.found = [ProblemView("anna/Work", "/1.ics", "uid-1", "bad-rule", "FREQ=SOMETIMES is no rule")]
+    served.backend.explained = [Explained(*told, Instant(start), Instant(end), kind, "opaque", "", "")]
+    served.backend.found = [ProblemView("anna/Work", "/1.ics", "uid-1", "bad-rule", "FREQ=SOMETIMES is no rule")]
     status, report = await run_schemathesis(served, tmp_path)
     assert status == 0, report
     answers = await counted(served)
@@ -64,7 +64,7 @@ async def counted(served: Served) -> set[tuple[str, str]]:
 
 async def run_schemathesis(served: Served, folder: Path) -> tuple[int, str]:
     """Its exit status, 0 when it found nothing, and what it has to say."""
-    token = served.house.token("anna", "freebusy", "details", "admin")
+    token = served.backend.token("anna", "freebusy", "details", "admin")
     configuration = folder / "schemathesis.toml"
     configuration.write_text(CONFIGURATION.format(token=token))
     process = await asyncio.create_subprocess_exec(

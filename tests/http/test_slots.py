@@ -26,9 +26,9 @@ async def test_open_slots_are_the_free_ones(served: Served) -> None:
 
 
 async def test_hours_of_the_profile_bound_the_slots_unless_they_are_waived(serve: Serve, tmp_path: Path) -> None:
-    house = Household(tmp_path, hours=OFFICE)
-    await house.set_busy("anna", [busy(21)])
-    served = await serve(house)
+    backend = Household(tmp_path, hours=OFFICE)
+    await backend.set_busy("anna", [busy(21)])
+    served = await serve(backend)
     # 09:00 to 12:00 and 13:00 to 17:00 in Berlin; busy from 10:00 to 11:00 there.
     assert starts(await served.ask(f"{SLOTS}?{TUESDAY}&duration=1h&step=1h")) == [
         *("08:00", "10:00", "12:00", "13:00", "14:00")
@@ -49,27 +49,27 @@ async def test_buffers_look_at_events_outside_the_window(served: Served) -> None
 
 
 async def test_tentative_time_is_offered_on_request(served: Served) -> None:
-    await served.house.set_busy("anna", [busy(20, 7, FbType.BUSY_TENTATIVE)])
+    await served.backend.set_busy("anna", [busy(20, 7, FbType.BUSY_TENTATIVE)])
     assert starts(await served.ask(f"{SLOTS}?{TUESDAY}")) == []
     assert len(starts(await served.ask(f"{SLOTS}?{TUESDAY}&tentative=free"))) == 14
 
 
 async def test_what_was_never_read_is_never_offered(served: Served) -> None:
-    served.house.confirm("anna", None)
+    served.backend.confirm("anna", None)
     assert (await served.ask(f"{SLOTS}?{TUESDAY}")).status == 503
     for wish in ("on_stale=serve", "on_stale=busy", "on_stale=serve&tentative=free"):
         assert starts(await served.ask(f"{SLOTS}?{TUESDAY}&{wish}")) == []
 
 
 async def test_an_event_that_may_be_at_any_time_closes_everything(served: Served) -> None:
-    await served.house.set_busy("anna", [busy(21)], incomplete="its start cannot be read")
+    await served.backend.set_busy("anna", [busy(21)], incomplete="its start cannot be read")
     answer = await served.ask(f"{SLOTS}?{TUESDAY}")
     assert (answer.status, answer.error) == (503, "incomplete")
     assert "problems" in answer.json["fix"]
 
 
 async def test_who_asks_for_what_is_known_gets_it_although_an_event_may_be_at_any_time(served: Served) -> None:
-    await served.house.set_busy("anna", [busy(21)], incomplete="its start cannot be read")
+    await served.backend.set_busy("anna", [busy(21)], incomplete="its start cannot be read")
     answer = await served.ask(f"{SLOTS}?{TUESDAY}&duration=1h&step=1h&on_stale=serve")
     assert starts(answer) == ["08:00", "10:00", "11:00", "12:00", "13:00", "14:00"]
     assert answer.json["complete"] is False
@@ -79,15 +79,15 @@ async def test_who_asks_for_what_is_known_gets_it_although_an_event_may_be_at_an
 
 @pytest.mark.parametrize("window", [TUESDAY, "start=2029-11-24T08:00:00Z&end=2029-11-24T15:00:00Z"])
 async def test_the_age_that_a_question_names_counts_and_not_that_of_the_profile(served: Served, window: str) -> None:
-    served.house.clock.advance(1800)
+    served.backend.clock.advance(1800)
     assert (await served.ask(f"{SLOTS}?{window}")).status == 503
     answer = await served.ask(f"{SLOTS}?{window}&max_age=1h")
     assert (bool(starts(answer)), answer.json["stale"]) == (True, False)
-    assert served.house.refreshed == 0
+    assert served.backend.refreshed == 0
 
 
 async def test_old_data_is_an_error_unless_it_is_asked_for(served: Served) -> None:
-    served.house.clock.advance(DAY // 2)
+    served.backend.clock.advance(DAY // 2)
     answer = await served.ask(f"{SLOTS}?{TUESDAY}")
     assert (answer.status, answer.error) == (503, "stale")
     assert "2026-11-23T12:00:00Z" in answer.json["detail"]
@@ -96,7 +96,7 @@ async def test_old_data_is_an_error_unless_it_is_asked_for(served: Served) -> No
 
 
 async def test_a_fresher_proof_may_be_asked_for(served: Served) -> None:
-    served.house.clock.advance(DAY // 2)
+    served.backend.clock.advance(DAY // 2)
     assert (await served.ask(f"{SLOTS}?{TUESDAY}&max_age=1m")).json["stale"] is False
 
 
@@ -122,16 +122,16 @@ async def test_too_many_slots_are_refused_before_they_are_looked_for(served: Ser
 
 @pytest.mark.parametrize(("hours", "step"), [(None, "5m"), (Hours((((540, 780),),) * 7), "1m")])
 async def test_a_thousand_days_are_not_too_many(serve: Serve, tmp_path: Path, hours: Hours | None, step: str) -> None:
-    house = Household(tmp_path, hours=hours)
-    await house.set_busy("anna", [(NOW, NOW + 999 * DAY, FbType.BUSY)])
-    served = await serve(house)
+    backend = Household(tmp_path, hours=hours)
+    await backend.set_busy("anna", [(NOW, NOW + 999 * DAY, FbType.BUSY)])
+    served = await serve(backend)
     answer = await served.ask(f"{SLOTS}?start=now&end=%2B1000d&step={step}&duration=1m&notice=0m")
     assert answer.status == 200
     assert answer.json["slots"]
 
 
 async def test_the_limit_is_described(served: Served) -> None:
-    described = (await served.ask("/openapi.json", token=served.house.token("anna"))).text
+    described = (await served.ask("/openapi.json", token=served.backend.token("anna"))).text
     assert f"at most {MAX_STEPS:,} points" in described
 
 

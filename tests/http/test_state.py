@@ -1,4 +1,4 @@
-"""Profiles, status, calendars, health, metrics and sync: how the house tells how it is."""
+"""Profiles, status, calendars, health, metrics and sync: how the backend tells how it is."""
 
 import asyncio
 import re
@@ -27,8 +27,8 @@ async def test_profiles_are_listed_with_their_state(served: Served) -> None:
         "stale": False,
     }
     assert (bob["state"], nobody["state"]) == ("fresh", "unconfigured")
-    served.house.clock.advance(3600)
-    served.house.confirm("bob", None)
+    served.backend.clock.advance(3600)
+    served.backend.confirm("bob", None)
     assert [one["state"] for one in (await served.ask("/v1/profiles")).json["profiles"]] == [
         "stale",
         "incomplete",
@@ -37,13 +37,13 @@ async def test_profiles_are_listed_with_their_state(served: Served) -> None:
 
 
 async def test_status_says_what_is_wrong_in_words(served: Served) -> None:
-    state = served.house.register.connections["anna"]
-    state.trouble = "the password was refused: make a new app-specific password"
-    state.last_poll = served.house.clock.now()
-    served.house.found = [ProblemView("anna/Work", "/1.ics", "uid-1", "bad-rule", "FREQ=SOMETIMES is no rule")]
-    answer = (await served.ask("/v1/status", token=served.house.token("*", "admin"))).json
+    connection_state = served.backend.state.connections["anna"]
+    connection_state.trouble = "the password was refused: make a new app-specific password"
+    connection_state.last_poll = served.backend.clock.now()
+    served.backend.found = [ProblemView("anna/Work", "/1.ics", "uid-1", "bad-rule", "FREQ=SOMETIMES is no rule")]
+    answer = (await served.ask("/v1/status", token=served.backend.token("*", "admin"))).json
     anna, bob = answer["connections"]
-    assert (anna["state"], anna["detail"]) == ("trouble", state.trouble)
+    assert (anna["state"], anna["detail"]) == ("trouble", connection_state.trouble)
     assert (bob["state"], bob["last_poll"]) == ("starting", None)
     assert anna["calendars"][0]["calendar"] == "anna/Work"
     assert answer["problems"][0]["reason"] == "FREQ=SOMETIMES is no rule"
@@ -51,38 +51,38 @@ async def test_status_says_what_is_wrong_in_words(served: Served) -> None:
 
 
 async def test_a_feed_that_no_profile_uses_is_told_as_unused(served: Served) -> None:
-    register = served.house.register
+    state = served.backend.state
     feed = Connection("holidays", ConnectionKind.ICS, SECRET)
-    register.reconfigure(
-        [*(state.connection for state in register.connections.values()), feed],
-        [state.profile for state in register.profiles.values()],
+    state.reconfigure(
+        [*(profile_state.connection for profile_state in state.connections.values()), feed],
+        [profile_state.profile for profile_state in state.profiles.values()],
     )
-    register.connections["holidays"].next_poll = served.house.clock.now()
-    answer = (await served.ask("/v1/status", token=served.house.token("*", "admin"))).json
+    state.connections["holidays"].next_poll = served.backend.clock.now()
+    answer = (await served.ask("/v1/status", token=served.backend.token("*", "admin"))).json
     [holidays] = [one for one in answer["connections"] if one["name"] == "holidays"]
     assert (holidays["state"], holidays["last_poll"], holidays["next_poll"]) == ("unused", None, None)
     assert "no profile uses this feed" in holidays["detail"]
 
 
 async def test_what_could_not_be_read_is_said_wherever_the_calendar_is_named(served: Served) -> None:
-    register = served.house.register
-    [number] = [record.id for record in register.calendars.values() if record.label == "anna/Work"]
-    register.postponed.add(1, number, why="it was ended by signal 9", now=0.0)
-    register.proofs += 1
-    status = (await served.ask("/v1/status", token=served.house.token("*", "admin"))).json
+    state = served.backend.state
+    [number] = [record.id for record in state.calendars.values() if record.label == "anna/Work"]
+    state.postponed.add(1, number, why="it was ended by signal 9", now=0.0)
+    state.proofs += 1
+    status = (await served.ask("/v1/status", token=served.backend.token("*", "admin"))).json
     calendar = status["connections"][0]["calendars"][0]
     assert calendar["note"].startswith("1 object of it could not be read, so its time counts as unavailable")
     assert "signal 9" in calendar["note"]
     assert calendar["detail"] == calendar["note"] == status["profiles"][0]["calendars"][0]["detail"]
     answer = (await served.ask("/v1/profiles/anna/freebusy")).json
     assert answer["calendars"][0]["detail"] == calendar["note"]
-    register.postponed.discard(1)
-    register.proofs += 1
+    state.postponed.discard(1)
+    state.proofs += 1
     assert "detail" not in (await served.ask("/v1/profiles/anna/freebusy")).json["calendars"][0]
 
 
 async def test_calendars_are_listed_with_all_that_names_them(served: Served) -> None:
-    [calendar] = (await served.ask("/v1/calendars", token=served.house.token("anna", "admin"))).json["calendars"]
+    [calendar] = (await served.ask("/v1/calendars", token=served.backend.token("anna", "admin"))).json["calendars"]
     expected = {
         "connection": "anna",
         "name": "Work",
@@ -101,11 +101,11 @@ SECRET = "https://calendar.example/private-canary/basic.ics?key=canary"
 
 
 async def test_the_address_of_a_feed_is_a_secret(served: Served) -> None:
-    register = served.house.register
+    state = served.backend.state
     feed = RemoteCalendar(SECRET, "anna", CalendarKind.FEED, writable=False)
-    register.confirm([replace(register.calendars[1], remote=feed)])
-    served.house.found = [ProblemView("anna", f"{SECRET}#uid-1", "uid-1", "bad-rule", "no rule")]
-    token = served.house.token("*", "admin")
+    state.confirm([replace(state.calendars[1], remote=feed)])
+    served.backend.found = [ProblemView("anna", f"{SECRET}#uid-1", "uid-1", "bad-rule", "no rule")]
+    token = served.backend.token("*", "admin")
     status, calendars = await served.ask("/v1/status", token=token), await served.ask("/v1/calendars", token=token)
     assert "canary" not in status.text + calendars.text
     shown = calendars.json["calendars"][0]
@@ -126,20 +126,20 @@ def test_of_the_address_of_a_feed_only_the_host_is_shown(href: str, shown: str) 
     assert RemoteCalendar(href, "holidays", CalendarKind.FEED).shown_href == shown
 
 
-async def test_it_is_ready_once_every_profile_has_a_snapshot(serve: Serve, house: Household) -> None:
-    served = await serve(house)
+async def test_it_is_ready_once_every_profile_has_a_snapshot(serve: Serve, backend: Household) -> None:
+    served = await serve(backend)
     assert (await served.ask("/healthz")).status == 200
     answer = await served.ask("/readyz")
     assert (answer.status, answer.error) == (503, "not-ready")
     assert "anna, bob" in answer.json["detail"]
     for name in ("anna", "bob"):
-        await house.set_busy(name, [])
+        await backend.set_busy(name, [])
     assert (await served.ask("/readyz")).json == {"status": "ready"}
 
 
-async def test_readiness_names_no_profile_that_the_token_does_not_see(serve: Serve, house: Household) -> None:
-    served = await serve(house)
-    answer = await served.ask("/readyz", token=house.token("anna"))
+async def test_readiness_names_no_profile_that_the_token_does_not_see(serve: Serve, backend: Household) -> None:
+    served = await serve(backend)
+    answer = await served.ask("/readyz", token=backend.token("anna"))
     assert answer.status == 503
     assert "anna" in answer.text
     assert "bob" not in answer.text
@@ -158,15 +158,15 @@ async def test_metrics_are_what_prometheus_reads(served: Served) -> None:
 
 
 async def test_a_sync_tells_line_by_line_how_it_goes(served: Served) -> None:
-    answer = await served.ask("/v1/sync", method="POST", token=served.house.token("*", "admin"))
+    answer = await served.ask("/v1/sync", method="POST", token=served.backend.token("*", "admin"))
     lines = [msgspec.json.decode(line) for line in answer.body.splitlines()]
     assert lines[0] == {"connection": "anna", "calendar": "anna/Work", "phase": "done", "done": 1, "total": 1}
     assert lines[-1] == {"finished": True, "failed": []}
 
 
 async def test_a_sync_names_the_connections_that_failed(served: Served) -> None:
-    served.house.reachable = False
-    answer = await served.ask("/v1/sync", method="POST", token=served.house.token("anna", "admin"))
+    served.backend.reachable = False
+    answer = await served.ask("/v1/sync", method="POST", token=served.backend.token("anna", "admin"))
     lines = [msgspec.json.decode(line) for line in answer.body.splitlines()]
     assert lines[-1] == {"finished": True, "failed": ["anna"]}
     assert {line.get("connection") for line in lines[:-1]} == {"anna"}
@@ -174,7 +174,7 @@ async def test_a_sync_names_the_connections_that_failed(served: Served) -> None:
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
 async def test_a_sync_takes_no_form(served: Served, content_type: str) -> None:
-    token = served.house.token("*", "admin")
+    token = served.backend.token("*", "admin")
     async with served.session.post(
         f"http://127.0.0.1:{served.port}/v1/sync",
         headers={"Authorization": f"Bearer {token}", "Content-Type": content_type},
@@ -185,7 +185,7 @@ async def test_a_sync_takes_no_form(served: Served, content_type: str) -> None:
 
 @pytest.mark.parametrize("body", [b"{", b"\xff", b"[1]", b"null", b"{} {}", b"[" * 100_000])
 async def test_a_sync_takes_no_garbage(served: Served, body: bytes) -> None:
-    headers = {"Authorization": f"Bearer {served.house.token('*', 'admin')}", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Bearer {served.backend.token('*', 'admin')}", "Content-Type": "application/json"}
     url = f"http://127.0.0.1:{served.port}/v1/sync"
     async with served.session.post(url, headers=headers, data=body) as response:
         problem = msgspec.json.decode(await response.read())
@@ -194,7 +194,7 @@ async def test_a_sync_takes_no_garbage(served: Served, body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b' {"later": 1}'])
 async def test_a_sync_takes_an_object_or_nothing(served: Served, body: bytes) -> None:
-    headers = {"Authorization": f"Bearer {served.house.token('*', 'admin')}", "Content-Type": "application/json"}
+    headers = {"Authorization": f"Bearer {served.backend.token('*', 'admin')}", "Content-Type": "application/json"}
     url = f"http://127.0.0.1:{served.port}/v1/sync"
     async with served.session.post(url, headers=headers, data=body) as response:
         assert response.status == 200
@@ -218,12 +218,12 @@ async def test_a_sync_that_breaks_off_says_that_nothing_is_certain(
         raise RuntimeError("canary")
 
     monkeypatch.setattr(Household, "sync_now", fail)
-    answer = await served.ask("/v1/sync", method="POST", token=served.house.token("*", "admin"))
+    answer = await served.ask("/v1/sync", method="POST", token=served.backend.token("*", "admin"))
     assert msgspec.json.decode(answer.body) == {"finished": True, "failed": ["anna", "bob"]}
 
 
 async def test_a_client_that_asks_before_it_sends_a_body_is_told_to_go_on(served: Served) -> None:
-    token = served.house.token("*", "admin")
+    token = served.backend.token("*", "admin")
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
     head = f"POST /v1/sync HTTP/1.1\r\nHost: 127.0.0.1:{served.port}\r\nAuthorization: Bearer {token}\r\n"
     writer.write(f"{head}Expect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n".encode())
@@ -234,15 +234,15 @@ async def test_a_client_that_asks_before_it_sends_a_body_is_told_to_go_on(served
 
 
 async def test_a_refused_reload_is_told_to_who_sees_the_whole_house(served: Served) -> None:
-    served.house.register.refused_configuration = "config.yaml:3:1: unknown key under bob"
-    told = await served.ask("/v1/status", token=served.house.token("*", "admin"))
+    served.backend.state.refused_configuration = "config.yaml:3:1: unknown key under bob"
+    told = await served.ask("/v1/status", token=served.backend.token("*", "admin"))
     assert "config.yaml:3:1" in told.json["configuration"]
-    assert "bob" not in (await served.ask("/v1/status", token=served.house.token("anna", "admin"))).text
+    assert "bob" not in (await served.ask("/v1/status", token=served.backend.token("anna", "admin"))).text
 
 
 async def test_a_reload_tells_what_came_of_it(served: Served) -> None:
-    served.house.reloaded = ReloadOutcome("refused", faults=(ReloadFault("c.yaml", 3, 1, "unknown key"),))
-    answer = await served.ask("/v1/reload", method="POST", token=served.house.token("*", "admin"))
+    served.backend.reloaded = ReloadOutcome("refused", faults=(ReloadFault("c.yaml", 3, 1, "unknown key"),))
+    answer = await served.ask("/v1/reload", method="POST", token=served.backend.token("*", "admin"))
     assert answer.status == 200
     assert answer.json == {
         "outcome": "refused",
@@ -254,8 +254,8 @@ async def test_a_reload_tells_what_came_of_it(served: Served) -> None:
 
 
 async def test_a_reload_is_for_who_may_do_everything_for_every_profile(served: Served) -> None:
-    for token in (served.house.token("anna", "admin"), served.house.token("*", "details", "book", "freebusy")):
+    for token in (served.backend.token("anna", "admin"), served.backend.token("*", "details", "book", "freebusy")):
         answer = await served.ask("/v1/reload", method="POST", token=token)
         assert (answer.status, answer.error) == (403, "missing-scope")
     assert (await served.ask("/v1/reload", method="POST")).status == 401
-    assert (await served.ask("/v1/reload", token=served.house.token("*", "admin"))).status == 405
+    assert (await served.ask("/v1/reload", token=served.backend.token("*", "admin"))).status == 405

@@ -1,4 +1,4 @@
-"""Items 65 and 66, and the doors to the simulator: its log, its headers, its control API, its process."""
+"""Items 65 and 66, and the handlers to the simulator: its log, its headers, its control API, its process."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A house without doors and network: real stores, real engine, calendars filled by hand, a clock that obeys."""
+"""A backend without handlers and network: real stores, real engine, calendars filled by hand, a clock that obeys."""
 
 import asyncio
 from collections.abc import Iterable
@@ -8,10 +8,10 @@ from pathlib import Path
 
 from busyd.availability.profile import Profile
 from busyd.connection import CalendarReference, Connection, ConnectionKind, RemoteCalendar
-from busyd.flow.backend import House
+from busyd.flow.backend import Backend
 from busyd.index.mirroring import Incoming, Mirroring
 from busyd.period import Instant, Period
-from busyd.state.state import Register
+from busyd.state.state import State
 from busyd.store import mirror
 from busyd.store.database import Database
 from busyd.store.ledger import Ledger
@@ -63,26 +63,26 @@ class StoppedClock:
 
 
 class Inside:
-    """The house and the hands that fill it."""
+    """The backend and the hands that fill it."""
 
     def __init__(self, folder: Path, clock: StoppedClock, profiles: Iterable[Profile]) -> None:
         self.clock = clock
         self.database = Database(folder / "mirror.sqlite3", MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
         self.ledger = Ledger.open(folder / "ledger.sqlite3")
-        self.register = Register([ANNA], profiles, machine_zone="UTC")
-        self.register.remembered = self.ledger.resolved_links()
-        self.mirroring = Mirroring(self.database, self.register, clock)
-        self.house = House(self.register, self.mirroring, self.ledger, clock)
+        self.state = State([ANNA], profiles, machine_zone="UTC")
+        self.state.remembered = self.ledger.resolved_links()
+        self.mirroring = Mirroring(self.database, self.state, clock)
+        self.backend = Backend(self.state, self.mirroring, self.ledger, clock)
         self.mirroring.restore()
 
     async def show(self, *calendars: RemoteCalendar) -> None:
         """The server lists these."""
         await self.database.write(lambda db: mirror.record_listing(db, "anna", calendars, self.clock.now()))
-        self.register.take_calendars(await self.database.read(mirror.read_calendars))
+        self.state.take_calendars(await self.database.read(mirror.read_calendars))
         await self.mirroring.load()
 
     def record(self, calendar: RemoteCalendar) -> CalendarRecord:
-        return next(one for one in self.register.calendars.values() if one.remote.href == calendar.href)
+        return next(one for one in self.state.calendars.values() if one.remote.href == calendar.href)
 
     async def put(self, calendar: RemoteCalendar, *payloads: bytes, gone: Iterable[str] = ()) -> None:
         """The calendar was read completely and holds these in addition; object n of a call is named n.ics."""
@@ -97,7 +97,7 @@ class Inside:
         await self.mirroring.confirm(await self.database.read(mirror.read_calendars))
 
     async def busy(self, start: str, end: str, profile: str = "anna") -> list[tuple[Instant, Instant, str]]:
-        answer = await self.house.freebusy(profile, window(start, end))
+        answer = await self.backend.freebusy(profile, window(start, end))
         return [(one.start, one.end, one.fbtype.text) for one in answer.busy]
 
     def close(self) -> None:

@@ -71,7 +71,7 @@ async def put(inside: Inside, *payloads: tuple[str, bytes], gone: tuple[str, ...
 
 
 async def ask(inside: Inside, profile: str = "anna") -> FreeBusyAnswer:
-    return await inside.house.freebusy(profile, window(*WEEK))
+    return await inside.backend.freebusy(profile, window(*WEEK))
 
 
 def is_all_unknown(answer: FreeBusyAnswer) -> bool:
@@ -89,8 +89,8 @@ async def test_beyond_the_bound_nothing_is_free_and_the_calendar_says_so(open_in
     await put(inside, *named(DAILY))
     found = await ask(inside)
     assert is_all_unknown(found)
-    assert "more than 500,000 occurrences" in found.standing.calendars[0].note
-    (explained,) = await inside.house.explain("anna", window(*WEEK))
+    assert "more than 500,000 occurrences" in found.freshness.calendars[0].note
+    (explained,) = await inside.backend.explain("anna", window(*WEEK))
     assert (explained.fbtype, explained.reason, explained.calendar) == (
         FbType.BUSY_UNAVAILABLE,
         "too-much",
@@ -154,7 +154,7 @@ async def test_a_start_does_not_read_what_is_too_much(open_inside: Open) -> None
     assert is_all_unknown(await ask(again))
     await again.mirroring.load()
     assert is_all_unknown(await ask(again))
-    assert again.register.columns[again.record(WORK).id, "Europe/Berlin"].count == 1
+    assert again.state.tables[again.record(WORK).id, "Europe/Berlin"].count == 1
 
 
 async def test_as_time_goes_on_it_may_fit_again(open_inside: Open, clock: StoppedClock) -> None:
@@ -166,7 +166,7 @@ async def test_as_time_goes_on_it_may_fit_again(open_inside: Open, clock: Stoppe
     assert is_all_unknown(await ask(inside))
     clock.instant = Instant(clock.instant + 150 * DAY)  # most of them are further back than is kept
     assert await roll_horizon(inside.mirroring, clock.now())
-    later = await inside.house.freebusy("anna", window("2026-09-20", "2026-09-22"))
+    later = await inside.backend.freebusy("anna", window("2026-09-20", "2026-09-22"))
     assert later.complete
     assert len(later.spans) == 20
 
@@ -177,7 +177,7 @@ async def test_a_window_far_away_has_the_same_bound(open_inside: Open) -> None:
     future = [payload.replace(b"DTSTART:2026", b"DTSTART:2031") for payload in DAILY]
     await put(inside, *named(future))
     assert (await ask(inside)).complete
-    far = await inside.house.freebusy("anna", window("2031-05-01", "2032-01-01"))
+    far = await inside.backend.freebusy("anna", window("2031-05-01", "2032-01-01"))
     assert is_all_unknown(far)
 
 
@@ -206,7 +206,7 @@ async def main():
     await inside.show(WORK)
     rule = ("DURATION:PT5M", "RRULE:FREQ=HOURLY")
     await inside.put(WORK, *(event(f"u{{at}}", f"DTSTART:20260101T00{{at % 60:02}}00Z", *rule) for at in range(200)))
-    print((await inside.house.freebusy("anna", inside.mirroring.span)).complete)
+    print((await inside.backend.freebusy("anna", inside.mirroring.span)).complete)
     await inside.mirroring.close()
     inside.close()
 

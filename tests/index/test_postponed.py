@@ -75,7 +75,7 @@ async def sync(inside: Inside, payloads: list[bytes]) -> None:
 
 
 async def ask(inside: Inside) -> FreeBusyAnswer:
-    return await inside.house.freebusy("anna", window(*WEEK))
+    return await inside.backend.freebusy("anna", window(*WEEK))
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ async def test_a_first_sync_in_which_the_worker_is_killed_twenty_times_is_comple
 ) -> None:
     inside = open_inside(tmp_path, clock, kills=20)
     await sync(inside, EVENTS)
-    while inside.register.postponed.added.is_set():
+    while inside.state.postponed.added.is_set():
         await retry_when_due(inside.mirroring)
     worker = inside.mirroring.expansion.worker
     assert isinstance(worker, MortalWorker)
@@ -120,7 +120,7 @@ async def test_what_was_not_read_blocks_and_is_said(
     assert [(one.start, one.end, one.fbtype.text) for one in found.busy] == [
         (found.window.start, found.window.end, "BUSY-UNAVAILABLE")
     ]
-    (calendar,) = found.standing.calendars
+    (calendar,) = found.freshness.calendars
     assert calendar.note.startswith("400 objects of it could not be read")
     assert "signal 9" in calendar.detail
     assert [record.message for record in caplog.records] == [f"anna/Work: {calendar.note}"]
@@ -149,7 +149,7 @@ async def test_a_start_that_fails_as_well_frees_nothing(tmp_path: Path, clock: S
     again = open_inside(tmp_path, clock, kills=10**6)
     await again.mirroring.load()
     assert not (await ask(again)).complete
-    assert len(again.register.postponed.of(again.record(WORK).id)) == 50
+    assert len(again.state.postponed.of(again.record(WORK).id)) == 50
     await close(again)
 
 
@@ -207,5 +207,5 @@ async def test_an_object_that_is_gone_is_not_tried_again(tmp_path: Path, clock: 
     await inside.mirroring.store_batch(
         inside.record(WORK), (), gone=[f"{WORK.href}{number}.ics" for number in range(20)]
     )
-    assert not inside.register.postponed.added.is_set()
+    assert not inside.state.postponed.added.is_set()
     await close(inside)

@@ -35,7 +35,7 @@ def inside(tmp_path: Path, clock: StoppedClock) -> Iterator[Inside]:
 
 
 async def whole_horizon(inside: Inside) -> list[tuple[int, int, int]]:
-    snapshot = inside.register.profiles["anna"].snapshot
+    snapshot = inside.state.profiles["anna"].snapshot
     assert snapshot is not None
     return snapshot.between(snapshot.span)
 
@@ -51,7 +51,7 @@ async def test_a_rolled_horizon_equals_a_fresh_expansion(
     rolled = await whole_horizon(inside)
     other = tmp_path / "other"
     other.mkdir()
-    fresh = Inside(other, clock, [state.profile for state in inside.register.profiles.values()])
+    fresh = Inside(other, clock, [profile_state.profile for profile_state in inside.state.profiles.values()])
     await fresh.show(WORK)
     await fresh.put(WORK, *SERIES)
     assert rolled == await whole_horizon(fresh)
@@ -76,8 +76,8 @@ async def test_a_window_across_the_edge_of_the_horizon_is_what_its_parts_are(ins
     await inside.show(WORK)
     await inside.put(WORK, *SERIES)
     edge = inside.mirroring.span.end
-    whole = await inside.house.freebusy("anna", Period(Instant(edge - DAY), Instant(edge + DAY)))
-    before = await inside.house.freebusy("anna", Period(Instant(edge - DAY), edge))
-    after = await inside.house.freebusy("anna", Period(edge, Instant(edge + DAY)))
+    whole = await inside.backend.freebusy("anna", Period(Instant(edge - DAY), Instant(edge + DAY)))
+    before = await inside.backend.freebusy("anna", Period(Instant(edge - DAY), edge))
+    after = await inside.backend.freebusy("anna", Period(edge, Instant(edge + DAY)))
     joined = [*before.spans, *after.spans]
     assert sum(end - start for start, end, _ in whole.spans) == sum(end - start for start, end, _ in joined)

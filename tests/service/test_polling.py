@@ -38,11 +38,11 @@ async def test_requests_for_a_feed_are_counted_redirects_included(inside: Inside
 
     async with raw_server(answer) as server:
         feed = Connection("feed", ConnectionKind.ICS, f"{server.url}/f.ics", poll=timedelta(hours=1))
-        inside.register.reconfigure([feed], [Profile("anna", conflicts=(ref("feed"),))])
+        inside.state.reconfigure([feed], [Profile("anna", conflicts=(ref("feed"),))])
         polling = Polling(inside.mirroring, inside.ledger, inside.clock, tmp_path, on_change=lambda: None)
         await polling.follow({"feed": ConnectionConfig(feed, None)})
         assert await polling.schedules["feed"].poll_now()
-        assert inside.register.connections["feed"].requests == len(server.requests) == 2
+        assert inside.state.connections["feed"].requests == len(server.requests) == 2
         await polling.close()
 
 
@@ -51,12 +51,12 @@ async def test_a_feed_that_no_profile_uses_is_neither_asked_nor_said_to_be_polle
 ) -> None:
     async with raw_server(lambda _: reply(200, timed("a", "20260601T090000Z", "20260601T100000Z"))) as server:
         feed = Connection("feed", ConnectionKind.ICS, f"{server.url}/f.ics", poll=timedelta(hours=1))
-        inside.register.reconfigure([feed], [Profile("anna")])
+        inside.state.reconfigure([feed], [Profile("anna")])
         polling = Polling(inside.mirroring, inside.ledger, inside.clock, tmp_path, on_change=lambda: None)
         await polling.follow({"feed": ConnectionConfig(feed, None)})
         assert await polling.schedules["feed"].poll_now()
-        assert (server.requests, inside.register.connections["feed"].last_poll) == ([], None)
-        inside.register.reconfigure([feed], [Profile("anna", conflicts=(ref("feed"),))])
+        assert (server.requests, inside.state.connections["feed"].last_poll) == ([], None)
+        inside.state.reconfigure([feed], [Profile("anna", conflicts=(ref("feed"),))])
         assert await polling.schedules["feed"].poll_now()
-        assert inside.register.connections["feed"].last_poll == inside.clock.now()
+        assert inside.state.connections["feed"].last_poll == inside.clock.now()
         await polling.close()

@@ -9,7 +9,7 @@ from busyd.availability.profile import Profile
 from busyd.dav.errors import LoginRefused
 from busyd.errors import UserError
 from busyd.service.schedule import PollSchedule
-from busyd.sync.context import Visitor
+from busyd.sync.context import PollContext
 from tests.index.inside import Inside, StoppedClock, at
 
 
@@ -17,7 +17,7 @@ async def test_a_password_that_cannot_be_read_does_not_end_the_polling(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside = Inside(tmp_path, StoppedClock(at("2026-05-31T12:00")), [Profile("anna")])
-    visitor = Visitor(inside.register.connections["anna"], None, None, inside.mirroring, inside.ledger, inside.clock)  # type: ignore[arg-type]
+    context = PollContext(inside.state.connections["anna"], None, None, inside.mirroring, inside.ledger, inside.clock)  # type: ignore[arg-type]
     asked = asyncio.Event()
 
     async def refused(*_: object) -> None:
@@ -28,7 +28,7 @@ async def test_a_password_that_cannot_be_read_does_not_end_the_polling(
         raise UserError("the password file cannot be read", fix="make it readable")
 
     monkeypatch.setattr("busyd.service.schedule.poll_connection", refused)
-    schedule = PollSchedule(visitor, has_another_password=unreadable)
+    schedule = PollSchedule(context, has_another_password=unreadable)
     going_on = asyncio.create_task(schedule.run())
     await asyncio.wait([going_on, asyncio.create_task(asked.wait())], return_when=asyncio.FIRST_COMPLETED)
     await asyncio.sleep(0)

@@ -11,9 +11,9 @@ HREFS = st.integers(0, 60).map(lambda number: f"/c/{number}.ics")
 LISTINGS = st.dictionaries(HREFS, st.sampled_from(['"a"', '"b"', '"c"']), max_size=60)
 
 
-def carried_out(state: SyncState, plan: SyncPlan, at: Instant, *, patience: int = 0) -> SyncState:
+def carried_out(state: SyncState, plan: SyncPlan, at: Instant, *, grace_period: int = 0) -> SyncState:
     """The state after the plan, when every fetch succeeds."""
-    removal = weigh(state, plan, at, patience=patience)
+    removal = weigh(state, plan, at, grace_period=grace_period)
     etags = {href: etag for href, etag in state.etags.items() if href not in removal.forget}
     return SyncState(etags | {href: plan.etags[href] for href in plan.fetch if href in plan.etags}, held=removal.held)
 
@@ -28,11 +28,11 @@ def hrefs(*numbers: int) -> list[str]:
 
 @given(LISTINGS, LISTINGS, st.sampled_from([0, HOLD]))
 def test_two_agreeing_listings_always_make_the_mirror_equal(
-    mirrored: dict[str, str], listed: dict[str, str], patience: int
+    mirrored: dict[str, str], listed: dict[str, str], grace_period: int
 ) -> None:
     state = SyncState(mirrored)
     for at in (NOW, NOW + HOLD):
-        state = carried_out(state, plan_listing(state, listed), Instant(at), patience=patience)
+        state = carried_out(state, plan_listing(state, listed), Instant(at), grace_period=grace_period)
     assert state.etags == listed
     assert not state.held
 
@@ -84,22 +84,22 @@ def test_what_fetching_found_gone_counts_for_the_brake_as_well() -> None:
 def test_a_doubt_holds_back_even_a_single_event_until_it_is_old_enough() -> None:
     state = state_of(12)
     plan = plan_delta(state, changed={}, vanished=hrefs(1))
-    first = weigh(state, plan, NOW, patience=3600)
+    first = weigh(state, plan, NOW, grace_period=3600)
     assert not first.forget
     again = state_of(12, held=first.held)
-    assert not weigh(again, plan, Instant(NOW + 3599), patience=3600).forget
-    assert weigh(again, plan, Instant(NOW + 3600), patience=3600).forget == set(hrefs(1))
+    assert not weigh(again, plan, Instant(NOW + 3599), grace_period=3600).forget
+    assert weigh(again, plan, Instant(NOW + 3600), grace_period=3600).forget == set(hrefs(1))
 
 
 def test_the_first_look_keeps_its_date_when_a_second_one_comes_too_early() -> None:
     state = state_of(12, held={"/c/1.ics": NOW})
     plan = plan_delta(state, changed={}, vanished=hrefs(1, 2))
-    assert weigh(state, plan, Instant(NOW + 30), patience=HOLD).held == {"/c/1.ics": NOW, "/c/2.ics": NOW + 30}
+    assert weigh(state, plan, Instant(NOW + 30), grace_period=HOLD).held == {"/c/1.ics": NOW, "/c/2.ics": NOW + 30}
 
 
 def test_a_clock_that_was_set_back_makes_nothing_gone_and_no_date_lie_ahead() -> None:
     state = state_of(12, held={"/c/1.ics": Instant(NOW + 9999)})
-    removal = weigh(state, plan_delta(state, changed={}, vanished=hrefs(1)), NOW, patience=HOLD)
+    removal = weigh(state, plan_delta(state, changed={}, vanished=hrefs(1)), NOW, grace_period=HOLD)
     assert (removal.forget, removal.held) == (frozenset(), {"/c/1.ics": NOW})
 
 

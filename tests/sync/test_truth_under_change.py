@@ -25,7 +25,7 @@ from busyd.state.state import ProfileState
 from busyd.store import mirror, objects
 from busyd.store.database import StorageError
 from busyd.store.mirror import AccountRecord, SyncMark
-from busyd.sync.context import Visitor, refresh_register
+from busyd.sync.context import PollContext, refresh_state
 from tests.index.inside import ANNA, HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
 
 WEEK = window("2026-06-01", "2026-06-08")
@@ -67,7 +67,7 @@ async def disk_full(_: Callable[[sqlite3.Connection], Any]) -> Any:
 async def edge_day(inside: Inside) -> int:
     """Busy spans in the last day of the horizon."""
     end = inside.mirroring.span.end
-    answer = await inside.house.freebusy("anna", Period(Instant(end - DAY), end))
+    answer = await inside.backend.freebusy("anna", Period(Instant(end - DAY), end))
     assert answer.complete
     return len(answer.spans)
 
@@ -96,7 +96,7 @@ async def test_days_that_passed_while_busyd_was_stopped_are_not_lost_at_the_next
     clock.instant = Instant(clock.instant + DAY)
     await roll_horizon(again.mirroring, clock.now())
     end = again.mirroring.span.end
-    answer = await again.house.freebusy("anna", Period(Instant(end - 31 * DAY), end))
+    answer = await again.backend.freebusy("anna", Period(Instant(end - 31 * DAY), end))
     assert len(answer.spans) == 31
 
 
@@ -121,8 +121,8 @@ async def test_a_roll_while_a_batch_is_expanded_leaves_no_day_out(
 
 
 async def reload(inside: Inside, *profiles: Profile) -> None:
-    inside.register.reconfigure([one.connection for one in inside.register.connections.values()], profiles)
-    await inside.mirroring.complete_columns()
+    inside.state.reconfigure([one.connection for one in inside.state.connections.values()], profiles)
+    await inside.mirroring.complete_tables()
 
 
 async def test_a_zone_that_was_left_and_is_read_in_again_has_what_changed_meanwhile(open_house: Open) -> None:
@@ -179,7 +179,7 @@ async def test_a_batch_that_is_broken_off_is_in_memory_as_it_is_on_the_disk(open
     broken_off.set()
     await asyncio.gather(poll, return_exceptions=True)
     inside.database.write = write  # type: ignore[method-assign]
-    inside.register.take_calendars(await inside.database.read(mirror.read_calendars))
+    inside.state.take_calendars(await inside.database.read(mirror.read_calendars))
     await inside.mirroring.catch_up()
     on_disk = await inside.database.read(lambda db: len(objects.read_etags(db, inside.record(WORK).id)))
     busy = await inside.busy("2026-06-01", "2026-06-08")
@@ -187,50 +187,50 @@ async def test_a_batch_that_is_broken_off_is_in_memory_as_it_is_on_the_disk(open
 
 
 async def test_what_a_broken_off_poll_has_stored_shows_before_the_next_poll_calls_it_fresh(open_house: Open) -> None:
-    """`refresh_register` of the next, idle poll confirms the calendar: its time must be in the snapshot by then."""
+    """`refresh_state` of the next, idle poll confirms the calendar: its time must be in the snapshot by then."""
     inside = open_house()
     await inside.show(WORK)
     await inside.put(WORK)
     mark = SyncMark("2", None, Instant(inside.clock.now() + 60))
     payload = timed("a", "20260601T090000Z", "20260601T100000Z")
     await inside.mirroring.store_batch(inside.record(WORK), [incoming(payload)], mark=mark)
-    # Cancelled, or out of disk space, before its own refresh_register. The next poll finds nothing changed:
-    state = inside.register.connections["anna"]
-    visitor = Visitor(state, None, None, inside.mirroring, inside.ledger, inside.clock)  # type: ignore[arg-type]
-    await refresh_register(visitor)
-    answer = await inside.house.freebusy("anna", WEEK)
-    assert answer.standing.as_of != mark.as_of or answer.spans == [(NINE, TEN, 3)]
+    # Cancelled, or out of disk space, before its own refresh_state. The next poll finds nothing changed:
+    connection_state = inside.state.connections["anna"]
+    context = PollContext(connection_state, None, None, inside.mirroring, inside.ledger, inside.clock)  # type: ignore[arg-type]
+    await refresh_state(context)
+    answer = await inside.backend.freebusy("anna", WEEK)
+    assert answer.freshness.as_of != mark.as_of or answer.spans == [(NINE, TEN, 3)]
 
 
 async def test_other_addresses_count_as_soon_as_they_are_discovered(open_house: Open) -> None:
     inside = open_house()
     await inside.show(WORK)
-    state = inside.register.connections["anna"]
-    state.addresses = ("mailto:old@example.org",)
+    connection_state = inside.state.connections["anna"]
+    connection_state.addresses = ("mailto:old@example.org",)
     declined = ("ORGANIZER:mailto:boss@example.org", "ATTENDEE;PARTSTAT=DECLINED:mailto:old@example.org")
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z", *declined))
     assert await inside.busy("2026-06-01", "2026-06-08") == []
-    state.addresses = ("mailto:new@example.org",)  # what `_list` does after discovery
-    visitor = Visitor(state, None, None, inside.mirroring, inside.ledger, inside.clock)  # type: ignore[arg-type]
-    await refresh_register(visitor)
+    connection_state.addresses = ("mailto:new@example.org",)  # what `_list` does after discovery
+    context = PollContext(connection_state, None, None, inside.mirroring, inside.ledger, inside.clock)  # type: ignore[arg-type]
+    await refresh_state(context)
     assert await inside.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
 
 
 async def test_a_changed_poll_interval_does_not_forget_who_i_am(open_house: Open) -> None:
     inside = open_house()
-    inside.register.connections["anna"].addresses = ("mailto:alias@example.org",)
-    inside.register.reconfigure([replace(ANNA, poll=timedelta(seconds=90))], [BERLIN])
-    assert inside.register.connections["anna"].addresses == ("mailto:alias@example.org",)
+    inside.state.connections["anna"].addresses = ("mailto:alias@example.org",)
+    inside.state.reconfigure([replace(ANNA, poll=timedelta(seconds=90))], [BERLIN])
+    assert inside.state.connections["anna"].addresses == ("mailto:alias@example.org",)
 
 
 async def test_a_connection_dropped_by_a_reload_leaves_no_gap_in_service(open_house: Open) -> None:
     both = replace(BERLIN, conflicts=(ref("anna/*"), ref("team/Roadmap")))
     inside = open_house(both)
     await inside.show(WORK)
-    inside.register.reconfigure([ANNA, TEAM], [both])
-    await inside.mirroring.complete_columns()
-    inside.register.reconfigure([ANNA], [BERLIN])  # complete_columns has to wait for the store: somebody asks
-    await inside.house.freebusy("anna", WEEK)
+    inside.state.reconfigure([ANNA, TEAM], [both])
+    await inside.mirroring.complete_tables()
+    inside.state.reconfigure([ANNA], [BERLIN])  # complete_tables has to wait for the store: somebody asks
+    await inside.backend.freebusy("anna", WEEK)
 
 
 async def test_a_start_after_discovery_but_before_the_first_listing_knows_that_it_knows_nothing(
@@ -241,13 +241,13 @@ async def test_a_start_after_discovery_but_before_the_first_listing_knows_that_i
     await inside.database.write(lambda db: mirror.record_account(db, account))  # killed here
     team = Profile("anna", conflicts=(ref("team"), ref("anna/*")))
     again = open_house(team)
-    again.register.reconfigure([ANNA, replace(TEAM, kind=ConnectionKind.ICS)], [team])
+    again.state.reconfigure([ANNA, replace(TEAM, kind=ConnectionKind.ICS)], [team])
     feed = RemoteCalendar(TEAM.url, "team", CalendarKind.FEED)
     await again.database.write(lambda db: mirror.record_listing(db, "team", [feed], again.clock.now()))
-    again.register.take_calendars(await again.database.read(mirror.read_calendars))
+    again.state.take_calendars(await again.database.read(mirror.read_calendars))
     await again.put(feed)
     await again.mirroring.load()
-    assert not (await again.house.freebusy("anna", WEEK)).complete
+    assert not (await again.backend.freebusy("anna", WEEK)).complete
 
 
 async def test_a_proof_that_lies_ahead_of_the_clock_is_no_proof(open_house: Open, clock: StoppedClock) -> None:
@@ -255,26 +255,26 @@ async def test_a_proof_that_lies_ahead_of_the_clock_is_no_proof(open_house: Open
     await inside.show(WORK)
     await inside.put(WORK)
     clock.instant = Instant(clock.instant - 30 * DAY)
-    assert (await inside.house.freebusy("anna", WEEK)).standing.stale
+    assert (await inside.backend.freebusy("anna", WEEK)).freshness.stale
 
 
 async def test_a_changed_address_of_a_feed_is_followed_at_once(open_house: Open) -> None:
     profile = Profile("anna", conflicts=(ref("holidays"),))
     inside = open_house(profile)
     old = Connection("holidays", ConnectionKind.ICS, "https://old.example.org/a.ics")
-    inside.register.reconfigure([old], [profile])
+    inside.state.reconfigure([old], [profile])
     feed = RemoteCalendar(old.url, "holidays", CalendarKind.FEED)
     await inside.database.write(lambda db: mirror.record_listing(db, "holidays", [feed], inside.clock.now()))
-    inside.register.take_calendars(await inside.database.read(mirror.read_calendars))
+    inside.state.take_calendars(await inside.database.read(mirror.read_calendars))
     await inside.put(feed)
     new = replace(old, url="https://new.example.org/b.ics")
-    inside.register.reconfigure([new], [profile])
+    inside.state.reconfigure([new], [profile])
     moved = replace(feed, href=new.url)
     await inside.database.write(lambda db: mirror.record_listing(db, "holidays", [moved], inside.clock.now()))
-    inside.register.take_calendars(await inside.database.read(mirror.read_calendars))
-    await inside.mirroring.complete_columns()
-    assert [record.remote.href for record in inside.register.linked_calendars("holidays")] == [new.url]
-    assert not (await inside.house.freebusy("anna", WEEK)).complete
+    inside.state.take_calendars(await inside.database.read(mirror.read_calendars))
+    await inside.mirroring.complete_tables()
+    assert [record.remote.href for record in inside.state.linked_calendars("holidays")] == [new.url]
+    assert not (await inside.backend.freebusy("anna", WEEK)).complete
 
 
 async def test_explain_names_the_line_where_the_rule_stands_after_a_reload(open_house: Open) -> None:
@@ -283,7 +283,7 @@ async def test_explain_names_the_line_where_the_rule_stands_after_a_reload(open_
     await inside.show(WORK)
     await inside.put(WORK, event("day", "DTSTART;VALUE=DATE:20260603", "TRANSP:TRANSPARENT"))
     await reload(inside, replace(BERLIN, rules=replace(rules, origin={"all_day": "config.yaml:12"})))
-    assert [one.origin for one in await inside.house.explain("anna", WEEK)] == ["config.yaml:12"]
+    assert [one.origin for one in await inside.backend.explain("anna", WEEK)] == ["config.yaml:12"]
 
 
 async def test_explain_names_the_line_that_keeps_the_primary_from_blocking(open_house: Open) -> None:
@@ -292,7 +292,7 @@ async def test_explain_names_the_line_that_keeps_the_primary_from_blocking(open_
     )
     await inside.show(WORK)
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
-    [one] = await inside.house.explain("anna", WEEK)
+    [one] = await inside.backend.explain("anna", WEEK)
     assert (one.reason, one.rule, one.origin) == ("primary-does-not-block", "primary_blocks", "c.yaml:7")
 
 
@@ -300,7 +300,7 @@ async def test_explain_tells_of_a_calendar_that_was_never_read(open_house: Open)
     inside = open_house()
     await inside.show(WORK, HOME)
     await inside.put(WORK)
-    assert [one.reason for one in await inside.house.explain("anna", WEEK)] == ["never-read"]
+    assert [one.reason for one in await inside.backend.explain("anna", WEEK)] == ["never-read"]
 
 
 async def test_problems_of_a_calendar_that_is_no_longer_linked_are_no_longer_told(open_house: Open) -> None:
@@ -308,8 +308,8 @@ async def test_problems_of_a_calendar_that_is_no_longer_linked_are_no_longer_tol
     await inside.show(WORK, HOME)
     await inside.put(WORK, event("odd", "DTSTART:notadate"))
     await reload(inside, replace(BERLIN, conflicts=(ref("anna/Home"),)))
-    assert inside.house.problems() == []
-    assert {calendar for calendar, _ in inside.register.columns} == {inside.record(HOME).id}
+    assert inside.backend.problems() == []
+    assert {calendar for calendar, _ in inside.state.tables} == {inside.record(HOME).id}
 
 
 async def test_a_calendar_that_is_listed_with_a_fault_leaves_nothing_free_behind_a_wildcard(open_house: Open) -> None:
@@ -317,19 +317,19 @@ async def test_a_calendar_that_is_listed_with_a_fault_leaves_nothing_free_behind
     await inside.database.write(
         lambda db: mirror.record_listing(db, "anna", [WORK], inside.clock.now(), unreadable=[HOME.href])
     )
-    inside.register.take_calendars(await inside.database.read(mirror.read_calendars))
+    inside.state.take_calendars(await inside.database.read(mirror.read_calendars))
     await inside.mirroring.load()
     await inside.put(WORK)
-    assert not (await inside.house.freebusy("anna", WEEK)).complete
+    assert not (await inside.backend.freebusy("anna", WEEK)).complete
 
 
 async def test_calendars_of_another_account_under_the_same_name_do_not_answer_for_this_one(open_house: Open) -> None:
     inside = open_house()
     await inside.show(WORK)
     await inside.put(WORK)
-    inside.register.reconfigure([replace(ANNA, username="ben@icloud.com")], [BERLIN])
-    await inside.mirroring.complete_columns()
-    assert not (await inside.house.freebusy("anna", WEEK)).complete
+    inside.state.reconfigure([replace(ANNA, username="ben@icloud.com")], [BERLIN])
+    await inside.mirroring.complete_tables()
+    assert not (await inside.backend.freebusy("anna", WEEK)).complete
 
 
 async def test_an_answer_beyond_the_horizon_claims_no_younger_proof_than_it_was_made_from(open_house: Open) -> None:
@@ -338,14 +338,14 @@ async def test_an_answer_beyond_the_horizon_claims_no_younger_proof_than_it_was_
     await inside.put(WORK)
     old, far = inside.clock.now(), window("2031-06-01", "2031-06-08")
 
-    async def expand(state: ProfileState, wide: Period) -> Snapshot:
-        found = await expand_window(inside.mirroring, state, wide)
+    async def expand(profile_state: ProfileState, wide: Period) -> Snapshot:
+        found = await expand_window(inside.mirroring, profile_state, wide)
         inside.clock.instant = Instant(old + 60)  # a poll ends meanwhile
         await inside.put(WORK, timed("a", "20310601T090000Z", "20310601T100000Z"))
         return found
 
-    answer = await ask_freebusy(inside.register, expand, "anna", far, Instant(old + 60))
-    assert answer.spans or answer.standing.as_of == old
+    answer = await ask_freebusy(inside.state, expand, "anna", far, Instant(old + 60))
+    assert answer.spans or answer.freshness.as_of == old
 
 
 async def test_a_start_on_a_full_disk_answers_from_what_there_is(open_house: Open) -> None:
@@ -384,5 +384,5 @@ async def test_facts_that_no_occurrence_states_any_more_are_forgotten_with_the_d
         await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z", guest))
     clock.instant = Instant(clock.instant + DAY)
     await roll_horizon(inside.mirroring, clock.now())
-    assert len(inside.register.table.facts) == 1
+    assert len(inside.state.table.facts) == 1
     assert await inside.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]

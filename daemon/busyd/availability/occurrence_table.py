@@ -1,4 +1,4 @@
-"""The occurrences of one calendar in memory: packed columns in parts, 28 bytes an occurrence. Facts, no opinion."""
+"""The occurrences of one calendar in memory: packed tables in parts, 28 bytes an occurrence. Facts, no opinion."""
 
 from array import array
 from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ class FactsTable:
         return known
 
 
-class Part(Struct, frozen=True):
+class Chunk(Struct, frozen=True):
     """Some rows, in parallel arrays. Never changed once others may see it."""
 
     objects: "array[int]"
@@ -51,7 +51,7 @@ class Part(Struct, frozen=True):
     """Between these two are all its objects."""
 
     @classmethod
-    def empty(cls) -> "Part":
+    def empty(cls) -> "Chunk":
         return cls(array("q"), array("q"), array("q"), array("I"))
 
     def take(self, number: int, rows: "array[int]", facts: Sequence[int]) -> None:
@@ -61,17 +61,17 @@ class Part(Struct, frozen=True):
         self.ends.extend(rows[1::3])
         self.facts.extend([facts[number] for number in rows[2::3]])
 
-    def copy(self) -> "Part":
-        return Part(self.objects[:], self.starts[:], self.ends[:], self.facts[:])
+    def copy(self) -> "Chunk":
+        return Chunk(self.objects[:], self.starts[:], self.ends[:], self.facts[:])
 
-    def sealed(self) -> "Part":
+    def sealed(self) -> "Chunk":
         """Ready to be seen by others; must not be empty."""
         return replace(self, lowest=min(self.objects), highest=max(self.objects))
 
-    def without(self, objects: Container[int]) -> "Part":
+    def without(self, objects: Container[int]) -> "Chunk":
         """The rows of all other objects."""
         keep = [number not in objects for number in self.objects]
-        return Part(
+        return Chunk(
             array("q", compress(self.objects, keep)),
             array("q", compress(self.starts, keep)),
             array("q", compress(self.ends, keep)),
@@ -80,18 +80,18 @@ class Part(Struct, frozen=True):
             self.highest,
         )
 
-    def pieces(self) -> "Iterator[Part]":
+    def pieces(self) -> "Iterator[Chunk]":
         """The same rows, at most SLICE at a time: an object may have had more."""
         if len(self.objects) <= SLICE:
             yield self
             return
         for offset in range(0, len(self.objects), SLICE):
             part = slice(offset, offset + SLICE)
-            yield Part(self.objects[part], self.starts[part], self.ends[part], self.facts[part])
+            yield Chunk(self.objects[part], self.starts[part], self.ends[part], self.facts[part])
 
 
-class Columns:
-    """One calendar as read in one zone. A change makes new columns, so that whoever reads sees one state.
+class OccurrenceTable:
+    """One calendar as read in one zone. A change makes new tables, so that whoever reads sees one state.
 
     They share the parts in which nothing changed.
     """
@@ -100,7 +100,7 @@ class Columns:
 
     def __init__(self, table: FactsTable) -> None:
         self.table = table
-        self.parts: list[Part] = []
+        self.parts: list[Chunk] = []
         self.recurring: frozenset[int] = frozenset()
         """Objects whose occurrences beyond the horizon are not here."""
         self.incomplete: dict[int, str] = {}
@@ -109,29 +109,29 @@ class Columns:
         """The calendar has more occurrences than may be held: nothing of it is, and all its time is unknown."""
 
     @classmethod
-    def beyond(cls, table: FactsTable, why: str) -> "Columns":
+    def beyond(cls, table: FactsTable, why: str) -> "OccurrenceTable":
         """A calendar that has too many occurrences, which may be at any time."""
-        columns = cls(table)
-        last = Part.empty()
+        tables = cls(table)
+        last = Chunk.empty()
         last.take(0, array("q", (EARLIEST, LATEST, 0)), [table.number(Facts(unknown=why))])
-        columns.parts.append(last.sealed())
-        columns.incomplete[0] = why
-        columns.is_beyond = True
-        return columns
+        tables.parts.append(last.sealed())
+        tables.incomplete[0] = why
+        tables.is_beyond = True
+        return tables
 
     @property
     def count(self) -> int:
         """How many occurrences there are."""
         return sum([len(part.objects) for part in self.parts])
 
-    def pieces(self) -> Iterator[Part]:
+    def pieces(self) -> Iterator[Chunk]:
         """All rows, so many at a time as one step may work through."""
         for part in self.parts:
             yield from part.pieces()
 
-    def changed(self, changes: Mapping[int, IndexEntry | None]) -> Generator[None, None, "Columns"]:
-        """Columns with these entries in place of what the objects had; None forgets one. Yields between slices."""
-        new = Columns(self.table)
+    def changed(self, changes: Mapping[int, IndexEntry | None]) -> Generator[None, None, "OccurrenceTable"]:
+        """The table with these entries in place of what the objects had; None forgets one. Yields between slices."""
+        new = OccurrenceTable(self.table)
         new.recurring = self.recurring - changes.keys()
         new.incomplete = {number: why for number, why in self.incomplete.items() if number not in changes}
         lowest, highest = min(changes, default=0), max(changes, default=0)
@@ -146,8 +146,8 @@ class Columns:
         return new
 
     def add(self, entries: Iterable[IndexEntry]) -> Generator[None, None, None]:
-        """Take in entries of objects that are not here, while nobody reads these columns. Yields between slices."""
-        last = self.parts.pop().copy() if self.parts and len(self.parts[-1].objects) < SLICE else Part.empty()
+        """Take in entries of objects that are not here, while nobody reads these tables. Yields between slices."""
+        last = self.parts.pop().copy() if self.parts and len(self.parts[-1].objects) < SLICE else Chunk.empty()
         recurring, spent = set(self.recurring), 0
         for entry in entries:
             numbers = [self.table.number(facts) for facts in entry.facts]
@@ -161,7 +161,7 @@ class Columns:
                 last.take(entry.object, rows, numbers)
                 if len(last.objects) >= SLICE:
                     self.parts.append(last.sealed())
-                    last = Part.empty()
+                    last = Chunk.empty()
                 spent += len(rows) // 3
                 if spent >= SLICE:
                     spent = 0
@@ -172,10 +172,10 @@ class Columns:
         self.parts += [last.sealed()] if last.objects else []
         self.recurring = frozenset(recurring)
 
-    def with_table(self, table: FactsTable) -> Generator[None, None, "Columns"]:
+    def with_table(self, table: FactsTable) -> Generator[None, None, "OccurrenceTable"]:
         """The same occurrences with the facts in another table. Yields between slices."""
         numbers: dict[int, int] = {}
-        new = Columns(table)
+        new = OccurrenceTable(table)
         new.recurring, new.incomplete, new.is_beyond = self.recurring, self.incomplete, self.is_beyond
         for part in self.pieces():
             for number in set(part.facts) - numbers.keys():

@@ -1,4 +1,4 @@
-"""A profile's busy periods as sorted, disjoint arrays: built from columns and rules, never changed, swapped whole.
+"""A profile's busy periods as sorted, disjoint arrays: built from tables and rules, never changed, swapped whole.
 
 A question is two bisections. Building is cut into slices and into buckets of time, so that no step of it is long.
 """
@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from busyd.availability.occurrence_table import Columns
+from busyd.availability.occurrence_table import OccurrenceTable
 from busyd.availability.policy import Rules, Verdict, decide
 from busyd.period import FbType, Instant, Period, Span, coalesce, flatten
 
@@ -23,7 +23,7 @@ _DIGEST_SIZE: Final = 16
 class Reading(Struct, frozen=True):
     """How one calendar counts for one profile."""
 
-    columns: Columns
+    tables: OccurrenceTable
     rules: Rules
     me: frozenset[str]
 
@@ -89,7 +89,7 @@ def build_snapshot(readings: Sequence[Reading], span: Period) -> Generator[None,
         ends=ends,
         types=bytes(types),
         unknown=tuple(coalesce(unknown)),
-        incomplete=any(reading.columns.incomplete for reading in readings),
+        incomplete=any(reading.tables.incomplete for reading in readings),
     )
 
 
@@ -102,7 +102,7 @@ def _spread(
     """
     verdicts = _Verdicts(reading)
     low, high = span.start, span.end
-    for part in reading.columns.pieces():
+    for part in reading.tables.pieces():
         for start, end, number in zip(part.starts, part.ends, part.facts, strict=True):
             fbtype, before, after, not_understood = verdicts[number]
             if not fbtype:
@@ -132,7 +132,7 @@ class _Verdicts(dict[int, tuple[int, int, int, bool]]):
         self._reading = reading
 
     def __missing__(self, number: int) -> tuple[int, int, int, bool]:
-        facts = self._reading.columns.table.facts[number]
+        facts = self._reading.tables.table.facts[number]
         verdict: Verdict = decide(facts, self._reading.rules, self._reading.me)
         self[number] = short = (int(verdict.fbtype), verdict.before, verdict.after, bool(facts.unknown))
         return short

@@ -1,4 +1,4 @@
-"""The second journey: a question -> an answer from memory. Every door that tells busy time goes through here."""
+"""The second journey: a question -> an answer from memory. Every listener that tells busy time goes through here."""
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
@@ -10,7 +10,7 @@ from busyd.connection import CalendarKind
 from busyd.errors import UserError
 from busyd.period import BusyPeriod, FbType, Instant, Period, Span
 from busyd.state.links import Link
-from busyd.state.state import ProfileState, Register
+from busyd.state.state import ProfileState, State
 from busyd.store.mirror import CalendarRecord
 
 
@@ -42,7 +42,7 @@ class CalendarState(Struct, frozen=True):
     """The last second at which its proof is young enough."""
 
 
-class Standing(Struct, frozen=True):
+class Freshness(Struct, frozen=True):
     """How far a profile's answers can be trusted at this moment."""
 
     as_of: Instant | None
@@ -58,7 +58,7 @@ class FreeBusyAnswer(Struct, frozen=True):
 
     profile: str
     window: Period
-    standing: Standing
+    freshness: Freshness
     complete: bool
     spans: list[Span]
     """Sorted, disjoint, clipped: the canonical form of `period.flatten`."""
@@ -76,46 +76,48 @@ Expander = Callable[[ProfileState, Period], Awaitable[Snapshot]]
 """Builds a snapshot for a window beyond the horizon, from the mirror."""
 
 
-def find_profile(register: Register, name: str) -> ProfileState:
+def find_profile(state: State, name: str) -> ProfileState:
     """Raises UnknownProfile, with what there is."""
-    state = register.profiles.get(name)
-    if state is None:
-        there_is = ", ".join(sorted(register.profiles)) or "none"
+    profile_state = state.profiles.get(name)
+    if profile_state is None:
+        there_is = ", ".join(sorted(state.profiles)) or "none"
         message = f"there is no profile {name!r}"
         raise UnknownProfile(message, fix=f"profiles in the configuration: {there_is}")
-    return state
+    return profile_state
 
 
-def standing_of(register: Register, state: ProfileState, now: Instant, *, max_age: int | None = None) -> Standing:
+def freshness_of(state: State, profile_state: ProfileState, now: Instant, *, max_age: int | None = None) -> Freshness:
     """Judge every link of a profile at this moment, by the age in seconds that a question names or by its own rules."""
-    blocking = [link for link in state.links if link.blocks]
-    calendars = tuple(_judge(register, state, link, now, max_age) for link in blocking)
+    blocking = [link for link in profile_state.links if link.blocks]
+    calendars = tuple(_judge(state, profile_state, link, now, max_age) for link in blocking)
     proofs = [calendar.as_of for calendar in calendars]
     read = [proof for proof in proofs if proof is not None]
     known = bool(blocking) and len(read) == len(proofs)
     as_of = min(read) if known else None
     stale = as_of is None or any(_is_old(one, now) for one in calendars)
-    return Standing(as_of, stale, known, calendars)
+    return Freshness(as_of, stale, known, calendars)
 
 
-async def ask_freebusy(register: Register, expand: Expander, name: str, window: Period, now: Instant) -> FreeBusyAnswer:
+async def ask_freebusy(state: State, expand: Expander, name: str, window: Period, now: Instant) -> FreeBusyAnswer:
     """When a profile is busy. Inside the horizon it is two bisections; beyond it the mirror is expanded, exactly."""
-    state = find_profile(register, name)
-    standing = standing_of(register, state, now)  # before any wait: later proofs say nothing of what is read now
-    snapshot = state.snapshot
+    profile_state = find_profile(state, name)
+    freshness = freshness_of(state, profile_state, now)  # before any wait: later proofs say nothing of what is read now
+    snapshot = profile_state.snapshot
     if snapshot is not None and not snapshot.covers(window):
-        snapshot = await expand(state, window)
-    return answer(state, snapshot, standing, window)
+        snapshot = await expand(profile_state, window)
+    return answer(profile_state, snapshot, freshness, window)
 
 
-def answer(state: ProfileState, snapshot: Snapshot | None, standing: Standing, window: Period) -> FreeBusyAnswer:
+def answer(
+    profile_state: ProfileState, snapshot: Snapshot | None, freshness: Freshness, window: Period
+) -> FreeBusyAnswer:
     """Read a snapshot. What is not known blocks: without a snapshot, or with an unread calendar, the whole window."""
     spans = snapshot.between(window) if snapshot is not None else []
     understood = snapshot is not None and snapshot.understood(window)
-    known = standing.known and snapshot is not None
+    known = freshness.known and snapshot is not None
     if not known:
         spans = with_unknown(spans, window)
-    return FreeBusyAnswer(state.profile.name, window, standing, known and understood, spans)
+    return FreeBusyAnswer(profile_state.profile.name, window, freshness, known and understood, spans)
 
 
 def _is_old(calendar: CalendarState, now: Instant) -> bool:
@@ -124,19 +126,19 @@ def _is_old(calendar: CalendarState, now: Instant) -> bool:
     return not calendar.as_of <= now <= calendar.fresh_until
 
 
-def _judge(register: Register, state: ProfileState, link: Link, now: Instant, max_age: int | None) -> CalendarState:
-    connection = register.connection_state(link.reference.connection)
+def _judge(state: State, profile_state: ProfileState, link: Link, now: Instant, max_age: int | None) -> CalendarState:
+    connection = state.connection_state(link.reference.connection)
     if link.calendar is None:
         listed = connection.listed
         health = CalendarHealth.MISSING if listed else CalendarHealth.NEVER_READ
         return CalendarState(link.label, None, health, connection.trouble or link.trouble)
-    record = register.calendars[link.calendar]
+    record = state.calendars[link.calendar]
     trouble = connection.calendar_trouble.get(record.id, "") or connection.trouble
-    note = register.note_about(record.id)
+    note = state.note_about(record.id)
     if not record.complete or record.as_of is None:
         detail = trouble or note or "it is being read for the first time"
         return CalendarState(link.label, None, CalendarHealth.NEVER_READ, detail, note)
-    longest = _longest_age(state, record, troubled=bool(trouble)) if max_age is None else max_age
+    longest = _longest_age(profile_state, record, troubled=bool(trouble)) if max_age is None else max_age
     fresh_until = Instant(record.as_of + longest)
     if record.missing_since is not None:
         gone = "its server no longer lists it; what was last known of it still counts"
@@ -151,10 +153,10 @@ def _sentences(*parts: str) -> str:
     return "; ".join(filter(None, parts))
 
 
-def _longest_age(state: ProfileState, record: CalendarRecord, *, troubled: bool) -> int:
+def _longest_age(profile_state: ProfileState, record: CalendarRecord, *, troubled: bool) -> int:
     """Seconds for which a proof holds. A feed that is looked at every six hours is not stale in between, as long as
     it can be looked at."""
-    longest = int(state.profile.max_age.total_seconds())
+    longest = int(profile_state.profile.max_age.total_seconds())
     if record.remote.kind in (CalendarKind.FEED, CalendarKind.SUBSCRIBED) and not troubled:
         return max(longest, int(record.validators.get("interval", "0")) * 3 // 2)
     return longest

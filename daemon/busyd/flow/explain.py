@@ -49,22 +49,22 @@ class Explained(Struct, frozen=True):
     """FILE:LINE where that rule was set; empty when it is the default."""
 
 
-async def explain_window(mirroring: Mirroring, state: ProfileState, window: Period) -> list[Explained]:
+async def explain_window(mirroring: Mirroring, profile_state: ProfileState, window: Period) -> list[Explained]:
     """Everything that touches the window, in order of time, whether it blocks or not."""
     found: list[Explained] = []
-    for link in state.links:
-        record = mirroring.register.calendars.get(link.calendar or 0)
+    for link in profile_state.links:
+        record = mirroring.state.calendars.get(link.calendar or 0)
         if record is None or not record.complete:
             found.append(_nothing_known(link, window))
             continue
-        if mirroring.register.is_beyond(record.id):
+        if mirroring.state.is_beyond(record.id):
             found.append(replace(_nothing_known(link, window), reason="too-much"))
             continue
         stored = await _objects_touching(mirroring, link, window)
         view = _View(
             link,
-            mirroring.register.addresses_for(state, link.reference.connection),
-            state.profile.primary_blocks_origin,
+            mirroring.state.addresses_for(profile_state, link.reference.connection),
+            profile_state.profile.primary_blocks_origin,
             window,
         )
         read = mirroring.expansion.index((one.payload for one in stored), link.zone, window)
@@ -77,14 +77,14 @@ async def explain_window(mirroring: Mirroring, state: ProfileState, window: Peri
 async def _objects_touching(mirroring: Mirroring, link: Link, window: Period) -> list[StoredObject]:
     """The objects with an occurrence in or near the window; beyond the horizon every recurring one may have some."""
     calendar = link.calendar or 0
-    columns = mirroring.register.columns.get((calendar, link.zone))
-    if columns is None:
+    tables = mirroring.state.tables.get((calendar, link.zone))
+    if tables is None:
         return await mirroring.database.read(lambda db: objects.read_objects(db, calendar))
-    travel = max((max(facts.travel_before, facts.travel_after) for facts in columns.table.facts), default=0)
+    travel = max((max(facts.travel_before, facts.travel_after) for facts in tables.table.facts), default=0)
     near = Period(Instant(window.start - travel), Instant(window.end + travel))
-    wanted = await in_slices(columns.objects_in(near)) | columns.incomplete.keys()
+    wanted = await in_slices(tables.objects_in(near)) | tables.incomplete.keys()
     if near.start < mirroring.span.start or near.end > mirroring.span.end:
-        wanted |= columns.recurring
+        wanted |= tables.recurring
     found = await mirroring.database.read(lambda db: objects.read_objects_by_id(db, sorted(wanted)))
     return list(found.values())
 

@@ -19,17 +19,17 @@ from busyd.remote.backoff import parse_retry_after
 from busyd.remote.errors import Unreachable
 from busyd.store import mirror
 from busyd.store.mirror import GONE_AFTER, AccountRecord, CalendarRecord
-from busyd.sync.calendar_sync import Finding, needs_look, read_changes, settle
-from busyd.sync.context import Visitor, has_passed, refresh_register
+from busyd.sync.calendar_sync import SyncOutcome, needs_look, read_changes, settle
+from busyd.sync.context import PollContext, has_passed, refresh_state
 from busyd.sync.feed_sync import poll_feed, poll_subscription
 from busyd.sync.removals import (
     ceasing_calendars,
+    confirm_removal,
+    grace_periods,
     hidden_calendars,
     is_gone,
-    let_cease,
-    patience_with,
     still_counting,
-    take_leave,
+    stop_counting,
 )
 
 logger = logging.getLogger(__name__)
@@ -46,35 +46,35 @@ REDISCOVER_EVERY: Final = 86_400
 """Seconds after which the account is discovered anew: its shard or its addresses may have changed."""
 
 
-async def poll_connection(visitor: Visitor, report: Report) -> bool:
+async def poll_connection(context: PollContext, report: Report) -> bool:
     """Bring every linked calendar of a connection up to date. Raises RemoteError when the connection as a whole fails.
 
     A fault of one calendar is noted with it and does not keep the others from being read. False when there was nothing
     to ask.
     """
-    at = visitor.clock.now()
-    if visitor.state.connection.kind is ConnectionKind.ICS:
-        asked = await poll_feed(visitor, at)
-        report(Progress(visitor.name, "", "done"))
+    at = context.clock.now()
+    if context.connection_state.connection.kind is ConnectionKind.ICS:
+        asked = await poll_feed(context, at)
+        report(Progress(context.name, "", "done"))
         return asked
-    listing, account = await _list(visitor, report)
-    visitor.state.login_accepted = True
-    ceasing = ceasing_calendars(visitor, listing)
-    await _take_listing(visitor, still_counting(listing, ceasing), account, at)
-    linked = [one for one in visitor.mirroring.register.linked_calendars(visitor.name) if not one.gone]
+    listing, account = await _list(context, report)
+    context.connection_state.login_accepted = True
+    ceasing = ceasing_calendars(context, listing)
+    await _take_listing(context, still_counting(listing, ceasing), account, at)
+    linked = [one for one in context.mirroring.state.linked_calendars(context.name) if not one.gone]
     collections = [one for one in linked if one.remote.kind is not CalendarKind.SUBSCRIBED]
-    failed = await _read_collections(visitor, collections, ceasing, listing, at, report)
+    failed = await _read_collections(context, collections, ceasing, listing, at, report)
     for record in linked:
         if record.remote.kind is CalendarKind.SUBSCRIBED and record.missing_since is None:
-            await _subscription(visitor, record, at, report)
+            await _subscription(context, record, at, report)
     if failed is not None:
         raise failed
-    report(Progress(visitor.name, "", "done", len(linked), len(linked)))
+    report(Progress(context.name, "", "done", len(linked), len(linked)))
     return True
 
 
 async def _read_collections(
-    visitor: Visitor,
+    context: PollContext,
     records: Sequence[CalendarRecord],
     ceasing: Sequence[CalendarRecord],
     listing: Listing,
@@ -83,60 +83,60 @@ async def _read_collections(
 ) -> RemoteError | None:
     """Read what needs it; first all that is new, then all that is gone. What ended it early, if anything did."""
     confirmed: list[CalendarRecord] = []
-    findings: list[Finding] = []
+    outcomes: list[SyncOutcome] = []
     unread: list[CalendarRecord] = []
     gone: list[CalendarRecord] = []
     ended: RemoteError | None = None
     strikes = 0
     # Whoever failed last time comes last: it shall not keep the others from being read.
-    for record in sorted(records, key=lambda one: one.id in visitor.state.calendar_trouble):
+    for record in sorted(records, key=lambda one: one.id in context.connection_state.calendar_trouble):
         if record.remote.href in listing.unreadable:
             unread.append(record)
         elif not _is_wanted(record, at):
             (confirmed if record.missing_since is None else unread).append(record)
-        elif ended is not None or not visitor.rests.is_over(record.id, visitor.clock.monotonic()):
-            unread += [record] if record.id not in visitor.found_gone else []
+        elif ended is not None or not context.backoff.is_over(record.id, context.clock.monotonic()):
+            unread += [record] if record.id not in context.found_gone else []
         else:
             try:
-                findings.append(await _read_changes(visitor, record, at, report))
+                outcomes.append(await _read_changes(context, record, at, report))
             except (RemoteError, DataError) as error:
                 strikes += isinstance(error, Unreachable | ServerFault)
                 if _ends_all(error, strikes):
                     ended = error if isinstance(error, RemoteError) else RemoteError(str(error))
-                if isinstance(error, NotFound | Forbidden) and await is_gone(visitor, record, at):
+                if isinstance(error, NotFound | Forbidden) and await is_gone(context, record, at):
                     gone.append(record)
                     continue
                 unread.append(record)
                 if not isinstance(error, WHOLE_CONNECTION):
-                    _note_trouble(visitor, record, error, report, rest=CALENDAR_REST)
-    for record in hidden_calendars(visitor, records):
-        may_ask = ended is None and visitor.rests.is_over(record.id, visitor.clock.monotonic())
-        if may_ask and await is_gone(visitor, record, at):
+                    _note_trouble(context, record, error, report, rest=CALENDAR_REST)
+    for record in hidden_calendars(context, records):
+        may_ask = ended is None and context.backoff.is_over(record.id, context.clock.monotonic())
+        if may_ask and await is_gone(context, record, at):
             gone.append(record)
             continue
-        unread += [record] if may_ask or record.id not in visitor.found_gone else []
+        unread += [record] if may_ask or record.id not in context.found_gone else []
         if may_ask:
-            visitor.rests.failed(record.id, visitor.clock.monotonic(), first=GONE_AFTER)
-    patience = await patience_with(visitor, findings, [*gone, *ceasing], unread, at)
-    for finding in findings:
-        await settle(visitor, finding, at, patience=patience(finding.record))
-        _recovered(visitor, finding.record)
+            context.backoff.failed(record.id, context.clock.monotonic(), first=GONE_AFTER)
+    grace_period = await grace_periods(context, outcomes, [*gone, *ceasing], unread, at)
+    for outcome in outcomes:
+        await settle(context, outcome, at, grace_period=grace_period(outcome.record))
+        _recovered(context, outcome.record)
     for record in gone:
-        if await take_leave(visitor, record, at, patience=patience(record)):
-            _recovered(visitor, record)
+        if await confirm_removal(context, record, at, grace_period=grace_period(record)):
+            _recovered(context, record)
     for record in ceasing:
-        await let_cease(visitor, record, at, patience=patience(record))
-    await _confirm(visitor, confirmed, at)
+        await stop_counting(context, record, at, grace_period=grace_period(record))
+    await _confirm(context, confirmed, at)
     return ended
 
 
-async def _read_changes(visitor: Visitor, record: CalendarRecord, at: Instant, report: Report) -> Finding:
+async def _read_changes(context: PollContext, record: CalendarRecord, at: Instant, report: Report) -> SyncOutcome:
     try:
-        return await read_changes(visitor, record, at, report)
+        return await read_changes(context, record, at, report)
     except LoginRefused:
         # QUIRK(icloud): single requests are refused now and then; the listing has just shown that the login is good.
-        await visitor.clock.sleep(REFUSAL_PAUSE)
-        return await read_changes(visitor, record, at, report)
+        await context.clock.sleep(REFUSAL_PAUSE)
+        return await read_changes(context, record, at, report)
 
 
 def _is_wanted(record: CalendarRecord, at: Instant) -> bool:
@@ -153,37 +153,37 @@ def _ends_all(error: BusydError, strikes: int) -> bool:
     return strikes > 1 and isinstance(error, Unreachable | ServerFault)
 
 
-async def _subscription(visitor: Visitor, record: CalendarRecord, at: Instant, report: Report) -> None:
+async def _subscription(context: PollContext, record: CalendarRecord, at: Instant, report: Report) -> None:
     """Follow a subscribed calendar. Its host is not the account's, so no trouble there is the account's."""
     try:
-        if await poll_subscription(visitor, record, at):
-            _recovered(visitor, record)
+        if await poll_subscription(context, record, at):
+            _recovered(context, record)
     except BusydError as error:
         told = error.retry_after if isinstance(error, TooManyRequests) else None
         least = 2.0 * (parse_retry_after(told, at) or 0.0)
-        _note_trouble(visitor, record, error, report, rest=SUBSCRIPTION_REST, least=least)
+        _note_trouble(context, record, error, report, rest=SUBSCRIPTION_REST, least=least)
 
 
-async def _list(visitor: Visitor, report: Report) -> tuple[Listing, AccountRecord | None]:
+async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountRecord | None]:
     """The calendars behind the connection: one request, unless the account must be discovered first (then with it)."""
-    connection, database = visitor.state.connection, visitor.mirroring.database
+    connection, database = context.connection_state.connection, context.mirroring.database
     account = await database.read(lambda db: mirror.read_account(db, connection.name))
     login = (connection.url, connection.username)
     known = account if account is not None and (account.root, account.username) == login else None
-    if known is not None and not has_passed(known.discovered, REDISCOVER_EVERY, visitor.clock.now()):
+    if known is not None and not has_passed(known.discovered, REDISCOVER_EVERY, context.clock.now()):
         try:
-            return await visitor.client.run(list_calendars(known.home, single=known.single)), None
+            return await context.client.run(list_calendars(known.home, single=known.single)), None
         except (NotFound, Forbidden):
             logger.info("%s: its calendar home has moved, discovering it anew", connection.name)
             known = None
     report(Progress(connection.name, "", "discovering"))
     try:
-        found = await visitor.client.run(discover_account(connection.url))
+        found = await context.client.run(discover_account(connection.url))
     except DavError:
         if known is None:
             raise
-        return await visitor.client.run(list_calendars(known.home, single=known.single)), None
-    listing = await visitor.client.run(list_calendars(found.home, single=found.is_single))
+        return await context.client.run(list_calendars(known.home, single=known.single)), None
+    listing = await context.client.run(list_calendars(found.home, single=found.is_single))
     return listing, AccountRecord(
         connection=connection.name,
         root=connection.url,
@@ -192,46 +192,46 @@ async def _list(visitor: Visitor, report: Report) -> tuple[Listing, AccountRecor
         home=found.home,
         addresses=tuple(filter(None, (*found.addresses, found.principal))),
         single=found.is_single,
-        discovered=visitor.clock.now(),
+        discovered=context.clock.now(),
     )
 
 
-async def _take_listing(visitor: Visitor, listing: Listing, account: AccountRecord | None, at: Instant) -> None:
+async def _take_listing(context: PollContext, listing: Listing, account: AccountRecord | None, at: Instant) -> None:
     """Commit an account together with its first listing: one without the other would look like no calendars at all."""
 
     def commit(db: sqlite3.Connection) -> None:
         if account is not None:
             mirror.record_account(db, account)
-        mirror.record_listing(db, visitor.name, listing.calendars, at, unreadable=listing.unreadable)
+        mirror.record_listing(db, context.name, listing.calendars, at, unreadable=listing.unreadable)
 
-    await visitor.mirroring.database.write(commit)
+    await context.mirroring.database.write(commit)
     if account is not None:
-        visitor.state.addresses = account.addresses
-    await refresh_register(visitor, relink=not visitor.state.listed)
+        context.connection_state.addresses = account.addresses
+    await refresh_state(context, relink=not context.connection_state.listed)
 
 
-async def _confirm(visitor: Visitor, records: Sequence[CalendarRecord], at: Instant) -> None:
+async def _confirm(context: PollContext, records: Sequence[CalendarRecord], at: Instant) -> None:
     """The listing has just proved that these calendars are as the mirror has them."""
     for record in records:
-        _recovered(visitor, record)
+        _recovered(context, record)
     if records:
         numbers = [record.id for record in records]
-        await visitor.mirroring.database.write(lambda db: mirror.confirm_calendars(db, numbers, at))
-    fresh = await visitor.mirroring.database.read(lambda db: mirror.read_calendars(db, visitor.name))
-    await visitor.mirroring.confirm(fresh)
+        await context.mirroring.database.write(lambda db: mirror.confirm_calendars(db, numbers, at))
+    fresh = await context.mirroring.database.read(lambda db: mirror.read_calendars(db, context.name))
+    await context.mirroring.confirm(fresh)
 
 
 def _note_trouble(
-    visitor: Visitor, record: CalendarRecord, error: BusydError, report: Report, *, rest: float, least: float = 0.0
+    context: PollContext, record: CalendarRecord, error: BusydError, report: Report, *, rest: float, least: float = 0.0
 ) -> None:
     logger.warning("%s could not be read: %s", record.label, error)
-    visitor.rests.failed(record.id, visitor.clock.monotonic(), first=rest, least=least)
-    visitor.state.calendar_trouble[record.id] = str(error)
-    visitor.mirroring.register.proofs += 1
-    report(Progress(visitor.name, record.label, "failed", detail=str(error)))
+    context.backoff.failed(record.id, context.clock.monotonic(), first=rest, least=least)
+    context.connection_state.calendar_trouble[record.id] = str(error)
+    context.mirroring.state.proofs += 1
+    report(Progress(context.name, record.label, "failed", detail=str(error)))
 
 
-def _recovered(visitor: Visitor, record: CalendarRecord) -> None:
-    visitor.rests.recovered(record.id)
-    visitor.found_gone.pop(record.id, None)
-    visitor.state.calendar_trouble.pop(record.id, None)
+def _recovered(context: PollContext, record: CalendarRecord) -> None:
+    context.backoff.recovered(record.id)
+    context.found_gone.pop(record.id, None)
+    context.connection_state.calendar_trouble.pop(record.id, None)

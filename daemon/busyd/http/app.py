@@ -1,4 +1,4 @@
-"""All doors together, and the one wrapper around every request: let in, answer, count, or say no.
+"""All handlers together, and the one wrapper around every request: let in, answer, count, or say no.
 
 There is no chain of middlewares: whatever must hold for every answer is in `Endpoint.handle`, and there only once.
 """
@@ -10,19 +10,19 @@ from typing import cast
 from aiohttp import web
 
 from busyd.errors import RemoteError, UserError
-from busyd.http.auth import Caller, Guard, login_needed, login_refused, scope_missing
+from busyd.http.auth import Authenticator, Caller, login_needed, login_refused, scope_missing
 from busyd.http.connections import Connection, CountingServer, Gate
 from busyd.http.cors import allow_origin, preflight
-from busyd.http.facade import House
-from busyd.http.freebusy import FreeBusyDoor
+from busyd.http.facade import Backend
+from busyd.http.freebusy import FreeBusyHandler
 from busyd.http.metrics import Metrics
 from busyd.http.problem import HttpProblem, bad_request, unknown_profile
 from busyd.http.query import parse_query
-from busyd.http.request_headers import Fault, Head
+from busyd.http.request_headers import Fault, RequestHeaders
 from busyd.http.response import Date
 from busyd.http.routes import Call, Route
 from busyd.http.settings import EndpointSettings
-from busyd.http.table import Doors, routes_of
+from busyd.http.table import Handlers, routes_of
 from busyd.period import Instant
 from busyd.store.database import StorageError
 
@@ -31,22 +31,22 @@ logger = logging.getLogger(__name__)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def build_app(house: House, settings: EndpointSettings) -> "Endpoint":
-    """The HTTP side of a house. `sites.start_sites` puts it on addresses."""
-    return Endpoint(house, settings)
+def build_app(backend: Backend, settings: EndpointSettings) -> "Endpoint":
+    """The HTTP side of a backend. `listeners.start_listeners` puts it on addresses."""
+    return Endpoint(backend, settings)
 
 
 class Endpoint:
     """Answers requests."""
 
-    def __init__(self, house: House, settings: EndpointSettings) -> None:
+    def __init__(self, backend: Backend, settings: EndpointSettings) -> None:
         self.settings = settings
         self.gate = Gate(settings)
-        self.guard = Guard(house.ledger, house.clock, settings.limits)
-        self.freebusy = FreeBusyDoor(house)
-        self.metrics = Metrics(house, self.gate, self.freebusy.standings)
-        self.routes = routes_of(Doors(house, self.guard, self.freebusy, self.metrics, settings))
-        self._house = house
+        self.auth = Authenticator(backend.ledger, backend.clock, settings.limits)
+        self.freebusy = FreeBusyHandler(backend)
+        self.metrics = Metrics(backend, self.gate, self.freebusy.freshness_cache)
+        self.routes = routes_of(Handlers(backend, self.auth, self.freebusy, self.metrics, settings))
+        self._backend = backend
         self._date = Date()
 
     def make_server(self) -> CountingServer:
@@ -71,10 +71,10 @@ class Endpoint:
         connection.served += 1
         name, origin = "none", ""
         try:
-            door = connection.door
-            head = door.heads.get(request.raw_headers) or door.read(request.raw_headers)
+            listener = connection.listener
+            head = listener.heads.get(request.raw_headers) or listener.read(request.raw_headers)
             origin = head.origin
-            now = self._house.clock.now()
+            now = self._backend.clock.now()
             kept = self.freebusy.at_once(request.raw_path, now) if request.method == "GET" else None
             if kept is not None and self._may_have(kept.profile, head, connection, now):
                 name = "/v1/profiles/{profile}/freebusy"
@@ -99,16 +99,16 @@ class Endpoint:
         self.metrics.count(name, response.status, connection.since - began)
         return response
 
-    def _may_have(self, profile: str, head: Head, connection: Connection, now: Instant) -> bool:
+    def _may_have(self, profile: str, head: RequestHeaders, connection: Connection, now: Instant) -> bool:
         """Whether a kept answer may go to this caller just so; if not, the long way finds out why."""
         if head.fault or head.calendar or connection.reserved:
             return False
         if head.token is None:
             return head.local
-        caller = self.guard.owner_of(head.token, now)
+        caller = self.auth.authenticate(head.token, now)
         return caller is not None and caller.sees(profile) and caller.may("freebusy")
 
-    def _route_of(self, request: web.BaseRequest, head: Head) -> tuple[Route, str]:
+    def _route_of(self, request: web.BaseRequest, head: RequestHeaders) -> tuple[Route, str]:
         path = request.raw_path.partition("?")[0].partition("#")[0]
         if not path.startswith("/"):
             path = _origin_form(path, cast(Connection, request.protocol))
@@ -122,7 +122,7 @@ class Endpoint:
         return found
 
     async def _answer(
-        self, request: web.BaseRequest, connection: Connection, head: Head, route: Route, value: str
+        self, request: web.BaseRequest, connection: Connection, head: RequestHeaders, route: Route, value: str
     ) -> web.StreamResponse:
         method = request.method
         if method == "OPTIONS":
@@ -145,25 +145,25 @@ class Endpoint:
             )
         client = head.client or connection.client
         caller = await self._caller_of(head, route, value, client)
-        if connection.reserved and not self.guard.has_succeeded(caller):
+        if connection.reserved and not self.auth.has_succeeded(caller):
             raise _crowded()
         query_text = request.raw_path.partition("?")[2].partition("#")[0]
         query = parse_query(query_text, route.parameters) if query_text and not route.ignores_parameters else {}
         return await handler(Call(request, head, caller, query, value, client))
 
-    async def _caller_of(self, head: Head, route: Route, value: str, client: str) -> Caller:
+    async def _caller_of(self, head: RequestHeaders, route: Route, value: str, client: str) -> Caller:
         """Let the caller in, or raise."""
         if route.public:
             return Caller(None)
         if head.token is None and route.navigable and head.here:
             return Caller(None, here=True)
-        caller = self.guard.caller_of(head, self._house.clock.now())
+        caller = self.auth.caller_of(head, self._backend.clock.now())
         if caller is None:
-            await self.guard.turn_away(client)
+            await self.auth.throttle(client)
             raise login_refused()
         if caller.token is None and not route.local:
             raise login_needed()
-        if route.is_of_profile and not (caller.sees(value) and value in self._house.register.profiles):
+        if route.is_of_profile and not (caller.sees(value) and value in self._backend.state.profiles):
             raise unknown_profile(value)
         if route.scopes and caller.token is not None and not caller.token.scopes & route.scopes:
             raise scope_missing(route.scopes)
@@ -194,7 +194,7 @@ def _origin_form(target: str, connection: Connection) -> str:
     authority, slash, path = rest.partition("/")
     if not separator or scheme.lower() not in ("http", "https"):
         raise bad_request("the request names no path", fix="ask for a path that begins with a slash")
-    if not connection.door.answers_for(authority):
+    if not connection.listener.answers_for(authority):
         raise _refusal(Fault.MISDIRECTED)
     return slash + path or "/"
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from busyd.clock import Clock
 from busyd.http.problem import HttpProblem
-from busyd.http.request_headers import Head
+from busyd.http.request_headers import RequestHeaders
 from busyd.http.settings import Limits
 from busyd.period import Instant
 from busyd.store.database import StorageError
@@ -59,7 +59,7 @@ class _Alive(Struct, frozen=True):
 HERE: Final = Caller(None, here=True)
 
 
-class Guard:
+class Authenticator:
     """Finds out who asks; keeps those waiting who guess."""
 
     def __init__(self, ledger: Ledger, clock: Clock, limits: Limits) -> None:
@@ -74,15 +74,15 @@ class Guard:
         """Client -> when its last wrong tokens came."""
         self._waiting = 0
 
-    def caller_of(self, head: Head, now: Instant) -> Caller | None:
+    def caller_of(self, head: RequestHeaders, now: Instant) -> Caller | None:
         """The caller, or None when a token was sent that is none (any more). Raises HttpProblem when one is needed."""
         if head.token is None:
             if head.local:
                 return HERE
             raise login_needed()
-        return self.owner_of(head.token, now)
+        return self.authenticate(head.token, now)
 
-    def owner_of(self, text: str, now: Instant) -> Caller | None:
+    def authenticate(self, text: str, now: Instant) -> Caller | None:
         """The caller that this token stands for, if it is alive."""
         revision = self._ledger.revision()
         if revision != self._revision or len(self._alive) > _REMEMBERED:
@@ -108,7 +108,7 @@ class Guard:
         """Whether the token was good before this request: such callers keep their places when it gets crowded."""
         return caller is not None and caller.token is not None and caller.token.last_used is not None
 
-    async def turn_away(self, client: str) -> None:
+    async def throttle(self, client: str) -> None:
         """Count a wrong token; from the eleventh within a minute on, every further one has to wait.
 
         Raises HttpProblem when too many wait already.

@@ -16,7 +16,7 @@ from busyd.address import is_loopback
 from busyd.http.crash import CrashLog
 from busyd.http.parse_errors import problem_of
 from busyd.http.problem import HttpProblem
-from busyd.http.request_headers import Door, door_names
+from busyd.http.request_headers import ListenerContext, listener_names
 from busyd.http.settings import EndpointSettings, Limits
 
 logger = logging.getLogger(__name__)
@@ -32,13 +32,13 @@ _RESERVED_SECONDS: Final = 2.0
 class Connection(RequestHandler):
     """One client connection."""
 
-    __slots__ = ("client", "door", "gate", "handling", "reserved", "served", "since", "site_is_local", "unread")
+    __slots__ = ("client", "gate", "handling", "listener", "reserved", "served", "since", "site_is_local", "unread")
 
     def __init__(self, manager: "CountingServer", *, site_is_local: bool, **options: Any) -> None:
         super().__init__(manager, **options)
         self.gate = manager.gate
         self.site_is_local = site_is_local
-        self.door: Door
+        self.listener: ListenerContext
         self.client = ""
         """Address of the peer, without its port."""
         self.since = 0.0
@@ -52,7 +52,7 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.since = self._loop.time()
-        self.door = self.gate.door_of(transport, site_is_local=self.site_is_local)
+        self.listener = self.gate.door_of(transport, site_is_local=self.site_is_local)
         peer = transport.get_extra_info("peername")
         self.client = str(peer[0]) if isinstance(peer, tuple) else "unix"
         if not self.gate.enter(self):
@@ -118,7 +118,7 @@ class Gate:
 
     def __init__(self, settings: EndpointSettings) -> None:
         self._settings = settings
-        self._doors: dict[tuple[object, bool, bool], Door] = {}
+        self._doors: dict[tuple[object, bool, bool], ListenerContext] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.crashes = CrashLog()
         self.open: set[Connection] = set()
@@ -131,16 +131,18 @@ class Gate:
     def limits(self) -> Limits:
         return self._settings.limits
 
-    def door_of(self, transport: asyncio.BaseTransport, *, site_is_local: bool) -> Door:
-        """The door that connections like this one share."""
+    def door_of(self, transport: asyncio.BaseTransport, *, site_is_local: bool) -> ListenerContext:
+        """The listener that connections like this one share."""
         sockname, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         address = sockname[:2] if isinstance(sockname, tuple) else "unix"
         near = is_loopback(str(peer[0])) if isinstance(peer, tuple) and peer else True
         key = (address, site_is_local, near)
-        door = self._doors.get(key)
-        if door is None:
-            door = self._doors[key] = Door(self._settings, door_names(address), site_is_local and near, near)
-        return door
+        listener = self._doors.get(key)
+        if listener is None:
+            listener = self._doors[key] = ListenerContext(
+                self._settings, listener_names(address), site_is_local and near, near
+            )
+        return listener
 
     def enter(self, connection: Connection) -> bool:
         """Give a place to a new connection, if need be that of one that idles; False when there is none."""

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from busyd.http.request_headers import Head
+from busyd.http.request_headers import RequestHeaders
 from busyd.http.response import SECURITY_HEADERS
 from busyd.http.routes import Route
 
@@ -17,7 +17,7 @@ def allow_origin(response: web.StreamResponse, origin: str) -> None:
     response.headers["Vary"] = f"{vary}, Origin" if vary else "Origin"
 
 
-def preflight(route: Route, head: Head) -> web.Response:
+def preflight(route: Route, head: RequestHeaders) -> web.Response:
     """OPTIONS: what can be done here, and for a configured origin also from there."""
     headers = {**SECURITY_HEADERS, "Allow": route.allow}
     if head.origin:

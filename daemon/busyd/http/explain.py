@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
-from busyd.http.facade import House
+from busyd.http.facade import Backend
 from busyd.http.freebusy import profile_of, zone_of
 from busyd.http.query import parse_window
-from busyd.http.response import json_reply
+from busyd.http.response import json_response
 from busyd.http.routes import Call
 from busyd.period import FbType, to_rfc3339
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 PARAMETERS: Final = frozenset({"start", "end", "tz"})
 
 
-class ExplainDoor:
+class ExplainHandler:
     """Hands on what the journey found."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
 
     async def get_explain(self, call: Call) -> web.StreamResponse:
-        register, now = self._house.register, self._house.clock.now()
-        state = profile_of(register, call.value)
-        zone = partial(zone_of, register, state)
+        state, now = self._backend.state, self._backend.clock.now()
+        profile_state = profile_of(state, call.value)
+        zone = partial(zone_of, state, profile_state)
         window, _ = parse_window(call.query, now=now, zone=zone)
-        events = await self._house.explain(state.profile.name, window)
+        events = await self._backend.explain(profile_state.profile.name, window)
         answer = {
-            "profile": state.profile.name,
+            "profile": profile_state.profile.name,
             "start": to_rfc3339(window.start),
             "end": to_rfc3339(window.end),
             "events": [_view(one) for one in events],
         }
-        return await json_reply(answer, call.head)
+        return await json_response(answer, call.head)
 
 
 def _view(one: "Explained") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the doors ask of the house behind them; `flow/backend.py` is it."""
+"""What the handlers ask of the backend behind them; `flow/backend.py` is it."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -9,7 +9,7 @@ from busyd.flow.ask import FreeBusyAnswer
 from busyd.flow.reload import ReloadOutcome
 from busyd.period import Period
 from busyd.progress import Report
-from busyd.state.state import Register
+from busyd.state.state import State
 from busyd.store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from busyd.flow.explain import Explained
 
 
-class House(Protocol):
+class Backend(Protocol):
     """The journeys, ready to be asked."""
 
     @property
-    def register(self) -> Register: ...
+    def state(self) -> State: ...
 
     @property
     def ledger(self) -> Ledger: ...

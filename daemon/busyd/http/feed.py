@@ -21,9 +21,9 @@ from aiohttp import web
 from msgspec import Struct
 
 from busyd.cooperative import in_slices
-from busyd.http.auth import Guard
-from busyd.http.facade import House
-from busyd.http.freebusy import FreeBusyDoor
+from busyd.http.auth import Authenticator
+from busyd.http.facade import Backend
+from busyd.http.freebusy import FreeBusyHandler
 from busyd.http.problem import HttpProblem
 from busyd.http.response import Finished, headers_for
 from busyd.http.routes import Call
@@ -52,72 +52,76 @@ class _Kept(Struct):
     window: Period
 
 
-class FeedDoor:
+class FeedHandler:
     """Writes feeds, and remembers what it wrote."""
 
-    def __init__(self, house: House, guard: Guard, freebusy: FreeBusyDoor) -> None:
-        self._house = house
-        self._guard = guard
+    def __init__(self, backend: Backend, auth: Authenticator, freebusy: FreeBusyHandler) -> None:
+        self._backend = backend
+        self._guard = auth
         self._freebusy = freebusy
         self._kept: dict[str, _Kept] = {}
 
     async def get_feed(self, call: Call) -> web.StreamResponse:
         """The feed of a token. Unknown, revoked and expired ones, and those of no one profile, get the same 404."""
-        caller = self._guard.owner_of(call.value, self._house.clock.now())
+        caller = self._guard.authenticate(call.value, self._backend.clock.now())
         token = caller.token if caller is not None else None
-        state = self._house.register.profiles.get(token.profile) if token is not None else None
-        if token is None or state is None or "freebusy" not in token.scopes:
-            await self._guard.turn_away(call.client)
+        profile_state = self._backend.state.profiles.get(token.profile) if token is not None else None
+        if token is None or profile_state is None or "freebusy" not in token.scopes:
+            await self._guard.throttle(call.client)
             raise HttpProblem(
                 "unknown-feed", 404, "there is no feed at this address", fix="`busyd token add PROFILE` makes a new one"
             )
-        finished = await self._feed(token, state)
+        finished = await self._feed(token, profile_state)
         return await finished.response(call.head)
 
-    async def _feed(self, token: Token, state: ProfileState) -> Finished:
-        now = self._house.clock.now()
+    async def _feed(self, token: Token, profile_state: ProfileState) -> Finished:
+        now = self._backend.clock.now()
         window = feed_window(now)
-        judged = self._freebusy.standings.of(self._house.register, state, now)
-        if state.snapshot is None:
+        rendered = self._freebusy.freshness_cache.of(self._backend.state, profile_state, now)
+        if profile_state.snapshot is None:
             # Apps keep their last copy when the answer is 503; an empty feed, or a full one, would replace it.
             raise HttpProblem(
                 "not-ready",
                 503,
-                f"the calendars of {state.profile.name} are being read for the first time",
+                f"the calendars of {profile_state.profile.name} are being read for the first time",
                 fix="keep what you have, and ask again in a minute",
                 headers={"Retry-After": "60"},
             )
-        known = judged.standing.known
+        known = rendered.freshness.known
         kept = self._kept.get(token.id)
         if (
             kept is not None
-            and kept.state is state
-            and kept.version == state.version
+            and kept.state is profile_state
+            and kept.version == profile_state.version
             and kept.known == known
             and kept.window == window
         ):
             return kept.finished
-        version = state.version
-        slots = await self._details(token, state, window) if token.details else await self._slots(token, state, window)
-        profile = state.profile
+        version = profile_state.version
+        slots = (
+            await self._details(token, profile_state, window)
+            if token.details
+            else await self._slots(token, profile_state, window)
+        )
+        profile = profile_state.profile
         body = await in_slices(compose_feed(f"Busy: {profile.name}", profile.timezone or "", slots))
         finished = self._finish(token, body, kept, now)
         if len(self._kept) >= _KEPT:
             self._kept.clear()
-        self._kept[token.id] = _Kept(finished, state, version, known, window)
+        self._kept[token.id] = _Kept(finished, profile_state, version, known, window)
         return finished
 
-    async def _slots(self, token: Token, state: ProfileState, window: Period) -> list[BlockedSlot]:
-        judged = self._freebusy.standings.of(self._house.register, state, self._house.clock.now())
-        found = await self._freebusy.find(state, judged, window)
+    async def _slots(self, token: Token, profile_state: ProfileState, window: Period) -> list[BlockedSlot]:
+        rendered = self._freebusy.freshness_cache.of(self._backend.state, profile_state, self._backend.clock.now())
+        found = await self._freebusy.find(profile_state, rendered, window)
         return [
             BlockedSlot(_uid(token, (str(start), str(end), str(kind))), start, end, FbType(kind), stamp_of(end))
             for start, end, kind in found.spans
         ]
 
-    async def _details(self, token: Token, state: ProfileState, window: Period) -> list[BlockedSlot]:
+    async def _details(self, token: Token, profile_state: ProfileState, window: Period) -> list[BlockedSlot]:
         slots = []
-        for one in await self._house.explain(state.profile.name, window):
+        for one in await self._backend.explain(profile_state.profile.name, window):
             start, end = max(one.start, window.start), min(one.end, window.end)
             if one.fbtype is FbType.FREE or start >= end:
                 continue
@@ -143,7 +147,7 @@ class FeedDoor:
     def _changed(self, token: Token, etag: str, now: Instant) -> Instant | None:
         """When the feed last changed; None when that cannot be said, as RFC 9110 §8.8.2.1 allows no time to come."""
         try:
-            changed = self._house.ledger.feed_changed(token.id, etag, now)
+            changed = self._backend.ledger.feed_changed(token.id, etag, now)
         except StorageError as error:
             logger.warning("cannot note a change of the feed of token %s: %s", token.id, error)
             return None

@@ -6,10 +6,10 @@ import msgspec
 from msgspec import Struct
 from multidict import CIMultiDict
 
-from busyd.flow.ask import CalendarState, Standing, standing_of
+from busyd.flow.ask import CalendarState, Freshness, freshness_of
 from busyd.http.response import JSON, as_fields, headers_for
 from busyd.period import Instant, to_rfc3339
-from busyd.state.state import ProfileState, Register
+from busyd.state.state import ProfileState, State
 
 
 class Parts(Struct, frozen=True):
@@ -24,12 +24,12 @@ class Parts(Struct, frozen=True):
     """What an ETag must depend on beside the list: the state without its times."""
 
 
-class Judged(Struct, frozen=True):
-    """A standing, the seconds in which it holds, and its parts of an answer."""
+class RenderedFreshness(Struct, frozen=True):
+    """A freshness, the seconds in which it holds, and its parts of an answer."""
 
-    standing: Standing
-    register: Register
-    state: ProfileState
+    freshness: Freshness
+    state: State
+    profile_state: ProfileState
     proofs: int
     first: Instant
     """The moment it was made; a clock set back makes it worthless."""
@@ -46,38 +46,40 @@ class Judged(Struct, frozen=True):
     complete: Parts
     incomplete: Parts
 
-    def holds(self, register: Register, state: ProfileState, now: Instant) -> bool:
+    def holds(self, state: State, profile_state: ProfileState, now: Instant) -> bool:
         return (
             self.first <= now <= self.last
-            and self.proofs == register.proofs
-            and self.register is register
+            and self.proofs == state.proofs
             and self.state is state
+            and self.profile_state is profile_state
         )
 
 
-class Standings:
-    """The standing of each profile."""
+class FreshnessCache:
+    """The freshness of each profile."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Judged] = {}
+        self._known: dict[str, RenderedFreshness] = {}
 
-    def of(self, register: Register, state: ProfileState, now: Instant) -> Judged:
-        """The standing at this moment."""
-        name = state.profile.name
+    def of(self, state: State, profile_state: ProfileState, now: Instant) -> RenderedFreshness:
+        """The freshness at this moment."""
+        name = profile_state.profile.name
         known = self._known.get(name)
-        if known is None or not known.holds(register, state, now):
-            known = self._known[name] = judge(register, state, now)
+        if known is None or not known.holds(state, profile_state, now):
+            known = self._known[name] = render_freshness(state, profile_state, now)
         return known
 
 
-def judge(register: Register, state: ProfileState, now: Instant, *, max_age: int | None = None) -> Judged:
+def render_freshness(
+    state: State, profile_state: ProfileState, now: Instant, *, max_age: int | None = None
+) -> RenderedFreshness:
     """Ask the journey how the profile stands, and write down what answers need of it.
 
     `max_age`: seconds for which a proof holds, instead of what the profile says.
     """
-    standing = standing_of(register, state, now, max_age=max_age)
-    turns = [turn for calendar in standing.calendars if (turn := _turns(calendar, now)) is not None]
-    as_of = to_rfc3339(standing.as_of) if standing.as_of is not None else ""
+    freshness = freshness_of(state, profile_state, now, max_age=max_age)
+    turns = [turn for calendar in freshness.calendars if (turn := _turns(calendar, now)) is not None]
+    as_of = to_rfc3339(freshness.as_of) if freshness.as_of is not None else ""
     calendars = [
         {
             "calendar": calendar.calendar,
@@ -85,23 +87,23 @@ def judge(register: Register, state: ProfileState, now: Instant, *, max_age: int
             "state": calendar.state.value,
             **({"detail": calendar.note} if calendar.note else {}),
         }
-        for calendar in standing.calendars
+        for calendar in freshness.calendars
     ]
     shown = f'"{as_of}"' if as_of else "null"
-    trust = f',"as_of":{shown},"stale":{"true" if standing.stale else "false"}'
-    return Judged(
-        standing=standing,
-        register=register,
+    trust = f',"as_of":{shown},"stale":{"true" if freshness.stale else "false"}'
+    return RenderedFreshness(
+        freshness=freshness,
         state=state,
-        proofs=register.proofs,
+        profile_state=profile_state,
+        proofs=state.proofs,
         first=now,
         last=Instant(min(turns, default=now + 3600)),
         as_of=as_of,
         trust=trust,
-        opening=f'{{"profile":"{state.profile.name}","start":"'.encode(),
+        opening=f'{{"profile":"{profile_state.profile.name}","start":"'.encode(),
         closing=b'],"calendars":' + msgspec.json.encode(calendars) + b"}",
-        complete=_parts(standing, trust, as_of, complete="true"),
-        incomplete=_parts(standing, trust, as_of, complete="false"),
+        complete=_parts(freshness, trust, as_of, complete="true"),
+        incomplete=_parts(freshness, trust, as_of, complete="false"),
     )
 
 
@@ -112,20 +114,20 @@ def _turns(calendar: CalendarState, now: Instant) -> int | None:
     return calendar.fresh_until if calendar.as_of <= now else calendar.as_of - 1
 
 
-def word_for(judged: Judged) -> str:
+def word_for(rendered: RenderedFreshness) -> str:
     """The state of a profile in one word: unconfigured, loading, incomplete, stale or fresh."""
-    if not judged.standing.calendars:
+    if not rendered.freshness.calendars:
         return "unconfigured"
-    if judged.state.snapshot is None:
+    if rendered.profile_state.snapshot is None:
         return "loading"
-    if not judged.standing.known:
+    if not rendered.freshness.known:
         return "incomplete"
-    return "stale" if judged.standing.stale else "fresh"
+    return "stale" if rendered.freshness.stale else "fresh"
 
 
-def _parts(standing: Standing, trust: str, as_of: str, *, complete: str) -> Parts:
-    states = [f"{calendar.calendar}={calendar.state.value}{calendar.note}" for calendar in standing.calendars]
-    state = f"{complete};{standing.stale};{';'.join(states)}"
+def _parts(freshness: Freshness, trust: str, as_of: str, *, complete: str) -> Parts:
+    states = [f"{calendar.calendar}={calendar.state.value}{calendar.note}" for calendar in freshness.calendars]
+    connection_state = f"{complete};{freshness.stale};{';'.join(states)}"
     headers = headers_for(JSON)
     if as_of:
         headers["Busyd-As-Of"] = as_of
@@ -133,5 +135,5 @@ def _parts(standing: Standing, trust: str, as_of: str, *, complete: str) -> Part
         before=f'"{trust},"complete":{complete},"busy":['.encode(),
         headers=headers,
         fields=as_fields(headers),
-        tag=hashlib.blake2b(state.encode(), digest_size=5).hexdigest(),
+        tag=hashlib.blake2b(connection_state.encode(), digest_size=5).hexdigest(),
     )

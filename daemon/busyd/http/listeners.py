@@ -61,7 +61,7 @@ def _identity(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-class Sites:
+class Listeners:
     """The addresses on which the endpoint listens."""
 
     def __init__(
@@ -89,7 +89,9 @@ class Sites:
         self._endpoint.gate.stop()
 
 
-async def start_sites(endpoint: Endpoint, listen: Sequence[ListenAddress], tls: SSLContext | None = None) -> Sites:
+async def start_listeners(
+    endpoint: Endpoint, listen: Sequence[ListenAddress], tls: SSLContext | None = None
+) -> Listeners:
     """Listen on every address. Raises TryAgain when one is taken or not there yet, else Misconfigured."""
     for address in listen:
         check_address(address, tls=tls is not None, behind_proxy=endpoint.settings.behind_proxy)
@@ -109,7 +111,7 @@ async def start_sites(endpoint: Endpoint, listen: Sequence[ListenAddress], tls: 
             file.remove()
         raise
     endpoint.gate.start()
-    return Sites(endpoint, server, listening, files)
+    return Listeners(endpoint, server, listening, files)
 
 
 def check_address(address: ListenAddress, *, tls: bool, behind_proxy: bool) -> None:

@@ -12,8 +12,8 @@ from aiohttp import web
 import busyd
 from busyd.http.auth import Caller
 from busyd.http.connections import Gate
-from busyd.http.facade import House
-from busyd.http.freshness import Standings
+from busyd.http.facade import Backend
+from busyd.http.freshness import FreshnessCache
 from busyd.http.response import Finished, headers_for
 from busyd.http.routes import Call
 
@@ -25,10 +25,10 @@ Labels = tuple[tuple[str, str], ...]
 class Metrics:
     """Counts of what was answered, by route and status."""
 
-    def __init__(self, house: House, gate: Gate, standings: Standings) -> None:
-        self._house = house
+    def __init__(self, backend: Backend, gate: Gate, freshness_cache: FreshnessCache) -> None:
+        self._backend = backend
         self._gate = gate
-        self._standings = standings
+        self._standings = freshness_cache
         self._answers: dict[tuple[str, int], list[float]] = {}
         """(route, status) -> how many answers, and the seconds they took."""
 
@@ -67,34 +67,38 @@ class Metrics:
         yield from self._connections(caller)
 
     def _profiles(self, caller: Caller) -> Iterator[str]:
-        register, now = self._house.register, self._house.clock.now()
-        judged = {
-            name: self._standings.of(register, state, now)
-            for name, state in sorted(register.profiles.items())
+        state, now = self._backend.state, self._backend.clock.now()
+        rendered = {
+            name: self._standings.of(state, profile_state, now)
+            for name, profile_state in sorted(state.profiles.items())
             if caller.sees(name)
         }
         ages = [
-            (_labels(profile=name), now - one.standing.as_of)
-            for name, one in judged.items()
-            if one.standing.as_of is not None
+            (_labels(profile=name), now - one.freshness.as_of)
+            for name, one in rendered.items()
+            if one.freshness.as_of is not None
         ]
         yield from _family("busyd_profile_age_seconds", "gauge", "Age of the oldest proof.", ages)
-        stale = [(_labels(profile=name), int(one.standing.stale)) for name, one in judged.items()]
+        stale = [(_labels(profile=name), int(one.freshness.stale)) for name, one in rendered.items()]
         yield from _family("busyd_profile_stale", "gauge", "1 when that is older than max_age.", stale)
-        known = [(_labels(profile=name), int(one.standing.known)) for name, one in judged.items()]
+        known = [(_labels(profile=name), int(one.freshness.known)) for name, one in rendered.items()]
         yield from _family("busyd_profile_known", "gauge", "1 when every calendar was read.", known)
 
     def _connections(self, caller: Caller) -> Iterator[str]:
-        register = self._house.register
-        states = sorted(register.connections.items()) if caller.sees_all else []
-        up = [(_labels(connection=name), int(not state.trouble)) for name, state in states]
+        state = self._backend.state
+        states = sorted(state.connections.items()) if caller.sees_all else []
+        up = [(_labels(connection=name), int(not connection_state.trouble)) for name, connection_state in states]
         yield from _family("busyd_connection_up", "gauge", "1 when the last poll went well.", up)
-        requests = [(_labels(connection=name), state.requests) for name, state in states]
+        requests = [(_labels(connection=name), connection_state.requests) for name, connection_state in states]
         yield from _family("busyd_connection_requests_total", "counter", "Requests to the remote.", requests)
-        polled = [(_labels(connection=name), state.last_poll) for name, state in states if state.last_poll is not None]
+        polled = [
+            (_labels(connection=name), connection_state.last_poll)
+            for name, connection_state in states
+            if connection_state.last_poll is not None
+        ]
         yield from _family("busyd_connection_last_poll_seconds", "gauge", "When a poll last went well.", polled)
         if caller.sees_all:
-            count = len(self._house.problems())
+            count = len(self._backend.problems())
             yield from _family("busyd_problems", "gauge", "Events that were not understood.", [((), count)])
 
 

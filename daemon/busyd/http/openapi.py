@@ -31,7 +31,7 @@ _MOST_STEPS: Final = f"a window may hold at most {MAX_STEPS:,} points of it insi
 _DURATION: Final[Schema] = {"type": "string", "pattern": "^([0-9]{1,9}[smhdw])+$", "examples": ["30m", "1h30m"]}
 
 
-class OpenApiDoor:
+class OpenApiHandler:
     """Hands out the description, written when it is first asked for."""
 
     def __init__(self) -> None:

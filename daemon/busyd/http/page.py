@@ -15,7 +15,7 @@ POLICY: Final = (
 )
 
 
-class PageDoor:
+class PageHandler:
     """Serves the files, each read when it is first asked for."""
 
     def __init__(self) -> None:

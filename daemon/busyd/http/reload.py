@@ -4,17 +4,17 @@ import msgspec
 from aiohttp import web
 
 from busyd.http.body import read_nothing
-from busyd.http.facade import House
+from busyd.http.facade import Backend
 from busyd.http.problem import HttpProblem
-from busyd.http.response import json_reply
+from busyd.http.response import json_response
 from busyd.http.routes import Call
 
 
 class ReloadHandler:
     """Asks for a reload on behalf of whoever may see every profile."""
 
-    def __init__(self, house: House, *, body_seconds: float) -> None:
-        self._house = house
+    def __init__(self, backend: Backend, *, body_seconds: float) -> None:
+        self._backend = backend
         self._body_seconds = body_seconds
 
     async def post_reload(self, call: Call) -> web.StreamResponse:
@@ -27,4 +27,4 @@ class ReloadHandler:
                 "a reload concerns every profile, and the token is for one",
                 fix="make one with `busyd token add '*' --scope admin`, or send SIGHUP to the daemon",
             )
-        return await json_reply(msgspec.to_builtins(await self._house.reload()), call.head)
+        return await json_response(msgspec.to_builtins(await self._backend.reload()), call.head)

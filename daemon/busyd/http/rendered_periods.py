@@ -16,7 +16,7 @@ from busyd.period import FbType, Period, to_rfc3339
 _BITS: Final = 8
 """A block holds 256 periods: under a millisecond to write, and most answers lie in one."""
 MOST_PERIODS: Final = 4096
-"""Of one answer; what is longer is written without a sheet, and lets others run."""
+"""Of one answer; what is longer is written without a rendered_periods, and lets others run."""
 _MOST_BLOCKS: Final = 128
 """Written blocks that are kept: about 5 MB."""
 
@@ -49,7 +49,7 @@ class _Block(Struct, frozen=True):
     """The weight of all pieces before each; one more for all of them."""
 
 
-class Sheet:
+class RenderedPeriods:
     """The text of one snapshot."""
 
     def __init__(self, snapshot: Snapshot) -> None:

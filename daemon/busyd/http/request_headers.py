@@ -1,5 +1,5 @@
 """What the header fields of a request say, read once. The same client sends the same fields with every request, so a
-`Door` remembers what it read: on a busy connection this whole file is one look into a dict.
+`ListenerContext` remembers what it read: on a busy connection this whole file is one look into a dict.
 """
 
 import re
@@ -25,7 +25,7 @@ _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+) *", re.IGNORECASE)
 
 
-class Head(Struct, frozen=True):
+class RequestHeaders(Struct, frozen=True):
     """The header fields that matter, as facts."""
 
     fault: str = ""
@@ -61,7 +61,7 @@ class Fault:
     COMPRESSED: Final = "compressed"
 
 
-class Door(Struct):
+class ListenerContext(Struct):
     """One of our addresses as seen by one sort of peer: which hosts it answers for, and what was read at it."""
 
     settings: EndpointSettings
@@ -71,11 +71,11 @@ class Door(Struct):
     """Only this machine can reach the address, and the peer is on it. It may still be a proxy."""
     peer_is_near: bool = False
     """The peer is on this machine, as a trusted proxy is."""
-    heads: dict[RawHeaders, Head] = field(default_factory=dict)
+    heads: dict[RawHeaders, RequestHeaders] = field(default_factory=dict)
 
-    def read(self, raw: RawHeaders) -> Head:
+    def read(self, raw: RawHeaders) -> RequestHeaders:
         """The facts of these fields, remembered while there is room."""
-        head = read_head(raw, self)
+        head = read_request_headers(raw, self)
         if sum(len(name) + len(value) for name, value in raw) <= _ORDINARY_BYTES:
             if len(self.heads) >= _REMEMBERED:
                 self.heads.clear()
@@ -91,7 +91,7 @@ class Door(Struct):
         return found is not None and (text in self.settings.hosts or found[1] in self.settings.hosts)
 
 
-def door_names(sockname: object) -> frozenset[str]:
+def listener_names(sockname: object) -> frozenset[str]:
     """The hosts by which a socket can be meant: its address, and for a loopback one the others of its kind.
 
     A foreign name that resolves to us is none of them: that is what stops DNS rebinding.
@@ -106,7 +106,7 @@ def door_names(sockname: object) -> frozenset[str]:
     return frozenset(names | literals if port in (80, 443) else names)
 
 
-def read_head(raw: RawHeaders, door: Door) -> Head:
+def read_request_headers(raw: RawHeaders, listener: ListenerContext) -> RequestHeaders:
     """Turn raw fields into facts. Never raises: what is wrong is the head's `fault`."""
     fields: dict[bytes, str] = {}
     forwarded, fault = False, ""
@@ -119,16 +119,16 @@ def read_head(raw: RawHeaders, door: Door) -> Head:
         fields[name] = value
     get: Callable[[bytes, str], str] = fields.get
     host = get(b"host", "")
-    fault = fault or _fault(fields, door, host)
-    settings = door.settings
+    fault = fault or _fault(fields, listener, host)
+    settings = listener.settings
     origin = get(b"origin", "")
     readable = bool(origin) and origin in settings.cors
-    foreign = bool(origin) and not readable and not _is_own(origin, door)
+    foreign = bool(origin) and not readable and not _is_own(origin, listener)
     cross_site = foreign or (not readable and get(b"sec-fetch-site", "") in ("cross-site", "same-site"))
     # Many a proxy says in no field that it is one, and passes our own name on as the Host.
-    here = door.is_local and not forwarded and not settings.behind_proxy
+    here = listener.is_local and not forwarded and not settings.behind_proxy
     if_none_match, if_modified_since = get(b"if-none-match", ""), get(b"if-modified-since", "")
-    return Head(
+    return RequestHeaders(
         fault=fault,
         here=here and settings.local_access,
         local=here and settings.local_access and not cross_site,
@@ -142,24 +142,24 @@ def read_head(raw: RawHeaders, door: Door) -> Head:
         origin=origin if readable else "",
         content_type=get(b"content-type", "").partition(";")[0].strip().lower(),
         expects_continue=get(b"expect", "").lower() == "100-continue",
-        client=_client(fields) if settings.behind_proxy and door.peer_is_near else "",
+        client=_client(fields) if settings.behind_proxy and listener.peer_is_near else "",
     )
 
 
-def _fault(fields: dict[bytes, str], door: Door, host: str) -> str:
-    if not door.answers_for(host):
+def _fault(fields: dict[bytes, str], listener: ListenerContext, host: str) -> str:
+    if not listener.answers_for(host):
         return Fault.MISDIRECTED
     length = fields.get(b"content-length", "")
-    if length.isdecimal() and int(length[:20]) > door.settings.limits.body_bytes:
+    if length.isdecimal() and int(length[:20]) > listener.settings.limits.body_bytes:
         return Fault.TOO_LARGE
     if fields.get(b"content-encoding", "identity").lower() != "identity":
         return Fault.COMPRESSED
     return ""
 
 
-def _is_own(origin: str, door: Door) -> bool:
+def _is_own(origin: str, listener: ListenerContext) -> bool:
     scheme, separator, authority = origin.partition("://")
-    return bool(separator) and scheme in ("http", "https") and door.answers_for(authority)
+    return bool(separator) and scheme in ("http", "https") and listener.answers_for(authority)
 
 
 def _token(authorization: str | None) -> str | None:

@@ -12,7 +12,7 @@ from aiohttp.abc import AbstractStreamWriter
 from msgspec import Struct
 from multidict import CIMultiDict
 
-from busyd.http.request_headers import Head
+from busyd.http.request_headers import RequestHeaders
 from busyd.period import read_http_date
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
@@ -63,7 +63,7 @@ class Finished(Struct):
     """`headers` as they go over the wire, where the answer may be given as `Written`."""
     zipped: bytes | None = None
 
-    def written(self, request: web.BaseRequest, head: Head, date: bytes) -> Written | None:
+    def written(self, request: web.BaseRequest, head: RequestHeaders, date: bytes) -> Written | None:
         """The whole answer as bytes, for a client that wants it whole and stays connected."""
         if head.conditional or head.gzip or head.origin or request.version != HttpVersion11 or not request.keep_alive:
             return None
@@ -71,7 +71,7 @@ class Finished(Struct):
         tail = f"ETag: {self.etag}\r\nContent-Length: {len(body)}\r\nDate: ".encode()
         return Written(b"".join((b"HTTP/1.1 200 OK\r\n", self.fields, tail, date, b"\r\n\r\n", body)))
 
-    async def response(self, head: Head) -> web.Response:
+    async def response(self, head: RequestHeaders) -> web.Response:
         """What this client gets: 304 when it has it already, compressed when it asked for that."""
         etag = self.etag
         if head.conditional and self._is_known(head):
@@ -90,7 +90,7 @@ class Finished(Struct):
             response.headers["ETag"] = etag
         return response
 
-    def _is_known(self, head: Head) -> bool:
+    def _is_known(self, head: RequestHeaders) -> bool:
         if head.if_none_match:
             # RFC 9110 §13.1.3: with If-None-Match, If-Modified-Since does not count.
             return bool(self.etag) and matches(head.if_none_match, self.etag)
@@ -141,7 +141,7 @@ class Date:
 
 
 def headers_for(content_type: str, **further: str) -> CIMultiDict[str]:
-    """The headers of an answer; keyword names become header names, `_` standing for `-`."""
+    """The headers of an answer; keyword names become header names, `_` freshness for `-`."""
     headers = CIMultiDict(SECURITY_HEADERS)
     headers["Content-Type"] = content_type
     headers["Cache-Control"] = "private, no-cache"
@@ -151,7 +151,7 @@ def headers_for(content_type: str, **further: str) -> CIMultiDict[str]:
     return headers
 
 
-async def json_reply(value: Any, head: Head, *, status: int = 200) -> web.Response:
+async def json_response(value: Any, head: RequestHeaders, *, status: int = 200) -> web.Response:
     """A value as JSON, compressed when that was asked for."""
     finished = Finished(msgspec.json.encode(value), headers_for(JSON))
     response = await finished.response(head)

@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from busyd.http.auth import Caller
-from busyd.http.request_headers import Head
+from busyd.http.request_headers import RequestHeaders
 
 NO_PARAMETERS: Final[frozenset[str]] = frozenset()
 
@@ -20,7 +20,7 @@ class Call(Struct):
     """One request that was let in; nobody changes it."""
 
     request: web.BaseRequest
-    head: Head
+    head: RequestHeaders
     caller: Caller
     query: Mapping[str, str]
     value: str = ""

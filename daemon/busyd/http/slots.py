@@ -13,16 +13,16 @@ from busyd.availability.hours import Hours, SlotDefaults
 from busyd.availability.slots import SlotShape, count_steps, open_slots
 from busyd.availability.snapshot import with_unknown
 from busyd.flow.ask import FreeBusyAnswer
-from busyd.http.facade import House
+from busyd.http.facade import Backend
 from busyd.http.freebusy import (
     ON_STALE,
-    FreeBusyDoor,
+    FreeBusyHandler,
     check_configured,
     consider_age,
     profile_of,
     zone_of,
 )
-from busyd.http.freshness import Judged
+from busyd.http.freshness import RenderedFreshness
 from busyd.http.problem import HttpProblem, bad_request
 from busyd.http.query import parse_duration, parse_window, parse_word
 from busyd.http.response import JSON, Finished, headers_for
@@ -39,29 +39,29 @@ MAX_STEPS: Final = 300_000
 _MINUTE: Final = 60
 
 
-class SlotsDoor:
+class SlotsHandler:
     """Cuts what is free into slots."""
 
-    def __init__(self, house: House, freebusy: FreeBusyDoor) -> None:
-        self._house = house
+    def __init__(self, backend: Backend, freebusy: FreeBusyHandler) -> None:
+        self._backend = backend
         self._freebusy = freebusy
 
     async def get_slots(self, call: Call) -> web.StreamResponse:
-        query, now = call.query, self._house.clock.now()
-        register = self._house.register
-        state = profile_of(register, call.value)
-        window, _ = parse_window(query, now=now, zone=partial(zone_of, register, state))
-        shape = shape_of(query, state.profile.slots)
-        notice = duration_of(query, "notice", state.profile.slots.notice)
+        query, now = call.query, self._backend.clock.now()
+        state = self._backend.state
+        profile_state = profile_of(state, call.value)
+        window, _ = parse_window(query, now=now, zone=partial(zone_of, state, profile_state))
+        shape = shape_of(query, profile_state.profile.slots)
+        notice = duration_of(query, "notice", profile_state.profile.slots.notice)
         if "hours" in query:
             parse_word("hours", query["hours"], ("none",))
-        hours = None if "hours" in query else state.profile.hours
+        hours = None if "hours" in query else profile_state.profile.hours
         on_stale = parse_word("on_stale", query.get("on_stale", "error"), ON_STALE)
-        zone = zone_of(register, state)
+        zone = zone_of(state, profile_state)
         _check_steps(window, zone, hours, shape.step)
-        check_configured(state)
-        judged = await self._freebusy.judge(state, query.get("max_age"), now)
-        found, busy = await self._busy(state, judged, window, shape, on_stale)
+        check_configured(profile_state)
+        rendered = await self._freebusy.render_freshness(profile_state, query.get("max_age"), now)
+        found, busy = await self._busy(profile_state, rendered, window, shape, on_stale)
         slots: list[str] = []
         for slot in open_slots(busy, window, zone=zone, hours=hours, shape=shape, earliest=now + notice):
             if slot is None:
@@ -70,24 +70,24 @@ class SlotsDoor:
                 slots.append(f'{{"start":"{to_rfc3339(slot[0])}","end":"{to_rfc3339(slot[1])}"}}')
         head = f'{{"profile":"{found.profile}","start":"{to_rfc3339(window.start)}","end":"{to_rfc3339(window.end)}"'
         complete = "true" if found.complete else "false"
-        text = f'{head}{judged.trust},"complete":{complete},"slots":[{",".join(slots)}]}}'
+        text = f'{head}{rendered.trust},"complete":{complete},"slots":[{",".join(slots)}]}}'
         headers = headers_for(JSON)
-        if judged.as_of:
-            headers["Busyd-As-Of"] = judged.as_of
+        if rendered.as_of:
+            headers["Busyd-As-Of"] = rendered.as_of
         return await Finished(text.encode(), headers).response(call.head)
 
     async def _busy(
-        self, state: ProfileState, judged: Judged, window: Period, shape: SlotShape, on_stale: str
+        self, profile_state: ProfileState, rendered: RenderedFreshness, window: Period, shape: SlotShape, on_stale: str
     ) -> tuple[FreeBusyAnswer, list[Span]]:
         """What is busy in the window and as far around it as the buffers reach. Raises HttpProblem when not known."""
         low, high = shape.reach(window)
         wide = Period(Instant(max(low, EARLIEST)), Instant(min(high, LATEST)))
-        found = await self._freebusy.find(state, judged, wide)
+        found = await self._freebusy.find(profile_state, rendered, wide)
         busy = consider_age(found, on_stale)
-        if state.snapshot is not None and state.snapshot.incomplete:
+        if profile_state.snapshot is not None and profile_state.snapshot.incomplete:
             # The event may be at any time, so as long as it is there nothing is certainly free.
             if on_stale == "error":
-                raise _incomplete(state.profile.name)
+                raise _incomplete(profile_state.profile.name)
             if on_stale == "busy":
                 busy = with_unknown(busy, wide)
         return found, busy

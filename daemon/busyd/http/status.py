@@ -11,37 +11,37 @@ from aiohttp import web
 import busyd
 from busyd.connection import CalendarKind, ConnectionKind, RemoteCalendar
 from busyd.http.auth import Caller
-from busyd.http.facade import House
-from busyd.http.profiles import ProfilesDoor
-from busyd.http.response import json_reply
+from busyd.http.facade import Backend
+from busyd.http.profiles import ProfilesHandler
+from busyd.http.response import json_response
 from busyd.http.routes import Call
 from busyd.period import to_rfc3339
-from busyd.state.state import ConnectionState, Register
+from busyd.state.state import ConnectionState, State
 from busyd.store.mirror import CalendarRecord
 
 UNUSED: Final = "unused"
 """The state of a feed that no profile names: it is never asked."""
 
 
-class StatusDoor:
+class StatusHandler:
     """Tells what is linked and how it goes."""
 
-    def __init__(self, house: House, profiles: ProfilesDoor) -> None:
-        self._house = house
+    def __init__(self, backend: Backend, profiles: ProfilesHandler) -> None:
+        self._backend = backend
         self._profiles = profiles
 
     async def get_status(self, call: Call) -> web.StreamResponse:
-        register = self._house.register
-        calendars = visible_calendars(register, call.caller)
+        state = self._backend.state
+        calendars = visible_calendars(state, call.caller)
         labels = {record.label: record.remote for record in calendars}
         connections = [
-            self._connection(state, [record for record in calendars if record.connection == name])
-            for name, state in register.connections.items()
-            if name in visible_connections(register, call.caller)
+            self._connection(profile_state, [record for record in calendars if record.connection == name])
+            for name, profile_state in state.connections.items()
+            if name in visible_connections(state, call.caller)
         ]
         profiles = [
-            {**self._profiles.view(state), "calendars": self._links(name)}
-            for name, state in register.profiles.items()
+            {**self._profiles.view(profile_state), "calendars": self._links(name)}
+            for name, profile_state in state.profiles.items()
             if call.caller.sees(name)
         ]
         problems = [
@@ -52,30 +52,30 @@ class StatusDoor:
                 "kind": one.kind,
                 "reason": one.reason,
             }
-            for one in self._house.problems()
+            for one in self._backend.problems()
             if one.calendar in labels
         ]
         answer = {
             "version": busyd.__version__,
-            "now": to_rfc3339(self._house.clock.now()),
+            "now": to_rfc3339(self._backend.clock.now()),
             "profiles": profiles,
             "connections": connections,
             "problems": problems,
         }
-        if register.refused_configuration and call.caller.sees_all:
-            answer["configuration"] = f"the last reload was refused: {register.refused_configuration}"
-        return await json_reply(answer, call.head)
+        if state.refused_configuration and call.caller.sees_all:
+            answer["configuration"] = f"the last reload was refused: {state.refused_configuration}"
+        return await json_response(answer, call.head)
 
     async def get_calendars(self, call: Call) -> web.StreamResponse:
-        register = self._house.register
-        records = visible_calendars(register, call.caller)
-        return await json_reply({"calendars": [self._calendar(register, record) for record in records]}, call.head)
+        state = self._backend.state
+        records = visible_calendars(state, call.caller)
+        return await json_response({"calendars": [self._calendar(state, record) for record in records]}, call.head)
 
     def _links(self, name: str) -> list[dict[str, Any]]:
         """The calendars of a profile, those that were not found included: a typing error shows up here."""
-        register = self._house.register
-        state = register.profiles[name]
-        judged = self._profiles.standing_of(state)
+        state = self._backend.state
+        profile_state = state.profiles[name]
+        rendered = self._profiles.freshness_of(profile_state)
         return [
             {
                 "calendar": calendar.calendar,
@@ -83,28 +83,28 @@ class StatusDoor:
                 "as_of": _time(calendar.as_of),
                 "detail": calendar.detail,
             }
-            for calendar in judged.calendars
+            for calendar in rendered.calendars
         ]
 
-    def _connection(self, state: ConnectionState, records: list[CalendarRecord]) -> dict[str, Any]:
-        connection = state.connection
-        word, detail = _condition(state, self._house.register)
+    def _connection(self, connection_state: ConnectionState, records: list[CalendarRecord]) -> dict[str, Any]:
+        connection = connection_state.connection
+        word, detail = _condition(connection_state, self._backend.state)
         return {
             "name": connection.name,
             "kind": connection.kind.value,
             "state": word,
             "detail": detail,
-            "since": _time(state.trouble_since),
-            "last_poll": _time(state.last_poll),
-            "next_poll": None if word == UNUSED else _time(state.next_poll),
-            "requests": state.requests,
-            "calendars": [self._calendar(self._house.register, record) for record in records],
+            "since": _time(connection_state.trouble_since),
+            "last_poll": _time(connection_state.last_poll),
+            "next_poll": None if word == UNUSED else _time(connection_state.next_poll),
+            "requests": connection_state.requests,
+            "calendars": [self._calendar(self._backend.state, record) for record in records],
         }
 
-    def _calendar(self, register: Register, record: CalendarRecord) -> dict[str, Any]:
-        state = register.connections.get(record.connection)
-        trouble = state.calendar_trouble.get(record.id, "") if state is not None else ""
-        note = register.note_about(record.id)
+    def _calendar(self, state: State, record: CalendarRecord) -> dict[str, Any]:
+        connection_state = state.connections.get(record.connection)
+        trouble = connection_state.calendar_trouble.get(record.id, "") if connection_state is not None else ""
+        note = state.note_about(record.id)
         return {
             "calendar": record.label,
             "connection": record.connection,
@@ -114,44 +114,51 @@ class StatusDoor:
             "kind": record.remote.kind.value,
             "writable": record.remote.writable,
             "transparent": record.remote.transparent,
-            "linked": bool(register.zones_of(record.id)),
-            "state": _word(register, record),
+            "linked": bool(state.zones_of(record.id)),
+            "state": _word(state, record),
             "as_of": _time(record.as_of),
             "detail": "; ".join(filter(None, (trouble, note))),
             "note": note,
         }
 
 
-def visible_connections(register: Register, caller: Caller) -> set[str]:
+def visible_connections(state: State, caller: Caller) -> set[str]:
     """The connections a caller may know of: all, or those its profile is linked to."""
     if caller.sees_all:
-        return set(register.connections)
+        return set(state.connections)
     names = set()
-    for name, state in register.profiles.items():
+    for name, profile_state in state.profiles.items():
         if caller.sees(name):
-            profile = state.profile
+            profile = profile_state.profile
             named = [*profile.conflicts, *([profile.primary] if profile.primary is not None else [])]
             names |= {reference.connection for reference in named}
-    return names & set(register.connections)
+    return names & set(state.connections)
 
 
-def visible_calendars(register: Register, caller: Caller) -> list[CalendarRecord]:
+def visible_calendars(state: State, caller: Caller) -> list[CalendarRecord]:
     """The calendars a caller may know of."""
-    connections = visible_connections(register, caller)
-    records = [record for record in register.calendars.values() if record.connection in connections]
+    connections = visible_connections(state, caller)
+    records = [record for record in state.calendars.values() if record.connection in connections]
     if caller.may("admin"):
         return records
-    linked = {link.calendar for name, state in register.profiles.items() if caller.sees(name) for link in state.links}
+    linked = {
+        link.calendar
+        for name, profile_state in state.profiles.items()
+        if caller.sees(name)
+        for link in profile_state.links
+    }
     return [record for record in records if record.id in linked]
 
 
-def _condition(state: ConnectionState, register: Register) -> tuple[str, str]:
+def _condition(connection_state: ConnectionState, state: State) -> tuple[str, str]:
     """How a connection is, in a word, and what there is to say about it."""
-    if state.trouble:
-        return "trouble", state.trouble
-    if state.connection.kind is ConnectionKind.ICS and not register.linked_calendars(state.connection.name):
+    if connection_state.trouble:
+        return "trouble", connection_state.trouble
+    if connection_state.connection.kind is ConnectionKind.ICS and not state.linked_calendars(
+        connection_state.connection.name
+    ):
         return UNUSED, "no profile uses this feed, so it is not read"
-    return ("starting" if state.last_poll is None else "ok"), ""
+    return ("starting" if connection_state.last_poll is None else "ok"), ""
 
 
 def _without_address(href: str, calendar: RemoteCalendar) -> str:
@@ -159,10 +166,10 @@ def _without_address(href: str, calendar: RemoteCalendar) -> str:
     return href.replace(calendar.href, calendar.shown_href) if calendar.kind is CalendarKind.FEED else href
 
 
-def _word(register: Register, record: CalendarRecord) -> str:
+def _word(state: State, record: CalendarRecord) -> str:
     if record.missing_since is not None:
         return "missing"
-    if not register.zones_of(record.id):
+    if not state.zones_of(record.id):
         return "not-linked"
     return "read" if record.complete else "never-read"
 

@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from busyd.http.body import read_nothing
-from busyd.http.facade import House
+from busyd.http.facade import Backend
 from busyd.http.response import headers_for
 from busyd.http.routes import Call
 from busyd.http.status import visible_connections
@@ -20,11 +20,11 @@ logger = logging.getLogger(__name__)
 LINES: Final = "application/x-ndjson"
 
 
-class SyncDoor:
+class SyncHandler:
     """Starts polls for whoever waits for them."""
 
-    def __init__(self, house: House, *, body_seconds: float) -> None:
-        self._house = house
+    def __init__(self, backend: Backend, *, body_seconds: float) -> None:
+        self._backend = backend
         self._body_seconds = body_seconds
         self._running: set[asyncio.Future[Sequence[str]]] = set()
 
@@ -34,9 +34,9 @@ class SyncDoor:
         When the client goes away the polls go on: they are the daemon's own, only earlier.
         """
         await read_nothing(call, self._body_seconds)
-        visible = visible_connections(self._house.register, call.caller)
+        visible = visible_connections(self._backend.state, call.caller)
         queue: asyncio.Queue[Progress | None] = asyncio.Queue()
-        work = asyncio.ensure_future(self._house.sync_now(queue.put_nowait))
+        work = asyncio.ensure_future(self._backend.sync_now(queue.put_nowait))
         self._running.add(work)
         work.add_done_callback(self._running.discard)
         work.add_done_callback(lambda _: queue.put_nowait(None))

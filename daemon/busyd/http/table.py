@@ -1,50 +1,50 @@
-"""Which door opens at which address: the whole of the API on one page."""
+"""Which listener opens at which address: the whole of the API on one page."""
 
 from typing import Final
 
 from msgspec import Struct
 
 from busyd.http import explain, freebusy, slots
-from busyd.http.auth import Guard
-from busyd.http.explain import ExplainDoor
-from busyd.http.facade import House
-from busyd.http.feed import FeedDoor
-from busyd.http.freebusy import FreeBusyDoor
-from busyd.http.health import HealthDoor
+from busyd.http.auth import Authenticator
+from busyd.http.explain import ExplainHandler
+from busyd.http.facade import Backend
+from busyd.http.feed import FeedHandler
+from busyd.http.freebusy import FreeBusyHandler
+from busyd.http.health import HealthHandler
 from busyd.http.metrics import Metrics
-from busyd.http.openapi import OpenApiDoor
-from busyd.http.page import PageDoor
-from busyd.http.profiles import ProfilesDoor
+from busyd.http.openapi import OpenApiHandler
+from busyd.http.page import PageHandler
+from busyd.http.profiles import ProfilesHandler
 from busyd.http.reload import ReloadHandler
 from busyd.http.routes import Route, Routes
 from busyd.http.settings import EndpointSettings
-from busyd.http.slots import SlotsDoor
-from busyd.http.status import StatusDoor
-from busyd.http.sync import SyncDoor
+from busyd.http.slots import SlotsHandler
+from busyd.http.status import StatusHandler
+from busyd.http.sync import SyncHandler
 
 _FREEBUSY: Final = frozenset({"freebusy"})
 _DETAILS: Final = frozenset({"details"})
 _ADMIN: Final = frozenset({"admin"})
 
 
-class Doors(Struct, frozen=True):
-    """What all doors are made from."""
+class Handlers(Struct, frozen=True):
+    """What all handlers are made from."""
 
-    house: House
-    guard: Guard
-    freebusy: FreeBusyDoor
+    backend: Backend
+    auth: Authenticator
+    freebusy: FreeBusyHandler
     metrics: Metrics
     settings: EndpointSettings
 
 
-def routes_of(doors: Doors) -> Routes:
+def routes_of(handlers: Handlers) -> Routes:
     """Every address, who may ask it, and its handler."""
-    house, asked = doors.house, doors.freebusy
-    profiles, health = ProfilesDoor(house, asked.standings), HealthDoor(house, asked.standings)
-    status = StatusDoor(house, profiles)
-    sync = SyncDoor(house, body_seconds=doors.settings.limits.body_seconds)
-    reload = ReloadHandler(house, body_seconds=doors.settings.limits.body_seconds)
-    page = PageDoor()
+    backend, asked = handlers.backend, handlers.freebusy
+    profiles, health = ProfilesHandler(backend, asked.freshness_cache), HealthHandler(backend, asked.freshness_cache)
+    status = StatusHandler(backend, profiles)
+    sync = SyncHandler(backend, body_seconds=handlers.settings.limits.body_seconds)
+    reload = ReloadHandler(backend, body_seconds=handlers.settings.limits.body_seconds)
+    page = PageHandler()
     one = "/v1/profiles/{profile}"
     return Routes(
         [
@@ -55,26 +55,28 @@ def routes_of(doors: Doors) -> Routes:
             Route(f"{one}/freebusy.ifb", {"GET": asked.get_ifb}, _FREEBUSY, local=True, parameters=freebusy.PARAMETERS),
             Route(
                 f"{one}/slots",
-                {"GET": SlotsDoor(house, asked).get_slots},
+                {"GET": SlotsHandler(backend, asked).get_slots},
                 _FREEBUSY,
                 local=True,
                 parameters=slots.PARAMETERS,
             ),
-            Route(f"{one}/explain", {"GET": ExplainDoor(house).get_explain}, _DETAILS, parameters=explain.PARAMETERS),
+            Route(
+                f"{one}/explain", {"GET": ExplainHandler(backend).get_explain}, _DETAILS, parameters=explain.PARAMETERS
+            ),
             Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS),
             Route("/v1/calendars", {"GET": status.get_calendars}, _ADMIN),
             Route("/v1/sync", {"POST": sync.post_sync}, _ADMIN),
             Route("/v1/reload", {"POST": reload.post_reload}, _ADMIN),
             Route(
                 "/feeds/{token}.ics",
-                {"GET": FeedDoor(house, doors.guard, asked).get_feed},
+                {"GET": FeedHandler(backend, handlers.auth, asked).get_feed},
                 public=True,
                 ignores_parameters=True,
             ),
             Route("/healthz", {"GET": health.get_healthz}, local=True, navigable=True),
             Route("/readyz", {"GET": health.get_readyz}, local=True),
-            Route("/metrics", {"GET": doors.metrics.get_metrics}, _ADMIN, local=True),
-            Route("/openapi.json", {"GET": OpenApiDoor().get_openapi}),
+            Route("/metrics", {"GET": handlers.metrics.get_metrics}, _ADMIN, local=True),
+            Route("/openapi.json", {"GET": OpenApiHandler().get_openapi}),
             Route("/", {"GET": page.get_html}, local=True, navigable=True),
             Route("/style.css", {"GET": page.get_css}, local=True, navigable=True),
             Route("/page.js", {"GET": page.get_js}, local=True, navigable=True),

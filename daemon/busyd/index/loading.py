@@ -1,11 +1,11 @@
-"""A calendar's stored index -> its columns in memory, some objects at a time, after expanding what the index lacks."""
+"""A calendar's stored index -> its tables in memory, some objects at a time, after expanding what the index lacks."""
 
 import logging
 import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from busyd.availability.occurrence_table import Columns
+from busyd.availability.occurrence_table import OccurrenceTable
 from busyd.cooperative import in_slices
 from busyd.ical.limits import MAX_CALENDAR_OCCURRENCES
 from busyd.index.placeholders import not_fetched, outdated
@@ -31,39 +31,39 @@ def is_too_much(rows: int) -> bool:
 
 async def load_columns(mirroring: "Mirroring", calendar: int, zone: str) -> None:
     """Have the calendar in memory as it is read in this zone. To be called with `changing` held."""
-    register, database = mirroring.register, mirroring.database
-    was_beyond = register.is_beyond(calendar)
+    state, database = mirroring.state, mirroring.database
+    was_beyond = state.is_beyond(calendar)
     while True:
         postponed = await _expand_lacking(mirroring, calendar, zone)
         counts = await database.read(lambda db: occurrences.count_rows(db, calendar))
         if is_too_much(counts.most):
-            register.columns[calendar, zone] = Columns(register.table)
+            state.tables[calendar, zone] = OccurrenceTable(state.table)
             put_beyond(mirroring, calendar, told=was_beyond)
             return
         if not counts.withheld:
             break
         await database.write(lambda db: occurrences.forget_withheld(db, calendar))
-    columns, after = Columns(register.table), 0
-    await in_slices(columns.add(postponed))
+    tables, after = OccurrenceTable(state.table), 0
+    await in_slices(tables.add(postponed))
     while part := await database.read(
         lambda db, after=after: occurrences.read_entries(db, calendar, zone, after=after)  # type: ignore[misc]
     ):
-        await in_slices(columns.add(entry for _, entry in part))
+        await in_slices(tables.add(entry for _, entry in part))
         for href, entry in part:
             mirroring.remember_problems(calendar, entry.object, href, entry.problems)
         after = part[-1][1].object
-    register.columns[calendar, zone] = columns
+    state.tables[calendar, zone] = tables
 
 
 def put_beyond(mirroring: "Mirroring", calendar: int, *, told: bool = False) -> None:
     """Let go of a calendar's occurrences, in every zone: there are too many."""
-    register = mirroring.register
-    for number, zone in list(register.columns):
+    state = mirroring.state
+    for number, zone in list(state.tables):
         if number == calendar:
-            register.columns[number, zone] = Columns.beyond(register.table, BEYOND)
-    register.proofs += 1
+            state.tables[number, zone] = OccurrenceTable.beyond(state.table, BEYOND)
+    state.proofs += 1
     if not told:
-        logger.warning("%s: %s", register.label_of(calendar), BEYOND)
+        logger.warning("%s: %s", state.label_of(calendar), BEYOND)
 
 
 async def _expand_lacking(mirroring: "Mirroring", calendar: int, zone: str) -> list[IndexEntry]:

@@ -1,6 +1,6 @@
 """Changes of a calendar -> mirror, busy index and snapshots, so that no reader ever sees a new object with old time.
 
-The order is always: commit, columns, snapshot, proof. A proof is shown only once the snapshot holds what it proves.
+The order is always: commit, tables, snapshot, proof. A proof is shown only once the snapshot holds what it proves.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from busyd.index.placeholders import not_fetched, outdated
 from busyd.index.version import index_version
 from busyd.period import Period
 from busyd.state.horizon import DAY, horizon_at
-from busyd.state.state import ObjectProblem, ProfileState, Register
+from busyd.state.state import ObjectProblem, ProfileState, State
 from busyd.store import mirror, objects, occurrences
 from busyd.store.database import Database, StorageError
 from busyd.store.mirror import CalendarRecord, SyncMark
@@ -48,15 +48,15 @@ class Incoming(Struct, frozen=True):
 
 
 class Mirroring:
-    """Writes the mirror, keeps the columns in memory equal to it, and swaps snapshots."""
+    """Writes the mirror, keeps the tables in memory equal to it, and swaps snapshots."""
 
-    def __init__(self, database: Database, register: Register, clock: Clock) -> None:
+    def __init__(self, database: Database, state: State, clock: Clock) -> None:
         self.database = database
-        self.register = register
+        self.state = state
         self.clock = clock
         self.span = horizon_at(clock.now())
         self.changing = asyncio.Lock()
-        """Held while the stored index and the columns change together."""
+        """Held while the stored index and the tables change together."""
         self._building = asyncio.Lock()
 
     @cached_property
@@ -78,7 +78,7 @@ class Mirroring:
         self.database.write_now(self._restore)
 
     async def load(self) -> None:
-        """Fill the columns from the stored index, expand what it lacks, and build what could not be restored."""
+        """Fill the tables from the stored index, expand what it lacks, and build what could not be restored."""
         version = index_version()
         stored = await self.database.read(lambda db: mirror.read_meta(db, "index"))
         if stored != version:
@@ -86,20 +86,20 @@ class Mirroring:
                 logger.info("the index was made by busyd %s, this is %s: expanding everything anew", stored, version)
             async with self.changing:
                 await self.database.write(_begin_index)
-                self.register.columns.clear()
-        await self.complete_columns()
+                self.state.tables.clear()
+        await self.complete_tables()
 
-    async def complete_columns(self) -> None:
+    async def complete_tables(self) -> None:
         """Have every linked calendar in memory in every zone it is read in, and a snapshot of every profile."""
         async with self.changing:
-            self.register.forget_unlinked()
-            for calendar in list(self.register.calendars):
-                for zone in self.register.zones_of(calendar):
-                    if (calendar, zone) not in self.register.columns:
+            self.state.forget_unlinked()
+            for calendar in list(self.state.calendars):
+                for zone in self.state.zones_of(calendar):
+                    if (calendar, zone) not in self.state.tables:
                         await load_columns(self, calendar, zone)
                         self._tell_postponed(calendar)
         await self.catch_up()
-        self.register.forget_unlinked()
+        self.state.forget_unlinked()
 
     # Change: one batch of objects, or the end of a sync.
 
@@ -130,49 +130,52 @@ class Mirroring:
 
     async def catch_up(self) -> None:
         """Build anew every snapshot that is not of what is known now, swap it in, and keep it for the next start."""
-        for state in list(self.register.profiles.values()):
-            # One at a time: a snapshot of older columns must not be swapped in after one of newer ones.
+        for profile_state in list(self.state.profiles.values()):
+            # One at a time: a snapshot of older tables must not be swapped in after one of newer ones.
             async with self._building:
                 async with self.changing:
                     generation = await self.database.read(mirror.generation)
-                    links, span = state.next_links, self.span
-                    readings = self.register.readings(state, links)
+                    links, span = profile_state.next_links, self.span
+                    readings = self.state.readings(profile_state, links)
                 if readings is None:
                     continue
-                known = state.snapshot
-                if known is not None and state.restored == self._key(state, generation, span):
-                    state.readings, state.restored = readings, ""  # it was stored when it was built from these
-                if known is None or state.readings != readings or known.span != span:
+                known = profile_state.snapshot
+                if known is not None and profile_state.restored == self._key(profile_state, generation, span):
+                    profile_state.readings, profile_state.restored = (
+                        readings,
+                        "",
+                    )  # it was stored when it was built from these
+                if known is None or profile_state.readings != readings or known.span != span:
                     snapshot = await in_slices(build_snapshot(readings, span))
                     if snapshot != known:
-                        state.snapshot = snapshot
-                        state.version += 1
-                    state.readings = readings
-                    await self._keep(state, links, generation, span, snapshot)
-                if state.links is not links:
-                    state.links = links
-                    self.register.proofs += 1
+                        profile_state.snapshot = snapshot
+                        profile_state.version += 1
+                    profile_state.readings = readings
+                    await self._keep(profile_state, links, generation, span, snapshot)
+                if profile_state.links is not links:
+                    profile_state.links = links
+                    self.state.proofs += 1
 
     async def confirm(self, records: Sequence[CalendarRecord]) -> None:
         """Show new proofs, once the snapshots hold what they prove."""
         await self.catch_up()
-        self.register.confirm(records)
+        self.state.confirm(records)
 
     def zones_of(self, calendar: int) -> set[str]:
         """The zones in which a calendar is expanded."""
-        return self.register.zones_of(calendar) or {self.register.machine_zone}
+        return self.state.zones_of(calendar) or {self.state.machine_zone}
 
     async def commit(self, calendar: int, work: Callable[[sqlite3.Connection], Changes]) -> Changes:
-        """Write something of a calendar, and have its columns follow. To be called with `changing` held.
+        """Write something of a calendar, and have its tables follow. To be called with `changing` held.
 
         While the calendar is beyond its bound, `work` should write its entries withheld.
         """
-        register = self.register
+        state = self.state
         changes = await self.database.write(work)
         for number, entries in changes.items():
             self.note_postponed(calendar, number, entries or ())
-        zones = [zone for number, zone in register.columns if number == calendar] if changes else []
-        if register.is_beyond(calendar):
+        zones = [zone for number, zone in state.tables if number == calendar] if changes else []
+        if state.is_beyond(calendar):
             counts = await self.database.read(lambda db: occurrences.count_rows(db, calendar))
             if not is_too_much(counts.most):
                 for zone in zones:
@@ -180,7 +183,7 @@ class Mirroring:
             return changes
         for zone in zones:
             mine = {object_id: _read_in(zone, entries) for object_id, entries in changes.items()}
-            register.columns[calendar, zone] = new = await in_slices(register.columns[calendar, zone].changed(mine))
+            state.tables[calendar, zone] = new = await in_slices(state.tables[calendar, zone].changed(mine))
             if is_too_much(new.count):
                 put_beyond(self, calendar)
                 break
@@ -188,15 +191,15 @@ class Mirroring:
 
     def note_postponed(self, calendar: int, number: int, entries: Iterable[IndexEntry]) -> None:
         """Remember which objects could not be read, and which could."""
-        known = self.register.postponed.get(number)
+        known = self.state.postponed.get(number)
         postponed = next((entry for entry in entries if entry.postponed), None)
         if postponed is None:
-            self.register.postponed.discard(number)
+            self.state.postponed.discard(number)
         else:
             now = self.clock.monotonic()
-            self.register.postponed.add(number, calendar, why=postponed.incomplete, now=now)
-        if self.register.postponed.get(number) is not known:
-            self.register.proofs += 1  # what answers say of the calendar changes
+            self.state.postponed.add(number, calendar, why=postponed.incomplete, now=now)
+        if self.state.postponed.get(number) is not known:
+            self.state.proofs += 1  # what answers say of the calendar changes
 
     # Within.
 
@@ -216,43 +219,47 @@ class Mirroring:
                 list(zip(incoming, expanded, strict=False)),
                 end if is_last else _End(),
                 span,
-                withheld=self.register.is_beyond(calendar.id),
+                withheld=self.state.is_beyond(calendar.id),
             )
             changes = await to_the_end(self.commit(calendar.id, batch.commit))
         self._note_problems(calendar, changes, batch.hrefs)
         return len(expanded), len(changes)
 
     def _restore(self, db: sqlite3.Connection) -> None:
-        register = self.register
-        mirror.forget_strangers(db, [state.connection for state in register.connections.values()])
-        occurrences.forget_snapshots(db, register.profiles)
-        for name, connection in register.connections.items():
+        state = self.state
+        mirror.forget_strangers(db, [profile_state.connection for profile_state in state.connections.values()])
+        occurrences.forget_snapshots(db, state.profiles)
+        for name, connection in state.connections.items():
             account = mirror.read_account(db, name)
             if account is not None:
                 connection.addresses, connection.listed = account.addresses, True
-        register.take_calendars(mirror.read_calendars(db))
+        state.take_calendars(mirror.read_calendars(db))
         if mirror.read_meta(db, "index") != index_version():
             return
         generation = mirror.generation(db)
-        for state in register.profiles.values():
-            stored = occurrences.read_snapshot(db, state.profile.name)
-            if stored is not None and stored[0] == self._key(state, generation, self.span):
+        for profile_state in state.profiles.values():
+            stored = occurrences.read_snapshot(db, profile_state.profile.name)
+            if stored is not None and stored[0] == self._key(profile_state, generation, self.span):
                 try:
-                    state.snapshot, state.restored = unpack(stored[1]), stored[0]
-                    state.version += 1
+                    profile_state.snapshot, profile_state.restored = unpack(stored[1]), stored[0]
+                    profile_state.version += 1
                 except ValueError:
-                    logger.warning("the stored snapshot of profile %s is damaged, building it anew", state.profile.name)
+                    logger.warning(
+                        "the stored snapshot of profile %s is damaged, building it anew", profile_state.profile.name
+                    )
 
-    def _key(self, state: ProfileState, generation: int, span: Period) -> str:
-        return self.register.snapshot_key(state, generation=generation, day=span.start // DAY, version=index_version())
+    def _key(self, profile_state: ProfileState, generation: int, span: Period) -> str:
+        return self.state.snapshot_key(
+            profile_state, generation=generation, day=span.start // DAY, version=index_version()
+        )
 
     async def _keep(
-        self, state: ProfileState, links: object, generation: int, span: Period, snapshot: Snapshot
+        self, profile_state: ProfileState, links: object, generation: int, span: Period, snapshot: Snapshot
     ) -> None:
         """A snapshot that cannot be kept costs the next start a moment, nothing else."""
-        if links is not state.next_links:
+        if links is not profile_state.next_links:
             return
-        key, body, name = self._key(state, generation, span), pack(snapshot), state.profile.name
+        key, body, name = self._key(profile_state, generation, span), pack(snapshot), profile_state.profile.name
         try:
             await self.database.write(lambda db: occurrences.record_snapshot(db, name, key, body))
         except StorageError as error:
@@ -260,13 +267,13 @@ class Mirroring:
 
     def _tell_postponed(self, calendar: int) -> None:
         """Once a sync, not once an object."""
-        if self.register.postponed.take_untold(calendar):
-            logger.warning("%s: %s", self.register.label_of(calendar), self.register.postponed.note(calendar))
+        if self.state.postponed.take_untold(calendar):
+            logger.warning("%s: %s", self.state.label_of(calendar), self.state.postponed.note(calendar))
 
     def _note_problems(self, calendar: CalendarRecord, changes: Changes, hrefs: Mapping[int, str]) -> None:
         """Remember what is wrong with the objects, and say it once in the log."""
         for number, entries in changes.items():
-            known = {one.problem for one in self.register.problems.pop(number, ())}
+            known = {one.problem for one in self.state.problems.pop(number, ())}
             problems = entries[0].problems if entries else ()
             self.remember_problems(calendar.id, number, hrefs.get(number, ""), problems)
             for problem in problems:
@@ -275,7 +282,7 @@ class Mirroring:
 
     def remember_problems(self, calendar: int, number: int, href: str, problems: Sequence[Problem]) -> None:
         if problems:
-            self.register.problems[number] = tuple(ObjectProblem(calendar, href, problem) for problem in problems)
+            self.state.problems[number] = tuple(ObjectProblem(calendar, href, problem) for problem in problems)
 
 
 class _End(Struct, frozen=True):
@@ -298,7 +305,7 @@ class _Batch(Struct, frozen=True):
     """Those of the objects it changed, once it is committed."""
 
     def commit(self, db: sqlite3.Connection) -> Changes:
-        """Write everything; the changes for the columns."""
+        """Write everything; the changes for the tables."""
         changes: Changes = {}
         hrefs = self.hrefs
         for one, result in self.objects:

@@ -33,7 +33,7 @@ async def retry_postponed(mirroring: "Mirroring") -> None:
 
 async def retry_when_due(mirroring: "Mirroring") -> None:
     """Wait until something is due, and try it once."""
-    postponed, clock = mirroring.register.postponed, mirroring.clock
+    postponed, clock = mirroring.state.postponed, mirroring.clock
     while (wait := postponed.next_due() - clock.monotonic()) > 0:
         await postponed.added.wait()
         await clock.sleep(min(wait, FIRST_RETRY))  # what is added meanwhile may be due earlier
@@ -41,14 +41,14 @@ async def retry_when_due(mirroring: "Mirroring") -> None:
 
 
 async def _read_due(mirroring: "Mirroring", now: float) -> None:
-    register = mirroring.register
-    for calendar, numbers in register.postponed.due(now).items():
+    state = mirroring.state
+    for calendar, numbers in state.postponed.due(now).items():
         while numbers:
             numbers = numbers[await _read_again(mirroring, calendar, numbers[:AT_ONCE]) :]
-        rest = len(register.postponed.of(calendar))
-        label = register.label_of(calendar)
+        rest = len(state.postponed.of(calendar))
+        label = state.label_of(calendar)
         if rest:
-            logger.warning("%s: %s", label, register.postponed.note(calendar))
+            logger.warning("%s: %s", label, state.postponed.note(calendar))
         else:
             logger.info("%s: everything that could not be read before is read now", label)
     await mirroring.catch_up()
@@ -56,12 +56,12 @@ async def _read_due(mirroring: "Mirroring", now: float) -> None:
 
 async def _read_again(mirroring: "Mirroring", calendar: int, numbers: Sequence[int]) -> int:
     """Try the first of these objects. How many."""
-    register = mirroring.register
-    tried = {number: register.postponed.get(number) for number in numbers}
+    state = mirroring.state
+    tried = {number: state.postponed.get(number) for number in numbers}
     stored = await mirroring.database.read(lambda db: objects.read_objects_by_id(db, numbers))
     zones, span = mirroring.zones_of(calendar), mirroring.span
     for number in set(numbers) - stored.keys():
-        register.postponed.discard(number)
+        state.postponed.discard(number)
     if not stored:
         return len(numbers)
     expanded = await mirroring.expansion.expand([one.payload for one in stored.values()], zones, span)
@@ -72,14 +72,14 @@ async def _read_again(mirroring: "Mirroring", calendar: int, numbers: Sequence[i
         uids: dict[int, str] = {}
         for (number, known), one in zip(stored.items(), expanded, strict=False):
             entries = one.entries(number, span)
-            if register.postponed.get(number) is not tried[number]:
+            if state.postponed.get(number) is not tried[number]:
                 continue  # there is another version of it by now
             if not any(entry.postponed for entry in entries):
                 read[number], uids[number] = entries if known.etag else outdated(entries), one.uid
             else:
                 mirroring.note_postponed(calendar, number, entries)
 
-        withheld = register.is_beyond(calendar)
+        withheld = state.is_beyond(calendar)
 
         def store(db: sqlite3.Connection) -> "Changes":
             objects.record_uids(db, uids)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from msgspec.structs import replace
 
 from busyd.availability.index import PackedObject
-from busyd.availability.occurrence_table import Columns, FactsTable
+from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.snapshot import Reading, Snapshot, build_snapshot, nothing_known
 from busyd.cooperative import in_slices
 from busyd.ical.facts import Facts
@@ -26,17 +26,17 @@ async def roll_horizon(mirroring: Mirroring, now: Instant) -> bool:
     new = horizon_at(now)
     if new == mirroring.span:
         return False
-    register = mirroring.register
+    state = mirroring.state
     async with mirroring.changing:
         table = FactsTable()  # what no occurrence states any more is left behind
         beyond: list[tuple[int, str]] = []
-        for (calendar, zone), columns in list(register.columns.items()):
-            moved = await _extended(mirroring, calendar, zone, new, columns) if columns.recurring else columns
+        for (calendar, zone), tables in list(state.tables.items()):
+            moved = await _extended(mirroring, calendar, zone, new, tables) if tables.recurring else tables
             if is_too_much(moved.count) or moved.is_beyond:
                 beyond.append((calendar, zone))
             else:
-                register.columns[calendar, zone] = await in_slices(moved.with_table(table))
-        register.table = table
+                state.tables[calendar, zone] = await in_slices(moved.with_table(table))
+        state.table = table
         mirroring.span = new
         for calendar, zone in beyond:  # it may have fewer now
             await load_columns(mirroring, calendar, zone)
@@ -44,36 +44,38 @@ async def roll_horizon(mirroring: Mirroring, now: Instant) -> bool:
     return True
 
 
-async def expand_window(mirroring: Mirroring, state: ProfileState, window: Period) -> Snapshot:
+async def expand_window(mirroring: Mirroring, profile_state: ProfileState, window: Period) -> Snapshot:
     """A snapshot of a window beyond the horizon, by the same engine: costs the recurring objects of the mirror."""
-    links = state.links
-    readings = mirroring.register.readings(state, links)
+    links = profile_state.links
+    readings = mirroring.state.readings(profile_state, links)
     if readings is None:
         # Asked right after a start: the stored snapshot covers the horizon, the rest is still on the disk.
-        await mirroring.complete_columns()
-        links = state.links
-        readings = mirroring.register.readings(state, links)
+        await mirroring.complete_tables()
+        links = profile_state.links
+        readings = mirroring.state.readings(profile_state, links)
     if readings is None:
         return nothing_known(window)
     wide: list[Reading] = []
     blocking = [link for link in links if link.calendar is not None and link.blocks]
     for link, reading in zip(blocking, readings, strict=True):
-        columns = await _seen_through(mirroring, reading.columns, link.calendar or 0, link.zone, window)
-        wide.append(replace(reading, columns=columns))
+        tables = await _seen_through(mirroring, reading.tables, link.calendar or 0, link.zone, window)
+        wide.append(replace(reading, tables=tables))
     return await in_slices(build_snapshot(wide, window))
 
 
-async def _seen_through(mirroring: Mirroring, columns: Columns, calendar: int, zone: str, window: Period) -> Columns:
-    """The columns with the recurring objects as they are in a window."""
-    if columns.is_beyond:
-        return columns
+async def _seen_through(
+    mirroring: Mirroring, tables: OccurrenceTable, calendar: int, zone: str, window: Period
+) -> OccurrenceTable:
+    """The tables with the recurring objects as they are in a window."""
+    if tables.is_beyond:
+        return tables
     async for part in _recurring(mirroring, calendar, zone):
         found = mirroring.expansion.index([payload for _, payload in part], zone, window)
         changes = {entry.object: entry_of(entry.object, zone, window, await anext(found)) for entry, _ in part}
-        columns = await in_slices(columns.changed(changes))
-        if is_too_much(columns.count):
-            return Columns.beyond(columns.table, BEYOND)
-    return columns
+        tables = await in_slices(tables.changed(changes))
+        if is_too_much(tables.count):
+            return OccurrenceTable.beyond(tables.table, BEYOND)
+    return tables
 
 
 async def _recurring(mirroring: Mirroring, calendar: int, zone: str) -> AsyncIterator[list[tuple[IndexEntry, bytes]]]:
@@ -86,8 +88,10 @@ async def _recurring(mirroring: Mirroring, calendar: int, zone: str) -> AsyncIte
         after = part[-1][0].object
 
 
-async def _extended(mirroring: Mirroring, calendar: int, zone: str, new: Period, columns: Columns) -> Columns:
-    """The columns with recurring objects over the new horizon, each from what it has and the piece that it lacks."""
+async def _extended(
+    mirroring: Mirroring, calendar: int, zone: str, new: Period, tables: OccurrenceTable
+) -> OccurrenceTable:
+    """The tables with recurring objects over the new horizon, each from what it has and the piece that it lacks."""
     async for part in _recurring(mirroring, calendar, zone):
         by_piece: dict[Period, list[tuple[IndexEntry, bytes]]] = {}
         for entry, payload in part:
@@ -101,8 +105,8 @@ async def _extended(mirroring: Mirroring, calendar: int, zone: str, new: Period,
                     mirroring.note_postponed(calendar, old.object, [entry])
                 await asyncio.sleep(0)
         await mirroring.database.write(lambda db, grown=grown: occurrences.put_entries(db, grown.values()))  # type: ignore[misc]
-        columns = await in_slices(columns.changed(grown))
-    return columns
+        tables = await in_slices(tables.changed(grown))
+    return tables
 
 
 def _lacking(old: Period, new: Period) -> Period:

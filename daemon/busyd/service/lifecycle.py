@@ -20,10 +20,10 @@ from busyd.address import UnixAddress
 from busyd.clock import Clock, SystemClock
 from busyd.config import Config
 from busyd.errors import BusydError
-from busyd.flow.backend import House
+from busyd.flow.backend import Backend
 from busyd.flow.reload import ReloadOutcome
 from busyd.http.app import build_app
-from busyd.http.listeners import start_sites
+from busyd.http.listeners import start_listeners
 from busyd.ical.zones import forget_outdated_zones
 from busyd.index.mirroring import Mirroring
 from busyd.index.retry import retry_postponed
@@ -34,7 +34,7 @@ from busyd.service.crash_counter import CrashCounter
 from busyd.service.reload import Reloader
 from busyd.service.settings import certificate_text, endpoint_settings, tls_context
 from busyd.service.state_dir import locked, machine_zone, prepare_state, write_admin_token
-from busyd.state.state import Register
+from busyd.state.state import State
 from busyd.store.database import StorageError, open_or_begin_anew
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.mirror import MIRROR_FILE
@@ -118,19 +118,19 @@ class Service:
             rooms.callback(ledger.close)
             connections = [one.connection for one in self._config.connections.values()]
             zone = machine_zone(os.environ)
-            self._register = Register(connections, self._config.profiles.values(), machine_zone=zone)
+            self._register = State(connections, self._config.profiles.values(), machine_zone=zone)
             self._register.remembered = ledger.resolved_links()
             self._mirroring = Mirroring(database, self._register, self._clock)
             rooms.push_async_callback(self._mirroring.close)
             self._mirroring.restore()
-            self._house = House(self._register, self._mirroring, ledger, self._clock)
+            self._backend = Backend(self._register, self._mirroring, ledger, self._clock)
             write_admin_token(self._state, ledger, self._clock.now())
-            endpoint = build_app(self._house, endpoint_settings(self._config))
-            sites = await start_sites(endpoint, self._config.listen, tls_context(self._config))
-            rooms.push_async_callback(sites.close)
+            endpoint = build_app(self._backend, endpoint_settings(self._config))
+            listeners = await start_listeners(endpoint, self._config.listen, tls_context(self._config))
+            rooms.push_async_callback(listeners.close)
             rooms.callback(remove_record, self._state)
             self._write_record()
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._house.reloads.ask)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._backend.reloads.ask)
             self._ready = True
             self._manager.ready(self._status())
             gc.enable()  # off since `busyd run` began
@@ -143,7 +143,7 @@ class Service:
     async def _live(self, ledger: Ledger) -> None:
         """Everything that goes on until the stop. What ends with an error ends the daemon, to be started anew."""
         going_on: set[asyncio.Task[None]] = {
-            asyncio.create_task(self._manager.watchdog(self._house.alive), name="watchdog"),
+            asyncio.create_task(self._manager.watchdog(self._backend.alive), name="watchdog"),
             asyncio.create_task(self._read_calendars(ledger), name="reading"),
             asyncio.create_task(self._roll(), name="roll"),
             asyncio.create_task(retry_postponed(self._mirroring), name="retry"),
@@ -173,10 +173,10 @@ class Service:
         self._polling = Polling(
             self._mirroring, ledger, self._clock, self._state, on_change=lambda: self._manager.status(self._status())
         )
-        self._house.schedules = self._polling.schedules
+        self._backend.schedules = self._polling.schedules
         await self._polling.follow(self._config.connections)
         reloader = Reloader(self._config_path, self._config, self._mirroring)
-        await self._house.reloads.serve(functools.partial(self._reload, reloader, self._polling))
+        await self._backend.reloads.serve(functools.partial(self._reload, reloader, self._polling))
 
     async def _reload(self, reloader: Reloader, polling: "Polling") -> ReloadOutcome:
         """One reload, from RELOADING to READY, which is sent again whatever comes of it."""

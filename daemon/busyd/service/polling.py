@@ -30,12 +30,12 @@ from busyd.remote.feed import FeedAnswer, feed_address, fetch_feed
 from busyd.remote.transport import Transport
 from busyd.service.schedule import PollSchedule
 from busyd.store.ledger import Ledger
-from busyd.sync.context import Visitor
+from busyd.sync.context import PollContext
 
 logger = logging.getLogger(__name__)
 
 
-class Line:
+class PolledConnection:
     """One connection under polling: its transport, its schedule and the task that runs it."""
 
     def __init__(self, settings: ConnectionConfig, transport: Transport, schedule: PollSchedule) -> None:
@@ -79,17 +79,17 @@ class FeedReader:
 
 
 class Polling:
-    """All lines. `schedules` is what the house asks for a poll at once."""
+    """All lines. `schedules` is what the backend asks for a poll at once."""
 
     def __init__(
-        self, mirroring: Mirroring, ledger: Ledger, clock: Clock, state: Path, *, on_change: Callable[[], None]
+        self, mirroring: Mirroring, ledger: Ledger, clock: Clock, profile_state: Path, *, on_change: Callable[[], None]
     ) -> None:
         self.schedules: dict[str, PollSchedule] = {}
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, PolledConnection] = {}
         self._mirroring = mirroring
         self._ledger = ledger
         self._clock = clock
-        self._state = state
+        self._state = profile_state
         self._on_change = on_change
 
     async def follow(self, connections: Mapping[str, ConnectionConfig]) -> None:
@@ -103,18 +103,18 @@ class Polling:
                 try:
                     self._lines[name] = line = self._open(settings)
                 except UserError as error:
-                    self._mirroring.register.connections[name].trouble = f"{error}; {error.fix}"
+                    self._mirroring.state.connections[name].trouble = f"{error}; {error.fix}"
                     logger.warning("%s: %s; %s", name, error, error.fix)
                     continue
                 self.schedules[name] = line.schedule
 
     async def read_what_is_new(self) -> None:
         """Poll at once where a calendar was linked that has never been read: nobody should wait for the next round."""
-        register = self._mirroring.register
+        state = self._mirroring.state
         waiting = [
             schedule
             for name, schedule in self.schedules.items()
-            if not all(record.complete for record in register.linked_calendars(name))
+            if not all(record.complete for record in state.linked_calendars(name))
         ]
         await asyncio.gather(*(schedule.poll_now() for schedule in waiting))
 
@@ -122,13 +122,13 @@ class Polling:
         """Stop all."""
         await asyncio.gather(*(line.close() for line in self._lines.values()))
 
-    def _open(self, settings: ConnectionConfig) -> Line:
+    def _open(self, settings: ConnectionConfig) -> PolledConnection:
         connection = settings.connection
         password = functools.partial(self._password, settings)
         transport = Transport(_reachable(connection), password, self._clock)
         feeds = FeedReader(connection, password)
-        visitor = Visitor(
-            state=self._mirroring.register.connections[connection.name],
+        context = PollContext(
+            connection_state=self._mirroring.state.connections[connection.name],
             client=CaldavClient(transport, lambda: self._mirroring.expansion.worker),
             read_feed=feeds.read,
             mirroring=self._mirroring,
@@ -137,11 +137,11 @@ class Polling:
         )
 
         def on_change() -> None:
-            visitor.state.requests = transport.requests_sent + feeds.requests_sent
+            context.connection_state.requests = transport.requests_sent + feeds.requests_sent
             self._on_change()
 
-        schedule = PollSchedule(visitor, has_another_password=transport.has_another_password, on_change=on_change)
-        return Line(settings, transport, schedule)
+        schedule = PollSchedule(context, has_another_password=transport.has_another_password, on_change=on_change)
+        return PolledConnection(settings, transport, schedule)
 
     async def _password(self, settings: ConnectionConfig) -> Secret | None:
         if settings.password is None:
@@ -160,5 +160,5 @@ def _reachable(connection: Connection) -> Connection:
     return replace(connection, url=str(feed_address(connection.url)))
 
 
-def _read(source: PasswordSource, state: Path) -> Secret:
-    return read_password(source, state, os.environ)
+def _read(source: PasswordSource, profile_state: Path) -> Secret:
+    return read_password(source, profile_state, os.environ)

@@ -39,7 +39,7 @@ class Reloader:
 
     async def reload(self, polling: "Polling") -> ReloadOutcome:
         """Apply changed files without a gap in service; faulty ones change nothing. Raises StorageError."""
-        register = self._mirroring.register
+        state = self._mirroring.state
         try:
             config = await asyncio.to_thread(self._read)
         except ConfigFaults as error:
@@ -49,10 +49,10 @@ class Reloader:
             return self._refuse(ReloadOutcome("refused", faults=(ReloadFault(str(self._path), 1, 1, str(error)),)))
         changed = tuple(describe_changes(self.config, config))
         needs_restart = tuple(self._waiting_for_restart(config))
-        register.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
-        await self._mirroring.complete_columns()
+        state.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
+        await self._mirroring.complete_tables()
         await polling.follow(config.connections)
-        register.refused_configuration = ""
+        state.refused_configuration = ""
         self.config = config
         warnings = (*config.warnings, *self._missing_calendars())
         for warning in warnings:
@@ -72,7 +72,7 @@ class Reloader:
     def _refuse(self, outcome: ReloadOutcome) -> ReloadOutcome:
         told = "\n".join(str(fault) for fault in outcome.faults)
         logger.error("the configuration was not reloaded, the old one stays: %s", told)
-        self._mirroring.register.refused_configuration = told
+        self._mirroring.state.refused_configuration = told
         return outcome
 
     def _waiting_for_restart(self, config: Config) -> Iterator[str]:
@@ -84,10 +84,10 @@ class Reloader:
                 yield "tls (another certificate is in the file)"
 
     def _missing_calendars(self) -> Iterator[str]:
-        register = self._mirroring.register
-        for name, profile in register.profiles.items():
+        state = self._mirroring.state
+        for name, profile in state.profiles.items():
             for link in profile.next_links:
-                if link.calendar is None and register.connection_state(link.reference.connection).listed:
+                if link.calendar is None and state.connection_state(link.reference.connection).listed:
                     yield f"profile {name}: {link.trouble}"
 
 

@@ -19,7 +19,7 @@ from busyd.flow.poll import poll_connection
 from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.remote.backoff import Patience, after_failure, after_success, next_poll_at
-from busyd.sync.context import Visitor
+from busyd.sync.context import PollContext
 
 logger = logging.getLogger(__name__)
 
@@ -33,12 +33,12 @@ class PollSchedule:
 
     def __init__(
         self,
-        visitor: Visitor,
+        context: PollContext,
         *,
         has_another_password: Callable[[], Awaitable[bool]],
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
-        self.visitor = visitor
+        self.context = context
         self._has_another_password = has_another_password
         self._on_change = on_change
         self._patience = Patience()
@@ -60,13 +60,15 @@ class PollSchedule:
         """
         if report is not None:
             self._listeners.append(report)
-            self.visitor.rests.end_all()
+            self.context.backoff.end_all()
         try:
             if self._running is None or self._running.done():
                 if not await self._may_try():
-                    self._report(Progress(self.visitor.name, "", "failed", detail=self.visitor.state.trouble))
+                    self._report(
+                        Progress(self.context.name, "", "failed", detail=self.context.connection_state.trouble)
+                    )
                     return False
-                self._running = asyncio.create_task(self._poll(), name=f"poll {self.visitor.name}")
+                self._running = asyncio.create_task(self._poll(), name=f"poll {self.context.name}")
             return await asyncio.shield(self._running)
         finally:
             if report is not None:
@@ -79,10 +81,10 @@ class PollSchedule:
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def _poll(self) -> bool:
-        clock, name = self.visitor.clock, self.visitor.name
-        self.visitor.state.login_accepted = False
+        clock, name = self.context.clock, self.context.name
+        self.context.connection_state.login_accepted = False
         try:
-            asked = await poll_connection(self.visitor, self._report)
+            asked = await poll_connection(self.context, self._report)
         except BusydError as error:
             self._failed(error)
             return False
@@ -94,18 +96,18 @@ class PollSchedule:
         finally:
             self._last = clock.monotonic()
         self._patience = after_success(self._patience)
-        if self.visitor.state.trouble:
+        if self.context.connection_state.trouble:
             logger.info("%s: reachable again", name)
-        self.visitor.state.trouble, self.visitor.state.trouble_since = "", None
+        self.context.connection_state.trouble, self.context.connection_state.trouble_since = "", None
         if asked:
-            self.visitor.state.last_poll = clock.now()
+            self.context.connection_state.last_poll = clock.now()
         self._on_change()
         return True
 
     def _failed(self, error: BusydError) -> None:
-        state, clock = self.visitor.state, self.visitor.clock
+        connection_state, clock = self.context.connection_state, self.context.clock
         known = error if isinstance(error, RemoteError) else RemoteError(str(error))
-        if state.login_accepted:
+        if connection_state.login_accepted:
             # What is refused after that says nothing about the password: only refusals in a row count.
             self._patience = replace(self._patience, refusals=0)
             known = RemoteError(str(error)) if isinstance(error, LoginRefused) else known
@@ -114,18 +116,24 @@ class PollSchedule:
         if self._patience.yields and now < before.not_before:
             self._patience = before  # who asks out of turn does not make the wait longer
         trouble = describe_trouble(
-            state.connection, error, locked_out=self._patience.is_locked_out, worked_before=state.listed
+            connection_state.connection,
+            error,
+            locked_out=self._patience.is_locked_out,
+            worked_before=connection_state.listed,
         )
-        if trouble != state.trouble:
-            logger.warning("%s: %s", self.visitor.name, trouble)
-        state.trouble, state.trouble_since = trouble, state.trouble_since or clock.now()
-        self.visitor.mirroring.register.proofs += 1
-        self._report(Progress(self.visitor.name, "", "failed", detail=trouble))
+        if trouble != connection_state.trouble:
+            logger.warning("%s: %s", self.context.name, trouble)
+        connection_state.trouble, connection_state.trouble_since = (
+            trouble,
+            connection_state.trouble_since or clock.now(),
+        )
+        self.context.mirroring.state.proofs += 1
+        self._report(Progress(self.context.name, "", "failed", detail=trouble))
         self._on_change()
 
     async def _may_try(self) -> bool:
         await self._forgive_another_password()
-        now = self.visitor.clock.monotonic()
+        now = self.context.clock.monotonic()
         return not self._patience.is_locked_out and (
             now >= self._patience.not_before or self._patience.may_be_hurried(now, last=self._last)
         )
@@ -137,20 +145,22 @@ class PollSchedule:
         try:
             replaced = await self._has_another_password()
         except BusydError as error:
-            logger.debug("%s: the password cannot be read at the moment: %s", self.visitor.name, error)
+            logger.debug("%s: the password cannot be read at the moment: %s", self.context.name, error)
             return
         if replaced:
             self._patience = Patience(slow_until=self._patience.slow_until)
 
     async def _rest(self) -> None:
         """Wait until the next poll is due. Once a login was refused, another password ends the waiting."""
-        clock, state = self.visitor.clock, self.visitor.state
+        clock, connection_state = self.context.clock, self.context.connection_state
         while True:
-            due = next_poll_at(self._patience, state.connection.poll, last=self._last, chance=random.random())
+            due = next_poll_at(
+                self._patience, connection_state.connection.poll, last=self._last, chance=random.random()
+            )
             wait = NEVER if due is None else due - clock.monotonic()
             if wait <= 0:
                 return
-            state.next_poll = None if due is None else Instant(clock.now() + int(wait))
+            connection_state.next_poll = None if due is None else Instant(clock.now() + int(wait))
             if not self._patience.refusals:
                 await clock.sleep(wait)
                 continue

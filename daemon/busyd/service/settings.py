@@ -9,7 +9,7 @@ from busyd.os_errors import fault_of
 
 
 def endpoint_settings(config: Config) -> EndpointSettings:
-    """What the doors need to know of the configuration."""
+    """What the handlers need to know of the configuration."""
     return EndpointSettings(
         hosts=config.hosts,
         behind_proxy=config.behind_proxy,

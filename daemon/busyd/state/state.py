@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from busyd.availability.occurrence_table import Columns, FactsTable
+from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.profile import Profile
 from busyd.availability.snapshot import Reading, Snapshot
 from busyd.connection import CalendarKind, Connection, ConnectionKind
@@ -76,8 +76,8 @@ class ProfileState(Struct):
     """Grows with each new snapshot: what was made from an older one is worth nothing."""
 
 
-class Register:
-    """The state of the house. Only `flow/` changes it."""
+class State:
+    """The state of the backend. Only `flow/` changes it."""
 
     def __init__(self, connections: Iterable[Connection], profiles: Iterable[Profile], *, machine_zone: str) -> None:
         self.machine_zone = machine_zone
@@ -85,7 +85,7 @@ class Register:
         self.profiles = {profile.name: ProfileState(profile) for profile in profiles}
         self.calendars: dict[int, CalendarRecord] = {}
         self.remembered: dict[str, str] = {}
-        self.columns: dict[tuple[int, str], Columns] = {}
+        self.tables: dict[tuple[int, str], OccurrenceTable] = {}
         """(calendar, reading zone) -> its occurrences; filled after the start has answered from stored snapshots."""
         self.problems: dict[int, tuple[ObjectProblem, ...]] = {}
         """Object -> what is wrong with it."""
@@ -177,12 +177,12 @@ class Register:
 
     def is_beyond(self, calendar: int) -> bool:
         """Whether a calendar has more occurrences than may be held."""
-        return any(columns.is_beyond for (number, _), columns in self.columns.items() if number == calendar)
+        return any(tables.is_beyond for (number, _), tables in self.tables.items() if number == calendar)
 
     def note_about(self, calendar: int) -> str:
         """A sentence for its owner when part of a calendar is not known for another reason than its server's."""
-        beyond = [why for (number, _), columns in self.columns.items() if number == calendar and columns.is_beyond
-                  for why in columns.incomplete.values()]  # fmt: skip
+        beyond = [why for (number, _), tables in self.tables.items() if number == calendar and tables.is_beyond
+                  for why in tables.incomplete.values()]  # fmt: skip
         return "; ".join(filter(None, (*beyond[:1], self.postponed.note(calendar))))
 
     def label_of(self, calendar: int) -> str:
@@ -208,11 +208,11 @@ class Register:
         for link in links:
             if link.calendar is None or not link.blocks:
                 continue
-            columns = self.columns.get((link.calendar, link.zone))
-            if columns is None:
+            tables = self.tables.get((link.calendar, link.zone))
+            if tables is None:
                 return None
             me = self.addresses_for(state, link.reference.connection)
-            readings.append(Reading(columns, link.rules, me))
+            readings.append(Reading(tables, link.rules, me))
         return tuple(readings)
 
     def snapshot_key(self, state: ProfileState, *, generation: int, day: int, version: str) -> str:
@@ -234,7 +234,7 @@ class Register:
     def forget_unlinked(self) -> None:
         """Let go of what no link speaks of any more."""
         wanted = {(number, zone) for number in self.calendars for zone in self.zones_of(number)}
-        self.columns = {key: columns for key, columns in self.columns.items() if key in wanted}
+        self.tables = {key: tables for key, tables in self.tables.items() if key in wanted}
         linked = {number for number, _ in wanted}
         self.problems = {number: found for number, found in self.problems.items() if found[0].calendar in linked}
         self.postponed.keep(linked)

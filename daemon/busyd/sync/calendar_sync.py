@@ -17,7 +17,7 @@ from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.store import objects
 from busyd.store.mirror import CalendarRecord, SyncMark
-from busyd.sync.context import Visitor, has_passed, refresh_register
+from busyd.sync.context import PollContext, has_passed, refresh_state
 from busyd.sync.fetch import fetch
 from busyd.sync.plan import HOLD, UNREAD_ETAG, SyncState, weigh
 from busyd.sync.run import Look, look
@@ -35,7 +35,7 @@ UNREAD_AGAIN: Final = 900
 """Seconds until an object that could not be had twice is tried again."""
 
 
-class Finding(Struct, frozen=True):
+class SyncOutcome(Struct, frozen=True):
     """What a look at a calendar brought: its changes are stored, its removals and its token are not yet."""
 
     record: CalendarRecord
@@ -76,46 +76,46 @@ def _has_news(record: CalendarRecord) -> bool:
     return record.remote.sync_token is None or record.remote.sync_token != record.sync_token
 
 
-async def read_changes(visitor: Visitor, record: CalendarRecord, at: Instant, report: Report) -> Finding:
+async def read_changes(context: PollContext, record: CalendarRecord, at: Instant, report: Report) -> SyncOutcome:
     """Look at a calendar and store what is new and changed in it. Raises RemoteError; what was stored stays."""
-    etags = await visitor.mirroring.database.read(lambda db: objects.read_etags(db, record.id))
+    etags = await context.mirroring.database.read(lambda db: objects.read_etags(db, record.id))
     newest = record.sync_token if record.complete else None
     earlier = record.earlier_token if is_look_due(record, at) else None
     news = [newest] if _has_news(record) or earlier is None else []
     state = SyncState(etags, tuple(filter(None, (earlier, *news))), newest, record.ctag, record.held)
     full = _compare_all(record, at) or (is_look_due(record, at) and (earlier is None or bool(record.held)))
-    found = await look(visitor.client, record.remote.href, state, ctag=record.remote.ctag, full=full)
+    found = await look(context.client, record.remote.href, state, ctag=record.remote.ctag, full=full)
     wanted, listed = found.plan.fetch, found.plan.etags
     if found.compared_all and record.complete and _compare_all(record, at):
         wanted = tuple(sorted({*wanted, *_read_anew_today(etags.keys() - found.plan.gone, at)}))
     done, vanished, unread = 0, set[str](), False
-    report(Progress(visitor.name, record.label, "fetching", 0, len(wanted)))
+    report(Progress(context.name, record.label, "fetching", 0, len(wanted)))
     try:
-        async with aclosing(fetch(visitor.client, record.remote.href, wanted, known=etags)) as batches:
+        async with aclosing(fetch(context.client, record.remote.href, wanted, known=etags)) as batches:
             async for batch in batches:
                 incoming = [
                     Incoming(one.href, one.etag or listed.get(one.href, ""), one.payload) for one in batch.objects
                 ]
-                await visitor.mirroring.store_batch(record, incoming, unread=batch.unread)
+                await context.mirroring.store_batch(record, incoming, unread=batch.unread)
                 done, unread = done + len(incoming), unread or bool(batch.unread)
                 vanished |= batch.vanished
-                report(Progress(visitor.name, record.label, "fetching", done, len(wanted)))
+                report(Progress(context.name, record.label, "fetching", done, len(wanted)))
     finally:
         if done or unread:
-            await refresh_register(visitor)
-    return Finding(record, state, found, frozenset(vanished), unread, min(done, len(found.plan.fetch)))
+            await refresh_state(context)
+    return SyncOutcome(record, state, found, frozenset(vanished), unread, min(done, len(found.plan.fetch)))
 
 
-async def settle(visitor: Visitor, finding: Finding, at: Instant, *, patience: int) -> None:
+async def settle(context: PollContext, outcome: SyncOutcome, at: Instant, *, grace_period: int) -> None:
     """Forget what is gone, and commit the token together with that: only now everything it stands for is stored.
 
-    `patience`: seconds for which anything gone must have been found gone already.
+    `grace_period`: seconds for which anything gone must have been found gone already.
     """
-    record, state, found = finding.record, finding.state, finding.look
-    if finding.unread:
-        patience = max(patience, HOLD)  # it may be what the gone one was renamed to
-    removal = weigh(state, found.plan, at, gone=finding.vanished, patience=patience)
-    again, earlier = _second_look(finding, at, removal.held)
+    record, state, found = outcome.record, outcome.state, outcome.look
+    if outcome.unread:
+        grace_period = max(grace_period, HOLD)  # it may be what the gone one was renamed to
+    removal = weigh(state, found.plan, at, gone=outcome.vanished, grace_period=grace_period)
+    again, earlier = _second_look(outcome, at, removal.held)
     mark = SyncMark(
         ctag=record.remote.ctag,
         sync_token=found.sync_token,
@@ -125,33 +125,33 @@ async def settle(visitor: Visitor, finding: Finding, at: Instant, *, patience: i
         earlier_token=earlier,
         look_again=again,
     )
-    gone = await visitor.mirroring.store_batch(record, (), gone=removal.forget, mark=mark)
-    if finding.fetched or gone or not record.complete:
-        logger.info("%s: %d changed, %d gone, %d held back", record.label, finding.fetched, gone, len(removal.held))
+    gone = await context.mirroring.store_batch(record, (), gone=removal.forget, mark=mark)
+    if outcome.fetched or gone or not record.complete:
+        logger.info("%s: %d changed, %d gone, %d held back", record.label, outcome.fetched, gone, len(removal.held))
     if removal.held.keys() - state.held.keys():
         logger.warning("%s: %d events look deleted; their time stays busy until a second look agrees",
                        record.label, len(removal.held))  # fmt: skip
-    await refresh_register(visitor)
+    await refresh_state(context)
 
 
-def _second_look(finding: Finding, at: Instant, held: Mapping[str, Instant]) -> tuple[Instant | None, str | None]:
+def _second_look(outcome: SyncOutcome, at: Instant, held: Mapping[str, Instant]) -> tuple[Instant | None, str | None]:
     """When to look again although nothing may seem to have changed, and from which token; (None, None): all is settled.
 
     Without a token that look compares everything.
     """
-    record, found = finding.record, finding.look
+    record, found = outcome.record, outcome.look
     pending = record.look_again is not None and not is_look_due(record, at)
-    newest = finding.state.newest_token
+    newest = outcome.state.newest_token
     start = record.earlier_token if record.look_again is not None else newest
     if found.refused or found.unproved:
         start = newest = None
     if held:
         believed = min(held.values()) + HOLD
         return Instant(max(believed if believed > at else at + HOLD, at + SETTLE)), start
-    if finding.unread:
-        nothing_else = UNREAD_ETAG in finding.state.etags.values() and found.sync_token == record.sync_token
+    if outcome.unread:
+        nothing_else = UNREAD_ETAG in outcome.state.etags.values() and found.sync_token == record.sync_token
         return Instant(at + (UNREAD_AGAIN if nothing_else else SETTLE)), start
-    if finding.changed or found.unproved or not record.complete:
+    if outcome.changed or found.unproved or not record.complete:
         return Instant(at + SETTLE), start if pending else newest
     return (record.look_again, start) if pending else (None, None)
 

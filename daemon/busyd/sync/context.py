@@ -26,7 +26,7 @@ LONGEST_REST: Final = 3600.0
 """Seconds for which one calendar that fails is left alone at most."""
 
 
-class Rests:
+class CalendarBackoff:
     """Which single calendars are left alone for a while because they fail, while the rest of an account is read.
 
     Monotonic seconds; a restart forgets, and tries once more.
@@ -52,16 +52,16 @@ class Rests:
         self._faults = {calendar: (count, float("-inf")) for calendar, (count, _) in self._faults.items()}
 
 
-class Visitor(Struct, frozen=True):
+class PollContext(Struct, frozen=True):
     """What it takes to poll one connection."""
 
-    state: ConnectionState
+    connection_state: ConnectionState
     client: CaldavClient
     read_feed: ReadFeed
     mirroring: Mirroring
     ledger: Ledger
     clock: Clock
-    rests: Rests = field(default_factory=Rests)
+    backoff: CalendarBackoff = field(default_factory=CalendarBackoff)
     found_gone: dict[int, Instant] = field(default_factory=dict)
     """Calendar -> when it first said itself that it is not there, for those not yet believed to be gone."""
     ceasing: dict[int, Instant] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Visitor(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return self.state.connection.name
+        return self.connection_state.connection.name
 
 
 def has_passed(since: int | None, seconds: int, at: int) -> bool:
@@ -80,23 +80,23 @@ def has_passed(since: int | None, seconds: int, at: int) -> bool:
     return since is None or at - since >= seconds or at < since
 
 
-async def refresh_register(visitor: Visitor, *, relink: bool = False) -> None:
+async def refresh_state(context: PollContext, *, relink: bool = False) -> None:
     """Show the new state of a connection's calendars to those who ask: snapshots first, then what proves them."""
-    mirroring, register = visitor.mirroring, visitor.mirroring.register
-    records = await mirroring.database.read(lambda db: mirror.read_calendars(db, visitor.name))
-    before = {record.id: record for record in register.calendars.values() if record.connection == visitor.name}
+    mirroring, state = context.mirroring, context.mirroring.state
+    records = await mirroring.database.read(lambda db: mirror.read_calendars(db, context.name))
+    before = {record.id: record for record in state.calendars.values() if record.connection == context.name}
     shapes = {record.id: _shape(record) for record in records}
     if relink or shapes != {number: _shape(old) for number, old in before.items()}:
-        visitor.state.listed = True
-        register.take_listing(visitor.name, records)
-        _remember_links(visitor)
-        await mirroring.complete_columns()
+        context.connection_state.listed = True
+        state.take_listing(context.name, records)
+        _remember_links(context)
+        await mirroring.complete_tables()
     await mirroring.confirm(records)
 
 
-def _remember_links(visitor: Visitor) -> None:
+def _remember_links(context: PollContext) -> None:
     try:
-        visitor.ledger.record_links(visitor.mirroring.register.remembered)
+        context.ledger.record_links(context.mirroring.state.remembered)
     except StorageError as error:
         logger.warning("which calendars are meant was not written down, the next poll tries again: %s", error)
 

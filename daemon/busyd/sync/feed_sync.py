@@ -22,7 +22,7 @@ from busyd.remote.feed import FeedContent, NotModified
 from busyd.store import mirror, objects
 from busyd.store.mirror import CalendarRecord, SyncMark
 from busyd.sync.calendar_sync import is_look_due
-from busyd.sync.context import Visitor, has_passed, refresh_register
+from busyd.sync.context import PollContext, has_passed, refresh_state
 from busyd.sync.plan import HOLD, SyncState, plan_listing, weigh
 
 logger = logging.getLogger(__name__)
@@ -39,81 +39,81 @@ _HINT: Final = re.compile(
 )
 
 
-async def poll_feed(visitor: Visitor, at: Instant) -> bool:
+async def poll_feed(context: PollContext, at: Instant) -> bool:
     """Read the one calendar of an `ics` connection. Raises RemoteError, or DataError when it is not iCalendar.
 
     How often is what the configuration says; what the feed asks for does not count against the person. False when
     nothing was asked, because no profile uses the feed.
     """
-    connection = visitor.state.connection
+    connection = context.connection_state.connection
     remote = RemoteCalendar(href=connection.url, name=connection.name, kind=CalendarKind.FEED, writable=False)
-    await visitor.mirroring.database.write(lambda db: mirror.record_listing(db, connection.name, [remote], at))
-    visitor.state.listed = True
-    await refresh_register(visitor)
-    linked = visitor.mirroring.register.linked_calendars(connection.name)
+    await context.mirroring.database.write(lambda db: mirror.record_listing(db, connection.name, [remote], at))
+    context.connection_state.listed = True
+    await refresh_state(context)
+    linked = context.mirroring.state.linked_calendars(connection.name)
     wanted = [record for record in linked if record.remote.href == remote.href]
     for record in wanted:
-        await _read(visitor, record, connection.url, at, interval=int(connection.poll.total_seconds()))
+        await _read(context, record, connection.url, at, interval=int(connection.poll.total_seconds()))
     return bool(wanted)
 
 
-async def poll_subscription(visitor: Visitor, record: CalendarRecord, at: Instant) -> bool:
+async def poll_subscription(context: PollContext, record: CalendarRecord, at: Instant) -> bool:
     """Read the source of a subscribed calendar when it is due. Never sends the account's credential there.
 
     False when it was not due. Raises BusydError.
     """
     source = record.remote.source
-    if not visitor.rests.is_over(record.id, visitor.clock.monotonic()):
+    if not context.backoff.is_over(record.id, context.clock.monotonic()):
         return False
     if source is None:
         message = "its server does not say where its events are"
         raise DataError(message)
     interval = int(record.validators.get("interval", SUBSCRIPTION_INTERVAL))
     is_new = not record.complete or record.validators.get("source") != source
-    wanted = visitor.state.wanted
+    wanted = context.connection_state.wanted
     is_wanted = wanted is not None and (record.as_of is None or record.as_of < wanted)
     if is_new or is_wanted or is_look_due(record, at) or has_passed(record.as_of, interval, at):
-        await _read(visitor, record, source, at, interval=None)
+        await _read(context, record, source, at, interval=None)
         return True
     return False
 
 
-async def _read(visitor: Visitor, record: CalendarRecord, url: str, at: Instant, *, interval: int | None) -> None:
+async def _read(context: PollContext, record: CalendarRecord, url: str, at: Instant, *, interval: int | None) -> None:
     """`interval`: seconds between two looks, None to let the feed decide."""
     known = record.validators if record.validators.get("source") == url else {}
-    answer = await visitor.read_feed(url, known if record.complete and not record.held else {})
+    answer = await context.read_feed(url, known if record.complete and not record.held else {})
     if isinstance(answer, NotModified):
-        await _confirm(visitor, record, {**known, **_validators(answer)}, at)
+        await _confirm(context, record, {**known, **_validators(answer)}, at)
         return
-    pieces = {f"uid:{piece.uid}": piece for piece in await _split(visitor, answer.payload)}
+    pieces = {f"uid:{piece.uid}": piece for piece in await _split(context, answer.payload)}
     listed = {href: piece.digest for href, piece in pieces.items()}
-    etags = await visitor.mirroring.database.read(lambda db: objects.read_etags(db, record.id))
-    state = SyncState(etags, held=record.held)
-    plan = plan_listing(state, listed)
-    removal = weigh(state, plan, at)
+    etags = await context.mirroring.database.read(lambda db: objects.read_etags(db, record.id))
+    profile_state = SyncState(etags, held=record.held)
+    plan = plan_listing(profile_state, listed)
+    removal = weigh(profile_state, plan, at)
     incoming = [Incoming(href, listed[href], pieces[href].payload) for href in plan.fetch if href in pieces]
     pace = {"source": url, "interval": str(_wanted_interval(answer.payload) if interval is None else interval)}
     again = Instant(at + HOLD) if removal.held else None
     mark = SyncMark(
         None, None, at, reconciled=at, held=removal.held, validators=_validators(answer) | pace, look_again=again
     )
-    changed = await visitor.mirroring.store_batch(record, incoming, gone=removal.forget, mark=mark)
+    changed = await context.mirroring.store_batch(record, incoming, gone=removal.forget, mark=mark)
     if changed or not record.complete:
         counts = (len(incoming), len(removal.forget), len(removal.held))
         logger.info("%s: %d changed, %d gone, %d held back", record.label, *counts)
-    await refresh_register(visitor)
+    await refresh_state(context)
 
 
-async def _split(visitor: Visitor, payload: bytes) -> list[FeedPiece]:
+async def _split(context: PollContext, payload: bytes) -> list[FeedPiece]:
     """The objects of a feed. Raises DataError."""
     try:
-        return await visitor.mirroring.expansion.worker.split_feed(payload)
+        return await context.mirroring.expansion.worker.split_feed(payload)
     except WorkerFailed as error:
         message = f"the feed came, but could not be read: {error}"
         raise DataError(message) from None
 
 
-async def _confirm(visitor: Visitor, record: CalendarRecord, validators: Mapping[str, str], at: Instant) -> None:
+async def _confirm(context: PollContext, record: CalendarRecord, validators: Mapping[str, str], at: Instant) -> None:
     """The feed has not changed. A validator may have been renewed all the same (RFC 9110 §15.4.5)."""
     if not record.complete:
         message = "the feed's server says that nothing changed, but nothing was read of it yet"
@@ -123,8 +123,8 @@ async def _confirm(visitor: Visitor, record: CalendarRecord, validators: Mapping
         mirror.confirm_calendars(db, [record.id], at)
         mirror.record_validators(db, record.id, validators)
 
-    await visitor.mirroring.database.write(commit)
-    await refresh_register(visitor)
+    await context.mirroring.database.write(commit)
+    await refresh_state(context)
 
 
 def _wanted_interval(payload: bytes) -> int:

@@ -79,23 +79,23 @@ def plan_listing(state: SyncState, listed: Mapping[str, str]) -> SyncPlan:
     return SyncPlan(_differing(state, listed, gone), gone, empty=not listed, etags=listed)
 
 
-def weigh(state: SyncState, plan: SyncPlan, at: Instant, *, gone: Iterable[str] = (), patience: int = 0) -> Removal:
+def weigh(state: SyncState, plan: SyncPlan, at: Instant, *, gone: Iterable[str] = (), grace_period: int = 0) -> Removal:
     """Decide what to believe of a plan's `gone`, and of further hrefs that fetching found gone.
 
-    `patience` is how many seconds anything found gone must have been so already, because there is some doubt.
+    `grace_period` is how many seconds anything found gone must have been so already, because there is some doubt.
     """
     all_gone = plan.gone | (frozenset(gone) & state.etags.keys())
     waiting = {href: state.held[href] for href in plan.unmentioned - all_gone}
     if plan.empty or is_many(state, all_gone):
-        patience = max(patience, HOLD)
-    forget = {href for href in all_gone if _is_proved(state.held.get(href), at, patience)}
+        grace_period = max(grace_period, HOLD)
+    forget = {href for href in all_gone if _is_proved(state.held.get(href), at, grace_period)}
     held = {href: min(state.held.get(href, at), at) for href in all_gone - forget}
     return Removal(frozenset(forget), held | waiting)
 
 
-def _is_proved(first: Instant | None, at: Instant, patience: int) -> bool:
+def _is_proved(first: Instant | None, at: Instant, grace_period: int) -> bool:
     """Found gone for the first time it is believed unless there is doubt; what was once doubted stays so a while."""
-    return not patience if first is None else at - first >= max(patience, HOLD)
+    return not grace_period if first is None else at - first >= max(grace_period, HOLD)
 
 
 def is_many(state: SyncState, gone: frozenset[str]) -> bool:

@@ -17,8 +17,8 @@ from busyd.errors import RemoteError
 from busyd.period import Instant
 from busyd.store import mirror
 from busyd.store.mirror import GONE_AFTER, CalendarRecord
-from busyd.sync.calendar_sync import Finding, is_look_due
-from busyd.sync.context import Visitor, has_passed, refresh_register
+from busyd.sync.calendar_sync import SyncOutcome, is_look_due
+from busyd.sync.context import PollContext, has_passed, refresh_state
 from busyd.sync.plan import HOLD
 
 logger = logging.getLogger(__name__)
@@ -29,17 +29,17 @@ UNTIL_READ: Final = 1 << 60
 """Seconds without an end: what left a calendar is kept while one that it may have moved to cannot be read."""
 
 
-def ceasing_calendars(visitor: Visitor, listing: Listing) -> list[CalendarRecord]:
+def ceasing_calendars(context: PollContext, listing: Listing) -> list[CalendarRecord]:
     """Calendars that counted by default and, by this listing, no longer do: marked transparent, or a subscription."""
-    known = {record.remote.href: record for record in visitor.mirroring.register.calendars.values()
-             if record.connection == visitor.name}  # fmt: skip
+    known = {record.remote.href: record for record in context.mirroring.state.calendars.values()
+             if record.connection == context.name}  # fmt: skip
     found = [
         known[remote.href]
         for remote in listing.calendars
         if remote.href in known and _counts(known[remote.href].remote) and not _counts(remote)
     ]
-    for number in visitor.ceasing.keys() - {record.id for record in found}:
-        del visitor.ceasing[number]
+    for number in context.ceasing.keys() - {record.id for record in found}:
+        del context.ceasing[number]
     return found
 
 
@@ -55,43 +55,43 @@ def still_counting(listing: Listing, ceasing: Sequence[CalendarRecord]) -> Listi
     return replace(listing, calendars=tuple(shown))
 
 
-async def let_cease(visitor: Visitor, record: CalendarRecord, at: Instant, *, patience: int) -> None:
+async def stop_counting(context: PollContext, record: CalendarRecord, at: Instant, *, grace_period: int) -> None:
     """Take a calendar for one that no longer counts, once it is certain where its events are, and it still is one."""
-    if at - visitor.ceasing.setdefault(record.id, at) < patience:
+    if at - context.ceasing.setdefault(record.id, at) < grace_period:
         return
-    listing = await _listed_now(visitor)
+    listing = await _listed_now(context)
     now = {remote.href: remote for remote in listing.calendars} if listing is not None else {}
     remote = now.get(record.remote.href)
     if remote is None or _counts(remote):
         return
-    del visitor.ceasing[record.id]
+    del context.ceasing[record.id]
 
     def commit(db: sqlite3.Connection) -> None:
-        mirror.record_listed(db, visitor.name, remote)
+        mirror.record_listed(db, context.name, remote)
 
-    await visitor.mirroring.database.write(commit)
-    await refresh_register(visitor)
+    await context.mirroring.database.write(commit)
+    await refresh_state(context)
 
 
-def hidden_calendars(visitor: Visitor, linked: Sequence[CalendarRecord]) -> list[CalendarRecord]:
+def hidden_calendars(context: PollContext, linked: Sequence[CalendarRecord]) -> list[CalendarRecord]:
     """Calendars that do not count and are missing from the listings: whether they still do not count is not known."""
     numbers = {record.id for record in linked}
     return [
         record
-        for record in visitor.mirroring.register.calendars.values()
-        if record.connection == visitor.name
+        for record in context.mirroring.state.calendars.values()
+        if record.connection == context.name
         and record.id not in numbers
         and record.missing_since is not None
         and not record.gone
     ]
 
 
-async def is_gone(visitor: Visitor, record: CalendarRecord, at: Instant) -> bool:
+async def is_gone(context: PollContext, record: CalendarRecord, at: Instant) -> bool:
     """A calendar that no listing has had for a while, and that answers itself that it is not (any more)."""
     if record.missing_since is None or not has_passed(record.missing_since, GONE_AFTER, at):
         return False
     try:
-        await visitor.client.run(list_members(record.remote.href))
+        await context.client.run(list_members(record.remote.href))
     except (NotFound, Forbidden):
         return True
     except RemoteError:
@@ -99,21 +99,21 @@ async def is_gone(visitor: Visitor, record: CalendarRecord, at: Instant) -> bool
     return False
 
 
-async def take_leave(visitor: Visitor, record: CalendarRecord, at: Instant, *, patience: int) -> bool:
+async def confirm_removal(context: PollContext, record: CalendarRecord, at: Instant, *, grace_period: int) -> bool:
     """Believe that a calendar is gone, once it has said so for as long as there is doubt where its events are."""
-    since = visitor.found_gone.setdefault(record.id, at)
-    if at - since < patience:
-        visitor.rests.failed(record.id, visitor.clock.monotonic(), first=ASK_AGAIN)
+    since = context.found_gone.setdefault(record.id, at)
+    if at - since < grace_period:
+        context.backoff.failed(record.id, context.clock.monotonic(), first=ASK_AGAIN)
         return False
     logger.info("%s is gone from its server", record.label)
-    await visitor.mirroring.database.write(lambda db: mirror.record_gone(db, record.id))
-    await refresh_register(visitor)
+    await context.mirroring.database.write(lambda db: mirror.record_gone(db, record.id))
+    await refresh_state(context)
     return True
 
 
-async def patience_with(
-    visitor: Visitor,
-    findings: Sequence[Finding],
+async def grace_periods(
+    context: PollContext,
+    outcomes: Sequence[SyncOutcome],
     gone: Sequence[CalendarRecord],
     unread: Sequence[CalendarRecord],
     at: Instant,
@@ -124,23 +124,23 @@ async def patience_with(
     """
     if unread:
         return lambda _: UNTIL_READ
-    restless = {finding.record.id for finding in findings if finding.changed}
+    restless = {outcome.record.id for outcome in outcomes if outcome.changed}
     restless |= {
         record.id
-        for record in visitor.mirroring.register.linked_calendars(visitor.name)
+        for record in context.mirroring.state.linked_calendars(context.name)
         if record.look_again is not None and not record.gone and not is_look_due(record, at)
     }
-    leaving = [finding.record.id for finding in findings if finding.removes] + [record.id for record in gone]
-    if any(restless <= {number} for number in leaving) and await _has_moved_on(visitor, restless):
+    leaving = [outcome.record.id for outcome in outcomes if outcome.removes] + [record.id for record in gone]
+    if any(restless <= {number} for number in leaving) and await _has_moved_on(context, restless):
         return lambda _: HOLD
     return lambda record: 0 if restless <= {record.id} else HOLD
 
 
-async def _has_moved_on(visitor: Visitor, restless: set[int]) -> bool:
+async def _has_moved_on(context: PollContext, restless: set[int]) -> bool:
     """Whether a listing taken now shows other calendars changed, or new ones."""
-    known = {record.remote.href: record for record in visitor.mirroring.register.calendars.values()
-             if record.connection == visitor.name and not record.gone}  # fmt: skip
-    listing = await _listed_now(visitor)
+    known = {record.remote.href: record for record in context.mirroring.state.calendars.values()
+             if record.connection == context.name and not record.gone}  # fmt: skip
+    listing = await _listed_now(context)
     if listing is None:
         return True
     now = {remote.href: remote for remote in listing.calendars}
@@ -156,13 +156,13 @@ async def _has_moved_on(visitor: Visitor, restless: set[int]) -> bool:
     )
 
 
-async def _listed_now(visitor: Visitor) -> Listing | None:
+async def _listed_now(context: PollContext) -> Listing | None:
     """The calendars as they are listed at this moment; None when that cannot be had."""
-    account = await visitor.mirroring.database.read(lambda db: mirror.read_account(db, visitor.name))
+    account = await context.mirroring.database.read(lambda db: mirror.read_account(db, context.name))
     if account is None:
         return None
     try:
-        return await visitor.client.run(list_calendars(account.home, single=account.single))
+        return await context.client.run(list_calendars(account.home, single=account.single))
     except RemoteError:
         return None
 
