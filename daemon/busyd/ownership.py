@@ -30,7 +30,11 @@ def as_owner_of(directory: Path) -> Iterator[None]:
 
     For short, blocking work: every thread of the process is that user meanwhile. Raises TryAgain, Misconfigured.
     """
-    with as_user(authenticate(directory) if os.geteuid() == 0 else 0, directory):
+    if os.getuid() != 0:
+        yield
+        return
+    # Looked at only once it is our turn: another thread may have made this process somebody else.
+    with _one_at_a_time, as_user(owner_of(directory) if os.geteuid() == 0 else 0, directory):
         yield
 
 
@@ -54,7 +58,7 @@ def as_user(uid: int, directory: Path) -> Iterator[None]:
             os.setgroups(before[1])
 
 
-def authenticate(directory: Path) -> int:
+def owner_of(directory: Path) -> int:
     """The user number that has a say over the directory: of its owner, or of the nearest one above that exists.
 
     Where that is root, but somebody else owns a directory or a link on the way there, it is that user: they could have

@@ -20,7 +20,7 @@ from busyd.cli.exit_status import CommandFailed
 from busyd.config import Config, ConfigFaults, ConfigMissing, find_config, load_config
 from busyd.config.load import SYSTEM_CONFIG, own_state, written_state
 from busyd.errors import Misconfigured, TryAgain
-from busyd.ownership import as_owner_of, as_user, authenticate
+from busyd.ownership import as_owner_of, as_user, owner_of
 from busyd.running import Running, find_running, holder_of
 
 
@@ -92,7 +92,7 @@ class Installation:
         if self.is_service and not os.path.lexists(self.state):  # before its first start
             with suppress(KeyError):
                 return pwd.getpwnam(self._service.user).pw_uid
-        return authenticate(self.state)
+        return owner_of(self.state)
 
     @contextmanager
     def as_its_user(self) -> Iterator[None]:

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from busyd.credentials.secret import Secret
 from busyd.errors import UserError
-from busyd.ownership import authenticate, groups_of
+from busyd.ownership import groups_of, owner_of
 
 STORE_FILE: Final = "credentials"
 KEY_FILE: Final = "credentials.key"
@@ -213,7 +213,7 @@ def _run_command(argv: tuple[str, ...], state_directory: Path, environment: Mapp
 
 def _as_owner_of(state_directory: Path) -> dict[str, Any]:
     """What makes root run a program as the daemon would: the owner of the state may have had a say in which it is."""
-    uid = authenticate(state_directory) if os.geteuid() == 0 else 0
+    uid = owner_of(state_directory) if os.geteuid() == 0 else 0
     if uid == 0:
         return {}
     group, groups = groups_of(uid)

@@ -14,7 +14,7 @@ from busyd.credentials.source import KEY_FILE, STORE_FILE
 from busyd.errors import Misconfigured, TryAgain, UserError
 from busyd.ical.tzfile import load_zone
 from busyd.os_errors import fault_of
-from busyd.ownership import authenticate, describe_user, give_back, make_state_directory, obstacle_of
+from busyd.ownership import describe_user, give_back, make_state_directory, obstacle_of, owner_of
 from busyd.period import Instant
 from busyd.running import LOCK_FILE
 from busyd.store.ledger import LEDGER_FILE, Ledger
@@ -52,7 +52,7 @@ def prepare_state(state: Path) -> None:
     Raises Misconfigured where a person has to give files back to the user busyd runs as, or to move something away;
     TryAgain where the disk does not let us look.
     """
-    owner = authenticate(state)
+    owner = owner_of(state)
     if os.geteuid() == 0 and owner != 0:
         user = describe_user(owner)
         message = f"the state directory {state} belongs to {user}, who could not open what root makes there"

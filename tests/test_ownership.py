@@ -1,12 +1,13 @@
 """The state directory: how it is made, who owns it, and root working in it as its owner."""
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from busyd.errors import Misconfigured, TryAgain
-from busyd.ownership import as_owner_of, authenticate, describe_user, make_state_directory
+from busyd.ownership import as_owner_of, describe_user, make_state_directory, owner_of
 from tests.other_user import NOBODY, give_to_nobody
 
 
@@ -65,6 +66,22 @@ def test_root_is_the_owner_of_the_directory_inside_and_root_again_afterwards(for
     assert (foreign_state / "file").stat().st_uid == NOBODY.pw_uid
 
 
+def test_a_thread_that_waits_for_another_is_the_owner_too(foreign_state: Path) -> None:
+    users: list[int] = []
+
+    def work() -> None:
+        with as_owner_of(foreign_state):
+            users.append(os.geteuid())
+
+    thread = threading.Thread(target=work)
+    with as_owner_of(foreign_state):
+        thread.start()
+        thread.join(0.1)  # long enough to look who this process is, and to wait for its turn
+        assert users == []
+    thread.join()
+    assert users == [NOBODY.pw_uid]
+
+
 def test_root_is_root_again_after_a_failure(foreign_state: Path) -> None:
     with pytest.raises(KeyError), as_owner_of(foreign_state):
         raise KeyError
@@ -90,7 +107,7 @@ def test_a_link_that_another_user_planted_does_not_lead_root_into_a_directory_of
     give_to_nobody(first)
     second.symlink_to(first)  # root's own link, by way of theirs
     for way in (first, second):
-        assert authenticate(way) == NOBODY.pw_uid
+        assert owner_of(way) == NOBODY.pw_uid
         with as_owner_of(way), pytest.raises(PermissionError):
             (way / "file").touch()
     assert list(tmp_path.iterdir()) == []
@@ -99,10 +116,10 @@ def test_a_link_that_another_user_planted_does_not_lead_root_into_a_directory_of
 def test_a_link_of_root_to_the_directory_of_another_user_counts_as_that_directory(foreign_state: Path) -> None:
     link = foreign_state.parent / "link"
     link.symlink_to("state")
-    assert authenticate(link) == authenticate(foreign_state / ".." / "state") == NOBODY.pw_uid
+    assert owner_of(link) == owner_of(foreign_state / ".." / "state") == NOBODY.pw_uid
 
 
 def test_links_in_a_circle_are_told(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(Misconfigured, match="symbolic links"):
-        authenticate(tmp_path / "loop")
+        owner_of(tmp_path / "loop")
