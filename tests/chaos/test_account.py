@@ -1,6 +1,7 @@
 """The account as a whole: refused logins, new passwords, throttling, shards that move, and how often all is asked."""
 
 import asyncio
+import logging
 from itertools import pairwise
 from typing import Literal
 
@@ -11,6 +12,8 @@ from busyd.credentials import Secret
 from tests.chaos.harness import POLL, World, fill, slot
 
 HOUR, DAY = 3600, 86_400
+LINES_A_DAY = 16
+"""In the log, for one connection that does not work."""
 
 
 @pytest.fixture
@@ -145,17 +148,31 @@ async def test_one_calendar_that_always_fails_keeps_no_other_from_being_read(syn
         synced.assert_right()
 
 
-async def test_a_whole_day_without_the_server_costs_few_attempts_and_ends_soon(synced: World) -> None:
+async def test_a_whole_day_without_the_server_costs_few_attempts_and_ends_soon(
+    synced: World, caplog: pytest.LogCaptureFixture
+) -> None:
     for origin in ("shard", "bootstrap"):
         await synced.icloud.stop_origin(origin)
     before = synced.transport.requests_sent
+    caplog.set_level(logging.INFO, "busyd")
     await live(synced, DAY)
     assert synced.transport.requests_sent - before <= 2 * 150
+    assert len(caplog.messages) <= LINES_A_DAY, caplog.messages
     assert set(synced.truth().values()) == set(synced.busy())
     for origin in ("shard", "bootstrap"):
         await synced.icloud.start_origin(origin)
     await live(synced, 16 * 60)
     assert not synced.trouble
+
+
+@pytest.mark.parametrize("status", [500, 503, 429, 401])
+async def test_a_day_of_refusals_is_told_once_in_the_log(
+    synced: World, caplog: pytest.LogCaptureFixture, status: int
+) -> None:
+    synced.anna.knobs.fail_next(status, times=None)
+    caplog.set_level(logging.INFO, "busyd")
+    await live(synced, DAY)
+    assert 0 < len(caplog.messages) <= LINES_A_DAY, caplog.messages
 
 
 @pytest.mark.parametrize("shard", ["404", "421", "401", "resets"])

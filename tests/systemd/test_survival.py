@@ -1,6 +1,6 @@
-"""A daemon that hangs, in whichever way, is ended by the watchdog with its stack in the journal, and comes back."""
+"""A daemon that hangs is ended by the watchdog with its stack in the journal, and one that is killed comes back."""
 
-from tests.systemd.conftest import CLONE, freebusy
+from tests.systemd.conftest import CLONE, freebusy, is_complete
 from tests.systemd.machine import Machine
 
 KINDS = {
@@ -36,3 +36,18 @@ def test_a_hung_daemon_is_ended_with_its_stack_in_the_journal_and_comes_back(mac
         assert told.count("Fatal Python error: Aborted") == count, kind
     after = freebusy(machine)
     assert after is not None and after["busy"] == before["busy"]
+
+
+def test_kills_in_the_first_sync_leave_nothing_undone(machine: Machine) -> None:
+    expected = freebusy(machine)
+    machine.run("systemctl", "stop", "busyd")
+    machine.shell("rm /var/lib/busyd/mirror.sqlite3*")
+    machine.run("systemctl", "start", "busyd")
+    for _ in range(5):
+        machine.run("rm", "-f", "/var/lib/busyd/early-ends")
+        machine.run("kill", "-9", str(machine.main_pid("busyd")))
+        machine.wait_for(lambda: freebusy(machine))
+    machine.wait_for(lambda: is_complete(machine), describe=lambda: machine.journal("busyd")[-3000:])
+    answer = freebusy(machine)
+    assert expected is not None and answer is not None
+    assert answer["busy"] == expected["busy"]
