@@ -2,30 +2,36 @@
 
 Never answer "free" without being able to prove it, and always be able to say why.
 
-The backend has rooms (nouns of the field, which do not know each other sideways) and three corridors:
+Layers, from the top; each imports only from those below it (`tests/test_architecture.py` checks that):
 
-* `flow/poll.py`  remote calendar -> mirror -> busy index -> snapshot. Read this first.
-* `flow/ask.py`   question -> answer, from the snapshot in memory: no SQL, no network, no iCalendar.
-* `flow/book.py`  appointment -> primary calendar (not built yet).
+    cli                                      commands of the shell
+    service                                  composition root: lifecycle, schedule of polls, settings
+    http  config  systemd  log               handlers, feeds, page; YAML; the service manager; logging
+    flow                                     the pipelines below, and Backend: what handlers may call
+    sync                                     what a server's answers prove, and what follows from them
+    index                                    calendar objects -> occurrence entries -> the published snapshot
+    state                                    what is in memory: connections, links, profiles, revisions
+    availability  advice                     policy, occurrence table, snapshot, slots; faults -> what to tell a person
+    remote  store                            bytes to and from servers; storage behind one interface
+    ical  dav  credentials  running          RFC 5545; RFC 4918, 4791 and 6578 as values; secrets; running daemons
+    connection  address  clock  cooperative  progress  timetext  ownership       vocabulary
+    os_errors  period  errors                the ground
 
-The rooms, from the top; each imports only from the rows below its own (`tests/test_architecture.py` holds us to it):
+Pipelines:
 
-    __main__                             the way in
-    cli/                                 commands of the shell
-    service/                             composition root: builds every room from the configuration
-    endpoint/  config/  systemd  log     handlers: HTTP, YAML, the service manager, the journal
-    flow/                                the journeys
-    sync/  availability/                 what changed remotely; what it means for busy time
-    remote/  store/                      bytes to and from servers; SQLite
-    ical/  dav/  credentials/            RFC 5545 and RFC 4918/4791/6578 as pure values; secrets
-    connection  address  clock           words everybody shares,
-    period  errors                       from the ground up
+* Poll (`flow/poll.py`): list the calendars, decide what to read (`sync/round.py`, a pure function), read it
+  (`sync/calendar_sync.py`), decide what may be believed, commit, publish. What a server's 404, silence or contradiction
+  means stands in `sync/round.py` and nowhere else.
+* Ask (`flow/ask.py`): every free/busy answer of every handler, from the snapshot in memory: no SQL, no network, no
+  iCalendar.
+* Explain (`flow/explain.py`): why, from the mirror: each event with the rule that decided.
 
-Facts are stored, policy is applied: the index on disk says "tentative, unanswered, all-day"; what that means is the
-profile's rules, read when the snapshot is built, so a changed rule needs no second reading of any calendar.
+Facts are stored, policy is applied: the index says "tentative, unanswered, all-day"; what that means is the profile's
+rules, applied when the snapshot is built, so a changed rule needs no second reading of any calendar.
 
-Doubt is busy. What cannot be read keeps its time blocked, is listed with its reason, and nothing that a server fails
-to say deletes anything.
+The order is always commit, occurrence table, snapshot, proof: a proof is shown only once the snapshot holds what it
+proves. Doubt is busy: what cannot be read keeps its time blocked and is listed with its reason, and nothing that a
+server fails to say deletes anything.
 """
 
 __version__ = "0.1.0"
