@@ -61,5 +61,10 @@ def test_a_pure_room_does_no_io(module: Path) -> None:
         assert not {name.split(".")[0] for name in imports_of(module)} & IO_MODULES
 
 
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_dialect_of_a_database_is_spoken_outside_the_store(module: Path) -> None:
+    assert room_of(module) == "store" or "sqlite3" not in set(imports_of(module))
+
+
 def test_the_package_itself_imports_nothing_so_every_edge_is_seen() -> None:
     assert not list(imports_of(PACKAGE / "__init__.py"))

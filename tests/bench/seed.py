@@ -1,7 +1,6 @@
 """State directories filled without a network: through the stores and the engine of busyd itself, as a sync would."""
 
 import asyncio
-import sqlite3
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,13 +17,11 @@ from busyd.index.version import index_version
 from busyd.period import Period
 from busyd.state.horizon import horizon_at
 from busyd.state.state import State
-from busyd.store import mirror, occurrences
-from busyd.store.database import Database
 from busyd.store.ledger import LEDGER_FILE, Ledger
-from busyd.store.mirror import MIRROR_FILE, AccountRecord, SyncMark
-from busyd.store.objects import StoredObject, put_object
-from busyd.store.occurrences import IndexEntry
-from busyd.store.schema import MIRROR_MIGRATIONS
+from busyd.store.mirror import MIRROR_FILE, AccountRecord, StoredObject, SyncMark
+from busyd.store.occurrences import ANY_ZONE, IndexEntry
+from busyd.store.store import Store
+from busyd.store.transaction import Transaction
 
 PROFILE: Final = "anna"
 CONFIG: Final = """\
@@ -38,7 +35,7 @@ ENVIRONMENT: Final = {"BENCH": "secret"}
 NOBODY: Final = "http://127.0.0.1:9/"
 """Nobody listens there."""
 
-Fill = Callable[[sqlite3.Connection, Sequence[int]], None]
+Fill = Callable[[Transaction, Sequence[int]], None]
 """Puts objects into the calendars of these ids."""
 
 
@@ -83,10 +80,10 @@ class Household:
 def seed_objects(household: Household, payloads: Sequence[bytes], *, calendars: int = 1) -> None:
     """Put objects into the mirror, read them with the engine, and store index and snapshot."""
 
-    def fill(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    def fill(tx: Transaction, numbers: Sequence[int]) -> None:
         for number, payload in enumerate(payloads):
             stored = StoredObject(f"/anna/{number}.ics", f'"{number}"', str(number), payload)
-            put_object(db, numbers[number % calendars], stored)
+            tx.put_object(numbers[number % calendars], stored)
 
     asyncio.run(_seed(household, fill, calendars))
 
@@ -99,15 +96,15 @@ def seed_spans(household: Household, count: int, *, copies: int = 1) -> None:
     horizon = horizon_at(SystemClock().now())
     facts = (Facts(),)
 
-    def fill(db: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    def fill(tx: Transaction, numbers: Sequence[int]) -> None:
         spans = list(disjoint_spans(count, horizon))
         objects = min(count, 1000)
         for at in range(objects):
             stored = StoredObject(f"/anna/{at}.ics", f'"{at}"', str(at), b"")
-            number = put_object(db, numbers[0], stored)
+            number = tx.put_object(numbers[0], stored)
             rows = array("q", [value for start, end in spans[at::objects] for value in (start, end, 0) * copies])
-            entry = IndexEntry(number, occurrences.ANY_ZONE, horizon, False, rows, facts)
-            occurrences.put_entries(db, [entry])
+            entry = IndexEntry(number, ANY_ZONE, horizon, False, rows, facts)
+            tx.put_entries([entry])
 
     asyncio.run(_seed(household, fill, 1))
 
@@ -132,10 +129,10 @@ def spread_objects(count: int, years: int) -> list[bytes]:
 async def _seed(household: Household, fill: Fill, calendars: int) -> None:
     clock, config = SystemClock(), load_config(household.config, ENVIRONMENT)
     household.state.mkdir(parents=True, mode=0o700)
-    database = Database(household.state / MIRROR_FILE, MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
+    store = Store.open(household.state / MIRROR_FILE)
     now = clock.now()
 
-    def commit(db: sqlite3.Connection) -> None:
+    def commit(tx: Transaction) -> None:
         connection = config.connections["anna"].connection
         account = AccountRecord(
             connection="anna",
@@ -147,23 +144,23 @@ async def _seed(household: Household, fill: Fill, calendars: int) -> None:
             single=False,
             discovered=now,
         )
-        mirror.record_account(db, account)
-        mirror.record_listing(db, "anna", [listed(number) for number in range(calendars)], now)
-        numbers = [record.id for record in mirror.read_calendars(db, "anna")]
-        fill(db, numbers)
+        tx.record_account(account)
+        tx.record_listing("anna", [listed(number) for number in range(calendars)], now)
+        numbers = [record.id for record in tx.read_calendars("anna")]
+        fill(tx, numbers)
         for number in numbers:
-            mirror.record_sync(db, number, SyncMark(ctag="1", sync_token="1", as_of=now, reconciled=now))
-        mirror.record_meta(db, "index", index_version())
-        mirror.advance_generation(db)
+            tx.record_sync(number, SyncMark(ctag="1", sync_token="1", as_of=now, reconciled=now))
+        tx.record_meta("index", index_version())
+        tx.advance_generation()
 
-    await database.write(commit)
+    await store.transaction(commit)
     connections = [one.connection for one in config.connections.values()]
     state = State(connections, config.profiles.values(), machine_zone="UTC")
-    mirroring = Mirroring(database, state, clock)
+    mirroring = Mirroring(store, state, clock)
     mirroring.restore()
     await mirroring.load()
     await mirroring.expansion.close()
-    database.close()
+    store.close()
 
 
 def listed(number: int) -> RemoteCalendar:

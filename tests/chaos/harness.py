@@ -28,10 +28,10 @@ from busyd.remote.transport import Transport
 from busyd.remote.wire import Limits
 from busyd.service.schedule import PollSchedule
 from busyd.state.state import State
-from busyd.store.database import Database
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.mirror import MIRROR_FILE, CalendarRecord
-from busyd.store.schema import MIRROR_MIGRATIONS
+from busyd.store.store import Store
+from busyd.store.transaction import Transaction
 from busyd.sync.context import PollContext
 from tests.chaos.clock import START, VirtualClock
 from tests.chaos.oracle import Span, Truth, truth_of
@@ -55,20 +55,20 @@ class WronglyFree(AssertionError):
     """Time is called free that was busy before and still is."""
 
 
-class MortalDatabase(Database):
+class MortalStore(Store):
     """The file, and the moment at which power fails: before or after the n-th commit from now."""
 
     dies_in: int | None = None
     dies_after_commit = False
 
-    async def write(self, work: Callable[..., T]) -> T:
+    async def transaction(self, work: Callable[[Transaction], T]) -> T:
         if self.dies_in is None:
-            return await super().write(work)
+            return await super().transaction(work)
         self.dies_in -= 1
         if self.dies_in > 0:
-            return await super().write(work)
+            return await super().transaction(work)
         if self.dies_after_commit:
-            await super().write(work)
+            await super().transaction(work)
         raise Killed
 
 
@@ -150,13 +150,13 @@ class World:
 
     async def boot(self) -> None:
         """Start the daemon on the state directory, as `service/lifecycle.py` does."""
-        self.database = MortalDatabase(self.folder / MIRROR_FILE, MIRROR_MIGRATIONS, journal="WAL", synchronous="OFF")
+        self.store = MortalStore.open(self.folder / MIRROR_FILE, synchronous="OFF")
         self.ledger = Ledger.open(self.folder / LEDGER_FILE)
         references = tuple(CalendarReference.parse(text) for text in self.conflicts)
         profile = Profile("anna", conflicts=references, timezone="UTC")
         self.state = State([self.connection], [profile], machine_zone="UTC")
         self.state.remembered = self.ledger.resolved_links()
-        self.mirroring = WatchedMirroring(self.database, self.state, self.clock)
+        self.mirroring = WatchedMirroring(self.store, self.state, self.clock)
         self.mirroring.restore()
         self.check()
         self.mirroring.watch = self.check
@@ -182,7 +182,7 @@ class World:
         await self.schedule.stop()
         await self.transport.close()
         await self.mirroring.close()
-        self.database.close()
+        self.store.close()
         self.ledger.close()
 
     async def restart(self) -> None:

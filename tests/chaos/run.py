@@ -116,8 +116,8 @@ class Chaos(Changes):
         how = self.dice.choice(("stopped", "killed before a commit", "killed after a commit"))
         self.figures.ends[how] += 1
         if how != "stopped":
-            world.database.dies_in = self.dice.randint(1, 12)
-            world.database.dies_after_commit = how == "killed after a commit"
+            world.store.dies_in = self.dice.randint(1, 12)
+            world.store.dies_after_commit = how == "killed after a commit"
             try:
                 await self._poll()
             except Killed:

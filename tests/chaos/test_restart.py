@@ -9,7 +9,7 @@ from tests.chaos.harness import Killed, World, fill, slot
 
 async def die(world: World, *, commits: int, after: bool) -> None:
     """Poll until the n-th commit from now, lose all that is not on the disk, and start again."""
-    world.database.dies_in, world.database.dies_after_commit = commits, after
+    world.store.dies_in, world.store.dies_after_commit = commits, after
     with contextlib.suppress(Killed):
         await world.poll()
     await world.restart()

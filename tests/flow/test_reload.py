@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
-from busyd.store.database import StorageError
+from busyd.store.errors import StorageError
 
 
 class Reloads:

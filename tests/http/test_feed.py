@@ -7,7 +7,7 @@ import pytest
 from busyd.flow.explain import Explained
 from busyd.http.feed import AHEAD, feed_window, stamp_of
 from busyd.period import FbType, Instant
-from busyd.store.database import StorageError
+from busyd.store.errors import StorageError
 from busyd.store.ledger import Ledger
 from tests.http.conftest import Answer, Serve, Served
 from tests.http.household import DAY, NOW, Household, busy

@@ -8,7 +8,7 @@ import pytest
 
 from busyd.errors import RemoteError, UserError
 from busyd.http.problem import TITLES, HttpProblem
-from busyd.store.database import StorageError
+from busyd.store.errors import StorageError
 from tests.http.conftest import Served
 from tests.http.household import Household
 from tests.http.wire import exchange

@@ -12,11 +12,9 @@ from busyd.flow.backend import Backend
 from busyd.index.mirroring import Incoming, Mirroring
 from busyd.period import Instant, Period
 from busyd.state.state import State
-from busyd.store import mirror
-from busyd.store.database import Database
 from busyd.store.ledger import Ledger
 from busyd.store.mirror import CalendarRecord, SyncMark
-from busyd.store.schema import MIRROR_MIGRATIONS
+from busyd.store.store import Store
 
 ANNA = Connection("anna", ConnectionKind.ICLOUD, "https://caldav.icloud.com/", "anna@icloud.com")
 WORK = RemoteCalendar("/1/calendars/work/", "Work", ctag="1")
@@ -67,18 +65,18 @@ class Inside:
 
     def __init__(self, folder: Path, clock: StoppedClock, profiles: Iterable[Profile]) -> None:
         self.clock = clock
-        self.database = Database(folder / "mirror.sqlite3", MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
+        self.store = Store.open(folder / "mirror.sqlite3")
         self.ledger = Ledger.open(folder / "ledger.sqlite3")
         self.state = State([ANNA], profiles, machine_zone="UTC")
         self.state.remembered = self.ledger.resolved_links()
-        self.mirroring = Mirroring(self.database, self.state, clock)
+        self.mirroring = Mirroring(self.store, self.state, clock)
         self.backend = Backend(self.state, self.mirroring, self.ledger, clock)
         self.mirroring.restore()
 
     async def show(self, *calendars: RemoteCalendar) -> None:
         """The server lists these."""
-        await self.database.write(lambda db: mirror.record_listing(db, "anna", calendars, self.clock.now()))
-        self.state.take_calendars(await self.database.read(mirror.read_calendars))
+        await self.store.record_listing("anna", calendars, self.clock.now())
+        self.state.take_calendars(await self.store.read_calendars())
         await self.mirroring.load()
 
     def record(self, calendar: RemoteCalendar) -> CalendarRecord:
@@ -94,12 +92,12 @@ class Inside:
         mark = SyncMark("1", None, self.clock.now())
         hrefs = [f"{calendar.href}{name}" for name in gone]
         await self.mirroring.store_batch(record, incoming, gone=hrefs, mark=mark)
-        await self.mirroring.confirm(await self.database.read(mirror.read_calendars))
+        await self.mirroring.confirm(await self.store.read_calendars())
 
     async def busy(self, start: str, end: str, profile: str = "anna") -> list[tuple[Instant, Instant, str]]:
         answer = await self.backend.freebusy(profile, window(start, end))
         return [(one.start, one.end, one.fbtype.text) for one in answer.busy]
 
     def close(self) -> None:
-        self.database.close()
+        self.store.close()
         self.ledger.close()

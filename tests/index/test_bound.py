@@ -16,7 +16,6 @@ from busyd.index.mirroring import Incoming
 from busyd.index.rolling import roll_horizon
 from busyd.period import FbType, Instant
 from busyd.state.horizon import DAY
-from busyd.store import mirror, occurrences
 from busyd.store.mirror import SyncMark
 from tests.index.inside import WORK, Inside, StoppedClock, at, event, ref, window
 
@@ -67,7 +66,7 @@ async def put(inside: Inside, *payloads: tuple[str, bytes], gone: tuple[str, ...
     hrefs = [f"{WORK.href}{name}" for name in gone]
     mark = SyncMark("1", None, inside.clock.now())
     await inside.mirroring.store_batch(inside.record(WORK), incoming, gone=hrefs, mark=mark)
-    await inside.mirroring.confirm(await inside.database.read(mirror.read_calendars))
+    await inside.mirroring.confirm(await inside.store.read_calendars())
 
 
 async def ask(inside: Inside, profile: str = "anna") -> FreeBusyAnswer:
@@ -148,7 +147,7 @@ async def test_a_start_does_not_read_what_is_too_much(open_inside: Open) -> None
     await inside.show(WORK)
     await put(inside, *named(DAILY))
     await put(inside, *((f"more{number}.ics", payload) for number, payload in enumerate(DAILY)))
-    counts = await inside.database.read(lambda db: occurrences.count_rows(db, inside.record(WORK).id))
+    counts = await inside.store.count_rows(inside.record(WORK).id)
     assert (counts.most, counts.withheld) == (3000, 10)
     again = open_inside()
     assert is_all_unknown(await ask(again))

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import sqlite3
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,6 @@ from busyd.index.mirroring import Incoming
 from busyd.index.retry import retry_when_due
 from busyd.index.worker import Worker
 from busyd.state.postponed import FIRST_RETRY, LONGEST_RETRY, PostponedObjects
-from busyd.store import mirror, occurrences
 from busyd.store.mirror import SyncMark
 from tests.index.inside import WORK, Inside, StoppedClock, at, event, ref, window
 
@@ -71,7 +72,7 @@ async def sync(inside: Inside, payloads: list[bytes]) -> None:
         incoming = [Incoming(f"{WORK.href}{number}.ics", f'"{number}"', payload) for number, payload in named]
         await inside.mirroring.store_batch(record, incoming)
     await inside.mirroring.store_batch(record, (), mark=SyncMark("1", None, inside.clock.now()))
-    await inside.mirroring.confirm(await inside.database.read(mirror.read_calendars))
+    await inside.mirroring.confirm(await inside.store.read_calendars())
 
 
 async def ask(inside: Inside) -> FreeBusyAnswer:
@@ -158,11 +159,10 @@ async def test_give_ups_that_an_older_busyd_has_stored_are_read_anew(
 ) -> None:
     inside = open_inside(tmp_path, clock, kills=0)
     await sync(inside, EVENTS)
-    await inside.database.write(lambda db: mirror.record_meta(db, "index", "1.0/2 of long ago"))
-    await inside.database.write(
-        lambda db: db.execute("UPDATE busy_index SET occurrences=x'', incomplete='the worker ended over it'")
-    )
+    await inside.store.transaction(lambda tx: tx.record_meta("index", "1.0/2 of long ago"))
     await close(inside)
+    with closing(sqlite3.connect(tmp_path / "mirror.sqlite3", isolation_level=None)) as mirror:
+        mirror.execute("UPDATE busy_index SET occurrences=x'', incomplete='the worker ended over it'")
     again = open_inside(tmp_path, clock, kills=0)
     await again.mirroring.load()
     found = await ask(again)
@@ -182,7 +182,7 @@ async def test_a_retry_does_not_undo_what_was_stored_meanwhile(tmp_path: Path, c
     await asyncio.sleep(0)
     await inside.mirroring.store_batch(inside.record(WORK), [Incoming(f"{WORK.href}0.ics", '"new"', moved)])
     await retry
-    rows = await inside.database.read(lambda db: occurrences.read_entries(db, inside.record(WORK).id, "Europe/Berlin"))
+    rows = await inside.store.read_entries(inside.record(WORK).id, "Europe/Berlin")
     assert len(rows) == 20
     (stored,) = [entry for href, entry in rows if href.endswith("/0.ics")]
     assert list(stored.occurrences[:2]) == [at("2026-06-03T12:00"), at("2026-06-03T12:10")]

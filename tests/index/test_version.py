@@ -1,6 +1,5 @@
 """Other time-zone data, or another busyd, reads the same objects differently: the stored index is made anew."""
 
-import sqlite3
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from msgspec.structs import replace
 from busyd.availability.profile import Profile
 from busyd.ical import tzfile
 from busyd.ical.zones import forget_outdated_zones
-from busyd.store import mirror, occurrences
+from busyd.store.transaction import Transaction
 from tests.index.inside import WORK, Inside, StoppedClock, at, ref, timed
 
 PROFILE = Profile("anna", conflicts=(ref("anna/*"),))
@@ -29,13 +28,13 @@ async def with_a_wrong_index(folder: Path, clock: StoppedClock) -> None:
     await inside.show(WORK)
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
 
-    def spoil(db: sqlite3.Connection) -> None:
-        _, entry = occurrences.read_entries(db, inside.record(WORK).id, "UTC")[0]
+    def spoil(tx: Transaction) -> None:
+        _, entry = tx.read_entries(inside.record(WORK).id, "UTC")[0]
         wrong = array("q", [at("2026-06-01"), at("2026-06-01T01:00"), 0])
-        occurrences.put_entries(db, [replace(entry, occurrences=wrong)])
-        mirror.advance_generation(db)
+        tx.put_entries([replace(entry, occurrences=wrong)])
+        tx.advance_generation()
 
-    await inside.database.write(spoil)
+    await inside.store.transaction(spoil)
     inside.close()
 
 

@@ -12,37 +12,40 @@ from busyd.cli.exit_status import status_of
 from busyd.connection import RemoteCalendar
 from busyd.ownership import as_owner_of
 from busyd.period import Instant
-from busyd.store import mirror, objects
-from busyd.store.database import (
-    Database,
-    StorageDamaged,
-    StorageError,
-    StorageUnusable,
-    open_connection,
-    open_or_begin_anew,
-    storage_errors,
-)
+from busyd.store.errors import StorageDamaged, StorageError, StorageUnusable
 from busyd.store.ledger import Ledger
-from busyd.store.objects import StoredObject
-from busyd.store.schema import MIRROR_MIGRATIONS
+from busyd.store.mirror import StoredObject
+from busyd.store.sqlite.database import Database, open_connection, storage_errors
+from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
+from busyd.store.store import Store
+from busyd.store.transaction import Transaction
 
 NOW = Instant(1_790_000_000)
 WORK = RemoteCalendar("/1/calendars/work/", "Work", ctag="1")
 
 
-def open_mirror(folder: Path) -> Database:
+def open_database(folder: Path) -> Database:
+    """The file below the store, for what no named method does."""
     return Database(folder / "mirror.sqlite3", MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
 
 
+def open_mirror(folder: Path) -> Store:
+    return Store.open(folder / "mirror.sqlite3")
+
+
+def list_work(tx: Transaction) -> None:
+    tx.record_listing("anna", [WORK], NOW)
+
+
 async def test_a_full_disk_is_told_as_such_and_passes(tmp_path: Path) -> None:
-    database = open_mirror(tmp_path)
-    await database.write(lambda db: mirror.record_listing(db, "anna", [WORK], NOW))
+    database = open_database(tmp_path)
+    await database.write(lambda db: list_work(Transaction(db)))
     pages = await database.read(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
     await database.read(lambda db: db.execute(f"PRAGMA max_page_count={pages + 2}").fetchone())
 
     def much(db: sqlite3.Connection) -> None:
         for number in range(200):
-            objects.put_object(db, 1, StoredObject(f"/{number}", "e", "u", b"x" * 4000))
+            Transaction(db).put_object(1, StoredObject(f"/{number}", "e", "u", b"x" * 4000))
 
     with pytest.raises(StorageError, match="full"):
         await database.write(much)
@@ -52,7 +55,7 @@ async def test_a_full_disk_is_told_as_such_and_passes(tmp_path: Path) -> None:
 
 
 async def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
-    database = open_mirror(tmp_path)
+    database = open_database(tmp_path)
 
     def leaves_a_dangling_reference(db: sqlite3.Connection) -> None:
         db.execute("PRAGMA defer_foreign_keys=ON")
@@ -60,16 +63,16 @@ async def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) ->
 
     with pytest.raises(Exception, match="FOREIGN KEY"):
         await database.write(leaves_a_dangling_reference)  # the COMMIT itself is refused
-    await database.write(lambda db: mirror.record_listing(db, "anna", [WORK], NOW))
+    await database.write(lambda db: list_work(Transaction(db)))
     database.close()
 
 
 def damage_mirror(folder: Path, how: str) -> None:
     """A mirror with one calendar, cleanly closed, then damaged."""
     path = folder / "mirror.sqlite3"
-    database = open_mirror(folder)
-    database.write_now(lambda db: mirror.record_listing(db, "anna", [WORK], NOW))
-    database.close()
+    store = open_mirror(folder)
+    store.transaction_now(list_work)
+    store.close()
     whole = path.read_bytes()
     broken = {
         "garbage": b"not a database at all" * 500,
@@ -88,13 +91,13 @@ async def test_a_damaged_mirror_is_set_aside_and_begun_anew(tmp_path: Path, how:
     except StorageDamaged:
         noticed.set()
     else:
-        first.on_damage = noticed.set
+        first.call_on_damage(noticed.set)
         with pytest.raises(StorageDamaged):
-            await first.read(mirror.read_calendars)
+            await first.read_calendars()
         first.close()
     assert noticed.is_set()
-    again = open_or_begin_anew(tmp_path / "mirror.sqlite3", MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
-    assert await again.read(mirror.read_calendars) == []
+    again = Store.open_or_begin_anew(tmp_path / "mirror.sqlite3")
+    assert await again.read_calendars() == []
     assert (tmp_path / "mirror.sqlite3.damaged").exists()
     again.close()
 
@@ -167,6 +170,6 @@ async def test_a_locked_ledger_does_not_hold_up_the_loop(tmp_path: Path) -> None
 
 
 def test_the_write_ahead_log_does_not_stay_as_large_as_its_largest_transaction(tmp_path: Path) -> None:
-    database = open_mirror(tmp_path)
+    database = open_database(tmp_path)
     assert 0 < database.write_now(lambda db: db.execute("PRAGMA journal_size_limit").fetchone()[0]) < 2**26
     database.close()

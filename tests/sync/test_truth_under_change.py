@@ -1,7 +1,6 @@
 """What is free must be proved free, also while horizon, configuration, polls and stops get in each other's way."""
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -22,9 +21,9 @@ from busyd.index.rolling import expand_window, roll_horizon
 from busyd.period import Instant, Period
 from busyd.state.horizon import DAY
 from busyd.state.state import ProfileState
-from busyd.store import mirror, objects
-from busyd.store.database import StorageError
+from busyd.store.errors import StorageError
 from busyd.store.mirror import AccountRecord, SyncMark
+from busyd.store.transaction import Transaction
 from busyd.sync.context import PollContext, refresh_state
 from tests.index.inside import ANNA, HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
 
@@ -58,8 +57,8 @@ def incoming(payload: bytes, name: str = "new.ics") -> Incoming:
     return Incoming(f"{WORK.href}{name}", '"new"', payload)
 
 
-async def disk_full(_: Callable[[sqlite3.Connection], Any]) -> Any:
-    """In the place of `Database.write`."""
+async def disk_full(_: Callable[[Transaction], Any]) -> Any:
+    """In the place of `Store.transaction`."""
     message = "database or disk is full"
     raise StorageError(message)
 
@@ -158,18 +157,18 @@ async def test_a_batch_that_is_broken_off_is_in_memory_as_it_is_on_the_disk(open
     inside = open_house()
     await inside.show(WORK)
     await inside.put(WORK)
-    write, loop = inside.database.write, asyncio.get_running_loop()
+    transaction, loop = inside.store.transaction, asyncio.get_running_loop()
     in_the_store, broken_off = asyncio.Event(), threading.Event()
 
-    async def watched(work: Callable[[sqlite3.Connection], Any]) -> Any:
-        def in_the_thread(db: sqlite3.Connection) -> Any:
+    async def watched(work: Callable[[Transaction], Any]) -> Any:
+        def in_the_thread(tx: Transaction) -> Any:
             loop.call_soon_threadsafe(in_the_store.set)
             broken_off.wait(5)
-            return work(db)
+            return work(tx)
 
-        return await write(in_the_thread)
+        return await transaction(in_the_thread)
 
-    inside.database.write = watched  # type: ignore[method-assign]
+    inside.store.transaction = watched  # type: ignore[method-assign]
     mark = SyncMark("2", None, inside.clock.now())
     payload = timed("a", "20260601T090000Z", "20260601T100000Z")
     poll = asyncio.create_task(inside.mirroring.store_batch(inside.record(WORK), [incoming(payload)], mark=mark))
@@ -178,10 +177,10 @@ async def test_a_batch_that_is_broken_off_is_in_memory_as_it_is_on_the_disk(open
     await asyncio.sleep(0)
     broken_off.set()
     await asyncio.gather(poll, return_exceptions=True)
-    inside.database.write = write  # type: ignore[method-assign]
-    inside.state.take_calendars(await inside.database.read(mirror.read_calendars))
+    inside.store.transaction = transaction  # type: ignore[method-assign]
+    inside.state.take_calendars(await inside.store.read_calendars())
     await inside.mirroring.catch_up()
-    on_disk = await inside.database.read(lambda db: len(objects.read_etags(db, inside.record(WORK).id)))
+    on_disk = len(await inside.store.read_etags(inside.record(WORK).id))
     busy = await inside.busy("2026-06-01", "2026-06-08")
     assert (on_disk, len(busy)) in ((0, 0), (1, 1))
 
@@ -238,13 +237,13 @@ async def test_a_start_after_discovery_but_before_the_first_listing_knows_that_i
 ) -> None:
     inside = open_house()
     account = AccountRecord("anna", ANNA.url, ANNA.username, "/p/", "/1/calendars/", (), False, inside.clock.now())
-    await inside.database.write(lambda db: mirror.record_account(db, account))  # killed here
+    await inside.store.transaction(lambda tx: tx.record_account(account))  # killed here
     team = Profile("anna", conflicts=(ref("team"), ref("anna/*")))
     again = open_house(team)
     again.state.reconfigure([ANNA, replace(TEAM, kind=ConnectionKind.ICS)], [team])
     feed = RemoteCalendar(TEAM.url, "team", CalendarKind.FEED)
-    await again.database.write(lambda db: mirror.record_listing(db, "team", [feed], again.clock.now()))
-    again.state.take_calendars(await again.database.read(mirror.read_calendars))
+    await again.store.record_listing("team", [feed], again.clock.now())
+    again.state.take_calendars(await again.store.read_calendars())
     await again.put(feed)
     await again.mirroring.load()
     assert not (await again.backend.freebusy("anna", WEEK)).complete
@@ -264,14 +263,14 @@ async def test_a_changed_address_of_a_feed_is_followed_at_once(open_house: Open)
     old = Connection("holidays", ConnectionKind.ICS, "https://old.example.org/a.ics")
     inside.state.reconfigure([old], [profile])
     feed = RemoteCalendar(old.url, "holidays", CalendarKind.FEED)
-    await inside.database.write(lambda db: mirror.record_listing(db, "holidays", [feed], inside.clock.now()))
-    inside.state.take_calendars(await inside.database.read(mirror.read_calendars))
+    await inside.store.record_listing("holidays", [feed], inside.clock.now())
+    inside.state.take_calendars(await inside.store.read_calendars())
     await inside.put(feed)
     new = replace(old, url="https://new.example.org/b.ics")
     inside.state.reconfigure([new], [profile])
     moved = replace(feed, href=new.url)
-    await inside.database.write(lambda db: mirror.record_listing(db, "holidays", [moved], inside.clock.now()))
-    inside.state.take_calendars(await inside.database.read(mirror.read_calendars))
+    await inside.store.record_listing("holidays", [moved], inside.clock.now())
+    inside.state.take_calendars(await inside.store.read_calendars())
     await inside.mirroring.complete_tables()
     assert [record.remote.href for record in inside.state.linked_calendars("holidays")] == [new.url]
     assert not (await inside.backend.freebusy("anna", WEEK)).complete
@@ -314,10 +313,9 @@ async def test_problems_of_a_calendar_that_is_no_longer_linked_are_no_longer_tol
 
 async def test_a_calendar_that_is_listed_with_a_fault_leaves_nothing_free_behind_a_wildcard(open_house: Open) -> None:
     inside = open_house()
-    await inside.database.write(
-        lambda db: mirror.record_listing(db, "anna", [WORK], inside.clock.now(), unreadable=[HOME.href])
-    )
-    inside.state.take_calendars(await inside.database.read(mirror.read_calendars))
+    now = inside.clock.now()
+    await inside.store.transaction(lambda tx: tx.record_listing("anna", [WORK], now, unreadable=[HOME.href]))
+    inside.state.take_calendars(await inside.store.read_calendars())
     await inside.mirroring.load()
     await inside.put(WORK)
     assert not (await inside.backend.freebusy("anna", WEEK)).complete
@@ -354,7 +352,7 @@ async def test_a_start_on_a_full_disk_answers_from_what_there_is(open_house: Ope
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
     again = open_house()
 
-    again.database.write = disk_full  # type: ignore[method-assign,assignment]
+    again.store.transaction = disk_full  # type: ignore[method-assign,assignment]
     await again.mirroring.load()
     assert await again.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
 
@@ -366,11 +364,11 @@ async def test_what_one_profile_cannot_store_does_not_keep_another_from_its_new_
     await inside.put(WORK)
     record = inside.record(WORK)
     await inside.mirroring.store_batch(record, [incoming(timed("a", "20260601T090000Z", "20260601T100000Z"))])
-    write = inside.database.write
+    transaction = inside.store.transaction
 
-    inside.database.write = disk_full  # type: ignore[method-assign,assignment]
+    inside.store.transaction = disk_full  # type: ignore[method-assign,assignment]
     await asyncio.gather(inside.mirroring.catch_up(), return_exceptions=True)
-    inside.database.write = write  # type: ignore[method-assign]
+    inside.store.transaction = transaction  # type: ignore[method-assign]
     assert [len(await inside.busy("2026-06-01", "2026-06-08", name)) for name in ("anna", "amy")] == [1, 1]
 
 

@@ -1,6 +1,5 @@
 """How old the mirror is: asked of the running daemon, or read from the file when none runs (it has one reader only)."""
 
-import sqlite3
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +17,8 @@ from busyd.errors import BusydError
 from busyd.ownership import as_owner_of
 from busyd.period import Instant
 from busyd.service.state_dir import StateInUse, locked
-from busyd.store.database import open_connection
-from busyd.store.mirror import MIRROR_FILE, read_calendars
+from busyd.store.mirror import MIRROR_FILE
+from busyd.store.store import read_calendars_of_stopped
 
 
 class MirrorState(Struct, frozen=True):
@@ -85,18 +84,14 @@ def _read_file(state: Path) -> tuple[MirrorState, Finding]:
         if not path.exists():
             return MirrorState(), asleep
         with as_owner_of(state), locked(state):
-            connection = open_connection(path, journal="WAL", synchronous="NORMAL")
-            try:
-                records = read_calendars(connection)
-            finally:
-                connection.close()
+            records = read_calendars_of_stopped(path)
     except PermissionError:
         message, step = "this user may not look whether it runs", "run this as root, or as the user busyd runs as"
         return MirrorState(), Finding("daemon", "daemon", Level.WARNING, message, (step,))
     except StateInUse:
         deaf = "it is running, but does not answer this user"
         return MirrorState(running=True), Finding("daemon", "daemon", Level.WARNING, deaf)
-    except (OSError, BusydError, sqlite3.Error):
+    except (OSError, BusydError):
         message = "the mirror cannot be read; it can be rebuilt"
         step = f"stop the daemon and move {MIRROR_FILE} out of the state directory: it is read anew"
         return MirrorState(), Finding("state", "mirror-file", Level.FAILED, message, (step,))

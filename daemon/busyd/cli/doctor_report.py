@@ -2,7 +2,6 @@
 
 import platform
 import re
-import sqlite3
 import ssl
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -13,6 +12,7 @@ from msgspec import Struct, field
 import busyd
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.terminal import print_json, printable
+from busyd.store.sqlite.database import SQLITE_VERSION
 
 
 class Level(StrEnum):
@@ -143,6 +143,6 @@ def describe_installation() -> dict[str, str]:
         "busyd": busyd.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "sqlite": sqlite3.sqlite_version,
+        "sqlite": SQLITE_VERSION,
         "openssl": ssl.OPENSSL_VERSION,
     }

@@ -40,7 +40,7 @@ def status_of(error: BusydError) -> ExitStatus:
     # Loaded only now: a command that ends well, or has no configuration, need not have read them.
     from busyd.config import ConfigFaults, ConfigMissing
     from busyd.credentials import CredentialMissing
-    from busyd.store.database import StorageError, StorageUnusable
+    from busyd.store.errors import StorageError, StorageUnusable
 
     if isinstance(error, RemoteError):
         return _status_of_remote(error)

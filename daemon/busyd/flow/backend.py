@@ -3,7 +3,6 @@
 The journeys that need the engine are loaded when they are first taken: a start answers without it.
 """
 
-import sqlite3
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -110,7 +109,7 @@ class Backend:
 
     async def alive(self) -> None:
         """Returns once the store's thread has answered: the watchdog asks."""
-        await self._mirroring.database.read(_nothing)
+        await self._mirroring.store.ping()
 
     async def _expand(self, profile_state: ProfileState, window: Period) -> Snapshot:
         from busyd.index.rolling import expand_window
@@ -121,7 +120,3 @@ class Backend:
         record = self.state.calendars.get(one.calendar)
         label = record.label if record is not None else ""
         return ProblemView(label, one.href, one.problem.uid, one.problem.kind.value, one.problem.reason)
-
-
-def _nothing(db: sqlite3.Connection) -> None:
-    db.execute("SELECT 1")

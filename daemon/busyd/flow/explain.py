@@ -14,8 +14,7 @@ from busyd.index.mirroring import Mirroring
 from busyd.period import FbType, Instant, Period
 from busyd.state.links import Link
 from busyd.state.state import ProfileState
-from busyd.store import objects
-from busyd.store.objects import StoredObject
+from busyd.store.mirror import StoredObject
 
 
 class _View(Struct, frozen=True):
@@ -79,13 +78,13 @@ async def _objects_touching(mirroring: Mirroring, link: Link, window: Period) ->
     calendar = link.calendar or 0
     tables = mirroring.state.tables.get((calendar, link.zone))
     if tables is None:
-        return await mirroring.database.read(lambda db: objects.read_objects(db, calendar))
+        return await mirroring.store.read_objects(calendar)
     travel = max((max(facts.travel_before, facts.travel_after) for facts in tables.table.facts), default=0)
     near = Period(Instant(window.start - travel), Instant(window.end + travel))
     wanted = await in_slices(tables.objects_in(near)) | tables.incomplete.keys()
     if near.start < mirroring.span.start or near.end > mirroring.span.end:
         wanted |= tables.recurring
-    found = await mirroring.database.read(lambda db: objects.read_objects_by_id(db, sorted(wanted)))
+    found = await mirroring.store.read_objects_by_id(sorted(wanted))
     return list(found.values())
 
 

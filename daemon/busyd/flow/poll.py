@@ -5,7 +5,6 @@ wrong leaves the mirror as it was, lets the proof of the calendar age, and is to
 """
 
 import logging
-import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
@@ -17,8 +16,8 @@ from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.remote.backoff import parse_retry_after
 from busyd.remote.errors import Unreachable
-from busyd.store import mirror
 from busyd.store.mirror import GONE_AFTER, AccountRecord, CalendarRecord
+from busyd.store.transaction import Transaction
 from busyd.sync.calendar_sync import SyncOutcome, needs_look, read_changes, settle
 from busyd.sync.context import PollContext, has_passed, refresh_state
 from busyd.sync.feed_sync import poll_feed, poll_subscription
@@ -166,8 +165,8 @@ async def _subscription(context: PollContext, record: CalendarRecord, at: Instan
 
 async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountRecord | None]:
     """The calendars behind the connection: one request, unless the account must be discovered first (then with it)."""
-    connection, database = context.connection_state.connection, context.mirroring.database
-    account = await database.read(lambda db: mirror.read_account(db, connection.name))
+    connection = context.connection_state.connection
+    account = await context.mirroring.store.read_account(connection.name)
     login = (connection.url, connection.username)
     known = account if account is not None and (account.root, account.username) == login else None
     if known is not None and not has_passed(known.discovered, REDISCOVER_EVERY, context.clock.now()):
@@ -199,12 +198,12 @@ async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountR
 async def _take_listing(context: PollContext, listing: Listing, account: AccountRecord | None, at: Instant) -> None:
     """Commit an account together with its first listing: one without the other would look like no calendars at all."""
 
-    def commit(db: sqlite3.Connection) -> None:
+    def commit(tx: Transaction) -> None:
         if account is not None:
-            mirror.record_account(db, account)
-        mirror.record_listing(db, context.name, listing.calendars, at, unreadable=listing.unreadable)
+            tx.record_account(account)
+        tx.record_listing(context.name, listing.calendars, at, unreadable=listing.unreadable)
 
-    await context.mirroring.database.write(commit)
+    await context.mirroring.store.transaction(commit)
     if account is not None:
         context.connection_state.addresses = account.addresses
     await refresh_state(context, relink=not context.connection_state.listed)
@@ -216,8 +215,8 @@ async def _confirm(context: PollContext, records: Sequence[CalendarRecord], at: 
         _recovered(context, record)
     if records:
         numbers = [record.id for record in records]
-        await context.mirroring.database.write(lambda db: mirror.confirm_calendars(db, numbers, at))
-    fresh = await context.mirroring.database.read(lambda db: mirror.read_calendars(db, context.name))
+        await context.mirroring.store.confirm_calendars(numbers, at)
+    fresh = await context.mirroring.store.read_calendars(context.name)
     await context.mirroring.confirm(fresh)
 
 

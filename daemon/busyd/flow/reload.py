@@ -10,7 +10,7 @@ from typing import Final, Literal, NoReturn
 from msgspec import Struct
 from msgspec.structs import replace
 
-from busyd.store.database import StorageError
+from busyd.store.errors import StorageError
 
 logger = logging.getLogger(__name__)
 

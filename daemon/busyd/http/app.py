@@ -24,7 +24,7 @@ from busyd.http.routes import Call, Route
 from busyd.http.settings import EndpointSettings
 from busyd.http.table import Handlers, routes_of
 from busyd.period import Instant
-from busyd.store.database import StorageError
+from busyd.store.errors import StorageError
 
 logger = logging.getLogger(__name__)
 

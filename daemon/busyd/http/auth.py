@@ -16,7 +16,7 @@ from busyd.http.problem import HttpProblem
 from busyd.http.request_headers import RequestHeaders
 from busyd.http.settings import Limits
 from busyd.period import Instant
-from busyd.store.database import StorageError
+from busyd.store.errors import StorageError
 from busyd.store.ledger import Ledger, Token
 
 logger = logging.getLogger(__name__)

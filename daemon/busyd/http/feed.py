@@ -30,7 +30,7 @@ from busyd.http.routes import Call
 from busyd.ical.compose import BlockedSlot, compose_feed
 from busyd.period import FbType, Instant, Period
 from busyd.state.state import ProfileState
-from busyd.store.database import StorageError
+from busyd.store.errors import StorageError
 from busyd.store.ledger import Token
 
 logger = logging.getLogger(__name__)

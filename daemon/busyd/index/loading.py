@@ -1,16 +1,16 @@
 """A calendar's stored index -> its tables in memory, some objects at a time, after expanding what the index lacks."""
 
 import logging
-import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from busyd.availability.occurrence_table import OccurrenceTable
 from busyd.cooperative import in_slices
 from busyd.ical.limits import MAX_CALENDAR_OCCURRENCES
 from busyd.index.placeholders import not_fetched, outdated
-from busyd.store import mirror, occurrences
 from busyd.store.occurrences import IndexEntry
+from busyd.store.transaction import Transaction
 
 if TYPE_CHECKING:
     from busyd.index.mirroring import Mirroring
@@ -31,23 +31,21 @@ def is_too_much(rows: int) -> bool:
 
 async def load_columns(mirroring: "Mirroring", calendar: int, zone: str) -> None:
     """Have the calendar in memory as it is read in this zone. To be called with `changing` held."""
-    state, database = mirroring.state, mirroring.database
+    state, store = mirroring.state, mirroring.store
     was_beyond = state.is_beyond(calendar)
     while True:
         postponed = await _expand_lacking(mirroring, calendar, zone)
-        counts = await database.read(lambda db: occurrences.count_rows(db, calendar))
+        counts = await store.count_rows(calendar)
         if is_too_much(counts.most):
             state.tables[calendar, zone] = OccurrenceTable(state.table)
             put_beyond(mirroring, calendar, told=was_beyond)
             return
         if not counts.withheld:
             break
-        await database.write(lambda db: occurrences.forget_withheld(db, calendar))
+        await store.forget_withheld(calendar)
     tables, after = OccurrenceTable(state.table), 0
     await in_slices(tables.add(postponed))
-    while part := await database.read(
-        lambda db, after=after: occurrences.read_entries(db, calendar, zone, after=after)  # type: ignore[misc]
-    ):
+    while part := await store.read_entries(calendar, zone, after=after):
         await in_slices(tables.add(entry for _, entry in part))
         for href, entry in part:
             mirroring.remember_problems(calendar, entry.object, href, entry.problems)
@@ -68,13 +66,11 @@ def put_beyond(mirroring: "Mirroring", calendar: int, *, told: bool = False) -> 
 
 async def _expand_lacking(mirroring: "Mirroring", calendar: int, zone: str) -> list[IndexEntry]:
     """Expand and store what the index lacks. The entries of what could not be read, which are not stored."""
-    database, span = mirroring.database, mirroring.span
+    store, span = mirroring.store, mirroring.span
     postponed: list[IndexEntry] = []
-    counts = await database.read(lambda db: occurrences.count_rows(db, calendar))
+    counts = await store.count_rows(calendar)
     rows, after = counts.read_in(zone), 0
-    while lacking := await database.read(
-        lambda db, after=after: occurrences.objects_to_expand(db, calendar, zone, span, after=after)  # type: ignore[misc]
-    ):
+    while lacking := await store.objects_to_expand(calendar, zone, span, after=after):
         expanded = await mirroring.expansion.expand([payload for _, payload, _ in lacking], [zone], span)
         new: list[IndexEntry] = []
         for (number, payload, is_outdated), one in zip(lacking, expanded, strict=False):
@@ -85,11 +81,11 @@ async def _expand_lacking(mirroring: "Mirroring", calendar: int, zone: str) -> l
         postponed += [entry for entry in new if entry.postponed]
         rows += sum(len(entry.occurrences) // 3 for entry in new)
         withheld = is_too_much(rows)
-        await database.write(lambda db, new=new, withheld=withheld: _put(db, new, withheld=withheld))  # type: ignore[misc]
+        await store.transaction(partial(_put, entries=new, withheld=withheld))
     return postponed
 
 
-def _put(db: sqlite3.Connection, entries: Sequence[IndexEntry], *, withheld: bool) -> None:
-    occurrences.put_entries(db, entries, withheld=withheld)
+def _put(tx: Transaction, entries: Sequence[IndexEntry], *, withheld: bool) -> None:
+    tx.put_entries(entries, withheld=withheld)
     if any(not entry.postponed for entry in entries):
-        mirror.advance_generation(db)
+        tx.advance_generation()

@@ -5,7 +5,6 @@ The order is always: commit, tables, snapshot, proof. A proof is shown only once
 
 import asyncio
 import logging
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
@@ -22,11 +21,11 @@ from busyd.index.version import index_version
 from busyd.period import Period
 from busyd.state.horizon import DAY, horizon_at
 from busyd.state.state import ObjectProblem, ProfileState, State
-from busyd.store import mirror, objects, occurrences
-from busyd.store.database import Database, StorageError
-from busyd.store.mirror import CalendarRecord, SyncMark
-from busyd.store.objects import StoredObject
+from busyd.store.errors import StorageError
+from busyd.store.mirror import CalendarRecord, StoredObject, SyncMark
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
+from busyd.store.store import Store
+from busyd.store.transaction import Transaction
 
 if TYPE_CHECKING:
     from busyd.index.expansion import Expanded, Expansion
@@ -50,8 +49,8 @@ class Incoming(Struct, frozen=True):
 class Mirroring:
     """Writes the mirror, keeps the tables in memory equal to it, and swaps snapshots."""
 
-    def __init__(self, database: Database, state: State, clock: Clock) -> None:
-        self.database = database
+    def __init__(self, store: Store, state: State, clock: Clock) -> None:
+        self.store = store
         self.state = state
         self.clock = clock
         self.span = horizon_at(clock.now())
@@ -75,17 +74,17 @@ class Mirroring:
 
     def restore(self) -> None:
         """Take calendars, addresses and stored snapshots, on the calling thread, before the loop serves."""
-        self.database.write_now(self._restore)
+        self.store.transaction_now(self._restore)
 
     async def load(self) -> None:
         """Fill the tables from the stored index, expand what it lacks, and build what could not be restored."""
         version = index_version()
-        stored = await self.database.read(lambda db: mirror.read_meta(db, "index"))
+        stored = await self.store.read_meta("index")
         if stored != version:
             if stored is not None:
                 logger.info("the index was made by busyd %s, this is %s: expanding everything anew", stored, version)
             async with self.changing:
-                await self.database.write(_begin_index)
+                await self.store.transaction(_begin_index)
                 self.state.tables.clear()
         await self.complete_tables()
 
@@ -134,7 +133,7 @@ class Mirroring:
             # One at a time: a snapshot of older tables must not be swapped in after one of newer ones.
             async with self._building:
                 async with self.changing:
-                    generation = await self.database.read(mirror.generation)
+                    generation = await self.store.generation()
                     links, span = profile_state.next_links, self.span
                     readings = self.state.readings(profile_state, links)
                 if readings is None:
@@ -165,18 +164,18 @@ class Mirroring:
         """The zones in which a calendar is expanded."""
         return self.state.zones_of(calendar) or {self.state.machine_zone}
 
-    async def commit(self, calendar: int, work: Callable[[sqlite3.Connection], Changes]) -> Changes:
+    async def commit(self, calendar: int, work: Callable[[Transaction], Changes]) -> Changes:
         """Write something of a calendar, and have its tables follow. To be called with `changing` held.
 
         While the calendar is beyond its bound, `work` should write its entries withheld.
         """
         state = self.state
-        changes = await self.database.write(work)
+        changes = await self.store.transaction(work)
         for number, entries in changes.items():
             self.note_postponed(calendar, number, entries or ())
         zones = [zone for number, zone in state.tables if number == calendar] if changes else []
         if state.is_beyond(calendar):
-            counts = await self.database.read(lambda db: occurrences.count_rows(db, calendar))
+            counts = await self.store.count_rows(calendar)
             if not is_too_much(counts.most):
                 for zone in zones:
                     await load_columns(self, calendar, zone)
@@ -225,20 +224,20 @@ class Mirroring:
         self._note_problems(calendar, changes, batch.hrefs)
         return len(expanded), len(changes)
 
-    def _restore(self, db: sqlite3.Connection) -> None:
+    def _restore(self, tx: Transaction) -> None:
         state = self.state
-        mirror.forget_strangers(db, [profile_state.connection for profile_state in state.connections.values()])
-        occurrences.forget_snapshots(db, state.profiles)
+        tx.forget_other_accounts([profile_state.connection for profile_state in state.connections.values()])
+        tx.forget_snapshots(state.profiles)
         for name, connection in state.connections.items():
-            account = mirror.read_account(db, name)
+            account = tx.read_account(name)
             if account is not None:
                 connection.addresses, connection.listed = account.addresses, True
-        state.take_calendars(mirror.read_calendars(db))
-        if mirror.read_meta(db, "index") != index_version():
+        state.take_calendars(tx.read_calendars())
+        if tx.read_meta("index") != index_version():
             return
-        generation = mirror.generation(db)
+        generation = tx.generation()
         for profile_state in state.profiles.values():
-            stored = occurrences.read_snapshot(db, profile_state.profile.name)
+            stored = tx.read_snapshot(profile_state.profile.name)
             if stored is not None and stored[0] == self._key(profile_state, generation, self.span):
                 try:
                     profile_state.snapshot, profile_state.restored = unpack(stored[1]), stored[0]
@@ -261,7 +260,7 @@ class Mirroring:
             return
         key, body, name = self._key(profile_state, generation, span), pack(snapshot), profile_state.profile.name
         try:
-            await self.database.write(lambda db: occurrences.record_snapshot(db, name, key, body))
+            await self.store.record_snapshot(name, key, body)
         except StorageError as error:
             logger.warning("the snapshot of profile %s was not kept: %s", name, error)
 
@@ -304,25 +303,25 @@ class _Batch(Struct, frozen=True):
     hrefs: dict[int, str] = field(default_factory=dict)
     """Those of the objects it changed, once it is committed."""
 
-    def commit(self, db: sqlite3.Connection) -> Changes:
+    def commit(self, tx: Transaction) -> Changes:
         """Write everything; the changes for the tables."""
         changes: Changes = {}
         hrefs = self.hrefs
         for one, result in self.objects:
-            number = objects.put_object(db, self.calendar, StoredObject(one.href, one.etag, result.uid, one.payload))
+            number = tx.put_object(self.calendar, StoredObject(one.href, one.etag, result.uid, one.payload))
             changes[number], hrefs[number] = result.entries(number, self.span), one.href
-        changes |= dict.fromkeys(objects.forget_objects(db, self.calendar, self.end.gone))
-        for number, href in objects.mark_unread(db, self.calendar, self.end.unread).items():
+        changes |= dict.fromkeys(tx.forget_objects(self.calendar, self.end.gone))
+        for number, href in tx.mark_unread(self.calendar, self.end.unread).items():
             changes[number], hrefs[number] = [not_fetched(number, self.span)], href
-        for number, href in objects.objects_with_payload(db, self.calendar, self.end.unread).items():
-            known = outdated(occurrences.entries_of(db, number)) or [not_fetched(number, self.span)]
+        for number, href in tx.objects_with_payload(self.calendar, self.end.unread).items():
+            known = outdated(tx.entries_of(number)) or [not_fetched(number, self.span)]
             changes[number], hrefs[number] = known, href
         there = {number: entries for number, entries in changes.items() if entries is not None}
-        occurrences.replace_entries(db, there, withheld=self.withheld)
+        tx.replace_entries(there, withheld=self.withheld)
         if self.end.mark is not None:
-            mirror.record_sync(db, self.calendar, self.end.mark)
+            tx.record_sync(self.calendar, self.end.mark)
         if changes:
-            mirror.advance_generation(db)
+            tx.advance_generation()
         return changes
 
 
@@ -330,7 +329,7 @@ def _read_in(zone: str, entries: list[IndexEntry] | None) -> IndexEntry | None:
     return next((entry for entry in entries or () if entry.zone in (ANY_ZONE, zone)), None)
 
 
-def _begin_index(db: sqlite3.Connection) -> None:
-    occurrences.forget_entries(db)
-    mirror.record_meta(db, "index", index_version())
-    mirror.advance_generation(db)
+def _begin_index(tx: Transaction) -> None:
+    tx.forget_entries()
+    tx.record_meta("index", index_version())
+    tx.advance_generation()

@@ -1,16 +1,15 @@
 """Reading again what could not be read before (`state/postponed.py` has why), for as long as the daemon runs."""
 
 import logging
-import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from busyd.cooperative import to_the_end
 from busyd.index.placeholders import outdated
 from busyd.state.postponed import FIRST_RETRY
-from busyd.store import mirror, objects, occurrences
-from busyd.store.database import StorageError
+from busyd.store.errors import StorageError
 from busyd.store.occurrences import IndexEntry
+from busyd.store.transaction import Transaction
 
 if TYPE_CHECKING:
     from busyd.index.mirroring import Changes, Mirroring
@@ -58,7 +57,7 @@ async def _read_again(mirroring: "Mirroring", calendar: int, numbers: Sequence[i
     """Try the first of these objects. How many."""
     state = mirroring.state
     tried = {number: state.postponed.get(number) for number in numbers}
-    stored = await mirroring.database.read(lambda db: objects.read_objects_by_id(db, numbers))
+    stored = await mirroring.store.read_objects_by_id(numbers)
     zones, span = mirroring.zones_of(calendar), mirroring.span
     for number in set(numbers) - stored.keys():
         state.postponed.discard(number)
@@ -81,10 +80,10 @@ async def _read_again(mirroring: "Mirroring", calendar: int, numbers: Sequence[i
 
         withheld = state.is_beyond(calendar)
 
-        def store(db: sqlite3.Connection) -> "Changes":
-            objects.record_uids(db, uids)
-            occurrences.replace_entries(db, read, withheld=withheld)
-            mirror.advance_generation(db)
+        def store(tx: Transaction) -> "Changes":
+            tx.record_uids(uids)
+            tx.replace_entries(read, withheld=withheld)
+            tx.advance_generation()
             return dict(read)
 
         if read:

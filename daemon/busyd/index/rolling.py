@@ -17,7 +17,6 @@ from busyd.index.mirroring import Mirroring
 from busyd.period import Instant, Period
 from busyd.state.horizon import horizon_at
 from busyd.state.state import ProfileState
-from busyd.store import occurrences
 from busyd.store.occurrences import IndexEntry
 
 
@@ -81,9 +80,7 @@ async def _seen_through(
 async def _recurring(mirroring: Mirroring, calendar: int, zone: str) -> AsyncIterator[list[tuple[IndexEntry, bytes]]]:
     """The recurring objects of a calendar with their payloads, some at a time."""
     after = 0
-    while part := await mirroring.database.read(
-        lambda db, after=after: occurrences.read_recurring(db, calendar, zone, after=after)  # type: ignore[misc]
-    ):
+    while part := await mirroring.store.read_recurring(calendar, zone, after=after):
         yield part
         after = part[-1][0].object
 
@@ -104,7 +101,7 @@ async def _extended(
                 if entry.postponed:
                     mirroring.note_postponed(calendar, old.object, [entry])
                 await asyncio.sleep(0)
-        await mirroring.database.write(lambda db, grown=grown: occurrences.put_entries(db, grown.values()))  # type: ignore[misc]
+        await mirroring.store.put_entries(grown.values())
         tables = await in_slices(tables.changed(grown))
     return tables
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from busyd.clock import Clock
 from busyd.errors import Misconfigured, TryAgain
-from busyd.store.database import StorageError, StorageUnusable
+from busyd.store.errors import StorageError, StorageUnusable
 from busyd.systemd import ServiceManager
 
 logger = logging.getLogger(__name__)

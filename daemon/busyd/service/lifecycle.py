@@ -35,10 +35,10 @@ from busyd.service.reload import Reloader
 from busyd.service.settings import certificate_text, endpoint_settings, tls_context
 from busyd.service.state_dir import locked, machine_zone, prepare_state, write_admin_token
 from busyd.state.state import State
-from busyd.store.database import StorageError, open_or_begin_anew
+from busyd.store.errors import StorageError
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.mirror import MIRROR_FILE
-from busyd.store.schema import MIRROR_MIGRATIONS
+from busyd.store.store import Store
 from busyd.systemd import ServiceManager
 
 if TYPE_CHECKING:
@@ -109,18 +109,18 @@ class Service:
     async def _serve(self) -> int:
         async with AsyncExitStack() as rooms:
             rooms.enter_context(locked(self._state))
-            mirror_file = self._state / MIRROR_FILE
-            database = open_or_begin_anew(mirror_file, MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
-            rooms.callback(database.close)
+            store = Store.open_or_begin_anew(self._state / MIRROR_FILE)
+            rooms.callback(store.close)
             loop = asyncio.get_running_loop()
-            database.on_damage = functools.partial(loop.call_soon_threadsafe, self._give_up, "the mirror is damaged")
+            give_up = functools.partial(loop.call_soon_threadsafe, self._give_up, "the mirror is damaged")
+            store.call_on_damage(give_up)
             ledger = Ledger.open(self._state / LEDGER_FILE, patience=LEDGER_PATIENCE)
             rooms.callback(ledger.close)
             connections = [one.connection for one in self._config.connections.values()]
             zone = machine_zone(os.environ)
             self._register = State(connections, self._config.profiles.values(), machine_zone=zone)
             self._register.remembered = ledger.resolved_links()
-            self._mirroring = Mirroring(database, self._register, self._clock)
+            self._mirroring = Mirroring(store, self._register, self._clock)
             rooms.push_async_callback(self._mirroring.close)
             self._mirroring.restore()
             self._backend = Backend(self._register, self._mirroring, ledger, self._clock)

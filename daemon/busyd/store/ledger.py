@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from busyd.ownership import as_owner_of, make_state_directory
 from busyd.period import Instant
-from busyd.store.database import StorageDamaged, check, migrate, open_connection, storage_errors, transaction
+from busyd.store.errors import StorageDamaged
+from busyd.store.sqlite.database import check, migrate, open_connection, storage_errors, transaction
 
 LEDGER_FILE: Final = "ledger.sqlite3"
 _TOKEN_PREFIX: Final = "bd"

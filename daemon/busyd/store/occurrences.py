@@ -1,19 +1,14 @@
-"""The busy index on disk: what each object says of time within the horizon, so that a start needs no parsing."""
+"""The values of the busy index: what each object says of time within the horizon, so that a start needs no parsing."""
 
-import sqlite3
 from array import array
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from busyd.ical.facts import Facts, Problem
 from busyd.period import Period
 
-AT_ONCE: Final = 100
-"""Objects that are read from the store at once, "some" of them; fewer when they are large."""
-BYTES_AT_ONCE: Final = 512 * 1024
 ANY_ZONE: Final = ""
 """The zone of entries that do not depend on the reader's."""
 
@@ -35,48 +30,6 @@ class IndexEntry(Struct, frozen=True):
     """The object could not be read just now. Such an entry is never stored: it is lacking, until it is read."""
 
 
-_facts_decoder: Final = msgspec.msgpack.Decoder(tuple[Facts, ...])
-_problems_decoder: Final = msgspec.msgpack.Decoder(tuple[Problem, ...])
-_COLUMNS: Final = (
-    "SELECT object, zone, span_start, span_end, recurring, occurrences, facts, problems, incomplete FROM busy_index"
-)
-
-
-def replace_entries(
-    db: sqlite3.Connection, entries: Mapping[int, Iterable[IndexEntry]], *, withheld: bool = False
-) -> None:
-    """What is known of some objects' time, by their ids, in place of what was."""
-    db.executemany("DELETE FROM busy_index WHERE object=?", [(number,) for number in entries])
-    put_entries(db, (entry for found in entries.values() for entry in found), withheld=withheld)
-
-
-def put_entries(db: sqlite3.Connection, entries: Iterable[IndexEntry], *, withheld: bool = False) -> None:
-    """Add or replace entries one by one: a further reading zone, a later span.
-
-    With `withheld` only how many occurrences there are is kept: the calendar has more than it may have.
-    """
-    db.executemany(
-        "INSERT OR REPLACE INTO busy_index (object, zone, span_start, span_end, recurring, occurrences, facts,"
-        " problems, incomplete, rows) VALUES (?,?,?,?,?,?,?,?,?,?)",
-        [
-            (
-                entry.object,
-                entry.zone,
-                entry.span.start,
-                entry.span.end,
-                entry.recurring,
-                b"" if withheld else entry.occurrences.tobytes(),
-                msgspec.msgpack.encode(entry.facts),
-                msgspec.msgpack.encode(entry.problems),
-                entry.incomplete,
-                len(entry.occurrences) // 3,
-            )
-            for entry in entries
-            if not entry.postponed
-        ],
-    )
-
-
 class RowCounts(Struct, frozen=True):
     """How many occurrences a calendar has."""
 
@@ -92,112 +45,3 @@ class RowCounts(Struct, frozen=True):
     def most(self) -> int:
         """How many there are in the zone in which there are most."""
         return max(map(self.read_in, self.by_zone), default=0)
-
-
-def count_rows(db: sqlite3.Connection, calendar: int) -> RowCounts:
-    """Count the occurrences of a calendar, the withheld ones too."""
-    rows = db.execute(
-        "SELECT zone, SUM(rows), SUM(rows>0 AND length(occurrences)=0) FROM busy_index"
-        " JOIN object ON object.id=busy_index.object WHERE calendar=? GROUP BY zone",
-        (calendar,),
-    ).fetchall()
-    return RowCounts({zone: count for zone, count, _ in rows}, sum(withheld for _, _, withheld in rows))
-
-
-def forget_withheld(db: sqlite3.Connection, calendar: int) -> None:
-    """Drop the entries of a calendar whose occurrences were not kept, so that they are expanded anew."""
-    db.execute(
-        "DELETE FROM busy_index WHERE rows>0 AND length(occurrences)=0 AND object IN"
-        " (SELECT id FROM object WHERE calendar=?)",
-        (calendar,),
-    )
-
-
-def read_entries(db: sqlite3.Connection, calendar: int, zone: str, *, after: int = 0) -> list[tuple[str, IndexEntry]]:
-    """Href and entry of the next objects of a calendar, in the order of their ids, as somebody in `zone` reads them."""
-    rows = db.execute(
-        f"{_COLUMNS.replace(' FROM', ', object.href FROM')} JOIN object ON object.id=busy_index.object"
-        " WHERE object.calendar=? AND zone IN ('', ?) AND object>? ORDER BY object",
-        (calendar, zone, after),
-    )
-    return [(row[9], _entry(row[:9])) for row in _some(rows, lambda row: len(row[5]))]
-
-
-def objects_to_expand(
-    db: sqlite3.Connection, calendar: int, zone: str, span: Period, *, after: int = 0
-) -> list[tuple[int, bytes, bool]]:
-    """The next objects that were not yet read in this zone, or, recurring, over another span of time, by their ids.
-
-    Id, payload, and whether the server has another version that could not be fetched.
-    """
-    rows = db.execute(
-        "SELECT id, payload, etag='' FROM object WHERE calendar=? AND id>? AND NOT EXISTS (SELECT 1 FROM busy_index"
-        " WHERE object=object.id AND zone IN ('', ?) AND (recurring=0 OR (span_start=? AND span_end=?)))"
-        " ORDER BY id",
-        (calendar, after, zone, span.start, span.end),
-    )
-    return [(row[0], row[1], bool(row[2])) for row in _some(rows, lambda row: len(row[1]))]
-
-
-def read_recurring(
-    db: sqlite3.Connection, calendar: int, zone: str, *, after: int = 0
-) -> list[tuple[IndexEntry, bytes]]:
-    """Entry and payload of the next objects whose occurrences depend on the span asked for, by their ids."""
-    rows = db.execute(
-        f"{_COLUMNS.replace(' FROM', ', payload FROM')} JOIN object ON object.id=busy_index.object"
-        " WHERE object.calendar=? AND object.id>? AND zone IN ('', ?) AND recurring=1 ORDER BY object.id",
-        (calendar, after, zone),
-    )
-    return [(_entry(row[:9]), row[9]) for row in _some(rows, lambda row: len(row[9]) + len(row[5]))]
-
-
-def entries_of(db: sqlite3.Connection, number: int) -> list[IndexEntry]:
-    """The entries of one object, one a reading zone."""
-    return [_entry(row) for row in db.execute(f"{_COLUMNS} WHERE object=?", (number,))]
-
-
-def forget_entries(db: sqlite3.Connection) -> None:
-    """Drop the whole index, not the mirror: the next look expands everything anew (new time-zone data)."""
-    db.execute("DELETE FROM busy_index")
-
-
-def read_snapshot(db: sqlite3.Connection, profile: str) -> tuple[str, bytes] | None:
-    """Key and body of the stored snapshot of a profile."""
-    row: tuple[str, bytes] | None = db.execute("SELECT key, body FROM snapshot WHERE profile=?", (profile,)).fetchone()
-    return row
-
-
-def record_snapshot(db: sqlite3.Connection, profile: str, key: str, body: bytes) -> None:
-    db.execute("INSERT OR REPLACE INTO snapshot (profile, key, body) VALUES (?,?,?)", (profile, key, body))
-
-
-def forget_snapshots(db: sqlite3.Connection, profiles: Container[str]) -> None:
-    """Drop the snapshots of all other profiles."""
-    for (name,) in db.execute("SELECT profile FROM snapshot").fetchall():
-        if name not in profiles:
-            db.execute("DELETE FROM snapshot WHERE profile=?", (name,))
-
-
-def _some(rows: Iterable[Any], size: Callable[[Any], int]) -> Iterator[Any]:
-    """The first of the rows, so many as may be held at once."""
-    held = 0
-    for number, row in enumerate(rows, 1):
-        yield row
-        held += size(row)
-        if number >= AT_ONCE or held >= BYTES_AT_ONCE:
-            return
-
-
-def _entry(row: tuple[int, str, int, int, int, bytes, bytes, bytes, str]) -> IndexEntry:
-    occurrences = array("q")
-    occurrences.frombytes(row[5])
-    return IndexEntry(
-        object=row[0],
-        zone=row[1],
-        span=Period(row[2], row[3]),  # type: ignore[arg-type]
-        recurring=bool(row[4]),
-        occurrences=occurrences,
-        facts=_facts_decoder.decode(row[6]),
-        problems=_problems_decoder.decode(row[7]),
-        incomplete=row[8],
-    )

@@ -15,7 +15,6 @@ from msgspec import Struct
 from busyd.index.mirroring import Incoming
 from busyd.period import Instant
 from busyd.progress import Progress, Report
-from busyd.store import objects
 from busyd.store.mirror import CalendarRecord, SyncMark
 from busyd.sync.context import PollContext, has_passed, refresh_state
 from busyd.sync.fetch import fetch
@@ -78,7 +77,7 @@ def _has_news(record: CalendarRecord) -> bool:
 
 async def read_changes(context: PollContext, record: CalendarRecord, at: Instant, report: Report) -> SyncOutcome:
     """Look at a calendar and store what is new and changed in it. Raises RemoteError; what was stored stays."""
-    etags = await context.mirroring.database.read(lambda db: objects.read_etags(db, record.id))
+    etags = await context.mirroring.store.read_etags(record.id)
     newest = record.sync_token if record.complete else None
     earlier = record.earlier_token if is_look_due(record, at) else None
     news = [newest] if _has_news(record) or earlier is None else []

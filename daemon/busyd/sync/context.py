@@ -12,8 +12,7 @@ from busyd.period import Instant
 from busyd.remote.client import CaldavClient
 from busyd.remote.feed import FeedAnswer
 from busyd.state.state import ConnectionState
-from busyd.store import mirror
-from busyd.store.database import StorageError
+from busyd.store.errors import StorageError
 from busyd.store.ledger import Ledger
 from busyd.store.mirror import CalendarRecord
 
@@ -83,7 +82,7 @@ def has_passed(since: int | None, seconds: int, at: int) -> bool:
 async def refresh_state(context: PollContext, *, relink: bool = False) -> None:
     """Show the new state of a connection's calendars to those who ask: snapshots first, then what proves them."""
     mirroring, state = context.mirroring, context.mirroring.state
-    records = await mirroring.database.read(lambda db: mirror.read_calendars(db, context.name))
+    records = await mirroring.store.read_calendars(context.name)
     before = {record.id: record for record in state.calendars.values() if record.connection == context.name}
     shapes = {record.id: _shape(record) for record in records}
     if relink or shapes != {number: _shape(old) for number, old in before.items()}:

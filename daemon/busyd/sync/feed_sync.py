@@ -7,7 +7,6 @@ look.
 
 import logging
 import re
-import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
@@ -19,8 +18,8 @@ from busyd.index.worker import WorkerFailed
 from busyd.index.worker_process import FeedPiece
 from busyd.period import Instant
 from busyd.remote.feed import FeedContent, NotModified
-from busyd.store import mirror, objects
 from busyd.store.mirror import CalendarRecord, SyncMark
+from busyd.store.transaction import Transaction
 from busyd.sync.calendar_sync import is_look_due
 from busyd.sync.context import PollContext, has_passed, refresh_state
 from busyd.sync.plan import HOLD, SyncState, plan_listing, weigh
@@ -47,7 +46,7 @@ async def poll_feed(context: PollContext, at: Instant) -> bool:
     """
     connection = context.connection_state.connection
     remote = RemoteCalendar(href=connection.url, name=connection.name, kind=CalendarKind.FEED, writable=False)
-    await context.mirroring.database.write(lambda db: mirror.record_listing(db, connection.name, [remote], at))
+    await context.mirroring.store.record_listing(connection.name, [remote], at)
     context.connection_state.listed = True
     await refresh_state(context)
     linked = context.mirroring.state.linked_calendars(connection.name)
@@ -87,7 +86,7 @@ async def _read(context: PollContext, record: CalendarRecord, url: str, at: Inst
         return
     pieces = {f"uid:{piece.uid}": piece for piece in await _split(context, answer.payload)}
     listed = {href: piece.digest for href, piece in pieces.items()}
-    etags = await context.mirroring.database.read(lambda db: objects.read_etags(db, record.id))
+    etags = await context.mirroring.store.read_etags(record.id)
     profile_state = SyncState(etags, held=record.held)
     plan = plan_listing(profile_state, listed)
     removal = weigh(profile_state, plan, at)
@@ -119,11 +118,11 @@ async def _confirm(context: PollContext, record: CalendarRecord, validators: Map
         message = "the feed's server says that nothing changed, but nothing was read of it yet"
         raise DataError(message)
 
-    def commit(db: sqlite3.Connection) -> None:
-        mirror.confirm_calendars(db, [record.id], at)
-        mirror.record_validators(db, record.id, validators)
+    def commit(tx: Transaction) -> None:
+        tx.confirm_calendars([record.id], at)
+        tx.record_validators(record.id, validators)
 
-    await context.mirroring.database.write(commit)
+    await context.mirroring.store.transaction(commit)
     await refresh_state(context)
 
 

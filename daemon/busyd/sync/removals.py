@@ -4,7 +4,6 @@ Not how a calendar is read; only when what the reading found gone may be believe
 """
 
 import logging
-import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -15,7 +14,6 @@ from busyd.dav.errors import Forbidden, NotFound
 from busyd.dav.operation import Listing, list_calendars, list_members
 from busyd.errors import RemoteError
 from busyd.period import Instant
-from busyd.store import mirror
 from busyd.store.mirror import GONE_AFTER, CalendarRecord
 from busyd.sync.calendar_sync import SyncOutcome, is_look_due
 from busyd.sync.context import PollContext, has_passed, refresh_state
@@ -65,11 +63,7 @@ async def stop_counting(context: PollContext, record: CalendarRecord, at: Instan
     if remote is None or _counts(remote):
         return
     del context.ceasing[record.id]
-
-    def commit(db: sqlite3.Connection) -> None:
-        mirror.record_listed(db, context.name, remote)
-
-    await context.mirroring.database.write(commit)
+    await context.mirroring.store.record_listed(context.name, remote)
     await refresh_state(context)
 
 
@@ -106,7 +100,7 @@ async def confirm_removal(context: PollContext, record: CalendarRecord, at: Inst
         context.backoff.failed(record.id, context.clock.monotonic(), first=ASK_AGAIN)
         return False
     logger.info("%s is gone from its server", record.label)
-    await context.mirroring.database.write(lambda db: mirror.record_gone(db, record.id))
+    await context.mirroring.store.record_gone(record.id)
     await refresh_state(context)
     return True
 
@@ -158,7 +152,7 @@ async def _has_moved_on(context: PollContext, restless: set[int]) -> bool:
 
 async def _listed_now(context: PollContext) -> Listing | None:
     """The calendars as they are listed at this moment; None when that cannot be had."""
-    account = await context.mirroring.database.read(lambda db: mirror.read_account(db, context.name))
+    account = await context.mirroring.store.read_account(context.name)
     if account is None:
         return None
     try:

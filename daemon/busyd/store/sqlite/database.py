@@ -1,4 +1,4 @@
-"""One SQLite file, its one connection and its one thread. Statements live in the rooms' own files, not here.
+"""One SQLite file, its one connection and its one thread. The statements are in their own files.
 
 SQLite before 3.51.3 can corrupt a WAL file that has two connections (the WAL-reset bug), so the mirror, which uses WAL,
 has exactly one; the ledger, which the command line opens beside the daemon, keeps the rollback journal.
@@ -6,7 +6,6 @@ has exactly one; the ledger, which the command line opens beside the daemon, kee
 
 import asyncio
 import errno
-import logging
 import os
 import sqlite3
 import stat
@@ -16,11 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
-from busyd.errors import BusydError
 from busyd.os_errors import fault_of, passes_by_itself
 from busyd.ownership import advice_on_access, obstacle_of
+from busyd.store.errors import StorageDamaged, StorageError, StorageUnusable
 
-logger = logging.getLogger(__name__)
+SQLITE_VERSION: Final = sqlite3.sqlite_version
 
 T = TypeVar("T")
 Migration = Callable[[sqlite3.Connection], None]
@@ -28,8 +27,6 @@ Migration = Callable[[sqlite3.Connection], None]
 WAL_LIMIT: Final = 16 * 1024 * 1024
 """Bytes to which the write-ahead log is cut back after it was written into the file."""
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-
-
 _ERRNO: Final[Mapping[int, int]] = {
     sqlite3.SQLITE_BUSY: errno.EBUSY,
     sqlite3.SQLITE_LOCKED: errno.EBUSY,
@@ -42,22 +39,6 @@ _ERRNO: Final[Mapping[int, int]] = {
     sqlite3.SQLITE_READONLY: errno.EACCES,
 }
 """What SQLite reports -> what the operating system would have."""
-
-
-class StorageError(BusydError):
-    """A state file cannot be used at the moment: full disk, I/O error, locked by another process."""
-
-    def __init__(self, message: str, *, fix: str = "") -> None:
-        super().__init__(message)
-        self.fix = fix
-
-
-class StorageUnusable(StorageError):
-    """A state file stays unusable until a person does something: wrong owner or type, made by a newer busyd."""
-
-
-class StorageDamaged(StorageUnusable):
-    """The file is not the database it should be."""
 
 
 @contextmanager
@@ -211,18 +192,14 @@ class Database:
         return self._guarded(whole)
 
 
-def open_or_begin_anew(path: Path, migrations: Sequence[Migration], *, journal: str, synchronous: str) -> Database:
-    """Open a file that can be rebuilt; a damaged one is set aside beside it, with a warning. Raises StorageError."""
-    try:
-        return Database(path, migrations, journal=journal, synchronous=synchronous)
-    except StorageDamaged as error:
-        aside = path.with_name(f"{path.name}.damaged")
-        logger.warning("%s; it is kept as %s, and everything is read anew", error, aside.name)
-        with storage_errors(path):
-            path.replace(aside)
-            for suffix in ("-wal", "-shm", ".suspect"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-        return Database(path, migrations, journal=journal, synchronous=synchronous)
+def set_aside(path: Path) -> Path:
+    """Move a damaged file out of the way, with what belongs to it; where it is now. Raises StorageError."""
+    aside = path.with_name(f"{path.name}.damaged")
+    with storage_errors(path):
+        path.replace(aside)
+        for suffix in ("-wal", "-shm", ".suspect"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return aside
 
 
 def _suspect(path: Path) -> Path:

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from busyd.store.database import Migration
+from busyd.store.sqlite.database import Migration
 
 
 def _first(connection: sqlite3.Connection) -> None:

@@ -1,0 +1,66 @@
+"""Calendar object resources, payloads with their ETags: the statements."""
+
+from collections.abc import Iterable, Mapping
+
+from busyd.store.mirror import StoredObject
+from busyd.store.sqlite.statements import Statements
+
+
+class ObjectStatements(Statements):
+    """The objects of a calendar."""
+
+    def read_etags(self, calendar: int) -> dict[str, str]:
+        """Href -> ETag of everything mirrored."""
+        return dict(self._db.execute("SELECT href, etag FROM object WHERE calendar=?", (calendar,)))
+
+    def read_objects(self, calendar: int) -> list[StoredObject]:
+        """All objects of a calendar."""
+        rows = self._db.execute("SELECT href, etag, uid, payload FROM object WHERE calendar=?", (calendar,))
+        return [StoredObject(*row) for row in rows]
+
+    def read_objects_by_id(self, numbers: Iterable[int]) -> dict[int, StoredObject]:
+        """The objects of these ids that exist."""
+        query = "SELECT href, etag, uid, payload FROM object WHERE id=?"
+        rows = ((number, self._db.execute(query, (number,)).fetchone()) for number in numbers)
+        return {number: StoredObject(*row) for number, row in rows if row}
+
+    def record_uids(self, uids: Mapping[int, str]) -> None:
+        """The UIDs of objects that could not be read when they were stored."""
+        self._db.executemany("UPDATE object SET uid=? WHERE id=?", [(uid, number) for number, uid in uids.items()])
+
+    def put_object(self, calendar: int, stored: StoredObject) -> int:
+        """Insert or replace an object; its id, which stays the same when it is replaced."""
+        row: tuple[int] = self._db.execute(
+            "INSERT INTO object (calendar, href, etag, uid, payload) VALUES (?,?,?,?,?)"
+            " ON CONFLICT (calendar, href) DO UPDATE SET etag=excluded.etag, uid=excluded.uid, payload=excluded.payload"
+            " RETURNING id",
+            (calendar, stored.href, stored.etag, stored.uid, stored.payload),
+        ).fetchone()
+        return row[0]
+
+    def forget_objects(self, calendar: int, hrefs: Iterable[str]) -> list[int]:
+        """Delete objects that are proved to be gone; the ids they had."""
+        query = "DELETE FROM object WHERE calendar=? AND href=? RETURNING id"
+        return [row[0] for href in hrefs for row in self._db.execute(query, (calendar, href)).fetchall()]
+
+    def mark_unread(self, calendar: int, hrefs: Iterable[str]) -> dict[int, str]:
+        """Note objects that are listed but could not be fetched: what is mirrored stays, the next sync tries again.
+
+        Returns id -> href of those of which it has nothing.
+        """
+        without_payload: dict[int, str] = {}
+        for href in hrefs:
+            row = self._db.execute(
+                "INSERT INTO object (calendar, href, etag, uid, payload) VALUES (?,?,'','',x'')"
+                " ON CONFLICT (calendar, href) DO UPDATE SET etag='' RETURNING id, payload",
+                (calendar, href),
+            ).fetchone()
+            if not row[1]:
+                without_payload[row[0]] = href
+        return without_payload
+
+    def objects_with_payload(self, calendar: int, hrefs: Iterable[str]) -> dict[int, str]:
+        """Id -> href of those of which the mirror has something."""
+        query = "SELECT id FROM object WHERE calendar=? AND href=? AND payload<>x''"
+        rows = ((href, self._db.execute(query, (calendar, href)).fetchone()) for href in hrefs)
+        return {row[0]: href for href, row in rows if row}

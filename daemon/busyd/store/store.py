@@ -1,0 +1,139 @@
+"""Storage of the mirror and its index behind one object: named methods, and no word of SQL above it.
+
+Everything in it can be read from the servers again. SQLite is the one implementation so far: another database would
+bring its own `Transaction` with the same method names, and something that runs work in it as `Database` does.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Self, TypeVar
+
+from busyd.connection import RemoteCalendar
+from busyd.period import Instant, Period
+from busyd.store.errors import StorageDamaged
+from busyd.store.mirror import AccountRecord, CalendarRecord, StoredObject
+from busyd.store.occurrences import IndexEntry, RowCounts
+from busyd.store.sqlite.database import Database, open_connection, set_aside, storage_errors
+from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
+from busyd.store.transaction import Transaction
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Store:
+    """The open store. Its work runs on a thread of its own; every method but `transaction_now` leaves the loop free.
+
+    All of them raise StorageError.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, path: Path, *, synchronous: str = "NORMAL") -> Self:
+        """Open or create the file, brought to the newest schema. Raises StorageError, StorageDamaged."""
+        return cls(Database(path, MIRROR_MIGRATIONS, journal="WAL", synchronous=synchronous))
+
+    @classmethod
+    def open_or_begin_anew(cls, path: Path) -> Self:
+        """The same; a damaged file is set aside beside it, with a warning. Raises StorageError."""
+        try:
+            return cls.open(path)
+        except StorageDamaged as error:
+            logger.warning("%s; it is kept as %s, and everything is read anew", error, set_aside(path).name)
+            return cls.open(path)
+
+    def call_on_damage(self, callback: Callable[[], object]) -> None:
+        """Have this called, on any thread, when the file turns out to be damaged while it is used."""
+        self._database.on_damage = callback
+
+    def close(self) -> None:
+        """Finish what is queued, then close the file."""
+        self._database.close()
+
+    async def transaction(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on the store's thread as one transaction: all of it is kept, or nothing."""
+        return await self._database.write(lambda db: work(Transaction(db)))
+
+    def transaction_now(self, work: Callable[[Transaction], T]) -> T:
+        """The same on the calling thread. Only before the loop serves, so that a start answers at once."""
+        return self._database.write_now(lambda db: work(Transaction(db)))
+
+    async def ping(self) -> None:
+        """Return once the store's thread has answered."""
+        await self._read(lambda tx: tx.ping())
+
+    # Single reads and writes; the docstrings are those of `Transaction`.
+
+    async def generation(self) -> int:
+        return await self._read(lambda tx: tx.generation())
+
+    async def read_meta(self, name: str) -> str | None:
+        return await self._read(lambda tx: tx.read_meta(name))
+
+    async def read_account(self, connection: str) -> AccountRecord | None:
+        return await self._read(lambda tx: tx.read_account(connection))
+
+    async def read_calendars(self, connection: str | None = None) -> list[CalendarRecord]:
+        return await self._read(lambda tx: tx.read_calendars(connection))
+
+    async def record_listing(self, connection: str, calendars: Iterable[RemoteCalendar], at: Instant) -> None:
+        await self.transaction(lambda tx: tx.record_listing(connection, calendars, at))
+
+    async def record_listed(self, connection: str, remote: RemoteCalendar) -> None:
+        await self.transaction(lambda tx: tx.record_listed(connection, remote))
+
+    async def record_gone(self, calendar: int) -> None:
+        await self.transaction(lambda tx: tx.record_gone(calendar))
+
+    async def confirm_calendars(self, calendars: Iterable[int], at: Instant) -> None:
+        await self.transaction(lambda tx: tx.confirm_calendars(calendars, at))
+
+    async def read_etags(self, calendar: int) -> dict[str, str]:
+        return await self._read(lambda tx: tx.read_etags(calendar))
+
+    async def read_objects(self, calendar: int) -> list[StoredObject]:
+        return await self._read(lambda tx: tx.read_objects(calendar))
+
+    async def read_objects_by_id(self, numbers: Iterable[int]) -> Mapping[int, StoredObject]:
+        return await self._read(lambda tx: tx.read_objects_by_id(numbers))
+
+    async def count_rows(self, calendar: int) -> RowCounts:
+        return await self._read(lambda tx: tx.count_rows(calendar))
+
+    async def read_entries(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[str, IndexEntry]]:
+        return await self._read(lambda tx: tx.read_entries(calendar, zone, after=after))
+
+    async def read_recurring(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[IndexEntry, bytes]]:
+        return await self._read(lambda tx: tx.read_recurring(calendar, zone, after=after))
+
+    async def objects_to_expand(
+        self, calendar: int, zone: str, span: Period, *, after: int = 0
+    ) -> list[tuple[int, bytes, bool]]:
+        return await self._read(lambda tx: tx.objects_to_expand(calendar, zone, span, after=after))
+
+    async def put_entries(self, entries: Iterable[IndexEntry]) -> None:
+        await self.transaction(lambda tx: tx.put_entries(entries))
+
+    async def forget_withheld(self, calendar: int) -> None:
+        await self.transaction(lambda tx: tx.forget_withheld(calendar))
+
+    async def record_snapshot(self, profile: str, key: str, body: bytes) -> None:
+        await self.transaction(lambda tx: tx.record_snapshot(profile, key, body))
+
+    async def _read(self, work: Callable[[Transaction], T]) -> T:
+        return await self._database.read(lambda db: work(Transaction(db)))
+
+
+def read_calendars_of_stopped(path: Path) -> list[CalendarRecord]:
+    """The calendars in the file of a daemon that does not run, whose state the caller has locked. Nothing is changed.
+
+    Raises StorageError.
+    """
+    connection = open_connection(path, journal="WAL", synchronous="NORMAL")
+    with contextlib.closing(connection), storage_errors(path):
+        return Transaction(connection).read_calendars()
