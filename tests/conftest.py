@@ -7,10 +7,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from busyd.systemd import ServiceManager
 from tests.other_user import give_to_nobody
 from tests.skips import skip
+
+# Deadlines measure how busy the machine is. What must be fast has a row in tests/bench.
+settings.register_profile("busyd", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busyd")
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def test_any_bytes_get_an_answer(payload: bytes) -> None:
 
 
 @given(st.lists(st.sampled_from(TOKENS), max_size=60))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_mixture_of_words_gets_an_answer(tokens: list[bytes]) -> None:
     payload = b"".join(tokens)
     check(payload)
@@ -87,7 +87,7 @@ def test_any_mixture_of_words_gets_an_answer(tokens: list[bytes]) -> None:
 
 
 @given(st.sampled_from(OBJECTS), st.randoms(use_true_random=False))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_damaged_object_gets_an_answer(payload: bytes, chance: random.Random) -> None:
     damaged = bytearray(payload)
     for _ in range(chance.randrange(1, 12)):
@@ -99,7 +99,7 @@ def test_a_damaged_object_gets_an_answer(payload: bytes, chance: random.Random) 
 
 
 @given(st.lists(st.sampled_from(TOKENS), max_size=30), st.booleans())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_an_opaque_event_is_never_free_whatever_stands_beside_it(tokens: list[bytes], before: bool) -> None:
     # A neighbour that says in good form that it is this event, or that the calendar is a cancellation, is believed.
     beside = b"\r\n".join(token for token in tokens if not token.startswith((b"UID", b"METHOD")))
