@@ -10,7 +10,7 @@ from busyd.address import TcpAddress, UnixAddress
 from busyd.availability.hours import Hours, SlotDefaults
 from busyd.availability.policy import Rules
 from busyd.config import Config, ConfigMissing, Tls, find_config, find_state, load_config
-from busyd.config.parsers import parse_duration, parse_span, write_duration
+from busyd.config.parsers import parse_span
 from busyd.connection import ICLOUD_URL, CalendarReference, Connection, ConnectionKind
 from busyd.credentials import FromCommand, FromCredential, FromEnvironment, FromFile, Literal, Secret
 
@@ -344,11 +344,6 @@ def test_the_state_is_looked_for_in_the_order_of_the_contract() -> None:
 
 
 # Values
-
-
-@pytest.mark.parametrize("text", ["60s", "15m", "6h", "14d", "0m", "1h30m", "2w", "90s"])
-def test_a_duration_is_written_as_it_is_read(text: str) -> None:
-    assert parse_duration(write_duration(parse_duration(text))) == parse_duration(text)
 
 
 def test_the_end_of_the_day_is_24_and_its_start_is_0() -> None:

@@ -241,7 +241,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "poll for ever": (
         "connections:\n  t: {kind: ics, url: 'https://x/', poll: 999999d}\n",
-        ["2:43: poll: '999999d' is longer than ten years"],
+        ["2:43: poll: '999999d' is longer than 3660 days"],
     ),
     # Passwords
     "password empty": (
@@ -297,7 +297,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "zone is a path": (
         "profiles:\n  anna: {timezone: ../../etc/passwd}\n",
-        ["2:20: timezone: '../../etc/passwd' is not an IANA time zone, such as Europe/Berlin"],
+        ["2:20: timezone: '../../etc/passwd' is not an IANA time zone: write a name such as Europe/Berlin"],
     ),
     "unknown connection": (
         FEED + "profiles:\n  anna: {primary: ana/Work}\n",

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from busyd.availability.hours import Hours
 from busyd.availability.slots import SlotShape, count_steps, instant_at, open_slots
+from busyd.ical.zones import Zone, reading_zone
 from busyd.period import EARLIEST, LATEST, FbType, Instant, Period, Span, flatten
 
-BERLIN = ZoneInfo("Europe/Berlin")
+BERLIN = reading_zone("Europe/Berlin")
+UTC_ZONE = reading_zone("UTC")
 HALF_HOURS = SlotShape(duration=1800, step=1800)
 CLOSED: tuple[tuple[int, int], ...] = ()
 
@@ -29,7 +31,7 @@ def starts(
     within: Period,
     hours: Hours | None = None,
     shape: SlotShape = HALF_HOURS,
-    zone: ZoneInfo = BERLIN,
+    zone: Zone = BERLIN,
     earliest: int = 0,
 ) -> list[str]:
     found = open_slots(flatten(busy), within, zone=zone, hours=hours, shape=shape, earliest=earliest)
@@ -45,7 +47,7 @@ def weekly(*spans: tuple[int, int]) -> Hours:
 def test_slots_start_on_a_grid_from_the_start_of_each_span_of_hours() -> None:
     hours = weekly((9 * 60 + 10, 11 * 60), (13 * 60, 14 * 60))
     day = window("2026-11-23T00:00", "2026-11-24T00:00")
-    assert starts(within=day, hours=hours, zone=ZoneInfo("UTC")) == [
+    assert starts(within=day, hours=hours, zone=UTC_ZONE) == [
         *("23 09:10", "23 09:40", "23 10:10"),
         *("23 13:00", "23 13:30"),
     ]
@@ -99,15 +101,13 @@ def test_notice_is_counted_from_now_and_not_rounded() -> None:
 def test_hours_up_to_midnight_and_on_from_there_hold_a_slot_across_it() -> None:
     hours = Hours((((22 * 60, 1440),), ((0, 120),), *[CLOSED] * 5))
     shape = SlotShape(duration=5400, step=3600)
-    found = starts(
-        within=window("2026-11-23T00:00", "2026-11-25T00:00"), hours=hours, shape=shape, zone=ZoneInfo("UTC")
-    )
+    found = starts(within=window("2026-11-23T00:00", "2026-11-25T00:00"), hours=hours, shape=shape, zone=UTC_ZONE)
     assert found == ["23 22:00", "23 23:00", "24 00:00"]
 
 
 def test_an_exception_replaces_the_hours_of_its_weekday() -> None:
     hours = Hours((((540, 600),),) * 7, {date(2026, 12, 24): CLOSED, date(2026, 12, 25): ((600, 630),)})
-    found = starts(within=window("2026-12-23T00:00", "2026-12-26T00:00"), hours=hours, zone=ZoneInfo("UTC"))
+    found = starts(within=window("2026-12-23T00:00", "2026-12-26T00:00"), hours=hours, zone=UTC_ZONE)
     assert found == ["23 09:00", "23 09:30", "25 10:00"]
 
 
@@ -134,27 +134,27 @@ def test_a_time_that_the_clocks_show_twice_is_the_first() -> None:
 
 
 def test_where_midnight_does_not_exist_the_day_begins_after_the_gap() -> None:
-    havana = ZoneInfo("America/Havana")
+    havana = reading_zone("America/Havana")
     assert instant_at(date(2026, 3, 8), 0, havana) == at("2026-03-08T05:00")
 
 
 def test_steps_are_counted_inside_the_hours_and_the_window() -> None:
     hours = weekly((9 * 60, 10 * 60), (13 * 60, 13 * 60 + 50))
     day = window("2026-11-23T09:20", "2026-11-24T09:20")
-    assert count_steps(day, zone=ZoneInfo("UTC"), hours=hours, step=900) == 3 + 4 + 2
-    assert count_steps(day, zone=ZoneInfo("UTC"), hours=None, step=3600) == 15 + 10
+    assert count_steps(day, zone=UTC_ZONE, hours=hours, step=900) == 3 + 4 + 2
+    assert count_steps(day, zone=UTC_ZONE, hours=None, step=3600) == 15 + 10
 
 
-NEW_YORK = ZoneInfo("America/New_York")
+NEW_YORK = reading_zone("America/New_York")
 
 
-@pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, ZoneInfo("UTC")])
+@pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, UTC_ZONE])
 @pytest.mark.parametrize("hours", [None, weekly((60, 1440))])
 @pytest.mark.parametrize(
     "edges", [("9999-12-30T00:00:00", "9999-12-31T23:59:59"), ("0001-01-01T00:00", "0001-01-03T00:00")]
 )
 def test_at_the_edges_of_time_slots_are_offered_as_far_as_dates_go(
-    zone: ZoneInfo, hours: Hours | None, edges: tuple[str, str]
+    zone: Zone, hours: Hours | None, edges: tuple[str, str]
 ) -> None:
     within = window(*edges)
     shape = SlotShape(duration=1800, step=1800, buffer_before=86_400, buffer_after=1000 * 86_400)
@@ -163,7 +163,7 @@ def test_at_the_edges_of_time_slots_are_offered_as_far_as_dates_go(
 
 
 def test_the_last_day_there_is_ends_like_any_other() -> None:
-    assert instant_at(date.max, 1440, ZoneInfo("UTC")) == LATEST + 1
+    assert instant_at(date.max, 1440, UTC_ZONE) == LATEST + 1
 
 
 DAY = Period(Instant(at("2026-10-24T18:00")), Instant(at("2026-10-25T08:00")))
@@ -195,7 +195,9 @@ def second_by_second(busy: list[Span], hours: Hours | None, shape: SlotShape, ea
     spans: list[tuple[int, int]] = []
     for day in (DAY_BEFORE + timedelta(days=number) for number in range(3)):
         for opens, closes in hours.on(day) if hours is not None else ((0, 1440),):
-            midnight, next_midnight = (datetime.combine(one, datetime.min.time(), BERLIN) for one in (day, day + ONE))
+            midnight, next_midnight = (
+                datetime.combine(one, datetime.min.time(), ZoneInfo("Europe/Berlin")) for one in (day, day + ONE)
+            )
             begins = midnight + timedelta(minutes=opens)
             ends = next_midnight if closes == 1440 else midnight + timedelta(minutes=closes)
             spans.append((int(begins.timestamp()), int(ends.timestamp())))

@@ -96,7 +96,7 @@ def test_a_revoked_token_is_gone(busyd: Busyd, home: Path) -> None:
         (["ana"], 1, "there is no profile 'ana'"),
         (["anna", "--scope", "write"], 64, "there is no scope 'write': known are freebusy, details, book, admin"),
         (["anna", "--expires", "90"], 64, "--expires: '90' has no unit, did you mean '90s' or '90m'?"),
-        (["anna", "--expires", "0d"], 64, "--expires: that is now"),
+        (["anna", "--expires", "0d"], 64, "--expires: it must be longer than 0 seconds"),
     ],
 )
 def test_what_cannot_be_is_told(busyd: Busyd, home: Path, words: list[str], status: int, said: str) -> None:

@@ -1,21 +1,21 @@
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from busyd.http.problem import HttpProblem
-from busyd.http.query import parse_duration, parse_instant, parse_query, parse_window
+from busyd.http.query import parse_query, parse_seconds, parse_time, parse_window
+from busyd.ical.zones import reading_zone
 from busyd.period import EARLIEST, LATEST, Instant, to_rfc3339
+from busyd.timetext import Moment
 from tests.http.household import NOW
 
-BERLIN = ZoneInfo("Europe/Berlin")
+BERLIN = reading_zone("Europe/Berlin")
 
 
 def instant(text: str) -> str:
-    found, _ = parse_instant("start", text, now=NOW, zone=lambda: BERLIN)
-    return to_rfc3339(found)
+    return to_rfc3339(parse_time("start", text, now=NOW, zone=lambda: BERLIN).instant)
 
 
 @pytest.mark.parametrize(
@@ -60,23 +60,23 @@ def test_what_is_no_time_is_refused_with_a_hint(text: str) -> None:
 
 @given(st.integers(EARLIEST, LATEST).map(Instant), st.integers(-14 * 60, 14 * 60))
 def test_every_time_is_read_back_as_it_was_written_in_any_offset(moment: Instant, minutes: int) -> None:
-    assert parse_instant("start", to_rfc3339(moment), now=NOW, zone=lambda: BERLIN) == (moment, False)
+    assert parse_time("start", to_rfc3339(moment), now=NOW, zone=lambda: BERLIN) == Moment(moment)
     try:
         local = datetime.fromtimestamp(moment, UTC) + timedelta(minutes=minutes)
     except OverflowError:
         return
     sign, away = "-" if minutes < 0 else "+", abs(minutes)
     text = f"{local.isoformat()[:19]}{sign}{away // 60:02}:{away % 60:02}"
-    assert parse_instant("start", text, now=NOW, zone=lambda: BERLIN) == (moment, False)
+    assert parse_time("start", text, now=NOW, zone=lambda: BERLIN) == Moment(moment)
 
 
 @given(st.text(max_size=60))
 def test_no_text_breaks_the_reader(text: str) -> None:
     try:
-        found, _ = parse_instant("end", text, now=NOW, zone=lambda: BERLIN)
+        read = parse_time("end", text, now=NOW, zone=lambda: BERLIN)
     except HttpProblem:
         return
-    assert EARLIEST <= found <= LATEST
+    assert EARLIEST <= read.instant <= LATEST
 
 
 @given(st.text(alphabet="=&%+ab01\xff ", max_size=40))
@@ -119,10 +119,10 @@ def test_a_window_of_a_thousand_dates_may_hold_a_change_of_the_clocks() -> None:
     ("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("2d", 172_800), ("1w", 604_800), ("0m", 0)]
 )
 def test_durations_have_units(text: str, seconds: int) -> None:
-    assert parse_duration("notice", text) == seconds
+    assert parse_seconds("notice", text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "30", "30min", "-5m", "1.5h", "PT30M", "m", "1001d", "9999999999m"])
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(HttpProblem, match="notice="):
-        parse_duration("notice", text)
+        parse_seconds("notice", text)

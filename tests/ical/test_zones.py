@@ -157,7 +157,8 @@ def test_the_first_observance_holds_for_all_time_before_it_and_the_rules_for_all
 @pytest.fixture
 def fresh_data() -> Iterator[None]:
     """Forget what was read of time zone data, before and after."""
-    caches = (tzfile.tzdata_version, tzfile.load_zone, tzfile._system, tzfile._package_version, zones.find_zone)
+    tables = (tzfile.load_zone, tzfile.zone_names, zones.find_zone)
+    caches = (tzfile.tzdata_version, tzfile._system, tzfile._package_version, *tables)
     for cache in caches:
         cache.cache_clear()
     yield
@@ -178,3 +179,16 @@ def test_the_newer_of_the_systems_and_the_packages_data_is_used(
     monkeypatch.setattr(tzfile, "TZPATH", (str(tmp_path),))
     assert (tzdata_version() == release) is wins
     assert reading_zone("Europe/Berlin").instant(0) == (-32400 if wins else -3600)
+
+
+@pytest.mark.usefixtures("fresh_data")
+def test_a_zone_that_only_the_newer_data_of_the_system_knows_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("UTC", "Moon", "Base"):
+        (tmp_path / name).write_bytes(tzfile._package_file("Asia/Tokyo"))
+    (tmp_path / "tzdata.zi").write_text("# version 9999a\nR d 1916 o - Jun 14 23s 1 S\nZ Moon 9 - JST\nL Moon Base\n")
+    monkeypatch.setattr(tzfile, "TZPATH", (str(tmp_path),))
+    assert zones.iana_zone("Moon") is not None
+    assert zones.iana_zone("Base") is not None
+    assert zones.similar_name("mooon") == "Moon"

@@ -4,17 +4,19 @@ What is not known must come in as BUSY-UNAVAILABLE; nothing here can tell free f
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date
+from typing import Final
 
 from msgspec import Struct
 
 from busyd.availability.hours import DAY as MINUTES_OF_DAY
 from busyd.availability.hours import Hours
+from busyd.ical.zones import Zone
 from busyd.period import FbType, Instant, Period, Span, coalesce, subtract
 
 _ALL_DAY = ((0, MINUTES_OF_DAY),)
-_ONE_DAY = timedelta(days=1)
+_DAY: Final = 86_400
+_FIRST_DAY: Final = date(1970, 1, 1).toordinal()
 _AT_ONCE = 2000
 """Slots looked at without letting others run."""
 _LAID_OUT_AT_ONCE = 150
@@ -37,7 +39,7 @@ class SlotShape(Struct, frozen=True):
 
 
 def open_slots(
-    busy: Sequence[Span], window: Period, *, zone: ZoneInfo, hours: Hours | None, shape: SlotShape, earliest: int
+    busy: Sequence[Span], window: Period, *, zone: Zone, hours: Hours | None, shape: SlotShape, earliest: int
 ) -> Iterator[tuple[int, int] | None]:
     """The (start, end) of every open slot in order of start, with None in between whenever others should run.
 
@@ -83,13 +85,13 @@ def open_slots(
             yield None
 
 
-def count_steps(window: Period, *, zone: ZoneInfo, hours: Hours | None, step: int) -> int:
+def count_steps(window: Period, *, zone: Zone, hours: Hours | None, step: int) -> int:
     """How many points the grid can have inside the hours of a window."""
     inside = ((max(start, window.start), min(end, window.end)) for start, end in _spans(window, zone, hours))
     return sum(-((start - end) // step) for start, end in inside)
 
 
-def _spans(window: Period, zone: ZoneInfo, hours: Hours | None) -> Iterator[tuple[int, int]]:
+def _spans(window: Period, zone: Zone, hours: Hours | None) -> Iterator[tuple[int, int]]:
     """The spans of hours that may touch the window, in order, as instants."""
     first = max(_date_at(window.start, zone).toordinal() - 1, date.min.toordinal())
     last = _date_at(window.end, zone).toordinal()
@@ -100,22 +102,16 @@ def _spans(window: Period, zone: ZoneInfo, hours: Hours | None) -> Iterator[tupl
                 yield start, end
 
 
-def _date_at(instant: Instant, zone: ZoneInfo) -> date:
+def _date_at(instant: Instant, zone: Zone) -> date:
     """The date of a zone; where the calendar begins or ends within a day of the instant, its first or last date."""
-    try:
-        return datetime.fromtimestamp(instant, zone).date()
-    except (ValueError, OverflowError):
-        return date.min if instant < 0 else date.max
+    ordinal = _FIRST_DAY + zone.wall(instant) // _DAY
+    return date.fromordinal(min(max(ordinal, date.min.toordinal()), date.max.toordinal()))
 
 
-def instant_at(day: date, minute: int, zone: ZoneInfo) -> int:
+def instant_at(day: date, minute: int, zone: Zone) -> int:
     """The instant at which the clocks of a zone read so many minutes from midnight; 1440 is the next midnight.
 
     As RFC 5545 §3.3.5 reads local times: one that the clocks show twice is the first, one that they skip is read with
     the offset from before the gap.
     """
-    if minute == MINUTES_OF_DAY:
-        if day == date.max:  # the midnight after it is in a year that cannot be written
-            return instant_at(day, minute - 1, zone) + 60
-        day, minute = day + _ONE_DAY, 0
-    return int(datetime.combine(day, time(minute // 60, minute % 60), zone).timestamp())
+    return zone.instant((day.toordinal() - _FIRST_DAY) * _DAY + minute * 60)

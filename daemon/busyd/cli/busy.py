@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from msgspec.structs import fields
 
@@ -18,6 +17,7 @@ from busyd.ical.limits import MAX_OBJECT_BYTES
 from busyd.ical.split import UnreadableFeed, split_feed
 from busyd.ical.zones import UnknownZone, reading_zone
 from busyd.period import FbType, Instant, Period, to_rfc3339
+from busyd.timetext import BadText, parse_instant
 
 
 def add_busy_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -178,25 +178,11 @@ def _to_json(found: Busy) -> dict[str, object]:
 
 def read_instant(text: str, zone: str) -> Instant:
     """An RFC 3339 time, or a date: midnight in the zone. Raises UserError."""
-    if _DATE.fullmatch(text):
-        try:
-            day = date.fromisoformat(text)
-        except ValueError:
-            day = None
-        if day is not None:
-            return Instant(reading_zone(zone).instant((day.toordinal() - _EPOCH) * 86_400))
-    elif _RFC3339.fullmatch(text):
-        try:
-            return Instant(int(datetime.fromisoformat(text.upper()).astimezone(UTC).timestamp() // 1))
-        except (ValueError, OverflowError):
-            pass
-    message = f"{text[:40]!r} is neither an RFC 3339 time nor a date"
-    raise UserError(message, fix="write 2026-11-23T09:00:00Z or 2026-11-23")
-
-
-_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d(:\d\d(\.\d+)?)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_EPOCH: Final = date(1970, 1, 1).toordinal()
+    try:
+        return parse_instant(text, zone=partial(reading_zone, zone))
+    except BadText as error:
+        message = f"{text[:40]!r} {error.reason}"
+        raise UserError(message, fix=error.fix) from None
 
 
 def read_rules(settings: Mapping[str, object]) -> Rules:

@@ -7,7 +7,7 @@ from busyd.cli.daemon_client import client_of
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_note, print_table
-from busyd.cli.window import show_time
+from busyd.cli.window import own_zone, show_time
 from busyd.config import ConfigFaults, ConfigMissing
 
 
@@ -46,11 +46,11 @@ def show_status(arguments: argparse.Namespace) -> int:
 
 def _print_section(headers: tuple[str, ...], rows: list[dict[str, Any]], keys: tuple[str, ...]) -> None:
     if rows:
-        name, *times = keys
+        (name, *times), zone = keys, own_zone()
         print_table(
             headers,
             [
-                (str(row.get(name, "")), str(row.get("state", "")), *(show_time(row.get(time), None) for time in times))
+                (str(row.get(name, "")), str(row.get("state", "")), *(show_time(row.get(time), zone) for time in times))
                 for row in rows
             ],
         )

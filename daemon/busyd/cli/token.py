@@ -12,9 +12,9 @@ from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_table
 from busyd.clock import SystemClock
 from busyd.config import Config
-from busyd.config.parsers import parse_duration
 from busyd.period import Instant, to_rfc3339
 from busyd.store.ledger import Token, ledger_of, split_token
+from busyd.timetext import BadText, parse_duration
 
 SCOPES: Final = ("freebusy", "details", "book", "admin")
 DEFAULT_SCOPES: Final = ("freebusy",)
@@ -153,13 +153,13 @@ def _parse_expiry(text: str | None, now: Instant) -> Instant | None:
     if text is None:
         return None
     try:
-        span = parse_duration(text)
-    except ValueError as error:
-        message = f"--expires: {error}"
+        lifetime = parse_duration(text)
+    except BadText as error:
+        message = f"--expires: {text[:40]!r} {error}"
         raise UsageError(message, program="busyd token add") from None
-    if not span:
-        raise UsageError("--expires: that is now", program="busyd token add")
-    return Instant(now + int(span.total_seconds()))
+    if not lifetime:
+        raise UsageError("--expires: it must be longer than 0 seconds", program="busyd token add")
+    return Instant(now + int(lifetime.total_seconds()))
 
 
 def _check_profile(profile: str, config: Config | None) -> None:

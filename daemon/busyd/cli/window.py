@@ -1,13 +1,16 @@
 """The options that the questions about a span of time share, and how its times are shown to a person."""
 
 import argparse
-from datetime import datetime
+import os
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from busyd.cli.exit_status import UsageError
 from busyd.cli.terminal import print_note
 from busyd.config import Config
+from busyd.ical.zones import Zone, iana_zone, reading_zone
+from busyd.period import to_rfc3339
+from busyd.service.state_dir import machine_zone
+from busyd.timetext import BadText, parse_instant
 
 
 def add_window_options(parser: argparse.ArgumentParser) -> None:
@@ -31,34 +34,39 @@ def window_query(arguments: argparse.Namespace) -> dict[str, str | None]:
     return {"start": arguments.start, "end": arguments.end, "tz": arguments.tz}
 
 
-def shown_zone(arguments: argparse.Namespace, config: Config | None) -> ZoneInfo | None:
-    """The zone of the table: --tz, the profile's, else None for the machine's own. Raises UsageError."""
+def shown_zone(arguments: argparse.Namespace, config: Config | None) -> Zone:
+    """The zone of the table: --tz, the profile's, else the machine's own. Raises UsageError."""
     profile = config.profiles.get(arguments.profile) if config is not None else None
     name = arguments.tz or (profile.timezone if profile else None)
     if name is None:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError):
+        return own_zone()
+    zone = iana_zone(name)
+    if zone is None:
         message = f"--tz: {name!r} is not an IANA time zone, such as Europe/Berlin"
-        raise UsageError(message, program=f"busyd {arguments.command}") from None
+        raise UsageError(message, program=f"busyd {arguments.command}")
+    return zone
 
 
-def show_time(text: Any, zone: ZoneInfo | None) -> str:
-    """`Mon 2026-11-23 09:00` for a time of the daemon's; what is no time is shown as it is."""
+def own_zone() -> Zone:
+    """The zone of this machine."""
+    return reading_zone(machine_zone(os.environ))
+
+
+def show_time(text: Any, zone: Zone) -> str:
+    """`Mon 2026-11-23 09:00` for a time as the daemon writes it; anything else is shown as it is."""
     try:
-        moment = datetime.fromisoformat(str(text)).astimezone(zone)
-    except (ValueError, OverflowError):
+        wall = zone.wall(parse_instant(str(text), zone=lambda: zone))
+    except BadText:
         return "never" if text is None else str(text)
-    day = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[moment.weekday()]
-    seconds = f":{moment.second:02}" if moment.second else ""
-    return f"{day} {moment:%Y-%m-%d %H:%M}{seconds}"
+    date, _, time = to_rfc3339(wall).rstrip("Z").partition("T")
+    weekday = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")[wall // 86_400 % 7]
+    return f"{weekday} {date} {time.removesuffix(':00')}"
 
 
-def print_standing(answer: dict[str, Any], zone: ZoneInfo | None) -> None:
+def print_standing(answer: dict[str, Any], zone: Zone) -> None:
     """What limits an answer, in words: how old it is, and what is not known."""
     age = f"as of {show_time(answer['as_of'], zone)}, " if "as_of" in answer else ""
-    print_note(f"{age}times in {zone or 'the zone of this machine'}")
+    print_note(f"{age}times in {zone.name}")
     if answer.get("stale"):
         print_note("stale: older than the profile's max_age")
     if answer.get("complete") is False:

@@ -2,25 +2,23 @@
 
 import ipaddress
 import re
-import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
+from busyd import timetext
 from busyd.address import ListenAddress, TcpAddress, UnixAddress
 from busyd.availability.hours import DAY, MinuteSpan
 from busyd.config.errors import did_you_mean, one_of, quote
+from busyd.ical.zones import iana_zone, similar_name
 
-_DURATION: Final = re.compile(r"(?:\d{1,9}[smhdw])+")
-_PART: Final = re.compile(r"(\d+)([smhdw])")
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_LONGEST: Final = timedelta(days=3660)
+T = TypeVar("T")
+
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _SPAN: Final = re.compile(r"(\d{1,2}):(\d{2})\s*[-\u2013]\s*(\d{1,2}):(\d{2})")
-_ZONE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*")
 DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _HOST: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(?:\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?")
 _LOOPBACK_NAME: Final = "localhost"
@@ -50,49 +48,25 @@ def parse_flag(text: str) -> bool:
 
 def parse_duration(text: str) -> timedelta:
     """`60s`, `15m`, `6h`, `14d`, `2w`, or several together as in `1h30m`."""
-    if not _DURATION.fullmatch(text):
-        plain = re.fullmatch(
-            r"(\d{1,9})\s*(?:(s|sec|secs|seconds?)|(m|mins?|minutes?)|(h|hrs?|hours?)|(d|days?))?", text
-        )
-        if plain and plain.group(1) == text:
-            message = f"{quote(text)} has no unit, did you mean '{text}s' or '{text}m'?"
-        elif plain:
-            unit = "smhd"[(plain.lastindex or 2) - 2]
-            message = f"{quote(text)} is not a duration, did you mean '{plain.group(1)}{unit}'?"
-        else:
-            message = f"{quote(text)} is not a duration: write it like 60s, 15m, 6h or 14d"
-        raise ValueError(message)
-    found = timedelta(seconds=sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text)))
-    if found > _LONGEST:
-        message = f"{quote(text)} is longer than ten years"
-        raise ValueError(message)
-    return found
+    return _quoting(timetext.parse_duration, text)
 
 
-def write_duration(span: timedelta) -> str:
-    """The shortest text that `parse_duration` reads back."""
-    seconds = int(span.total_seconds())
-    for unit in "wdhms":
-        if seconds % _UNITS[unit] == 0 and seconds >= _UNITS[unit]:
-            return f"{seconds // _UNITS[unit]}{unit}"
-    return "0s"
+def _quoting(parse: Callable[[str], T], text: str) -> T:
+    """What `parse` reads; its error with as much of the text as may be shown."""
+    try:
+        return parse(text)
+    except timetext.BadText as error:
+        message = f"{quote(text)} {error}"
+        raise ValueError(message) from None
 
 
 def parse_zone(text: str) -> str:
-    """An IANA name that this machine or the tzdata package knows."""
-    if _ZONE.fullmatch(text) and text not in {"localtime", "posixrules", "Factory"}:
-        try:
-            zoneinfo.ZoneInfo(text)
-        except (OSError, ValueError, KeyError):
-            pass
-        else:
-            return text
-    known = zoneinfo.available_timezones()
-    same_city = sorted(
-        name for name in known if name.rpartition("/")[2].casefold() == text.casefold().replace(" ", "_")
-    )
-    hint = f", did you mean '{same_city[0]}'?" if same_city else did_you_mean(text, known)
-    message = f"{quote(text)} is not an IANA time zone{hint or ', such as Europe/Berlin'}"
+    """A name of the time-zone database that busyd uses."""
+    if iana_zone(text) is not None:
+        return text
+    near = similar_name(text)
+    hint = f", did you mean '{near}'?" if near else ": write a name such as Europe/Berlin"
+    message = f"{quote(text)} is not an IANA time zone{hint}"
     raise ValueError(message)
 
 
@@ -119,14 +93,7 @@ def _parse_day(word: str, text: str) -> int:
 
 def parse_date(text: str) -> date | None:
     """A date as `2026-12-24`; None when the text is not even shaped like one."""
-    if not re.fullmatch(r"\d{4}-\d{1,2}-\d{1,2}", text):
-        return None
-    year, month, day = (int(part) for part in text.split("-"))
-    try:
-        return date(year, month, day)
-    except ValueError:
-        message = f"{quote(text)} is not a date of the calendar"
-        raise ValueError(message) from None
+    return _quoting(timetext.parse_date, text) if timetext.is_date(text) else None
 
 
 def parse_span(text: str) -> MinuteSpan:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
 from msgspec import Struct
@@ -22,11 +21,12 @@ from busyd.flow.ask import FreeBusyAnswer, answer, freshness_of
 from busyd.http.facade import Backend
 from busyd.http.freshness import FreshnessCache, RenderedFreshness, render_freshness
 from busyd.http.problem import HttpProblem, unknown_profile
-from busyd.http.query import MAX_WINDOW, parse_duration, parse_window, parse_word
+from busyd.http.query import MAX_WINDOW, parse_seconds, parse_window, parse_word
 from busyd.http.rendered_periods import RenderedPeriods, weigh, write_edges, write_piece
 from busyd.http.response import Finished, headers_for
 from busyd.http.routes import Call
 from busyd.ical.compose import compose_vfreebusy
+from busyd.ical.zones import Zone, reading_zone
 from busyd.period import Instant, Period, Span, to_rfc3339
 from busyd.state.state import ProfileState, State
 
@@ -139,7 +139,7 @@ class FreeBusyHandler:
         state = self._backend.state
         if max_age is None:
             return self.freshness_cache.of(state, profile_state, now)
-        age = parse_duration("max_age", max_age)
+        age = parse_seconds("max_age", max_age)
         await _ask_for_fresh(self._backend, profile_state, age, now)
         later = self._backend.clock.now()
         return render_freshness(state, profile_state, later, max_age=age + later - now)
@@ -240,12 +240,12 @@ def profile_of(state: State, name: str) -> ProfileState:
     return profile_state
 
 
-def zone_of(state: State, profile_state: ProfileState) -> ZoneInfo:
+def zone_of(state: State, profile_state: ProfileState) -> Zone:
     """The zone in which a profile's days begin: its own, that of its primary, or the machine's."""
     if profile_state.profile.timezone is not None:
-        return ZoneInfo(profile_state.profile.timezone)
+        return reading_zone(profile_state.profile.timezone)
     primary = next((link.zone for link in profile_state.links if link.zone), "")
-    return ZoneInfo(primary or state.machine_zone)
+    return reading_zone(primary or state.machine_zone)
 
 
 async def _ask_for_fresh(backend: Backend, profile_state: ProfileState, age: int, now: Instant) -> None:

@@ -34,7 +34,7 @@ class ProfilesHandler:
         rendered = self._standings.of(state, profile_state, self._backend.clock.now())
         return {
             "name": profile.name,
-            "timezone": zone_of(state, profile_state).key,
+            "timezone": zone_of(state, profile_state).name,
             "primary": str(profile.primary) if profile.primary is not None else None,
             "conflicts": [str(reference) for reference in profile.conflicts],
             "state": word_for(rendered),

@@ -1,15 +1,14 @@
 """What stands behind the question mark: parameters, points in time, durations and windows, each as a value or a 400."""
 
-import re
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
-from functools import partial
+from datetime import timedelta
 from typing import Final
 from urllib.parse import unquote_to_bytes
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from busyd.http.problem import HttpProblem, bad_request
-from busyd.period import EARLIEST, LATEST, Instant, Period
+from busyd.ical.zones import Zone, iana_zone
+from busyd.period import LATEST, Instant, Period
+from busyd.timetext import HOW_TO_WRITE_DURATIONS, BadText, Moment, days_between, parse_duration, parse_moment
 
 DAY: Final = 86_400
 MAX_WINDOW: Final = 1000 * DAY
@@ -21,14 +20,6 @@ HOW_TO_WRITE_TIMES: Final = (
     "write times as 2026-11-23T09:00:00Z or with an offset (+01:00), as a date (midnight in the profile's zone, or in"
     " that of tz=), or relative: now, +14d, -2h, now+30m"
 )
-_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": DAY, "w": 7 * DAY}
-_TIME = re.compile(
-    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:\.\d+)?(?:[Zz]|([+ -]\d\d:\d\d))", re.ASCII
-)  # RFC 3339 §5.6; a space in place of the offset's `+` is a `+` that was not escaped
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_RELATIVE = re.compile(r"(?:now)?([+ -])((?:\d{1,9}[smhdw])+)", re.ASCII)
-_DURATION = re.compile(r"(?:\d{1,9}[smhdw])+", re.ASCII)
-_PART = re.compile(r"(\d+)([smhdw])", re.ASCII)
 
 
 def parse_query(text: str, allowed: frozenset[str]) -> dict[str, str]:
@@ -80,93 +71,57 @@ def _quoted(text: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:40]}…")
 
 
-def parse_window(query: Mapping[str, str], *, now: Instant, zone: Callable[[], ZoneInfo]) -> tuple[Period, bool]:
+def parse_window(query: Mapping[str, str], *, now: Instant, zone: Callable[[], Zone]) -> tuple[Period, bool]:
     """The window from `start` (default: now) to `end` (default: 14 days later), at most 1000 days long.
 
     The second value is true when the window moves with the present moment. Dates are midnights in the zone of `tz`, or
     else in `zone`. Raises HttpProblem.
     """
     if "tz" in query:
-        zone = partial(ZoneInfo, parse_zone(query["tz"]).key)
+        named = parse_zone(query["tz"])
+
+        def zone() -> Zone:
+            return named
+
     written_start, written_end = query.get("start", "now"), query.get("end")
-    start, relative = parse_instant("start", written_start, now=now, zone=zone)
+    start = parse_time("start", written_start, now=now, zone=zone)
     if written_end is None:
-        end, end_relative = Instant(min(start + DEFAULT_WINDOW, LATEST)), False
+        end = Moment(Instant(min(start.instant + DEFAULT_WINDOW, LATEST)))
     else:
-        end, end_relative = parse_instant("end", written_end, now=now, zone=zone)
-    if start >= end:
+        end = parse_time("end", written_end, now=now, zone=zone)
+    if start.instant >= end.instant:
         raise bad_request("the window must end after it starts", fix=HOW_TO_WRITE_TIMES, name="bad-window")
-    if end - start > MAX_WINDOW and not _is_of_days(written_start, written_end or "", MAX_WINDOW // DAY):
+    if end.instant - start.instant > MAX_WINDOW and not _is_of_days(written_start, written_end or ""):
         raise bad_request("the window is longer than 1000 days", fix="ask for it in several pieces", name="bad-window")
-    return Period(start, end), relative or end_relative
+    return Period(start.instant, end.instant), start.is_relative or end.is_relative
 
 
-def _is_of_days(start: str, end: str, most: int) -> bool:
-    """Whether two dates are at most so many days apart: those of a change of the clocks are 23 or 25 hours long."""
-    if not (_DATE.fullmatch(start) and _DATE.fullmatch(end)):
-        return False
-    return (date.fromisoformat(end) - date.fromisoformat(start)).days <= most
+def _is_of_days(start: str, end: str) -> bool:
+    """Whether two dates are at most 1000 days apart: those of a change of the clocks are 23 or 25 hours long."""
+    days = days_between(start, end)
+    return days is not None and days <= MAX_WINDOW // DAY
 
 
-def parse_instant(name: str, text: str, *, now: Instant, zone: Callable[[], ZoneInfo]) -> tuple[Instant, bool]:
-    """A point in time, and whether it moves with the present. Raises HttpProblem."""
-    if len(text) == 20 and text[10] == "T" and text[13] == ":" and text[19] == "Z":
-        try:
-            return Instant(int(datetime.fromisoformat(text).timestamp())), False
-        except ValueError:
-            pass  # a leap second, or no such time: told apart below
-    moves = False
+def parse_time(name: str, text: str, *, now: Instant, zone: Callable[[], Zone]) -> Moment:
+    """A point in time. Raises HttpProblem."""
     try:
-        if text == "now":
-            seconds, moves = int(now), True
-        elif found := _TIME.fullmatch(text):
-            seconds = _absolute(found)
-        elif _DATE.fullmatch(text):
-            day = date.fromisoformat(text)
-            # Where midnight does not exist, the offset before the gap makes it the first moment after it.
-            seconds = int(datetime(day.year, day.month, day.day, tzinfo=zone()).timestamp())
-        elif found := _RELATIVE.fullmatch(text):
-            away = _seconds(found[2])
-            seconds, moves = now - away if found[1] == "-" else now + away, True
-        else:
-            raise _no_time(name, text)
-    except (ValueError, OverflowError):
-        raise _no_time(name, text) from None
-    if not EARLIEST <= seconds <= LATEST:
-        raise _no_time(name, text)
-    return Instant(seconds), moves
+        return parse_moment(text, now=now, zone=zone)
+    except BadText as error:
+        detail = f"{name}={_quoted(text)} {error.reason}"
+        raise bad_request(detail, fix=HOW_TO_WRITE_TIMES, name="bad-window") from None
 
 
-def _absolute(found: re.Match[str]) -> int:
-    leap = found[3] == "60"  # RFC 3339 §5.7 allows it; it is the moment before the next second
-    offset = (found[4] or "+00:00").replace(" ", "+")
-    if offset[1:3] > "23" or offset[4:6] > "59":
-        raise ValueError("no such offset")
-    moment = datetime.fromisoformat(f"{found[1]}T{found[2]}:{'59' if leap else found[3]}+00:00")
-    away = int(offset[1:3]) * 3600 + int(offset[4:6]) * 60
-    return int(moment.timestamp()) + leap - (away if offset[0] == "+" else -away)
-
-
-def _no_time(name: str, text: str) -> HttpProblem:
-    return bad_request(f"{name}={_quoted(text)} is no point in time", fix=HOW_TO_WRITE_TIMES, name="bad-window")
-
-
-def parse_duration(name: str, text: str, *, least: int = 0) -> int:
-    """Seconds of `90s`, `30m`, `1h30m`, `2d`, `1w`. Raises HttpProblem."""
-    how = "write a number with its unit: 90s, 30m, 1h30m, 2d, 1w"
-    if not _DURATION.fullmatch(text):
-        detail = f"{name}={_quoted(text)} is no duration"
-        raise bad_request(detail, fix=how)
-    seconds = _seconds(text)
-    if not least <= seconds <= MAX_WINDOW:
-        shortest = f"at least {least // 60} minute" if least else "not negative"
-        detail = f"{name}={_quoted(text)} must be {shortest} and at most 1000 days"
-        raise bad_request(detail, fix=how)
+def parse_seconds(name: str, text: str, *, least: int = 0) -> int:
+    """Seconds of a duration as `90s`, `30m`, `1h30m`, `2d`, `1w`. Raises HttpProblem."""
+    try:
+        seconds = int(parse_duration(text, longest=timedelta(seconds=MAX_WINDOW)).total_seconds())
+    except BadText as error:
+        detail = f"{name}={_quoted(text)} {error.reason}"
+        raise bad_request(detail, fix=error.fix or HOW_TO_WRITE_DURATIONS) from None
+    if seconds < least:
+        detail = f"{name}={_quoted(text)} is shorter than {least} seconds"
+        raise bad_request(detail, fix="ask for a longer one")
     return seconds
-
-
-def _seconds(text: str) -> int:
-    return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
 
 
 def parse_word(name: str, text: str, words: tuple[str, ...]) -> str:
@@ -177,10 +132,10 @@ def parse_word(name: str, text: str, words: tuple[str, ...]) -> str:
     return text
 
 
-def parse_zone(text: str) -> ZoneInfo:
-    """An IANA zone by name. Raises HttpProblem."""
-    try:
-        return ZoneInfo(text)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        detail = f"tz={_quoted(text)} is no time zone known here"
-        raise bad_request(detail, fix="write an IANA name, for instance Europe/Berlin") from None
+def parse_zone(text: str) -> Zone:
+    """A zone by its IANA name. Raises HttpProblem."""
+    zone = iana_zone(text)
+    if zone is None:
+        detail = f"tz={_quoted(text)} is not an IANA time zone"
+        raise bad_request(detail, fix="write a name such as Europe/Berlin")
+    return zone

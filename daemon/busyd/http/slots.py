@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -24,9 +23,10 @@ from busyd.http.freebusy import (
 )
 from busyd.http.freshness import RenderedFreshness
 from busyd.http.problem import HttpProblem, bad_request
-from busyd.http.query import parse_duration, parse_window, parse_word
+from busyd.http.query import parse_seconds, parse_window, parse_word
 from busyd.http.response import JSON, Finished, headers_for
 from busyd.http.routes import Call
+from busyd.ical.zones import Zone
 from busyd.period import EARLIEST, LATEST, Instant, Period, Span, to_rfc3339
 from busyd.state.state import ProfileState
 
@@ -93,7 +93,7 @@ class SlotsHandler:
         return found, busy
 
 
-def _check_steps(window: Period, zone: ZoneInfo, hours: Hours | None, step: int) -> None:
+def _check_steps(window: Period, zone: Zone, hours: Hours | None, step: int) -> None:
     if (window.end - window.start) // step <= MAX_STEPS:  # then there are no more inside the hours
         return
     if count_steps(window, zone=zone, hours=hours, step=step) > MAX_STEPS:
@@ -125,4 +125,4 @@ def shape_of(query: Mapping[str, str], defaults: SlotDefaults) -> SlotShape:
 def duration_of(query: Mapping[str, str], name: str, default: timedelta, *, least: int = 0) -> int:
     """Seconds of a duration parameter. Raises HttpProblem."""
     text = query.get(name)
-    return int(default.total_seconds()) if text is None else parse_duration(name, text, least=least)
+    return int(default.total_seconds()) if text is None else parse_seconds(name, text, least=least)

@@ -41,10 +41,23 @@ def load_zone(name: str) -> Zone | None:
 def zone_names() -> dict[str, str]:
     """Every IANA name and alias by its lower-case form, for names written in another case."""
     try:
-        listing = (_package() / "zones").read_text(encoding="utf-8")
+        names = (_package() / "zones").read_text(encoding="utf-8").split()
     except OSError:
-        listing = ""
-    return {name.lower(): name for name in listing.split()}
+        names = []
+    release, folder = _system()
+    if folder is not None and _package_version() < release:
+        names += _names_in_source(folder / "tzdata.zi")
+    return {name.lower(): name for name in names}
+
+
+def _names_in_source(path: Path) -> list[str]:
+    """The names that a `tzdata.zi` defines: `Z NAME ...` and `L TARGET NAME` (zic(8))."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
+    words = [line.split() for line in lines if line.startswith(("Z ", "L "))]
+    return [line[1] if line[0] == "Z" else line[2] for line in words if len(line) > 2]
 
 
 def forget_if_replaced() -> bool:

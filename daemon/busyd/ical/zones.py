@@ -16,8 +16,10 @@ from busyd.ical.lines import all_properties, unescape
 from busyd.ical.tzfile import forget_if_replaced, load_zone, tzdata_version, zone_names
 from busyd.ical.zone_transitions import UTC, Zone
 
-__all__ = ["UTC", "UnknownZone", "Zone", "Zones", "find_zone", "forget_outdated_zones", "tzdata_version"]
+__all__ = ["UTC", "UnknownZone", "Zone", "Zones", "find_zone", "forget_outdated_zones", "iana_zone", "tzdata_version"]
 
+_LONGEST_NAME: Final = 64
+"""Longer texts are not looked up, nor remembered."""
 _VENDOR: Final = re.compile(r"/|[^/]*\.[^/]*/")
 
 
@@ -49,6 +51,22 @@ def forget_outdated_zones() -> bool:
         return False
     find_zone.cache_clear()
     return True
+
+
+def iana_zone(name: str) -> Zone | None:
+    """The zone of an IANA name exactly as it is written in the database, or None: what a person may write."""
+    return load_zone(name) if len(name) <= _LONGEST_NAME else None
+
+
+def similar_name(text: str) -> str:
+    """The IANA name that was probably meant: the one of that city, or one spelled nearly so; else empty."""
+    from difflib import get_close_matches
+
+    written = text.casefold().replace(" ", "_")
+    names = zone_names()
+    same_city = sorted(name for lower, name in names.items() if lower.rpartition("/")[2] == written)
+    near = same_city or [names[lower] for lower in get_close_matches(text.casefold(), names, n=1)]
+    return near[0] if near else ""
 
 
 def reading_zone(name: str) -> Zone:
