@@ -8,11 +8,12 @@ import pytest
 from busyd.connection import RemoteCalendar
 from busyd.period import Instant
 from busyd.store.errors import StorageError
-from busyd.store.mirror import GONE_AFTER, StoredObject, SyncMark
+from busyd.store.mirror import StoredObject, SyncMark
 from busyd.store.sqlite.database import migrate, open_connection
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.store import Store
 from busyd.store.transaction import Transaction
+from busyd.sync.timing import GONE_AFTER
 
 NOW = Instant(1_790_000_000)
 WORK = RemoteCalendar("/1/calendars/work/", "Work", ctag="1")

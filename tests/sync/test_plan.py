@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from busyd.period import Instant
-from busyd.sync.plan import FEW, HOLD, MANY, UNREAD_ETAG, SyncPlan, SyncState, plan_delta, plan_listing, weigh
+from busyd.sync.plan import FEW, MANY, UNREAD_ETAG, SyncPlan, SyncState, plan_delta, plan_listing, weigh
+from busyd.sync.timing import HOLD
 
 NOW = Instant(1_790_000_000)
 HREFS = st.integers(0, 60).map(lambda number: f"/c/{number}.ics")

@@ -16,10 +16,10 @@ from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.remote.backoff import parse_retry_after
 from busyd.remote.errors import Unreachable
-from busyd.store.mirror import GONE_AFTER, AccountRecord, CalendarRecord
+from busyd.store.mirror import AccountRecord, CalendarRecord
 from busyd.store.transaction import Transaction
 from busyd.sync.calendar_sync import SyncOutcome, needs_look, read_changes, settle
-from busyd.sync.context import PollContext, has_passed, refresh_state
+from busyd.sync.context import PollContext, refresh_state
 from busyd.sync.feed_sync import poll_feed, poll_subscription
 from busyd.sync.removals import (
     ceasing_calendars,
@@ -30,19 +30,19 @@ from busyd.sync.removals import (
     still_counting,
     stop_counting,
 )
+from busyd.sync.timing import (
+    CALENDAR_RETRY,
+    GONE_AFTER,
+    REDISCOVER_EVERY,
+    REFUSAL_PAUSE,
+    SUBSCRIPTION_RETRY,
+    has_passed,
+)
 
 logger = logging.getLogger(__name__)
 
 WHOLE_CONNECTION: Final = (LoginRefused, TooManyRequests)
 """What is no fault of one calendar: asking for the next one would only make it worse."""
-REFUSAL_PAUSE: Final = 2.0
-"""Seconds until a request is repeated that was refused in the middle of a good poll."""
-CALENDAR_REST: Final = 30.0
-"""Seconds a calendar that failed is left alone; doubles, so that one that always fails costs next to nothing."""
-SUBSCRIPTION_REST: Final = 300.0
-"""The same for a subscribed calendar, whose host may be a small one."""
-REDISCOVER_EVERY: Final = 86_400
-"""Seconds after which the account is discovered anew: its shard or its addresses may have changed."""
 
 
 async def poll_connection(context: PollContext, report: Report) -> bool:
@@ -107,7 +107,7 @@ async def _read_collections(
                     continue
                 unread.append(record)
                 if not isinstance(error, WHOLE_CONNECTION):
-                    _note_trouble(context, record, error, report, rest=CALENDAR_REST)
+                    _note_trouble(context, record, error, report, rest=CALENDAR_RETRY)
     for record in hidden_calendars(context, records):
         may_ask = ended is None and context.backoff.is_over(record.id, context.clock.monotonic())
         if may_ask and await is_gone(context, record, at):
@@ -160,7 +160,7 @@ async def _subscription(context: PollContext, record: CalendarRecord, at: Instan
     except BusydError as error:
         told = error.retry_after if isinstance(error, TooManyRequests) else None
         least = 2.0 * (parse_retry_after(told, at) or 0.0)
-        _note_trouble(context, record, error, report, rest=SUBSCRIPTION_REST, least=least)
+        _note_trouble(context, record, error, report, rest=SUBSCRIPTION_RETRY, least=least)
 
 
 async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountRecord | None]:

@@ -20,11 +20,10 @@ from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.remote.backoff import Patience, after_failure, after_success, next_poll_at
 from busyd.sync.context import PollContext
+from busyd.sync.timing import SECRET_CHECK
 
 logger = logging.getLogger(__name__)
 
-SECRET_CHECK: Final = 30.0
-"""Seconds between two looks whether a secret that was refused has changed."""
 NEVER: Final = float("inf")
 
 

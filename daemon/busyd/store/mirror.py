@@ -12,8 +12,6 @@ from busyd.connection import RemoteCalendar
 from busyd.period import Instant
 
 MIRROR_FILE: Final = "mirror.sqlite3"
-GONE_AFTER: Final = 300
-"""Seconds for which every listing must lack a calendar before it is asked whether it is gone (icloud.md 9)."""
 
 
 class AccountRecord(Struct, frozen=True):
@@ -42,7 +40,7 @@ class CalendarRecord(Struct, frozen=True):
     missing_since: Instant | None = None
     """When a complete listing first came without it."""
     gone: bool = False
-    """Asked for directly, GONE_AFTER seconds later or more, its server no longer knew it."""
+    """Missing for a good while and then asked for directly: its server no longer knew it."""
     ctag: str | None = None
     sync_token: str | None = None
     as_of: Instant | None = None

@@ -7,7 +7,6 @@ of an account was looked at.
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import aclosing
-from typing import Final
 from zlib import crc32
 
 from msgspec import Struct
@@ -16,22 +15,13 @@ from busyd.index.mirroring import Incoming
 from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.store.mirror import CalendarRecord, SyncMark
-from busyd.sync.context import PollContext, has_passed, refresh_state
+from busyd.sync.context import PollContext, refresh_state
 from busyd.sync.fetch import fetch
-from busyd.sync.plan import HOLD, UNREAD_ETAG, SyncState, weigh
+from busyd.sync.plan import UNREAD_ETAG, SyncState, weigh
 from busyd.sync.run import Look, look
+from busyd.sync.timing import HOLD, RECONCILE_EVERY, REREAD_DAYS, SETTLE, UNREAD_AGAIN, has_passed
 
 logger = logging.getLogger(__name__)
-
-RECONCILE_EVERY: Final = 86_400
-"""Seconds after which a calendar is compared as a whole, without its token."""
-REREAD_DAYS: Final = 7
-"""Within so many of these comparisons every object is read anew, whatever its ETag."""
-SETTLE: Final = 15
-"""Seconds after a change in which more of it may still turn up: iCloud's listings lag some seconds behind, and a token
-may be ahead of what was shown with it (icloud.md 6.6). So the next look starts once more from the token before."""
-UNREAD_AGAIN: Final = 900
-"""Seconds until an object that could not be had twice is tried again."""
 
 
 class SyncOutcome(Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
 
 from msgspec import Struct, field
 
@@ -15,14 +14,12 @@ from busyd.state.state import ConnectionState
 from busyd.store.errors import StorageError
 from busyd.store.ledger import Ledger
 from busyd.store.mirror import CalendarRecord
+from busyd.sync.timing import LONGEST_RETRY
 
 logger = logging.getLogger(__name__)
 
 ReadFeed = Callable[[str, Mapping[str, str]], Awaitable[FeedAnswer]]
 """(URL, validators of the last answer) -> the feed, or that it has not changed. Raises RemoteError."""
-
-LONGEST_REST: Final = 3600.0
-"""Seconds for which one calendar that fails is left alone at most."""
 
 
 class CalendarBackoff:
@@ -40,7 +37,7 @@ class CalendarBackoff:
     def failed(self, calendar: int, now: float, *, first: float, least: float = 0.0) -> None:
         """Note a failure. The rest is `first` seconds at first, then doubles; never less than `least`."""
         count = self._faults.get(calendar, (0, now))[0]
-        rest = min(first * 2.0 ** min(count, 16), LONGEST_REST)
+        rest = min(first * 2.0 ** min(count, 16), LONGEST_RETRY)
         self._faults[calendar] = (count + 1, now + max(rest, least))
 
     def recovered(self, calendar: int) -> None:
@@ -69,14 +66,6 @@ class PollContext(Struct, frozen=True):
     @property
     def name(self) -> str:
         return self.connection_state.connection.name
-
-
-def has_passed(since: int | None, seconds: int, at: int) -> bool:
-    """True when so much wall time has passed since a moment, there is no such moment, or it lies ahead.
-
-    A wall clock that was set back must not stop what is due by it.
-    """
-    return since is None or at - since >= seconds or at < since
 
 
 async def refresh_state(context: PollContext, *, relink: bool = False) -> None:

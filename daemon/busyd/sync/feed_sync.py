@@ -21,16 +21,12 @@ from busyd.remote.feed import FeedContent, NotModified
 from busyd.store.mirror import CalendarRecord, SyncMark
 from busyd.store.transaction import Transaction
 from busyd.sync.calendar_sync import is_look_due
-from busyd.sync.context import PollContext, has_passed, refresh_state
-from busyd.sync.plan import HOLD, SyncState, plan_listing, weigh
+from busyd.sync.context import PollContext, refresh_state
+from busyd.sync.plan import SyncState, plan_listing, weigh
+from busyd.sync.timing import HOLD, LONGEST_INTERVAL, SHORTEST_INTERVAL, SUBSCRIPTION_INTERVAL, has_passed
 
 logger = logging.getLogger(__name__)
 
-SUBSCRIPTION_INTERVAL: Final = 3600
-"""Seconds between two looks at a subscribed calendar's source; conditional, so an unchanged one costs a 304."""
-SHORTEST_INTERVAL: Final = 900
-LONGEST_INTERVAL: Final = 86_400
-"""Bounds of what a feed itself may ask for."""
 _HEAD: Final = 64 * 1024
 """Bytes in which a feed's own properties are looked for."""
 _HINT: Final = re.compile(

@@ -10,15 +10,13 @@ from typing import Final
 from msgspec import Struct, field
 
 from busyd.period import Instant
+from busyd.sync.timing import HOLD
 
 MANY: Final = 20
 """More disappearances than this in one look wait for a second look."""
 SHARE: Final = 0.3
 """So does more than this share of a calendar, from FEW objects on."""
 FEW: Final = 5
-
-HOLD: Final = 60
-"""Seconds between two looks that must agree, at least: whatever a server is confused by for a moment has passed."""
 
 UNREAD_ETAG: Final = ""
 """The ETag of an object that is listed but could not be fetched: it is tried again at every sync."""

@@ -5,7 +5,6 @@ Not how a calendar is read; only when what the reading found gone may be believe
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -14,17 +13,12 @@ from busyd.dav.errors import Forbidden, NotFound
 from busyd.dav.operation import Listing, list_calendars, list_members
 from busyd.errors import RemoteError
 from busyd.period import Instant
-from busyd.store.mirror import GONE_AFTER, CalendarRecord
+from busyd.store.mirror import CalendarRecord
 from busyd.sync.calendar_sync import SyncOutcome, is_look_due
-from busyd.sync.context import PollContext, has_passed, refresh_state
-from busyd.sync.plan import HOLD
+from busyd.sync.context import PollContext, refresh_state
+from busyd.sync.timing import GONE_AFTER, GONE_RETRY, HOLD, UNTIL_READ, has_passed
 
 logger = logging.getLogger(__name__)
-
-ASK_AGAIN: Final = 30.0
-"""Seconds until a calendar that is gone, but not yet believed to be, is asked again; doubles."""
-UNTIL_READ: Final = 1 << 60
-"""Seconds without an end: what left a calendar is kept while one that it may have moved to cannot be read."""
 
 
 def ceasing_calendars(context: PollContext, listing: Listing) -> list[CalendarRecord]:
@@ -97,7 +91,7 @@ async def confirm_removal(context: PollContext, record: CalendarRecord, at: Inst
     """Believe that a calendar is gone, once it has said so for as long as there is doubt where its events are."""
     since = context.found_gone.setdefault(record.id, at)
     if at - since < grace_period:
-        context.backoff.failed(record.id, context.clock.monotonic(), first=ASK_AGAIN)
+        context.backoff.failed(record.id, context.clock.monotonic(), first=GONE_RETRY)
         return False
     logger.info("%s is gone from its server", record.label)
     await context.mirroring.store.record_gone(record.id)
