@@ -1,4 +1,4 @@
-"""`scripts/demo`: a simulated iCloud with a lived-in account, and busyd against it, until Ctrl-C."""
+"""`scripts/demo`: a simulated iCloud with an account full of realistic data, and busyd against it, until Ctrl-C."""
 
 import argparse
 import asyncio
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.icloud.live_on import live_on
-from tests.icloud.lived_in import build_lived_in
+from tests.icloud.realistic_account import build_realistic_account
 from tests.icloud.server import SimulatedIcloud
 
 REPOSITORY: Final = Path(__file__).parents[1]
@@ -64,7 +64,7 @@ async def _demo(wanted: argparse.Namespace) -> None:
     shutil.rmtree(STATE, ignore_errors=True)
     STATE.mkdir()
     async with SimulatedIcloud.start() as icloud:
-        anna = build_lived_in(icloud, datetime.now(UTC).date())
+        anna = build_realistic_account(icloud, datetime.now(UTC).date())
         config = STATE / "config.yaml"
         config.write_text(CONFIG.format(port=wanted.port, url=icloud.bootstrap_url, user=anna.user))
         busyd = [sys.executable, "-m", "busyd", "--config", str(config), "--state", str(STATE / "state")]

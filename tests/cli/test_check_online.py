@@ -9,7 +9,7 @@ import pytest
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from tests.cli.person import PASSWORD, Person, closed_port
 from tests.icloud import SimulatedIcloud
-from tests.icloud.lived_in import build_lived_in
+from tests.icloud.realistic_account import build_realistic_account
 
 CONFIG = """connections:
   anna: {{url: '{url}', username: anna@icloud.com, password: {{env: CANARY}}}}
@@ -30,7 +30,7 @@ profiles:
 @pytest.fixture
 def icloud() -> Iterator[SimulatedIcloud]:
     with SimulatedIcloud.in_thread() as running:
-        build_lived_in(running, date(2026, 11, 22))
+        build_realistic_account(running, date(2026, 11, 22))
         running.add_account("team", password="team-secret").add_default_calendars()
         yield running
 

@@ -11,7 +11,7 @@ import pytest
 from busyd.cli.doctor_report import Labels
 from tests.cli.person import PASSWORD, Ended, Person, closed_port
 from tests.icloud import SimulatedIcloud
-from tests.icloud.lived_in import build_lived_in
+from tests.icloud.realistic_account import build_realistic_account
 from tests.journey.daemon import busyd_in, wait_for
 from tests.journey.servers import PASSWORD as RADICALE_PASSWORD
 from tests.journey.servers import USER, radicale
@@ -31,7 +31,7 @@ WRITING = ["write-calendar", "write-create", "write-create-again", "write-read",
 @pytest.fixture
 def icloud() -> Iterator[SimulatedIcloud]:
     with SimulatedIcloud.in_thread() as running:
-        build_lived_in(running, TODAY)
+        build_realistic_account(running, TODAY)
         yield running
 
 

@@ -22,7 +22,7 @@ from busyd.dav.operation import (
 from busyd.dav.request import SyncCollection
 from tests.cli.person import PASSWORD, Person
 from tests.icloud import SimulatedIcloud
-from tests.icloud.lived_in import build_lived_in
+from tests.icloud.realistic_account import build_realistic_account
 from tests.wire import recording as wire
 
 CONFIG = """
@@ -35,7 +35,7 @@ connections:
 @pytest.fixture
 def icloud() -> Iterator[SimulatedIcloud]:
     with SimulatedIcloud.in_thread() as running:
-        build_lived_in(running, date(2026, 11, 22))
+        build_realistic_account(running, date(2026, 11, 22))
         yield running
 
 

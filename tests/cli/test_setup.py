@@ -15,7 +15,7 @@ from busyd.credentials import FromCredential, Secret
 from busyd.credentials.store import CredentialStore
 from tests.cli.person import PASSWORD, Person
 from tests.icloud import SimulatedIcloud
-from tests.icloud.lived_in import build_lived_in
+from tests.icloud.realistic_account import build_realistic_account
 from tests.journey.servers import PASSWORD as RADICALE_PASSWORD
 from tests.journey.servers import USER, radicale
 
@@ -33,7 +33,7 @@ def person(tmp_path: Path) -> Person:
 @pytest.fixture
 def icloud() -> Iterator[SimulatedIcloud]:
     with SimulatedIcloud.in_thread() as running:
-        build_lived_in(running, TODAY)
+        build_realistic_account(running, TODAY)
         yield running
 
 

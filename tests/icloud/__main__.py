@@ -8,7 +8,7 @@ import signal
 from datetime import UTC, date, datetime
 
 from tests.icloud.live_on import live_on
-from tests.icloud.lived_in import PASSWORD, USER, build_lived_in
+from tests.icloud.realistic_account import PASSWORD, USER, build_realistic_account
 from tests.icloud.server import SimulatedIcloud
 
 
@@ -37,8 +37,8 @@ def announcement(icloud: SimulatedIcloud) -> dict[str, object]:
 
 async def _serve(wanted: argparse.Namespace) -> None:
     async with SimulatedIcloud.start(first_port=wanted.ports) as icloud:
-        if wanted.lived_in:
-            anna = build_lived_in(icloud, wanted.today, user=wanted.user, password=wanted.password)
+        if wanted.realistic:
+            anna = build_realistic_account(icloud, wanted.today, user=wanted.user, password=wanted.password)
         else:
             anna = icloud.add_account(wanted.user, password=wanted.password)
             anna.add_default_calendars()
@@ -60,7 +60,7 @@ async def _serve(wanted: argparse.Namespace) -> None:
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.icloud", description=__doc__)
-    parser.add_argument("--lived-in", action="store_true", help="fill the account with some years of a life")
+    parser.add_argument("--realistic", action="store_true", help="fill the account with realistic data")
     parser.add_argument("--ports", type=int, default=0, metavar="FIRST", help="six ports from here; 0: any free ones")
     parser.add_argument("--announce", action="store_true", help="print one JSON line with the addresses")
     parser.add_argument("--live-on", type=float, default=0, metavar="SECONDS", help="make a change every so often")

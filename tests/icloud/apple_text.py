@@ -1,4 +1,4 @@
-"""iCalendar text as Apple's devices write it. Only text: which events there are, `lived_in.py` says."""
+"""iCalendar text as Apple's devices write it. Only text: which events there are, `realistic_account.py` says."""
 
 from datetime import date, datetime, timedelta
 

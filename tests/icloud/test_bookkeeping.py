@@ -10,8 +10,8 @@ import pytest
 from tests.icloud import Account, Calendar, SimulatedIcloud
 from tests.icloud.conftest import StoppedClock, meeting
 from tests.icloud.live_on import live_on
-from tests.icloud.lived_in import build_lived_in
 from tests.icloud.raw_client import RawClient
+from tests.icloud.realistic_account import build_realistic_account
 from tests.icloud.running import icloud_process
 
 WORK = "/300000001/calendars/work/"
@@ -133,12 +133,12 @@ async def test_life_goes_on_with_a_line_about_each_change(anna: Account, work: C
 
 def test_the_simulator_runs_in_a_thread() -> None:
     with SimulatedIcloud.in_thread() as icloud:
-        build_lived_in(icloud, date(2026, 11, 23))
+        build_realistic_account(icloud, date(2026, 11, 23))
         with urllib.request.urlopen(icloud.control_url) as reply:
             assert json.load(reply)["accounts"] == ["anna@icloud.com"]
 
 
-@pytest.mark.parametrize("arguments", [(), ("--lived-in", "--today", "2024-02-29")])
+@pytest.mark.parametrize("arguments", [(), ("--realistic", "--today", "2024-02-29")])
 def test_the_simulator_runs_as_a_process_and_announces_itself(arguments: tuple[str, ...]) -> None:
     with icloud_process(*arguments) as icloud:
         assert icloud.accounts[0]["user"] == "anna@icloud.com"

@@ -6,8 +6,8 @@ import pytest
 
 from tests.icloud import Account, Calendar, SimulatedIcloud
 from tests.icloud.conftest import meeting
-from tests.icloud.lived_in import build_lived_in
 from tests.icloud.raw_client import RawClient
+from tests.icloud.realistic_account import build_realistic_account
 
 HOME = "/300000001/calendars/"
 WORK = HOME + "work/"
@@ -60,10 +60,10 @@ async def test_objects_may_have_two_megabytes_and_never_more_than_the_limit(dav:
         ),
     ],
 )
-async def test_the_lived_in_account_has_every_trap_of_apples_content(
+async def test_the_realistic_account_has_every_trap_of_apples_content(
     dav: RawClient, icloud: SimulatedIcloud, path: str, traps: list[str]
 ) -> None:
-    build_lived_in(icloud, TODAY)
+    build_realistic_account(icloud, TODAY)
     text = (await dav.ask("GET", HOME + path)).text
     assert [trap for trap in traps if trap not in text] == []
 
@@ -71,7 +71,7 @@ async def test_the_lived_in_account_has_every_trap_of_apples_content(
 async def test_a_report_without_zones_leaves_a_tzid_with_nothing_behind_it(
     dav: RawClient, icloud: SimulatedIcloud
 ) -> None:
-    build_lived_in(icloud, TODAY)
+    build_realistic_account(icloud, TODAY)
     data = (await dav.multiget(HOME + "home/", HOME + "home/IMPORT.ics")).data(HOME + "home/IMPORT.ics")
     assert "TZID=W. Europe Standard Time:" in data
     assert "VTIMEZONE" not in data

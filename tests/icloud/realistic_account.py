@@ -1,6 +1,6 @@
-"""A lived-in account: what a person's iCloud looks like after some years, placed around a given day.
+"""An account with realistic data: what an iCloud account looks like after some years, placed around a given day.
 
-Every event is there for a reason, told by its summary; the demo and the journeys run on it.
+Every event is there for a reason, which its summary states. The demo and the end-to-end tests use it.
 """
 
 from datetime import date, timedelta
@@ -30,7 +30,9 @@ TEAM_ID = "e" + "fedcba9876543210" * 3 + "807f6e5d4c3b2a1"
 HOLIDAYS_PATH = "/holidays/de_de.ics"
 
 
-def build_lived_in(icloud: SimulatedIcloud, today: date, *, user: str = USER, password: str = PASSWORD) -> Account:
+def build_realistic_account(
+    icloud: SimulatedIcloud, today: date, *, user: str = USER, password: str = PASSWORD
+) -> Account:
     """Anna, who lives in Berlin: Home and Work, two shared calendars, holidays, a transparent one, reminders."""
     anna = icloud.add_account(
         user, password=password, dsid=DSID, display_name="Anna Example", addresses=("anna@example.com",)
