@@ -1,6 +1,6 @@
-"""The connections of clients: how many there may be, how long each may dawdle. No requests, no answers but one 503.
+"""The connections of clients: how many there may be, and how slow each may be. No requests, no answers but one 503.
 
-aiohttp serves each connection; this file only counts them, and closes those that hold a place without using it.
+aiohttp serves each connection; this file only counts them, and closes those that are open without being used.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from busyd.address import is_loopback
+from busyd.http.aiohttp_internals import read_less_at_once, release
 from busyd.http.crash import CrashLog
 from busyd.http.parse_errors import problem_of
 from busyd.http.problem import HttpProblem
@@ -24,9 +25,8 @@ logger = logging.getLogger(__name__)
 SWEEP_SECONDS: Final = 1.0
 _IDLE_ENOUGH: Final = 1.0
 """Seconds without a request after which a connection may be closed in favour of a new one."""
-_READ_AT_ONCE: Final = 16 * 1024
 _RESERVED_SECONDS: Final = 2.0
-"""Until a connection on one of the reserved places must have sent its first request."""
+"""Until one of the reserved connections must have sent its first request."""
 
 
 class Connection(RequestHandler):
@@ -46,13 +46,13 @@ class Connection(RequestHandler):
         self.served = 0
         self.handling = False
         self.reserved = False
-        """It got one of the last places: only for a token that was good before."""
+        """It is one of the last that may be open: only for a token that was used before."""
         self.unread: tuple[float, int] | None = None
-        """Since when, and how many bytes, an answer waits to be read."""
+        """Since when, and how many bytes of, answers wait for the client to read them."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.since = self._loop.time()
-        self.listener = self.gate.door_of(transport, site_is_local=self.site_is_local)
+        self.since = asyncio.get_running_loop().time()
+        self.listener = self.gate.listener_of(transport, site_is_local=self.site_is_local)
         peer = transport.get_extra_info("peername")
         self.client = str(peer[0]) if isinstance(peer, tuple) else "unix"
         if not self.gate.enter(self):
@@ -62,20 +62,14 @@ class Connection(RequestHandler):
                 transport.write(_FULL)
             transport.close()
             return
-        if hasattr(transport, "max_size"):
-            # QUIRK(asyncio): it reads into 256 KiB at a time, which glibc maps and unmaps for every request; what fits
-            # in its heap costs less. Other loops have no such attribute.
-            transport.max_size = _READ_AT_ONCE
+        read_less_at_once(transport)
         super().connection_made(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.gate.leave(self)
         transport = self.transport
         super().connection_lost(exc)
-        if transport is not None and hasattr(transport, "_read_ready_cb"):
-            # QUIRK(asyncio): a transport refers to itself by this, and so stays, with its socket and all that hangs on
-            # it, until the garbage collector comes by, which then has thousands of them to look through.
-            transport._read_ready_cb = None
+        release(transport)
 
     def handle_error(
         self,
@@ -84,7 +78,7 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """What aiohttp itself cannot make sense of; its own words would quote the request and fill the log."""
+        """The answer to what aiohttp cannot parse; its own words would quote the request and fill the log."""
         del message
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has already begun")
@@ -92,7 +86,7 @@ class Connection(RequestHandler):
             logger.debug("not HTTP from %s: %s", self.client, type(exc).__name__)
             problem = problem_of(exc, header_bytes=self.gate.limits.header_bytes)
         else:
-            problem = self.gate.crashes.take(exc, self._loop.time())
+            problem = self.gate.crashes.take(exc, asyncio.get_running_loop().time())
         response = problem.response()
         response.force_close()
         return response
@@ -104,48 +98,50 @@ class CountingServer(web.Server):
     def __init__(self, handler: Any, gate: "Gate", **options: Any) -> None:
         super().__init__(handler, **options)
         self.gate = gate
+        self._options = options
 
     def site(self, *, is_local: bool) -> Callable[[], RequestHandler]:
-        """The protocol factory for an address that only this machine can reach, or for one that others reach, too.
+        """The protocol factory for an address that only this machine can reach, or for one that others can reach too.
 
-        A connection cannot find that out: accepted on 0.0.0.0 from this machine, it is one from 127.0.0.1 to 127.0.0.1.
+        A connection cannot tell: accepted on 0.0.0.0 from this machine, it is one from 127.0.0.1 to 127.0.0.1.
         """
-        return partial(Connection, self, site_is_local=is_local, loop=self._loop, **self._kwargs)
+        loop = asyncio.get_running_loop()
+        return partial(Connection, self, site_is_local=is_local, loop=loop, **self._options)
 
 
 class Gate:
-    """All connections of the endpoint, on whatever address they came."""
+    """All open connections, on all addresses, and their limits."""
 
     def __init__(self, settings: EndpointSettings) -> None:
         self._settings = settings
-        self._doors: dict[tuple[object, bool, bool], ListenerContext] = {}
+        self._listeners: dict[tuple[object, bool, bool], ListenerContext] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.crashes = CrashLog()
         self.open: set[Connection] = set()
         self.refused = 0
-        """Connections that found no place."""
+        """Connections that were refused because there were too many."""
         self.dropped = 0
-        """Connections closed because they held a place without using it."""
+        """Connections that were closed because they were not used."""
 
     @property
     def limits(self) -> Limits:
         return self._settings.limits
 
-    def door_of(self, transport: asyncio.BaseTransport, *, site_is_local: bool) -> ListenerContext:
+    def listener_of(self, transport: asyncio.BaseTransport, *, site_is_local: bool) -> ListenerContext:
         """The listener that connections like this one share."""
         sockname, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
         address = sockname[:2] if isinstance(sockname, tuple) else "unix"
-        near = is_loopback(str(peer[0])) if isinstance(peer, tuple) and peer else True
-        key = (address, site_is_local, near)
-        listener = self._doors.get(key)
+        is_near = is_loopback(str(peer[0])) if isinstance(peer, tuple) and peer else True
+        key = (address, site_is_local, is_near)
+        listener = self._listeners.get(key)
         if listener is None:
-            listener = self._doors[key] = ListenerContext(
-                self._settings, listener_names(address), site_is_local and near, near
+            listener = self._listeners[key] = ListenerContext(
+                self._settings, listener_names(address), site_is_local and is_near, is_near
             )
         return listener
 
     def enter(self, connection: Connection) -> bool:
-        """Give a place to a new connection, if need be that of one that idles; False when there is none."""
+        """Count a new connection, if need be in place of one that idles; False when there are too many."""
         if len(self.open) >= self.limits.connections - self.limits.reserve:
             idle = self._longest_idle()
             if idle is not None:
@@ -162,9 +158,9 @@ class Gate:
         self.open.discard(connection)
 
     def start(self) -> None:
-        """Begin to look after the connections; needs a running loop."""
+        """Begin to sweep every second; needs a running loop."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._look_after)
+            self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep_again)
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -172,17 +168,17 @@ class Gate:
             self._timer = None
 
     def sweep(self) -> None:
-        """Drop the connections that had their time."""
+        """Drop the connections that send no request, or do not read the answer."""
         now = asyncio.get_running_loop().time()
         for connection in list(self.open):
-            patience = _RESERVED_SECONDS if connection.reserved else self.limits.header_seconds
-            silent = not connection.served and now - connection.since > patience
-            if silent or self._does_not_read(connection, now):
+            longest = _RESERVED_SECONDS if connection.reserved else self.limits.header_seconds
+            is_silent = not connection.served and now - connection.since > longest
+            if is_silent or self._does_not_read(connection, now):
                 self._drop(connection)
 
-    def _look_after(self) -> None:
+    def _sweep_again(self) -> None:
         self.sweep()
-        self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._look_after)
+        self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep_again)
 
     def _does_not_read(self, connection: Connection, now: float) -> bool:
         transport = connection.transport
@@ -195,8 +191,10 @@ class Gate:
 
     def _longest_idle(self) -> Connection | None:
         now = asyncio.get_running_loop().time()
-        idle = [one for one in self.open if not one.handling and now - one.since > _IDLE_ENOUGH]
-        return min(idle, key=lambda one: one.since, default=None)
+        idle = [
+            connection for connection in self.open if not connection.handling and now - connection.since > _IDLE_ENOUGH
+        ]
+        return min(idle, key=lambda connection: connection.since, default=None)
 
     def _drop(self, connection: Connection) -> None:
         self.dropped += 1
@@ -207,7 +205,9 @@ class Gate:
 
 
 def _full() -> bytes:
-    problem = HttpProblem("too-many-connections", 503, "all connections are taken", fix="try again in five seconds")
+    problem = HttpProblem(
+        "too-many-connections", 503, "there are too many connections", fix="try again in five seconds"
+    )
     body = problem.body()
     return (
         b"HTTP/1.1 503 Service Unavailable\r\nServer: busyd\r\nConnection: close\r\nRetry-After: 5\r\n"
