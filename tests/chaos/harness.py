@@ -17,8 +17,9 @@ from busyd.availability.profile import Profile
 from busyd.connection import CalendarReference, Connection, ConnectionKind
 from busyd.credentials import Secret
 from busyd.dav.exchange import DavRequest, DavResponse
-from busyd.flow.ask import FreeBusyAnswer, answer, freshness_of
+from busyd.flow.ask import FreeBusyAnswer, answer
 from busyd.flow.backend import Backend
+from busyd.flow.freshness import freshness_of
 from busyd.index.mirroring import Mirroring
 from busyd.period import Instant, Period
 from busyd.progress import Progress
@@ -175,7 +176,7 @@ class World:
             self.clock,
         )
         self.schedule = PollSchedule(context, has_another_password=self.transport.has_another_password)
-        self.house = Backend(self.state, self.mirroring, self.ledger, self.clock)
+        self.house = Backend(self.state, self.mirroring, ledger=self.ledger, clock=self.clock)
         self.house.schedules = {"anna": self.schedule}
 
     async def shut_down(self) -> None:
@@ -210,9 +211,8 @@ class World:
 
     def ask(self, window: Period = WINDOW) -> FreeBusyAnswer:
         profile_state = self.state.profiles["anna"]
-        return answer(
-            profile_state, profile_state.snapshot, freshness_of(self.state, profile_state, self.clock.now()), window
-        )
+        freshness = freshness_of(self.state, profile_state, self.clock.now())
+        return answer("anna", profile_state.snapshot, freshness=freshness, window=window)
 
     def busy(self) -> list[Span]:
         return [(start, end) for start, end, _ in self.ask().spans]

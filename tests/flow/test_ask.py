@@ -24,7 +24,7 @@ def clock() -> StoppedClock:
 
 
 @pytest.fixture
-def open_house(tmp_path: Path, clock: StoppedClock) -> Iterator[Open]:
+def start(tmp_path: Path, clock: StoppedClock) -> Iterator[Open]:
     opened: list[Inside] = []
 
     def make(*profiles: Profile) -> Inside:
@@ -41,16 +41,16 @@ async def ask(backend: Backend) -> tuple[Instant | None, bool, bool]:
     return answer.freshness.as_of, answer.freshness.stale, answer.complete
 
 
-async def test_a_calendar_read_just_now_is_fresh_and_complete(open_house: Open, clock: StoppedClock) -> None:
-    inside = open_house()
+async def test_a_calendar_read_just_now_is_fresh_and_complete(start: Open, clock: StoppedClock) -> None:
+    inside = start()
     await inside.show(WORK)
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
     assert await inside.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
     assert await ask(inside.backend) == (clock.now(), False, True)
 
 
-async def test_an_answer_turns_stale_the_second_after_max_age(open_house: Open, clock: StoppedClock) -> None:
-    inside = open_house()
+async def test_an_answer_turns_stale_the_second_after_max_age(start: Open, clock: StoppedClock) -> None:
+    inside = start()
     await inside.show(WORK)
     await inside.put(WORK)
     proof = clock.now()
@@ -60,8 +60,8 @@ async def test_an_answer_turns_stale_the_second_after_max_age(open_house: Open, 
     assert await ask(inside.backend) == (proof, True, True)
 
 
-async def test_the_oldest_proof_of_all_calendars_counts(open_house: Open, clock: StoppedClock) -> None:
-    inside = open_house()
+async def test_the_oldest_proof_of_all_calendars_counts(start: Open, clock: StoppedClock) -> None:
+    inside = start()
     await inside.show(WORK, HOME)
     await inside.put(WORK)
     first = clock.now()
@@ -70,8 +70,8 @@ async def test_the_oldest_proof_of_all_calendars_counts(open_house: Open, clock:
     assert (await ask(inside.backend))[0] == first
 
 
-async def test_a_calendar_never_read_leaves_nothing_free(open_house: Open) -> None:
-    inside = open_house()
+async def test_a_calendar_never_read_leaves_nothing_free(start: Open) -> None:
+    inside = start()
     await inside.show(WORK, HOME)
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
     answer = await inside.backend.freebusy("anna", WEEK)
@@ -80,59 +80,59 @@ async def test_a_calendar_never_read_leaves_nothing_free(open_house: Open) -> No
     assert [connection_state.state for connection_state in answer.freshness.calendars] == ["fresh", "never-read"]
 
 
-async def test_a_profile_without_calendars_is_not_free(open_house: Open) -> None:
-    inside = open_house(Profile("anna"))
+async def test_a_profile_without_calendars_is_not_free(start: Open) -> None:
+    inside = start(Profile("anna"))
     answer = await inside.backend.freebusy("anna", WEEK)
     assert (answer.complete, [one.fbtype.text for one in answer.busy]) == (False, ["BUSY-UNAVAILABLE"])
 
 
-async def test_an_event_without_a_readable_start_makes_answers_incomplete(open_house: Open) -> None:
-    inside = open_house()
+async def test_an_event_without_a_readable_start_makes_answers_incomplete(start: Open) -> None:
+    inside = start()
     await inside.show(WORK)
     await inside.put(WORK, event("odd", "DTSTART:notadate"))
     assert (await ask(inside.backend))[2] is False
     assert [problem.uid for problem in inside.backend.problems()] == ["odd"]
 
 
-async def test_an_unknown_profile_is_told_with_those_there_are(open_house: Open) -> None:
-    inside = open_house()
+async def test_an_unknown_profile_is_told_with_those_there_are(start: Open) -> None:
+    inside = start()
     with pytest.raises(UnknownProfile, match="ben") as caught:
         await inside.backend.freebusy("ben", WEEK)
     assert "anna" in caught.value.fix
 
 
-async def test_a_restart_has_the_same_answer_before_anything_is_loaded(open_house: Open) -> None:
-    inside = open_house()
+async def test_a_start_has_the_same_answer_before_anything_is_loaded(start: Open) -> None:
+    inside = start()
     await inside.show(WORK)
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
-    again = open_house()
+    again = start()
     assert not again.state.tables
     assert await again.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
     assert await ask(again.backend) == await ask(inside.backend)
 
 
-async def test_a_window_beyond_the_horizon_is_right_while_a_start_is_still_loading(open_house: Open) -> None:
-    inside = open_house()
+async def test_a_window_beyond_the_horizon_is_right_while_a_start_is_still_loading(start: Open) -> None:
+    inside = start()
     await inside.show(WORK)
     await inside.put(WORK, timed("old", "20200601T090000Z", "20200601T100000Z"))
-    again = open_house()
+    again = start()
     assert await again.busy("2020-06-01", "2020-06-02") == [(at("2020-06-01T09:00"), at("2020-06-01T10:00"), "BUSY")]
 
 
-async def test_changed_rules_count_at_the_restart_without_reading_anything_again(open_house: Open) -> None:
+async def test_changed_rules_count_at_the_start_without_reading_anything_again(start: Open) -> None:
     anna = Profile("anna", conflicts=(ref("anna/*"),))
-    inside = open_house(anna)
+    inside = start(anna)
     await inside.show(WORK)
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z", "STATUS:TENTATIVE"))
     assert await inside.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY-TENTATIVE")]
-    again = open_house(replace(anna, rules=replace(anna.rules, tentative="busy")))
+    again = start(replace(anna, rules=replace(anna.rules, tentative="busy")))
     await again.mirroring.load()
     assert await again.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
 
 
-async def test_changed_rules_count_at_a_reload(open_house: Open) -> None:
+async def test_changed_rules_count_at_a_reload(start: Open) -> None:
     anna = Profile("anna", conflicts=(ref("anna/*"),))
-    inside = open_house(anna)
+    inside = start(anna)
     await inside.show(WORK)
     await inside.put(WORK, event("day", "DTSTART;VALUE=DATE:20260601", "TRANSP:TRANSPARENT"))
     assert await inside.busy("2026-06-01", "2026-06-08") == []
@@ -143,9 +143,9 @@ async def test_changed_rules_count_at_a_reload(open_house: Open) -> None:
     assert await inside.busy("2026-05-30", "2026-06-08") == [(*day, "BUSY")]
 
 
-async def test_two_profiles_read_an_all_day_event_each_in_its_own_zone(open_house: Open) -> None:
+async def test_two_profiles_read_an_all_day_event_each_in_its_own_zone(start: Open) -> None:
     everything = (ref("anna/*"),)
-    inside = open_house(
+    inside = start(
         Profile("anna", timezone="Europe/Berlin", conflicts=everything),
         Profile("amy", timezone="America/New_York", conflicts=everything),
     )
@@ -155,11 +155,9 @@ async def test_two_profiles_read_an_all_day_event_each_in_its_own_zone(open_hous
     assert (await inside.busy("2026-06-08", "2026-06-12", "amy"))[0][0] == at("2026-06-10T04:00")
 
 
-async def test_a_profile_with_a_short_max_age_is_stale_while_another_is_not(
-    open_house: Open, clock: StoppedClock
-) -> None:
+async def test_a_profile_with_a_short_max_age_is_stale_while_another_is_not(start: Open, clock: StoppedClock) -> None:
     everything = (ref("anna/*"),)
-    inside = open_house(
+    inside = start(
         Profile("anna", conflicts=everything, max_age=timedelta(seconds=10)), Profile("amy", conflicts=everything)
     )
     await inside.show(WORK)

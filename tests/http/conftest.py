@@ -12,7 +12,7 @@ from busyd.address import TcpAddress
 from busyd.http.app import Endpoint, build_app
 from busyd.http.listeners import Listeners, start_listeners
 from busyd.http.settings import EndpointSettings
-from tests.http.household import NOW, Household, busy
+from tests.http.small_backend import NOW, SmallBackend, busy
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Answer:
 class Served:
     """A backend on the air."""
 
-    backend: Household
+    backend: SmallBackend
     endpoint: Endpoint
     listeners: Listeners
     session: aiohttp.ClientSession
@@ -75,9 +75,9 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
     """Puts a backend on the air; everything is taken down at the end."""
     running: list[Served] = []
 
-    async def start(backend: Household | None = None, **settings: Any) -> Served:
+    async def start(backend: SmallBackend | None = None, **settings: Any) -> Served:
         if backend is None:
-            backend = Household(tmp_path)
+            backend = SmallBackend(tmp_path)
             await backend.set_busy("anna", [busy(21), busy(24, 2)])
             await backend.set_busy("bob", [busy(30)])
         endpoint = build_app(backend, EndpointSettings(**settings))
@@ -94,9 +94,9 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-def backend(tmp_path: Path) -> Household:
+def backend(tmp_path: Path) -> SmallBackend:
     """A backend whose calendars were never read."""
-    return Household(tmp_path)
+    return SmallBackend(tmp_path)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from busyd.period import Instant
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from tests.http.conftest import Answer, Serve, Served
-from tests.http.household import NOW
+from tests.http.small_backend import NOW
 from tests.http.wire import exchange
 
 ANNA = "/v1/profiles/anna/freebusy"

@@ -10,7 +10,7 @@ from busyd.period import FbType, Instant
 from busyd.store.errors import StorageError
 from busyd.store.ledger import Ledger
 from tests.http.conftest import Answer, Serve, Served
-from tests.http.household import DAY, NOW, Household, busy
+from tests.http.small_backend import DAY, NOW, SmallBackend, busy
 
 
 def events(answer: Answer) -> list[Any]:
@@ -175,7 +175,9 @@ async def test_a_feed_keeps_its_slots_when_the_remote_is_down(served: Served) ->
     assert (await served.ask(path)).body == first.body
 
 
-async def test_before_the_first_reading_a_feed_is_unavailable_and_not_empty(serve: Serve, backend: Household) -> None:
+async def test_before_the_first_reading_a_feed_is_unavailable_and_not_empty(
+    serve: Serve, backend: SmallBackend
+) -> None:
     served = await serve(backend)
     answer = await served.ask(f"/feeds/{backend.token('anna')}.ics")
     assert (answer.status, answer.error) == (503, "not-ready")

@@ -14,11 +14,11 @@ from busyd.http.app import build_app
 from busyd.http.listeners import check_address, start_listeners
 from busyd.http.settings import EndpointSettings
 from tests.http.conftest import Served
-from tests.http.household import Household
+from tests.http.small_backend import SmallBackend
 
 
 async def test_a_unix_socket_is_local_and_only_for_its_group(tmp_path: Path) -> None:
-    backend, path = Household(tmp_path), tmp_path / "busyd.sock"
+    backend, path = SmallBackend(tmp_path), tmp_path / "busyd.sock"
     listeners = await start_listeners(
         build_app(backend, EndpointSettings()), [UnixAddress(path), TcpAddress("127.0.0.1", 0)]
     )
@@ -35,7 +35,7 @@ async def test_a_unix_socket_is_local_and_only_for_its_group(tmp_path: Path) -> 
 
 
 async def test_the_file_of_a_unix_socket_goes_with_the_daemon_that_made_it(tmp_path: Path) -> None:
-    backend, path = Household(tmp_path), tmp_path / "busyd.sock"
+    backend, path = SmallBackend(tmp_path), tmp_path / "busyd.sock"
     listeners = await start_listeners(build_app(backend, EndpointSettings()), [UnixAddress(path)])
     await listeners.close()
     assert not path.exists()
@@ -48,7 +48,7 @@ async def test_the_file_of_a_unix_socket_goes_with_the_daemon_that_made_it(tmp_p
 
 
 async def test_the_socket_of_a_busyd_that_was_killed_is_replaced(tmp_path: Path) -> None:
-    backend, path = Household(tmp_path), tmp_path / "busyd.sock"
+    backend, path = SmallBackend(tmp_path), tmp_path / "busyd.sock"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
         left.listen()
@@ -63,7 +63,7 @@ async def test_the_socket_of_a_busyd_that_was_killed_is_replaced(tmp_path: Path)
 
 
 async def test_the_socket_of_a_program_that_lives_is_left_alone(tmp_path: Path) -> None:
-    backend, path = Household(tmp_path), tmp_path / "busyd.sock"
+    backend, path = SmallBackend(tmp_path), tmp_path / "busyd.sock"
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(path))
         other.listen()
@@ -76,7 +76,7 @@ async def test_the_socket_of_a_program_that_lives_is_left_alone(tmp_path: Path) 
 
 @pytest.mark.parametrize("kind", ["a file", "a directory", "a link to nothing", "another kind of socket"])
 async def test_what_is_no_socket_is_never_removed(tmp_path: Path, kind: str) -> None:
-    backend, path = Household(tmp_path), tmp_path / "busyd.sock"
+    backend, path = SmallBackend(tmp_path), tmp_path / "busyd.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams:
         match kind:
             case "a file":
@@ -104,7 +104,7 @@ async def test_what_is_no_socket_is_never_removed(tmp_path: Path, kind: str) -> 
 async def test_an_address_that_cannot_be_had_comes_with_what_to_do(
     tmp_path: Path, address: ListenAddress, family: type[UserError], fix: str
 ) -> None:
-    backend = Household(tmp_path)
+    backend = SmallBackend(tmp_path)
     with pytest.raises(family, match="cannot listen") as refused:
         await start_listeners(build_app(backend, EndpointSettings(behind_proxy=True)), [address])
     assert fix in refused.value.fix
@@ -112,7 +112,7 @@ async def test_an_address_that_cannot_be_had_comes_with_what_to_do(
 
 
 async def test_behind_a_proxy_a_unix_socket_is_not_local(tmp_path: Path) -> None:
-    backend, path = Household(tmp_path), tmp_path / "busyd.sock"
+    backend, path = SmallBackend(tmp_path), tmp_path / "busyd.sock"
     listeners = await start_listeners(build_app(backend, EndpointSettings(behind_proxy=True)), [UnixAddress(path)])
     async with (
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
@@ -124,7 +124,7 @@ async def test_behind_a_proxy_a_unix_socket_is_not_local(tmp_path: Path) -> None
 
 
 async def test_tls_is_spoken_when_there_is_a_certificate(tmp_path: Path) -> None:
-    backend, certificate = Household(tmp_path), self_signed(tmp_path)
+    backend, certificate = SmallBackend(tmp_path), self_signed(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     listeners = await start_listeners(build_app(backend, EndpointSettings()), [TcpAddress("127.0.0.1", 0)], context)
@@ -142,7 +142,7 @@ async def test_tls_is_spoken_when_there_is_a_certificate(tmp_path: Path) -> None
 async def test_an_address_that_others_can_reach_wants_a_token_from_this_machine_too(
     tmp_path: Path, listen: str, status: int
 ) -> None:
-    backend, certificate = Household(tmp_path), self_signed(tmp_path)
+    backend, certificate = SmallBackend(tmp_path), self_signed(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     listeners = await start_listeners(build_app(backend, EndpointSettings()), [TcpAddress(listen, 0)], context)

@@ -9,7 +9,7 @@ from busyd.http.query import parse_query, parse_seconds, parse_time, parse_windo
 from busyd.ical.zones import reading_zone
 from busyd.period import EARLIEST, LATEST, Instant, to_rfc3339
 from busyd.timetext import Moment
-from tests.http.household import NOW
+from tests.http.small_backend import NOW
 
 BERLIN = reading_zone("Europe/Berlin")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from busyd.period import FbType
 from tests.http.conftest import Served
-from tests.http.household import busy
+from tests.http.small_backend import busy
 from tests.skips import skip
 
 SYNC = """

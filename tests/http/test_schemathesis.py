@@ -8,12 +8,11 @@ import re
 import sys
 from pathlib import Path
 
-from busyd.flow.backend import ProblemView
 from busyd.flow.explain import Explained
 from busyd.http.settings import Limits
 from busyd.period import Instant
 from tests.http.conftest import Serve, Served
-from tests.http.household import busy
+from tests.http.small_backend import busy
 
 EXAMPLES = 15
 """Of every address, for each of the two ways: as described, and not quite."""
@@ -46,7 +45,7 @@ async def test_no_request_gets_an_answer_that_the_description_does_not_allow(ser
     start, end, kind = busy(21)
     told = ("anna/Work", "uid-1", "/1.ics", "Dentist", "")
     served.backend.explained = [Explained(*told, Instant(start), Instant(end), kind, "opaque", "", "")]
-    served.backend.found = [ProblemView("anna/Work", "/1.ics", "uid-1", "bad-rule", "FREQ=SOMETIMES is no rule")]
+    served.backend.note_problem(1, "/1.ics")
     status, report = await run_schemathesis(served, tmp_path)
     assert status == 0, report
     answers = await counted(served)

@@ -6,7 +6,7 @@ from busyd.availability.hours import Hours
 from busyd.http.slots import MAX_STEPS
 from busyd.period import FbType
 from tests.http.conftest import Answer, Serve, Served
-from tests.http.household import DAY, NOW, Household, busy
+from tests.http.small_backend import DAY, NOW, SmallBackend, busy
 
 SLOTS = "/v1/profiles/anna/slots"
 TUESDAY = "start=2026-11-24T08:00:00Z&end=2026-11-24T15:00:00Z"
@@ -26,7 +26,7 @@ async def test_open_slots_are_the_free_ones(served: Served) -> None:
 
 
 async def test_hours_of_the_profile_bound_the_slots_unless_they_are_waived(serve: Serve, tmp_path: Path) -> None:
-    backend = Household(tmp_path, hours=OFFICE)
+    backend = SmallBackend(tmp_path, hours=OFFICE)
     await backend.set_busy("anna", [busy(21)])
     served = await serve(backend)
     # 09:00 to 12:00 and 13:00 to 17:00 in Berlin; busy from 10:00 to 11:00 there.
@@ -122,7 +122,7 @@ async def test_too_many_slots_are_refused_before_they_are_looked_for(served: Ser
 
 @pytest.mark.parametrize(("hours", "step"), [(None, "5m"), (Hours((((540, 780),),) * 7), "1m")])
 async def test_a_thousand_days_are_not_too_many(serve: Serve, tmp_path: Path, hours: Hours | None, step: str) -> None:
-    backend = Household(tmp_path, hours=hours)
+    backend = SmallBackend(tmp_path, hours=hours)
     await backend.set_busy("anna", [(NOW, NOW + 999 * DAY, FbType.BUSY)])
     served = await serve(backend)
     answer = await served.ask(f"{SLOTS}?start=now&end=%2B1000d&step={step}&duration=1m&notice=0m")

@@ -8,10 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
-from busyd.flow.backend import ProblemView
 from busyd.flow.reload import ReloadFault, ReloadOutcome
 from tests.http.conftest import Serve, Served
-from tests.http.household import Household
+from tests.http.small_backend import SmallBackend
 from tests.http.wire import read_answer
 
 
@@ -40,7 +39,7 @@ async def test_status_says_what_is_wrong_in_words(served: Served) -> None:
     connection_state = served.backend.state.connections["anna"]
     connection_state.trouble = "the password was refused: make a new app-specific password"
     connection_state.last_poll = served.backend.clock.now()
-    served.backend.found = [ProblemView("anna/Work", "/1.ics", "uid-1", "bad-rule", "FREQ=SOMETIMES is no rule")]
+    served.backend.note_problem(1, "/1.ics")
     answer = (await served.ask("/v1/status", token=served.backend.token("*", "admin"))).json
     anna, bob = answer["connections"]
     assert (anna["state"], anna["detail"]) == ("trouble", connection_state.trouble)
@@ -104,7 +103,7 @@ async def test_the_address_of_a_feed_is_a_secret(served: Served) -> None:
     state = served.backend.state
     feed = RemoteCalendar(SECRET, "anna", CalendarKind.FEED, writable=False)
     state.confirm([replace(state.calendars[1], remote=feed)])
-    served.backend.found = [ProblemView("anna", f"{SECRET}#uid-1", "uid-1", "bad-rule", "no rule")]
+    served.backend.note_problem(1, f"{SECRET}#uid-1")
     token = served.backend.token("*", "admin")
     status, calendars = await served.ask("/v1/status", token=token), await served.ask("/v1/calendars", token=token)
     assert "canary" not in status.text + calendars.text
@@ -126,7 +125,7 @@ def test_of_the_address_of_a_feed_only_the_host_is_shown(href: str, shown: str) 
     assert RemoteCalendar(href, "holidays", CalendarKind.FEED).shown_href == shown
 
 
-async def test_it_is_ready_once_every_profile_has_a_snapshot(serve: Serve, backend: Household) -> None:
+async def test_it_is_ready_once_every_profile_has_a_snapshot(serve: Serve, backend: SmallBackend) -> None:
     served = await serve(backend)
     assert (await served.ask("/healthz")).status == 200
     answer = await served.ask("/readyz")
@@ -137,7 +136,7 @@ async def test_it_is_ready_once_every_profile_has_a_snapshot(serve: Serve, backe
     assert (await served.ask("/readyz")).json == {"status": "ready"}
 
 
-async def test_readiness_names_no_profile_that_the_token_does_not_see(serve: Serve, backend: Household) -> None:
+async def test_readiness_names_no_profile_that_the_token_does_not_see(serve: Serve, backend: SmallBackend) -> None:
     served = await serve(backend)
     answer = await served.ask("/readyz", token=backend.token("anna"))
     assert answer.status == 503
@@ -153,7 +152,7 @@ async def test_metrics_are_what_prometheus_reads(served: Served) -> None:
     assert 'busyd_http_requests_total{route="/v1/profiles/{profile}/freebusy",status="200"} 2' in answer.text
     assert 'busyd_http_requests_total{route="none",status="404"} 1' in answer.text
     assert 'busyd_profile_stale{profile="anna"} 0' in answer.text
-    sample = re.compile(r"(# (HELP|TYPE) .+|[a-z_]+(\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*\})? [-0-9.e]+)\n")
+    sample = re.compile(r"(# (HELP|TYPE) .+|[a-z_]+(\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*\})? [-+0-9.e]+)\n")
     assert sample.sub("", answer.text) == ""
 
 
@@ -217,7 +216,7 @@ async def test_a_sync_that_breaks_off_says_that_nothing_is_certain(
     async def fail(*_: object) -> list[str]:
         raise RuntimeError("canary")
 
-    monkeypatch.setattr(Household, "sync_now", fail)
+    monkeypatch.setattr(SmallBackend, "sync_now", fail)
     answer = await served.ask("/v1/sync", method="POST", token=served.backend.token("*", "admin"))
     assert msgspec.json.decode(answer.body) == {"finished": True, "failed": ["anna", "bob"]}
 
@@ -233,7 +232,7 @@ async def test_a_client_that_asks_before_it_sends_a_body_is_told_to_go_on(served
     writer.close()
 
 
-async def test_a_refused_reload_is_told_to_who_sees_the_whole_house(served: Served) -> None:
+async def test_a_refused_reload_is_shown_to_those_who_see_every_profile(served: Served) -> None:
     served.backend.state.refused_configuration = "config.yaml:3:1: unknown key under bob"
     told = await served.ask("/v1/status", token=served.backend.token("*", "admin"))
     assert "config.yaml:3:1" in told.json["configuration"]

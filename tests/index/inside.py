@@ -70,7 +70,7 @@ class Inside:
         self.state = State([ANNA], profiles, machine_zone="UTC")
         self.state.remembered = self.ledger.resolved_links()
         self.mirroring = Mirroring(self.store, self.state, clock)
-        self.backend = Backend(self.state, self.mirroring, self.ledger, clock)
+        self.backend = Backend(self.state, self.mirroring, ledger=self.ledger, clock=clock)
         self.mirroring.restore()
 
     async def show(self, *calendars: RemoteCalendar) -> None:

@@ -14,9 +14,8 @@ from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
 from busyd.availability.snapshot import Snapshot
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
-from busyd.flow.ask import ask_freebusy
 from busyd.index.expansion import Expanded
-from busyd.index.mirroring import Incoming
+from busyd.index.mirroring import Incoming, Mirroring
 from busyd.index.rolling import expand_window, roll_horizon
 from busyd.period import Instant, Period
 from busyd.state.horizon import DAY
@@ -330,19 +329,22 @@ async def test_calendars_of_another_account_under_the_same_name_do_not_answer_fo
     assert not (await inside.backend.freebusy("anna", WEEK)).complete
 
 
-async def test_an_answer_beyond_the_horizon_claims_no_younger_proof_than_it_was_made_from(open_house: Open) -> None:
+async def test_an_answer_beyond_the_horizon_claims_no_younger_proof_than_it_was_made_from(
+    open_house: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inside = open_house()
     await inside.show(WORK)
     await inside.put(WORK)
     old, far = inside.clock.now(), window("2031-06-01", "2031-06-08")
 
-    async def expand(profile_state: ProfileState, wide: Period) -> Snapshot:
-        found = await expand_window(inside.mirroring, profile_state, wide)
+    async def expand(mirroring: Mirroring, profile_state: ProfileState, wide: Period) -> Snapshot:
+        snapshot = await expand_window(mirroring, profile_state, wide)
         inside.clock.instant = Instant(old + 60)  # a poll ends meanwhile
         await inside.put(WORK, timed("a", "20310601T090000Z", "20310601T100000Z"))
-        return found
+        return snapshot
 
-    answer = await ask_freebusy(inside.state, expand, "anna", far, Instant(old + 60))
+    monkeypatch.setattr("busyd.index.rolling.expand_window", expand)
+    answer = await inside.backend.freebusy("anna", far)
     assert answer.spans or answer.freshness.as_of == old
 
 

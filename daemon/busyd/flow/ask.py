@@ -1,56 +1,19 @@
-"""The second journey: a question -> an answer from memory. Every listener that tells busy time goes through here."""
+"""Ask: when is this person busy in a window, how fresh is that, and is it complete? Every answer is decided here.
 
-from collections.abc import Awaitable, Callable
+Handlers, feeds, slots and bookings only render an answer or reckon with it. None of them decides what is known.
+"""
+
 from enum import StrEnum
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.availability.snapshot import Snapshot, with_unknown
-from busyd.connection import CalendarKind
-from busyd.errors import UserError
-from busyd.period import BusyPeriod, FbType, Instant, Period, Span
-from busyd.state.links import Link
+from busyd.errors import BusydError, UserError
+from busyd.flow.freshness import Freshness
+from busyd.flow.views import ProfileView
+from busyd.period import BusyPeriod, FbType, Instant, Period, Span, to_rfc3339
 from busyd.state.state import ProfileState, State
-from busyd.store.mirror import CalendarRecord
-
-
-class CalendarHealth(StrEnum):
-    """What is known of a linked calendar, as one word for the reader of an answer."""
-
-    FRESH = "fresh"
-    STALE = "stale"
-    """Read before, but its last proof is older than the profile's max_age."""
-    NEVER_READ = "never-read"
-    """Linked, but not completely read yet: its time is not known, so all of it blocks."""
-    MISSING = "missing"
-    """The connection has no such calendar (any more): what was last known of it counts, or else all time blocks."""
-
-
-class CalendarState(Struct, frozen=True):
-    """One linked calendar in an answer."""
-
-    calendar: str
-    """As the user would write it: CONNECTION/NAME."""
-    as_of: Instant | None
-    """The last moment at which the remote confirmed what the mirror holds; None when it never did."""
-    state: CalendarHealth
-    detail: str = ""
-    """What is wrong and what to do; empty when all is well."""
-    note: str = ""
-    """Why some of its time is not known though its server was read; empty when all of it is. Also in `detail`."""
-    fresh_until: Instant | None = None
-    """The last second at which its proof is young enough."""
-
-
-class Freshness(Struct, frozen=True):
-    """How far a profile's answers can be trusted at this moment."""
-
-    as_of: Instant | None
-    """The oldest of its calendars' proofs; None when one was never read."""
-    stale: bool
-    known: bool
-    """False when some calendar was never read: then nothing can be called free."""
-    calendars: tuple[CalendarState, ...]
 
 
 class FreeBusyAnswer(Struct, frozen=True):
@@ -60,103 +23,116 @@ class FreeBusyAnswer(Struct, frozen=True):
     window: Period
     freshness: Freshness
     complete: bool
-    spans: list[Span]
-    """Sorted, disjoint, clipped: the canonical form of `period.flatten`."""
+    """False when a calendar was never read, or when an event that may touch the window was not understood."""
+    gaps_are_free: bool
+    """Whether the time between busy spans is known to be free; it is unavailable otherwise."""
+    snapshot: Snapshot | None
+    """Covers the window; None when nothing has been read yet. With free gaps, `spans` is `snapshot.between(window)`."""
+
+    @property
+    def spans(self) -> list[Span]:
+        """Sorted, disjoint, clipped to the window: the canonical form of `period.flatten`. Computed at each call."""
+        spans = self.snapshot.between(self.window) if self.snapshot is not None else []
+        return spans if self.gaps_are_free else with_unknown(spans, self.window)
 
     @property
     def busy(self) -> list[BusyPeriod]:
+        """The spans as values."""
         return [BusyPeriod(Instant(start), Instant(end), FbType(fbtype)) for start, end, fbtype in self.spans]
+
+    @property
+    def has_unplaced_event(self) -> bool:
+        """Whether an event exists whose time nobody can read: it may be at any time."""
+        return self.snapshot is not None and self.snapshot.incomplete
 
 
 class UnknownProfile(UserError):
     """Asked for a profile that is not configured."""
 
 
-Expander = Callable[[ProfileState, Period], Awaitable[Snapshot]]
-"""Builds a snapshot for a window beyond the horizon, from the mirror."""
+class Unanswerable(BusydError):
+    """The question cannot be answered as it was asked."""
+
+
+class NotConfirmed(Unanswerable):
+    """No confirmation as recent as asked for could be had from the remotes."""
+
+
+class StaleAnswer(Unanswerable):
+    """What is known is stale, and the question does not accept that."""
+
+
+class UnplacedEvent(Unanswerable):
+    """An event may be at any time, so that nothing is known to be free."""
+
+
+class OnStale(StrEnum):
+    """What to do when an answer is stale."""
+
+    SERVE = "serve"
+    """Answer with what was last known."""
+    BUSY = "busy"
+    """Call everything that is not busy unavailable."""
+    ERROR = "error"
 
 
 def find_profile(state: State, name: str) -> ProfileState:
-    """Raises UnknownProfile, with what there is."""
+    """Raises UnknownProfile, which names the profiles there are."""
     profile_state = state.profiles.get(name)
     if profile_state is None:
-        there_is = ", ".join(sorted(state.profiles)) or "none"
+        names = ", ".join(sorted(state.profiles)) or "none"
         message = f"there is no profile {name!r}"
-        raise UnknownProfile(message, fix=f"profiles in the configuration: {there_is}")
+        raise UnknownProfile(message, fix=f"profiles in the configuration: {names}")
     return profile_state
 
 
-def freshness_of(state: State, profile_state: ProfileState, now: Instant, *, max_age: int | None = None) -> Freshness:
-    """Judge every link of a profile at this moment, by the age in seconds that a question names or by its own rules."""
-    blocking = [link for link in profile_state.links if link.blocks]
-    calendars = tuple(_judge(state, profile_state, link, now, max_age) for link in blocking)
-    proofs = [calendar.as_of for calendar in calendars]
-    read = [proof for proof in proofs if proof is not None]
-    known = bool(blocking) and len(read) == len(proofs)
-    as_of = min(read) if known else None
-    stale = as_of is None or any(_is_old(one, now) for one in calendars)
-    return Freshness(as_of, stale, known, calendars)
+def answer(profile: str, snapshot: Snapshot | None, *, freshness: Freshness, window: Period) -> FreeBusyAnswer:
+    """Decide what is known of a window that the snapshot covers.
 
-
-async def ask_freebusy(state: State, expand: Expander, name: str, window: Period, now: Instant) -> FreeBusyAnswer:
-    """When a profile is busy. Inside the horizon it is two bisections; beyond it the mirror is expanded, exactly."""
-    profile_state = find_profile(state, name)
-    freshness = freshness_of(state, profile_state, now)  # before any wait: later proofs say nothing of what is read now
-    snapshot = profile_state.snapshot
-    if snapshot is not None and not snapshot.covers(window):
-        snapshot = await expand(profile_state, window)
-    return answer(profile_state, snapshot, freshness, window)
-
-
-def answer(
-    profile_state: ProfileState, snapshot: Snapshot | None, freshness: Freshness, window: Period
-) -> FreeBusyAnswer:
-    """Read a snapshot. What is not known blocks: without a snapshot, or with an unread calendar, the whole window."""
-    spans = snapshot.between(window) if snapshot is not None else []
-    understood = snapshot is not None and snapshot.understood(window)
+    What is not known is never free: without a snapshot, or with a calendar that was never read, the gaps are
+    unavailable.
+    """
     known = freshness.known and snapshot is not None
-    if not known:
-        spans = with_unknown(spans, window)
-    return FreeBusyAnswer(profile_state.profile.name, window, freshness, known and understood, spans)
+    understood = snapshot is not None and snapshot.understood(window)
+    return FreeBusyAnswer(
+        profile=profile,
+        window=window,
+        freshness=freshness,
+        complete=known and understood,
+        gaps_are_free=known,
+        snapshot=snapshot,
+    )
 
 
-def _is_old(calendar: CalendarState, now: Instant) -> bool:
-    if calendar.as_of is None or calendar.fresh_until is None:
-        return True
-    return not calendar.as_of <= now <= calendar.fresh_until
+def answer_at_once(profile: ProfileView, window: Period) -> FreeBusyAnswer | None:
+    """The answer that needs no waiting; None when the window reaches beyond the horizon."""
+    snapshot = profile.snapshot
+    if snapshot is not None and not snapshot.covers(window):
+        return None
+    return answer(profile.name, snapshot, freshness=profile.freshness, window=window)
 
 
-def _judge(state: State, profile_state: ProfileState, link: Link, now: Instant, max_age: int | None) -> CalendarState:
-    connection = state.connection_state(link.reference.connection)
-    if link.calendar is None:
-        listed = connection.listed
-        health = CalendarHealth.MISSING if listed else CalendarHealth.NEVER_READ
-        return CalendarState(link.label, None, health, connection.trouble or link.trouble)
-    record = state.calendars[link.calendar]
-    trouble = connection.calendar_trouble.get(record.id, "") or connection.trouble
-    note = state.note_about(record.id)
-    if not record.complete or record.as_of is None:
-        detail = trouble or note or "it is being read for the first time"
-        return CalendarState(link.label, None, CalendarHealth.NEVER_READ, detail, note)
-    longest = _longest_age(profile_state, record, troubled=bool(trouble)) if max_age is None else max_age
-    fresh_until = Instant(record.as_of + longest)
-    if record.missing_since is not None:
-        gone = "its server no longer lists it; what was last known of it still counts"
-        detail = _sentences(trouble or gone, note)
-        return CalendarState(link.label, record.as_of, CalendarHealth.MISSING, detail, note, fresh_until)
-    # A proof from the future is none: the clock was set back, and nobody knows by how much too far.
-    health = CalendarHealth.FRESH if record.as_of <= now <= fresh_until else CalendarHealth.STALE
-    return CalendarState(link.label, record.as_of, health, _sentences(trouble, note), note, fresh_until)
+def resolve_stale(answer: FreeBusyAnswer, on_stale: OnStale) -> FreeBusyAnswer:
+    """The answer as whoever asked wants it when it is stale. Raises StaleAnswer when they do not want it."""
+    if not answer.freshness.stale or on_stale is OnStale.SERVE:
+        return answer
+    if on_stale is OnStale.BUSY:
+        return replace(answer, gaps_are_free=False)
+    as_of = answer.freshness.as_of
+    since = f"were last confirmed at {to_rfc3339(as_of)}" if as_of is not None else "have not all been read yet"
+    message = f"the calendars of {answer.profile} {since}"
+    raise StaleAnswer(message)
 
 
-def _sentences(*parts: str) -> str:
-    return "; ".join(filter(None, parts))
+def resolve_unknown(answer: FreeBusyAnswer, on_stale: OnStale) -> FreeBusyAnswer:
+    """The same for those who offer free time: an event that may be at any time leaves nothing certainly free.
 
-
-def _longest_age(profile_state: ProfileState, record: CalendarRecord, *, troubled: bool) -> int:
-    """Seconds for which a proof holds. A feed that is looked at every six hours is not stale in between, as long as
-    it can be looked at."""
-    longest = int(profile_state.profile.max_age.total_seconds())
-    if record.remote.kind in (CalendarKind.FEED, CalendarKind.SUBSCRIBED) and not troubled:
-        return max(longest, int(record.validators.get("interval", "0")) * 3 // 2)
-    return longest
+    Raises StaleAnswer, UnplacedEvent.
+    """
+    answer = resolve_stale(answer, on_stale)
+    if not answer.has_unplaced_event or on_stale is OnStale.SERVE:
+        return answer
+    if on_stale is OnStale.BUSY:
+        return replace(answer, gaps_are_free=False)
+    message = f"an event in the calendars of {answer.profile} could not be understood, and it may be at any time"
+    raise UnplacedEvent(message)

@@ -1,6 +1,6 @@
-"""What the handlers may ask for: one object with every journey on it, so that a listener knows no room behind it.
+"""What handlers, commands and tests may ask of the daemon: values in, frozen values out.
 
-The journeys that need the engine are loaded when they are first taken: a start answers without it.
+What needs the expansion engine is imported when it is first asked for: a start answers without it.
 """
 
 from collections.abc import Mapping
@@ -11,88 +11,115 @@ from msgspec import Struct
 
 from busyd.availability.snapshot import Snapshot
 from busyd.clock import Clock
-from busyd.flow.ask import FreeBusyAnswer, ask_freebusy, find_profile, freshness_of
+from busyd.flow.ask import FreeBusyAnswer, NotConfirmed, answer, find_profile
+from busyd.flow.freshness import freshness_of
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
+from busyd.flow.tokens import Tokens
+from busyd.flow.views import ConnectionView, ProblemView, ProfileView, view_connections, view_problem, view_profile
 from busyd.index.mirroring import Mirroring
 from busyd.period import Instant, Period
 from busyd.progress import Report
-from busyd.state.state import ObjectProblem, ProfileState, State
+from busyd.state.state import ProfileState, State
 from busyd.store.ledger import Ledger
 
 if TYPE_CHECKING:
     from busyd.flow.explain import Explained
 
 
-class ProblemView(Struct, frozen=True):
-    """Something in a calendar that could not be taken as it stands, for a person."""
-
-    calendar: str
-    href: str
-    uid: str
-    kind: str
-    reason: str
-
-
-class Pollable(Protocol):
+class PollNow(Protocol):
     """What Backend asks of a schedule; the schedule itself comes with lxml, which a start does without."""
 
     async def poll_now(self, report: Report | None = None) -> bool: ...
 
 
+class _Seen(Struct, frozen=True):
+    """A view, and what it was made from."""
+
+    view: ProfileView
+    profile_state: ProfileState
+    version: int
+    state_revision: int
+
+
 class Backend:
-    """The journeys, ready to be asked. Made by `service/lifecycle.py`, used by `endpoint/`."""
+    """The daemon as seen from outside. Made by the service."""
 
-    def __init__(
-        self,
-        state: State,
-        mirroring: Mirroring,
-        ledger: Ledger,
-        clock: Clock,
-    ) -> None:
-        self.state = state
-        self.ledger = ledger
+    def __init__(self, state: State, mirroring: Mirroring, *, ledger: Ledger, clock: Clock) -> None:
         self.clock = clock
-        self._mirroring = mirroring
-        self.schedules: Mapping[str, Pollable] = {}
-        """By connection; empty until polling has begun."""
+        self.tokens = Tokens(ledger)
         self.reloads = ReloadRequests()
+        self.schedules: Mapping[str, PollNow] = {}
+        """By connection; empty until polling has begun."""
+        self._state = state
+        self._mirroring = mirroring
+        self._seen: dict[str, _Seen] = {}
+        self._revision = 0
 
-    async def freebusy(self, profile: str, window: Period) -> FreeBusyAnswer:
-        """When is this person busy? Raises UnknownProfile."""
-        return await ask_freebusy(self.state, self._expand, profile, window, self.clock.now())
+    @property
+    def refused_configuration(self) -> str:
+        """Why the last reload changed nothing; empty when it was applied."""
+        return self._state.refused_configuration
+
+    def profile(self, name: str) -> ProfileView | None:
+        """A profile as it is now; None when it is not configured. The same value for as long as nothing changes."""
+        profile_state = self._state.profiles.get(name)
+        return self._view(profile_state) if profile_state is not None else None
+
+    def profiles(self) -> list[ProfileView]:
+        """All profiles, in the order of the configuration."""
+        return [self._view(profile_state) for profile_state in self._state.profiles.values()]
+
+    def connections(self) -> list[ConnectionView]:
+        """All connections with their calendars, in the order of the configuration."""
+        return view_connections(self._state)
+
+    def problems(self) -> list[ProblemView]:
+        """What is wrong with single events, in the order of their calendars."""
+        views = [view_problem(self._state, problem) for known in self._state.problems.values() for problem in known]
+        return sorted(views, key=lambda view: (view.calendar, view.uid, view.href))
+
+    async def freebusy(self, profile: str, window: Period, *, max_age: int | None = None) -> FreeBusyAnswer:
+        """When is this person busy? From memory; a window beyond the horizon is expanded.
+
+        `max_age`: seconds since the last confirmation; the remotes are asked when it is longer ago, and staleness is
+        judged by it. Raises UnknownProfile, NotConfirmed, StorageError.
+        """
+        profile_state, asked = find_profile(self._state, profile), self.clock.now()
+        if max_age is not None:
+            await self._confirm(profile_state, max_age)
+            now = self.clock.now()
+            freshness = freshness_of(self._state, profile_state, now, max_age=max_age + now - asked)
+        else:
+            freshness = self._view(profile_state).freshness
+        # Judged before any expansion: a later confirmation says nothing about what is read now.
+        snapshot = profile_state.snapshot
+        if snapshot is not None and not snapshot.covers(window):
+            snapshot = await self._expand(profile_state, window)
+        return answer(profile, snapshot, freshness=freshness, window=window)
 
     async def explain(self, profile: str, window: Period) -> "list[Explained]":
         """Why? Every event that touches the window, also those that do not block. Raises UnknownProfile."""
         from busyd.flow.explain import explain_window
 
-        return await explain_window(self._mirroring, find_profile(self.state, profile), window)
+        return await explain_window(self._mirroring, find_profile(self._state, profile), window)
 
     async def refresh(self, profile: str, max_age: timedelta) -> bool:
-        """Make sure the profile's proofs are at most so old, by one poll of the connections that need it.
+        """Have the profile's calendars confirmed at most so long ago, by one poll of the connections that need it.
 
         False when that could not be had. Raises UnknownProfile.
         """
-        profile_state = find_profile(self.state, profile)
+        profile_state = find_profile(self._state, profile)
         limit = Instant(int(self.clock.now() - max_age.total_seconds()))
-        for _ in range(2):  # a poll under way may have passed by what is asked for
-            needed = self._older_than(limit, profile_state)
+        for _ in range(2):  # a poll that was under way may already have passed the calendar
+            needed = self._confirmed_before(limit, profile_state)
             if not needed:
                 break
             for name in sorted(needed & self.schedules.keys()):
-                connection = self.state.connection_state(name)
+                connection = self._state.connection_state(name)
                 connection.wanted = max(limit, connection.wanted or limit)
                 await self.schedules[name].poll_now()
-        as_of = freshness_of(self.state, profile_state, self.clock.now()).as_of
+        as_of = freshness_of(self._state, profile_state, self.clock.now()).as_of
         return as_of is not None and as_of >= limit
-
-    def _older_than(self, limit: Instant, profile_state: ProfileState) -> set[str]:
-        """The connections that have a calendar of the profile whose proof is older, or is none."""
-        records = ((link, self.state.calendars.get(link.calendar or 0)) for link in profile_state.links if link.blocks)
-        return {
-            link.reference.connection
-            for link, record in records
-            if record is None or record.as_of is None or record.as_of < limit
-        }
 
     async def sync_now(self, report: Report) -> list[str]:
         """Poll every connection now; the names of those that failed."""
@@ -102,21 +129,50 @@ class Backend:
         """Read the configuration again; what came of it. Raises StorageError."""
         return await self.reloads.outcome()
 
-    def problems(self) -> list[ProblemView]:
-        """What is wrong with single events, in the order of their calendars."""
-        views = [self._view(one) for found in self.state.problems.values() for one in found]
-        return sorted(views, key=lambda view: (view.calendar, view.uid, view.href))
-
     async def alive(self) -> None:
         """Returns once the store's thread has answered: the watchdog asks."""
         await self._mirroring.store.ping()
+
+    def _view(self, profile_state: ProfileState) -> ProfileView:
+        name, state, now = profile_state.profile.name, self._state, self.clock.now()
+        seen = self._seen.get(name)
+        same_snapshot = (
+            seen is not None and seen.profile_state is profile_state and seen.version == profile_state.version
+        )
+        if seen is not None and same_snapshot and seen.state_revision == state.proofs:
+            freshness = seen.view.freshness
+            if freshness.holds_from <= now <= freshness.holds_until:
+                return seen.view
+        self._revision += 1
+        view = view_profile(
+            state,
+            profile_state,
+            freshness=freshness_of(state, profile_state, now),
+            revision=self._revision,
+            snapshot_version=seen.view.snapshot_version if seen is not None and same_snapshot else self._revision,
+        )
+        self._seen[name] = _Seen(view, profile_state, profile_state.version, state.proofs)
+        return view
+
+    async def _confirm(self, profile_state: ProfileState, max_age: int) -> None:
+        now, name = self.clock.now(), profile_state.profile.name
+        as_of = freshness_of(self._state, profile_state, now).as_of
+        if as_of is not None and now - as_of <= max_age:
+            return
+        if not await self.refresh(name, timedelta(seconds=max_age)):
+            message = f"the calendars of {name} could not be confirmed within the last {max_age} seconds"
+            raise NotConfirmed(message)
+
+    def _confirmed_before(self, limit: Instant, profile_state: ProfileState) -> set[str]:
+        """The connections with a calendar of the profile that was last confirmed before that, or never."""
+        records = ((link, self._state.calendars.get(link.calendar or 0)) for link in profile_state.links if link.blocks)
+        return {
+            link.reference.connection
+            for link, record in records
+            if record is None or record.as_of is None or record.as_of < limit
+        }
 
     async def _expand(self, profile_state: ProfileState, window: Period) -> Snapshot:
         from busyd.index.rolling import expand_window
 
         return await expand_window(self._mirroring, profile_state, window)
-
-    def _view(self, one: ObjectProblem) -> ProblemView:
-        record = self.state.calendars.get(one.calendar)
-        label = record.label if record is not None else ""
-        return ProblemView(label, one.href, one.problem.uid, one.problem.kind.value, one.problem.reason)

@@ -1,6 +1,6 @@
-"""All handlers together, and the one wrapper around every request: let in, answer, count, or say no.
+"""All handlers together, and the one wrapper around every request: authenticate, answer or refuse, count.
 
-There is no chain of middlewares: whatever must hold for every answer is in `Endpoint.handle`, and there only once.
+There is no chain of middlewares: what must hold for every answer is in `Endpoint.handle`, once.
 """
 
 import asyncio
@@ -9,22 +9,22 @@ from typing import cast
 
 from aiohttp import web
 
-from busyd.errors import RemoteError, UserError
+from busyd.errors import BusydError, DataError, UserError
+from busyd.flow.ask import Unanswerable
+from busyd.flow.backend import Backend
 from busyd.http.auth import Authenticator, Caller, login_needed, login_refused, scope_missing
+from busyd.http.call import Call
 from busyd.http.connections import Connection, CountingServer, Gate
 from busyd.http.cors import allow_origin, preflight
-from busyd.http.facade import Backend
 from busyd.http.freebusy import FreeBusyHandler
 from busyd.http.metrics import Metrics
-from busyd.http.problem import HttpProblem, bad_request, unknown_profile
+from busyd.http.problem import HttpProblem, bad_request, not_answered, unknown_profile
 from busyd.http.query import parse_query
 from busyd.http.request_headers import Fault, RequestHeaders
 from busyd.http.response import Date
-from busyd.http.routes import Call, Route
+from busyd.http.routes import Handlers, Match, api_routes
 from busyd.http.settings import EndpointSettings
-from busyd.http.table import Handlers, routes_of
 from busyd.period import Instant
-from busyd.store.errors import StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def build_app(backend: Backend, settings: EndpointSettings) -> "Endpoint":
-    """The HTTP side of a backend. `listeners.start_listeners` puts it on addresses."""
+    """The HTTP side of a backend. `listeners.start_listeners` makes it reachable."""
     return Endpoint(backend, settings)
 
 
@@ -42,15 +42,17 @@ class Endpoint:
     def __init__(self, backend: Backend, settings: EndpointSettings) -> None:
         self.settings = settings
         self.gate = Gate(settings)
-        self.auth = Authenticator(backend.ledger, backend.clock, settings.limits)
+        self.auth = Authenticator(backend.tokens, backend.clock, limits=settings.limits)
         self.freebusy = FreeBusyHandler(backend)
-        self.metrics = Metrics(backend, self.gate, self.freebusy.freshness_cache)
-        self.routes = routes_of(Handlers(backend, self.auth, self.freebusy, self.metrics, settings))
+        self.metrics = Metrics(backend, self.gate)
+        self.routes = api_routes(
+            Handlers(backend=backend, auth=self.auth, freebusy=self.freebusy, metrics=self.metrics, settings=settings)
+        )
         self._backend = backend
         self._date = Date()
 
     def make_server(self) -> CountingServer:
-        """What makes the connections of listening sockets; needs a running loop."""
+        """What accepts the connections of listening sockets; needs a running loop."""
         limits = self.settings.limits
         return CountingServer(
             self.handle,
@@ -75,56 +77,56 @@ class Endpoint:
             head = listener.heads.get(request.raw_headers) or listener.read(request.raw_headers)
             origin = head.origin
             now = self._backend.clock.now()
-            kept = self.freebusy.at_once(request.raw_path, now) if request.method == "GET" else None
-            if kept is not None and self._may_have(kept.profile, head, connection, now):
+            cached = self.freebusy.at_once(request.raw_path, now) if request.method == "GET" else None
+            if cached is not None and self._may_have(cached.profile, head, connection=connection, now=now):
                 name = "/v1/profiles/{profile}/freebusy"
-                response: web.StreamResponse | None = kept.finished.written(request, head, self._date.at(now))
+                response: web.StreamResponse | None = cached.finished.written(request, head, self._date.at(now))
                 if response is None:
-                    response = await kept.finished.response(head)
+                    response = await cached.finished.response(head)
             else:
-                route, value = self._route_of(request, head)
-                name = route.path
-                response = await self._answer(request, connection, head, route, value)
+                match = self._match(request, head)
+                name = match.route.path
+                response = await self._answer(request, connection, head=head, match=match)
         except (ConnectionError, asyncio.CancelledError):
             raise
         except HttpProblem as problem:
             response = problem.response()
-        except Exception as error:  # the last wall: whatever it was, the client gets an answer
+        except Exception as error:  # whatever it was, the client gets an answer
             response = self._problem_of(error).response()
         finally:
             connection.handling = False
         if origin:
             allow_origin(response, origin)
         connection.since = asyncio.get_running_loop().time()
-        self.metrics.count(name, response.status, connection.since - began)
+        self.metrics.count(name, status=response.status, seconds=connection.since - began)
         return response
 
-    def _may_have(self, profile: str, head: RequestHeaders, connection: Connection, now: Instant) -> bool:
-        """Whether a kept answer may go to this caller just so; if not, the long way finds out why."""
+    def _may_have(self, profile: str, head: RequestHeaders, *, connection: Connection, now: Instant) -> bool:
+        """Whether a cached answer may go to this caller at once. If not, the usual way finds out why."""
         if head.fault or head.calendar or connection.reserved:
             return False
         if head.token is None:
             return head.local
-        caller = self.auth.authenticate(head.token, now)
+        caller = self.auth.remembered(head.token, now)
         return caller is not None and caller.sees(profile) and caller.may("freebusy")
 
-    def _route_of(self, request: web.BaseRequest, head: RequestHeaders) -> tuple[Route, str]:
+    def _match(self, request: web.BaseRequest, head: RequestHeaders) -> Match:
         path = request.raw_path.partition("?")[0].partition("#")[0]
         if not path.startswith("/"):
             path = _origin_form(path, cast(Connection, request.protocol))
         if head.fault:
             raise _refusal(head.fault)
-        found = self.routes.find(path)
-        if found is None:
+        match = self.routes.find(path)
+        if match is None:
             raise HttpProblem(
-                "not-found", 404, "there is nothing at this address", fix="GET /openapi.json lists what there is"
+                "not-found", 404, "there is nothing at this address", fix="GET /openapi.json lists every address"
             )
-        return found
+        return match
 
     async def _answer(
-        self, request: web.BaseRequest, connection: Connection, head: RequestHeaders, route: Route, value: str
+        self, request: web.BaseRequest, connection: Connection, *, head: RequestHeaders, match: Match
     ) -> web.StreamResponse:
-        method = request.method
+        method, route = request.method, match.route
         if method == "OPTIONS":
             return preflight(route, head)
         handler = route.handler(method)
@@ -132,8 +134,8 @@ class Endpoint:
             raise HttpProblem(
                 "method-not-allowed",
                 405,
-                f"{method} is not possible here",
-                fix=f"this address takes {route.allow}",
+                f"this address does not support {method}",
+                fix=f"it supports {route.allow}",
                 headers={"Allow": route.allow},
             )
         if head.cross_site and method not in _SAFE:
@@ -144,47 +146,51 @@ class Endpoint:
                 fix="if the page is yours, add its origin to `cors:` in the configuration",
             )
         client = head.client or connection.client
-        caller = await self._caller_of(head, route, value, client)
+        caller = await self._caller_of(head, match, client=client)
         if connection.reserved and not self.auth.has_succeeded(caller):
-            raise _crowded()
+            raise _too_many_connections()
         query_text = request.raw_path.partition("?")[2].partition("#")[0]
         query = parse_query(query_text, route.parameters) if query_text and not route.ignores_parameters else {}
-        return await handler(Call(request, head, caller, query, value, client))
+        return await handler(Call(request, head, caller, query, match.values, client))
 
-    async def _caller_of(self, head: RequestHeaders, route: Route, value: str, client: str) -> Caller:
-        """Let the caller in, or raise."""
+    async def _caller_of(self, head: RequestHeaders, match: Match, *, client: str) -> Caller:
+        """Who asks. Raises HttpProblem when they may not."""
+        route = match.route
         if route.public:
             return Caller(None)
         if head.token is None and route.navigable and head.here:
             return Caller(None, here=True)
-        caller = self.auth.caller_of(head, self._backend.clock.now())
+        caller = await self.auth.caller_of(head, self._backend.clock.now())
         if caller is None:
             await self.auth.throttle(client)
             raise login_refused()
         if caller.token is None and not route.local:
             raise login_needed()
-        if route.is_of_profile and not (caller.sees(value) and value in self._backend.state.profiles):
-            raise unknown_profile(value)
+        profile = match.values.get("profile")
+        if profile is not None and not (caller.sees(profile) and self._backend.profile(profile) is not None):
+            raise unknown_profile(profile)
         if route.scopes and caller.token is not None and not caller.token.scopes & route.scopes:
             raise scope_missing(route.scopes)
         return caller
 
     def _problem_of(self, error: Exception) -> HttpProblem:
-        """What a client is told of an error that a handler did not expect."""
+        """What a client is told about an error that is not an HttpProblem."""
+        if isinstance(error, Unanswerable):
+            return not_answered(error)
         if isinstance(error, UserError):
             return bad_request(str(error), fix=error.fix)
-        if isinstance(error, (RemoteError, StorageError)):
+        if isinstance(error, BusydError) and not isinstance(error, DataError):
             logger.warning("a request failed: %s", error)
             return HttpProblem(
                 "unavailable",
                 503,
                 "this is not possible at the moment",
-                fix="GET /v1/status says why, the log says more",
+                fix="GET /v1/status says why; the log of busyd has the details",
             )
         if isinstance(error, web.HTTPRequestEntityTooLarge):
             return _refusal(Fault.TOO_LARGE)
         if isinstance(error, web.HTTPException):
-            return bad_request("the request cannot be read", fix="GET /openapi.json describes what can be asked")
+            return bad_request("the request cannot be understood", fix="GET /openapi.json describes all requests")
         return self.gate.crashes.take(error, asyncio.get_running_loop().time())
 
 
@@ -193,7 +199,7 @@ def _origin_form(target: str, connection: Connection) -> str:
     scheme, separator, rest = target.partition("://")
     authority, slash, path = rest.partition("/")
     if not separator or scheme.lower() not in ("http", "https"):
-        raise bad_request("the request names no path", fix="ask for a path that begins with a slash")
+        raise bad_request("the request has no path", fix="send a path that begins with a slash")
     if not connection.listener.answers_for(authority):
         raise _refusal(Fault.MISDIRECTED)
     return slash + path or "/"
@@ -204,36 +210,36 @@ def _refusal(fault: str) -> HttpProblem:
         return HttpProblem(
             "misdirected",
             421,
-            "busyd does not answer under this host name",
-            fix="use the address busyd listens on, or add the name to `hosts:` in the configuration",
+            "busyd does not answer for this host name",
+            fix="use an address that busyd listens on, or add the name to `hosts:` in the configuration",
         )
     if fault == Fault.TOO_LARGE:
         return HttpProblem(
             "too-large",
             413,
-            "the body is larger than busyd reads",
-            fix="send a shorter one",
+            "the body is too large",
+            fix="send a shorter body",
             headers={"Connection": "close"},
         )
     if fault == Fault.COMPRESSED:
         return HttpProblem(
             "wrong-media-type",
             415,
-            "compressed request bodies are not read",
-            fix="send the body as it is",
+            "compressed request bodies are not accepted",
+            fix="send the body uncompressed",
             headers={"Accept-Encoding": "identity"},
         )
     return bad_request(
-        "a header field that may stand once stands twice",
+        "a header field that must not be repeated is there twice",
         fix="send Host, Authorization, Origin, Content-Length and Content-Encoding once each",
     )
 
 
-def _crowded() -> HttpProblem:
+def _too_many_connections() -> HttpProblem:
     return HttpProblem(
         "too-many-connections",
         503,
-        "the last places are kept for tokens that were used before",
+        "there are too many connections; the last ones are reserved for tokens that were used before",
         fix="try again in five seconds",
         headers={"Retry-After": "5", "Connection": "close"},
     )

@@ -4,14 +4,15 @@ import asyncio
 
 import msgspec
 
+from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, bad_request
-from busyd.http.routes import Call
 
 
 async def read_body(call: Call, seconds: float) -> bytes:
-    """The body, of JSON or empty. Raises HttpProblem when it is of another type, too large or too slow."""
+    """The body: JSON, or empty. Raises HttpProblem when it is of another type, too large or too slow."""
     if call.head.expects_continue:
-        # RFC 9110 §10.1.1; aiohttp does this for applications, not for a plain server. The answer is yet to come.
+        # RFC 9110 §10.1.1; aiohttp does this for applications, but not for a plain server.
+        # The answer itself is yet to come.
         await call.request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         call.request.writer.output_size = 0
     try:
@@ -22,7 +23,7 @@ async def read_body(call: Call, seconds: float) -> bytes:
             "too-slow",
             408,
             "the body did not arrive in time",
-            fix="send the request again, with the body right behind it",
+            fix="send the request again, with the body right after the header",
             headers={"Connection": "close"},
         ) from None
     if body and call.head.content_type != "application/json":
@@ -33,8 +34,8 @@ async def read_body(call: Call, seconds: float) -> bytes:
 
 
 async def read_nothing(call: Call, seconds: float) -> None:
-    """The body of a request that has no parameters yet. Who sends something that is no JSON object means something
-    else. Raises HttpProblem.
+    """Read the body of a request that takes no parameters yet. Anything but a JSON object must be meant for another
+    request. Raises HttpProblem.
     """
     body = await read_body(call, seconds)
     if not body:

@@ -8,7 +8,7 @@ from busyd.http.routes import Route
 
 
 def allow_origin(response: web.StreamResponse, origin: str) -> None:
-    """Let the page of a configured origin read this answer. No cookies are in play, so no credentials are."""
+    """Let the page of a configured origin read this answer. There are no cookies, so no credentials."""
     if response.prepared:
         return
     response.headers["Access-Control-Allow-Origin"] = origin
@@ -18,7 +18,7 @@ def allow_origin(response: web.StreamResponse, origin: str) -> None:
 
 
 def preflight(route: Route, head: RequestHeaders) -> web.Response:
-    """OPTIONS: what can be done here, and for a configured origin also from there."""
+    """OPTIONS: the methods of a route, and for a configured origin what its pages may send."""
     headers = {**SECURITY_HEADERS, "Allow": route.allow}
     if head.origin:
         headers["Access-Control-Allow-Methods"] = route.allow

@@ -1,4 +1,4 @@
-"""What becomes of an error that nobody expected: a line in the log with its traceback, and an answer without."""
+"""What becomes of an unexpected error: a line in the log with its traceback, and an answer without it."""
 
 import logging
 from collections import deque
@@ -9,12 +9,12 @@ from busyd.http.problem import HttpProblem
 logger = logging.getLogger(__name__)
 
 LINES_A_MINUTE: Final = 10
-"""A fault that every request runs into must not fill the disk."""
+"""A bug that every request runs into must not fill the disk."""
 _MINUTE: Final = 60.0
 
 
 class CrashLog:
-    """Writes down unexpected errors, but not every one of a flood."""
+    """Logs unexpected errors, but not every one of a flood."""
 
     def __init__(self) -> None:
         self._written: deque[float] = deque(maxlen=LINES_A_MINUTE)
@@ -25,5 +25,10 @@ class CrashLog:
         self.total += 1
         if len(self._written) < LINES_A_MINUTE or now - self._written[0] >= _MINUTE:
             self._written.append(now)
-            logger.error("a request ended in a fault of busyd, number %d", self.total, exc_info=error)
-        return HttpProblem("crash", 500, "busyd made a mistake while it answered", fix="the log of busyd says more")
+            logger.error("a request failed unexpectedly (%d since the start)", self.total, exc_info=error)
+        return HttpProblem(
+            "crash",
+            500,
+            "busyd failed unexpectedly while answering",
+            fix="the log of busyd has the details; please report it",
+        )

@@ -1,18 +1,16 @@
-"""`GET /v1/profiles/{profile}/explain`: why a person is busy, or is not.
-
-Shows titles, so it needs the scope `details`.
-"""
+"""`GET /v1/profiles/{profile}/explain`: why a person is busy, or is not. Shows titles, so it needs scope `details`."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from aiohttp import web
 
-from busyd.http.facade import Backend
+from busyd.flow.backend import Backend
+from busyd.http.bodies import ExplainedEvent, Explanation
+from busyd.http.call import Call
 from busyd.http.freebusy import profile_of, zone_of
 from busyd.http.query import parse_window
 from busyd.http.response import json_response
-from busyd.http.routes import Call
 from busyd.period import FbType, to_rfc3339
 
 if TYPE_CHECKING:
@@ -22,38 +20,35 @@ PARAMETERS: Final = frozenset({"start", "end", "tz"})
 
 
 class ExplainHandler:
-    """Hands on what the journey found."""
+    """Shows every event that touches a window."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     async def get_explain(self, call: Call) -> web.StreamResponse:
-        state, now = self._backend.state, self._backend.clock.now()
-        profile_state = profile_of(state, call.value)
-        zone = partial(zone_of, state, profile_state)
-        window, _ = parse_window(call.query, now=now, zone=zone)
-        events = await self._backend.explain(profile_state.profile.name, window)
-        answer = {
-            "profile": profile_state.profile.name,
-            "start": to_rfc3339(window.start),
-            "end": to_rfc3339(window.end),
-            "events": [_view(one) for one in events],
-        }
-        return await json_response(answer, call.head)
+        profile = profile_of(self._backend, call)
+        window, _ = parse_window(call.query, now=self._backend.clock.now(), zone=partial(zone_of, profile))
+        explanation = Explanation(
+            profile=profile.name,
+            start=to_rfc3339(window.start),
+            end=to_rfc3339(window.end),
+            events=[_event(event) for event in await self._backend.explain(profile.name, window)],
+        )
+        return await json_response(explanation, call.head)
 
 
-def _view(one: "Explained") -> dict[str, Any]:
-    return {
-        "calendar": one.calendar,
-        "uid": one.uid,
-        "href": one.href,
-        "summary": one.summary,
-        "location": one.location,
-        "start": to_rfc3339(one.start),
-        "end": to_rfc3339(one.end),
-        "type": one.fbtype.text,
-        "blocks": one.fbtype is not FbType.FREE,
-        "reason": one.reason,
-        "rule": one.rule or None,
-        "origin": one.origin or None,
-    }
+def _event(event: "Explained") -> ExplainedEvent:
+    return ExplainedEvent(
+        calendar=event.calendar,
+        uid=event.uid,
+        href=event.href,
+        summary=event.summary,
+        location=event.location,
+        start=to_rfc3339(event.start),
+        end=to_rfc3339(event.end),
+        type=cast(Literal["FREE", "BUSY", "BUSY-TENTATIVE", "BUSY-UNAVAILABLE"], event.fbtype.text),
+        blocks=event.fbtype is not FbType.FREE,
+        reason=event.reason,
+        rule=event.rule or None,
+        origin=event.origin or None,
+    )

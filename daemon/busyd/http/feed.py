@@ -1,17 +1,16 @@
 """`GET /feeds/{token}.ics`: the blocked slots of a profile as a calendar that apps subscribe to.
 
-While no slot changes, not a byte does, across restarts too, because nothing in a feed is a "now":
+While no slot changes, not a byte does, not even after a restart, because nothing in a feed depends on the present:
 
-* the window moves once a month, for all slots at once, so that no past event is dropped at each fetch;
-* a UID is a keyed hash of the slot's content, so that a changed slot is another event: apps take those without fail,
-  while several were seen to keep the old version of a known UID;
-* DTSTAMP and LAST-MODIFIED are the moment at which the whole slot came into the reach of the feed: always past, and
-  moved only by the slot itself. When the feed as a whole last changed, the ledger remembers.
+* the window moves once a month, for all slots at once, so that no past event disappears at each fetch;
+* a UID is a keyed hash of the slot's content, so that a changed slot is another event: apps take those reliably, while
+  several were seen to keep the old version of a known UID;
+* DTSTAMP and LAST-MODIFIED are the moment at which the whole slot came within the window: always in the past, and
+  moved only by the slot itself. When the feed as a whole last changed is kept in the ledger.
 """
 
 import hashlib
 import hmac
-import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
@@ -21,19 +20,16 @@ from aiohttp import web
 from msgspec import Struct
 
 from busyd.cooperative import in_slices
+from busyd.flow.ask import answer_at_once
+from busyd.flow.backend import Backend
+from busyd.flow.tokens import TokenView
+from busyd.flow.views import ProfileView
 from busyd.http.auth import Authenticator
-from busyd.http.facade import Backend
-from busyd.http.freebusy import FreeBusyHandler
+from busyd.http.call import Call
 from busyd.http.problem import HttpProblem
 from busyd.http.response import Finished, headers_for
-from busyd.http.routes import Call
 from busyd.ical.compose import BlockedSlot, compose_feed
 from busyd.period import FbType, Instant, Period
-from busyd.state.state import ProfileState
-from busyd.store.errors import StorageError
-from busyd.store.ledger import Token
-
-logger = logging.getLogger(__name__)
 
 DAY: Final = 86_400
 BACK: Final = 30 * DAY
@@ -41,13 +37,14 @@ BACK: Final = 30 * DAY
 AHEAD: Final = 431 * DAY
 """After the first of the current month: 400 days and the longest month."""
 CALENDAR: Final = "text/calendar; charset=utf-8"
-_KEPT: Final = 32
+_MOST_KEPT: Final = 32
 
 
-class _Kept(Struct):
+class _Kept(Struct, frozen=True):
+    """A feed, and what it was made from."""
+
     finished: Finished
-    state: ProfileState
-    version: int
+    snapshot_version: int
     known: bool
     window: Period
 
@@ -55,103 +52,99 @@ class _Kept(Struct):
 class FeedHandler:
     """Writes feeds, and remembers what it wrote."""
 
-    def __init__(self, backend: Backend, auth: Authenticator, freebusy: FreeBusyHandler) -> None:
+    def __init__(self, backend: Backend, auth: Authenticator) -> None:
         self._backend = backend
-        self._guard = auth
-        self._freebusy = freebusy
+        self._auth = auth
         self._kept: dict[str, _Kept] = {}
 
     async def get_feed(self, call: Call) -> web.StreamResponse:
         """The feed of a token. Unknown, revoked and expired ones, and those of no one profile, get the same 404."""
-        caller = self._guard.authenticate(call.value, self._backend.clock.now())
+        caller = await self._auth.authenticate(call.values["token"], self._backend.clock.now())
         token = caller.token if caller is not None else None
-        profile_state = self._backend.state.profiles.get(token.profile) if token is not None else None
-        if token is None or profile_state is None or "freebusy" not in token.scopes:
-            await self._guard.throttle(call.client)
+        profile = self._backend.profile(token.profile) if token is not None else None
+        if token is None or profile is None or "freebusy" not in token.scopes:
+            await self._auth.throttle(call.client)
             raise HttpProblem(
                 "unknown-feed", 404, "there is no feed at this address", fix="`busyd token add PROFILE` makes a new one"
             )
-        finished = await self._feed(token, profile_state)
+        finished = await self._feed(token, profile)
         return await finished.response(call.head)
 
-    async def _feed(self, token: Token, profile_state: ProfileState) -> Finished:
+    async def _feed(self, token: TokenView, profile: ProfileView) -> Finished:
         now = self._backend.clock.now()
         window = feed_window(now)
-        rendered = self._freebusy.freshness_cache.of(self._backend.state, profile_state, now)
-        if profile_state.snapshot is None:
+        if profile.snapshot is None:
             # Apps keep their last copy when the answer is 503; an empty feed, or a full one, would replace it.
             raise HttpProblem(
                 "not-ready",
                 503,
-                f"the calendars of {profile_state.profile.name} are being read for the first time",
-                fix="keep what you have, and ask again in a minute",
+                f"the calendars of {profile.name} are being read for the first time",
+                fix="keep the copy you have, and ask again in a minute",
                 headers={"Retry-After": "60"},
             )
-        known = rendered.freshness.known
-        kept = self._kept.get(token.id)
+        known, kept = profile.freshness.known, self._kept.get(token.id)
         if (
             kept is not None
-            and kept.state is profile_state
-            and kept.version == profile_state.version
+            and kept.snapshot_version == profile.snapshot_version
             and kept.known == known
             and kept.window == window
         ):
             return kept.finished
-        version = profile_state.version
-        slots = (
-            await self._details(token, profile_state, window)
-            if token.details
-            else await self._slots(token, profile_state, window)
-        )
-        profile = profile_state.profile
-        body = await in_slices(compose_feed(f"Busy: {profile.name}", profile.timezone or "", slots))
-        finished = self._finish(token, body, kept, now)
-        if len(self._kept) >= _KEPT:
+        if token.shows_details:
+            slots = await self._detailed_slots(token, profile.name, window)
+        else:
+            slots = await self._slots(token, profile, window)
+        body = await in_slices(compose_feed(f"Busy: {profile.name}", profile.configured_timezone, slots))
+        finished = await self._finish(token, body, before=kept, now=now)
+        if len(self._kept) >= _MOST_KEPT:
             self._kept.clear()
-        self._kept[token.id] = _Kept(finished, profile_state, version, known, window)
+        self._kept[token.id] = _Kept(
+            finished=finished,
+            snapshot_version=profile.snapshot_version,
+            known=known,
+            window=window,
+        )
         return finished
 
-    async def _slots(self, token: Token, profile_state: ProfileState, window: Period) -> list[BlockedSlot]:
-        rendered = self._freebusy.freshness_cache.of(self._backend.state, profile_state, self._backend.clock.now())
-        found = await self._freebusy.find(profile_state, rendered, window)
+    async def _slots(self, token: TokenView, profile: ProfileView, window: Period) -> list[BlockedSlot]:
+        answer = answer_at_once(profile, window) or await self._backend.freebusy(profile.name, window)
         return [
             BlockedSlot(_uid(token, (str(start), str(end), str(kind))), start, end, FbType(kind), stamp_of(end))
-            for start, end, kind in found.spans
+            for start, end, kind in answer.spans
         ]
 
-    async def _details(self, token: Token, profile_state: ProfileState, window: Period) -> list[BlockedSlot]:
+    async def _detailed_slots(self, token: TokenView, profile: str, window: Period) -> list[BlockedSlot]:
         slots = []
-        for one in await self._backend.explain(profile_state.profile.name, window):
-            start, end = max(one.start, window.start), min(one.end, window.end)
-            if one.fbtype is FbType.FREE or start >= end:
+        for event in await self._backend.explain(profile, window):
+            start, end = max(event.start, window.start), min(event.end, window.end)
+            if event.fbtype is FbType.FREE or start >= end:
                 continue
-            content = (one.calendar, one.uid, str(start), str(end), str(int(one.fbtype)), one.summary, one.location)
-            summary = one.summary or "Busy"
+            shown = (event.summary, event.location)
+            content = (event.calendar, event.uid, str(start), str(end), str(int(event.fbtype)), *shown)
             slots.append(
-                BlockedSlot(_uid(token, content), start, end, one.fbtype, stamp_of(end), summary, one.location)
+                BlockedSlot(
+                    _uid(token, content),
+                    start,
+                    end,
+                    event.fbtype,
+                    stamp_of(end),
+                    event.summary or "Busy",
+                    event.location,
+                )
             )
         return sorted(slots, key=lambda slot: (slot.start, slot.end, slot.uid))
 
-    def _finish(self, token: Token, body: bytes, before: _Kept | None, now: Instant) -> Finished:
+    async def _finish(self, token: TokenView, body: bytes, *, before: _Kept | None, now: Instant) -> Finished:
         if before is not None and before.finished.body == body:
             return before.finished
         etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
         headers = headers_for(CALENDAR)
-        changed = self._changed(token, etag, now)
-        if changed is not None:
+        changed = await self._backend.tokens.feed_changed(token.id, etag, now)
+        if changed is not None and changed <= now:  # RFC 9110 §8.8.2.1: never later than now
             headers["Last-Modified"] = formatdate(changed, usegmt=True)
         headers["Vary"] = "Accept-Encoding"
         headers["Content-Disposition"] = 'inline; filename="busy.ics"'
         return Finished(body, headers, etag)
-
-    def _changed(self, token: Token, etag: str, now: Instant) -> Instant | None:
-        """When the feed last changed; None when that cannot be said, as RFC 9110 §8.8.2.1 allows no time to come."""
-        try:
-            changed = self._backend.ledger.feed_changed(token.id, etag, now)
-        except StorageError as error:
-            logger.warning("cannot note a change of the feed of token %s: %s", token.id, error)
-            return None
-        return changed if changed <= now else None
 
 
 def feed_window(now: Instant) -> Period:
@@ -165,11 +158,11 @@ def feed_window(now: Instant) -> Period:
 
 
 def stamp_of(end: int) -> int:
-    """When the whole of a slot came into the reach of the feed: never in the future, as no slot ends beyond it."""
+    """When the whole of a slot came within the window: never in the future, as no slot ends beyond the window."""
     return end - AHEAD
 
 
-def _uid(token: Token, content: Iterable[str]) -> str:
-    """Says nothing about the content to those who do not know the token's digest."""
+def _uid(token: TokenView, content: Iterable[str]) -> str:
+    """Says nothing about the content to those who do not know the key."""
     text = "\x1f".join(content)
-    return f"{hmac.new(token.digest, text.encode(errors='surrogatepass'), hashlib.sha256).hexdigest()[:32]}@busyd"
+    return f"{hmac.new(token.feed_key, text.encode(errors='surrogatepass'), hashlib.sha256).hexdigest()[:32]}@busyd"

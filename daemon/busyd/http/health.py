@@ -2,40 +2,34 @@
 
 from aiohttp import web
 
-from busyd.http.facade import Backend
-from busyd.http.freshness import FreshnessCache, word_for
+from busyd.flow.backend import Backend
+from busyd.flow.views import ProfileHealth
+from busyd.http.bodies import ALIVE, READY
+from busyd.http.call import Call
 from busyd.http.problem import HttpProblem
 from busyd.http.response import json_response
-from busyd.http.routes import Call
-from busyd.state.state import ProfileState
 
 
 class HealthHandler:
-    """For those who watch over the process, and those who send it requests."""
+    """For monitoring, and for whoever sends the process its requests."""
 
-    def __init__(self, backend: Backend, freshness_cache: FreshnessCache) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._standings = freshness_cache
 
     async def get_healthz(self, call: Call) -> web.StreamResponse:
-        return await json_response({"status": "alive"}, call.head)
+        return await json_response(ALIVE, call.head)
 
     async def get_readyz(self, call: Call) -> web.StreamResponse:
-        """Ready once each profile has a snapshot; one without calendars needs none, as nothing is ever free in it."""
-        profiles = self._backend.state.profiles
-        missing = [name for name, profile_state in profiles.items() if not self._is_ready(profile_state)]
-        if missing:
-            seen = [name for name in missing if call.caller.sees(name)]
-            which = f"of {', '.join(sorted(seen))} " if seen else ""
+        """Ready once no profile is still loading; one without calendars never is, as none of its time is ever free."""
+        loading = [view.name for view in self._backend.profiles() if view.state is ProfileHealth.LOADING]
+        if loading:
+            visible = [name for name in loading if call.caller.sees(name)]
+            which = f"of {', '.join(sorted(visible))} " if visible else ""
             raise HttpProblem(
                 "not-ready",
                 503,
                 f"the calendars {which}are being read for the first time",
-                fix="GET /v1/status says how far it is, and whether a connection is in trouble",
+                fix="GET /v1/status shows the progress, and whether a connection is in trouble",
                 headers={"Retry-After": "5"},
             )
-        return await json_response({"status": "ready"}, call.head)
-
-    def _is_ready(self, profile_state: ProfileState) -> bool:
-        rendered = self._standings.of(self._backend.state, profile_state, self._backend.clock.now())
-        return profile_state.snapshot is not None or word_for(rendered) == "unconfigured"
+        return await json_response(READY, call.head)

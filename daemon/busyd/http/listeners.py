@@ -1,4 +1,4 @@
-"""Puts the endpoint on addresses, and takes it off again without cutting an answer short."""
+"""Listens on addresses, and stops without cutting an answer short."""
 
 import asyncio
 import errno
@@ -25,18 +25,18 @@ logger = logging.getLogger(__name__)
 BACKLOG: Final = 256
 """Connections that wait in the kernel until they are accepted."""
 ACCEPTED_AT_ONCE: Final = 4
-"""Before those who are connected already get their turn again."""
+"""Before existing connections are served again."""
 GRACE_SECONDS: Final = 10.0
-"""What answers that are under way get at the end."""
+"""How long answers under way may take to finish at the end."""
 _HANDSHAKE_SECONDS: Final = 10.0
 _SOCKET_MODE: Final = 0o660
 _FIXES: Final = {
-    errno.EACCES: "let the user busyd runs as listen there, or set another `listen:`",
-    errno.EPERM: "let the user busyd runs as listen there, or set another `listen:`",
-    errno.ENOENT: "make the directory of the socket, or let systemd do so with RuntimeDirectory=",
+    errno.EACCES: "allow the user that busyd runs as to listen there, or set another `listen:`",
+    errno.EPERM: "allow the user that busyd runs as to listen there, or set another `listen:`",
+    errno.ENOENT: "create the directory of the socket, or let systemd create it with RuntimeDirectory=",
 }
-"""Better advice than the general one for an address."""
-_NAME_UNKNOWN: Final = "let this machine's resolver know the name, or write an IP address in `listen:`"
+"""More specific advice for an address."""
+_NAME_UNKNOWN: Final = "add the name to this machine's resolver, or write an IP address in `listen:`"
 
 
 class _File(Struct, frozen=True):
@@ -50,22 +50,22 @@ class _File(Struct, frozen=True):
         return cls(path, _identity(path))
 
     def remove(self) -> None:
-        """Unless another busyd has put its own in place meanwhile, or it is gone already."""
+        """Unless another busyd has replaced it with its own meanwhile, or it is gone already."""
         with suppress(OSError):
             if _identity(self.path) == self.identity:
                 self.path.unlink()
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    found = path.lstat()
-    return found.st_dev, found.st_ino
+    status = path.lstat()
+    return status.st_dev, status.st_ino
 
 
 class Listeners:
     """The addresses on which the endpoint listens."""
 
     def __init__(
-        self, endpoint: Endpoint, server: CountingServer, listening: Sequence[asyncio.Server], files: Sequence[_File]
+        self, endpoint: Endpoint, server: CountingServer, *, listening: Sequence[asyncio.Server], files: Sequence[_File]
     ) -> None:
         self._endpoint = endpoint
         self._server = server
@@ -75,7 +75,7 @@ class Listeners:
     @property
     def ports(self) -> list[int]:
         """The TCP ports in use, in the order of the addresses; useful where port 0 was asked for."""
-        names = [one.getsockname() for server in self._listening for one in server.sockets]
+        names = [opened.getsockname() for server in self._listening for opened in server.sockets]
         return [name[1] for name in names if isinstance(name, tuple)]
 
     async def close(self, grace: float = GRACE_SECONDS) -> None:
@@ -92,7 +92,7 @@ class Listeners:
 async def start_listeners(
     endpoint: Endpoint, listen: Sequence[ListenAddress], tls: SSLContext | None = None
 ) -> Listeners:
-    """Listen on every address. Raises TryAgain when one is taken or not there yet, else Misconfigured."""
+    """Listen on every address. Raises TryAgain when one is in use or not there yet, else Misconfigured."""
     for address in listen:
         check_address(address, tls=tls is not None, behind_proxy=endpoint.settings.behind_proxy)
     server = endpoint.make_server()
@@ -111,15 +111,15 @@ async def start_listeners(
             file.remove()
         raise
     endpoint.gate.start()
-    return Listeners(endpoint, server, listening, files)
+    return Listeners(endpoint, server, listening=listening, files=files)
 
 
 def check_address(address: ListenAddress, *, tls: bool, behind_proxy: bool) -> None:
-    """Refuse to send busy times in the clear over a network. Raises Misconfigured."""
+    """Refuse to send busy times over a network unencrypted. Raises Misconfigured."""
     if not (address.loopback or tls or behind_proxy):
         message = f"listening on {address} would send busy times and tokens unencrypted over the network"
         raise Misconfigured(
-            message, fix="set `tls: {cert: FILE, key: FILE}`, or `behind_proxy: true` when a proxy of yours does TLS"
+            message, fix="set `tls: {cert: FILE, key: FILE}`, or `behind_proxy: true` if a proxy of yours does TLS"
         )
 
 
@@ -134,29 +134,29 @@ async def _listen(server: CountingServer, address: ListenAddress, tls: SSLContex
                     factory, host, port, ssl=tls, backlog=ACCEPTED_AT_ONCE, ssl_handshake_timeout=handshake
                 )
             case UnixAddress(path):
-                _clear_the_way(path)
+                _remove_old_socket(path)
                 made = await loop.create_unix_server(factory, str(path), backlog=ACCEPTED_AT_ONCE)
                 # Whoever may connect may ask without a token: the owner and the group, nobody else.
                 path.chmod(_SOCKET_MODE)
     except OSError as error:
         known = _NAME_UNKNOWN if isinstance(error, socket.gaierror) else _FIXES.get(error.errno or 0, "")
         if error.errno is not None and error.errno in errno.errorcode:
-            error = OSError(error.errno, os.strerror(error.errno))  # asyncio wraps the reason in words of its own
+            error = OSError(error.errno, os.strerror(error.errno))  # asyncio wraps the reason in its own words
         raise fault_of(error, f"cannot listen on {address}", fix=known) from error
     _lengthen_queues(made)
     return made
 
 
-def _clear_the_way(path: Path) -> None:
-    """Remove the socket of a busyd that did not end orderly. Raises OSError where somebody listens, and Misconfigured
-    where something else is: that is never removed."""
+def _remove_old_socket(path: Path) -> None:
+    """Remove the socket that a killed busyd has left behind. Raises OSError when somebody listens on it, and
+    Misconfigured when it is something else, which is never removed."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        message = f"cannot listen on unix:{path}: something that is no socket is in its place"
-        raise Misconfigured(message, fix="move it away, or name another path: busyd removes only sockets")
+        message = f"cannot listen on unix:{path}: there is something else at that path"
+        raise Misconfigured(message, fix="move it away, or set another path: busyd removes only sockets")
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         try:
@@ -164,14 +164,14 @@ def _clear_the_way(path: Path) -> None:
         except ConnectionRefusedError:
             path.unlink(missing_ok=True)
             return
-        except BlockingIOError:  # more wait to be accepted than fit: somebody is alive there
+        except BlockingIOError:  # its queue is full: somebody listens
             pass
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
 def _lengthen_queues(made: asyncio.Server) -> None:
-    # QUIRK(asyncio): `backlog` is both how many may wait and how many it accepts before anybody else gets a turn. A
-    # crowd that comes all at once held everybody up for 20 ms; so the kernel is told apart how many may wait.
+    # QUIRK(asyncio): `backlog` is both how many connections may wait and how many are accepted before anything else
+    # runs. A burst of new connections held up everything else for 20 ms, so the kernel is told the former separately.
     for listening in made.sockets:
         with socket.socket(fileno=os.dup(listening.fileno())) as same:
             same.listen(BACKLOG)

@@ -10,12 +10,11 @@ from typing import Final
 from aiohttp import web
 
 import busyd
+from busyd.flow.backend import Backend
 from busyd.http.auth import Caller
+from busyd.http.call import Call
 from busyd.http.connections import Gate
-from busyd.http.facade import Backend
-from busyd.http.freshness import FreshnessCache
 from busyd.http.response import Finished, headers_for
-from busyd.http.routes import Call
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -25,14 +24,13 @@ Labels = tuple[tuple[str, str], ...]
 class Metrics:
     """Counts of what was answered, by route and status."""
 
-    def __init__(self, backend: Backend, gate: Gate, freshness_cache: FreshnessCache) -> None:
+    def __init__(self, backend: Backend, gate: Gate) -> None:
         self._backend = backend
         self._gate = gate
-        self._standings = freshness_cache
         self._answers: dict[tuple[str, int], list[float]] = {}
         """(route, status) -> how many answers, and the seconds they took."""
 
-    def count(self, route: str, status: int, seconds: float) -> None:
+    def count(self, route: str, *, status: int, seconds: float) -> None:
         """One answer more."""
         cell = self._answers.get((route, status))
         if cell is None:
@@ -67,35 +65,26 @@ class Metrics:
         yield from self._connections(caller)
 
     def _profiles(self, caller: Caller) -> Iterator[str]:
-        state, now = self._backend.state, self._backend.clock.now()
-        rendered = {
-            name: self._standings.of(state, profile_state, now)
-            for name, profile_state in sorted(state.profiles.items())
-            if caller.sees(name)
-        }
+        now = self._backend.clock.now()
+        views = sorted((view.name, view) for view in self._backend.profiles() if caller.sees(view.name))
         ages = [
-            (_labels(profile=name), now - one.freshness.as_of)
-            for name, one in rendered.items()
-            if one.freshness.as_of is not None
+            (_labels(profile=name), now - view.freshness.as_of)
+            for name, view in views
+            if view.freshness.as_of is not None
         ]
         yield from _family("busyd_profile_age_seconds", "gauge", "Age of the oldest proof.", ages)
-        stale = [(_labels(profile=name), int(one.freshness.stale)) for name, one in rendered.items()]
+        stale = [(_labels(profile=name), int(view.freshness.stale)) for name, view in views]
         yield from _family("busyd_profile_stale", "gauge", "1 when that is older than max_age.", stale)
-        known = [(_labels(profile=name), int(one.freshness.known)) for name, one in rendered.items()]
+        known = [(_labels(profile=name), int(view.freshness.known)) for name, view in views]
         yield from _family("busyd_profile_known", "gauge", "1 when every calendar was read.", known)
 
     def _connections(self, caller: Caller) -> Iterator[str]:
-        state = self._backend.state
-        states = sorted(state.connections.items()) if caller.sees_all else []
-        up = [(_labels(connection=name), int(not connection_state.trouble)) for name, connection_state in states]
+        views = sorted((view.name, view) for view in self._backend.connections()) if caller.sees_all else []
+        up = [(_labels(connection=name), int(not view.trouble)) for name, view in views]
         yield from _family("busyd_connection_up", "gauge", "1 when the last poll went well.", up)
-        requests = [(_labels(connection=name), connection_state.requests) for name, connection_state in states]
+        requests = [(_labels(connection=name), view.requests) for name, view in views]
         yield from _family("busyd_connection_requests_total", "counter", "Requests to the remote.", requests)
-        polled = [
-            (_labels(connection=name), connection_state.last_poll)
-            for name, connection_state in states
-            if connection_state.last_poll is not None
-        ]
+        polled = [(_labels(connection=name), view.last_poll) for name, view in views if view.last_poll is not None]
         yield from _family("busyd_connection_last_poll_seconds", "gauge", "When a poll last went well.", polled)
         if caller.sees_all:
             count = len(self._backend.problems())

@@ -1,19 +1,22 @@
-"""`/openapi.json`: the API described (OpenAPI 3.1), so exactly that a machine can find an answer it does not allow."""
+"""`/openapi.json`: the description of the API (OpenAPI 3.1), exact enough to check every answer against it."""
 
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
+from msgspec import Struct
 
 import busyd
-from busyd.http.problem import PROBLEM_TYPE, TITLES
+from busyd.flow.reload import ReloadOutcome
+from busyd.http.bodies import Calendars, Explanation, FreeBusy, Health, Profiles, Slots, Status
+from busyd.http.call import Call
+from busyd.http.problem import PROBLEM_TYPE, Problem
 from busyd.http.response import JSON, Finished, headers_for
-from busyd.http.routes import Call
 from busyd.http.slots import MAX_STEPS
 
 Schema = dict[str, Any]
 
-TIME: Final[Schema] = {"type": "string", "format": "date-time", "pattern": "^[0-9-]{10}T[0-9:]{8}Z$"}
+BODIES: Final = (Calendars, Explanation, FreeBusy, Health, Problem, Profiles, ReloadOutcome, Slots, Status)
 _TEXT: Final[Schema] = {"type": "string"}
 _ASKED: Final[Schema] = {
     "anyOf": [
@@ -22,17 +25,15 @@ _ASKED: Final[Schema] = {
         {"type": "string", "pattern": "^(now|(now)?[+-]([0-9]{1,9}[smhdw])+)$"},
     ]
 }
-_FLAG: Final[Schema] = {"type": "boolean"}
-_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
 _WHEN_ASKED: Final = (
-    "An RFC 3339 time, a date (midnight in the profile's zone, or in that of `tz`), or relative: now, +14d, -2h"
+    "An RFC 3339 time, a date (midnight in the profile's time zone, or in that of `tz`), or relative: now, +14d, -2h"
 )
-_MOST_STEPS: Final = f"a window may hold at most {MAX_STEPS:,} points of it inside the hours"
+_MOST_STEPS: Final = f"a window may contain at most {MAX_STEPS:,} points of it within working hours"
 _DURATION: Final[Schema] = {"type": "string", "pattern": "^([0-9]{1,9}[smhdw])+$", "examples": ["30m", "1h30m"]}
 
 
 class OpenApiHandler:
-    """Hands out the description, written when it is first asked for."""
+    """Serves the description, which is made when it is first asked for."""
 
     def __init__(self) -> None:
         self._finished: Finished | None = None
@@ -51,8 +52,8 @@ def describe() -> Schema:
             "title": "busyd",
             "version": busyd.__version__,
             "summary": "When is this person busy?",
-            "description": "Intervals are half-open, times go out in UTC. A window is at most 1000 days long. On this"
-            " machine, what holds no details needs no token.",
+            "description": "Intervals are half-open, and answers give times in UTC. A window is at most 1000 days"
+            " long. On the machine that busyd runs on, requests for answers without details need no token.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "security": [{"token": []}, {}],
@@ -60,7 +61,12 @@ def describe() -> Schema:
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": _schemas(),
-            "responses": {"problem": _problem("The request cannot be answered")},
+            "responses": {
+                "problem": {
+                    "description": "The request cannot be answered",
+                    "content": {PROBLEM_TYPE: {"schema": _reference("schemas/Problem")}},
+                }
+            },
         },
     }
 
@@ -70,42 +76,48 @@ def _paths() -> Schema:
     window = [
         _parameter("start", "query", _ASKED, f"{_WHEN_ASKED}. Default: now"),
         _parameter("end", "query", _ASKED, f"{_WHEN_ASKED}. Default: 14 days after the start"),
-        _parameter("tz", "query", _TEXT, "IANA name of the zone in which dates are read"),
+        _parameter("tz", "query", _TEXT, "IANA name of the time zone in which dates are read"),
     ]
     trust = [
-        _parameter("max_age", "query", _DURATION, "Ask the remotes first when the last proof is older than this"),
-        _parameter("on_stale", "query", {"enum": ["serve", "busy", "error"]}, "What to do about old data"),
+        _parameter(
+            "max_age", "query", _DURATION, "Check with the remotes first when the last confirmation is older than this"
+        ),
+        _parameter("on_stale", "query", {"enum": ["serve", "busy", "error"]}, "What to do when the data is stale"),
     ]
     shape = [
         _parameter("duration", "query", _DURATION, "Length of a slot"),
-        _parameter("step", "query", _DURATION, f"Width of the grid on which slots start; {_MOST_STEPS}"),
-        _parameter("notice", "query", _DURATION, "Nothing earlier than this from now"),
-        _parameter("buffer_before", "query", _DURATION, "Free time needed before an appointment"),
+        _parameter("step", "query", _DURATION, f"Distance between possible starts of slots; {_MOST_STEPS}"),
+        _parameter("notice", "query", _DURATION, "No slot starts earlier than this from now"),
+        _parameter("buffer_before", "query", _DURATION, "Free time needed before the appointment"),
         _parameter("buffer_after", "query", _DURATION, "Free time needed after it"),
-        _parameter("hours", "query", {"enum": ["none"]}, "Offer all day, every day"),
-        _parameter("tentative", "query", {"enum": ["busy", "free"]}, "Whether tentative time blocks"),
+        _parameter("hours", "query", {"enum": ["none"]}, "`none`: ignore the working hours of the profile"),
+        _parameter("tentative", "query", {"enum": ["busy", "free"]}, "Whether tentative time counts as busy"),
     ]
-    freebusy = {**_ok("freebusy"), **_ok_calendar()}
-    token = _parameter("token", "path", {"type": "string"}, "A token, as `busyd token add` printed it")
+    freebusy = {**_ok(FreeBusy), **_ok_calendar()}
+    token = _parameter("token", "path", {"type": "string"}, "A token made by `busyd token add`")
     return {
-        "/v1/profiles": _get("Who can be asked about", _ok("profiles")),
+        "/v1/profiles": _get("The profiles that the caller may see", _ok(Profiles)),
         "/v1/profiles/{profile}/freebusy": _get(
             "When is this person busy?", freebusy, [profile, *window, *trust], cached=True, of_profile=True
         ),
         "/v1/profiles/{profile}/freebusy.ifb": _get(
-            "The same as one VFREEBUSY", _ok_calendar(), [profile, *window, *trust], cached=True, of_profile=True
+            "When is this person busy, as one VFREEBUSY?",
+            _ok_calendar(),
+            [profile, *window, *trust],
+            cached=True,
+            of_profile=True,
         ),
         "/v1/profiles/{profile}/slots": _get(
-            "Where does an appointment fit?", _ok("slots"), [profile, *window, *shape, *trust], of_profile=True
+            "Where does an appointment fit?", _ok(Slots), [profile, *window, *shape, *trust], of_profile=True
         ),
         "/v1/profiles/{profile}/explain": _get(
-            "Why is this person busy?", _ok("explanation"), [profile, *window], of_profile=True
+            "Why is this person busy?", _ok(Explanation), [profile, *window], of_profile=True
         ),
-        "/v1/status": _get("How is every connection and calendar?", _ok("status")),
-        "/v1/calendars": _get("Every calendar that is known", _ok("calendars")),
+        "/v1/status": _get("The state of every connection and calendar", _ok(Status)),
+        "/v1/calendars": _get("Every known calendar", _ok(Calendars)),
         "/v1/sync": {
             "post": {
-                "summary": "Poll every connection now; tells line by line how it goes",
+                "summary": "Poll every connection now, and report the progress line by line",
                 "responses": {
                     "200": {
                         "description": 'JSON lines, the last one `{"finished": true, "failed": [...]}`',
@@ -117,122 +129,39 @@ def _paths() -> Schema:
         },
         "/v1/reload": {
             "post": {
-                "summary": "Read the configuration again, as SIGHUP does; a faulty one changes nothing",
+                "summary": "Read the configuration again, as SIGHUP does; one with mistakes changes nothing",
                 "responses": {
-                    "200": {"description": "What came of it", "content": _ok("reload")},
+                    "200": {"description": "The outcome", "content": _ok(ReloadOutcome)},
                     **_problems("408", "413", "415"),
                 },
             }
         },
-        "/feeds/{token}.ics": _get("The blocked slots, to subscribe to", _ok_calendar(), [token], cached=True),
-        "/healthz": _get("The process runs", _ok("health")),
-        "/readyz": _get("Every profile can be answered for", _ok("health")),
-        "/metrics": _get("For Prometheus", {"text/plain": {"schema": _TEXT}}),
+        "/feeds/{token}.ics": _get(
+            "The blocked slots as a calendar to subscribe to", _ok_calendar(), [token], cached=True
+        ),
+        "/healthz": _get("busyd runs", _ok(Health)),
+        "/readyz": _get("busyd is ready to answer for every profile", _ok(Health)),
+        "/metrics": _get("Metrics for Prometheus", {"text/plain": {"schema": _TEXT}}),
         "/openapi.json": _get("This description", {JSON: {"schema": {"type": "object"}}}),
-        "/": _get("A page for people", {"text/html": {"schema": _TEXT}}),
-        "/style.css": _get("Its looks", {"text/css": {"schema": _TEXT}}),
-        "/page.js": _get("Its script", {"text/javascript": {"schema": _TEXT}}),
+        "/": _get("The web page", {"text/html": {"schema": _TEXT}}),
+        "/style.css": _get("The style sheet of the web page", {"text/css": {"schema": _TEXT}}),
+        "/page.js": _get("The script of the web page", {"text/javascript": {"schema": _TEXT}}),
     }
 
 
 def _schemas() -> Schema:
-    maybe_time = {"anyOf": [TIME, {"type": "null"}]}
-    maybe_text = {"type": ["string", "null"]}
-    calendar_health = {"enum": ["fresh", "stale", "never-read", "missing"]}
-    profile_state = {"enum": ["unconfigured", "loading", "incomplete", "stale", "fresh"]}
-    kinds = {"enum": ["BUSY", "BUSY-TENTATIVE", "BUSY-UNAVAILABLE"]}
-    span = _object(start=TIME, end=TIME)
-    trust = {"profile": _TEXT, "start": TIME, "end": TIME, "as_of": maybe_time, "stale": _FLAG, "complete": _FLAG}
-    profile = {
-        "name": _TEXT,
-        "timezone": _TEXT,
-        "primary": maybe_text,
-        "conflicts": _list(_TEXT),
-        "state": profile_state,
-        "as_of": maybe_time,
-        "stale": _FLAG,
-    }
-    calendar = _object(
-        calendar=_TEXT,
-        connection=_TEXT,
-        name=_TEXT,
-        id=_TEXT,
-        href=_TEXT,
-        kind={"enum": ["own", "shared", "subscribed", "feed"]},
-        writable=_FLAG,
-        transparent=_FLAG,
-        linked=_FLAG,
-        state={"enum": ["missing", "not-linked", "read", "never-read"]},
-        as_of=maybe_time,
-        detail=_TEXT,
-        note=_TEXT,
-    )
-    connection = _object(
-        name=_TEXT,
-        kind={"enum": ["icloud", "caldav", "ics"]},
-        state={"enum": ["ok", "trouble", "starting", "unused"]},
-        detail=_TEXT,
-        since=maybe_time,
-        last_poll=maybe_time,
-        next_poll=maybe_time,
-        requests=_COUNT,
-        calendars=_list(calendar),
-    )
-    linked = _object(calendar=_TEXT, state=calendar_health, as_of=maybe_time, detail=_TEXT)
-    explained = _object(
-        calendar=_TEXT,
-        uid=_TEXT,
-        href=_TEXT,
-        summary=_TEXT,
-        location=_TEXT,
-        start=TIME,
-        end=TIME,
-        type={"enum": ["FREE", *kinds["enum"]]},
-        blocks=_FLAG,
-        reason=_TEXT,
-        rule=maybe_text,
-        origin=maybe_text,
-    )
-    status = _object(
-        version=_TEXT,
-        now=TIME,
-        profiles=_list(_object(**profile, calendars=_list(linked))),
-        connections=_list(connection),
-        problems=_list(_object(calendar=_TEXT, href=_TEXT, uid=_TEXT, kind=_TEXT, reason=_TEXT)),
-    )
-    # Only there when the last reload was refused: why.
-    status["properties"]["configuration"] = _TEXT
-    proof = _object(calendar=_TEXT, as_of=maybe_time, state=calendar_health)
-    # Only there when some of its time is not known for want of memory or the like: why, and what to do.
-    proof["properties"]["detail"] = _TEXT
-    return {
-        "freebusy": _object(**trust, busy=_list(_object(start=TIME, end=TIME, type=kinds)), calendars=_list(proof)),
-        "slots": _object(**trust, slots=_list(span)),
-        "profiles": _object(profiles=_list(_object(**profile))),
-        "explanation": _object(profile=_TEXT, start=TIME, end=TIME, events=_list(explained)),
-        "status": status,
-        "calendars": _object(calendars=_list(calendar)),
-        "reload": _object(
-            outcome={"enum": ["applied", "refused", "restart-needed"]},
-            changed=_list(_TEXT),
-            needs_restart=_list(_TEXT),
-            faults=_list(_object(file=_TEXT, line=_COUNT, column=_COUNT, message=_TEXT)),
-            warnings=_list(_TEXT),
-        ),
-        "health": _object(status={"enum": ["alive", "ready"]}),
-        "problem": {
-            "type": "object",
-            "required": ["type", "title", "status", "detail"],
-            "additionalProperties": False,
-            "properties": {
-                "type": {"type": "string", "pattern": f"/errors/({'|'.join(TITLES)})$"},
-                "title": _TEXT,
-                "status": {"type": "integer"},
-                "detail": _TEXT,
-                "fix": _TEXT,
-            },
-        },
-    }
+    """The schemas of the answers, made exact: what is not described is not sent."""
+    _, components = msgspec.json.schema_components(BODIES, ref_template="#/components/schemas/{name}")
+    for schema in components.values():
+        if schema.get("type") == "object":
+            properties = schema["properties"]
+            required = schema.get("required", ())
+            # A field with a default is sent like any other. One that may be left out (`UNSET`) has none here.
+            schema["required"] = [name for name, value in properties.items() if name in required or "default" in value]
+            for value in properties.values():
+                value.pop("default", None)
+            schema["additionalProperties"] = False
+    return components
 
 
 def _get(
@@ -245,7 +174,7 @@ def _get(
 ) -> Schema:
     responses: Schema = {"200": {"description": summary, "content": content}, **_problems()}
     if cached:
-        responses["304"] = {"description": "The client has it already"}
+        responses["304"] = {"description": "The answer has not changed"}
     if of_profile:
         responses |= {"409": _reference("responses/problem")}
     operation: Schema = {"summary": summary, "responses": responses}
@@ -255,18 +184,14 @@ def _get(
 
 
 def _problems(*further: str) -> Schema:
-    """What any address may answer instead."""
+    """The refusals that any address may answer with."""
     always = {"400", "401", "403", "404", "405", "413", "414", "415", "421", "429", "431", "500", "503"}
     statuses = sorted(always | set(further))
     return {status: _reference("responses/problem") for status in statuses}
 
 
-def _problem(description: str) -> Schema:
-    return {"description": description, "content": {PROBLEM_TYPE: {"schema": _reference("schemas/problem")}}}
-
-
-def _ok(name: str) -> Schema:
-    return {JSON: {"schema": _reference(f"schemas/{name}")}}
+def _ok(body: type[Struct]) -> Schema:
+    return {JSON: {"schema": _reference(f"schemas/{body.__name__}")}}
 
 
 def _ok_calendar() -> Schema:
@@ -279,16 +204,3 @@ def _reference(name: str) -> Schema:
 
 def _parameter(name: str, place: str, schema: Schema, description: str) -> Schema:
     return {"name": name, "in": place, "required": place == "path", "schema": schema, "description": description}
-
-
-def _object(**properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "required": list(properties),
-        "properties": properties,
-        "additionalProperties": False,
-    }
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}

@@ -1,12 +1,12 @@
-"""`/`: a page for people, of three files that come with the package. It asks the API like everybody else."""
+"""`/`: a page for people, made of three files that come with the package. It uses the API like any other client."""
 
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
+from busyd.http.call import Call
 from busyd.http.response import Finished, headers_for
-from busyd.http.routes import Call
 
 FOLDER: Final = Path(__file__).parent / "page"
 POLICY: Final = (

@@ -1,49 +1,62 @@
-"""Answers that say no: RFC 9457 problem details, with a stable type and a sentence for a person.
+"""Refusals: RFC 9457 problem details, with a stable type and a sentence for a person.
 
-Nothing here decides; whoever refuses raises `HttpProblem`, and the one wrapper in `app.py` turns it into an answer.
+Nothing here decides. Code that refuses raises `HttpProblem`, or an error of `flow/` that `not_answered` translates, and
+`app.py` turns it into an answer.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from busyd.errors import BusydError
+from busyd.flow.ask import NotConfirmed, Unanswerable, UnplacedEvent
 from busyd.http.response import SECURITY_HEADERS
 
 ERROR_BASE: Final = "https://busyd.invalid/errors/"
-"""Where every `type` begins: a name, not a page."""
+"""What every `type` begins with: a name, not the address of a page."""
 
 PROBLEM_TYPE: Final = "application/problem+json"
 
 TITLES: Final[Mapping[str, str]] = {
     "bad-request": "The request cannot be understood",
     "unknown-parameter": "Unknown parameter",
-    "bad-window": "The window of time is none",
+    "bad-window": "The window is not valid",
     "login-needed": "A token is needed",
-    "missing-scope": "The token may not do this",
-    "cross-site": "Another site may not write here",
+    "missing-scope": "The token does not allow this",
+    "cross-site": "Other sites may not write here",
     "not-found": "There is nothing at this address",
     "unknown-profile": "There is no such profile",
     "unknown-feed": "There is no such feed",
-    "method-not-allowed": "This address does not take that method",
+    "method-not-allowed": "This address does not support that method",
     "unconfigured": "The profile has no calendars",
     "too-slow": "The request took too long to arrive",
     "too-large": "The request is too large",
     "address-too-long": "The address is too long",
     "header-too-large": "The header of the request is too large",
-    "wrong-media-type": "The body is of a type that is not taken here",
-    "misdirected": "This is not the host you are looking for",
+    "wrong-media-type": "A body of this type is not accepted",
+    "misdirected": "Not a host name of this server",
     "too-many-tries": "Too many wrong tokens",
-    "stale": "What is known is too old",
+    "stale": "The data is too old",
     "incomplete": "Not everything is known",
     "not-ready": "Still reading the calendars for the first time",
     "unavailable": "Not possible at the moment",
     "too-many-connections": "Too many connections",
-    "crash": "A fault of busyd",
+    "crash": "Internal error",
 }
-"""Every name that can stand behind `ERROR_BASE`, and its title."""
+"""Every name that can follow `ERROR_BASE`, and its title."""
+
+
+class Problem(Struct, frozen=True):
+    """Why there is no answer, and what to do about it (RFC 9457)."""
+
+    type: Annotated[str, Meta(pattern=f"/errors/({'|'.join(TITLES)})$")]
+    title: str
+    status: int
+    detail: str
+    fix: str | UnsetType = UNSET
 
 
 class HttpProblem(BusydError):
@@ -60,15 +73,15 @@ class HttpProblem(BusydError):
 
     def body(self) -> bytes:
         """RFC 9457 §3: the same problem has the same bytes."""
-        members: dict[str, str | int] = {
-            "type": ERROR_BASE + self.name,
-            "title": TITLES[self.name],
-            "status": self.status,
-            "detail": str(self),
-        }
-        if self.fix:
-            members["fix"] = self.fix
-        return msgspec.json.encode(members)
+        return msgspec.json.encode(
+            Problem(
+                type=ERROR_BASE + self.name,
+                title=TITLES[self.name],
+                status=self.status,
+                detail=str(self),
+                fix=self.fix or UNSET,
+            )
+        )
 
     def response(self) -> web.Response:
         headers = {**SECURITY_HEADERS, "Cache-Control": "no-store", "Content-Type": PROBLEM_TYPE, **self.headers}
@@ -76,8 +89,29 @@ class HttpProblem(BusydError):
 
 
 def bad_request(detail: str, *, fix: str = "", name: str = "bad-request") -> HttpProblem:
-    """A 400 that says what is wrong with the question."""
+    """A 400 that says what is wrong with the request."""
     return HttpProblem(name, 400, detail, fix=fix)
+
+
+def not_answered(error: Unanswerable) -> HttpProblem:
+    """503: the question cannot be answered as it was asked."""
+    if isinstance(error, UnplacedEvent):
+        return HttpProblem(
+            "incomplete",
+            503,
+            str(error),
+            fix="GET /v1/status lists it under problems: correct or delete it in your calendar app;"
+            " on_stale=serve offers what is free without it",
+        )
+    is_proof = isinstance(error, NotConfirmed)
+    instead = "without max_age" if is_proof else "with on_stale=serve"
+    return HttpProblem(
+        "stale",
+        503,
+        str(error),
+        fix=f"GET /v1/status says which connection is in trouble; {instead}, the last known state is served",
+        headers={"Retry-After": "30" if is_proof else "60"},
+    )
 
 
 def unknown_profile(name: str) -> HttpProblem:
@@ -85,6 +119,6 @@ def unknown_profile(name: str) -> HttpProblem:
     return HttpProblem(
         "unknown-profile",
         404,
-        f"there is no profile {name!r} here that you may ask about",
+        f"there is no profile {name!r} that you may ask about",
         fix="GET /v1/profiles lists the profiles you may ask about",
     )

@@ -1,4 +1,4 @@
-"""What stands behind the question mark: parameters, points in time, durations and windows, each as a value or a 400."""
+"""The query of a request: parameters, times, durations and windows, each as a value or a 400."""
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -23,23 +23,23 @@ HOW_TO_WRITE_TIMES: Final = (
 
 
 def parse_query(text: str, allowed: frozenset[str]) -> dict[str, str]:
-    """The parameters of a query; each may stand once. Raises HttpProblem naming the ones that mean nothing here."""
-    found: dict[str, str] = {}
+    """The parameters of a query, each at most once. Raises HttpProblem, which names the ones that are not known."""
+    parameters: dict[str, str] = {}
     unknown: list[str] = []
     for part in text.split("&"):
         if not part:
             continue
         raw_name, _, raw_value = part.partition("=")
         name, value = _decode(raw_name), _decode(raw_value)
-        if name in found:
-            detail = f"the parameter {_quoted(name)} stands twice"
-            raise bad_request(detail, fix="write it once")
+        if name in parameters:
+            detail = f"the parameter {_quoted(name)} is given twice"
+            raise bad_request(detail, fix="give it once")
         if name not in allowed:
             unknown.append(name)
-        found[name] = value
+        parameters[name] = value
     if unknown:
         raise _unknown_parameters(unknown, allowed)
-    return found
+    return parameters
 
 
 def _decode(text: str) -> str:
@@ -50,7 +50,7 @@ def _decode(text: str) -> str:
     try:
         return unquote_to_bytes(text).decode()
     except UnicodeError:
-        raise bad_request("the query is not UTF-8", fix="escape it as UTF-8, then with %XX") from None
+        raise bad_request("the query is not UTF-8", fix="encode it as UTF-8, then percent-encode it") from None
 
 
 def _unknown_parameters(unknown: list[str], allowed: frozenset[str]) -> HttpProblem:
@@ -61,7 +61,7 @@ def _unknown_parameters(unknown: list[str], allowed: frozenset[str]) -> HttpProb
     if near:
         fix = f"did you mean {', '.join(near)}?"
     elif allowed:
-        fix = f"there is: {', '.join(sorted(allowed))}"
+        fix = f"known parameters: {', '.join(sorted(allowed))}"
     else:
         fix = "this address takes no parameters"
     return bad_request(f"unknown parameter {names}", fix=fix, name="unknown-parameter")
@@ -90,14 +90,16 @@ def parse_window(query: Mapping[str, str], *, now: Instant, zone: Callable[[], Z
     else:
         end = parse_time("end", written_end, now=now, zone=zone)
     if start.instant >= end.instant:
-        raise bad_request("the window must end after it starts", fix=HOW_TO_WRITE_TIMES, name="bad-window")
+        raise bad_request(
+            "the window is empty or reversed: `start` must be before `end`", fix=HOW_TO_WRITE_TIMES, name="bad-window"
+        )
     if end.instant - start.instant > MAX_WINDOW and not _is_of_days(written_start, written_end or ""):
-        raise bad_request("the window is longer than 1000 days", fix="ask for it in several pieces", name="bad-window")
+        raise bad_request("the window is longer than 1000 days", fix="ask for it in several parts", name="bad-window")
     return Period(start.instant, end.instant), start.is_relative or end.is_relative
 
 
 def _is_of_days(start: str, end: str) -> bool:
-    """Whether two dates are at most 1000 days apart: those of a change of the clocks are 23 or 25 hours long."""
+    """Whether two dates are at most 1000 days apart. Days on which the clock changes have 23 or 25 hours."""
     days = days_between(start, end)
     return days is not None and days <= MAX_WINDOW // DAY
 
@@ -125,10 +127,10 @@ def parse_seconds(name: str, text: str, *, least: int = 0) -> int:
 
 
 def parse_word(name: str, text: str, words: tuple[str, ...]) -> str:
-    """One of a few words. Raises HttpProblem that lists them."""
+    """One of a few words. Raises HttpProblem, which lists them."""
     if text not in words:
-        detail = f"{name}={_quoted(text)} means nothing here"
-        raise bad_request(detail, fix=f"{name} may be {', '.join(words)}")
+        detail = f"{name}={_quoted(text)} is not a known value"
+        raise bad_request(detail, fix=f"{name} may be: {', '.join(words)}")
     return text
 
 

@@ -1,17 +1,16 @@
 """`POST /v1/reload`: read the configuration again, and tell what came of it. The same as SIGHUP."""
 
-import msgspec
 from aiohttp import web
 
+from busyd.flow.backend import Backend
 from busyd.http.body import read_nothing
-from busyd.http.facade import Backend
+from busyd.http.call import Call
 from busyd.http.problem import HttpProblem
 from busyd.http.response import json_response
-from busyd.http.routes import Call
 
 
 class ReloadHandler:
-    """Asks for a reload on behalf of whoever may see every profile."""
+    """Asks for a reload on behalf of a caller who may see every profile."""
 
     def __init__(self, backend: Backend, *, body_seconds: float) -> None:
         self._backend = backend
@@ -24,7 +23,7 @@ class ReloadHandler:
             raise HttpProblem(
                 "missing-scope",
                 403,
-                "a reload concerns every profile, and the token is for one",
+                "a reload affects every profile, but the token is for one",
                 fix="make one with `busyd token add '*' --scope admin`, or send SIGHUP to the daemon",
             )
-        return await json_response(msgspec.to_builtins(await self._backend.reload()), call.head)
+        return await json_response(await self._backend.reload(), call.head)

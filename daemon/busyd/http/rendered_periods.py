@@ -1,7 +1,7 @@
-"""Busy periods as JSON text: written once for a snapshot, by blocks, so that an answer is a slice of what is there.
+"""Busy periods as JSON text: written once for a snapshot, in blocks, so that an answer is a slice of text.
 
-This is why an answer that was never given before costs little more than one that was: writing times is the dearest
-part of it.
+Writing times is the most expensive part of an answer, so a question asked for the first time costs little more than a
+repeated one.
 """
 
 import hashlib
@@ -14,15 +14,15 @@ from busyd.availability.snapshot import Snapshot
 from busyd.period import FbType, Period, to_rfc3339
 
 _BITS: Final = 8
-"""A block holds 256 periods: under a millisecond to write, and most answers lie in one."""
+"""A block holds 2**8 periods: less than a millisecond to write, and most answers lie in one."""
 MOST_PERIODS: Final = 4096
-"""Of one answer; what is longer is written without a rendered_periods, and lets others run."""
+"""In one answer; a longer one is written period by period, in slices."""
 _MOST_BLOCKS: Final = 128
-"""Written blocks that are kept: about 5 MB."""
+"""Blocks that are kept: about 5 MB."""
 
 _TYPES: Final = [fbtype.text for fbtype in FbType]
 _CLIPPED: Final = 0x9E3779B97F4A7C15
-"""Spreads the seconds cut off at the edge of a window over the bits of a weight."""
+"""Spreads the seconds cut off at the edge of a window over the bits of a checksum."""
 
 
 def write_piece(start: int, end: int, fbtype: int) -> bytes:
@@ -31,12 +31,12 @@ def write_piece(start: int, end: int, fbtype: int) -> bytes:
 
 
 def write_edges(window: Period) -> bytes:
-    """A window as it stands in an answer, without the quotation marks at its ends: 20 bytes are a time."""
+    """A window as an answer shows it, without the quotation marks at its ends. A time takes 20 bytes."""
     return f'{to_rfc3339(window.start)}","end":"{to_rfc3339(window.end)}'.encode()
 
 
-def weigh(piece: bytes) -> int:
-    """A number of 64 bits for a piece; the sum over a list of distinct pieces stands for the list."""
+def checksum_of(piece: bytes) -> int:
+    """64 bits that stand for a piece; their sum over distinct pieces stands for the list."""
     return int.from_bytes(hashlib.blake2b(piece, digest_size=8).digest())
 
 
@@ -44,9 +44,9 @@ class _Block(Struct, frozen=True):
     text: bytes
     """The pieces, with commas between them."""
     edges: list[int]
-    """Where each piece begins in the text; one more for the end, as if another followed."""
+    """Where each piece begins in the text; one more for the end, as if another piece followed."""
     sums: list[int]
-    """The weight of all pieces before each; one more for all of them."""
+    """The checksum of all pieces before each; one more for all of them."""
 
 
 class RenderedPeriods:
@@ -57,10 +57,9 @@ class RenderedPeriods:
         self._blocks: dict[int, _Block] = {}
 
     def read(self, window: Period, edges: bytes) -> tuple[bytes, int] | None:
-        """The busy periods of a window inside the snapshot's span as a JSON list without brackets, and their weight.
+        """`snapshot.between(window)` as a JSON list without brackets, and its checksum.
 
-        `edges` is `write_edges(window)`. None when there are more than `MOST_PERIODS`. It is
-        `snapshot.between(window)`, written down.
+        `edges` is `write_edges(window)`. None when there are more than `MOST_PERIODS`.
         """
         snapshot, start, end = self.snapshot, window.start, window.end
         first = bisect_right(snapshot.ends, start)
@@ -69,16 +68,16 @@ class RenderedPeriods:
             return b"", 0
         if last - first >= MOST_PERIODS:
             return None
-        text, weight = self._between(first, last)
-        # In a piece the start stands at 10 to 30, the end at 39 to 59.
+        text, checksum = self._between(first, last)
+        # In a piece the start is at [10:30], the end at [39:59].
         if snapshot.starts[first] < start:
             text = b"".join((text[:10], edges[:20], text[30:]))
-            weight += _CLIPPED * (start - snapshot.starts[first])
+            checksum += _CLIPPED * (start - snapshot.starts[first])
         if snapshot.ends[last] > end:
             piece = text.rfind(b"{")
             text = b"".join((text[: piece + 39], edges[-20:], text[piece + 59 :]))
-            weight += _CLIPPED * (end - snapshot.ends[last])
-        return text, weight
+            checksum += _CLIPPED * (end - snapshot.ends[last])
+        return text, checksum
 
     def _between(self, first: int, last: int) -> tuple[bytes, int]:
         """The text from one period to another, both included."""
@@ -88,14 +87,14 @@ class RenderedPeriods:
             after = last - (low << _BITS) + 1
             text = block.text[block.edges[begin] : block.edges[after] - 1]
             return text, block.sums[after] - block.sums[begin]
-        texts, weight = [block.text[block.edges[begin] :]], block.sums[-1] - block.sums[begin]
+        texts, checksum = [block.text[block.edges[begin] :]], block.sums[-1] - block.sums[begin]
         for number in range(low + 1, high):
             block = self._block(number)
             texts.append(block.text)
-            weight += block.sums[-1]
+            checksum += block.sums[-1]
         block, after = self._block(high), last - (high << _BITS) + 1
         texts.append(block.text[: block.edges[after] - 1])
-        return b",".join(texts), weight + block.sums[after]
+        return b",".join(texts), checksum + block.sums[after]
 
     def _block(self, number: int) -> _Block:
         block = self._blocks.get(number)
@@ -113,5 +112,5 @@ class RenderedPeriods:
         edges, sums = [0], [0]
         for piece in pieces:
             edges.append(edges[-1] + len(piece) + 1)
-            sums.append(sums[-1] + weigh(piece))
+            sums.append(sums[-1] + checksum_of(piece))
         return _Block(b",".join(pieces), edges, sums)

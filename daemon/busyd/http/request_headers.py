@@ -1,5 +1,5 @@
-"""What the header fields of a request say, read once. The same client sends the same fields with every request, so a
-`ListenerContext` remembers what it read: on a busy connection this whole file is one look into a dict.
+"""What the header fields of a request say. A client sends the same fields with every request, so a `ListenerContext`
+remembers what they say: on a busy connection this whole file is one look into a dict.
 """
 
 import re
@@ -15,10 +15,10 @@ RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 _REMEMBERED: Final = 256
 _ORDINARY_BYTES: Final = 2048
-"""Of all fields together; what is larger is read anew each time, lest it fill the memory."""
+"""Of all fields together; a larger header is parsed each time, so that it does not fill the memory."""
 _LONGEST_CLIENT: Final = 64
 _BY_NAME: Final = 2
-"""How specific a media type is that is named in full: two ranges are wider."""
+"""How specific a media type named in full is: two ranges are wider."""
 _PROXY_FIELDS: Final = (b"forwarded", b"via", b"x-real-ip")
 _ONCE: Final = frozenset({b"host", b"authorization", b"origin", b"content-length", b"content-encoding"})
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
@@ -42,7 +42,7 @@ class RequestHeaders(Struct, frozen=True):
     if_modified_since: str = ""
     conditional: bool = False
     calendar: bool = False
-    """text/calendar is wanted rather than JSON."""
+    """The client prefers text/calendar to JSON."""
     gzip: bool = False
     origin: str = ""
     """An origin that may read answers (CORS); empty when there is none, or it is not configured."""
@@ -62,7 +62,7 @@ class Fault:
 
 
 class ListenerContext(Struct):
-    """One of our addresses as seen by one sort of peer: which hosts it answers for, and what was read at it."""
+    """One of our addresses as seen by one kind of peer: which hosts it answers for, and headers it has seen."""
 
     settings: EndpointSettings
     names: frozenset[str]
@@ -74,7 +74,7 @@ class ListenerContext(Struct):
     heads: dict[RawHeaders, RequestHeaders] = field(default_factory=dict)
 
     def read(self, raw: RawHeaders) -> RequestHeaders:
-        """The facts of these fields, remembered while there is room."""
+        """The facts of these fields, remembered."""
         head = read_request_headers(raw, self)
         if sum(len(name) + len(value) for name, value in raw) <= _ORDINARY_BYTES:
             if len(self.heads) >= _REMEMBERED:
@@ -87,14 +87,14 @@ class ListenerContext(Struct):
         text = authority.lower()
         if text in self.names:
             return True
-        found = _AUTHORITY.fullmatch(text)
-        return found is not None and (text in self.settings.hosts or found[1] in self.settings.hosts)
+        matched = _AUTHORITY.fullmatch(text)
+        return matched is not None and (text in self.settings.hosts or matched[1] in self.settings.hosts)
 
 
 def listener_names(sockname: object) -> frozenset[str]:
     """The hosts by which a socket can be meant: its address, and for a loopback one the others of its kind.
 
-    A foreign name that resolves to us is none of them: that is what stops DNS rebinding.
+    A foreign name that resolves to us is not among them, which stops DNS rebinding.
     """
     if not isinstance(sockname, tuple):
         return frozenset(("localhost", "busyd", "127.0.0.1", "[::1]"))
@@ -107,7 +107,7 @@ def listener_names(sockname: object) -> frozenset[str]:
 
 
 def read_request_headers(raw: RawHeaders, listener: ListenerContext) -> RequestHeaders:
-    """Turn raw fields into facts. Never raises: what is wrong is the head's `fault`."""
+    """Turn raw fields into facts. Never raises: what is wrong is in `fault`."""
     fields: dict[bytes, str] = {}
     forwarded, fault = False, ""
     for raw_name, raw_value in raw:
@@ -125,7 +125,7 @@ def read_request_headers(raw: RawHeaders, listener: ListenerContext) -> RequestH
     readable = bool(origin) and origin in settings.cors
     foreign = bool(origin) and not readable and not _is_own(origin, listener)
     cross_site = foreign or (not readable and get(b"sec-fetch-site", "") in ("cross-site", "same-site"))
-    # Many a proxy says in no field that it is one, and passes our own name on as the Host.
+    # Many proxies add no field of their own, and pass our own name on as the Host.
     here = listener.is_local and not forwarded and not settings.behind_proxy
     if_none_match, if_modified_since = get(b"if-none-match", ""), get(b"if-modified-since", "")
     return RequestHeaders(
@@ -138,7 +138,7 @@ def read_request_headers(raw: RawHeaders, listener: ListenerContext) -> RequestH
         if_modified_since=if_modified_since,
         conditional=bool(if_none_match or if_modified_since),
         calendar=_prefers_calendar(get(b"accept", "")),
-        gzip=_wish(get(b"accept-encoding", "").lower(), ("gzip", "*"))[0] > 0,
+        gzip=_preference(get(b"accept-encoding", "").lower(), ("gzip", "*"))[0] > 0,
         origin=origin if readable else "",
         content_type=get(b"content-type", "").partition(";")[0].strip().lower(),
         expects_continue=get(b"expect", "").lower() == "100-continue",
@@ -165,37 +165,37 @@ def _is_own(origin: str, listener: ListenerContext) -> bool:
 def _token(authorization: str | None) -> str | None:
     if authorization is None:
         return None
-    found = _BEARER.fullmatch(authorization)
-    return found[1] if found else ""
+    matched = _BEARER.fullmatch(authorization)
+    return matched[1] if matched else ""
 
 
 def _prefers_calendar(accept: str) -> bool:
-    """Whether text/calendar is wanted rather than JSON, which who takes anything gets."""
+    """Whether text/calendar is preferred to JSON; a client that accepts anything gets JSON."""
     lowered = accept.lower()
     if "text/calendar" not in lowered and "text/*" not in lowered:
         return False
-    calendar, specific = _wish(lowered, ("text/calendar", "text/*", "*/*"))
-    json, json_specific = _wish(lowered, ("application/json", "application/*", "*/*"))
+    calendar, specific = _preference(lowered, ("text/calendar", "text/*", "*/*"))
+    json, json_specific = _preference(lowered, ("application/json", "application/*", "*/*"))
     if calendar != json:
         return calendar > json
     return calendar > 0 and (specific == _BY_NAME or specific > json_specific)
 
 
-def _wish(header: str, names: Sequence[str]) -> tuple[float, int]:
-    """RFC 9110 §12.4.2: the weight of the first of these names that the header has, and how many come after it.
+def _preference(header: str, names: Sequence[str]) -> tuple[float, int]:
+    """RFC 9110 §12.4.2: the quality of the first of these names that the header has, and how many come after it.
 
-    The names stand in order of precedence (§12.5.1, §12.5.3): the most specific first.
+    The names are in order of precedence (§12.5.1, §12.5.3): the most specific first.
     """
-    found = (0.0, -1)
+    best = (0.0, -1)
     for part in header.split(","):
         value, *parameters = (piece.strip() for piece in part.split(";"))
         specific = len(names) - 1 - names.index(value) if value in names else -1
-        if specific > found[1]:
-            found = (_weight(parameters), specific)
-    return found
+        if specific > best[1]:
+            best = (_quality(parameters), specific)
+    return best
 
 
-def _weight(parameters: list[str]) -> float:
+def _quality(parameters: list[str]) -> float:
     for parameter in parameters:
         if parameter.startswith("q="):
             try:
@@ -206,6 +206,6 @@ def _weight(parameters: list[str]) -> float:
 
 
 def _client(fields: dict[bytes, str]) -> str:
-    """Whom the nearest proxy names: the last entry, as the ones before it are the client's own words."""
+    """The client as the nearest proxy names it: the last entry, as earlier ones come from the client itself."""
     last = fields.get(b"x-forwarded-for", "").rpartition(",")[2].strip()
     return (last or fields.get(b"forwarded", "").rpartition(",")[2].strip())[:_LONGEST_CLIENT]

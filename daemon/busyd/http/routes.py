@@ -1,53 +1,55 @@
-"""Which address means what, who may ask it, and with which method. A table; nothing here answers.
+"""The API: which path means what, who may ask for it, and which handler answers. And the router that finds it.
 
-The table is small and flat, and a look into it costs a tenth of a general router's: that pays for tokens and ETags.
+The router is a dict for paths without variables, and a comparison of segments for the others: a tenth of the cost of a
+general one, which pays for tokens and ETags.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from aiohttp import web
 from msgspec import Struct
 
-from busyd.http.auth import Caller
-from busyd.http.request_headers import RequestHeaders
+from busyd.flow.backend import Backend
+from busyd.http import explain, freebusy, slots
+from busyd.http.auth import Authenticator
+from busyd.http.call import Handler
+from busyd.http.explain import ExplainHandler
+from busyd.http.feed import FeedHandler
+from busyd.http.freebusy import FreeBusyHandler
+from busyd.http.health import HealthHandler
+from busyd.http.metrics import Metrics
+from busyd.http.openapi import OpenApiHandler
+from busyd.http.page import PageHandler
+from busyd.http.profiles import ProfilesHandler
+from busyd.http.reload import ReloadHandler
+from busyd.http.settings import EndpointSettings
+from busyd.http.slots import SlotsHandler
+from busyd.http.status import StatusHandler
+from busyd.http.sync import SyncHandler
 
 NO_PARAMETERS: Final[frozenset[str]] = frozenset()
-
-
-class Call(Struct):
-    """One request that was let in; nobody changes it."""
-
-    request: web.BaseRequest
-    head: RequestHeaders
-    caller: Caller
-    query: Mapping[str, str]
-    value: str = ""
-    """What stands for the part in braces of the route's path."""
-    client: str = ""
-    """The address the request came from."""
-
-
-Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+_FREEBUSY: Final = frozenset({"freebusy"})
+_DETAILS: Final = frozenset({"details"})
+_ADMIN: Final = frozenset({"admin"})
 
 
 class Route(Struct, frozen=True):
-    """An address. `{profile}` and `{token}` stand for one segment, or for its beginning."""
+    """A path. A variable in braces stands for one segment, or for the beginning of one: `/feeds/{token}.ics`."""
 
     path: str
     methods: Mapping[str, Handler]
     scopes: frozenset[str] = frozenset()
     """One of them is needed; none: any token will do."""
     local: bool = False
-    """This machine may ask without a token."""
+    """Requests from this machine need no token."""
     navigable: bool = False
-    """The same bytes for everybody: on this machine also where a link on another site leads here."""
+    """The same bytes for everybody: on this machine also after a click on a link on another site."""
     public: bool = False
-    """The address itself is the secret; no other token is looked for."""
+    """The path itself is the secret; no other token is looked for."""
     parameters: frozenset[str] = NO_PARAMETERS
     ignores_parameters: bool = False
-    """Whatever is in the query: calendar apps add numbers of their own to get around caches."""
+    """Any query is accepted: calendar apps add numbers of their own to get around caches."""
 
     @property
     def allow(self) -> str:
@@ -58,42 +60,128 @@ class Route(Struct, frozen=True):
     def handler(self, method: str) -> Handler | None:
         return self.methods.get("GET" if method == "HEAD" else method)
 
-    @property
-    def is_of_profile(self) -> bool:
-        return "{profile}" in self.path
+
+class Match(Struct, frozen=True):
+    """The route of a path, and what stands in the path for its variables."""
+
+    route: Route
+    values: Mapping[str, str]
 
 
 class Routes:
-    """All addresses there are."""
+    """All routes."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self.all = tuple(routes)
-        self._fixed = {route.path: route for route in self.all if "{" not in route.path}
-        self._open = [_Pattern(route) for route in self.all if "{" in route.path]
+        self._fixed = {route.path: Match(route, {}) for route in self.all if "{" not in route.path}
+        self._patterns: dict[int, list[_Pattern]] = {}
+        """By number of segments."""
+        for route in self.all:
+            if "{" in route.path:
+                pattern = _Pattern(route)
+                self._patterns.setdefault(len(pattern.segments), []).append(pattern)
 
-    def find(self, path: str) -> tuple[Route, str] | None:
-        """The route of a path as it came over the wire, and the value of its braces."""
-        route = self._fixed.get(path)
-        if route is not None:
-            return route, ""
-        for pattern in self._open:
-            value = pattern.value_in(path)
-            if value:
-                return pattern.route, value
+    def find(self, path: str) -> Match | None:
+        """The route of a path as it came over the wire, still percent-encoded."""
+        match = self._fixed.get(path)
+        if match is not None:
+            return match
+        segments = path.split("/")
+        for pattern in self._patterns.get(len(segments), ()):
+            values = pattern.values_in(segments)
+            if values is not None:
+                return Match(pattern.route, values)
         return None
+
+
+class _Variable(Struct, frozen=True):
+    name: str
+    after: str
+    """What must follow in the same segment."""
 
 
 class _Pattern:
     def __init__(self, route: Route) -> None:
         self.route = route
-        self._before, _, rest = route.path.partition("{")
-        self._after = rest.partition("}")[2]
+        self.segments = [_segment(text) for text in route.path.split("/")]
 
-    def value_in(self, path: str) -> str:
-        if not (path.startswith(self._before) and path.endswith(self._after)):
-            return ""
-        raw = path[len(self._before) : len(path) - len(self._after)]
-        if "/" in raw:
-            return ""
-        value = unquote(raw) if "%" in raw else raw
-        return value if value.isprintable() and "/" not in value else ""
+    def values_in(self, segments: list[str]) -> dict[str, str] | None:
+        """The values of the variables, decoded; None when the path does not match."""
+        values = {}
+        for expected, text in zip(self.segments, segments, strict=True):
+            if isinstance(expected, str):
+                if text != expected:
+                    return None
+                continue
+            value = text.removesuffix(expected.after) if expected.after else text
+            if expected.after and value == text:
+                return None
+            value = unquote(value) if "%" in value else value
+            if not value or not value.isprintable() or "/" in value:
+                return None
+            values[expected.name] = value
+        return values
+
+
+def _segment(text: str) -> str | _Variable:
+    if not text.startswith("{"):
+        return text
+    name, _, after = text[1:].partition("}")
+    return _Variable(name, after)
+
+
+class Handlers(Struct, frozen=True):
+    """What the handlers share."""
+
+    backend: Backend
+    auth: Authenticator
+    freebusy: FreeBusyHandler
+    metrics: Metrics
+    settings: EndpointSettings
+
+
+def api_routes(handlers: Handlers) -> Routes:
+    """Every path of the API with its handler."""
+    backend, asked, body_seconds = handlers.backend, handlers.freebusy, handlers.settings.limits.body_seconds
+    health, status, page = HealthHandler(backend), StatusHandler(backend), PageHandler()
+    sync = SyncHandler(backend, body_seconds=body_seconds)
+    reload = ReloadHandler(backend, body_seconds=body_seconds)
+    profile = "/v1/profiles/{profile}"
+    times = freebusy.PARAMETERS
+    return Routes(
+        [
+            Route("/v1/profiles", {"GET": ProfilesHandler(backend).get_profiles}, _FREEBUSY, local=True),
+            Route(f"{profile}/freebusy", {"GET": asked.get_freebusy}, _FREEBUSY, local=True, parameters=times),
+            Route(f"{profile}/freebusy.ifb", {"GET": asked.get_ifb}, _FREEBUSY, local=True, parameters=times),
+            Route(
+                f"{profile}/slots",
+                {"GET": SlotsHandler(backend).get_slots},
+                _FREEBUSY,
+                local=True,
+                parameters=slots.PARAMETERS,
+            ),
+            Route(
+                f"{profile}/explain",
+                {"GET": ExplainHandler(backend).get_explain},
+                _DETAILS,
+                parameters=explain.PARAMETERS,
+            ),
+            Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS),
+            Route("/v1/calendars", {"GET": status.get_calendars}, _ADMIN),
+            Route("/v1/sync", {"POST": sync.post_sync}, _ADMIN),
+            Route("/v1/reload", {"POST": reload.post_reload}, _ADMIN),
+            Route(
+                "/feeds/{token}.ics",
+                {"GET": FeedHandler(backend, handlers.auth).get_feed},
+                public=True,
+                ignores_parameters=True,
+            ),
+            Route("/healthz", {"GET": health.get_healthz}, local=True, navigable=True),
+            Route("/readyz", {"GET": health.get_readyz}, local=True),
+            Route("/metrics", {"GET": handlers.metrics.get_metrics}, _ADMIN, local=True),
+            Route("/openapi.json", {"GET": OpenApiHandler().get_openapi}),
+            Route("/", {"GET": page.get_html}, local=True, navigable=True),
+            Route("/style.css", {"GET": page.get_css}, local=True, navigable=True),
+            Route("/page.js", {"GET": page.get_js}, local=True, navigable=True),
+        ]
+    )

@@ -11,11 +11,11 @@ class Limits(Struct, frozen=True):
     body_bytes: int = 1024 * 1024
     connections: int = 256
     reserve: int = 32
-    """The last of the connections: only for tokens that succeeded before."""
+    """So many of the connections, the last ones, are only for tokens that were used before."""
     header_seconds: float = 10.0
     """Until a new connection must have sent its first request."""
     idle_seconds: float = 30.0
-    """Until the next request on a connection, and the longest a reader may leave an answer unread."""
+    """Until the next request on a connection, and the longest that a client may leave an answer unread."""
     body_seconds: float = 10.0
     wrong_tokens: int = 10
     """Wrong tokens a minute from one client, before each further one has to wait."""
@@ -25,9 +25,9 @@ class EndpointSettings(Struct, frozen=True):
     """How the HTTP side is reached and by whom."""
 
     hosts: tuple[str, ...] = ()
-    """Further names that may stand in `Host`, beside the addresses listened on; without a port, any port will do."""
+    """Further names accepted in `Host`, beside the addresses listened on; without a port, any port will do."""
     behind_proxy: bool = False
-    """A proxy of the user stands in front: no request is a local one. A proxy on this machine names its clients."""
+    """Requests come through a proxy of the user: none is a local one. A proxy on this machine names its clients."""
     local_access: bool = True
     """Whether this machine may ask for free/busy without a token."""
     cors: tuple[str, ...] = ()

@@ -1,34 +1,26 @@
 """`GET /v1/profiles/{profile}/slots`: where an appointment fits. Never offers what is not known to be free."""
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Mapping
 from datetime import timedelta
-from functools import partial
-from typing import Final
+from typing import Final, cast
 
+import msgspec
 from aiohttp import web
 
 from busyd.availability.hours import Hours, SlotDefaults
 from busyd.availability.slots import SlotShape, count_steps, open_slots
-from busyd.availability.snapshot import with_unknown
-from busyd.flow.ask import FreeBusyAnswer
-from busyd.http.facade import Backend
-from busyd.http.freebusy import (
-    ON_STALE,
-    FreeBusyHandler,
-    check_configured,
-    consider_age,
-    profile_of,
-    zone_of,
-)
-from busyd.http.freshness import RenderedFreshness
-from busyd.http.problem import HttpProblem, bad_request
+from busyd.cooperative import in_slices
+from busyd.flow.ask import FreeBusyAnswer, OnStale, resolve_unknown
+from busyd.flow.backend import Backend
+from busyd.http.bodies import Slot, Slots, time_or_none
+from busyd.http.call import Call
+from busyd.http.freebusy import ask_freebusy, check_configured, parse_on_stale, profile_of, zone_of
+from busyd.http.freebusy_json import headers_as_of
+from busyd.http.problem import bad_request
 from busyd.http.query import parse_seconds, parse_window, parse_word
-from busyd.http.response import JSON, Finished, headers_for
-from busyd.http.routes import Call
+from busyd.http.response import JSON, Finished
 from busyd.ical.zones import Zone
-from busyd.period import EARLIEST, LATEST, Instant, Period, Span, to_rfc3339
-from busyd.state.state import ProfileState
+from busyd.period import EARLIEST, LATEST, Instant, Period, to_rfc3339
 
 SHAPE_PARAMETERS: Final = frozenset(
     {"duration", "step", "notice", "buffer_before", "buffer_after", "hours", "tentative"}
@@ -40,89 +32,76 @@ _MINUTE: Final = 60
 
 
 class SlotsHandler:
-    """Cuts what is free into slots."""
+    """Cuts free time into slots."""
 
-    def __init__(self, backend: Backend, freebusy: FreeBusyHandler) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._freebusy = freebusy
 
     async def get_slots(self, call: Call) -> web.StreamResponse:
         query, now = call.query, self._backend.clock.now()
-        state = self._backend.state
-        profile_state = profile_of(state, call.value)
-        window, _ = parse_window(query, now=now, zone=partial(zone_of, state, profile_state))
-        shape = shape_of(query, profile_state.profile.slots)
-        notice = duration_of(query, "notice", profile_state.profile.slots.notice)
+        profile = profile_of(self._backend, call)
+        zone = zone_of(profile)
+        window, _ = parse_window(query, now=now, zone=lambda: zone)
+        shape = shape_of(query, profile.slots)
+        notice = duration_of(query, "notice", default=profile.slots.notice)
         if "hours" in query:
             parse_word("hours", query["hours"], ("none",))
-        hours = None if "hours" in query else profile_state.profile.hours
-        on_stale = parse_word("on_stale", query.get("on_stale", "error"), ON_STALE)
-        zone = zone_of(state, profile_state)
-        _check_steps(window, zone, hours, shape.step)
-        check_configured(profile_state)
-        rendered = await self._freebusy.render_freshness(profile_state, query.get("max_age"), now)
-        found, busy = await self._busy(profile_state, rendered, window, shape, on_stale)
-        slots: list[str] = []
-        for slot in open_slots(busy, window, zone=zone, hours=hours, shape=shape, earliest=now + notice):
-            if slot is None:
-                await asyncio.sleep(0)
-            else:
-                slots.append(f'{{"start":"{to_rfc3339(slot[0])}","end":"{to_rfc3339(slot[1])}"}}')
-        head = f'{{"profile":"{found.profile}","start":"{to_rfc3339(window.start)}","end":"{to_rfc3339(window.end)}"'
-        complete = "true" if found.complete else "false"
-        text = f'{head}{rendered.trust},"complete":{complete},"slots":[{",".join(slots)}]}}'
-        headers = headers_for(JSON)
-        if rendered.as_of:
-            headers["Busyd-As-Of"] = rendered.as_of
-        return await Finished(text.encode(), headers).response(call.head)
-
-    async def _busy(
-        self, profile_state: ProfileState, rendered: RenderedFreshness, window: Period, shape: SlotShape, on_stale: str
-    ) -> tuple[FreeBusyAnswer, list[Span]]:
-        """What is busy in the window and as far around it as the buffers reach. Raises HttpProblem when not known."""
-        low, high = shape.reach(window)
+        hours = None if "hours" in query else profile.hours
+        on_stale = parse_on_stale(query, default=OnStale.ERROR)
+        _check_steps(window, zone=zone, hours=hours, step=shape.step)
+        check_configured(profile)
+        low, high = shape.reach(window)  # buffers look at events outside the window
         wide = Period(Instant(max(low, EARLIEST)), Instant(min(high, LATEST)))
-        found = await self._freebusy.find(profile_state, rendered, wide)
-        busy = consider_age(found, on_stale)
-        if profile_state.snapshot is not None and profile_state.snapshot.incomplete:
-            # The event may be at any time, so as long as it is there nothing is certainly free.
-            if on_stale == "error":
-                raise _incomplete(profile_state.profile.name)
-            if on_stale == "busy":
-                busy = with_unknown(busy, wide)
-        return found, busy
+        answer = resolve_unknown(await ask_freebusy(self._backend, profile, wide, query=query), on_stale)
+        free = open_slots(answer.spans, window, zone=zone, hours=hours, shape=shape, earliest=now + notice)
+        body = _body(answer, window, await in_slices(_write(free)))
+        return await Finished(body, headers_as_of(JSON, answer.freshness)).response(call.head)
 
 
-def _check_steps(window: Period, zone: Zone, hours: Hours | None, step: int) -> None:
+def _write(slots: Iterable[tuple[int, int] | None]) -> Generator[None, None, bytes]:
+    """The slots as a JSON list. There may be hundreds of thousands, so it is written in slices."""
+    pieces: list[str] = []
+    for slot in slots:
+        if slot is None:
+            yield
+        else:
+            pieces.append(f'{{"start":"{to_rfc3339(slot[0])}","end":"{to_rfc3339(slot[1])}"}}')
+    return f"[{','.join(pieces)}]".encode()
+
+
+def _body(answer: FreeBusyAnswer, window: Period, slots: bytes) -> bytes:
+    body = Slots(
+        profile=answer.profile,
+        start=to_rfc3339(window.start),
+        end=to_rfc3339(window.end),
+        as_of=time_or_none(answer.freshness.as_of),
+        stale=answer.freshness.stale,
+        complete=answer.complete,
+        slots=cast(list[Slot], msgspec.Raw(slots)),  # goes out as it is
+    )
+    return msgspec.json.encode(body)
+
+
+def _check_steps(window: Period, *, zone: Zone, hours: Hours | None, step: int) -> None:
     if (window.end - window.start) // step <= MAX_STEPS:  # then there are no more inside the hours
         return
     if count_steps(window, zone=zone, hours=hours, step=step) > MAX_STEPS:
-        detail = f"the window holds more than {MAX_STEPS} steps inside the hours"
+        detail = f"the window holds more than {MAX_STEPS} steps within working hours"
         raise bad_request(detail, fix="ask for a shorter window, or a longer step")
 
 
-def _incomplete(profile: str) -> HttpProblem:
-    return HttpProblem(
-        "incomplete",
-        503,
-        f"an event in the calendars of {profile} could not be understood, and it may be at any time",
-        fix="GET /v1/status lists it under problems: correct or delete it in your calendar app;"
-        " on_stale=serve offers what is free without it",
-    )
-
-
 def shape_of(query: Mapping[str, str], defaults: SlotDefaults) -> SlotShape:
-    """The shape asked for, with the profile's own where the question is silent. Raises HttpProblem."""
+    """The shape asked for, with the profile's own values where the query has none. Raises HttpProblem."""
     return SlotShape(
-        duration=duration_of(query, "duration", defaults.duration, least=_MINUTE),
-        step=duration_of(query, "step", defaults.step, least=_MINUTE),
-        buffer_before=duration_of(query, "buffer_before", defaults.buffer_before),
-        buffer_after=duration_of(query, "buffer_after", defaults.buffer_after),
+        duration=duration_of(query, "duration", default=defaults.duration, least=_MINUTE),
+        step=duration_of(query, "step", default=defaults.step, least=_MINUTE),
+        buffer_before=duration_of(query, "buffer_before", default=defaults.buffer_before),
+        buffer_after=duration_of(query, "buffer_after", default=defaults.buffer_after),
         tentative_blocks=parse_word("tentative", query.get("tentative", "busy"), ("busy", "free")) == "busy",
     )
 
 
-def duration_of(query: Mapping[str, str], name: str, default: timedelta, *, least: int = 0) -> int:
+def duration_of(query: Mapping[str, str], name: str, *, default: timedelta, least: int = 0) -> int:
     """Seconds of a duration parameter. Raises HttpProblem."""
     text = query.get(name)
     return int(default.total_seconds()) if text is None else parse_seconds(name, text, least=least)

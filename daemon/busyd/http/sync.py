@@ -1,17 +1,18 @@
-"""`POST /v1/sync`: poll every connection now, and tell line by line how it goes."""
+"""`POST /v1/sync`: poll every connection now, and report line by line how it goes."""
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, Struct
 
+from busyd.flow.backend import Backend
+from busyd.http.bodies import SyncFinished, SyncProgress
 from busyd.http.body import read_nothing
-from busyd.http.facade import Backend
+from busyd.http.call import Call
 from busyd.http.response import headers_for
-from busyd.http.routes import Call
 from busyd.http.status import visible_connections
 from busyd.progress import Progress
 
@@ -21,20 +22,20 @@ LINES: Final = "application/x-ndjson"
 
 
 class SyncHandler:
-    """Starts polls for whoever waits for them."""
+    """Starts polls, and reports how they go."""
 
     def __init__(self, backend: Backend, *, body_seconds: float) -> None:
         self._backend = backend
         self._body_seconds = body_seconds
-        self._running: set[asyncio.Future[Sequence[str]]] = set()
+        self._running: set[asyncio.Future[list[str]]] = set()
 
     async def post_sync(self, call: Call) -> web.StreamResponse:
         """JSON lines of progress, the last one `{"finished": true, "failed": [...]}`.
 
-        When the client goes away the polls go on: they are the daemon's own, only earlier.
+        When the client disconnects the polls go on: they are the daemon's own, only earlier.
         """
         await read_nothing(call, self._body_seconds)
-        visible = visible_connections(self._backend.state, call.caller)
+        visible = visible_connections(self._backend, call.caller)
         queue: asyncio.Queue[Progress | None] = asyncio.Queue()
         work = asyncio.ensure_future(self._backend.sync_now(queue.put_nowait))
         self._running.add(work)
@@ -46,28 +47,26 @@ class SyncHandler:
         await response.prepare(call.request)
         while (progress := await queue.get()) is not None:
             if progress.connection in visible:
-                await response.write(_line(_view(progress)))
+                await response.write(_line(_progress(progress)))
         error = work.exception()
         if error is not None:
-            logger.error("a sync ended in a fault of busyd", exc_info=error)
+            logger.error("a sync failed unexpectedly", exc_info=error)
         failed = sorted(visible) if error is not None else [name for name in work.result() if name in visible]
-        await response.write(_line({"finished": True, "failed": failed}))
+        await response.write(_line(SyncFinished(finished=True, failed=failed)))
         await response.write_eof()
         return response
 
 
-def _view(progress: Progress) -> dict[str, str | int]:
-    view: dict[str, str | int] = {
-        "connection": progress.connection,
-        "calendar": progress.calendar,
-        "phase": progress.phase,
-        "done": progress.done,
-        "total": progress.total,
-    }
-    if progress.detail:
-        view["detail"] = progress.detail
-    return view
+def _progress(progress: Progress) -> SyncProgress:
+    return SyncProgress(
+        connection=progress.connection,
+        calendar=progress.calendar,
+        phase=progress.phase,
+        done=progress.done,
+        total=progress.total,
+        detail=progress.detail or UNSET,
+    )
 
 
-def _line(value: object) -> bytes:
+def _line(value: Struct) -> bytes:
     return msgspec.json.encode(value) + b"\n"

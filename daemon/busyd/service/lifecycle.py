@@ -123,7 +123,7 @@ class Service:
             self._mirroring = Mirroring(store, self._register, self._clock)
             rooms.push_async_callback(self._mirroring.close)
             self._mirroring.restore()
-            self._backend = Backend(self._register, self._mirroring, ledger, self._clock)
+            self._backend = Backend(self._register, self._mirroring, ledger=ledger, clock=self._clock)
             write_admin_token(self._state, ledger, self._clock.now())
             endpoint = build_app(self._backend, endpoint_settings(self._config))
             listeners = await start_listeners(endpoint, self._config.listen, tls_context(self._config))

@@ -1,4 +1,4 @@
-"""A small backend with real rooms: a state, snapshots made from columns, a ledger in a file, a clock that stands."""
+"""A small backend: the real one, with busy times filled in by hand, no remote, and a clock that stands still."""
 
 from array import array
 from collections.abc import Sequence
@@ -9,22 +9,22 @@ from msgspec.structs import replace
 
 from busyd.availability.hours import Hours
 from busyd.availability.occurrence_table import OccurrenceTable
-from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
-from busyd.availability.snapshot import Reading, Snapshot, build_snapshot
+from busyd.availability.snapshot import build_snapshot
 from busyd.connection import CalendarReference, Connection, ConnectionKind, RemoteCalendar
 from busyd.cooperative import in_slices
-from busyd.flow.ask import FreeBusyAnswer, ask_freebusy
-from busyd.flow.backend import ProblemView
+from busyd.flow.backend import Backend
 from busyd.flow.explain import Explained
 from busyd.flow.reload import ReloadOutcome
-from busyd.ical.facts import Facts
+from busyd.ical.facts import Facts, Problem, ProblemKind
+from busyd.index.mirroring import Mirroring
 from busyd.period import FbType, Instant, Period
 from busyd.progress import Progress, Report
-from busyd.state.state import ProfileState, State
+from busyd.state.state import ObjectProblem, State
 from busyd.store.ledger import LEDGER_FILE, Ledger
-from busyd.store.mirror import CalendarRecord
+from busyd.store.mirror import MIRROR_FILE, CalendarRecord
 from busyd.store.occurrences import IndexEntry
+from busyd.store.store import Store
 
 DAY = 86_400
 NOW = Instant(1_795_435_200)
@@ -55,19 +55,15 @@ class StoppedClock:
         self.ticks += seconds
 
 
-class Household:
-    """Two people on one server, each with a calendar; anna's server can be made unreachable."""
+class SmallBackend(Backend):
+    """Two people on one server, each with a calendar; the server can be made unreachable."""
+
+    clock: StoppedClock
 
     def __init__(self, directory: Path, *, hours: Hours | None = None) -> None:
-        self.clock = StoppedClock()
+        clock, names = StoppedClock(), ("anna", "bob")
         self.ledger = Ledger.open(directory / LEDGER_FILE)
-        self.reachable = True
-        self.refreshed = 0
-        self.explained: list[Explained] = []
-        self.found: list[ProblemView] = []
-        self.reloaded = ReloadOutcome("applied")
-        names = ("anna", "bob")
-        self._columns: dict[str, OccurrenceTable] = {}
+        self.store = Store.open(directory / MIRROR_FILE, synchronous="OFF")
         self.state = State(
             [Connection(name, ConnectionKind.CALDAV, f"https://{name}.example/") for name in names],
             [
@@ -82,6 +78,12 @@ class Household:
             + [Profile("nobody", timezone="UTC")],
             machine_zone="UTC",
         )
+        mirroring = Mirroring(self.store, self.state, clock)
+        super().__init__(self.state, mirroring, ledger=self.ledger, clock=clock)
+        self.reachable = True
+        self.refreshed = 0
+        self.explained: list[Explained] = []
+        self.reloaded = ReloadOutcome("applied")
         self.state.take_calendars([self._record(number, name) for number, name in enumerate(names, 1)])
 
     async def set_busy(self, name: str, spans: Sequence[Busy], *, incomplete: str = "") -> None:
@@ -97,11 +99,19 @@ class Household:
             facts=tuple(Facts(fbtype=kind) for kind in kinds),
             incomplete=incomplete,
         )
-        self._columns[name] = await in_slices(OccurrenceTable(self.state.table).changed({1: entry}))
         profile_state = self.state.profiles[name]
-        profile_state.snapshot = await self._build(profile_state, HORIZON)
+        table = await in_slices(OccurrenceTable(self.state.table).changed({1: entry}))
+        self.state.tables.update({(link.calendar or 0, link.zone): table for link in profile_state.links})
+        readings = self.state.readings(profile_state, profile_state.links)
+        assert readings is not None
+        profile_state.snapshot = await in_slices(build_snapshot(readings, HORIZON))
         profile_state.version += 1
         self.state.proofs += 1
+
+    def note_problem(self, calendar: int, href: str) -> None:
+        """An object of a calendar has a rule that nobody understands."""
+        problem = Problem(ProblemKind.BAD_RULE, "uid-1", "FREQ=SOMETIMES is no rule")
+        self.state.problems[1] = (ObjectProblem(calendar, href, problem),)
 
     def confirm(self, name: str, as_of: Instant | None, *, complete: bool = True) -> None:
         """The remote confirmed the state of a person's calendar then; None: it was never read."""
@@ -116,12 +126,9 @@ class Household:
         )
         return made.text
 
-    async def freebusy(self, profile: str, window: Period) -> FreeBusyAnswer:
-        return await ask_freebusy(self.state, self._build, profile, window, self.clock.now())
-
-    async def explain(self, profile: str, window: Period) -> Sequence[Explained]:
+    async def explain(self, profile: str, window: Period) -> list[Explained]:
         assert profile in self.state.profiles
-        return [one for one in self.explained if one.start < window.end and window.start < one.end]
+        return [event for event in self.explained if event.start < window.end and window.start < event.end]
 
     async def refresh(self, profile: str, max_age: timedelta) -> bool:
         assert max_age >= timedelta(0)
@@ -131,7 +138,7 @@ class Household:
         self.confirm(profile, self.clock.now())
         return True
 
-    async def sync_now(self, report: Report) -> Sequence[str]:
+    async def sync_now(self, report: Report) -> list[str]:
         for name in self.state.connections:
             report(Progress(name, f"{name}/Work", "done" if self.reachable else "failed", 1, 1))
         return [] if self.reachable else list(self.state.connections)
@@ -139,16 +146,9 @@ class Household:
     async def reload(self) -> ReloadOutcome:
         return self.reloaded
 
-    def problems(self) -> Sequence[ProblemView]:
-        return self.found
-
     def close(self) -> None:
+        self.store.close()
         self.ledger.close()
-
-    async def _build(self, profile_state: ProfileState, window: Period) -> Snapshot:
-        columns = self._columns.get(profile_state.profile.name)
-        readings = [] if columns is None else [Reading(columns, Rules(), frozenset())]
-        return await in_slices(build_snapshot(readings, window))
 
     def _record(self, number: int, name: str) -> CalendarRecord:
         remote = RemoteCalendar(f"/{name}/calendars/{number}/", "Work")

@@ -1,0 +1,123 @@
+"""How far a profile's answers can be trusted at a moment: when each of its calendars was last confirmed. No I/O."""
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from busyd.connection import CalendarKind
+from busyd.period import Instant
+from busyd.state.links import Link
+from busyd.state.state import ProfileState, State
+from busyd.store.mirror import CalendarRecord
+
+_LONGEST_HOLD: Final = 3600
+"""Seconds after which a freshness is judged anew even if nothing seems to change."""
+
+
+class CalendarHealth(StrEnum):
+    """What is known of a linked calendar, in one word."""
+
+    FRESH = "fresh"
+    STALE = "stale"
+    """Read before, but last confirmed longer ago than the profile's max_age."""
+    NEVER_READ = "never-read"
+    """Linked, but not completely read yet: its time is not known, so all of it blocks."""
+    MISSING = "missing"
+    """The connection has no such calendar (any more): what was last known of it counts, or else all time blocks."""
+
+
+class CalendarFreshness(Struct, frozen=True):
+    """One linked calendar in an answer."""
+
+    calendar: str
+    """As the user would write it: CONNECTION/NAME."""
+    as_of: Instant | None
+    """When the remote last confirmed what the mirror holds; None when it never did."""
+    state: CalendarHealth
+    detail: str = ""
+    """What is wrong and what to do; empty when all is well."""
+    note: str = ""
+    """Why some of its time is not known although its server was read; empty when all of it is. Also in `detail`."""
+    fresh_until: Instant | None = None
+    """The last second at which its confirmation is recent enough."""
+
+
+class Freshness(Struct, frozen=True):
+    """How far a profile's answers can be trusted."""
+
+    as_of: Instant | None
+    """When the calendar confirmed longest ago was confirmed; None when one was never read."""
+    stale: bool
+    known: bool
+    """False when some calendar was never read: then nothing can be called free."""
+    calendars: tuple[CalendarFreshness, ...]
+    holds_from: Instant
+    """When it was judged. After the clock was set back before this, it must be judged anew."""
+    holds_until: Instant
+    """The last second before the passing of time alone changes it."""
+
+
+def freshness_of(state: State, profile_state: ProfileState, now: Instant, *, max_age: int | None = None) -> Freshness:
+    """Judge every calendar that blocks. `max_age`: seconds allowed since a confirmation, instead of the profile's."""
+    blocking = [link for link in profile_state.links if link.blocks]
+    calendars = tuple(_judge(state, profile_state, link, now=now, max_age=max_age) for link in blocking)
+    confirmed = [calendar.as_of for calendar in calendars if calendar.as_of is not None]
+    known = bool(blocking) and len(confirmed) == len(calendars)
+    as_of = min(confirmed) if known else None
+    changes = [change for calendar in calendars if (change := _last_second(calendar, now)) is not None]
+    return Freshness(
+        as_of=as_of,
+        stale=as_of is None or any(_is_old(calendar, now) for calendar in calendars),
+        known=known,
+        calendars=calendars,
+        holds_from=now,
+        holds_until=Instant(min(changes, default=now + _LONGEST_HOLD)),
+    )
+
+
+def _is_old(calendar: CalendarFreshness, now: Instant) -> bool:
+    if calendar.as_of is None or calendar.fresh_until is None:
+        return True
+    return not calendar.as_of <= now <= calendar.fresh_until
+
+
+def _last_second(calendar: CalendarFreshness, now: Instant) -> int | None:
+    """The last second at which a calendar's state is what it is now; None when time alone will not change it."""
+    if calendar.as_of is None or calendar.fresh_until is None or now > calendar.fresh_until:
+        return None
+    return calendar.fresh_until if calendar.as_of <= now else calendar.as_of - 1
+
+
+def _judge(
+    state: State, profile_state: ProfileState, link: Link, *, now: Instant, max_age: int | None
+) -> CalendarFreshness:
+    connection = state.connection_state(link.reference.connection)
+    if link.calendar is None:
+        health = CalendarHealth.MISSING if connection.listed else CalendarHealth.NEVER_READ
+        return CalendarFreshness(link.label, None, health, connection.trouble or link.trouble)
+    record = state.calendars[link.calendar]
+    trouble = connection.calendar_trouble.get(record.id, "") or connection.trouble
+    note = state.note_about(record.id)
+    if not record.complete or record.as_of is None:
+        detail = trouble or note or "it is being read for the first time"
+        return CalendarFreshness(link.label, None, CalendarHealth.NEVER_READ, detail, note)
+    longest = _max_age(profile_state, record, has_trouble=bool(trouble)) if max_age is None else max_age
+    fresh_until = Instant(record.as_of + longest)
+    if record.missing_since is not None:
+        trouble = trouble or "its server no longer lists it; what was last known of it still counts"
+        health = CalendarHealth.MISSING
+    else:
+        # A confirmation from the future is none: the clock was set back, and nobody knows how wrong it was before.
+        health = CalendarHealth.FRESH if record.as_of <= now <= fresh_until else CalendarHealth.STALE
+    detail = "; ".join(filter(None, (trouble, note)))
+    return CalendarFreshness(link.label, record.as_of, health, detail, note, fresh_until)
+
+
+def _max_age(profile_state: ProfileState, record: CalendarRecord, *, has_trouble: bool) -> int:
+    """Seconds for which a confirmation counts. A feed polled every six hours is not stale between two polls, as long
+    as they succeed."""
+    longest = int(profile_state.profile.max_age.total_seconds())
+    if record.remote.kind in (CalendarKind.FEED, CalendarKind.SUBSCRIBED) and not has_trouble:
+        return max(longest, int(record.validators.get("interval", "0")) * 3 // 2)
+    return longest

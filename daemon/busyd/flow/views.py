@@ -1,0 +1,208 @@
+"""What handlers see of the state: profiles, connections, calendars and problems as frozen values, made at a moment.
+
+The address of a feed is a secret, so no value here holds more of it than its host.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from busyd.availability.hours import Hours, SlotDefaults
+from busyd.availability.snapshot import Snapshot
+from busyd.connection import CalendarKind, ConnectionKind
+from busyd.flow.freshness import Freshness
+from busyd.ical.zones import reading_zone
+from busyd.period import Instant
+from busyd.state.state import ConnectionState, ObjectProblem, ProfileState, State
+from busyd.store.mirror import CalendarRecord
+
+
+class ProfileHealth(StrEnum):
+    """How far a profile can be answered for, in one word."""
+
+    UNCONFIGURED = "unconfigured"
+    """No calendar counts for it."""
+    LOADING = "loading"
+    """Its calendars are being read for the first time."""
+    INCOMPLETE = "incomplete"
+    """Some calendar was never read."""
+    STALE = "stale"
+    FRESH = "fresh"
+
+
+class ProfileView(Struct, frozen=True):
+    """One profile."""
+
+    name: str
+    timezone: str
+    """IANA name of the zone in which its days begin."""
+    configured_timezone: str
+    """The same as the configuration has it; empty when it says nothing."""
+    primary: str | None
+    conflicts: tuple[str, ...]
+    hours: Hours | None
+    slots: SlotDefaults
+    state: ProfileHealth
+    freshness: Freshness
+    snapshot: Snapshot | None
+    snapshot_version: int
+    """Another number for each new snapshot of the profile."""
+    revision: int
+    """Another number whenever anything above changes: what was made from an older one is worth nothing."""
+
+
+class CalendarView(Struct, frozen=True):
+    """One calendar of a connection."""
+
+    label: str
+    """CONNECTION/NAME."""
+    connection: str
+    name: str
+    id: str
+    href: str
+    """Of a feed only its host."""
+    kind: CalendarKind
+    writable: bool
+    transparent: bool
+    profiles: frozenset[str]
+    """The profiles it is linked to."""
+    is_complete: bool
+    """Whether it was ever read completely."""
+    is_missing: bool
+    """Its server no longer lists it."""
+    as_of: Instant | None
+    trouble: str
+    note: str
+    """Why some of its time is not known although its server was read; empty when all of it is."""
+
+
+class ConnectionView(Struct, frozen=True):
+    """One connection."""
+
+    name: str
+    kind: ConnectionKind
+    profiles: frozenset[str]
+    """The profiles that name it in the configuration."""
+    trouble: str
+    """What went wrong at the last poll and what to do; empty when it went well."""
+    trouble_since: Instant | None
+    last_poll: Instant | None
+    """When a poll last succeeded."""
+    next_poll: Instant | None
+    requests: int
+    """Requests sent to the remote since the start."""
+    calendars: tuple[CalendarView, ...]
+
+
+class ProblemView(Struct, frozen=True):
+    """Something in a calendar that could not be taken as it is."""
+
+    calendar: str
+    """The label of the calendar."""
+    href: str
+    uid: str
+    kind: str
+    reason: str
+
+
+def view_profile(
+    state: State, profile_state: ProfileState, *, freshness: Freshness, revision: int, snapshot_version: int
+) -> ProfileView:
+    """A profile as it is now."""
+    profile = profile_state.profile
+    return ProfileView(
+        name=profile.name,
+        timezone=_timezone(state, profile_state),
+        configured_timezone=profile.timezone or "",
+        primary=str(profile.primary) if profile.primary is not None else None,
+        conflicts=tuple(str(reference) for reference in profile.conflicts),
+        hours=profile.hours,
+        slots=profile.slots,
+        state=_health(freshness, profile_state.snapshot),
+        freshness=freshness,
+        snapshot=profile_state.snapshot,
+        snapshot_version=snapshot_version,
+        revision=revision,
+    )
+
+
+def view_connections(state: State) -> list[ConnectionView]:
+    """All connections as they are now, in the order of the configuration, with all of their calendars."""
+    calendars: dict[str, list[CalendarRecord]] = {name: [] for name in state.connections}
+    for record in state.calendars.values():
+        if record.connection in calendars:
+            calendars[record.connection].append(record)
+    named = {name: _connections_of(profile_state) for name, profile_state in state.profiles.items()}
+    return [
+        ConnectionView(
+            name=name,
+            kind=connection_state.connection.kind,
+            profiles=frozenset(profile for profile, connections in named.items() if name in connections),
+            trouble=connection_state.trouble,
+            trouble_since=connection_state.trouble_since,
+            last_poll=connection_state.last_poll,
+            next_poll=connection_state.next_poll,
+            requests=connection_state.requests,
+            calendars=tuple(_view_calendar(state, connection_state, record) for record in calendars[name]),
+        )
+        for name, connection_state in state.connections.items()
+    ]
+
+
+def view_problem(state: State, problem: ObjectProblem) -> ProblemView:
+    """A problem with a single object."""
+    record = state.calendars.get(problem.calendar)
+    label, href = "", problem.href
+    if record is not None:
+        label = record.label
+        if record.remote.kind is CalendarKind.FEED:
+            href = href.replace(record.remote.href, record.remote.shown_href)
+    return ProblemView(label, href, problem.problem.uid, problem.problem.kind.value, problem.problem.reason)
+
+
+def _view_calendar(state: State, connection_state: ConnectionState, record: CalendarRecord) -> CalendarView:
+    remote = record.remote
+    linked = (
+        name
+        for name, profile_state in state.profiles.items()
+        for link in (*profile_state.links, *profile_state.next_links)
+        if link.calendar == record.id
+    )
+    return CalendarView(
+        label=record.label,
+        connection=record.connection,
+        name=remote.name,
+        id=remote.id,
+        href=remote.shown_href,
+        kind=remote.kind,
+        writable=remote.writable,
+        transparent=remote.transparent,
+        profiles=frozenset(linked),
+        is_complete=record.complete,
+        is_missing=record.missing_since is not None,
+        as_of=record.as_of,
+        trouble=connection_state.calendar_trouble.get(record.id, ""),
+        note=state.note_about(record.id),
+    )
+
+
+def _health(freshness: Freshness, snapshot: Snapshot | None) -> ProfileHealth:
+    if not freshness.calendars:
+        return ProfileHealth.UNCONFIGURED
+    if snapshot is None:
+        return ProfileHealth.LOADING
+    if not freshness.known:
+        return ProfileHealth.INCOMPLETE
+    return ProfileHealth.STALE if freshness.stale else ProfileHealth.FRESH
+
+
+def _timezone(state: State, profile_state: ProfileState) -> str:
+    """The profile's own zone, else that of its first linked calendar, else the machine's."""
+    linked = next((link.zone for link in profile_state.links if link.zone), "")
+    return reading_zone(profile_state.profile.timezone or linked or state.machine_zone).name
+
+
+def _connections_of(profile_state: ProfileState) -> set[str]:
+    profile = profile_state.profile
+    primary = [profile.primary] if profile.primary is not None else []
+    return {reference.connection for reference in (*profile.conflicts, *primary)}

@@ -1,0 +1,207 @@
+"""What goes out as JSON: one Struct for each answer, its fields in the order in which they are written.
+
+`openapi.py` makes the schemas of the API from these, so their docstrings are read by users of the API.
+"""
+
+from typing import Annotated, Final, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from busyd.connection import CalendarKind, ConnectionKind
+from busyd.flow.freshness import CalendarHealth
+from busyd.flow.views import ProblemView, ProfileHealth
+from busyd.period import to_rfc3339
+
+Time = Annotated[str, Meta(pattern="^[0-9-]{10}T[0-9:]{8}Z$", extra_json_schema={"format": "date-time"})]
+Count = Annotated[int, Meta(ge=0)]
+BusyType = Literal["BUSY", "BUSY-TENTATIVE", "BUSY-UNAVAILABLE"]
+
+
+class BusyPeriod(Struct, frozen=True):
+    """A half-open period that is not free, with its free/busy type (RFC 5545 section 3.2.9)."""
+
+    start: Time
+    end: Time
+    type: BusyType
+
+
+class CalendarInAnswer(Struct, frozen=True):
+    """A calendar that counts for the profile. `detail` is there when some of its time is not known: why."""
+
+    calendar: str
+    as_of: Time | None
+    state: CalendarHealth
+    detail: str | UnsetType = UNSET
+
+
+class FreeBusy(Struct, frozen=True):
+    """When a profile is busy. Periods are sorted, disjoint and clipped to the window."""
+
+    profile: str
+    start: Time
+    end: Time
+    as_of: Time | None
+    stale: bool
+    complete: bool
+    busy: list[BusyPeriod]
+    calendars: list[CalendarInAnswer]
+
+
+class Slot(Struct, frozen=True):
+    """A half-open period in which an appointment fits."""
+
+    start: Time
+    end: Time
+
+
+class Slots(Struct, frozen=True):
+    """The open slots of a profile."""
+
+    profile: str
+    start: Time
+    end: Time
+    as_of: Time | None
+    stale: bool
+    complete: bool
+    slots: list[Slot]
+
+
+class Profile(Struct, frozen=True):
+    """A profile and how far it can be answered for."""
+
+    name: str
+    timezone: str
+    primary: str | None
+    conflicts: tuple[str, ...]
+    state: ProfileHealth
+    as_of: Time | None
+    stale: bool
+
+
+class Profiles(Struct, frozen=True):
+    """The profiles that the caller may see."""
+
+    profiles: list[Profile]
+
+
+class ExplainedEvent(Struct, frozen=True):
+    """An event that touches the window, and why it blocks or does not."""
+
+    calendar: str
+    uid: str
+    href: str
+    summary: str
+    location: str
+    start: Time
+    end: Time
+    type: Literal["FREE", "BUSY", "BUSY-TENTATIVE", "BUSY-UNAVAILABLE"]
+    blocks: bool
+    reason: str
+    rule: str | None
+    origin: str | None
+
+
+class Explanation(Struct, frozen=True):
+    """Every event that touches the window."""
+
+    profile: str
+    start: Time
+    end: Time
+    events: list[ExplainedEvent]
+
+
+class LinkedCalendar(Struct, frozen=True):
+    """A calendar that a profile names, found or not."""
+
+    calendar: str
+    state: CalendarHealth
+    as_of: Time | None
+    detail: str
+
+
+class ProfileStatus(Profile, frozen=True):
+    """A profile with the calendars that count for it."""
+
+    calendars: list[LinkedCalendar]
+
+
+class Calendar(Struct, frozen=True):
+    """A calendar as its server lists it, and what is known of it. Of a feed's address only the host is shown."""
+
+    calendar: str
+    connection: str
+    name: str
+    id: str
+    href: str
+    kind: CalendarKind
+    writable: bool
+    transparent: bool
+    linked: bool
+    state: Literal["missing", "not-linked", "read", "never-read"]
+    as_of: Time | None
+    detail: str
+    note: str
+
+
+class Calendars(Struct, frozen=True):
+    """The calendars that the caller may see."""
+
+    calendars: list[Calendar]
+
+
+class Connection(Struct, frozen=True):
+    """A connection, how its last poll went, and its calendars."""
+
+    name: str
+    kind: ConnectionKind
+    state: Literal["ok", "trouble", "starting", "unused"]
+    detail: str
+    since: Time | None
+    last_poll: Time | None
+    next_poll: Time | None
+    requests: Count
+    calendars: list[Calendar]
+
+
+class Status(Struct, frozen=True):
+    """The state of everything that the caller may see. `configuration` is there when the last reload was refused."""
+
+    version: str
+    now: Time
+    profiles: list[ProfileStatus]
+    connections: list[Connection]
+    problems: list[ProblemView]
+    configuration: str | UnsetType = UNSET
+
+
+class Health(Struct, frozen=True):
+    """Whether busyd runs, or is ready to answer for every profile."""
+
+    status: Literal["alive", "ready"]
+
+
+class SyncProgress(Struct, frozen=True):
+    """One line about a poll."""
+
+    connection: str
+    calendar: str
+    phase: str
+    done: int
+    total: int
+    detail: str | UnsetType = UNSET
+
+
+class SyncFinished(Struct, frozen=True):
+    """The last line: every poll has ended."""
+
+    finished: Literal[True]
+    failed: list[str]
+
+
+ALIVE: Final = Health("alive")
+READY: Final = Health("ready")
+
+
+def time_or_none(instant: int | None) -> str | None:
+    """An instant as it goes out; None stays None."""
+    return to_rfc3339(instant) if instant is not None else None

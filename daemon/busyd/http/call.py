@@ -1,0 +1,25 @@
+"""One request on its way to a handler."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+from msgspec import Struct, field
+
+from busyd.http.auth import Caller
+from busyd.http.request_headers import RequestHeaders
+
+
+class Call(Struct):
+    """A request that was let in; nobody changes it."""
+
+    request: web.BaseRequest
+    head: RequestHeaders
+    caller: Caller
+    query: Mapping[str, str]
+    values: Mapping[str, str] = field(default_factory=dict)
+    """What stands in the path for each variable of the route, decoded."""
+    client: str = ""
+    """The address the request came from."""
+
+
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]

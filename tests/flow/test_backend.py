@@ -1,0 +1,92 @@
+"""What handlers get: values that stay as they are, and another revision whenever something changes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from busyd.availability.profile import Profile
+from busyd.flow.views import ProfileHealth, ProfileView
+from busyd.period import Instant
+from tests.index.inside import HOME, WORK, Inside, StoppedClock, at, ref, timed
+
+
+@pytest.fixture
+def inside(tmp_path: Path) -> Iterator[Inside]:
+    profile = Profile("anna", primary=ref("anna/Work"), conflicts=(ref("anna/Home"),))
+    opened = Inside(tmp_path, StoppedClock(at("2026-05-31")), [profile])
+    yield opened
+    opened.close()
+
+
+def anna(inside: Inside) -> ProfileView:
+    view = inside.backend.profile("anna")
+    assert view is not None
+    return view
+
+
+async def test_a_profile_is_the_same_value_while_nothing_changes(inside: Inside) -> None:
+    await inside.show(WORK, HOME)
+    await inside.put(WORK)
+    assert anna(inside) is anna(inside)
+
+
+async def test_new_busy_time_is_another_revision_and_another_snapshot(inside: Inside) -> None:
+    await inside.show(WORK, HOME)
+    await inside.put(WORK)
+    before = anna(inside)
+    await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
+    after = anna(inside)
+    assert after.revision != before.revision
+    assert after.snapshot_version != before.snapshot_version
+
+
+async def test_a_new_confirmation_is_another_revision_of_the_same_snapshot(inside: Inside) -> None:
+    await inside.show(WORK, HOME)
+    await inside.put(WORK)
+    before = anna(inside)
+    inside.clock.instant = Instant(inside.clock.instant + 60)
+    await inside.put(WORK)
+    after = anna(inside)
+    assert after.revision != before.revision
+    assert after.snapshot_version == before.snapshot_version
+
+
+async def test_time_alone_makes_another_revision_on_the_second_at_which_it_turns_stale(inside: Inside) -> None:
+    await inside.show(WORK, HOME)
+    await inside.put(WORK)
+    await inside.put(HOME)
+    confirmed = inside.clock.instant
+    assert anna(inside).state is ProfileHealth.FRESH
+    inside.clock.instant = Instant(confirmed + 900)
+    assert anna(inside).state is ProfileHealth.FRESH
+    inside.clock.instant = Instant(confirmed + 901)
+    assert anna(inside).state is ProfileHealth.STALE
+
+
+async def test_a_clock_set_back_makes_a_confirmation_worthless(inside: Inside) -> None:
+    await inside.show(WORK, HOME)
+    await inside.put(WORK)
+    await inside.put(HOME)
+    assert not anna(inside).freshness.stale
+    inside.clock.instant = Instant(inside.clock.instant - 3600)
+    assert anna(inside).freshness.stale
+
+
+async def test_a_profile_that_is_not_configured_is_none(inside: Inside) -> None:
+    assert inside.backend.profile("ben") is None
+    assert [view.name for view in inside.backend.profiles()] == ["anna"]
+
+
+async def test_connections_tell_which_profiles_use_them_and_their_calendars(inside: Inside) -> None:
+    await inside.show(WORK, HOME)
+    [connection] = inside.backend.connections()
+    assert (connection.name, sorted(connection.profiles)) == ("anna", ["anna"])
+    assert [(calendar.label, sorted(calendar.profiles)) for calendar in connection.calendars] == [
+        ("anna/Work", ["anna"]),
+        ("anna/Home", ["anna"]),
+    ]
+    assert not any(calendar.is_complete for calendar in connection.calendars)
+    await inside.put(WORK)
+    [connection] = inside.backend.connections()
+    assert [calendar.is_complete for calendar in connection.calendars] == [True, False]
