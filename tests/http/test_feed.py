@@ -202,3 +202,14 @@ async def test_only_a_token_made_for_it_shows_titles(served: Served) -> None:
 async def test_a_feed_needs_no_other_token_through_a_proxy(served: Served) -> None:
     answer = await served.ask(f"/feeds/{served.backend.token('anna')}.ics", X_Forwarded_For="10.0.0.1")
     assert answer.status == 200
+
+
+async def test_a_feed_with_titles_follows_a_title_that_changes_alone(served: Served) -> None:
+    start, end, kind = busy(21)
+    path = f"/feeds/{served.backend.token('anna', details=True)}.ics"
+    for title in ("Dentist", "Vet"):
+        told = ("anna/Work", "uid-1", "/1.ics", title, "")
+        served.backend.explained = [Explained(*told, Instant(start), Instant(end), kind, "opaque", "", "")]
+        served.backend.confirm("anna", served.backend.clock.now())  # the poll that brought it
+        [event] = events(await served.ask(path))
+        assert str(event["SUMMARY"]) == title

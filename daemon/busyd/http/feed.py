@@ -44,6 +44,7 @@ class _Kept(Struct, frozen=True):
     """A feed, and what it was made from."""
 
     finished: Finished
+    revision: int
     snapshot_version: int
     known: bool
     window: Period
@@ -86,6 +87,8 @@ class FeedHandler:
         if (
             kept is not None
             and kept.snapshot_version == profile.snapshot_version
+            # A changed title does not change the snapshot, but it does change the feed that shows it.
+            and (kept.revision == profile.revision or not token.shows_details)
             and kept.known == known
             and kept.window == window
         ):
@@ -100,6 +103,7 @@ class FeedHandler:
             self._kept.clear()
         self._kept[token.id] = _Kept(
             finished=finished,
+            revision=profile.revision,
             snapshot_version=profile.snapshot_version,
             known=known,
             window=window,
