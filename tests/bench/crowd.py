@@ -85,7 +85,7 @@ def _stay_beside(daemon: Server, token: str) -> tuple[list[float], dict[str, dic
 def _faults(daemon: Server) -> int:
     """Answers 500 that the daemon counted."""
     told = asyncio.run(ask_once(daemon.port, "/metrics")).decode()
-    found = re.search(r"^busyd_http_faults_total (\d+)$", told, re.MULTILINE)
+    found = re.search(r"^busyd_http_faults_total (\d+)\.0$", told, re.MULTILINE)
     if found is None:
         raise LookupError(told)
     return int(found[1])

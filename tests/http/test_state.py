@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import sys
 
 import msgspec
 import pytest
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
 from busyd.flow.reload import ReloadFault, ReloadOutcome
 from tests.http.conftest import Serve, Served
-from tests.http.small_backend import SmallBackend
+from tests.http.small_backend import NOW, SmallBackend
 from tests.http.wire import read_answer
 
 
@@ -147,11 +148,13 @@ async def test_readiness_names_no_profile_that_the_token_does_not_see(serve: Ser
 async def test_metrics_are_what_prometheus_reads(served: Served) -> None:
     for path in ("/v1/profiles/anna/freebusy", "/v1/profiles/anna/freebusy", "/nothing"):
         await served.ask(path)
+    served.backend.state.connections["anna"].last_poll = NOW
     answer = await served.ask("/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     assert 'busyd_http_requests_total{route="/v1/profiles/{profile}/freebusy",status="200"} 2' in answer.text
     assert 'busyd_http_requests_total{route="none",status="404"} 1' in answer.text
     assert 'busyd_profile_stale{profile="anna"} 0' in answer.text
+    assert 'busyd_connection_last_poll_seconds{connection="anna"} 1.7954352e+09' in answer.text
     sample = re.compile(r"(# (HELP|TYPE) .+|[a-z_]+(\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*\})? [-+0-9.e]+)\n")
     assert sample.sub("", answer.text) == ""
 
@@ -258,3 +261,9 @@ async def test_a_reload_is_for_who_may_do_everything_for_every_profile(served: S
         assert (answer.status, answer.error) == (403, "missing-scope")
     assert (await served.ask("/v1/reload", method="POST")).status == 401
     assert (await served.ask("/v1/reload", token=served.backend.token("*", "admin"))).status == 405
+
+
+async def test_the_renderer_of_metrics_is_not_imported_before_the_first_scrape() -> None:
+    code = "import sys, busyd.http.app; sys.exit('prometheus_client' in sys.modules)"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
+    assert await process.wait() == 0

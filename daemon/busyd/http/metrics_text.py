@@ -1,0 +1,89 @@
+"""The metrics as text. Imported at the first scrape: prometheus-client is slow to import."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+import busyd
+from busyd.flow.backend import Backend
+from busyd.http.auth import Caller
+from busyd.http.connections import Gate
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+Answers = Mapping[tuple[str, int], Sequence[float]]
+"""(route, status) -> how many answers, and the seconds they took."""
+_Samples = Iterable[tuple[Sequence[str], float]]
+"""Values of the labels, and the value of the metric."""
+
+
+def render_metrics(backend: Backend, gate: Gate, *, answers: Answers, caller: Caller) -> bytes:
+    """Everything that the caller may see, in text format 0.0.4. Metrics without a sample are left out."""
+    return generate_latest(_Families([*_http(gate, answers), *_profiles(backend, caller), *_remotes(backend, caller)]))
+
+
+class _Families(Collector):
+    """Metrics that were collected already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = [family for family in families if family.samples]
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _http(gate: Gate, answers: Answers) -> Iterator[Metric]:
+    yield _gauge("busyd_build_info", "The version that runs.", ["version"], [([busyd.__version__], 1)])
+    labels = ["route", "status"]
+    counts = [([route, str(status)], cell[0]) for (route, status), cell in answers.items()]
+    yield _counter("busyd_http_requests", "Answers given.", labels, counts)
+    seconds = [([route, str(status)], round(cell[1], 6)) for (route, status), cell in answers.items()]
+    yield _counter("busyd_http_request_seconds", "Time spent on answers.", labels, seconds)
+    yield _gauge("busyd_http_connections", "Open connections.", [], [([], len(gate.open))])
+    refused = "Connections refused because there were too many."
+    yield _counter("busyd_http_connections_refused", refused, [], [([], gate.refused)])
+    dropped = "Connections closed because they were idle."
+    yield _counter("busyd_http_connections_dropped", dropped, [], [([], gate.dropped)])
+    yield _counter("busyd_http_faults", "Answers with status 500.", [], [([], gate.crashes.total)])
+
+
+def _profiles(backend: Backend, caller: Caller) -> Iterator[Metric]:
+    now, labels = backend.clock.now(), ["profile"]
+    views = sorted((view for view in backend.profiles() if caller.sees(view.name)), key=lambda view: view.name)
+    ages = [([view.name], now - view.freshness.as_of) for view in views if view.freshness.as_of is not None]
+    yield _gauge("busyd_profile_age_seconds", "Time since the calendar confirmed longest ago.", labels, ages)
+    stale = [([view.name], view.freshness.stale) for view in views]
+    yield _gauge("busyd_profile_stale", "1 when a calendar was not confirmed within max_age.", labels, stale)
+    known = [([view.name], view.freshness.known) for view in views]
+    yield _gauge("busyd_profile_known", "1 when every calendar has been read.", labels, known)
+
+
+def _remotes(backend: Backend, caller: Caller) -> Iterator[Metric]:
+    if not caller.sees_all:
+        return
+    labels, views = ["connection"], sorted(backend.connections(), key=lambda view: view.name)
+    up = [([view.name], not view.trouble) for view in views]
+    yield _gauge("busyd_connection_up", "1 when the last poll succeeded.", labels, up)
+    requests = [([view.name], view.requests) for view in views]
+    yield _counter("busyd_connection_requests", "Requests sent to the remote.", labels, requests)
+    polled = [([view.name], view.last_poll) for view in views if view.last_poll is not None]
+    yield _gauge("busyd_connection_last_poll_seconds", "When a poll last succeeded.", labels, polled)
+    yield _gauge("busyd_problems", "Events that were not understood.", [], [([], len(backend.problems()))])
+
+
+def _gauge(name: str, help_text: str, labels: Sequence[str], samples: _Samples) -> Metric:
+    family = GaugeMetricFamily(name, help_text, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _counter(name: str, help_text: str, labels: Sequence[str], samples: _Samples) -> Metric:
+    """`_total` is added to the name."""
+    family = CounterMetricFamily(name, help_text, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
