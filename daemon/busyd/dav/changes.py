@@ -10,8 +10,8 @@ from msgspec import Struct
 from busyd.dav import names
 from busyd.dav.errors import InvalidSyncToken, MalformedResponse, SyncUnsupported
 from busyd.dav.exchange import (
-    DavRequest,
     DavResponse,
+    LongAnswer,
     Operation,
     preconditions,
     propfind,
@@ -45,6 +45,13 @@ class SyncDelta(Struct, frozen=True):
     """The collection was listed among its members, as Apple's servers do: then no members means that there are none."""
 
 
+class SyncAnswer(LongAnswer, frozen=True):
+    """The response to a sync-collection report, to be parsed by `read_sync_report` into a `SyncDelta`."""
+
+    calendar: str
+    token: str | None
+
+
 def sync_collection(calendar: str, token: str | None) -> Operation[SyncDelta]:
     """Changes since the token, or all members without one.
 
@@ -52,13 +59,8 @@ def sync_collection(calendar: str, token: str | None) -> Operation[SyncDelta]:
     InvalidSyncToken (start over without), SyncUnsupported (use `list_members`), MalformedResponse, and the refusals
     of `raise_for_status`. A 5xx is a fault and no word about the token; whoever meets it again and again drops it.
     """
-    response = yield sync_report(calendar, token)
-    return read_sync_report(calendar, token, response)
-
-
-def sync_report(calendar: str, token: str | None) -> DavRequest:
-    """The request for the changes since a token."""
-    return report(calendar, depth="0", body=SyncCollection(token))
+    response = yield report(calendar, depth="0", body=SyncCollection(token), answer=SyncAnswer(calendar, token))
+    return response.parsed if isinstance(response.parsed, SyncDelta) else read_sync_report(calendar, token, response)
 
 
 def read_sync_report(calendar: str, token: str | None, response: DavResponse) -> SyncDelta:

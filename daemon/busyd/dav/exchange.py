@@ -1,7 +1,7 @@
-"""One request, one answer, and what an answer means that is none. Conversations are made of these; no bytes move here.
+"""Requests, responses, and the errors that statuses stand for. Operations are made of these; no bytes move here.
 
-A conversation is a generator: it yields requests, is sent their answers, and returns a value. A status is data until
-a conversation decides about it; only the absence of an answer is raised, by whoever carries the bytes.
+An operation is a generator: it yields requests, is sent their responses, and returns a value. A status is data until
+an operation decides about it; only the absence of a response is raised, by whoever carries the bytes.
 """
 
 from collections.abc import Generator
@@ -31,6 +31,14 @@ T = TypeVar("T")
 _XML_TYPE: Final = "application/xml; charset=utf-8"
 
 
+class LongAnswer(Struct, frozen=True):
+    """Marks a request whose response may be long, and holds all that parsing it needs besides the response itself.
+
+    Whoever carries out the operation may parse such a response elsewhere, in another process for instance, and hand
+    the value back in `DavResponse.parsed`. When that is empty the operation parses the body itself.
+    """
+
+
 class DavRequest(Struct, frozen=True):
     """What to ask. `target` is an absolute URL, or a path on the host that answered last."""
 
@@ -41,6 +49,7 @@ class DavRequest(Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     """Beyond Depth and what the transport adds; never Authorization."""
     body: bytes = b""
+    answer: LongAnswer | None = None
 
 
 class DavResponse(Struct, frozen=True):
@@ -51,6 +60,8 @@ class DavResponse(Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     """In order, repeated ones kept: iCloud sends two WWW-Authenticate lines."""
     body: bytes = b""
+    parsed: object = None
+    """What was made of the body elsewhere (see `LongAnswer`)."""
 
     def header(self, name: str) -> str | None:
         """The first header of that name, whatever its case."""
@@ -70,9 +81,11 @@ def propfind(target: str, *, depth: str, properties: tuple[str, ...]) -> DavRequ
     return DavRequest("PROPFIND", target, depth, (("Content-Type", _XML_TYPE),), Propfind(properties).to_xml())
 
 
-def report(target: str, *, depth: str, body: SyncCollection | CalendarMultiget) -> DavRequest:
+def report(
+    target: str, *, depth: str, body: SyncCollection | CalendarMultiget, answer: LongAnswer | None = None
+) -> DavRequest:
     """RFC 3253 §3.6."""
-    return DavRequest("REPORT", target, depth, (("Content-Type", _XML_TYPE),), body.to_xml())
+    return DavRequest("REPORT", target, depth, (("Content-Type", _XML_TYPE),), body.to_xml(), answer)
 
 
 def read_multistatus(response: DavResponse) -> Multistatus:

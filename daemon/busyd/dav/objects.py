@@ -3,7 +3,7 @@
 A payload is never looked into here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -12,6 +12,7 @@ from busyd.dav.errors import MalformedResponse
 from busyd.dav.exchange import (
     DavRequest,
     DavResponse,
+    LongAnswer,
     Operation,
     first_precondition,
     raise_for_status,
@@ -43,6 +44,12 @@ class Fetched(Struct, frozen=True):
     """Not answered, or answered with anything else: no proof of anything, so GET them one by one."""
 
 
+class MultigetAnswer(LongAnswer, frozen=True):
+    """The response to a multiget, to be parsed by `read_multiget` into a `Fetched`."""
+
+    asked: tuple[Href, ...]
+
+
 class Written(Struct, frozen=True):
     """The server did it. `etag` is None where it gave none, because it changed the text or for no reason."""
 
@@ -61,21 +68,11 @@ WriteOutcome = Written | Refused
 
 def fetch_objects(calendar: str, hrefs: Sequence[Href]) -> Operation[Fetched]:
     """One calendar-multiget (RFC 4791 §7.9) for all hrefs; keep to 50 of them. No hrefs, no request."""
-    asked = distinct(hrefs)
+    asked = tuple(dict.fromkeys(normalise_href(href) for href in hrefs))
     if not asked:
         return Fetched()
-    response = yield multiget(calendar, asked)
-    return read_multiget(asked, response)
-
-
-def distinct(hrefs: Iterable[str]) -> tuple[Href, ...]:
-    """Each resource once, by its canonical name."""
-    return tuple(dict.fromkeys(normalise_href(href) for href in hrefs))
-
-
-def multiget(calendar: str, asked: tuple[Href, ...]) -> DavRequest:
-    """The request for these objects."""
-    return report(calendar, depth="1", body=CalendarMultiget(asked))
+    response = yield report(calendar, depth="1", body=CalendarMultiget(asked), answer=MultigetAnswer(asked))
+    return response.parsed if isinstance(response.parsed, Fetched) else read_multiget(asked, response)
 
 
 def read_multiget(asked: Sequence[Href], response: DavResponse) -> Fetched:

@@ -1,27 +1,28 @@
-"""The pump: carries a conversation out, request by request. It knows neither sockets nor calendars."""
+"""The pump: carries out operations, request by request. It knows neither sockets nor calendars."""
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Generic, Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from busyd.dav.changes import SyncDelta, read_sync_report, sync_report
+from busyd.dav.changes import SyncAnswer, SyncDelta
 from busyd.dav.exchange import DavRequest, DavResponse, Operation
 from busyd.dav.href import Href
-from busyd.dav.objects import Fetched, distinct, multiget, read_multiget
+from busyd.dav.objects import Fetched, MultigetAnswer
 
 T = TypeVar("T")
 
 _LARGE: Final = 256 * 1024
-"""Answers to any conversation beyond this many bytes are read in a thread, lest they hold up the loop."""
+"""Bytes of a response from which on it is parsed in a thread, so that it does not hold up the loop."""
 _LONG: Final = 8 * 1024
-"""Bytes that take half a millisecond to read at most."""
+"""Bytes of a response from which on a parser elsewhere is asked: fewer take half a millisecond at most."""
 
 
-class Reader(Protocol):
-    """What takes long answers apart in another place, so that they do not hold up the loop."""
+class Parser(Protocol):
+    """Parses long responses in another process. Raises what the parsers of `dav` raise."""
 
     async def read_multiget(self, asked: Sequence[Href], response: DavResponse) -> Fetched: ...
 
@@ -29,7 +30,7 @@ class Reader(Protocol):
 
 
 class Sender(Protocol):
-    """What carries one request: `Transport`, or a stand-in in tests."""
+    """Carries one request: `Transport`, or a stand-in in tests."""
 
     async def send(self, request: DavRequest) -> DavResponse: ...
 
@@ -39,23 +40,25 @@ class _Finished(Struct, Generic[T], frozen=True):
 
 
 class CaldavClient:
-    """Runs conversations over one transport; any number of them at a time."""
+    """Runs operations over one transport; any number of them at a time."""
 
-    def __init__(self, transport: Sender, reader: Callable[[], Reader] | None = None) -> None:
-        """`reader` is asked for when the first long answer comes; without one everything is read here."""
+    def __init__(self, transport: Sender, parser: Callable[[], Parser] | None = None) -> None:
+        """`parser` is called when the first long response comes; without one, everything is parsed here."""
         self._transport = transport
-        self._reader = reader
+        self._parser = parser
 
     async def run(self, operation: Operation[T]) -> T:
-        """Send what the conversation yields, hand back the answers, return its value.
+        """Send what the operation yields, hand back the responses, return its value.
 
-        Whatever the transport or the conversation raises comes through.
+        Whatever the transport, the parser or the operation raises comes through.
         """
         step: DavRequest | _Finished[T] = _advance(operation, None)
         try:
             while isinstance(step, DavRequest):
                 response = await self._transport.send(step)
-                if len(response.body) > _LARGE:
+                if step.answer is not None and response.status == 207 and len(response.body) > _LONG:
+                    response = await self._parse_elsewhere(step, response)
+                if response.parsed is None and len(response.body) > _LARGE:
                     step = await asyncio.to_thread(_advance, operation, response)
                 else:
                     step = _advance(operation, response)
@@ -64,27 +67,16 @@ class CaldavClient:
                 operation.close()
         return step.value
 
-    async def multiget(self, calendar: str, hrefs: Iterable[Href]) -> Fetched:
-        """The conversation `fetch_objects`, whose answer is the longest there is."""
-        asked = distinct(hrefs)
-        if not asked:
-            return Fetched()
-        response = await self._transport.send(multiget(calendar, asked))
-        reader = self._reader_of(response)
-        return read_multiget(asked, response) if reader is None else await reader.read_multiget(asked, response)
-
-    async def sync_collection(self, calendar: str, token: str | None) -> SyncDelta:
-        """The conversation `sync_collection`, whose first answer lists all members."""
-        response = await self._transport.send(sync_report(calendar, token))
-        reader = self._reader_of(response)
-        if reader is None:
-            return read_sync_report(calendar, token, response)
-        return await reader.read_sync_report(calendar, token, response)
-
-    def _reader_of(self, response: DavResponse) -> Reader | None:
-        """Who takes an answer apart; None for us."""
-        is_long = response.status == 207 and len(response.body) > _LONG
-        return self._reader() if is_long and self._reader is not None else None
+    async def _parse_elsewhere(self, request: DavRequest, response: DavResponse) -> DavResponse:
+        """The response with its parsed value, or as it is when nobody else can parse it."""
+        if self._parser is None:
+            return response
+        match request.answer:
+            case MultigetAnswer(asked=asked):
+                return replace(response, parsed=await self._parser().read_multiget(asked, response))
+            case SyncAnswer(calendar=calendar, token=token):
+                return replace(response, parsed=await self._parser().read_sync_report(calendar, token, response))
+        return response
 
 
 def _advance(operation: Operation[T], response: DavResponse | None) -> DavRequest | _Finished[T]:

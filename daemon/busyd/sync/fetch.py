@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from busyd.dav.errors import LoginRefused, MalformedResponse, ServerFault, TooManyRequests
 from busyd.dav.href import Href
-from busyd.dav.operation import Fetched, FetchedObject, fetch_object
+from busyd.dav.operation import Fetched, FetchedObject, fetch_object, fetch_objects
 from busyd.errors import RemoteError
 from busyd.remote.client import CaldavClient
 from busyd.remote.errors import AnswerTooLarge, Unreachable
@@ -84,7 +84,7 @@ def _is_whole(payload: bytes) -> bool:
 async def _multiget(client: CaldavClient, calendar: str, hrefs: Sequence[Href]) -> Fetched:
     """A multiget; when it fails it is halved, for the server may choke on one object, or the heap be too large."""
     try:
-        return await client.multiget(calendar, hrefs)
+        return await client.run(fetch_objects(calendar, hrefs))
     except _CHOKED as error:
         if isinstance(error, ServerFault) and error.status != 500:
             raise
@@ -93,7 +93,7 @@ async def _multiget(client: CaldavClient, calendar: str, hrefs: Sequence[Href]) 
     middle, fetched = len(hrefs) // 2, Fetched()
     for half in (hrefs[:middle], hrefs[middle:]):
         try:
-            part = await client.multiget(calendar, half)
+            part = await client.run(fetch_objects(calendar, half))
         except _CHOKED as error:
             part = await _one_by_one(client, half, fault=error)
         fetched = Fetched(

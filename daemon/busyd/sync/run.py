@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.dav.errors import InvalidSyncToken, LoginRefused, ServerFault, SyncUnsupported, TooManyRequests
-from busyd.dav.operation import fetch_object, list_members
+from busyd.dav.operation import fetch_object, list_members, sync_collection
 from busyd.errors import RemoteError
 from busyd.remote.client import CaldavClient
 from busyd.remote.errors import Unreachable
@@ -151,7 +151,7 @@ async def _collect(client: CaldavClient, calendar: str, token: str | None) -> _D
     vanished: set[str] = set()
     itself = False
     for _ in range(_ROUNDS):
-        delta = await client.sync_collection(calendar, token)
+        delta = await client.run(sync_collection(calendar, token))
         await _breathe()
         itself = itself or delta.itself
         changed |= {str(href): str(etag) for href, etag in delta.changed.items()}
