@@ -1,4 +1,8 @@
-"""Long pure work on the event loop, half a millisecond at a time: a thread would fight for the interpreter lock."""
+"""Letting others run while something long happens on the event loop, and finishing what must not be left half done.
+
+Long pure work is a generator that yields after each small step, and `in_slices` runs it half a millisecond at a time: a
+thread would fight for the interpreter lock. A loop that awaits anyway calls `let_others_run` between its steps.
+"""
 
 import asyncio
 from collections.abc import Coroutine, Generator
@@ -9,8 +13,13 @@ T = TypeVar("T")
 SLICE_SECONDS: Final = 0.0005
 
 
+async def let_others_run() -> None:
+    """Give every other task that is ready its turn."""
+    await asyncio.sleep(0)
+
+
 async def in_slices(work: Generator[None, None, T]) -> T:
-    """Run a generator to its end, letting everybody else run whenever half a millisecond is used up."""
+    """Run a generator to its end, letting others run whenever half a millisecond is used up."""
     loop = asyncio.get_running_loop()
     until = loop.time() + SLICE_SECONDS
     while True:
@@ -20,7 +29,7 @@ async def in_slices(work: Generator[None, None, T]) -> T:
             result: T = done.value
             return result
         if loop.time() >= until:
-            await asyncio.sleep(0)
+            await let_others_run()
             until = loop.time() + SLICE_SECONDS
 
 

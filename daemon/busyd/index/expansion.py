@@ -1,12 +1,12 @@
 """Payloads -> what they say of time: a few light ones on the loop, all else in the worker. Nothing is stored."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from busyd.availability.index import PackedObject, index_object, pack_object
+from busyd.cooperative import let_others_run
 from busyd.index.worker import Worker, is_heavy
 from busyd.period import Period
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
@@ -66,7 +66,7 @@ class Expansion:
     async def _index_some(self, batch: list[bytes], zone: str, span: Period) -> list[PackedObject]:
         """What at least the first of these says."""
         if len(batch) < FEW and not any(map(is_heavy, batch)):
-            await asyncio.sleep(0)
+            await let_others_run()
             return [pack_object(index_object(payload, span, zone)) for payload in batch]
         return await self.worker.index(batch, span, zone)
 

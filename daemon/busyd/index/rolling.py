@@ -1,6 +1,5 @@
 """Time beyond the horizon: moving the horizon on day by day, and answering for windows it does not cover."""
 
-import asyncio
 from array import array
 from collections.abc import AsyncIterator
 
@@ -9,7 +8,7 @@ from msgspec.structs import replace
 from busyd.availability.index import PackedObject
 from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.snapshot import Reading, Snapshot, build_snapshot, nothing_known
-from busyd.cooperative import in_slices
+from busyd.cooperative import in_slices, let_others_run
 from busyd.ical.facts import Facts
 from busyd.index.expansion import entry_of
 from busyd.index.loading import BEYOND, is_too_much, load_columns
@@ -100,7 +99,7 @@ async def _extended(
                 grown[old.object] = entry = _join(old, await anext(found), piece, new)
                 if entry.postponed:
                     mirroring.note_postponed(calendar, old.object, [entry])
-                await asyncio.sleep(0)
+                await let_others_run()
         await mirroring.store.put_entries(grown.values())
         tables = await in_slices(tables.changed(grown))
     return tables

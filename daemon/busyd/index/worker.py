@@ -17,6 +17,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from busyd.availability.index import PackedObject, index_object, pack_object, postpone_object
+from busyd.cooperative import let_others_run
 from busyd.dav.changes import SyncDelta, read_sync_report
 from busyd.dav.errors import MalformedResponse
 from busyd.dav.exchange import DavResponse
@@ -219,7 +220,7 @@ class Worker:
             part = decoder.decode(await process.stdout.readexactly(length))
             items += part.items
             unreadable = unreadable or part.unreadable
-            await asyncio.sleep(0)
+            await let_others_run()
         return items, unreadable
 
     async def _running(self) -> Process:
@@ -267,5 +268,5 @@ async def _read_light(payload: bytes, span: Period, zone: str, why: str) -> Pack
     """Without a process the loop has to wait for the engine, which is bounded: for what is light at first sight."""
     if is_heavy(payload):
         return postpone_object(why)
-    await asyncio.sleep(0)
+    await let_others_run()
     return pack_object(index_object(payload, span, zone))
