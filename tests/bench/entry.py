@@ -19,7 +19,7 @@ def watch_loop(file: Path) -> None:
     """Have the daemon's loop watched once it serves."""
     from busyd.service.lifecycle import Service
 
-    live: Callable[..., Awaitable[None]] = Service._live
+    live: Callable[..., Awaitable[None]] = Service._serve_until_stopped
 
     async def watched(self: Service, *arguments: Any) -> None:
         watcher = asyncio.create_task(_watch(file))
@@ -28,7 +28,7 @@ def watch_loop(file: Path) -> None:
         finally:
             watcher.cancel()
 
-    Service._live = watched  # type: ignore[method-assign,assignment]
+    Service._serve_until_stopped = watched  # type: ignore[method-assign,assignment]
 
 
 async def _watch(file: Path) -> None:

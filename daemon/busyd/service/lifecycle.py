@@ -11,10 +11,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from busyd.address import UnixAddress
 from busyd.clock import Clock, SystemClock
@@ -135,31 +135,25 @@ class Service:
             self._manager.ready(self._status())
             gc.enable()  # off since `busyd run` began
             logger.info("listening on %s", ", ".join(str(place) for place in self._config.listen))
-            await self._live(ledger)
+            await self._serve_until_stopped(ledger)
             self._manager.stopping()
         logger.info("stopped")
         return self._exit_status
 
-    async def _live(self, ledger: Ledger) -> None:
+    async def _serve_until_stopped(self, ledger: Ledger) -> None:
         """Everything that goes on until the stop. What ends with an error ends the daemon, to be started anew."""
-        going_on: set[asyncio.Task[None]] = {
-            asyncio.create_task(self._manager.watchdog(self._backend.alive), name="watchdog"),
-            asyncio.create_task(self._read_calendars(ledger), name="reading"),
-            asyncio.create_task(self._roll(), name="roll"),
-            asyncio.create_task(retry_postponed(self._mirroring), name="retry"),
-            asyncio.create_task(self._crashes.forget_later(), name="forget early ends"),
-        }
-        stopped = asyncio.create_task(self._stop.wait(), name="stop")
         try:
-            while not stopped.done():
-                await asyncio.wait([stopped, *going_on], return_when=asyncio.FIRST_COMPLETED)
-                for task in [task for task in going_on if task.done()]:
-                    going_on.remove(task)
-                    task.result()
+            await run_until_stopped(
+                self._stop,
+                {
+                    "watchdog": self._manager.watchdog(self._backend.alive),
+                    "reading": self._read_calendars(ledger),
+                    "roll": self._roll(),
+                    "retry": retry_postponed(self._mirroring),
+                    "forget early ends": self._crashes.forget_later(),
+                },
+            )
         finally:
-            for task in going_on:
-                task.cancel()
-            await asyncio.gather(*going_on, return_exceptions=True)
             if self._polling is not None:
                 await self._polling.close()
 
@@ -260,6 +254,35 @@ class Service:
             f"{refused}{len(self._register.profiles)} profiles, {calendars} calendars linked, "
             f"{len(connections) - failing} of {len(connections)} connections reachable"
         )
+
+
+class _Stopped(Exception):
+    """Ends the task group of `run_until_stopped`, and never leaves it."""
+
+
+async def run_until_stopped(stop: asyncio.Event, work: Mapping[str, Coroutine[Any, Any, None]]) -> None:
+    """Run all of it until the stop, and cancel it then; the names are those of the tasks.
+
+    What returns early is done. The first to fail ends the others, and its error is raised as it is; what others run
+    into while they end is logged.
+    """
+
+    async def wait_for_stop() -> None:
+        await stop.wait()
+        raise _Stopped
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for name, coroutine in work.items():
+                tasks.create_task(coroutine, name=name)
+            tasks.create_task(wait_for_stop(), name="stop")
+    except BaseExceptionGroup as group:
+        first, *later = group.exceptions
+        for error in later:
+            if not isinstance(error, _Stopped):
+                logger.error("while everything was stopped: %s", error, exc_info=error)
+        if not isinstance(first, _Stopped):
+            raise first from None
 
 
 def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
