@@ -30,6 +30,7 @@ from busyd.remote.wire import Limits
 from busyd.service.schedule import PollSchedule
 from busyd.state.state import State
 from busyd.store.ledger import LEDGER_FILE, Ledger
+from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import MIRROR_FILE, CalendarRecord
 from busyd.store.store import Store
 from busyd.store.transaction import Transaction
@@ -152,11 +153,12 @@ class World:
     async def boot(self) -> None:
         """Start the daemon on the state directory, as `service/lifecycle.py` does."""
         self.store = MortalStore.open(self.folder / MIRROR_FILE, synchronous="OFF")
-        self.ledger = Ledger.open(self.folder / LEDGER_FILE)
+        ledger = Ledger.open(self.folder / LEDGER_FILE)
+        self.ledger = LedgerThread(ledger)
         references = tuple(CalendarReference.parse(text) for text in self.conflicts)
         profile = Profile("anna", conflicts=references, timezone="UTC")
         self.state = State([self.connection], [profile], machine_zone="UTC")
-        self.state.remembered = self.ledger.resolved_links()
+        self.state.remembered = ledger.resolved_links()
         self.mirroring = WatchedMirroring(self.store, self.state, self.clock)
         self.mirroring.restore()
         self.check()

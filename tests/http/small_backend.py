@@ -22,6 +22,7 @@ from busyd.period import FbType, Instant, Period
 from busyd.progress import Progress, Report
 from busyd.state.state import ObjectProblem, State
 from busyd.store.ledger import LEDGER_FILE, Ledger
+from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import MIRROR_FILE, CalendarRecord
 from busyd.store.occurrences import IndexEntry
 from busyd.store.store import Store
@@ -62,7 +63,9 @@ class SmallBackend(Backend):
 
     def __init__(self, directory: Path, *, hours: Hours | None = None) -> None:
         clock, names = StoppedClock(), ("anna", "bob")
-        self.ledger = Ledger.open(directory / LEDGER_FILE)
+        self.ledger = LedgerThread(Ledger.open(directory / LEDGER_FILE))
+        self.command_line = Ledger.open(directory / LEDGER_FILE)
+        """The same file, as `busyd token` opens it."""
         self.store = Store.open(directory / MIRROR_FILE, synchronous="OFF")
         self.state = State(
             [Connection(name, ConnectionKind.CALDAV, f"https://{name}.example/") for name in names],
@@ -121,7 +124,7 @@ class SmallBackend(Backend):
 
     def token(self, profile: str, *scopes: str, details: bool = False, expires: Instant | None = None) -> str:
         """A new token."""
-        made = self.ledger.add_token(
+        made = self.command_line.add_token(
             profile, scopes=scopes or ("freebusy",), details=details, expires=expires, name="test", now=self.clock.now()
         )
         return made.text
@@ -149,6 +152,7 @@ class SmallBackend(Backend):
     def close(self) -> None:
         self.store.close()
         self.ledger.close()
+        self.command_line.close()
 
     def _record(self, number: int, name: str) -> CalendarRecord:
         remote = RemoteCalendar(f"/{name}/calendars/{number}/", "Work")

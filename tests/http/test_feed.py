@@ -146,7 +146,7 @@ async def test_a_compressed_feed_is_the_same_feed_under_a_tag_of_its_own(served:
 async def test_feeds_that_are_none_are_all_the_same_404(served: Served) -> None:
     backend = served.backend
     gone, late = backend.token("anna"), backend.token("anna", expires=Instant(NOW + 1))
-    backend.ledger.revoke_token(gone.split("_")[1])
+    backend.command_line.revoke_token(gone.split("_")[1])
     backend.clock.advance(1)
     others = [
         backend.token("ghost"),

@@ -13,6 +13,7 @@ from busyd.index.mirroring import Incoming, Mirroring
 from busyd.period import Instant, Period
 from busyd.state.state import State
 from busyd.store.ledger import Ledger
+from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import CalendarRecord, SyncMark
 from busyd.store.store import Store
 
@@ -66,9 +67,10 @@ class Inside:
     def __init__(self, folder: Path, clock: StoppedClock, profiles: Iterable[Profile]) -> None:
         self.clock = clock
         self.store = Store.open(folder / "mirror.sqlite3")
-        self.ledger = Ledger.open(folder / "ledger.sqlite3")
+        ledger = Ledger.open(folder / "ledger.sqlite3")
+        self.ledger = LedgerThread(ledger)
         self.state = State([ANNA], profiles, machine_zone="UTC")
-        self.state.remembered = self.ledger.resolved_links()
+        self.state.remembered = ledger.resolved_links()
         self.mirroring = Mirroring(self.store, self.state, clock)
         self.backend = Backend(self.state, self.mirroring, ledger=self.ledger, clock=clock)
         self.mirroring.restore()

@@ -58,8 +58,10 @@ def test_revoking_what_is_not_there_says_so(ledger: Ledger) -> None:
 
 
 def test_use_is_remembered(ledger: Ledger) -> None:
-    number, _ = add(ledger)
-    ledger.record_use(number, Instant(NOW + 5))
+    token = ledger.find_token(add(ledger)[1], NOW)
+    assert token is not None
+    assert ledger.note_use(token, Instant(NOW + 5))
+    ledger.write_uses()
     assert [token.last_used for token in ledger.tokens()] == [NOW + 5]
 
 

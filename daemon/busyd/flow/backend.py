@@ -20,7 +20,7 @@ from busyd.index.mirroring import Mirroring
 from busyd.period import Instant, Period
 from busyd.progress import Report
 from busyd.state.state import ProfileState, State
-from busyd.store.ledger import Ledger
+from busyd.store.ledger_thread import LedgerThread
 
 if TYPE_CHECKING:
     from busyd.flow.explain import Explained
@@ -44,7 +44,7 @@ class _Seen(Struct, frozen=True):
 class Backend:
     """The daemon as seen from outside. Made by the service."""
 
-    def __init__(self, state: State, mirroring: Mirroring, *, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, state: State, mirroring: Mirroring, *, ledger: LedgerThread, clock: Clock) -> None:
         self.clock = clock
         self.tokens = Tokens(ledger)
         self.reloads = ReloadRequests()

@@ -37,6 +37,7 @@ from busyd.service.state_dir import locked, machine_zone, prepare_state, write_a
 from busyd.state.state import State
 from busyd.store.errors import StorageError
 from busyd.store.ledger import LEDGER_FILE, Ledger
+from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import MIRROR_FILE
 from busyd.store.store import Store
 from busyd.systemd import ServiceManager
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LEDGER_PATIENCE: Final = 0.1
-"""Seconds the loop waits for a ledger that the command line is writing."""
 RETRY_EVERY: Final = 30.0
 """Seconds between two tries of what the disk does not let us do."""
 LOOK_AT_ZONES_EVERY: Final = 3600.0
@@ -114,17 +113,18 @@ class Service:
             loop = asyncio.get_running_loop()
             give_up = functools.partial(loop.call_soon_threadsafe, self._give_up, "the mirror is damaged")
             store.call_on_damage(give_up)
-            ledger = Ledger.open(self._state / LEDGER_FILE, patience=LEDGER_PATIENCE)
+            opened = Ledger.open(self._state / LEDGER_FILE)
+            ledger = LedgerThread(opened)
             rooms.callback(ledger.close)
             connections = [one.connection for one in self._config.connections.values()]
             zone = machine_zone(os.environ)
             self._register = State(connections, self._config.profiles.values(), machine_zone=zone)
-            self._register.remembered = ledger.resolved_links()
+            self._register.remembered = opened.resolved_links()
             self._mirroring = Mirroring(store, self._register, self._clock)
             rooms.push_async_callback(self._mirroring.close)
             self._mirroring.restore()
             self._backend = Backend(self._register, self._mirroring, ledger=ledger, clock=self._clock)
-            write_admin_token(self._state, ledger, self._clock.now())
+            write_admin_token(self._state, opened, self._clock.now())
             endpoint = build_app(self._backend, endpoint_settings(self._config))
             listeners = await start_listeners(endpoint, self._config.listen, tls_context(self._config))
             rooms.push_async_callback(listeners.close)
@@ -140,7 +140,7 @@ class Service:
         logger.info("stopped")
         return self._exit_status
 
-    async def _serve_until_stopped(self, ledger: Ledger) -> None:
+    async def _serve_until_stopped(self, ledger: LedgerThread) -> None:
         """Everything that goes on until the stop. What ends with an error ends the daemon, to be started anew."""
         try:
             await run_until_stopped(
@@ -157,7 +157,7 @@ class Service:
             if self._polling is not None:
                 await self._polling.close()
 
-    async def _read_calendars(self, ledger: Ledger) -> None:
+    async def _read_calendars(self, ledger: LedgerThread) -> None:
         """Load what is stored, then poll, and follow changes of the configuration."""
         await self._patiently(self._mirroring.load, "the stored index could not be loaded")
         from busyd.service.polling import Polling

@@ -29,7 +29,7 @@ from busyd.remote.client import CaldavClient
 from busyd.remote.feed import FeedAnswer, feed_address, fetch_feed
 from busyd.remote.transport import Transport
 from busyd.service.schedule import PollSchedule
-from busyd.store.ledger import Ledger
+from busyd.store.ledger_thread import LedgerThread
 from busyd.sync.context import PollContext
 
 logger = logging.getLogger(__name__)
@@ -82,7 +82,13 @@ class Polling:
     """All lines. `schedules` is what the backend asks for a poll at once."""
 
     def __init__(
-        self, mirroring: Mirroring, ledger: Ledger, clock: Clock, profile_state: Path, *, on_change: Callable[[], None]
+        self,
+        mirroring: Mirroring,
+        ledger: LedgerThread,
+        clock: Clock,
+        profile_state: Path,
+        *,
+        on_change: Callable[[], None],
     ) -> None:
         self.schedules: dict[str, PollSchedule] = {}
         self._lines: dict[str, PolledConnection] = {}

@@ -1,67 +1,34 @@
 """What must never be lost: tokens, and which calendar each reference of the configuration was resolved to. Also when
 the feed of each token last changed, which no other place knows after a restart.
 
-The command line opens the same file while the daemon runs, so it keeps the rollback journal and is synchronous.
+The command line opens the same file while the daemon runs, so it keeps the rollback journal and is synchronous; the
+daemon runs it on a thread of its own (`ledger_thread.py`).
 """
 
 import contextlib
 import hashlib
-import hmac
 import os
 import secrets
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.ownership import as_owner_of, make_state_directory
 from busyd.period import Instant
 from busyd.store.errors import StorageDamaged
 from busyd.store.sqlite.database import check, migrate, open_connection, storage_errors, transaction
+from busyd.store.tokens import TOKEN_PREFIX, NewToken, Token, split_token
 
 LEDGER_FILE: Final = "ledger.sqlite3"
-_TOKEN_PREFIX: Final = "bd"
-
-
-class Token(Struct, frozen=True):
-    """A permission as stored: the secret itself is only ever known to its holder."""
-
-    id: str
-    profile: str
-    """The one profile it opens; `*` for all."""
-    scopes: frozenset[str]
-    details: bool
-    """Whether its feed shows titles and places."""
-    name: str
-    created: Instant
-    expires: Instant | None
-    last_used: Instant | None
-    digest: bytes
-    """SHA-256 of the secret part."""
-
-    def admits(self, secret: str, now: Instant) -> bool:
-        """Compare in constant time; an expired token admits nobody."""
-        alive = self.expires is None or now < self.expires
-        return hmac.compare_digest(self.digest, hashlib.sha256(secret.encode()).digest()) and alive
-
-
-class NewToken(Struct, frozen=True):
-    """Shown once. `text` is what the holder sends; `id` names it for revoking."""
-
-    id: str
-    text: str
-
-    def __repr__(self) -> str:
-        return f"NewToken(id={self.id!r}, text=***)"
-
-
-def split_token(text: str) -> tuple[str, str] | None:
-    """The public id and the secret of a token text, or None when it does not look like one."""
-    prefix, _, rest = text.partition("_")
-    token_id, _, secret = rest.partition("_")
-    return (token_id, secret) if prefix == _TOKEN_PREFIX and token_id and secret else None
+_USE_IS_NOTED_EVERY: Final = 60
+"""Seconds: "last used" is exact to a minute."""
+_MOST_ADMITTED: Final = 256
+_CHANGE_COUNTER: Final = 24
+"""Where the file header counts changes: four bytes, big-endian (SQLite's file format 1.3.8)."""
 
 
 class Ledger:
@@ -71,8 +38,15 @@ class Ledger:
         self._connection = connection
         self._path = path
         self._header = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._seen_version = -1
+        self._lock = threading.Lock()
+        """Held while the next three change together; never while waiting for the disk."""
         self._tokens: dict[str, Token] = {}
+        self._revisions: frozenset[bytes] = frozenset()
+        """The revisions of the file of which `_tokens` holds; empty when that must be read anew."""
+        self._uses: dict[str, Instant] = {}
+        """Uses not yet written."""
+        self._admitted: dict[str, str] = {}
+        """Text of a token -> its id, for those of `_tokens` whose secret was found to be right."""
 
     @classmethod
     def open(cls, path: Path, *, patience: float = 10.0) -> "Ledger":
@@ -102,12 +76,75 @@ class Ledger:
             os.close(self._header)
             self._header = -1
 
-    def revision(self) -> bytes:
-        """Another value after every change of the file, by whichever process: what was read before it is then old.
+    def is_current(self) -> bool:
+        """Whether the tokens in memory are those of the file, whichever process changed it last: half a microsecond."""
+        return self._revision() in self._revisions
 
-        SQLite's file change counter (file format 1.3.8, kept in rollback-journal mode), for half a microsecond.
+    def refresh(self) -> None:
+        """Read the tokens anew. Raises StorageError."""
+        revision = self._revision()  # first: what changes meanwhile is then seen as a change
+        with storage_errors(self._path):
+            rows = self._connection.execute(
+                "SELECT id, profile, scopes, details, name, created, expires, last_used, digest FROM token"
+            ).fetchall()
+        tokens = {row[0]: Token(row[0], row[1], frozenset(row[2].split(",")), bool(row[3]), *row[4:9]) for row in rows}
+        with self._lock:
+            for token_id in self._uses.keys() & tokens.keys():
+                tokens[token_id] = replace(tokens[token_id], last_used=self._uses[token_id])
+            self._tokens, self._revisions = tokens, frozenset({revision})
+            self._admitted = {}
+
+    def known_token(self, text: str, now: Instant) -> Token | None:
+        """The token that this text is, by what was read last. Only memory is asked: see `is_current`."""
+        token = self._tokens.get(self._admitted.get(text, ""))
+        if token is not None:
+            return token if token.is_alive(now) else None
+        parts = split_token(text)
+        token = self._tokens.get(parts[0]) if parts is not None else None
+        if parts is None or token is None or not token.admits(parts[1], now):
+            return None
+        if len(self._admitted) >= _MOST_ADMITTED:
+            self._admitted.clear()
+        self._admitted[text] = token.id
+        return token
+
+    def find_token(self, text: str, now: Instant) -> Token | None:
+        """The token that this text is, if it is alive at this moment. A change by another process counts at once.
+
+        Raises StorageError.
         """
-        return os.pread(self._header, 4, 24)
+        if not self.is_current():
+            self.refresh()
+        return self.known_token(text, now)
+
+    def note_use(self, token: Token, now: Instant) -> bool:
+        """Note in memory that the token is used; whether that is news that `write_uses` has yet to write."""
+        if token.last_used is not None and 0 <= now - token.last_used < _USE_IS_NOTED_EVERY:
+            return False
+        with self._lock:
+            if token.id not in self._tokens:
+                return False
+            self._tokens[token.id] = replace(token, last_used=now)
+            self._uses[token.id] = now
+        return True
+
+    def write_uses(self) -> None:
+        """Write what was noted, in one transaction. Raises StorageError; it is then noted still."""
+        with self._lock:
+            uses, self._uses = self._uses, {}
+        if not uses:
+            return
+        rows = [(now, token_id, now) for token_id, now in uses.items()]
+        try:
+            with storage_errors(self._path), transaction(self._connection):
+                statement = "UPDATE token SET last_used=? WHERE id=? AND last_used IS NOT ?"
+                if self._connection.executemany(statement, rows).rowcount:
+                    self._expect_own_change()
+        except BaseException:
+            with self._lock:
+                self._revisions = frozenset()
+                self._uses = uses | self._uses
+            raise
 
     def add_token(
         self,
@@ -134,29 +171,17 @@ class Ledger:
                 hashlib.sha256(secret.encode()).digest(),
             ),
         )
-        return NewToken(token_id, f"{_TOKEN_PREFIX}_{token_id}_{secret}")
+        return NewToken(token_id, f"{TOKEN_PREFIX}_{token_id}_{secret}")
 
     def tokens(self) -> list[Token]:
-        """All tokens, oldest first, as they are in the file now."""
-        self._refresh()
+        """All tokens, oldest first, as they are in the file now. Raises StorageError."""
+        if not self.is_current():
+            self.refresh()
         return sorted(self._tokens.values(), key=lambda token: (token.created, token.id))
-
-    def find_token(self, text: str, now: Instant) -> Token | None:
-        """The token that this text is, if it is alive at this moment. A change by another process counts at once."""
-        parts = split_token(text)
-        if parts is None:
-            return None
-        self._refresh()
-        token = self._tokens.get(parts[0])
-        return token if token is not None and token.admits(parts[1], now) else None
 
     def revoke_token(self, token_id: str) -> bool:
         """Delete a token; False when there is none of that id."""
         return self._write("DELETE FROM token WHERE id=?", (token_id,)) > 0
-
-    def record_use(self, token_id: str, now: Instant) -> None:
-        """Remember that the token was used."""
-        self._write("UPDATE token SET last_used=? WHERE id=?", (now, token_id))
 
     def feed_changed(self, token_id: str, tag: str, now: Instant) -> Instant:
         """When the feed of a token became what bears this tag: now, unless that is known from before.
@@ -187,23 +212,22 @@ class Ledger:
     def _write(self, statement: str, values: tuple[object, ...]) -> int:
         """Run one statement; how many rows it touched."""
         with storage_errors(self._path):
-            touched: int = self._connection.execute(statement, values).rowcount
-        self._seen_version = -1
-        return touched
+            return self._connection.execute(statement, values).rowcount
 
-    def _refresh(self) -> None:
-        # data_version changes when another connection commits: a few microseconds, and exact where a file time is not.
-        with storage_errors(self._path):
-            version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-            if version == self._seen_version:
-                return
-            rows = self._connection.execute(
-                "SELECT id, profile, scopes, details, name, created, expires, last_used, digest FROM token"
-            ).fetchall()
-        self._tokens = {
-            row[0]: Token(row[0], row[1], frozenset(row[2].split(",")), bool(row[3]), *row[4:9]) for row in rows
-        }
-        self._seen_version = version
+    def _revision(self) -> bytes:
+        """Another value after every change of the file, by whichever process (in rollback-journal mode)."""
+        return os.pread(self._header, 4, _CHANGE_COUNTER)
+
+    def _expect_own_change(self) -> None:
+        """Have the tokens in memory stay valid through the transaction just begun, which changes no right of any.
+
+        No other process can change the file until it ends, so the next revision is its own.
+        """
+        with self._lock:
+            revision = self._revision()
+            if revision in self._revisions:
+                following = (int.from_bytes(revision, "big") + 1) % 2**32
+                self._revisions = frozenset({revision, following.to_bytes(4, "big")})
 
 
 @contextlib.contextmanager

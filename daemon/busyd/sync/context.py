@@ -12,7 +12,7 @@ from busyd.remote.client import CaldavClient
 from busyd.remote.feed import FeedAnswer
 from busyd.state.state import ConnectionState
 from busyd.store.errors import StorageError
-from busyd.store.ledger import Ledger
+from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import CalendarRecord
 from busyd.sync.timing import LONGEST_RETRY
 
@@ -55,7 +55,7 @@ class PollContext(Struct, frozen=True):
     client: CaldavClient
     read_feed: ReadFeed
     mirroring: Mirroring
-    ledger: Ledger
+    ledger: LedgerThread
     clock: Clock
     backoff: CalendarBackoff = field(default_factory=CalendarBackoff)
     found_gone: dict[int, Instant] = field(default_factory=dict)
@@ -77,14 +77,14 @@ async def refresh_state(context: PollContext, *, relink: bool = False) -> None:
     if relink or shapes != {number: _shape(old) for number, old in before.items()}:
         context.connection_state.listed = True
         state.take_listing(context.name, records)
-        _remember_links(context)
+        await _remember_links(context)
         await mirroring.complete_tables()
     await mirroring.confirm(records)
 
 
-def _remember_links(context: PollContext) -> None:
+async def _remember_links(context: PollContext) -> None:
     try:
-        context.ledger.record_links(context.mirroring.state.remembered)
+        await context.ledger.record_links(context.mirroring.state.remembered)
     except StorageError as error:
         logger.warning("which calendars are meant was not written down, the next poll tries again: %s", error)
 

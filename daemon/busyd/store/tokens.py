@@ -1,0 +1,54 @@
+"""Tokens: what is stored of a permission, and the text its holder sends."""
+
+import hashlib
+import hmac
+from typing import Final
+
+from msgspec import Struct
+
+from busyd.period import Instant
+
+TOKEN_PREFIX: Final = "bd"
+
+
+class Token(Struct, frozen=True):
+    """A permission as stored: the secret itself is only ever known to its holder."""
+
+    id: str
+    profile: str
+    """The one profile it opens; `*` for all."""
+    scopes: frozenset[str]
+    details: bool
+    """Whether its feed shows titles and places."""
+    name: str
+    created: Instant
+    expires: Instant | None
+    last_used: Instant | None
+    """Exact to a minute, and up to a few seconds late in the file: the daemon writes uses down in batches."""
+    digest: bytes
+    """SHA-256 of the secret part."""
+
+    def is_alive(self, now: Instant) -> bool:
+        """Whether it has not expired."""
+        return self.expires is None or now < self.expires
+
+    def admits(self, secret: str, now: Instant) -> bool:
+        """Compare in constant time; an expired token admits nobody."""
+        return hmac.compare_digest(self.digest, hashlib.sha256(secret.encode()).digest()) and self.is_alive(now)
+
+
+class NewToken(Struct, frozen=True):
+    """Shown once. `text` is what the holder sends; `id` names it for revoking."""
+
+    id: str
+    text: str
+
+    def __repr__(self) -> str:
+        return f"NewToken(id={self.id!r}, text=***)"
+
+
+def split_token(text: str) -> tuple[str, str] | None:
+    """The public id and the secret of a token text, or None when it does not look like one."""
+    prefix, _, rest = text.partition("_")
+    token_id, _, secret = rest.partition("_")
+    return (token_id, secret) if prefix == TOKEN_PREFIX and token_id and secret else None
