@@ -22,7 +22,6 @@ from busyd.credentials import (
     Literal,
     PasswordSource,
     Secret,
-    fingerprint,
     looks_app_specific,
     normalise_app_specific,
     read_password,
@@ -194,32 +193,6 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(tmp_path: Path, monke
 def test_the_name_of_a_source_does_not_tell_arguments() -> None:
     assert str(FromCommand(("/usr/bin/pass", "show", CANARY))) == "command pass"
     assert str(Literal(Secret(CANARY))) == "the configuration file"
-
-
-# Noticing a change
-
-
-def test_a_changed_source_has_another_fingerprint_and_an_unchanged_one_the_same(tmp_path: Path) -> None:
-    path, store = tmp_path / "password", CredentialStore(tmp_path, {})
-    wanted = FromFile(path)
-    seen = [fingerprint(wanted, tmp_path, {})]
-    path.write_text("one")
-    seen += [fingerprint(wanted, tmp_path, {}), fingerprint(wanted, tmp_path, {})]
-    path.write_text("other")
-    seen.append(fingerprint(wanted, tmp_path, {}))
-    assert seen[1] == seen[2]
-    assert len(set(seen)) == 3
-    before = fingerprint(FromCredential("anna"), tmp_path, {})
-    store.set("anna", Secret("one"))
-    assert fingerprint(FromCredential("anna"), tmp_path, {}) != before
-
-
-def test_variables_and_literals_have_fingerprints_and_commands_have_none(tmp_path: Path) -> None:
-    variable = FromEnvironment("PW")
-    assert fingerprint(variable, tmp_path, {"PW": "a"}) != fingerprint(variable, tmp_path, {"PW": "b"})
-    assert fingerprint(Literal(Secret("a")), tmp_path, {}) == fingerprint(Literal(Secret("a")), tmp_path, {})
-    assert fingerprint(FromCommand(("x",)), tmp_path, {}) is None
-    assert CANARY not in repr(fingerprint(Literal(Secret(CANARY)), tmp_path, {}))
 
 
 # The store

@@ -12,8 +12,10 @@ from busyd.clock import SystemClock
 from busyd.config import load_config
 from busyd.connection import RemoteCalendar
 from busyd.ical.facts import Facts
-from busyd.index.mirroring import Mirroring
+from busyd.index.publisher import SnapshotPublisher
+from busyd.index.restore import Restore
 from busyd.index.version import index_version
+from busyd.index.writer import IndexWriter
 from busyd.period import Period
 from busyd.state.horizon import horizon_at
 from busyd.state.state import State
@@ -156,10 +158,11 @@ async def _seed(household: Household, fill: Fill, calendars: int) -> None:
     await store.transaction(commit)
     connections = [one.connection for one in config.connections.values()]
     state = State(connections, config.profiles.values(), machine_zone="UTC")
-    mirroring = Mirroring(store, state, clock)
-    mirroring.restore()
-    await mirroring.load()
-    await mirroring.expansion.close()
+    writer = IndexWriter(store, state, clock, SnapshotPublisher(store, state, clock))
+    restore = Restore(writer)
+    restore.take_snapshots()
+    await restore.load_tables()
+    await writer.expansion.close()
     store.close()
 
 

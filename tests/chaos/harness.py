@@ -20,7 +20,9 @@ from busyd.dav.exchange import DavRequest, DavResponse
 from busyd.flow.ask import FreeBusyAnswer, answer
 from busyd.flow.backend import Backend
 from busyd.flow.freshness import freshness_of
-from busyd.index.mirroring import Mirroring
+from busyd.index.publisher import SnapshotPublisher
+from busyd.index.restore import Restore
+from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.progress import Progress
 from busyd.remote.client import CaldavClient
@@ -74,13 +76,13 @@ class MortalStore(Store):
         raise Killed
 
 
-class WatchedMirroring(Mirroring):
+class WatchedPublisher(SnapshotPublisher):
     """Calls `watch` whenever a snapshot may have been swapped."""
 
     watch: Callable[[], None] = staticmethod(lambda: None)
 
-    async def catch_up(self) -> None:
-        await super().catch_up()
+    async def publish_snapshots(self) -> None:
+        await super().publish_snapshots()
         self.watch()
 
 
@@ -159,11 +161,13 @@ class World:
         profile = Profile("anna", conflicts=references, timezone="UTC")
         self.state = State([self.connection], [profile], machine_zone="UTC")
         self.state.remembered = ledger.resolved_links()
-        self.mirroring = WatchedMirroring(self.store, self.state, self.clock)
-        self.mirroring.restore()
+        self.publisher = WatchedPublisher(self.store, self.state, self.clock)
+        self.writer = IndexWriter(self.store, self.state, self.clock, self.publisher)
+        restore = Restore(self.writer)
+        restore.take_snapshots()
         self.check()
-        self.mirroring.watch = self.check
-        await self.mirroring.load()
+        self.publisher.watch = self.check
+        await restore.load_tables()
         self.check()
         self.transport = WatchedTransport(
             self.connection, lambda: self.secret, self.clock, limits=QUICK, allow=self.hosts
@@ -171,20 +175,20 @@ class World:
         self.transport.between = self._between
         context = PollContext(
             self.state.connections["anna"],
-            CaldavClient(self.transport, lambda: self.mirroring.expansion.worker),
+            CaldavClient(self.transport, lambda: self.writer.expansion.worker),
             self._read_feed,
-            self.mirroring,
+            self.writer,
             self.ledger,
             self.clock,
         )
         self.schedule = PollSchedule(context, has_another_password=self.transport.has_another_password)
-        self.house = Backend(self.state, self.mirroring, ledger=self.ledger, clock=self.clock)
+        self.house = Backend(self.state, self.writer, ledger=self.ledger, clock=self.clock)
         self.house.schedules = {"anna": self.schedule}
 
     async def shut_down(self) -> None:
         await self.schedule.stop()
         await self.transport.close()
-        await self.mirroring.close()
+        await self.writer.close()
         self.store.close()
         self.ledger.close()
 

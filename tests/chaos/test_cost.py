@@ -50,7 +50,7 @@ async def test_a_first_sync_of_ten_thousand_objects_keeps_to_its_batches(world: 
         for number in islice(numbers, size):
             world.anna.calendars[calendar].put(f"e{number}.ics", event(f"e{number}", *slot(number % 4000)))
     world.anna.add_calendar("Empty", id="empty")
-    world.transport.between = world.mirroring.watch = lambda: None  # the oracle is slow with so many
+    world.transport.between = world.publisher.watch = lambda: None  # the oracle is slow with so many
     assert await world.schedule.poll_now()
     assert world.ask().complete
     assert [entry.path for entry in world.sent()[:2]] == ["/", "/300000001/principal/"]

@@ -126,7 +126,7 @@ async def test_changed_rules_count_at_the_start_without_reading_anything_again(s
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z", "STATUS:TENTATIVE"))
     assert await inside.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY-TENTATIVE")]
     again = start(replace(anna, rules=replace(anna.rules, tentative="busy")))
-    await again.mirroring.load()
+    await again.restore.load_tables()
     assert await again.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
 
 
@@ -138,7 +138,7 @@ async def test_changed_rules_count_at_a_reload(start: Open) -> None:
     assert await inside.busy("2026-06-01", "2026-06-08") == []
     changed = replace(anna, rules=replace(anna.rules, all_day="busy"), timezone="Europe/Berlin")
     inside.state.reconfigure([one.connection for one in inside.state.connections.values()], [changed])
-    await inside.mirroring.complete_tables()
+    await inside.writer.complete_tables()
     day = (at("2026-05-31T22:00"), at("2026-06-01T22:00"))
     assert await inside.busy("2026-05-30", "2026-06-08") == [(*day, "BUSY")]
 

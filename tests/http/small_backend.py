@@ -17,7 +17,8 @@ from busyd.flow.backend import Backend
 from busyd.flow.explain import Explained
 from busyd.flow.reload import ReloadOutcome
 from busyd.ical.facts import Facts, Problem, ProblemKind
-from busyd.index.mirroring import Mirroring
+from busyd.index.publisher import SnapshotPublisher
+from busyd.index.writer import IndexWriter
 from busyd.period import FbType, Instant, Period
 from busyd.progress import Progress, Report
 from busyd.state.state import ObjectProblem, State
@@ -81,8 +82,8 @@ class SmallBackend(Backend):
             + [Profile("nobody", timezone="UTC")],
             machine_zone="UTC",
         )
-        mirroring = Mirroring(self.store, self.state, clock)
-        super().__init__(self.state, mirroring, ledger=self.ledger, clock=clock)
+        writer = IndexWriter(self.store, self.state, clock, SnapshotPublisher(self.store, self.state, clock))
+        super().__init__(self.state, writer, ledger=self.ledger, clock=clock)
         self.reachable = True
         self.refreshed = 0
         self.explained: list[Explained] = []

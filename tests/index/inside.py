@@ -9,7 +9,9 @@ from pathlib import Path
 from busyd.availability.profile import Profile
 from busyd.connection import CalendarReference, Connection, ConnectionKind, RemoteCalendar
 from busyd.flow.backend import Backend
-from busyd.index.mirroring import Incoming, Mirroring
+from busyd.index.publisher import SnapshotPublisher
+from busyd.index.restore import Restore
+from busyd.index.writer import Incoming, IndexWriter
 from busyd.period import Instant, Period
 from busyd.state.state import State
 from busyd.store.ledger import Ledger
@@ -71,15 +73,17 @@ class Inside:
         self.ledger = LedgerThread(ledger)
         self.state = State([ANNA], profiles, machine_zone="UTC")
         self.state.remembered = ledger.resolved_links()
-        self.mirroring = Mirroring(self.store, self.state, clock)
-        self.backend = Backend(self.state, self.mirroring, ledger=self.ledger, clock=clock)
-        self.mirroring.restore()
+        self.publisher = SnapshotPublisher(self.store, self.state, clock)
+        self.writer = IndexWriter(self.store, self.state, clock, self.publisher)
+        self.restore = Restore(self.writer)
+        self.backend = Backend(self.state, self.writer, ledger=self.ledger, clock=clock)
+        self.restore.take_snapshots()
 
     async def show(self, *calendars: RemoteCalendar) -> None:
         """The server lists these."""
         await self.store.record_listing("anna", calendars, self.clock.now())
         self.state.take_calendars(await self.store.read_calendars())
-        await self.mirroring.load()
+        await self.restore.load_tables()
 
     def record(self, calendar: RemoteCalendar) -> CalendarRecord:
         return next(one for one in self.state.calendars.values() if one.remote.href == calendar.href)
@@ -93,8 +97,8 @@ class Inside:
         ]
         mark = SyncMark("1", None, self.clock.now())
         hrefs = [f"{calendar.href}{name}" for name in gone]
-        await self.mirroring.store_batch(record, incoming, gone=hrefs, mark=mark)
-        await self.mirroring.confirm(await self.store.read_calendars())
+        await self.writer.store_batch(record, incoming, gone=hrefs, mark=mark)
+        await self.publisher.confirm(await self.store.read_calendars())
 
     async def busy(self, start: str, end: str, profile: str = "anna") -> list[tuple[Instant, Instant, str]]:
         answer = await self.backend.freebusy(profile, window(start, end))

@@ -12,8 +12,8 @@ import pytest
 from busyd.availability.profile import Profile
 from busyd.flow.ask import FreeBusyAnswer
 from busyd.ical.limits import MAX_CALENDAR_OCCURRENCES
-from busyd.index.mirroring import Incoming
 from busyd.index.rolling import roll_horizon
+from busyd.index.writer import Incoming
 from busyd.period import FbType, Instant
 from busyd.state.horizon import DAY
 from busyd.store.mirror import SyncMark
@@ -65,8 +65,8 @@ async def put(inside: Inside, *payloads: tuple[str, bytes], gone: tuple[str, ...
     incoming = [Incoming(f"{WORK.href}{name}", f'"{hash(payload)}"', payload) for name, payload in payloads]
     hrefs = [f"{WORK.href}{name}" for name in gone]
     mark = SyncMark("1", None, inside.clock.now())
-    await inside.mirroring.store_batch(inside.record(WORK), incoming, gone=hrefs, mark=mark)
-    await inside.mirroring.confirm(await inside.store.read_calendars())
+    await inside.writer.store_batch(inside.record(WORK), incoming, gone=hrefs, mark=mark)
+    await inside.publisher.confirm(await inside.store.read_calendars())
 
 
 async def ask(inside: Inside, profile: str = "anna") -> FreeBusyAnswer:
@@ -111,7 +111,7 @@ async def test_the_order_in_which_objects_come_and_change_does_not_matter(
         await put(inside, (name, payload))
         if chance.random() < 0.2:
             inside = open_inside()
-            await inside.mirroring.load()
+            await inside.restore.load_tables()
     dropped = [name for name, payload in objects if (name, payload) not in kept]
     for name in chance.sample(dropped, len(dropped)):
         await put(inside, gone=(name,))
@@ -123,7 +123,7 @@ async def test_the_order_in_which_objects_come_and_change_does_not_matter(
             assert found.complete
             assert sum(end - start for start, end, _ in found.spans) >= 7 * 600 * len(kept)
     again = open_inside()
-    await again.mirroring.load()
+    await again.restore.load_tables()
     assert is_all_unknown(await ask(again)) == (len(kept) * 150 > BOUND)
 
 
@@ -151,7 +151,7 @@ async def test_a_start_does_not_read_what_is_too_much(open_inside: Open) -> None
     assert (counts.most, counts.withheld) == (3000, 10)
     again = open_inside()
     assert is_all_unknown(await ask(again))
-    await again.mirroring.load()
+    await again.restore.load_tables()
     assert is_all_unknown(await ask(again))
     assert again.state.tables[again.record(WORK).id, "Europe/Berlin"].count == 1
 
@@ -161,10 +161,10 @@ async def test_as_time_goes_on_it_may_fit_again(open_inside: Open, clock: Stoppe
     await inside.show(WORK)
     await put(inside, *named(DAILY))
     clock.instant = Instant(clock.instant + 10 * DAY)
-    assert await roll_horizon(inside.mirroring, clock.now())
+    assert await roll_horizon(inside.writer, clock.now())
     assert is_all_unknown(await ask(inside))
     clock.instant = Instant(clock.instant + 150 * DAY)  # most of them are further back than is kept
-    assert await roll_horizon(inside.mirroring, clock.now())
+    assert await roll_horizon(inside.writer, clock.now())
     later = await inside.backend.freebusy("anna", window("2026-09-20", "2026-09-22"))
     assert later.complete
     assert len(later.spans) == 20
@@ -205,8 +205,8 @@ async def main():
     await inside.show(WORK)
     rule = ("DURATION:PT5M", "RRULE:FREQ=HOURLY")
     await inside.put(WORK, *(event(f"u{{at}}", f"DTSTART:20260101T00{{at % 60:02}}00Z", *rule) for at in range(200)))
-    print((await inside.backend.freebusy("anna", inside.mirroring.span)).complete)
-    await inside.mirroring.close()
+    print((await inside.backend.freebusy("anna", inside.writer.horizon)).complete)
+    await inside.writer.close()
     inside.close()
 
 asyncio.run(main())

@@ -12,9 +12,9 @@ import pytest
 
 from busyd.availability.profile import Profile
 from busyd.flow.ask import FreeBusyAnswer
-from busyd.index.mirroring import Incoming
 from busyd.index.retry import retry_when_due
 from busyd.index.worker import Worker
+from busyd.index.writer import Incoming
 from busyd.state.postponed import FIRST_RETRY, LONGEST_RETRY, PostponedObjects
 from busyd.store.mirror import SyncMark
 from tests.index.inside import WORK, Inside, StoppedClock, at, event, ref, window
@@ -54,12 +54,12 @@ class MortalWorker(Worker):
 
 def open_inside(folder: Path, clock: StoppedClock, *, kills: int) -> Inside:
     inside = Inside(folder, clock, [Profile("anna", timezone="Europe/Berlin", conflicts=(ref("anna/*"),))])
-    inside.mirroring.expansion.worker = MortalWorker(kills=kills)
+    inside.writer.expansion.worker = MortalWorker(kills=kills)
     return inside
 
 
 async def close(inside: Inside) -> None:
-    await inside.mirroring.close()
+    await inside.writer.close()
     inside.close()
 
 
@@ -70,9 +70,9 @@ async def sync(inside: Inside, payloads: list[bytes]) -> None:
     for start in range(0, len(payloads), 50):
         named = enumerate(payloads[start : start + 50], start)
         incoming = [Incoming(f"{WORK.href}{number}.ics", f'"{number}"', payload) for number, payload in named]
-        await inside.mirroring.store_batch(record, incoming)
-    await inside.mirroring.store_batch(record, (), mark=SyncMark("1", None, inside.clock.now()))
-    await inside.mirroring.confirm(await inside.store.read_calendars())
+        await inside.writer.store_batch(record, incoming)
+    await inside.writer.store_batch(record, (), mark=SyncMark("1", None, inside.clock.now()))
+    await inside.publisher.confirm(await inside.store.read_calendars())
 
 
 async def ask(inside: Inside) -> FreeBusyAnswer:
@@ -100,8 +100,8 @@ async def test_a_first_sync_in_which_the_worker_is_killed_twenty_times_is_comple
     inside = open_inside(tmp_path, clock, kills=20)
     await sync(inside, EVENTS)
     while inside.state.postponed.added.is_set():
-        await retry_when_due(inside.mirroring)
-    worker = inside.mirroring.expansion.worker
+        await retry_when_due(inside.writer)
+    worker = inside.writer.expansion.worker
     assert isinstance(worker, MortalWorker)
     assert len(worker.killed) == 20
     found = await ask(inside)
@@ -136,7 +136,7 @@ async def test_a_start_reads_what_was_not_read_before(
     await close(inside)
     again = open_inside(tmp_path, clock, kills=0)
     assert not (await ask(again)).complete
-    await again.mirroring.load()
+    await again.restore.load_tables()
     found = await ask(again)
     assert found.complete
     assert found.spans == right.spans
@@ -148,7 +148,7 @@ async def test_a_start_that_fails_as_well_frees_nothing(tmp_path: Path, clock: S
     await sync(inside, EVENTS[:50])
     await close(inside)
     again = open_inside(tmp_path, clock, kills=10**6)
-    await again.mirroring.load()
+    await again.restore.load_tables()
     assert not (await ask(again)).complete
     assert len(again.state.postponed.of(again.record(WORK).id)) == 50
     await close(again)
@@ -164,7 +164,7 @@ async def test_give_ups_that_an_older_busyd_has_stored_are_read_anew(
     with closing(sqlite3.connect(tmp_path / "mirror.sqlite3", isolation_level=None)) as mirror:
         mirror.execute("UPDATE busy_index SET occurrences=x'', incomplete='the worker ended over it'")
     again = open_inside(tmp_path, clock, kills=0)
-    await again.mirroring.load()
+    await again.restore.load_tables()
     found = await ask(again)
     assert found.complete
     assert found.spans == right.spans
@@ -174,13 +174,13 @@ async def test_give_ups_that_an_older_busyd_has_stored_are_read_anew(
 async def test_a_retry_does_not_undo_what_was_stored_meanwhile(tmp_path: Path, clock: StoppedClock) -> None:
     inside = open_inside(tmp_path, clock, kills=10**6)
     await sync(inside, EVENTS[:20])
-    worker = inside.mirroring.expansion.worker
+    worker = inside.writer.expansion.worker
     assert isinstance(worker, MortalWorker)
     worker.kills = 0
     moved = event("series0", "DTSTART:20260603T120000Z", "DURATION:PT10M")
-    retry = asyncio.create_task(retry_when_due(inside.mirroring))
+    retry = asyncio.create_task(retry_when_due(inside.writer))
     await asyncio.sleep(0)
-    await inside.mirroring.store_batch(inside.record(WORK), [Incoming(f"{WORK.href}0.ics", '"new"', moved)])
+    await inside.writer.store_batch(inside.record(WORK), [Incoming(f"{WORK.href}0.ics", '"new"', moved)])
     await retry
     rows = await inside.store.read_entries(inside.record(WORK).id, "Europe/Berlin")
     assert len(rows) == 20
@@ -204,8 +204,6 @@ async def test_an_object_that_fails_again_is_tried_less_and_less_often() -> None
 async def test_an_object_that_is_gone_is_not_tried_again(tmp_path: Path, clock: StoppedClock) -> None:
     inside = open_inside(tmp_path, clock, kills=10**6)
     await sync(inside, EVENTS[:20])
-    await inside.mirroring.store_batch(
-        inside.record(WORK), (), gone=[f"{WORK.href}{number}.ics" for number in range(20)]
-    )
+    await inside.writer.store_batch(inside.record(WORK), (), gone=[f"{WORK.href}{number}.ics" for number in range(20)])
     assert not inside.state.postponed.added.is_set()
     await close(inside)

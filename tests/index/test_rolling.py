@@ -47,7 +47,7 @@ async def test_a_rolled_horizon_equals_a_fresh_expansion(
     await inside.show(WORK)
     await inside.put(WORK, *SERIES)
     clock.instant = Instant(clock.instant + days * DAY)
-    assert await roll_horizon(inside.mirroring, clock.now())
+    assert await roll_horizon(inside.writer, clock.now())
     rolled = await whole_horizon(inside)
     other = tmp_path / "other"
     other.mkdir()
@@ -55,14 +55,14 @@ async def test_a_rolled_horizon_equals_a_fresh_expansion(
     await fresh.show(WORK)
     await fresh.put(WORK, *SERIES)
     assert rolled == await whole_horizon(fresh)
-    assert inside.mirroring.span == horizon_at(clock.now())
+    assert inside.writer.horizon == horizon_at(clock.now())
     fresh.close()
 
 
 async def test_within_a_day_nothing_rolls(inside: Inside, clock: StoppedClock) -> None:
     await inside.show(WORK)
     clock.instant = Instant(clock.instant + 3600)
-    assert not await roll_horizon(inside.mirroring, clock.now())
+    assert not await roll_horizon(inside.writer, clock.now())
 
 
 async def test_beyond_the_horizon_a_series_goes_on_exactly(inside: Inside) -> None:
@@ -75,7 +75,7 @@ async def test_beyond_the_horizon_a_series_goes_on_exactly(inside: Inside) -> No
 async def test_a_window_across_the_edge_of_the_horizon_is_what_its_parts_are(inside: Inside) -> None:
     await inside.show(WORK)
     await inside.put(WORK, *SERIES)
-    edge = inside.mirroring.span.end
+    edge = inside.writer.horizon.end
     whole = await inside.backend.freebusy("anna", Period(Instant(edge - DAY), Instant(edge + DAY)))
     before = await inside.backend.freebusy("anna", Period(Instant(edge - DAY), edge))
     after = await inside.backend.freebusy("anna", Period(edge, Instant(edge + DAY)))

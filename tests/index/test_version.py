@@ -51,7 +51,7 @@ def swapped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 async def test_the_same_data_is_not_expanded_again(tmp_path: Path, clock: StoppedClock) -> None:
     await with_a_wrong_index(tmp_path, clock)
     again = Inside(tmp_path, clock, [PROFILE])
-    await again.mirroring.load()
+    await again.restore.load_tables()
     assert await again.busy("2026-06-01", "2026-06-02") != [NINE]
     again.close()
 
@@ -62,7 +62,7 @@ async def test_other_data_expands_everything_anew(
     await with_a_wrong_index(tmp_path, clock)
     request.getfixturevalue("swapped")
     again = Inside(tmp_path, clock, [PROFILE])
-    await again.mirroring.load()
+    await again.restore.load_tables()
     assert await again.busy("2026-06-01", "2026-06-02") == [NINE]
     again.close()
 

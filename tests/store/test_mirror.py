@@ -116,3 +116,15 @@ def test_a_file_of_a_newer_busyd_is_refused_with_words(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="newer busyd"):
         migrate(connection, tmp_path / "m.sqlite3", MIRROR_MIGRATIONS)
     connection.close()
+
+
+def test_what_an_older_busyd_held_back_is_kept_and_nothing_held_is_an_empty_object(tmp_path: Path) -> None:
+    path = tmp_path / "mirror.sqlite3"
+    connection = open_connection(path, journal="WAL", synchronous="NORMAL")
+    migrate(connection, path, MIRROR_MIGRATIONS[:3])
+    older = Transaction(connection)
+    older.record_listing("anna", [WORK, HOME], NOW)
+    connection.execute("UPDATE calendar SET held=? WHERE href=?", (f'{{"/x": {NOW}}}', HOME.href))
+    migrate(connection, path, MIRROR_MIGRATIONS)
+    assert [record.held for record in Transaction(connection).read_calendars()] == [{}, {"/x": NOW}]
+    connection.close()

@@ -15,8 +15,8 @@ from busyd.availability.profile import Profile
 from busyd.availability.snapshot import Snapshot
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
 from busyd.index.expansion import Expanded
-from busyd.index.mirroring import Incoming, Mirroring
 from busyd.index.rolling import expand_window, roll_horizon
+from busyd.index.writer import Incoming
 from busyd.period import Instant, Period
 from busyd.state.horizon import DAY
 from busyd.state.state import ProfileState
@@ -64,7 +64,7 @@ async def disk_full(_: Callable[[Transaction], Any]) -> Any:
 
 async def edge_day(inside: Inside) -> int:
     """Busy spans in the last day of the horizon."""
-    end = inside.mirroring.span.end
+    end = inside.writer.horizon.end
     answer = await inside.backend.freebusy("anna", Period(Instant(end - DAY), end))
     assert answer.complete
     return len(answer.spans)
@@ -78,7 +78,7 @@ async def test_days_that_passed_while_busyd_was_stopped_are_expanded_at_the_star
     await inside.put(WORK, DAILY)
     clock.instant = Instant(clock.instant + 30 * DAY)
     again = open_house()
-    await again.mirroring.load()
+    await again.restore.load_tables()
     assert await edge_day(again) == 1
 
 
@@ -90,10 +90,10 @@ async def test_days_that_passed_while_busyd_was_stopped_are_not_lost_at_the_next
     await inside.put(WORK, DAILY)
     clock.instant = Instant(clock.instant + 30 * DAY)
     again = open_house()
-    await again.mirroring.load()
+    await again.restore.load_tables()
     clock.instant = Instant(clock.instant + DAY)
-    await roll_horizon(again.mirroring, clock.now())
-    end = again.mirroring.span.end
+    await roll_horizon(again.writer, clock.now())
+    end = again.writer.horizon.end
     answer = await again.backend.freebusy("anna", Period(Instant(end - 31 * DAY), end))
     assert len(answer.spans) == 31
 
@@ -104,23 +104,23 @@ async def test_a_roll_while_a_batch_is_expanded_leaves_no_day_out(
     inside = open_house()
     await inside.show(WORK)
     await inside.put(WORK)
-    expand = inside.mirroring.expansion.expand
+    expand = inside.writer.expansion.expand
 
     async def midnight_meanwhile(payloads: Sequence[bytes], zones: Any, span: Period) -> list[Expanded]:
         found = await expand(payloads, zones, span)
         monkeypatch.undo()
         clock.instant = Instant(clock.instant + DAY)
-        await roll_horizon(inside.mirroring, clock.now())
+        await roll_horizon(inside.writer, clock.now())
         return found
 
-    monkeypatch.setattr(inside.mirroring.expansion, "expand", midnight_meanwhile)
+    monkeypatch.setattr(inside.writer.expansion, "expand", midnight_meanwhile)
     await inside.put(WORK, DAILY)
     assert await edge_day(inside) == 1
 
 
 async def reload(inside: Inside, *profiles: Profile) -> None:
     inside.state.reconfigure([one.connection for one in inside.state.connections.values()], profiles)
-    await inside.mirroring.complete_tables()
+    await inside.writer.complete_tables()
 
 
 async def test_a_zone_that_was_left_and_is_read_in_again_has_what_changed_meanwhile(open_house: Open) -> None:
@@ -139,7 +139,7 @@ async def test_a_zone_that_is_added_while_a_batch_is_expanded_misses_nothing_of_
     inside = open_house()
     await inside.show(WORK)
     await inside.put(WORK)
-    expand = inside.mirroring.expansion.expand
+    expand = inside.writer.expansion.expand
 
     async def reload_meanwhile(payloads: Sequence[bytes], zones: Any, span: Period) -> list[Expanded]:
         found = await expand(payloads, zones, span)
@@ -147,7 +147,7 @@ async def test_a_zone_that_is_added_while_a_batch_is_expanded_misses_nothing_of_
         await reload(inside, replace(BERLIN, timezone="America/New_York"))
         return found
 
-    monkeypatch.setattr(inside.mirroring.expansion, "expand", reload_meanwhile)
+    monkeypatch.setattr(inside.writer.expansion, "expand", reload_meanwhile)
     await inside.put(WORK, event("day", "DTSTART;VALUE=DATE:20260603"))
     assert await inside.busy("2026-06-01", "2026-06-08") == [(at("2026-06-03T04:00"), at("2026-06-04T04:00"), "BUSY")]
 
@@ -170,7 +170,7 @@ async def test_a_batch_that_is_broken_off_is_in_memory_as_it_is_on_the_disk(open
     inside.store.transaction = watched  # type: ignore[method-assign]
     mark = SyncMark("2", None, inside.clock.now())
     payload = timed("a", "20260601T090000Z", "20260601T100000Z")
-    poll = asyncio.create_task(inside.mirroring.store_batch(inside.record(WORK), [incoming(payload)], mark=mark))
+    poll = asyncio.create_task(inside.writer.store_batch(inside.record(WORK), [incoming(payload)], mark=mark))
     await in_the_store.wait()
     poll.cancel()  # a reload changed this connection
     await asyncio.sleep(0)
@@ -178,7 +178,7 @@ async def test_a_batch_that_is_broken_off_is_in_memory_as_it_is_on_the_disk(open
     await asyncio.gather(poll, return_exceptions=True)
     inside.store.transaction = transaction  # type: ignore[method-assign]
     inside.state.take_calendars(await inside.store.read_calendars())
-    await inside.mirroring.catch_up()
+    await inside.publisher.publish_snapshots()
     on_disk = len(await inside.store.read_etags(inside.record(WORK).id))
     busy = await inside.busy("2026-06-01", "2026-06-08")
     assert (on_disk, len(busy)) in ((0, 0), (1, 1))
@@ -191,10 +191,10 @@ async def test_what_a_broken_off_poll_has_stored_shows_before_the_next_poll_call
     await inside.put(WORK)
     mark = SyncMark("2", None, Instant(inside.clock.now() + 60))
     payload = timed("a", "20260601T090000Z", "20260601T100000Z")
-    await inside.mirroring.store_batch(inside.record(WORK), [incoming(payload)], mark=mark)
+    await inside.writer.store_batch(inside.record(WORK), [incoming(payload)], mark=mark)
     # Cancelled, or out of disk space, before its own refresh_state. The next poll finds nothing changed:
     connection_state = inside.state.connections["anna"]
-    context = PollContext(connection_state, None, None, inside.mirroring, inside.ledger, inside.clock)  # type: ignore[arg-type]
+    context = PollContext(connection_state, None, None, inside.writer, inside.ledger, inside.clock)  # type: ignore[arg-type]
     await refresh_state(context)
     answer = await inside.backend.freebusy("anna", WEEK)
     assert answer.freshness.as_of != mark.as_of or answer.spans == [(NINE, TEN, 3)]
@@ -209,7 +209,7 @@ async def test_other_addresses_count_as_soon_as_they_are_discovered(open_house: 
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z", *declined))
     assert await inside.busy("2026-06-01", "2026-06-08") == []
     connection_state.addresses = ("mailto:new@example.org",)  # what `_list` does after discovery
-    context = PollContext(connection_state, None, None, inside.mirroring, inside.ledger, inside.clock)  # type: ignore[arg-type]
+    context = PollContext(connection_state, None, None, inside.writer, inside.ledger, inside.clock)  # type: ignore[arg-type]
     await refresh_state(context)
     assert await inside.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
 
@@ -226,7 +226,7 @@ async def test_a_connection_dropped_by_a_reload_leaves_no_gap_in_service(open_ho
     inside = open_house(both)
     await inside.show(WORK)
     inside.state.reconfigure([ANNA, TEAM], [both])
-    await inside.mirroring.complete_tables()
+    await inside.writer.complete_tables()
     inside.state.reconfigure([ANNA], [BERLIN])  # complete_tables has to wait for the store: somebody asks
     await inside.backend.freebusy("anna", WEEK)
 
@@ -244,7 +244,7 @@ async def test_a_start_after_discovery_but_before_the_first_listing_knows_that_i
     await again.store.record_listing("team", [feed], again.clock.now())
     again.state.take_calendars(await again.store.read_calendars())
     await again.put(feed)
-    await again.mirroring.load()
+    await again.restore.load_tables()
     assert not (await again.backend.freebusy("anna", WEEK)).complete
 
 
@@ -270,7 +270,7 @@ async def test_a_changed_address_of_a_feed_is_followed_at_once(open_house: Open)
     moved = replace(feed, href=new.url)
     await inside.store.record_listing("holidays", [moved], inside.clock.now())
     inside.state.take_calendars(await inside.store.read_calendars())
-    await inside.mirroring.complete_tables()
+    await inside.writer.complete_tables()
     assert [record.remote.href for record in inside.state.linked_calendars("holidays")] == [new.url]
     assert not (await inside.backend.freebusy("anna", WEEK)).complete
 
@@ -315,7 +315,7 @@ async def test_a_calendar_that_is_listed_with_a_fault_leaves_nothing_free_behind
     now = inside.clock.now()
     await inside.store.transaction(lambda tx: tx.record_listing("anna", [WORK], now, unreadable=[HOME.href]))
     inside.state.take_calendars(await inside.store.read_calendars())
-    await inside.mirroring.load()
+    await inside.restore.load_tables()
     await inside.put(WORK)
     assert not (await inside.backend.freebusy("anna", WEEK)).complete
 
@@ -325,7 +325,7 @@ async def test_calendars_of_another_account_under_the_same_name_do_not_answer_fo
     await inside.show(WORK)
     await inside.put(WORK)
     inside.state.reconfigure([replace(ANNA, username="ben@icloud.com")], [BERLIN])
-    await inside.mirroring.complete_tables()
+    await inside.writer.complete_tables()
     assert not (await inside.backend.freebusy("anna", WEEK)).complete
 
 
@@ -337,8 +337,8 @@ async def test_an_answer_beyond_the_horizon_claims_no_younger_proof_than_it_was_
     await inside.put(WORK)
     old, far = inside.clock.now(), window("2031-06-01", "2031-06-08")
 
-    async def expand(mirroring: Mirroring, profile_state: ProfileState, wide: Period) -> Snapshot:
-        snapshot = await expand_window(mirroring, profile_state, wide)
+    async def expand(profile_state: ProfileState, wide: Period) -> Snapshot:
+        snapshot = await expand_window(inside.writer, profile_state, wide)
         inside.clock.instant = Instant(old + 60)  # a poll ends meanwhile
         await inside.put(WORK, timed("a", "20310601T090000Z", "20310601T100000Z"))
         return snapshot
@@ -355,7 +355,7 @@ async def test_a_start_on_a_full_disk_answers_from_what_there_is(open_house: Ope
     again = open_house()
 
     again.store.transaction = disk_full  # type: ignore[method-assign,assignment]
-    await again.mirroring.load()
+    await again.restore.load_tables()
     assert await again.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
 
 
@@ -365,11 +365,11 @@ async def test_what_one_profile_cannot_store_does_not_keep_another_from_its_new_
     await inside.show(WORK)
     await inside.put(WORK)
     record = inside.record(WORK)
-    await inside.mirroring.store_batch(record, [incoming(timed("a", "20260601T090000Z", "20260601T100000Z"))])
+    await inside.writer.store_batch(record, [incoming(timed("a", "20260601T090000Z", "20260601T100000Z"))])
     transaction = inside.store.transaction
 
     inside.store.transaction = disk_full  # type: ignore[method-assign,assignment]
-    await asyncio.gather(inside.mirroring.catch_up(), return_exceptions=True)
+    await asyncio.gather(inside.publisher.publish_snapshots(), return_exceptions=True)
     inside.store.transaction = transaction  # type: ignore[method-assign]
     assert [len(await inside.busy("2026-06-01", "2026-06-08", name)) for name in ("anna", "amy")] == [1, 1]
 
@@ -383,6 +383,6 @@ async def test_facts_that_no_occurrence_states_any_more_are_forgotten_with_the_d
         guest = f"ATTENDEE;PARTSTAT=ACCEPTED:mailto:guest{number}@example.org"
         await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z", guest))
     clock.instant = Instant(clock.instant + DAY)
-    await roll_horizon(inside.mirroring, clock.now())
+    await roll_horizon(inside.writer, clock.now())
     assert len(inside.state.table.facts) == 1
     assert await inside.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]

@@ -11,7 +11,7 @@ from busyd.cli.terminal import print_json, print_table
 from busyd.config import Config
 from busyd.connection import ConnectionKind
 from busyd.credentials import FromCredential, Secret, looks_app_specific, normalise_app_specific
-from busyd.credentials.source import credential_file
+from busyd.credentials.files import credential_file
 from busyd.credentials.store import CredentialStore
 
 

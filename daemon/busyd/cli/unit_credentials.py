@@ -9,7 +9,7 @@ from typing import Final
 from busyd.cli.installation import Installation
 from busyd.config import ConnectionConfig
 from busyd.credentials import FromCredential
-from busyd.credentials.source import credential_file
+from busyd.credentials.files import credential_file
 
 _SECONDS: Final = 10.0
 _LINE: Final = re.compile(r"^\s*LoadCredential(?:Encrypted)?\s*=\s*([^:\s]+):(/\S+)\s*$", re.MULTILINE)

@@ -4,17 +4,15 @@ Reading blocks (a file, a program of up to 30 seconds), so the daemon does it in
 when there is one, because cryptography is slow to load.
 """
 
+from busyd.credentials.files import CredentialMissing, is_credential_name
 from busyd.credentials.secret import Secret, looks_app_specific, normalise_app_specific
 from busyd.credentials.source import (
-    CredentialMissing,
     FromCommand,
     FromCredential,
     FromEnvironment,
     FromFile,
     Literal,
     PasswordSource,
-    fingerprint,
-    is_credential_name,
     read_password,
 )
 
@@ -27,7 +25,6 @@ __all__ = [
     "Literal",
     "PasswordSource",
     "Secret",
-    "fingerprint",
     "is_credential_name",
     "looks_app_specific",
     "normalise_app_specific",

@@ -4,9 +4,7 @@ Every failure is a CredentialMissing that says what to do and never shows what w
 """
 
 import os
-import re
 import signal
-import stat
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,23 +12,17 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from busyd.credentials.files import (
+    STORE_FILE,
+    CredentialMissing,
+    credential_file,
+    is_credential_name,
+    read_secret_bytes,
+)
 from busyd.credentials.secret import Secret
-from busyd.errors import UserError
 from busyd.ownership import groups_of, owner_of
 
-STORE_FILE: Final = "credentials"
-KEY_FILE: Final = "credentials.key"
-"""The key of that store, unless it comes from elsewhere."""
-KEY_NAME: Final = "busyd-key"
-"""The systemd credential that holds the key of the encrypted store."""
 COMMAND_SECONDS: Final = 30.0
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,200}")
-_MOST_BYTES: Final = 64 * 1024
-
-
-class CredentialMissing(UserError):
-    """A password could not be had from where the configuration says it is."""
 
 
 class FromCredential(Struct, frozen=True):
@@ -100,52 +92,6 @@ def read_password(source: PasswordSource, state_directory: Path, environment: Ma
             )
         case FromCommand(argv):
             return _run_command(argv, state_directory, environment)
-
-
-def fingerprint(
-    source: PasswordSource, state_directory: Path, environment: Mapping[str, str]
-) -> tuple[str | int, ...] | None:
-    """A value that changes when the password may have changed, without reading it; a few microseconds.
-
-    None where that cannot be known without asking (a command). An absent file has a fingerprint too, so that one that
-    appears is noticed.
-    """
-    match source:
-        case FromCredential(name):
-            given = credential_file(name, environment)
-            return ("credential", *_stamp(given), *_stamp(state_directory / STORE_FILE))
-        case FromFile(path):
-            return ("file", *_stamp(path))
-        case FromEnvironment(name):
-            return ("environment", hash(environment.get(name)))
-        case Literal(secret):
-            return ("literal", hash(secret))
-        case FromCommand():
-            return None
-
-
-def is_credential_name(name: str) -> bool:
-    """Whether a text can name a credential: no slash, no leading dot, and not the name of the store's own key."""
-    return _NAME.fullmatch(name) is not None and ".." not in name and name != KEY_NAME
-
-
-def credential_file(name: str, environment: Mapping[str, str]) -> Path | None:
-    """Where systemd put the credential of this name, whether it is there or not; None outside such a unit."""
-    directory = environment.get("CREDENTIALS_DIRECTORY")
-    return Path(directory, name) if directory and _NAME.fullmatch(name) and ".." not in name else None
-
-
-def read_secret_bytes(path: Path) -> bytes:
-    """The content of a small regular file. Raises OSError, or CredentialMissing when it is something else."""
-    with path.open("rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            message = f"{path} is not a regular file"
-            raise CredentialMissing(message)
-        content = file.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        message = f"{path} is too large to hold a password"
-        raise CredentialMissing(message)
-    return content
 
 
 def _read_credential(name: str, state_directory: Path, environment: Mapping[str, str]) -> Secret:
@@ -245,11 +191,3 @@ def _only_line(text: str, where: str, *, fix: str) -> Secret:
         message = f"{where} holds more than one line, or control characters"
         raise CredentialMissing(message, fix=fix)
     return Secret(line)
-
-
-def _stamp(path: Path | None) -> tuple[int, ...]:
-    try:
-        found = path.stat() if path is not None else None
-    except OSError:
-        found = None
-    return () if found is None else (found.st_ino, found.st_mtime_ns, found.st_size)

@@ -19,8 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from busyd.credentials.secret import Secret
-from busyd.credentials.source import (
+from busyd.credentials.files import (
     KEY_FILE,
     KEY_NAME,
     STORE_FILE,
@@ -29,6 +28,7 @@ from busyd.credentials.source import (
     is_credential_name,
     read_secret_bytes,
 )
+from busyd.credentials.secret import Secret
 from busyd.os_errors import fault_of
 from busyd.ownership import as_owner_of, make_state_directory
 

@@ -16,7 +16,7 @@ from busyd.flow.freshness import freshness_of
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
 from busyd.flow.tokens import Tokens
 from busyd.flow.views import ConnectionView, ProblemView, ProfileView, view_connections, view_problem, view_profile
-from busyd.index.mirroring import Mirroring
+from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.progress import Report
 from busyd.state.state import ProfileState, State
@@ -44,14 +44,14 @@ class _Seen(Struct, frozen=True):
 class Backend:
     """The daemon as seen from outside. Made by the service."""
 
-    def __init__(self, state: State, mirroring: Mirroring, *, ledger: LedgerThread, clock: Clock) -> None:
+    def __init__(self, state: State, writer: IndexWriter, *, ledger: LedgerThread, clock: Clock) -> None:
         self.clock = clock
         self.tokens = Tokens(ledger)
         self.reloads = ReloadRequests()
         self.schedules: Mapping[str, PollNow] = {}
         """By connection; empty until polling has begun."""
         self._state = state
-        self._mirroring = mirroring
+        self._writer = writer
         self._seen: dict[str, _Seen] = {}
         self._revision = 0
 
@@ -101,7 +101,7 @@ class Backend:
         """Why? Every event that touches the window, also those that do not block. Raises UnknownProfile."""
         from busyd.flow.explain import explain_window
 
-        return await explain_window(self._mirroring, find_profile(self._state, profile), window)
+        return await explain_window(self._writer, find_profile(self._state, profile), window)
 
     async def refresh(self, profile: str, max_age: timedelta) -> bool:
         """Have the profile's calendars confirmed at most so long ago, by one poll of the connections that need it.
@@ -131,7 +131,7 @@ class Backend:
 
     async def alive(self) -> None:
         """Returns once the store's thread has answered: the watchdog asks."""
-        await self._mirroring.store.ping()
+        await self._writer.store.ping()
 
     def _view(self, profile_state: ProfileState) -> ProfileView:
         name, state, now = profile_state.profile.name, self._state, self.clock.now()
@@ -175,4 +175,4 @@ class Backend:
     async def _expand(self, profile_state: ProfileState, window: Period) -> Snapshot:
         from busyd.index.rolling import expand_window
 
-        return await expand_window(self._mirroring, profile_state, window)
+        return await expand_window(self._writer, profile_state, window)

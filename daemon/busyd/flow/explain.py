@@ -10,7 +10,7 @@ from busyd.availability.index import PackedObject
 from busyd.availability.policy import NO_LENGTH, decide
 from busyd.cooperative import in_slices
 from busyd.ical.title import Title, title_of
-from busyd.index.mirroring import Mirroring
+from busyd.index.writer import IndexWriter
 from busyd.period import FbType, Instant, Period
 from busyd.state.links import Link
 from busyd.state.state import ProfileState
@@ -48,43 +48,43 @@ class Explained(Struct, frozen=True):
     """FILE:LINE where that rule was set; empty when it is the default."""
 
 
-async def explain_window(mirroring: Mirroring, profile_state: ProfileState, window: Period) -> list[Explained]:
+async def explain_window(writer: IndexWriter, profile_state: ProfileState, window: Period) -> list[Explained]:
     """Everything that touches the window, in order of time, whether it blocks or not."""
     found: list[Explained] = []
     for link in profile_state.links:
-        record = mirroring.state.calendars.get(link.calendar or 0)
+        record = writer.state.calendars.get(link.calendar or 0)
         if record is None or not record.complete:
             found.append(_nothing_known(link, window))
             continue
-        if mirroring.state.is_beyond(record.id):
+        if writer.state.is_beyond(record.id):
             found.append(replace(_nothing_known(link, window), reason="too-much"))
             continue
-        stored = await _objects_touching(mirroring, link, window)
+        stored = await _objects_touching(writer, link, window)
         view = _View(
             link,
-            mirroring.state.addresses_for(profile_state, link.reference.connection),
+            writer.state.addresses_for(profile_state, link.reference.connection),
             profile_state.profile.primary_blocks_origin,
             window,
         )
-        read = mirroring.expansion.index((one.payload for one in stored), link.zone, window)
+        read = writer.expansion.index((one.payload for one in stored), link.zone, window)
         numbered = iter(stored)
         async for indexed in read:
             found += _explain_object(next(numbered), indexed, view)
     return sorted(found, key=lambda one: (one.start, one.end, one.calendar, one.uid))
 
 
-async def _objects_touching(mirroring: Mirroring, link: Link, window: Period) -> list[StoredObject]:
+async def _objects_touching(writer: IndexWriter, link: Link, window: Period) -> list[StoredObject]:
     """The objects with an occurrence in or near the window; beyond the horizon every recurring one may have some."""
     calendar = link.calendar or 0
-    tables = mirroring.state.tables.get((calendar, link.zone))
+    tables = writer.state.tables.get((calendar, link.zone))
     if tables is None:
-        return await mirroring.store.read_objects(calendar)
+        return await writer.store.read_objects(calendar)
     travel = max((max(facts.travel_before, facts.travel_after) for facts in tables.table.facts), default=0)
     near = Period(Instant(window.start - travel), Instant(window.end + travel))
     wanted = await in_slices(tables.objects_in(near)) | tables.incomplete.keys()
-    if near.start < mirroring.span.start or near.end > mirroring.span.end:
+    if near.start < writer.horizon.start or near.end > writer.horizon.end:
         wanted |= tables.recurring
-    found = await mirroring.store.read_objects_by_id(sorted(wanted))
+    found = await writer.store.read_objects_by_id(sorted(wanted))
     return list(found.values())
 
 

@@ -60,7 +60,7 @@ async def poll_connection(context: PollContext, report: Report) -> bool:
     context.connection_state.login_accepted = True
     ceasing = ceasing_calendars(context, listing)
     await _take_listing(context, still_counting(listing, ceasing), account, at)
-    linked = [one for one in context.mirroring.state.linked_calendars(context.name) if not one.gone]
+    linked = [one for one in context.state.linked_calendars(context.name) if not one.gone]
     collections = [one for one in linked if one.remote.kind is not CalendarKind.SUBSCRIBED]
     failed = await _read_collections(context, collections, ceasing, listing, at, report)
     for record in linked:
@@ -166,7 +166,7 @@ async def _subscription(context: PollContext, record: CalendarRecord, at: Instan
 async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountRecord | None]:
     """The calendars behind the connection: one request, unless the account must be discovered first (then with it)."""
     connection = context.connection_state.connection
-    account = await context.mirroring.store.read_account(connection.name)
+    account = await context.store.read_account(connection.name)
     login = (connection.url, connection.username)
     known = account if account is not None and (account.root, account.username) == login else None
     if known is not None and not has_passed(known.discovered, REDISCOVER_EVERY, context.clock.now()):
@@ -203,7 +203,7 @@ async def _take_listing(context: PollContext, listing: Listing, account: Account
             tx.record_account(account)
         tx.record_listing(context.name, listing.calendars, at, unreadable=listing.unreadable)
 
-    await context.mirroring.store.transaction(commit)
+    await context.store.transaction(commit)
     if account is not None:
         context.connection_state.addresses = account.addresses
     await refresh_state(context, relink=not context.connection_state.listed)
@@ -215,9 +215,9 @@ async def _confirm(context: PollContext, records: Sequence[CalendarRecord], at: 
         _recovered(context, record)
     if records:
         numbers = [record.id for record in records]
-        await context.mirroring.store.confirm_calendars(numbers, at)
-    fresh = await context.mirroring.store.read_calendars(context.name)
-    await context.mirroring.confirm(fresh)
+        await context.store.confirm_calendars(numbers, at)
+    fresh = await context.store.read_calendars(context.name)
+    await context.writer.publisher.confirm(fresh)
 
 
 def _note_trouble(
@@ -226,7 +226,7 @@ def _note_trouble(
     logger.warning("%s could not be read: %s", record.label, error)
     context.backoff.failed(record.id, context.clock.monotonic(), first=rest, least=least)
     context.connection_state.calendar_trouble[record.id] = str(error)
-    context.mirroring.state.proofs += 1
+    context.state.proofs += 1
     report(Progress(context.name, record.label, "failed", detail=str(error)))
 
 

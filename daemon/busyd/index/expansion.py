@@ -42,8 +42,8 @@ class Expansion:
             while rest:
                 part = await self._index_some(rest, zone, span)
                 rest = rest[len(part) :]
-                for one in part:
-                    yield one
+                for indexed in part:
+                    yield indexed
 
     async def expand(self, payloads: Sequence[bytes], zones: Iterable[str], span: Period) -> list[Expanded]:
         """The same for every zone in which somebody reads them, each object as often as that makes a difference.
@@ -53,14 +53,17 @@ class Expansion:
         first_zone, *other_zones = sorted(zones)
         first = await self._index_some(next(_batches(payloads)), first_zone, span)
         others: dict[int, list[tuple[str, PackedObject]]] = {}
-        dependent = [number for number, one in enumerate(first) if one.zone_dependent]
+        dependent = [number for number, indexed in enumerate(first) if indexed.zone_dependent]
         for zone in other_zones:
             again = self.index([payloads[number] for number in dependent], zone, span)
             for number in dependent:
                 others.setdefault(number, []).append((zone, await anext(again)))
         return [
-            Expanded(one.uid, ((first_zone if one.zone_dependent else ANY_ZONE, one), *others.get(number, ())))
-            for number, one in enumerate(first)
+            Expanded(
+                indexed.uid,
+                ((first_zone if indexed.zone_dependent else ANY_ZONE, indexed), *others.get(number, ())),
+            )
+            for number, indexed in enumerate(first)
         ]
 
     async def _index_some(self, batch: list[bytes], zone: str, span: Period) -> list[PackedObject]:

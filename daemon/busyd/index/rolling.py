@@ -11,96 +11,96 @@ from busyd.availability.snapshot import Reading, Snapshot, build_snapshot, nothi
 from busyd.cooperative import in_slices, let_others_run
 from busyd.ical.facts import Facts
 from busyd.index.expansion import entry_of
-from busyd.index.loading import BEYOND, is_too_much, load_columns
-from busyd.index.mirroring import Mirroring
+from busyd.index.loading import BEYOND, is_too_much, load_tables
+from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.state.horizon import horizon_at
 from busyd.state.state import ProfileState
 from busyd.store.occurrences import IndexEntry
 
 
-async def roll_horizon(mirroring: Mirroring, now: Instant) -> bool:
+async def roll_horizon(writer: IndexWriter, now: Instant) -> bool:
     """Move the horizon when a day has passed: only recurring objects, and only the new piece of time."""
     new = horizon_at(now)
-    if new == mirroring.span:
+    if new == writer.horizon:
         return False
-    state = mirroring.state
-    async with mirroring.changing:
+    state = writer.state
+    async with writer.publisher.changing:
         table = FactsTable()  # what no occurrence states any more is left behind
         beyond: list[tuple[int, str]] = []
         for (calendar, zone), tables in list(state.tables.items()):
-            moved = await _extended(mirroring, calendar, zone, new, tables) if tables.recurring else tables
+            moved = await _extended(writer, calendar, zone, new, tables) if tables.recurring else tables
             if is_too_much(moved.count) or moved.is_beyond:
                 beyond.append((calendar, zone))
             else:
                 state.tables[calendar, zone] = await in_slices(moved.with_table(table))
         state.table = table
-        mirroring.span = new
+        writer.publisher.horizon = new
         for calendar, zone in beyond:  # it may have fewer now
-            await load_columns(mirroring, calendar, zone)
-    await mirroring.catch_up()
+            await load_tables(writer, calendar, zone)
+    await writer.publisher.publish_snapshots()
     return True
 
 
-async def expand_window(mirroring: Mirroring, profile_state: ProfileState, window: Period) -> Snapshot:
+async def expand_window(writer: IndexWriter, profile_state: ProfileState, window: Period) -> Snapshot:
     """A snapshot of a window beyond the horizon, by the same engine: costs the recurring objects of the mirror."""
     links = profile_state.links
-    readings = mirroring.state.readings(profile_state, links)
+    readings = writer.state.readings(profile_state, links)
     if readings is None:
         # Asked right after a start: the stored snapshot covers the horizon, the rest is still on the disk.
-        await mirroring.complete_tables()
+        await writer.complete_tables()
         links = profile_state.links
-        readings = mirroring.state.readings(profile_state, links)
+        readings = writer.state.readings(profile_state, links)
     if readings is None:
         return nothing_known(window)
     wide: list[Reading] = []
     blocking = [link for link in links if link.calendar is not None and link.blocks]
     for link, reading in zip(blocking, readings, strict=True):
-        tables = await _seen_through(mirroring, reading.tables, link.calendar or 0, link.zone, window)
+        tables = await _seen_through(writer, reading.tables, link.calendar or 0, link.zone, window)
         wide.append(replace(reading, tables=tables))
     return await in_slices(build_snapshot(wide, window))
 
 
 async def _seen_through(
-    mirroring: Mirroring, tables: OccurrenceTable, calendar: int, zone: str, window: Period
+    writer: IndexWriter, tables: OccurrenceTable, calendar: int, zone: str, window: Period
 ) -> OccurrenceTable:
     """The tables with the recurring objects as they are in a window."""
     if tables.is_beyond:
         return tables
-    async for part in _recurring(mirroring, calendar, zone):
-        found = mirroring.expansion.index([payload for _, payload in part], zone, window)
-        changes = {entry.object: entry_of(entry.object, zone, window, await anext(found)) for entry, _ in part}
+    async for part in _recurring(writer, calendar, zone):
+        indexed = writer.expansion.index([payload for _, payload in part], zone, window)
+        changes = {entry.object: entry_of(entry.object, zone, window, await anext(indexed)) for entry, _ in part}
         tables = await in_slices(tables.changed(changes))
         if is_too_much(tables.count):
             return OccurrenceTable.beyond(tables.table, BEYOND)
     return tables
 
 
-async def _recurring(mirroring: Mirroring, calendar: int, zone: str) -> AsyncIterator[list[tuple[IndexEntry, bytes]]]:
+async def _recurring(writer: IndexWriter, calendar: int, zone: str) -> AsyncIterator[list[tuple[IndexEntry, bytes]]]:
     """The recurring objects of a calendar with their payloads, some at a time."""
     after = 0
-    while part := await mirroring.store.read_recurring(calendar, zone, after=after):
+    while part := await writer.store.read_recurring(calendar, zone, after=after):
         yield part
         after = part[-1][0].object
 
 
 async def _extended(
-    mirroring: Mirroring, calendar: int, zone: str, new: Period, tables: OccurrenceTable
+    writer: IndexWriter, calendar: int, zone: str, new: Period, tables: OccurrenceTable
 ) -> OccurrenceTable:
     """The tables with recurring objects over the new horizon, each from what it has and the piece that it lacks."""
-    async for part in _recurring(mirroring, calendar, zone):
+    async for part in _recurring(writer, calendar, zone):
         by_piece: dict[Period, list[tuple[IndexEntry, bytes]]] = {}
         for entry, payload in part:
             by_piece.setdefault(_lacking(entry.span, new), []).append((entry, payload))
         grown: dict[int, IndexEntry] = {}
         for piece, members in by_piece.items():
-            found = mirroring.expansion.index([payload for _, payload in members], zone, piece)
+            indexed = writer.expansion.index([payload for _, payload in members], zone, piece)
             for old, _ in members:
-                grown[old.object] = entry = _join(old, await anext(found), piece, new)
+                grown[old.object] = entry = _join(old, await anext(indexed), piece, new)
                 if entry.postponed:
-                    mirroring.note_postponed(calendar, old.object, [entry])
+                    writer.note_postponed(calendar, old.object, [entry])
                 await let_others_run()
-        await mirroring.store.put_entries(grown.values())
+        await writer.store.put_entries(grown.values())
         tables = await in_slices(tables.changed(grown))
     return tables
 
@@ -121,7 +121,7 @@ def _joined(old: IndexEntry, added: IndexEntry, span: Period) -> IndexEntry:
     facts: dict[Facts, int] = {}
     rows: set[tuple[int, int, int]] = set()
     for entry in (old, added):
-        numbers = [facts.setdefault(one, len(facts)) for one in entry.facts]
+        numbers = [facts.setdefault(fact, len(facts)) for fact in entry.facts]
         flat = entry.occurrences
         rows |= {
             (start, end, numbers[number])

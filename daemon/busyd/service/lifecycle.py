@@ -25,8 +25,10 @@ from busyd.flow.reload import ReloadOutcome
 from busyd.http.app import build_app
 from busyd.http.listeners import start_listeners
 from busyd.ical.zones import forget_outdated_zones
-from busyd.index.mirroring import Mirroring
+from busyd.index.publisher import SnapshotPublisher
+from busyd.index.restore import Restore
 from busyd.index.retry import retry_postponed
+from busyd.index.writer import IndexWriter
 from busyd.os_errors import fault_of
 from busyd.period import to_rfc3339
 from busyd.running import Running, remove_record, write_record
@@ -120,10 +122,12 @@ class Service:
             zone = machine_zone(os.environ)
             self._register = State(connections, self._config.profiles.values(), machine_zone=zone)
             self._register.remembered = opened.resolved_links()
-            self._mirroring = Mirroring(store, self._register, self._clock)
-            rooms.push_async_callback(self._mirroring.close)
-            self._mirroring.restore()
-            self._backend = Backend(self._register, self._mirroring, ledger=ledger, clock=self._clock)
+            publisher = SnapshotPublisher(store, self._register, self._clock)
+            self._writer = IndexWriter(store, self._register, self._clock, publisher)
+            rooms.push_async_callback(self._writer.close)
+            self._restore = Restore(self._writer)
+            self._restore.take_snapshots()
+            self._backend = Backend(self._register, self._writer, ledger=ledger, clock=self._clock)
             write_admin_token(self._state, opened, self._clock.now())
             endpoint = build_app(self._backend, endpoint_settings(self._config))
             listeners = await start_listeners(endpoint, self._config.listen, tls_context(self._config))
@@ -149,7 +153,7 @@ class Service:
                     "watchdog": self._manager.watchdog(self._backend.alive),
                     "reading": self._read_calendars(ledger),
                     "roll": self._roll(),
-                    "retry": retry_postponed(self._mirroring),
+                    "retry": retry_postponed(self._writer),
                     "forget early ends": self._crashes.forget_later(),
                 },
             )
@@ -159,17 +163,17 @@ class Service:
 
     async def _read_calendars(self, ledger: LedgerThread) -> None:
         """Load what is stored, then poll, and follow changes of the configuration."""
-        await self._patiently(self._mirroring.load, "the stored index could not be loaded")
+        await self._patiently(self._restore.load_tables, "the stored index could not be loaded")
         from busyd.service.polling import Polling
 
         gc.collect()
         gc.freeze()  # modules and code stay for good: to look through them again and again would hold the loop up
         self._polling = Polling(
-            self._mirroring, ledger, self._clock, self._state, on_change=lambda: self._manager.status(self._status())
+            self._writer, ledger, self._clock, self._state, on_change=lambda: self._manager.status(self._status())
         )
         self._backend.schedules = self._polling.schedules
         await self._polling.follow(self._config.connections)
-        reloader = Reloader(self._config_path, self._config, self._mirroring)
+        reloader = Reloader(self._config_path, self._config, self._writer)
         await self._backend.reloads.serve(functools.partial(self._reload, reloader, self._polling))
 
     async def _reload(self, reloader: Reloader, polling: "Polling") -> ReloadOutcome:
@@ -204,13 +208,13 @@ class Service:
         while True:
             await self._clock.sleep(ROLL_EVERY)
             try:
-                if await roll_horizon(self._mirroring, self._clock.now()):
+                if await roll_horizon(self._writer, self._clock.now()):
                     logger.info("a new day: the horizon moved on")
                 if self._clock.monotonic() - looked >= LOOK_AT_ZONES_EVERY:
                     looked = self._clock.monotonic()
                     if forget_outdated_zones():
-                        await self._mirroring.close()
-                        await self._mirroring.load()
+                        await self._writer.close()
+                        await self._restore.load_tables()
             except StorageError as error:
                 logger.error("the horizon could not be moved on, trying again: %s", error)
 

@@ -23,7 +23,7 @@ from busyd.credentials import (
     read_password,
 )
 from busyd.errors import UserError
-from busyd.index.mirroring import Mirroring
+from busyd.index.writer import IndexWriter
 from busyd.log import hide_secret
 from busyd.remote.client import CaldavClient
 from busyd.remote.feed import FeedAnswer, feed_address, fetch_feed
@@ -83,7 +83,7 @@ class Polling:
 
     def __init__(
         self,
-        mirroring: Mirroring,
+        writer: IndexWriter,
         ledger: LedgerThread,
         clock: Clock,
         profile_state: Path,
@@ -92,7 +92,7 @@ class Polling:
     ) -> None:
         self.schedules: dict[str, PollSchedule] = {}
         self._lines: dict[str, PolledConnection] = {}
-        self._mirroring = mirroring
+        self._writer = writer
         self._ledger = ledger
         self._clock = clock
         self._state = profile_state
@@ -109,14 +109,14 @@ class Polling:
                 try:
                     self._lines[name] = line = self._open(settings)
                 except UserError as error:
-                    self._mirroring.state.connections[name].trouble = f"{error}; {error.fix}"
+                    self._writer.state.connections[name].trouble = f"{error}; {error.fix}"
                     logger.warning("%s: %s; %s", name, error, error.fix)
                     continue
                 self.schedules[name] = line.schedule
 
     async def read_what_is_new(self) -> None:
         """Poll at once where a calendar was linked that has never been read: nobody should wait for the next round."""
-        state = self._mirroring.state
+        state = self._writer.state
         waiting = [
             schedule
             for name, schedule in self.schedules.items()
@@ -134,10 +134,10 @@ class Polling:
         transport = Transport(_reachable(connection), password, self._clock)
         feeds = FeedReader(connection, password)
         context = PollContext(
-            connection_state=self._mirroring.state.connections[connection.name],
-            client=CaldavClient(transport, lambda: self._mirroring.expansion.worker),
+            connection_state=self._writer.state.connections[connection.name],
+            client=CaldavClient(transport, lambda: self._writer.expansion.worker),
             read_feed=feeds.read,
-            mirroring=self._mirroring,
+            writer=self._writer,
             ledger=self._ledger,
             clock=self._clock,
         )

@@ -13,7 +13,7 @@ from busyd.availability.profile import Profile
 from busyd.config import Config, ConfigFaults, Fault, find_file_faults, find_socket_faults, load_config
 from busyd.errors import UserError
 from busyd.flow.reload import ReloadFault, ReloadOutcome
-from busyd.index.mirroring import Mirroring
+from busyd.index.writer import IndexWriter
 from busyd.service.settings import certificate_text
 
 if TYPE_CHECKING:
@@ -30,16 +30,16 @@ _KEYS: Final = {"calendar_rules": "calendars"}
 class Reloader:
     """Reads the files again and applies them. `config` is what counts at the moment."""
 
-    def __init__(self, path: Path, config: Config, mirroring: Mirroring) -> None:
+    def __init__(self, path: Path, config: Config, writer: IndexWriter) -> None:
         self.config = config
         self._path = path
         self._started = config
         self._certificate = certificate_text(config)
-        self._mirroring = mirroring
+        self._writer = writer
 
     async def reload(self, polling: "Polling") -> ReloadOutcome:
         """Apply changed files without a gap in service; faulty ones change nothing. Raises StorageError."""
-        state = self._mirroring.state
+        state = self._writer.state
         try:
             config = await asyncio.to_thread(self._read)
         except ConfigFaults as error:
@@ -50,7 +50,7 @@ class Reloader:
         changed = tuple(describe_changes(self.config, config))
         needs_restart = tuple(self._waiting_for_restart(config))
         state.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
-        await self._mirroring.complete_tables()
+        await self._writer.complete_tables()
         await polling.follow(config.connections)
         state.refused_configuration = ""
         self.config = config
@@ -72,7 +72,7 @@ class Reloader:
     def _refuse(self, outcome: ReloadOutcome) -> ReloadOutcome:
         told = "\n".join(str(fault) for fault in outcome.faults)
         logger.error("the configuration was not reloaded, the old one stays: %s", told)
-        self._mirroring.state.refused_configuration = told
+        self._writer.state.refused_configuration = told
         return outcome
 
     def _waiting_for_restart(self, config: Config) -> Iterator[str]:
@@ -84,7 +84,7 @@ class Reloader:
                 yield "tls (another certificate is in the file)"
 
     def _missing_calendars(self) -> Iterator[str]:
-        state = self._mirroring.state
+        state = self._writer.state
         for name, profile in state.profiles.items():
             for link in profile.next_links:
                 if link.calendar is None and state.connection_state(link.reference.connection).listed:

@@ -126,7 +126,7 @@ class PollSchedule:
             trouble,
             connection_state.trouble_since or clock.now(),
         )
-        self.context.mirroring.state.proofs += 1
+        self.context.state.proofs += 1
         self._report(Progress(self.context.name, "", "failed", detail=trouble))
         self._on_change()
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from busyd.credentials.source import KEY_FILE, STORE_FILE
+from busyd.credentials.files import KEY_FILE, STORE_FILE
 from busyd.errors import Misconfigured, TryAgain, UserError
 from busyd.ical.tzfile import load_zone
 from busyd.os_errors import fault_of

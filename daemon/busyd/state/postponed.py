@@ -56,22 +56,22 @@ class PostponedObjects:
 
     def keep(self, calendars: Collection[int]) -> None:
         """Let go of the objects of all other calendars."""
-        for number in [number for number, one in self._objects.items() if one.calendar not in calendars]:
+        for number in [number for number, known in self._objects.items() if known.calendar not in calendars]:
             self.discard(number)
 
     def due(self, now: float) -> dict[int, list[int]]:
         """Calendar -> its objects that are to be tried now, those that failed least often first."""
-        found: dict[int, list[int]] = {}
-        for number, one in sorted(self._objects.items(), key=lambda item: item[1].failures):
-            if one.due <= now:
-                found.setdefault(one.calendar, []).append(number)
-        return found
+        due: dict[int, list[int]] = {}
+        for number, known in sorted(self._objects.items(), key=lambda item: item[1].failures):
+            if known.due <= now:
+                due.setdefault(known.calendar, []).append(number)
+        return due
 
     def next_due(self) -> float:
-        return min((one.due for one in self._objects.values()), default=float("inf"))
+        return min((known.due for known in self._objects.values()), default=float("inf"))
 
     def of(self, calendar: int) -> list[Postponed]:
-        return [one for one in self._objects.values() if one.calendar == calendar]
+        return [known for known in self._objects.values() if known.calendar == calendar]
 
     def take_untold(self, calendar: int) -> int:
         """How many of a calendar were added since this was last asked."""
@@ -79,11 +79,11 @@ class PostponedObjects:
 
     def note(self, calendar: int) -> str:
         """A sentence about a calendar for its owner; empty when all of it could be read."""
-        found = self.of(calendar)
-        if not found:
+        unread = self.of(calendar)
+        if not unread:
             return ""
-        events = "1 object" if len(found) == 1 else f"{len(found)} objects"
+        events = "1 object" if len(unread) == 1 else f"{len(unread)} objects"
         return (
-            f"{events} of it could not be read, so its time counts as unavailable: {found[0].why}; busyd tries again "
+            f"{events} of it could not be read, so its time counts as unavailable: {unread[0].why}; busyd tries again "
             "by itself; if this stays so, look for the cause in busyd's log and at the memory limit of the service"
         )

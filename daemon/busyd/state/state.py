@@ -75,6 +75,18 @@ class ProfileState(Struct):
     version: int = 0
     """Grows with each new snapshot: what was made from an older one is worth nothing."""
 
+    def swap_in(self, snapshot: Snapshot, readings: tuple[Reading, ...]) -> None:
+        """Take a snapshot just built from these."""
+        if snapshot != self.snapshot:
+            self.snapshot = snapshot
+            self.version += 1
+        self.readings = readings
+
+    def restore(self, snapshot: Snapshot, key: str) -> None:
+        """Take a snapshot that was stored under this key; what it was built from is not known yet."""
+        self.snapshot, self.restored = snapshot, key
+        self.version += 1
+
 
 class State:
     """The state of the backend. Only `flow/` changes it."""

@@ -11,7 +11,7 @@ from zlib import crc32
 
 from msgspec import Struct
 
-from busyd.index.mirroring import Incoming
+from busyd.index.writer import Incoming
 from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.store.mirror import CalendarRecord, SyncMark
@@ -67,7 +67,7 @@ def _has_news(record: CalendarRecord) -> bool:
 
 async def read_changes(context: PollContext, record: CalendarRecord, at: Instant, report: Report) -> SyncOutcome:
     """Look at a calendar and store what is new and changed in it. Raises RemoteError; what was stored stays."""
-    etags = await context.mirroring.store.read_etags(record.id)
+    etags = await context.store.read_etags(record.id)
     newest = record.sync_token if record.complete else None
     earlier = record.earlier_token if is_look_due(record, at) else None
     news = [newest] if _has_news(record) or earlier is None else []
@@ -85,7 +85,7 @@ async def read_changes(context: PollContext, record: CalendarRecord, at: Instant
                 incoming = [
                     Incoming(one.href, one.etag or listed.get(one.href, ""), one.payload) for one in batch.objects
                 ]
-                await context.mirroring.store_batch(record, incoming, unread=batch.unread)
+                await context.writer.store_batch(record, incoming, unread=batch.unread)
                 done, unread = done + len(incoming), unread or bool(batch.unread)
                 vanished |= batch.vanished
                 report(Progress(context.name, record.label, "fetching", done, len(wanted)))
@@ -114,7 +114,7 @@ async def settle(context: PollContext, outcome: SyncOutcome, at: Instant, *, gra
         earlier_token=earlier,
         look_again=again,
     )
-    gone = await context.mirroring.store_batch(record, (), gone=removal.forget, mark=mark)
+    gone = await context.writer.store_batch(record, (), gone=removal.forget, mark=mark)
     if outcome.fetched or gone or not record.complete:
         logger.info("%s: %d changed, %d gone, %d held back", record.label, outcome.fetched, gone, len(removal.held))
     if removal.held.keys() - state.held.keys():

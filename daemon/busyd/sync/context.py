@@ -6,14 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from msgspec import Struct, field
 
 from busyd.clock import Clock
-from busyd.index.mirroring import Mirroring
+from busyd.index.writer import IndexWriter
 from busyd.period import Instant
 from busyd.remote.client import CaldavClient
 from busyd.remote.feed import FeedAnswer
-from busyd.state.state import ConnectionState
+from busyd.state.state import ConnectionState, State
 from busyd.store.errors import StorageError
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import CalendarRecord
+from busyd.store.store import Store
 from busyd.sync.timing import LONGEST_RETRY
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class PollContext(Struct, frozen=True):
     connection_state: ConnectionState
     client: CaldavClient
     read_feed: ReadFeed
-    mirroring: Mirroring
+    writer: IndexWriter
     ledger: LedgerThread
     clock: Clock
     backoff: CalendarBackoff = field(default_factory=CalendarBackoff)
@@ -67,24 +68,32 @@ class PollContext(Struct, frozen=True):
     def name(self) -> str:
         return self.connection_state.connection.name
 
+    @property
+    def store(self) -> Store:
+        return self.writer.store
+
+    @property
+    def state(self) -> State:
+        return self.writer.state
+
 
 async def refresh_state(context: PollContext, *, relink: bool = False) -> None:
     """Show the new state of a connection's calendars to those who ask: snapshots first, then what proves them."""
-    mirroring, state = context.mirroring, context.mirroring.state
-    records = await mirroring.store.read_calendars(context.name)
+    state = context.state
+    records = await context.store.read_calendars(context.name)
     before = {record.id: record for record in state.calendars.values() if record.connection == context.name}
     shapes = {record.id: _shape(record) for record in records}
     if relink or shapes != {number: _shape(old) for number, old in before.items()}:
         context.connection_state.listed = True
         state.take_listing(context.name, records)
         await _remember_links(context)
-        await mirroring.complete_tables()
-    await mirroring.confirm(records)
+        await context.writer.complete_tables()
+    await context.writer.publisher.confirm(records)
 
 
 async def _remember_links(context: PollContext) -> None:
     try:
-        await context.ledger.record_links(context.mirroring.state.remembered)
+        await context.ledger.record_links(context.state.remembered)
     except StorageError as error:
         logger.warning("which calendars are meant was not written down, the next poll tries again: %s", error)
 

@@ -13,9 +13,9 @@ from typing import Final
 from busyd.connection import CalendarKind, RemoteCalendar
 from busyd.errors import DataError
 from busyd.ical.values import BadValue, read_duration
-from busyd.index.mirroring import Incoming
 from busyd.index.worker import WorkerFailed
 from busyd.index.worker_process import FeedPiece
+from busyd.index.writer import Incoming
 from busyd.period import Instant
 from busyd.remote.feed import FeedContent, NotModified
 from busyd.store.mirror import CalendarRecord, SyncMark
@@ -42,10 +42,10 @@ async def poll_feed(context: PollContext, at: Instant) -> bool:
     """
     connection = context.connection_state.connection
     remote = RemoteCalendar(href=connection.url, name=connection.name, kind=CalendarKind.FEED, writable=False)
-    await context.mirroring.store.record_listing(connection.name, [remote], at)
+    await context.store.record_listing(connection.name, [remote], at)
     context.connection_state.listed = True
     await refresh_state(context)
-    linked = context.mirroring.state.linked_calendars(connection.name)
+    linked = context.state.linked_calendars(connection.name)
     wanted = [record for record in linked if record.remote.href == remote.href]
     for record in wanted:
         await _read(context, record, connection.url, at, interval=int(connection.poll.total_seconds()))
@@ -82,7 +82,7 @@ async def _read(context: PollContext, record: CalendarRecord, url: str, at: Inst
         return
     pieces = {f"uid:{piece.uid}": piece for piece in await _split(context, answer.payload)}
     listed = {href: piece.digest for href, piece in pieces.items()}
-    etags = await context.mirroring.store.read_etags(record.id)
+    etags = await context.store.read_etags(record.id)
     profile_state = SyncState(etags, held=record.held)
     plan = plan_listing(profile_state, listed)
     removal = weigh(profile_state, plan, at)
@@ -92,7 +92,7 @@ async def _read(context: PollContext, record: CalendarRecord, url: str, at: Inst
     mark = SyncMark(
         None, None, at, reconciled=at, held=removal.held, validators=_validators(answer) | pace, look_again=again
     )
-    changed = await context.mirroring.store_batch(record, incoming, gone=removal.forget, mark=mark)
+    changed = await context.writer.store_batch(record, incoming, gone=removal.forget, mark=mark)
     if changed or not record.complete:
         counts = (len(incoming), len(removal.forget), len(removal.held))
         logger.info("%s: %d changed, %d gone, %d held back", record.label, *counts)
@@ -102,7 +102,7 @@ async def _read(context: PollContext, record: CalendarRecord, url: str, at: Inst
 async def _split(context: PollContext, payload: bytes) -> list[FeedPiece]:
     """The objects of a feed. Raises DataError."""
     try:
-        return await context.mirroring.expansion.worker.split_feed(payload)
+        return await context.writer.expansion.worker.split_feed(payload)
     except WorkerFailed as error:
         message = f"the feed came, but could not be read: {error}"
         raise DataError(message) from None
@@ -118,7 +118,7 @@ async def _confirm(context: PollContext, record: CalendarRecord, validators: Map
         tx.confirm_calendars([record.id], at)
         tx.record_validators(record.id, validators)
 
-    await context.mirroring.store.transaction(commit)
+    await context.store.transaction(commit)
     await refresh_state(context)
 
 

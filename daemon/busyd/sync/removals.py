@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 def ceasing_calendars(context: PollContext, listing: Listing) -> list[CalendarRecord]:
     """Calendars that counted by default and, by this listing, no longer do: marked transparent, or a subscription."""
-    known = {record.remote.href: record for record in context.mirroring.state.calendars.values()
+    known = {record.remote.href: record for record in context.state.calendars.values()
              if record.connection == context.name}  # fmt: skip
     found = [
         known[remote.href]
@@ -57,7 +57,7 @@ async def stop_counting(context: PollContext, record: CalendarRecord, at: Instan
     if remote is None or _counts(remote):
         return
     del context.ceasing[record.id]
-    await context.mirroring.store.record_listed(context.name, remote)
+    await context.store.record_listed(context.name, remote)
     await refresh_state(context)
 
 
@@ -66,7 +66,7 @@ def hidden_calendars(context: PollContext, linked: Sequence[CalendarRecord]) -> 
     numbers = {record.id for record in linked}
     return [
         record
-        for record in context.mirroring.state.calendars.values()
+        for record in context.state.calendars.values()
         if record.connection == context.name
         and record.id not in numbers
         and record.missing_since is not None
@@ -94,7 +94,7 @@ async def confirm_removal(context: PollContext, record: CalendarRecord, at: Inst
         context.backoff.failed(record.id, context.clock.monotonic(), first=GONE_RETRY)
         return False
     logger.info("%s is gone from its server", record.label)
-    await context.mirroring.store.record_gone(record.id)
+    await context.store.record_gone(record.id)
     await refresh_state(context)
     return True
 
@@ -115,7 +115,7 @@ async def grace_periods(
     restless = {outcome.record.id for outcome in outcomes if outcome.changed}
     restless |= {
         record.id
-        for record in context.mirroring.state.linked_calendars(context.name)
+        for record in context.state.linked_calendars(context.name)
         if record.look_again is not None and not record.gone and not is_look_due(record, at)
     }
     leaving = [outcome.record.id for outcome in outcomes if outcome.removes] + [record.id for record in gone]
@@ -126,7 +126,7 @@ async def grace_periods(
 
 async def _has_moved_on(context: PollContext, restless: set[int]) -> bool:
     """Whether a listing taken now shows other calendars changed, or new ones."""
-    known = {record.remote.href: record for record in context.mirroring.state.calendars.values()
+    known = {record.remote.href: record for record in context.state.calendars.values()
              if record.connection == context.name and not record.gone}  # fmt: skip
     listing = await _listed_now(context)
     if listing is None:
@@ -146,7 +146,7 @@ async def _has_moved_on(context: PollContext, restless: set[int]) -> bool:
 
 async def _listed_now(context: PollContext) -> Listing | None:
     """The calendars as they are listed at this moment; None when that cannot be had."""
-    account = await context.mirroring.store.read_account(context.name)
+    account = await context.store.read_account(context.name)
     if account is None:
         return None
     try:

@@ -87,7 +87,7 @@ class CalendarStatements(Statements):
                 as_of=row[7],
                 reconciled=row[8],
                 complete=bool(row[9]),
-                held=json.loads(row[10]) or {},
+                held=json.loads(row[10]),
                 validators=json.loads(row[11]),
                 earlier_token=row[12],
                 look_again=row[13],

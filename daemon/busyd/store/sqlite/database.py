@@ -60,12 +60,12 @@ def storage_errors(path: Path) -> Iterator[None]:
 def _find_obstacle(path: Path) -> OSError | None:
     """What keeps this user from using a database and its folder; None when nothing does."""
     try:
-        for found in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
-            if not found.exists():
+        for file in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
+            if not file.exists():
                 continue
-            if not stat.S_ISREG(found.stat().st_mode):
-                return OSError(errno.EISDIR, f"{found.name} is not a regular file")
-            if obstacle := obstacle_of(found, os.R_OK | os.W_OK):
+            if not stat.S_ISREG(file.stat().st_mode):
+                return OSError(errno.EISDIR, f"{file.name} is not a regular file")
+            if obstacle := obstacle_of(file, os.R_OK | os.W_OK):
                 return obstacle
         if not path.parent.is_dir():
             return OSError(errno.ENOENT, f"there is no directory {path.parent}")
@@ -106,9 +106,9 @@ def open_connection(path: Path, *, journal: str, synchronous: str, patience: flo
 def check(connection: sqlite3.Connection, path: Path) -> None:
     """Look the whole file over. Raises StorageDamaged."""
     with storage_errors(path):
-        found = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if found is None or found[0] != "ok":
-        message = f"{path} is damaged ({found[0] if found else 'no answer'})"
+        answer = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if answer is None or answer[0] != "ok":
+        message = f"{path} is damaged ({answer[0] if answer else 'no answer'})"
         raise StorageDamaged(message)
 
 

@@ -51,4 +51,15 @@ def _row_counts(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE busy_index ADD COLUMN rows INTEGER NOT NULL DEFAULT 0")
 
 
-MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (_first, _second_looks, _row_counts)
+def _held_is_an_object(connection: sqlite3.Connection) -> None:
+    # The default of `held` was still an empty array, which is no map from href to moment. SQLite cannot alter it.
+    for statement in (
+        "ALTER TABLE calendar ADD COLUMN held_since TEXT NOT NULL DEFAULT '{}'",
+        "UPDATE calendar SET held_since=held WHERE held<>'[]'",
+        "ALTER TABLE calendar DROP COLUMN held",
+        "ALTER TABLE calendar RENAME COLUMN held_since TO held",
+    ):
+        connection.execute(statement)
+
+
+MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (_first, _second_looks, _row_counts, _held_is_an_object)

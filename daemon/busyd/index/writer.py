@@ -1,9 +1,8 @@
-"""Changes of a calendar -> mirror, busy index and snapshots, so that no reader ever sees a new object with old time.
+"""Changes of a calendar -> mirror, busy index and tables, so that no reader ever sees a new object with old time.
 
-The order is always: commit, tables, snapshot, proof. A proof is shown only once the snapshot holds what it proves.
+The order is always: commit, tables, snapshot, proof. The first two are here, the others in `publisher.py`.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -11,17 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 
-from busyd.availability.snapshot import Snapshot, build_snapshot, pack, unpack
 from busyd.clock import Clock
 from busyd.cooperative import in_slices, to_the_end
 from busyd.ical.facts import Problem
-from busyd.index.loading import is_too_much, load_columns, put_beyond
+from busyd.index.loading import is_too_much, load_tables, put_beyond
 from busyd.index.placeholders import not_fetched, outdated
-from busyd.index.version import index_version
+from busyd.index.publisher import SnapshotPublisher
 from busyd.period import Period
-from busyd.state.horizon import DAY, horizon_at
-from busyd.state.state import ObjectProblem, ProfileState, State
-from busyd.store.errors import StorageError
+from busyd.state.state import ObjectProblem, State
 from busyd.store.mirror import CalendarRecord, StoredObject, SyncMark
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
 from busyd.store.store import Store
@@ -46,17 +42,19 @@ class Incoming(Struct, frozen=True):
     payload: bytes
 
 
-class Mirroring:
-    """Writes the mirror, keeps the tables in memory equal to it, and swaps snapshots."""
+class IndexWriter:
+    """Writes the mirror and its index, and keeps the tables in memory equal to them."""
 
-    def __init__(self, store: Store, state: State, clock: Clock) -> None:
+    def __init__(self, store: Store, state: State, clock: Clock, publisher: SnapshotPublisher) -> None:
         self.store = store
         self.state = state
         self.clock = clock
-        self.span = horizon_at(clock.now())
-        self.changing = asyncio.Lock()
-        """Held while the stored index and the tables change together."""
-        self._building = asyncio.Lock()
+        self.publisher = publisher
+
+    @property
+    def horizon(self) -> Period:
+        """The span of time that is kept expanded."""
+        return self.publisher.horizon
 
     @cached_property
     def expansion(self) -> "Expansion":
@@ -70,37 +68,17 @@ class Mirroring:
         if "expansion" in vars(self):
             await self.expansion.close()
 
-    # Start: answer from what is stored, before any network.
-
-    def restore(self) -> None:
-        """Take calendars, addresses and stored snapshots, on the calling thread, before the loop serves."""
-        self.store.transaction_now(self._restore)
-
-    async def load(self) -> None:
-        """Fill the tables from the stored index, expand what it lacks, and build what could not be restored."""
-        version = index_version()
-        stored = await self.store.read_meta("index")
-        if stored != version:
-            if stored is not None:
-                logger.info("the index was made by busyd %s, this is %s: expanding everything anew", stored, version)
-            async with self.changing:
-                await self.store.transaction(_begin_index)
-                self.state.tables.clear()
-        await self.complete_tables()
-
     async def complete_tables(self) -> None:
         """Have every linked calendar in memory in every zone it is read in, and a snapshot of every profile."""
-        async with self.changing:
+        async with self.publisher.changing:
             self.state.forget_unlinked()
             for calendar in list(self.state.calendars):
                 for zone in self.state.zones_of(calendar):
                     if (calendar, zone) not in self.state.tables:
-                        await load_columns(self, calendar, zone)
-                        self._tell_postponed(calendar)
-        await self.catch_up()
+                        await load_tables(self, calendar, zone)
+                        self.tell_postponed(calendar)
+        await self.publisher.publish_snapshots()
         self.state.forget_unlinked()
-
-    # Change: one batch of objects, or the end of a sync.
 
     async def store_batch(
         self,
@@ -124,41 +102,8 @@ class Mirroring:
             if not rest:
                 break
         if mark is not None:
-            self._tell_postponed(calendar.id)
+            self.tell_postponed(calendar.id)
         return changed
-
-    async def catch_up(self) -> None:
-        """Build anew every snapshot that is not of what is known now, swap it in, and keep it for the next start."""
-        for profile_state in list(self.state.profiles.values()):
-            # One at a time: a snapshot of older tables must not be swapped in after one of newer ones.
-            async with self._building:
-                async with self.changing:
-                    generation = await self.store.generation()
-                    links, span = profile_state.next_links, self.span
-                    readings = self.state.readings(profile_state, links)
-                if readings is None:
-                    continue
-                known = profile_state.snapshot
-                if known is not None and profile_state.restored == self._key(profile_state, generation, span):
-                    profile_state.readings, profile_state.restored = (
-                        readings,
-                        "",
-                    )  # it was stored when it was built from these
-                if known is None or profile_state.readings != readings or known.span != span:
-                    snapshot = await in_slices(build_snapshot(readings, span))
-                    if snapshot != known:
-                        profile_state.snapshot = snapshot
-                        profile_state.version += 1
-                    profile_state.readings = readings
-                    await self._keep(profile_state, links, generation, span, snapshot)
-                if profile_state.links is not links:
-                    profile_state.links = links
-                    self.state.proofs += 1
-
-    async def confirm(self, records: Sequence[CalendarRecord]) -> None:
-        """Show new proofs, once the snapshots hold what they prove."""
-        await self.catch_up()
-        self.state.confirm(records)
 
     def zones_of(self, calendar: int) -> set[str]:
         """The zones in which a calendar is expanded."""
@@ -178,7 +123,7 @@ class Mirroring:
             counts = await self.store.count_rows(calendar)
             if not is_too_much(counts.most):
                 for zone in zones:
-                    await load_columns(self, calendar, zone)
+                    await load_tables(self, calendar, zone)
             return changes
         for zone in zones:
             mine = {object_id: _read_in(zone, entries) for object_id, entries in changes.items()}
@@ -200,79 +145,37 @@ class Mirroring:
         if self.state.postponed.get(number) is not known:
             self.state.proofs += 1  # what answers say of the calendar changes
 
-    # Within.
-
     async def _store_some(self, calendar: CalendarRecord, incoming: Sequence[Incoming], end: "_End") -> tuple[int, int]:
         """Commit the first of the objects, with the last of them the end. How many, and how many changed."""
-        payloads = [one.payload for one in incoming[:BATCH]]
-        zones, span = self.zones_of(calendar.id), self.span
-        expanded = await self.expansion.expand(payloads, zones, span) if payloads else []
-        async with self.changing:
-            if (zones, span) != (self.zones_of(calendar.id), self.span):
+        payloads = [fetched.payload for fetched in incoming[:BATCH]]
+        zones, horizon = self.zones_of(calendar.id), self.horizon
+        expanded = await self.expansion.expand(payloads, zones, horizon) if payloads else []
+        async with self.publisher.changing:
+            if (zones, horizon) != (self.zones_of(calendar.id), self.horizon):
                 # A reload or a new day came in between.
-                zones, span = self.zones_of(calendar.id), self.span
-                expanded = await self.expansion.expand(payloads, zones, span) if payloads else []
+                zones, horizon = self.zones_of(calendar.id), self.horizon
+                expanded = await self.expansion.expand(payloads, zones, horizon) if payloads else []
             is_last = len(expanded) == len(incoming)
             batch = _Batch(
                 calendar.id,
                 list(zip(incoming, expanded, strict=False)),
                 end if is_last else _End(),
-                span,
+                horizon,
                 withheld=self.state.is_beyond(calendar.id),
             )
             changes = await to_the_end(self.commit(calendar.id, batch.commit))
         self._note_problems(calendar, changes, batch.hrefs)
         return len(expanded), len(changes)
 
-    def _restore(self, tx: Transaction) -> None:
-        state = self.state
-        tx.forget_other_accounts([profile_state.connection for profile_state in state.connections.values()])
-        tx.forget_snapshots(state.profiles)
-        for name, connection in state.connections.items():
-            account = tx.read_account(name)
-            if account is not None:
-                connection.addresses, connection.listed = account.addresses, True
-        state.take_calendars(tx.read_calendars())
-        if tx.read_meta("index") != index_version():
-            return
-        generation = tx.generation()
-        for profile_state in state.profiles.values():
-            stored = tx.read_snapshot(profile_state.profile.name)
-            if stored is not None and stored[0] == self._key(profile_state, generation, self.span):
-                try:
-                    profile_state.snapshot, profile_state.restored = unpack(stored[1]), stored[0]
-                    profile_state.version += 1
-                except ValueError:
-                    logger.warning(
-                        "the stored snapshot of profile %s is damaged, building it anew", profile_state.profile.name
-                    )
-
-    def _key(self, profile_state: ProfileState, generation: int, span: Period) -> str:
-        return self.state.snapshot_key(
-            profile_state, generation=generation, day=span.start // DAY, version=index_version()
-        )
-
-    async def _keep(
-        self, profile_state: ProfileState, links: object, generation: int, span: Period, snapshot: Snapshot
-    ) -> None:
-        """A snapshot that cannot be kept costs the next start a moment, nothing else."""
-        if links is not profile_state.next_links:
-            return
-        key, body, name = self._key(profile_state, generation, span), pack(snapshot), profile_state.profile.name
-        try:
-            await self.store.record_snapshot(name, key, body)
-        except StorageError as error:
-            logger.warning("the snapshot of profile %s was not kept: %s", name, error)
-
-    def _tell_postponed(self, calendar: int) -> None:
-        """Once a sync, not once an object."""
+    def tell_postponed(self, calendar: int) -> None:
+        """Log what could not be read: once a sync, not once an object."""
         if self.state.postponed.take_untold(calendar):
             logger.warning("%s: %s", self.state.label_of(calendar), self.state.postponed.note(calendar))
 
     def _note_problems(self, calendar: CalendarRecord, changes: Changes, hrefs: Mapping[int, str]) -> None:
         """Remember what is wrong with the objects, and say it once in the log."""
         for number, entries in changes.items():
-            known = {one.problem for one in self.state.problems.pop(number, ())}
+            known = {noted.problem for noted in self.state.problems.pop(number, ())}
             problems = entries[0].problems if entries else ()
             self.remember_problems(calendar.id, number, hrefs.get(number, ""), problems)
             for problem in problems:
@@ -298,7 +201,7 @@ class _Batch(Struct, frozen=True):
     calendar: int
     objects: "list[tuple[Incoming, Expanded]]"
     end: _End
-    span: Period
+    horizon: Period
     withheld: bool
     hrefs: dict[int, str] = field(default_factory=dict)
     """Those of the objects it changed, once it is committed."""
@@ -307,14 +210,15 @@ class _Batch(Struct, frozen=True):
         """Write everything; the changes for the tables."""
         changes: Changes = {}
         hrefs = self.hrefs
-        for one, result in self.objects:
-            number = tx.put_object(self.calendar, StoredObject(one.href, one.etag, result.uid, one.payload))
-            changes[number], hrefs[number] = result.entries(number, self.span), one.href
+        for fetched, expanded in self.objects:
+            stored = StoredObject(fetched.href, fetched.etag, expanded.uid, fetched.payload)
+            number = tx.put_object(self.calendar, stored)
+            changes[number], hrefs[number] = expanded.entries(number, self.horizon), fetched.href
         changes |= dict.fromkeys(tx.forget_objects(self.calendar, self.end.gone))
         for number, href in tx.mark_unread(self.calendar, self.end.unread).items():
-            changes[number], hrefs[number] = [not_fetched(number, self.span)], href
+            changes[number], hrefs[number] = [not_fetched(number, self.horizon)], href
         for number, href in tx.objects_with_payload(self.calendar, self.end.unread).items():
-            known = outdated(tx.entries_of(number)) or [not_fetched(number, self.span)]
+            known = outdated(tx.entries_of(number)) or [not_fetched(number, self.horizon)]
             changes[number], hrefs[number] = known, href
         there = {number: entries for number, entries in changes.items() if entries is not None}
         tx.replace_entries(there, withheld=self.withheld)
@@ -327,9 +231,3 @@ class _Batch(Struct, frozen=True):
 
 def _read_in(zone: str, entries: list[IndexEntry] | None) -> IndexEntry | None:
     return next((entry for entry in entries or () if entry.zone in (ANY_ZONE, zone)), None)
-
-
-def _begin_index(tx: Transaction) -> None:
-    tx.forget_entries()
-    tx.record_meta("index", index_version())
-    tx.advance_generation()

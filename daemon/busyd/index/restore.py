@@ -1,0 +1,76 @@
+"""What a start takes from the disk, before any network: calendars and snapshots at once, the tables a moment later."""
+
+import logging
+from typing import Final
+
+from busyd.availability.snapshot import unpack
+from busyd.index.version import index_version
+from busyd.index.writer import IndexWriter
+from busyd.state.state import ProfileState
+from busyd.store.transaction import Transaction
+
+logger = logging.getLogger(__name__)
+
+_VERSION: Final = "index"
+"""Under what name the store keeps what its index was made with."""
+
+
+class Restore:
+    """Takes what the last run has left in the store."""
+
+    def __init__(self, writer: IndexWriter) -> None:
+        self._writer = writer
+        self._state = writer.state
+
+    def take_snapshots(self) -> None:
+        """Take calendars, addresses and stored snapshots, on the calling thread, before the loop serves.
+
+        Raises StorageError.
+        """
+        self._writer.store.transaction_now(self._take)
+
+    async def load_tables(self) -> None:
+        """Fill the tables from the stored index, expand what it lacks, and build what could not be restored.
+
+        Raises StorageError.
+        """
+        version, writer = index_version(), self._writer
+        stored = await writer.store.read_meta(_VERSION)
+        if stored != version:
+            if stored is not None:
+                logger.info("the index was made by busyd %s, this is %s: expanding everything anew", stored, version)
+            async with writer.publisher.changing:
+                await writer.store.transaction(_begin_index)
+                self._state.tables.clear()
+        await writer.complete_tables()
+
+    def _take(self, tx: Transaction) -> None:
+        state = self._state
+        tx.forget_other_accounts([connection_state.connection for connection_state in state.connections.values()])
+        tx.forget_snapshots(state.profiles)
+        for name, connection_state in state.connections.items():
+            account = tx.read_account(name)
+            if account is not None:
+                connection_state.addresses, connection_state.listed = account.addresses, True
+        state.take_calendars(tx.read_calendars())
+        if tx.read_meta(_VERSION) == index_version():
+            for profile_state in state.profiles.values():
+                self._take_snapshot(profile_state, tx)
+
+    def _take_snapshot(self, profile_state: ProfileState, tx: Transaction) -> None:
+        publisher, name = self._writer.publisher, profile_state.profile.name
+        key, body = tx.read_snapshot(name) or ("", b"")
+        if key != publisher.key_of(profile_state, tx.generation(), publisher.horizon):
+            return
+        try:
+            snapshot = unpack(body)
+        except ValueError:
+            logger.warning("the stored snapshot of profile %s is damaged, building it anew", name)
+        else:
+            profile_state.restore(snapshot, key)
+
+
+def _begin_index(tx: Transaction) -> None:
+    tx.forget_entries()
+    tx.record_meta(_VERSION, index_version())
+    tx.advance_generation()
