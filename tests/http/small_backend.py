@@ -110,7 +110,7 @@ class SmallBackend(Backend):
         assert readings is not None
         profile_state.snapshot = await in_slices(build_snapshot(readings, HORIZON))
         profile_state.version += 1
-        self.state.proofs += 1
+        self.state.publish()
 
     def note_problem(self, calendar: int, href: str) -> None:
         """An object of a calendar has a rule that nobody understands."""

@@ -68,7 +68,7 @@ async def test_what_could_not_be_read_is_said_wherever_the_calendar_is_named(ser
     state = served.backend.state
     [number] = [record.id for record in state.calendars.values() if record.label == "anna/Work"]
     state.postponed.add(1, number, why="it was ended by signal 9", now=0.0)
-    state.proofs += 1
+    state.publish()
     status = (await served.ask("/v1/status", token=served.backend.token("*", "admin"))).json
     calendar = status["connections"][0]["calendars"][0]
     assert calendar["note"].startswith("1 object of it could not be read, so its time counts as unavailable")
@@ -77,7 +77,7 @@ async def test_what_could_not_be_read_is_said_wherever_the_calendar_is_named(ser
     answer = (await served.ask("/v1/profiles/anna/freebusy")).json
     assert answer["calendars"][0]["detail"] == calendar["note"]
     state.postponed.discard(1)
-    state.proofs += 1
+    state.publish()
     assert "detail" not in (await served.ask("/v1/profiles/anna/freebusy")).json["calendars"][0]
 
 

@@ -19,7 +19,7 @@ from busyd.index.rolling import expand_window, roll_horizon
 from busyd.index.writer import Incoming
 from busyd.period import Instant, Period
 from busyd.state.horizon import DAY
-from busyd.state.state import ProfileState
+from busyd.state.profile_state import ProfileState
 from busyd.store.errors import StorageError
 from busyd.store.mirror import AccountRecord, SyncMark
 from busyd.store.transaction import Transaction

@@ -13,7 +13,8 @@ from busyd.errors import BusydError, UserError
 from busyd.flow.freshness import Freshness
 from busyd.flow.views import ProfileView
 from busyd.period import BusyPeriod, FbType, Instant, Period, Span, to_rfc3339
-from busyd.state.state import ProfileState, State
+from busyd.state.profile_state import ProfileState
+from busyd.state.state import State
 
 
 class FreeBusyAnswer(Struct, frozen=True):

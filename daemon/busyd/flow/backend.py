@@ -19,7 +19,8 @@ from busyd.flow.views import ConnectionView, ProblemView, ProfileView, view_conn
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.progress import Report
-from busyd.state.state import ProfileState, State
+from busyd.state.profile_state import ProfileState
+from busyd.state.state import State
 from busyd.store.ledger_thread import LedgerThread
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ class Backend:
         same_snapshot = (
             seen is not None and seen.profile_state is profile_state and seen.version == profile_state.version
         )
-        if seen is not None and same_snapshot and seen.state_revision == state.proofs:
+        if seen is not None and same_snapshot and seen.state_revision == state.revision:
             freshness = seen.view.freshness
             if freshness.holds_from <= now <= freshness.holds_until:
                 return seen.view
@@ -151,7 +152,7 @@ class Backend:
             revision=self._revision,
             snapshot_version=seen.view.snapshot_version if seen is not None and same_snapshot else self._revision,
         )
-        self._seen[name] = _Seen(view, profile_state, profile_state.version, state.proofs)
+        self._seen[name] = _Seen(view, profile_state, profile_state.version, state.revision)
         return view
 
     async def _confirm(self, profile_state: ProfileState, max_age: int) -> None:

@@ -13,7 +13,7 @@ from busyd.ical.title import Title, title_of
 from busyd.index.writer import IndexWriter
 from busyd.period import FbType, Instant, Period
 from busyd.state.links import Link
-from busyd.state.state import ProfileState
+from busyd.state.profile_state import ProfileState
 from busyd.store.mirror import StoredObject
 
 

@@ -8,7 +8,8 @@ from msgspec import Struct
 from busyd.connection import CalendarKind
 from busyd.period import Instant
 from busyd.state.links import Link
-from busyd.state.state import ProfileState, State
+from busyd.state.profile_state import ProfileState
+from busyd.state.state import State
 from busyd.store.mirror import CalendarRecord
 
 _LONGEST_HOLD: Final = 3600

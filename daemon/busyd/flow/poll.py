@@ -226,7 +226,7 @@ def _note_trouble(
     logger.warning("%s could not be read: %s", record.label, error)
     context.backoff.failed(record.id, context.clock.monotonic(), first=rest, least=least)
     context.connection_state.calendar_trouble[record.id] = str(error)
-    context.state.proofs += 1
+    context.state.publish()
     report(Progress(context.name, record.label, "failed", detail=str(error)))
 
 

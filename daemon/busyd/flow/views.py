@@ -13,7 +13,9 @@ from busyd.connection import CalendarKind, ConnectionKind
 from busyd.flow.freshness import Freshness
 from busyd.ical.zones import reading_zone
 from busyd.period import Instant
-from busyd.state.state import ConnectionState, ObjectProblem, ProfileState, State
+from busyd.state.connection_state import ConnectionState
+from busyd.state.profile_state import ProfileState
+from busyd.state.state import ObjectProblem, State
 from busyd.store.mirror import CalendarRecord
 
 

@@ -59,7 +59,7 @@ def put_beyond(writer: "IndexWriter", calendar: int, *, told: bool = False) -> N
     for number, zone in list(state.tables):
         if number == calendar:
             state.tables[number, zone] = OccurrenceTable.beyond(state.table, BEYOND)
-    state.proofs += 1
+    state.publish()
     if not told:
         logger.warning("%s: %s", state.label_of(calendar), BEYOND)
 

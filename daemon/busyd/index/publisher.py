@@ -13,7 +13,8 @@ from busyd.cooperative import in_slices
 from busyd.index.version import index_version
 from busyd.period import Period
 from busyd.state.horizon import DAY, horizon_at
-from busyd.state.state import ProfileState, State
+from busyd.state.profile_state import ProfileState
+from busyd.state.state import State
 from busyd.store.errors import StorageError
 from busyd.store.mirror import CalendarRecord
 from busyd.store.store import Store
@@ -64,12 +65,13 @@ class SnapshotPublisher:
             profile_state.readings, profile_state.restored = readings, ""
         if known is None or profile_state.readings != readings or known.span != horizon:
             snapshot = await in_slices(build_snapshot(readings, horizon))
-            profile_state.swap_in(snapshot, readings)
+            if profile_state.swap_in(snapshot, readings):
+                self._state.publish()
             if links is profile_state.next_links:
                 await self._keep(profile_state, self.key_of(profile_state, generation, horizon), snapshot)
         if profile_state.links is not links:
             profile_state.links = links
-            self._state.proofs += 1
+            self._state.publish()
 
     async def _keep(self, profile_state: ProfileState, key: str, snapshot: Snapshot) -> None:
         """A snapshot that cannot be kept costs the next start a moment, nothing else."""

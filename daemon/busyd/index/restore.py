@@ -6,7 +6,7 @@ from typing import Final
 from busyd.availability.snapshot import unpack
 from busyd.index.version import index_version
 from busyd.index.writer import IndexWriter
-from busyd.state.state import ProfileState
+from busyd.state.profile_state import ProfileState
 from busyd.store.transaction import Transaction
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from busyd.index.loading import BEYOND, is_too_much, load_tables
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.state.horizon import horizon_at
-from busyd.state.state import ProfileState
+from busyd.state.profile_state import ProfileState
 from busyd.store.occurrences import IndexEntry
 
 

@@ -143,7 +143,7 @@ class IndexWriter:
             now = self.clock.monotonic()
             self.state.postponed.add(number, calendar, why=postponed.incomplete, now=now)
         if self.state.postponed.get(number) is not known:
-            self.state.proofs += 1  # what answers say of the calendar changes
+            self.state.publish()  # what answers say of the calendar changes
 
     async def _store_some(self, calendar: CalendarRecord, incoming: Sequence[Incoming], end: "_End") -> tuple[int, int]:
         """Commit the first of the objects, with the last of them the end. How many, and how many changed."""

@@ -110,6 +110,7 @@ class Polling:
                     self._lines[name] = line = self._open(settings)
                 except UserError as error:
                     self._writer.state.connections[name].trouble = f"{error}; {error.fix}"
+                    self._writer.state.publish()
                     logger.warning("%s: %s; %s", name, error, error.fix)
                     continue
                 self.schedules[name] = line.schedule

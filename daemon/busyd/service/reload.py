@@ -53,6 +53,7 @@ class Reloader:
         await self._writer.complete_tables()
         await polling.follow(config.connections)
         state.refused_configuration = ""
+        state.publish()
         self.config = config
         warnings = (*config.warnings, *self._missing_calendars())
         for warning in warnings:
@@ -73,6 +74,7 @@ class Reloader:
         told = "\n".join(str(fault) for fault in outcome.faults)
         logger.error("the configuration was not reloaded, the old one stays: %s", told)
         self._writer.state.refused_configuration = told
+        self._writer.state.publish()
         return outcome
 
     def _waiting_for_restart(self, config: Config) -> Iterator[str]:

@@ -97,7 +97,8 @@ class PollSchedule:
         self._patience = after_success(self._patience)
         if self.context.connection_state.trouble:
             logger.info("%s: reachable again", name)
-        self.context.connection_state.trouble, self.context.connection_state.trouble_since = "", None
+            self.context.connection_state.trouble, self.context.connection_state.trouble_since = "", None
+            self.context.state.publish()
         if asked:
             self.context.connection_state.last_poll = clock.now()
         self._on_change()
@@ -126,7 +127,7 @@ class PollSchedule:
             trouble,
             connection_state.trouble_since or clock.now(),
         )
-        self.context.state.proofs += 1
+        self.context.state.publish()
         self._report(Progress(self.context.name, "", "failed", detail=trouble))
         self._on_change()
 

@@ -1,22 +1,24 @@
 """All that is known at this moment, in memory: profiles with their snapshots, calendars with their last proof.
 
-The poll journey writes it, the ask journey reads it. It holds no connection to anything.
+The poll pipeline writes it, the ask pipeline reads it. It holds no connection to anything.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.profile import Profile
-from busyd.availability.snapshot import Reading, Snapshot
-from busyd.connection import CalendarKind, Connection, ConnectionKind
+from busyd.availability.snapshot import Reading
+from busyd.connection import Connection, ConnectionKind
 from busyd.ical.facts import Problem, normalise_address
-from busyd.period import Instant
+from busyd.state.connection_state import ConnectionState
 from busyd.state.links import Link, resolve_links
 from busyd.state.postponed import PostponedObjects
+from busyd.state.profile_state import ProfileState
 from busyd.store.mirror import CalendarRecord
 
 
@@ -28,68 +30,8 @@ class ObjectProblem(Struct, frozen=True):
     problem: Problem
 
 
-class ConnectionState(Struct):
-    """How it goes with one connection."""
-
-    connection: Connection
-    addresses: tuple[str, ...] = ()
-    listed: bool = False
-    """Whether its calendars were ever listed."""
-    last_poll: Instant | None = None
-    """When a poll last succeeded."""
-    next_poll: Instant | None = None
-    trouble: str = ""
-    """What went wrong at the last poll and what to do; empty when it went well."""
-    trouble_since: Instant | None = None
-    login_accepted: bool = False
-    """Whether the present poll, or the last one, got an answer with its credentials."""
-    wanted: Instant | None = None
-    """Somebody waits for a proof at least as young as this, of subscribed calendars too."""
-    requests: int = 0
-    calendar_trouble: dict[int, str] = field(default_factory=dict)
-    """What went wrong with single calendars while the others were read."""
-
-    def is_same_account(self, connection: Connection) -> bool:
-        """Whether what is known of this connection holds for another way to write it down."""
-        own = self.connection
-        return (own.kind, own.url, own.username) == (connection.kind, connection.url, connection.username)
-
-    def owns(self, record: CalendarRecord) -> bool:
-        """Whether a calendar is of this connection as it is configured now; a feed's address may have changed."""
-        return record.remote.kind is not CalendarKind.FEED or record.remote.href == self.connection.url
-
-
-class ProfileState(Struct):
-    """A profile, what it is linked to, and its snapshot."""
-
-    profile: Profile
-    links: tuple[Link, ...] = ()
-    """What the snapshot was made from, and what answers speak of."""
-    next_links: tuple[Link, ...] = ()
-    """As resolved last; they take effect together with the snapshot that is made from them."""
-    snapshot: Snapshot | None = None
-    readings: tuple[Reading, ...] | None = None
-    """What the snapshot was built from; None for one that was restored."""
-    restored: str = ""
-    """The key of a snapshot that was restored and not built; empty once its readings are known."""
-    version: int = 0
-    """Grows with each new snapshot: what was made from an older one is worth nothing."""
-
-    def swap_in(self, snapshot: Snapshot, readings: tuple[Reading, ...]) -> None:
-        """Take a snapshot just built from these."""
-        if snapshot != self.snapshot:
-            self.snapshot = snapshot
-            self.version += 1
-        self.readings = readings
-
-    def restore(self, snapshot: Snapshot, key: str) -> None:
-        """Take a snapshot that was stored under this key; what it was built from is not known yet."""
-        self.snapshot, self.restored = snapshot, key
-        self.version += 1
-
-
 class State:
-    """The state of the backend. Only `flow/` changes it."""
+    """The state of the backend. Whoever changes what others may see calls `publish`."""
 
     def __init__(self, connections: Iterable[Connection], profiles: Iterable[Profile], *, machine_zone: str) -> None:
         self.machine_zone = machine_zone
@@ -108,8 +50,21 @@ class State:
         self.table = FactsTable()
         self.refused_configuration = ""
         """Why the last reload changed nothing; empty when it was taken."""
-        self.proofs = 0
-        """Grows with each proof and each trouble, so that what was rendered from older ones is dropped."""
+        self.revision = 0
+        """Grows whenever something changes that others may see; what was made from an older one is to be made anew."""
+        self._published = asyncio.Event()
+
+    def publish(self) -> None:
+        """Show what has changed: raise the revision and wake whoever waits for it."""
+        self.revision += 1
+        published, self._published = self._published, asyncio.Event()
+        published.set()
+
+    async def changed_since(self, revision: int) -> int:
+        """The revision, as soon as it is another than this one."""
+        while self.revision == revision:
+            await self._published.wait()
+        return self.revision
 
     def reconfigure(self, connections: Iterable[Connection], profiles: Iterable[Profile]) -> None:
         """Take a changed configuration. What stays configured keeps its state, and its snapshot until the next."""
@@ -170,13 +125,13 @@ class State:
                     self.remembered[str(link.reference)] = link.href
             if profile.snapshot is None:
                 profile.links = profile.next_links
-        self.proofs += 1
+        self.publish()
 
     def confirm(self, records: Iterable[CalendarRecord]) -> None:
         """Take calendars whose proof, ctag or listing moved on, without any effect on links."""
         for record in records:
             self.calendars[record.id] = record
-        self.proofs += 1
+        self.publish()
 
     def zones_of(self, calendar: int) -> set[str]:
         """The zones in which profiles read a calendar; empty when nobody does."""
@@ -248,7 +203,7 @@ class State:
         wanted = {(number, zone) for number in self.calendars for zone in self.zones_of(number)}
         self.tables = {key: tables for key, tables in self.tables.items() if key in wanted}
         linked = {number for number, _ in wanted}
-        self.problems = {number: found for number, found in self.problems.items() if found[0].calendar in linked}
+        self.problems = {number: noted for number, noted in self.problems.items() if noted[0].calendar in linked}
         self.postponed.keep(linked)
         spoken_of = {link.reference.connection for state in self.profiles.values() for link in state.links}
         self.departed = {name: state for name, state in self.departed.items() if name in spoken_of}

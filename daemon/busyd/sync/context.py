@@ -10,7 +10,8 @@ from busyd.index.writer import IndexWriter
 from busyd.period import Instant
 from busyd.remote.client import CaldavClient
 from busyd.remote.feed import FeedAnswer
-from busyd.state.state import ConnectionState, State
+from busyd.state.connection_state import ConnectionState
+from busyd.state.state import State
 from busyd.store.errors import StorageError
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import CalendarRecord

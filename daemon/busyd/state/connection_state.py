@@ -1,0 +1,38 @@
+"""What is known of one connection: how its polls go, and why they fail."""
+
+from msgspec import Struct, field
+
+from busyd.connection import CalendarKind, Connection
+from busyd.period import Instant
+from busyd.store.mirror import CalendarRecord
+
+
+class ConnectionState(Struct):
+    """How it goes with one connection."""
+
+    connection: Connection
+    addresses: tuple[str, ...] = ()
+    listed: bool = False
+    """Whether its calendars were ever listed."""
+    last_poll: Instant | None = None
+    """When a poll last succeeded."""
+    next_poll: Instant | None = None
+    trouble: str = ""
+    """What went wrong at the last poll and what to do; empty when it went well."""
+    trouble_since: Instant | None = None
+    login_accepted: bool = False
+    """Whether the present poll, or the last one, got an answer with its credentials."""
+    wanted: Instant | None = None
+    """Somebody waits for a proof at least as young as this, of subscribed calendars too."""
+    requests: int = 0
+    calendar_trouble: dict[int, str] = field(default_factory=dict)
+    """What went wrong with single calendars while the others were read."""
+
+    def is_same_account(self, connection: Connection) -> bool:
+        """Whether what is known of this connection holds for another way to write it down."""
+        own = self.connection
+        return (own.kind, own.url, own.username) == (connection.kind, connection.url, connection.username)
+
+    def owns(self, record: CalendarRecord) -> bool:
+        """Whether a calendar is of this connection as it is configured now; a feed's address may have changed."""
+        return record.remote.kind is not CalendarKind.FEED or record.remote.href == self.connection.url

@@ -1,0 +1,38 @@
+"""What is known of one profile: its links, and the snapshot that answers."""
+
+from msgspec import Struct
+
+from busyd.availability.profile import Profile
+from busyd.availability.snapshot import Reading, Snapshot
+from busyd.state.links import Link
+
+
+class ProfileState(Struct):
+    """A profile, what it is linked to, and its snapshot."""
+
+    profile: Profile
+    links: tuple[Link, ...] = ()
+    """What the snapshot was made from, and what answers speak of."""
+    next_links: tuple[Link, ...] = ()
+    """As resolved last; they take effect together with the snapshot that is made from them."""
+    snapshot: Snapshot | None = None
+    readings: tuple[Reading, ...] | None = None
+    """What the snapshot was built from; None for one that was restored."""
+    restored: str = ""
+    """The key of a snapshot that was restored and not built; empty once its readings are known."""
+    version: int = 0
+    """Grows with each new snapshot: what was made from an older one is worth nothing."""
+
+    def swap_in(self, snapshot: Snapshot, readings: tuple[Reading, ...]) -> bool:
+        """Take a snapshot just built from these; whether it says anything else than the last one."""
+        self.readings = readings
+        if snapshot == self.snapshot:
+            return False
+        self.snapshot = snapshot
+        self.version += 1
+        return True
+
+    def restore(self, snapshot: Snapshot, key: str) -> None:
+        """Take a snapshot that was stored under this key; what it was built from is not known yet."""
+        self.snapshot, self.restored = snapshot, key
+        self.version += 1
