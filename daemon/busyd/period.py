@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, date
 from enum import IntEnum
 from functools import lru_cache
-from typing import Final, NewType, Self
+from typing import Final, NewType
 
 from msgspec import Struct
 
@@ -49,10 +49,6 @@ class Period(Struct, frozen=True, order=True):
         if self.start >= self.end:
             message = f"a period must end after it starts: {self.start} >= {self.end}"
             raise ValueError(message)
-
-    def overlaps(self, other: Self) -> bool:
-        """True when the two share at least a second; touching is not overlapping."""
-        return self.start < other.end and other.start < self.end
 
     def __str__(self) -> str:
         return f"{to_rfc3339(self.start)}/{to_rfc3339(self.end)}"

@@ -19,8 +19,8 @@ from busyd.dav.operation import (
     list_members,
     sync_collection,
 )
-from busyd.dav.request import SyncCollection
 from tests.cli.person import PASSWORD, Person
+from tests.dav.server_side import read_sync_collection
 from tests.icloud import SimulatedIcloud
 from tests.icloud.realistic_account import build_realistic_account
 from tests.wire import recording as wire
@@ -99,7 +99,7 @@ def test_they_replay_as_if_the_server_were_there(folder: Path, monkeypatch: pyte
     assert len(fetched.objects) == len(hrefs) == 9  # type: ignore[attr-defined]
     stored = replay(fetch_object(hrefs[0]), folder, monkeypatch, "09-get-200")
     assert b"BEGIN:VTIMEZONE" in stored.payload  # type: ignore[attr-defined]
-    made_up = SyncCollection.from_xml(wire.recording("06-report-403").request_body).token
+    made_up = read_sync_collection(wire.recording("06-report-403").request_body).token
     with pytest.raises(InvalidSyncToken):
         replay(sync_collection(home, made_up), folder, monkeypatch, "06-report-403")
 

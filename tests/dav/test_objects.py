@@ -15,8 +15,8 @@ from busyd.dav.objects import (
     fetch_objects,
     put_object,
 )
-from busyd.dav.request import CalendarMultiget
 from tests.dav.script import answer, etag, exchange, member, multistatus, status
+from tests.dav.server_side import read_multiget
 from tests.wire.recording import recording
 
 CALENDAR = "/300/calendars/home/"
@@ -37,7 +37,7 @@ def test_objects_are_asked_for_by_path_and_once_each() -> None:
     absolute = Href("https://p1-caldav.icloud.com:443" + A)
     _, (request,) = exchange(fetch_objects(CALENDAR, [A, absolute, B]), multistatus())
     assert (request.method, request.target, request.depth) == ("REPORT", CALENDAR, "1")
-    assert CalendarMultiget.from_xml(request.body).hrefs == (A, B)
+    assert read_multiget(request.body).hrefs == (A, B)
 
 
 def test_nothing_asked_is_nothing_sent() -> None:
@@ -185,7 +185,7 @@ def test_a_deletion_names_the_state_and_sends_no_depth() -> None:
 
 def test_apples_server_delivers_a_batch() -> None:
     given = recording("41-multiget")
-    hrefs = CalendarMultiget.from_xml(given.request_body).hrefs
+    hrefs = read_multiget(given.request_body).hrefs
     found, _ = exchange(fetch_objects(given.path, hrefs), given.response)
     assert (len(found.objects), found.vanished, found.missing) == (len(hrefs), frozenset(), frozenset())
     assert all(one.payload.startswith(b"BEGIN:VCALENDAR\r\n") and one.etag for one in found.objects)
@@ -194,7 +194,7 @@ def test_apples_server_delivers_a_batch() -> None:
 def test_apples_server_tells_what_is_gone_from_what_it_will_not_say() -> None:
     for name, vanished, missing in (("41-multiget-only-missing", 1, 0), ("41-multiget-other-collection", 0, 1)):
         given = recording(name)
-        hrefs = CalendarMultiget.from_xml(given.request_body).hrefs
+        hrefs = read_multiget(given.request_body).hrefs
         found, _ = exchange(fetch_objects(given.path, hrefs), given.response)
         assert (len(found.vanished) >= vanished, len(found.missing) >= missing) == (True, True)
 

@@ -38,6 +38,11 @@ def busy(*payloads: bytes, span: Period = JUNE, zone: str = "UTC", rules: Rules 
     return busy_periods(payloads, span, zone, rules=rules or Rules(), addresses=addresses, availability=None)
 
 
+def why_incomplete(payload: bytes) -> str:
+    """Why nobody can say when something in the payload takes place; empty when all of it is known."""
+    return index_object(payload, JUNE, "UTC").incomplete
+
+
 def spans(found: Busy | IndexedObject) -> list[str]:
     """`0601T0900-0601T1000`, with the type behind it unless it is BUSY."""
     if isinstance(found, IndexedObject):

@@ -6,7 +6,7 @@ from busyd.availability.index import index_object
 from busyd.ical.rscale import find_scale
 from busyd.ical.values import EPOCH
 from busyd.period import to_rfc3339
-from tests.ical.objects import busy, calendar, event, index, spans, window
+from tests.ical.objects import busy, calendar, event, index, spans, why_incomplete, window
 
 START = ("DTSTART:20260601T090000Z", "DTEND:20260601T100000Z")
 
@@ -75,10 +75,11 @@ def test_an_end_that_cannot_be_read_blocks_nothing_where_the_event_is_free() -> 
 def test_an_event_without_readable_start_makes_its_window_incomplete_unless_it_is_free(
     line: str, complete: bool
 ) -> None:
-    found = busy(calendar(event("DTSTART:notadate", line)))
+    payload = calendar(event("DTSTART:notadate", line))
+    found = busy(payload)
     assert found.periods == []
     assert found.problems
-    assert (not found.incomplete) is complete
+    assert (not why_incomplete(payload)) is complete
 
 
 def test_an_override_without_readable_start_leaves_the_occurrence_where_it_was() -> None:

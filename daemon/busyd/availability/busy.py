@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from busyd.availability.index import index_object
 from busyd.availability.policy import Rules, decide
@@ -18,8 +18,6 @@ class Busy(Struct, frozen=True):
     """Flattened: sorted, disjoint, clipped to the window."""
     problems: list[Problem]
     """Whatever in the payloads could not be taken as it stands."""
-    incomplete: list[str] = field(default_factory=list)
-    """Why nobody can say when something in the payloads takes place; empty when all of it is known."""
 
 
 def busy_periods(
@@ -40,12 +38,9 @@ def busy_periods(
     me = frozenset(map(normalise_address, addresses))
     spans: list[Span] = []
     problems: list[Problem] = []
-    incomplete: list[str] = []
     for payload in payloads:
         indexed = index_object(payload, window, zone)
         problems += indexed.problems
-        if indexed.incomplete:
-            incomplete.append(indexed.incomplete)
         verdicts = [decide(facts, rules, me) for facts in indexed.facts]
         for start, end, number in indexed.rows:
             verdict = verdicts[number]
@@ -55,4 +50,4 @@ def busy_periods(
         unavailable = read_availability(availability, window, zone)
         spans += unavailable.spans
         problems += unavailable.problems
-    return Busy(flatten(clip(spans, window)), problems, incomplete)
+    return Busy(flatten(clip(spans, window)), problems)

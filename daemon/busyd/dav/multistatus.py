@@ -1,8 +1,7 @@
-"""Multistatus answers (RFC 4918 §13, §14.16) as values, read and written. What they mean is for the conversations."""
+"""Multistatus answers (RFC 4918 §13, §14.16) as values, read from XML. What they mean is for the operations."""
 
 import re
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Final, Self
 
 from lxml import etree
@@ -10,7 +9,7 @@ from msgspec import Struct
 
 from busyd.dav import names
 from busyd.dav.href import Href, normalise_href
-from busyd.dav.xml import Element, NotXml, make, parse_xml, text_of, write_xml
+from busyd.dav.xml import Element, NotXml, parse_xml, text_of
 
 _STATUS_LINE: Final = re.compile(r"\s*HTTP/[0-9.]+\s+([1-5][0-9]{2})(?![0-9])")
 
@@ -89,14 +88,6 @@ class Multistatus(Struct, frozen=True):
         token = root.findtext(names.SYNC_TOKEN)
         return cls(responses, (token.strip() or None) if token else None)
 
-    def to_xml(self) -> bytes:
-        """The document, prefixed, responses first and the token last as RFC 6578 §3.8 shows it."""
-        root = make(names.MULTISTATUS)
-        root.extend(_member_to_xml(member) for member in self.responses)
-        if self.sync_token is not None:
-            etree.SubElement(root, names.SYNC_TOKEN).text = self.sync_token
-        return write_xml(root)
-
 
 def _members_from_xml(element: Element) -> Iterator[MemberResponse]:
     hrefs = [href.text or "" for href in element.iterchildren(names.HREF)]
@@ -127,31 +118,3 @@ def parse_status(line: str | None) -> int | None:
     """The number in `HTTP/1.1 404 Not Found`, or None."""
     match = _STATUS_LINE.match(line or "")
     return int(match[1]) if match else None
-
-
-def _member_to_xml(member: MemberResponse) -> Element:
-    element = make(names.RESPONSE)
-    etree.SubElement(element, names.HREF).text = member.href
-    if member.status is not None:
-        etree.SubElement(element, names.STATUS).text = _status_line(member.status)
-    for propstat in member.propstats:
-        wire = etree.SubElement(element, names.PROPSTAT)
-        etree.SubElement(wire, names.PROP).extend(_property_to_xml(found) for found in propstat.properties)
-        if propstat.status is not None:
-            etree.SubElement(wire, names.STATUS).text = _status_line(propstat.status)
-    return element
-
-
-def _property_to_xml(found: Property) -> Element:
-    element = make(found.name)
-    for name, value in found.attributes:
-        element.set(name, value)
-    element.extend(_property_to_xml(child) for child in found.children)
-    if not found.children and found.text:
-        element.text = found.text
-    return element
-
-
-def _status_line(status: int) -> str:
-    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Unknown"
-    return f"HTTP/1.1 {status} {phrase}"

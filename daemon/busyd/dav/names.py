@@ -48,7 +48,6 @@ GETCONTENTTYPE: Final = dav("getcontenttype")
 CURRENT_USER_PRINCIPAL: Final = dav("current-user-principal")
 UNAUTHENTICATED: Final = dav("unauthenticated")
 CURRENT_USER_PRIVILEGE_SET: Final = dav("current-user-privilege-set")
-PRIVILEGE: Final = dav("privilege")
 WRITE_PRIVILEGES: Final = frozenset({dav("all"), dav("write"), dav("write-content")})
 """Any of these makes a calendar writable; `write-properties` alone does not (a read-only share of Apple's has it)."""
 NEED_PRIVILEGES: Final = dav("need-privileges")

@@ -1,13 +1,12 @@
-"""Request bodies as values, built and read: PROPFIND and the reports busyd speaks. No URLs, no headers."""
+"""Request bodies as values: PROPFIND and the reports that busyd asks for. No URLs, no headers."""
 
 from collections.abc import Iterable
-from typing import Self
 
 from msgspec import Struct
 
 from busyd.dav import names
-from busyd.dav.href import Href, normalise_href
-from busyd.dav.xml import Element, NotXml, make, parse_xml, write_xml
+from busyd.dav.href import Href
+from busyd.dav.xml import Element, make, write_xml
 
 
 class Propfind(Struct, frozen=True):
@@ -20,11 +19,6 @@ class Propfind(Struct, frozen=True):
 
     def to_xml(self) -> bytes:
         return write_xml(make(names.PROPFIND, _prop(self.properties)))
-
-    @classmethod
-    def from_xml(cls, document: bytes) -> Self:
-        """Raises NotXml for anything but a propfind with a prop element."""
-        return cls(_named_properties(_root(document, names.PROPFIND)))
 
 
 class SyncCollection(Struct, frozen=True):
@@ -41,11 +35,6 @@ class SyncCollection(Struct, frozen=True):
         token, level = make(names.SYNC_TOKEN, *([self.token] if self.token else [])), make(names.SYNC_LEVEL, "1")
         return write_xml(make(names.SYNC_COLLECTION, token, level, _prop(self.properties)))
 
-    @classmethod
-    def from_xml(cls, document: bytes) -> Self:
-        root = _root(document, names.SYNC_COLLECTION)
-        return cls((root.findtext(names.SYNC_TOKEN) or "").strip() or None, _named_properties(root))
-
 
 class CalendarMultiget(Struct, frozen=True):
     """RFC 4791 §9.10. Hrefs are paths: iCloud answers 404 to each absolute URL.
@@ -60,27 +49,6 @@ class CalendarMultiget(Struct, frozen=True):
         hrefs = (make(names.HREF, href) for href in self.hrefs)
         return write_xml(make(names.CALENDAR_MULTIGET, _prop(self.properties), *hrefs))
 
-    @classmethod
-    def from_xml(cls, document: bytes) -> Self:
-        root = _root(document, names.CALENDAR_MULTIGET)
-        hrefs = tuple(normalise_href(href.text or "") for href in root.iterchildren(names.HREF))
-        return cls(hrefs, _named_properties(root))
-
 
 def _prop(properties: Iterable[str]) -> Element:
     return make(names.PROP, *(make(name) for name in properties))
-
-
-def _root(document: bytes, expected: str) -> Element:
-    root = parse_xml(document)
-    if root.tag != expected:
-        message = f"its root is not {expected}"
-        raise NotXml(message)
-    return root
-
-
-def _named_properties(root: Element) -> tuple[str, ...]:
-    prop = root.find(names.PROP)
-    if prop is None:
-        raise NotXml("it names no properties")
-    return tuple(str(element.tag) for element in prop.iterchildren("{*}*"))
