@@ -1,7 +1,7 @@
-"""From what a server says to what to change in the mirror: values that can be printed before anything happens. Pure.
+"""From what a server says of one calendar to what to change in its mirror: values that can be printed. Pure.
 
 Deletion needs positive proof, and a proof that would take much at once needs a second one: the worst failure of a sync
-is to read "nothing received" as "everything deleted".
+is to read "nothing received" as "everything deleted". What other calendars have to do with it is `round.py`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -52,6 +52,30 @@ class SyncPlan(Struct, frozen=True):
     """What the look says of each href it mentions."""
 
 
+class Look(Struct, frozen=True):
+    """What a look at a calendar showed, and the token that stands for it."""
+
+    plan: SyncPlan
+    sync_token: str | None
+    compared_all: bool
+    """True when the whole listing was compared, not only what a token brought."""
+    unproved: bool = False
+    """Something was missing from the listing, and whether it is gone could not be found out."""
+    refused: bool = False
+    """The tokens asked with are of no use: unknown to the server, or contradicted by the collection itself."""
+
+
+class Delta(Struct, frozen=True):
+    """One sync-collection answer with all its pages."""
+
+    changed: Mapping[str, str]
+    """Href -> ETag."""
+    vanished: frozenset[str]
+    token: str | None
+    itself: bool
+    """The collection was listed as well."""
+
+
 class Removal(Struct, frozen=True):
     """What becomes of the hrefs that were found gone."""
 
@@ -84,7 +108,7 @@ def weigh(state: SyncState, plan: SyncPlan, at: Instant, *, gone: Iterable[str] 
     """
     all_gone = plan.gone | (frozenset(gone) & state.etags.keys())
     waiting = {href: state.held[href] for href in plan.unmentioned - all_gone}
-    if plan.empty or is_many(state, all_gone):
+    if is_much(state, plan, gone=all_gone):
         grace_period = max(grace_period, HOLD)
     forget = {href for href in all_gone if _is_proved(state.held.get(href), at, grace_period)}
     held = {href: min(state.held.get(href, at), at) for href in all_gone - forget}
@@ -99,6 +123,39 @@ def _is_proved(first: Instant | None, at: Instant, grace_period: int) -> bool:
 def is_many(state: SyncState, gone: frozenset[str]) -> bool:
     """The brake: so much at once is more likely to be a server's mistake than a person's wish."""
     return len(gone) > MANY or (len(gone) >= FEW and len(gone) > SHARE * len(state.etags))
+
+
+def is_much(state: SyncState, plan: SyncPlan, *, gone: Iterable[str] = ()) -> bool:
+    """The same for a whole look and what fetching found gone. To list nothing at all is always too much."""
+    return plan.empty or is_many(state, plan.gone | (frozenset(gone) & state.etags.keys()))
+
+
+def contradicts(state: SyncState, asked: str, *, delta: Delta, ctag: str | None) -> bool:
+    """Whether a sync answer says that nothing changed since the token `asked`, although the collection has."""
+    silent = not delta.changed and not delta.vanished and delta.token == asked
+    return silent and (ctag != state.ctag or asked != state.newest_token)
+
+
+def may_be_everything(state: SyncState, asked: str, *, delta: Delta) -> bool:
+    """Whether the token seems to be so old that it was answered with all there is: then deletions are not told."""
+    known = [href for href in delta.changed if href in state.etags]
+    if len(known) >= FEW and 2 * len(known) >= len(state.etags):
+        return True
+    unchanged = sum(1 for href in known if delta.changed[href] == state.etags[href])
+    return asked == state.newest_token and unchanged >= FEW
+
+
+def needs_members(state: SyncState, listing: Delta) -> bool:
+    """Whether a whole sync-collection answer misses so much that the members are listed in another way as well."""
+    absent = frozenset(state.etags.keys() - listing.changed.keys())
+    nothing = not (listing.changed or listing.itself)
+    return listing.token is not None and (bool(absent and not listing.changed) or nothing or is_many(state, absent))
+
+
+def to_ask_singly(state: SyncState, listed: Mapping[str, str]) -> frozenset[str]:
+    """What a whole listing lacks and is asked for by a GET of its own: a few, for the brake holds back many."""
+    absent = frozenset(state.etags.keys() - listed.keys())
+    return absent if listed and not is_many(state, absent) else frozenset()
 
 
 def _differing(state: SyncState, listed: Mapping[str, str], gone: frozenset[str]) -> tuple[str, ...]:

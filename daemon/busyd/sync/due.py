@@ -1,0 +1,111 @@
+"""Whether a calendar needs a look, why, and how far the look must reach. Pure; when the next is due: settlement.py."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from zlib import crc32
+
+from msgspec import Struct
+
+from busyd.period import Instant
+from busyd.store.mirror import CalendarRecord
+from busyd.sync.plan import SyncState
+from busyd.sync.reasons import Reason
+from busyd.sync.timing import (
+    GONE_AFTER,
+    RECONCILE_EVERY,
+    REREAD_DAYS,
+    SUBSCRIPTION_INTERVAL,
+    UNREAD_AGAIN,
+    has_passed,
+)
+
+
+class LookPlan(Struct, frozen=True):
+    """How a calendar is looked into."""
+
+    state: SyncState
+    full: bool
+    """Compare the whole calendar instead of asking what changed since a token."""
+    reread: bool
+    """Of a whole comparison: also read a part of the objects anew whose ETag is unchanged."""
+
+
+def why_read(record: CalendarRecord, at: Instant) -> Reason | None:
+    """Why a collection is to be read after a listing, None when the listing leaves no doubt.
+
+    A missing one is asked itself now and then: nothing else proves that it is gone.
+    """
+    if record.missing_since is not None:
+        asked_lately = not has_passed(record.as_of, GONE_AFTER, at)
+        return Reason.LONG_MISSING if is_long_missing(record, at) and not asked_lately else None
+    if not record.complete:
+        return Reason.NEVER_READ
+    if has_news(record):
+        return Reason.CHANGED
+    if is_look_due(record, at):
+        return Reason.LOOK_AGAIN
+    return Reason.DAILY_COMPARISON if is_comparison_due(record, at) else None
+
+
+def why_read_feed(record: CalendarRecord, wanted: Instant | None, at: Instant) -> Reason | None:
+    """Why the source of a subscribed calendar is to be read; None while it is not due.
+
+    `wanted`: somebody waits for a proof at least as young as this.
+    """
+    if record.remote.source is None:
+        return Reason.NO_SOURCE
+    if not record.complete or record.validators.get("source") != record.remote.source:
+        return Reason.NEVER_READ
+    if wanted is not None and (record.as_of is None or record.as_of < wanted):
+        return Reason.WANTED
+    if is_look_due(record, at):
+        return Reason.LOOK_AGAIN
+    interval = int(record.validators.get("interval", SUBSCRIPTION_INTERVAL))
+    return Reason.INTERVAL_OVER if has_passed(record.as_of, interval, at) else None
+
+
+def may_answer_not_modified(record: CalendarRecord) -> bool:
+    """Whether "not modified" is an answer of use; a feed of which something is held is wanted as a whole."""
+    return record.complete and not record.held
+
+
+def plan_look(record: CalendarRecord, etags: Mapping[str, str], at: Instant) -> LookPlan:
+    """How to look into a calendar of which the mirror has `etags` (href -> ETag).
+
+    A second look starts from the token before the last one, so that it sees the last look's changes once more; without
+    such a token it compares everything.
+    """
+    newest = record.sync_token if record.complete else None
+    earlier = record.earlier_token if is_look_due(record, at) else None
+    latest = [newest] if has_news(record) or earlier is None else []
+    state = SyncState(etags, tuple(filter(None, (earlier, *latest))), newest, record.ctag, record.held)
+    daily = is_comparison_due(record, at)
+    full = daily or (is_look_due(record, at) and (earlier is None or bool(record.held)))
+    return LookPlan(state, full, reread=daily and record.complete)
+
+
+def is_look_due(record: CalendarRecord, at: Instant) -> bool:
+    """Whether a second look was promised and its time has come, or the wall clock went back before it."""
+    return record.look_again is not None and (at >= record.look_again or record.look_again - at > UNREAD_AGAIN)
+
+
+def is_comparison_due(record: CalendarRecord, at: Instant) -> bool:
+    """Whether the daily comparison of the whole calendar is due; the first read is one by itself."""
+    return record.reconciled is not None and has_passed(record.reconciled, RECONCILE_EVERY, at)
+
+
+def is_long_missing(record: CalendarRecord, at: Instant) -> bool:
+    """Whether no listing has had a calendar for so long that its own word about being gone counts."""
+    return record.missing_since is not None and has_passed(record.missing_since, GONE_AFTER, at)
+
+
+def has_news(record: CalendarRecord) -> bool:
+    """Whether the listing says that something changed, or fails to say that nothing did."""
+    if record.remote.ctag is not None:
+        return record.remote.ctag != record.ctag
+    return record.remote.sync_token is None or record.remote.sync_token != record.sync_token
+
+
+def hrefs_to_reread(hrefs: Iterable[str], at: Instant) -> Iterator[str]:
+    """Content may change under the same ETag, which only reading it again can find: each object is, once a week."""
+    day = at // RECONCILE_EVERY % REREAD_DAYS
+    return (href for href in hrefs if crc32(href.encode()) % REREAD_DAYS == day)

@@ -1,0 +1,73 @@
+"""What a look at one calendar settles, and when the next one is due."""
+
+import pytest
+from msgspec.structs import replace
+
+from busyd.period import Instant
+from busyd.sync.plan import UNREAD_ETAG, SyncState, plan_listing
+from busyd.sync.reasons import Reason
+from busyd.sync.settlement import Doubt, Settlement, SyncOutcome, settle_calendar, settle_feed
+from busyd.sync.timing import HOLD, SETTLE, UNREAD_AGAIN
+from tests.sync.rounds import AT, calendar, changed, outcome_of
+
+CERTAIN = Doubt(0, Reason.NOTHING_ELSE_CHANGES)
+
+
+def next_look(outcome: SyncOutcome) -> tuple[int | None, str | None]:
+    """In how many seconds, and from which token."""
+    mark = settle_calendar(outcome, CERTAIN, AT).mark
+    assert mark is not None
+    return None if mark.look_again is None else mark.look_again - AT, mark.earlier_token
+
+
+def test_a_look_that_finds_nothing_needs_no_other_one() -> None:
+    assert next_look(outcome_of(calendar(1))) == (None, None)
+
+
+def test_a_first_read_is_looked_at_once_more_by_comparing_everything() -> None:
+    new = calendar(1, complete=False, sync_token=None)
+    assert next_look(outcome_of(new, size=0, new=[1], listed=True)) == (SETTLE, None)
+
+
+def test_a_promised_look_still_comes_from_the_token_it_was_promised_with() -> None:
+    pending = calendar(1, look_again=Instant(AT + 5), earlier_token="t0")
+    assert next_look(outcome_of(pending)) == (5, "t0")
+    assert next_look(outcome_of(changed(1, look_again=Instant(AT + 5), earlier_token="t0"))) == (SETTLE, "t0")
+
+
+@pytest.mark.parametrize("useless", ["refused", "unproved"])
+def test_after_a_look_that_says_its_tokens_are_of_no_use_the_next_one_compares_everything(useless: str) -> None:
+    seen = outcome_of(changed(1), new=[40])
+    assert next_look(replace(seen, look=replace(seen.look, **{useless: True}))) == (SETTLE, None)
+
+
+def test_an_object_that_could_not_be_had_is_soon_tried_again_and_after_that_rarely() -> None:
+    assert next_look(outcome_of(changed(1), new=[40], unread=True)) == (SETTLE, "t1")
+    again = outcome_of(calendar(1), unread=True)
+    again.state.etags["/1/0.ics"] = UNREAD_ETAG  # type: ignore[index]
+    assert next_look(again)[0] == UNREAD_AGAIN
+
+
+def feed(size: int, *, left: int, held: dict[str, Instant] | None = None) -> Settlement:
+    """Settle a feed that had `size` events and has `left`."""
+    etags = {f"uid:{number}": "a" for number in range(size)}
+    state = SyncState(etags, held=held or {})
+    listed = {f"uid:{number}": "a" for number in range(left)}
+    return settle_feed(state, plan_listing(state, listed), {"etag": '"1"'}, AT)
+
+
+@pytest.mark.parametrize("held", [None, {"uid:7": Instant(AT - HOLD)}])
+def test_an_event_missing_from_a_feed_is_gone_at_once(held: dict[str, Instant] | None) -> None:
+    settlement = feed(8, left=7, held=held)
+    assert settlement.forget == {"uid:7"}
+    assert not settlement.held
+    assert settlement.look_again is None
+
+
+@pytest.mark.parametrize(("size", "left"), [(12, 7), (1, 0)])
+def test_much_missing_from_a_feed_stays_until_a_second_look_that_is_due_a_minute_later(size: int, left: int) -> None:
+    settlement = feed(size, left=left)
+    assert (len(settlement.forget), len(settlement.held)) == (0, size - left)
+    assert (settlement.look_again, settlement.reason) == (AT + HOLD, Reason.MUCH_AT_ONCE)
+    agreed = feed(size, left=left, held=dict.fromkeys(settlement.held, Instant(AT - HOLD)))
+    assert agreed.forget == settlement.held.keys()
