@@ -1,48 +1,40 @@
-"""The first journey: a connection -> what changed -> mirror, busy index, snapshots. Read it from the top down.
+"""The poll: list the calendars of a connection, have `sync/round.py` decide, read, decide again, commit, publish.
 
-An idle poll of an account is one request; a changed event costs two more, and one at the next poll. Whatever goes
-wrong leaves the mirror as it was, lets the proof of the calendar age, and is told in words.
+Read it from the top down; nothing is decided here. An idle poll of an account is one request; a changed event costs two
+more, and one at the next poll. Whatever goes wrong leaves the mirror as it was, lets the proof of the calendar age, and
+is told in words.
 """
 
 import logging
 from collections.abc import Sequence
-from typing import Final
 
-from busyd.connection import CalendarKind, ConnectionKind
-from busyd.dav.errors import DavError, Forbidden, LoginRefused, NotFound, ServerFault, TooManyRequests
+from busyd.connection import ConnectionKind
+from busyd.dav.errors import DavError, Forbidden, LoginRefused, NotFound
 from busyd.dav.operation import Listing, discover_account, list_calendars
 from busyd.errors import BusydError, DataError, RemoteError
 from busyd.period import Instant
 from busyd.progress import Progress, Report
-from busyd.remote.backoff import parse_retry_after
-from busyd.remote.errors import Unreachable
 from busyd.store.mirror import AccountRecord, CalendarRecord
 from busyd.store.transaction import Transaction
-from busyd.sync.calendar_sync import SyncOutcome, needs_look, read_changes, settle
-from busyd.sync.context import PollContext, refresh_state
-from busyd.sync.feed_sync import poll_feed, poll_subscription
-from busyd.sync.removals import (
-    ceasing_calendars,
-    confirm_removal,
-    grace_periods,
-    hidden_calendars,
-    is_gone,
-    still_counting,
-    stop_counting,
+from busyd.sync.calendar_sync import commit_settlement, read_changes
+from busyd.sync.context import (
+    PollContext,
+    known_calendars,
+    leave_alone,
+    refresh_state,
+    remember_doubts,
+    remember_failure,
+    remember_recovery,
 )
-from busyd.sync.timing import (
-    CALENDAR_RETRY,
-    GONE_AFTER,
-    REDISCOVER_EVERY,
-    REFUSAL_PAUSE,
-    SUBSCRIPTION_RETRY,
-    has_passed,
-)
+from busyd.sync.decision import Action, AskWhetherGone, Decision, ListAgain, ReadCalendar, Request, RoundPlan
+from busyd.sync.feed_sync import poll_feed, read_subscription
+from busyd.sync.removals import ask_whether_gone, commit_removal, commit_stop_counting, list_again
+from busyd.sync.round import feed_failed, keep_counting, plan_round
+from busyd.sync.round_facts import KnownCalendar, Now, Outcome, ReadFailed
+from busyd.sync.settlement import SyncOutcome
+from busyd.sync.timing import REDISCOVER_EVERY, REFUSAL_PAUSE, has_passed
 
 logger = logging.getLogger(__name__)
-
-WHOLE_CONNECTION: Final = (LoginRefused, TooManyRequests)
-"""What is no fault of one calendar: asking for the next one would only make it worse."""
 
 
 async def poll_connection(context: PollContext, report: Report) -> bool:
@@ -58,109 +50,87 @@ async def poll_connection(context: PollContext, report: Report) -> bool:
         return asked
     listing, account = await _list(context, report)
     context.connection_state.login_accepted = True
-    ceasing = ceasing_calendars(context, listing)
-    await _take_listing(context, still_counting(listing, ceasing), account, at)
-    linked = [one for one in context.state.linked_calendars(context.name) if not one.gone]
-    collections = [one for one in linked if one.remote.kind is not CalendarKind.SUBSCRIBED]
-    failed = await _read_collections(context, collections, ceasing, listing, at, report)
-    for record in linked:
-        if record.remote.kind is CalendarKind.SUBSCRIBED and record.missing_since is None:
-            await _subscription(context, record, at, report)
-    if failed is not None:
-        raise failed
-    report(Progress(context.name, "", "done", len(linked), len(linked)))
+    await _take_listing(context, listing, account=account, at=at)
+    known, now = known_calendars(context), Now(at, context.clock.monotonic())
+    plan = await _read(context, listing, known=known, now=now, report=report)
+    await _commit(context, plan, at)
+    for decision in plan.having(Action.READ_FEED):
+        await _read_subscription(context, decision.record, at=at, report=report)
+    if plan.ended is not None:
+        raise plan.ended
+    count = sum(calendar.is_followed for calendar in known)
+    report(Progress(context.name, "", "done", count, count))
     return True
 
 
-async def _read_collections(
-    context: PollContext,
-    records: Sequence[CalendarRecord],
-    ceasing: Sequence[CalendarRecord],
-    listing: Listing,
-    at: Instant,
-    report: Report,
-) -> RemoteError | None:
-    """Read what needs it; first all that is new, then all that is gone. What ended it early, if anything did."""
-    confirmed: list[CalendarRecord] = []
-    outcomes: list[SyncOutcome] = []
-    unread: list[CalendarRecord] = []
-    gone: list[CalendarRecord] = []
-    ended: RemoteError | None = None
-    strikes = 0
-    # Whoever failed last time comes last: it shall not keep the others from being read.
-    for record in sorted(records, key=lambda one: one.id in context.connection_state.calendar_trouble):
-        if record.remote.href in listing.unreadable:
-            unread.append(record)
-        elif not _is_wanted(record, at):
-            (confirmed if record.missing_since is None else unread).append(record)
-        elif ended is not None or not context.backoff.is_over(record.id, context.clock.monotonic()):
-            unread += [record] if record.id not in context.found_gone else []
-        else:
-            try:
-                outcomes.append(await _read_changes(context, record, at, report))
-            except (RemoteError, DataError) as error:
-                strikes += isinstance(error, Unreachable | ServerFault)
-                if _ends_all(error, strikes):
-                    ended = error if isinstance(error, RemoteError) else RemoteError(str(error))
-                if isinstance(error, NotFound | Forbidden) and await is_gone(context, record, at):
-                    gone.append(record)
-                    continue
-                unread.append(record)
-                if not isinstance(error, WHOLE_CONNECTION):
-                    _note_trouble(context, record, error, report, rest=CALENDAR_RETRY)
-    for record in hidden_calendars(context, records):
-        may_ask = ended is None and context.backoff.is_over(record.id, context.clock.monotonic())
-        if may_ask and await is_gone(context, record, at):
-            gone.append(record)
-            continue
-        unread += [record] if may_ask or record.id not in context.found_gone else []
-        if may_ask:
-            context.backoff.failed(record.id, context.clock.monotonic(), first=GONE_AFTER)
-    grace_period = await grace_periods(context, outcomes, [*gone, *ceasing], unread, at)
-    for outcome in outcomes:
-        await settle(context, outcome, at, grace_period=grace_period(outcome.record))
-        _recovered(context, outcome.record)
-    for record in gone:
-        if await confirm_removal(context, record, at, grace_period=grace_period(record)):
-            _recovered(context, record)
-    for record in ceasing:
-        await stop_counting(context, record, at, grace_period=grace_period(record))
-    await _confirm(context, confirmed, at)
-    return ended
+async def _read(
+    context: PollContext, listing: Listing, *, known: Sequence[KnownCalendar], now: Now, report: Report
+) -> RoundPlan:
+    """Send what the plan asks for, one request after the other, until the plan is final."""
+    outcomes: list[Outcome] = []
+    plan = plan_round(listing, known, now=now)
+    remember_doubts(context, plan)
+    while plan.request is not None:
+        outcomes.append(await _send(context, plan.request, at=now.wall, report=report))
+        earlier, plan = plan, plan_round(listing, known, outcomes=outcomes, now=now)
+        for failure in plan.failed_since(earlier):
+            _note_failure(context, failure, report)
+    logger.debug("%s: this round is decided\n%s", context.name, plan)
+    return plan
 
 
-async def _read_changes(context: PollContext, record: CalendarRecord, at: Instant, report: Report) -> SyncOutcome:
+async def _send(context: PollContext, request: Request, *, at: Instant, report: Report) -> Outcome:
+    match request:
+        case ReadCalendar(record):
+            return await _read_calendar(context, record, at=at, report=report)
+        case AskWhetherGone(record):
+            return await ask_whether_gone(context, record)
+        case ListAgain():
+            return await list_again(context)
+
+
+async def _read_calendar(
+    context: PollContext, record: CalendarRecord, *, at: Instant, report: Report
+) -> SyncOutcome | ReadFailed:
     try:
-        return await read_changes(context, record, at, report)
-    except LoginRefused:
-        # QUIRK(icloud): single requests are refused now and then; the listing has just shown that the login is good.
-        await context.clock.sleep(REFUSAL_PAUSE)
-        return await read_changes(context, record, at, report)
+        try:
+            return await read_changes(context, record, at=at, report=report)
+        except LoginRefused:
+            # QUIRK(icloud): single requests are refused now and then; the listing has just shown the login to be good.
+            await context.clock.sleep(REFUSAL_PAUSE)
+            return await read_changes(context, record, at=at, report=report)
+    except (RemoteError, DataError) as error:
+        return ReadFailed(record, error)
 
 
-def _is_wanted(record: CalendarRecord, at: Instant) -> bool:
-    """Whether to look into a calendar. A missing one is asked itself now and then: nothing else proves it is gone."""
-    if record.missing_since is None:
-        return needs_look(record, at)
-    return has_passed(record.missing_since, GONE_AFTER, at) and has_passed(record.as_of, GONE_AFTER, at)
+async def _commit(context: PollContext, plan: RoundPlan, at: Instant) -> None:
+    """What is believed, one transaction a calendar; then all that the listing has proved."""
+    for decision in plan.having(Action.SETTLE):
+        await commit_settlement(context, decision)
+        remember_recovery(context, decision.record)
+    for decision in plan.having(Action.REMOVE):
+        await commit_removal(context, decision)
+        remember_recovery(context, decision.record)
+    for decision in plan.having(Action.STOP_COUNTING):
+        await commit_stop_counting(context, decision)
+    for decision in plan.left_alone:
+        leave_alone(context, decision)
+    remember_doubts(context, plan)
+    await _confirm(context, [decision.record for decision in plan.confirm], at)
 
 
-def _ends_all(error: BusydError, strikes: int) -> bool:
-    """Whether to ask for no further calendar. A timeout or a server's fault is the calendar's own, a second is not."""
-    if isinstance(error, WHOLE_CONNECTION) or (isinstance(error, ServerFault) and error.status == 503):
-        return True
-    return strikes > 1 and isinstance(error, Unreachable | ServerFault)
-
-
-async def _subscription(context: PollContext, record: CalendarRecord, at: Instant, report: Report) -> None:
+async def _read_subscription(context: PollContext, record: CalendarRecord, *, at: Instant, report: Report) -> None:
     """Follow a subscribed calendar. Its host is not the account's, so no trouble there is the account's."""
     try:
-        if await poll_subscription(context, record, at):
-            _recovered(context, record)
+        await read_subscription(context, record, at)
+        remember_recovery(context, record)
     except BusydError as error:
-        told = error.retry_after if isinstance(error, TooManyRequests) else None
-        least = 2.0 * (parse_retry_after(told, at) or 0.0)
-        _note_trouble(context, record, error, report, rest=SUBSCRIPTION_RETRY, least=least)
+        _note_failure(context, feed_failed(record, error, at), report)
+
+
+def _note_failure(context: PollContext, failure: Decision, report: Report) -> None:
+    remember_failure(context, failure)
+    report(Progress(context.name, failure.record.label, "failed", detail=str(failure.error)))
 
 
 async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountRecord | None]:
@@ -177,31 +147,32 @@ async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountR
             known = None
     report(Progress(connection.name, "", "discovering"))
     try:
-        found = await context.client.run(discover_account(connection.url))
+        discovered = await context.client.run(discover_account(connection.url))
     except DavError:
         if known is None:
             raise
         return await context.client.run(list_calendars(known.home, single=known.single)), None
-    listing = await context.client.run(list_calendars(found.home, single=found.is_single))
+    listing = await context.client.run(list_calendars(discovered.home, single=discovered.is_single))
     return listing, AccountRecord(
         connection=connection.name,
         root=connection.url,
         username=connection.username,
-        principal=found.principal,
-        home=found.home,
-        addresses=tuple(filter(None, (*found.addresses, found.principal))),
-        single=found.is_single,
+        principal=discovered.principal,
+        home=discovered.home,
+        addresses=tuple(filter(None, (*discovered.addresses, discovered.principal))),
+        single=discovered.is_single,
         discovered=context.clock.now(),
     )
 
 
-async def _take_listing(context: PollContext, listing: Listing, account: AccountRecord | None, at: Instant) -> None:
+async def _take_listing(context: PollContext, listing: Listing, *, account: AccountRecord | None, at: Instant) -> None:
     """Commit an account together with its first listing: one without the other would look like no calendars at all."""
+    taken = keep_counting(listing, [calendar.record for calendar in known_calendars(context)])
 
     def commit(tx: Transaction) -> None:
         if account is not None:
             tx.record_account(account)
-        tx.record_listing(context.name, listing.calendars, at, unreadable=listing.unreadable)
+        tx.record_listing(context.name, taken.calendars, at, unreadable=taken.unreadable)
 
     await context.store.transaction(commit)
     if account is not None:
@@ -212,25 +183,8 @@ async def _take_listing(context: PollContext, listing: Listing, account: Account
 async def _confirm(context: PollContext, records: Sequence[CalendarRecord], at: Instant) -> None:
     """The listing has just proved that these calendars are as the mirror has them."""
     for record in records:
-        _recovered(context, record)
+        remember_recovery(context, record)
     if records:
-        numbers = [record.id for record in records]
-        await context.store.confirm_calendars(numbers, at)
+        await context.store.confirm_calendars([record.id for record in records], at)
     fresh = await context.store.read_calendars(context.name)
     await context.writer.publisher.confirm(fresh)
-
-
-def _note_trouble(
-    context: PollContext, record: CalendarRecord, error: BusydError, report: Report, *, rest: float, least: float = 0.0
-) -> None:
-    logger.warning("%s could not be read: %s", record.label, error)
-    context.backoff.failed(record.id, context.clock.monotonic(), first=rest, least=least)
-    context.connection_state.calendar_trouble[record.id] = str(error)
-    context.state.publish()
-    report(Progress(context.name, record.label, "failed", detail=str(error)))
-
-
-def _recovered(context: PollContext, record: CalendarRecord) -> None:
-    context.backoff.recovered(record.id)
-    context.found_gone.pop(record.id, None)
-    context.connection_state.calendar_trouble.pop(record.id, None)

@@ -1,4 +1,4 @@
-"""What every way of reading a connection shares: who is visited and with what, and what is shown after it."""
+"""What every way of reading a connection shares: what it reads with, what it remembers, and what is shown after it."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +16,8 @@ from busyd.store.errors import StorageError
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import CalendarRecord
 from busyd.store.store import Store
+from busyd.sync.decision import Action, Decision, RoundPlan
+from busyd.sync.round_facts import KnownCalendar
 from busyd.sync.timing import LONGEST_RETRY
 
 logger = logging.getLogger(__name__)
@@ -33,14 +35,15 @@ class CalendarBackoff:
     def __init__(self) -> None:
         self._faults: dict[int, tuple[int, float]] = {}
 
-    def is_over(self, calendar: int, now: float) -> bool:
-        return now >= self._faults.get(calendar, (0, now))[1]
+    def not_before(self, calendar: int) -> float:
+        """When the calendar may be asked again; minus infinity when it did not fail lately."""
+        return self._faults.get(calendar, (0, float("-inf")))[1]
 
     def failed(self, calendar: int, now: float, *, first: float, least: float = 0.0) -> None:
-        """Note a failure. The rest is `first` seconds at first, then doubles; never less than `least`."""
+        """Note a failure. The wait is `first` seconds the first time, then doubles; never less than `least`."""
         count = self._faults.get(calendar, (0, now))[0]
-        rest = min(first * 2.0 ** min(count, 16), LONGEST_RETRY)
-        self._faults[calendar] = (count + 1, now + max(rest, least))
+        wait = min(first * 2.0 ** min(count, 16), LONGEST_RETRY)
+        self._faults[calendar] = (count + 1, now + max(wait, least))
 
     def recovered(self, calendar: int) -> None:
         self._faults.pop(calendar, None)
@@ -60,7 +63,7 @@ class PollContext(Struct, frozen=True):
     ledger: LedgerThread
     clock: Clock
     backoff: CalendarBackoff = field(default_factory=CalendarBackoff)
-    found_gone: dict[int, Instant] = field(default_factory=dict)
+    said_gone: dict[int, Instant] = field(default_factory=dict)
     """Calendar -> when it first said itself that it is not there, for those not yet believed to be gone."""
     ceasing: dict[int, Instant] = field(default_factory=dict)
     """Calendar -> when it was first listed as one that no longer counts, for those that still do."""
@@ -76,6 +79,55 @@ class PollContext(Struct, frozen=True):
     @property
     def state(self) -> State:
         return self.writer.state
+
+
+def known_calendars(context: PollContext) -> list[KnownCalendar]:
+    """What a round is planned from, of every calendar of the connection."""
+    state, connection_state = context.state, context.connection_state
+    linked = {record.id for record in state.linked_calendars(context.name)}
+    return [
+        KnownCalendar(
+            record,
+            is_linked=record.id in linked,
+            has_trouble=record.id in connection_state.calendar_trouble,
+            not_before=context.backoff.not_before(record.id),
+            said_gone_since=context.said_gone.get(record.id),
+            ceasing_since=context.ceasing.get(record.id),
+            wanted=connection_state.wanted,
+        )
+        for record in state.calendars.values()
+        if record.connection == context.name
+    ]
+
+
+def remember_failure(context: PollContext, decision: Decision) -> None:
+    """Leave a calendar alone for a while, and tell why where a person sees it."""
+    leave_alone(context, decision)
+    logger.warning("%s could not be read: %s", decision.record.label, decision.error)
+    context.connection_state.calendar_trouble[decision.record.id] = str(decision.error)
+    context.state.publish()
+
+
+def leave_alone(context: PollContext, decision: Decision) -> None:
+    """Do not ask a calendar again before a while has passed, longer each time."""
+    now, first = context.clock.monotonic(), decision.retry or 0.0
+    context.backoff.failed(decision.record.id, now, first=first, least=decision.retry_least)
+
+
+def remember_doubts(context: PollContext, plan: RoundPlan) -> None:
+    """Since when calendars say that they are gone, or are listed as ones that do not count; no longer than they are."""
+    for number in context.ceasing.keys() - plan.ceasing:
+        del context.ceasing[number]
+    for doubted, action in ((context.ceasing, Action.KEEP_COUNTING), (context.said_gone, Action.HOLD)):
+        decisions = plan.having(action)
+        doubted.update({decision.record.id: decision.since for decision in decisions if decision.since is not None})
+
+
+def remember_recovery(context: PollContext, record: CalendarRecord) -> None:
+    """A calendar is well again: nothing of earlier trouble counts any more."""
+    context.backoff.recovered(record.id)
+    context.said_gone.pop(record.id, None)
+    context.connection_state.calendar_trouble.pop(record.id, None)
 
 
 async def refresh_state(context: PollContext, *, relink: bool = False) -> None:

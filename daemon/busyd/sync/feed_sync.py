@@ -18,12 +18,13 @@ from busyd.index.worker_process import FeedPiece
 from busyd.index.writer import Incoming
 from busyd.period import Instant
 from busyd.remote.feed import FeedContent, NotModified
-from busyd.store.mirror import CalendarRecord, SyncMark
+from busyd.store.mirror import CalendarRecord
 from busyd.store.transaction import Transaction
-from busyd.sync.calendar_sync import is_look_due
 from busyd.sync.context import PollContext, refresh_state
-from busyd.sync.plan import SyncState, plan_listing, weigh
-from busyd.sync.timing import HOLD, LONGEST_INTERVAL, SHORTEST_INTERVAL, SUBSCRIPTION_INTERVAL, has_passed
+from busyd.sync.due import may_answer_not_modified
+from busyd.sync.plan import SyncState, plan_listing
+from busyd.sync.settlement import settle_feed
+from busyd.sync.timing import LONGEST_INTERVAL, SHORTEST_INTERVAL, SUBSCRIPTION_INTERVAL
 
 logger = logging.getLogger(__name__)
 
@@ -52,49 +53,32 @@ async def poll_feed(context: PollContext, at: Instant) -> bool:
     return bool(wanted)
 
 
-async def poll_subscription(context: PollContext, record: CalendarRecord, at: Instant) -> bool:
-    """Read the source of a subscribed calendar when it is due. Never sends the account's credential there.
-
-    False when it was not due. Raises BusydError.
-    """
+async def read_subscription(context: PollContext, record: CalendarRecord, at: Instant) -> None:
+    """Read the source of a subscribed calendar. Never sends the account's credential there. Raises BusydError."""
     source = record.remote.source
-    if not context.backoff.is_over(record.id, context.clock.monotonic()):
-        return False
     if source is None:
         message = "its server does not say where its events are"
         raise DataError(message)
-    interval = int(record.validators.get("interval", SUBSCRIPTION_INTERVAL))
-    is_new = not record.complete or record.validators.get("source") != source
-    wanted = context.connection_state.wanted
-    is_wanted = wanted is not None and (record.as_of is None or record.as_of < wanted)
-    if is_new or is_wanted or is_look_due(record, at) or has_passed(record.as_of, interval, at):
-        await _read(context, record, source, at, interval=None)
-        return True
-    return False
+    await _read(context, record, source, at, interval=None)
 
 
 async def _read(context: PollContext, record: CalendarRecord, url: str, at: Instant, *, interval: int | None) -> None:
     """`interval`: seconds between two looks, None to let the feed decide."""
     known = record.validators if record.validators.get("source") == url else {}
-    answer = await context.read_feed(url, known if record.complete and not record.held else {})
+    answer = await context.read_feed(url, known if may_answer_not_modified(record) else {})
     if isinstance(answer, NotModified):
         await _confirm(context, record, {**known, **_validators(answer)}, at)
         return
     pieces = {f"uid:{piece.uid}": piece for piece in await _split(context, answer.payload)}
     listed = {href: piece.digest for href, piece in pieces.items()}
-    etags = await context.store.read_etags(record.id)
-    profile_state = SyncState(etags, held=record.held)
-    plan = plan_listing(profile_state, listed)
-    removal = weigh(profile_state, plan, at)
-    incoming = [Incoming(href, listed[href], pieces[href].payload) for href in plan.fetch if href in pieces]
+    state = SyncState(await context.store.read_etags(record.id), held=record.held)
+    plan = plan_listing(state, listed)
     pace = {"source": url, "interval": str(_wanted_interval(answer.payload) if interval is None else interval)}
-    again = Instant(at + HOLD) if removal.held else None
-    mark = SyncMark(
-        None, None, at, reconciled=at, held=removal.held, validators=_validators(answer) | pace, look_again=again
-    )
-    changed = await context.writer.store_batch(record, incoming, gone=removal.forget, mark=mark)
+    settlement = settle_feed(state, plan, _validators(answer) | pace, at)
+    incoming = [Incoming(href, listed[href], pieces[href].payload) for href in plan.fetch if href in pieces]
+    changed = await context.writer.store_batch(record, incoming, gone=settlement.forget, mark=settlement.mark)
     if changed or not record.complete:
-        counts = (len(incoming), len(removal.forget), len(removal.held))
+        counts = (len(incoming), len(settlement.forget), len(settlement.held))
         logger.info("%s: %d changed, %d gone, %d held back", record.label, *counts)
     await refresh_state(context)
 
@@ -137,5 +121,5 @@ def _wanted_interval(payload: bytes) -> int:
 
 
 def _validators(answer: FeedContent | NotModified) -> dict[str, str]:
-    found = {"etag": answer.etag, "last_modified": answer.last_modified}
-    return {name: value for name, value in found.items() if value}
+    sent = {"etag": answer.etag, "last_modified": answer.last_modified}
+    return {name: value for name, value in sent.items() if value}

@@ -71,8 +71,9 @@ async def _fetch_batch(client: CaldavClient, calendar: str, hrefs: Sequence[str]
         missing = again.missing
     doubtful = missing | {Href(href) for href in vanished if href in known}
     single = await _one_by_one(client, sorted(doubtful))
-    whole = tuple(one for one in (*objects, *single.objects) if _is_whole(one.payload))
-    unread = single.missing | ({one.href for one in (*objects, *single.objects)} - {one.href for one in whole})
+    fetched = (*objects, *single.objects)
+    whole = tuple(member for member in fetched if _is_whole(member.payload))
+    unread = single.missing | ({member.href for member in fetched} - {member.href for member in whole})
     return Batch(whole, frozenset(vanished - doubtful) | single.vanished, frozenset(unread))
 
 
@@ -109,7 +110,7 @@ async def _one_by_one(client: CaldavClient, hrefs: Sequence[Href], *, fault: Rem
     missing: set[Href] = set()
     for href in hrefs:
         try:
-            one = await client.run(fetch_object(href))
+            fetched = await client.run(fetch_object(href))
         except (LoginRefused, TooManyRequests, Unreachable):
             raise
         except RemoteError:
@@ -117,8 +118,8 @@ async def _one_by_one(client: CaldavClient, hrefs: Sequence[Href], *, fault: Rem
             if fault is not None and len(missing) == _STRIKES and not objects:
                 raise fault from None
             continue
-        if one is None:
+        if fetched is None:
             vanished.add(href)
         else:
-            objects.append(one)
+            objects.append(fetched)
     return Fetched(tuple(objects), frozenset(vanished), frozenset(missing))

@@ -1,33 +1,30 @@
-"""Carry out the looking of a sync: which objects changed, and which are gone for certain. Nothing is stored here."""
+"""Look into one calendar: ask what changed since a token, or compare the whole. Nothing is fetched or stored here.
+
+What the answers mean is decided in `plan.py`.
+"""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Final
-
-from msgspec import Struct
 
 from busyd.dav.errors import InvalidSyncToken, LoginRefused, ServerFault, SyncUnsupported, TooManyRequests
 from busyd.dav.operation import fetch_object, list_members, sync_collection
 from busyd.errors import RemoteError
 from busyd.remote.client import CaldavClient
 from busyd.remote.errors import Unreachable
-from busyd.sync.plan import FEW, SyncPlan, SyncState, is_many, plan_delta, plan_listing
+from busyd.sync.plan import (
+    Delta,
+    Look,
+    SyncState,
+    contradicts,
+    may_be_everything,
+    needs_members,
+    plan_delta,
+    plan_listing,
+    to_ask_singly,
+)
 
 _ROUNDS: Final = 1000
 """A truncated sync answer is continued at most so often."""
-
-
-class Look(Struct, frozen=True):
-    """What a look at a calendar found, and the token that stands for it."""
-
-    plan: SyncPlan
-    sync_token: str | None
-    compared_all: bool
-    """True when the whole listing was compared, not only what a token brought."""
-    unproved: bool = False
-    """Something was missing from the listing, and whether it is gone could not be found out."""
-    refused: bool = False
-    """The tokens asked with are of no use: unknown to the server, or contradicted by the collection itself."""
 
 
 async def look(client: CaldavClient, calendar: str, state: SyncState, *, ctag: str | None, full: bool) -> Look:
@@ -50,10 +47,10 @@ async def look(client: CaldavClient, calendar: str, state: SyncState, *, ctag: s
             if error.status != 500:
                 raise
             return await _compare(client, calendar, state, refused=True)
-        if _contradicts(state, asked, delta, ctag) or _may_be_everything(state, asked, delta.changed):
+        if contradicts(state, asked, delta=delta, ctag=ctag) or may_be_everything(state, asked, delta=delta):
             return await _compare(client, calendar, state, refused=True)
         vanished = (vanished - delta.changed.keys()) | delta.vanished
-        changed = {href: etag for href, etag in (changed | delta.changed).items() if href not in delta.vanished}
+        changed = {href: etag for href, etag in {**changed, **delta.changed}.items() if href not in delta.vanished}
         newest = delta.token
         await _breathe()
     plan = plan_delta(state, changed=changed, vanished=vanished)
@@ -66,54 +63,26 @@ async def _breathe() -> None:
     await asyncio.sleep(0)
 
 
-class _Delta(Struct, frozen=True):
-    """One sync answer with all its pages."""
-
-    changed: dict[str, str]
-    vanished: set[str]
-    token: str | None
-    itself: bool
-    """The collection was listed as well."""
-
-
-def _contradicts(state: SyncState, asked: str, delta: _Delta, ctag: str | None) -> bool:
-    """Whether the answer says that nothing changed since a token, while the collection has changed since."""
-    silent = not delta.changed and not delta.vanished and delta.token == asked
-    return silent and (ctag != state.ctag or asked != state.newest_token)
-
-
-def _may_be_everything(state: SyncState, asked: str, changed: Mapping[str, str]) -> bool:
-    """Whether the token seems to be so old that it was answered with all there is: then deletions are not told."""
-    known = [href for href in changed if href in state.etags]
-    if len(known) >= FEW and 2 * len(known) >= len(state.etags):
-        return True
-    unchanged = sum(1 for href in known if changed[href] == state.etags[href])
-    return asked == state.newest_token and unchanged >= FEW
-
-
 async def _compare(client: CaldavClient, calendar: str, state: SyncState, *, refused: bool) -> Look:
     """Compare the whole calendar. What a listing leaves out is asked for in another way before it counts as gone."""
-    listed: Mapping[str, str]
     try:
         everything = await _collect(client, calendar, None)
-        listed, token, itself = everything.changed, everything.token, everything.itself
     except (InvalidSyncToken, SyncUnsupported):
-        listed, token, itself = await _members(client, calendar), None, True
+        everything = Delta(await _members(client, calendar), frozenset(), None, itself=True)
     except ServerFault as error:
         if error.status != 500:
             raise
-        listed, token, itself = await _members(client, calendar), None, True
-    absent = frozenset(state.etags.keys() - listed.keys())
-    if token is not None and ((absent and not listed) or not (listed or itself) or is_many(state, absent)):
+        everything = Delta(await _members(client, calendar), frozenset(), None, itself=True)
+    listed, token = everything.changed, everything.token
+    if needs_members(state, everything):
         members = await _members(client, calendar)
-        if members.keys() - listed.keys() or not (listed or itself):
+        if members.keys() - listed.keys() or not (listed or everything.itself):
             token = None  # it stands for an answer that was not true
-        listed = members | listed
-        absent = frozenset(state.etags.keys() - listed.keys())
+        listed = {**members, **listed}
     unproved = False
-    if absent and listed and not is_many(state, absent):
-        found, unproved = await _still_there(client, state, absent)
-        listed = {**listed, **found}
+    if absent := to_ask_singly(state, listed):
+        present, unproved = await _still_there(client, state, absent)
+        listed = {**listed, **present}
     await _breathe()
     plan = plan_listing(state, listed)
     await _breathe()
@@ -130,22 +99,22 @@ async def _still_there(client: CaldavClient, state: SyncState, absent: frozenset
 
     True when one could not be had: it counts as unchanged.
     """
-    found: dict[str, str] = {}
+    present: dict[str, str] = {}
     unproved = False
     for href in sorted(absent):
         try:
-            one = await client.run(fetch_object(href))
+            fetched = await client.run(fetch_object(href))
         except (LoginRefused, TooManyRequests, Unreachable):
             raise
         except RemoteError:
-            found[href], unproved = state.etags[href], True
+            present[href], unproved = state.etags[href], True
             continue
-        if one is not None:
-            found[href] = str(one.etag)
-    return found, unproved
+        if fetched is not None:
+            present[href] = str(fetched.etag)
+    return present, unproved
 
 
-async def _collect(client: CaldavClient, calendar: str, token: str | None) -> _Delta:
+async def _collect(client: CaldavClient, calendar: str, token: str | None) -> Delta:
     """A sync-collection answer, continued while the server truncates it (RFC 6578 §3.6)."""
     changed: dict[str, str] = {}
     vanished: set[str] = set()
@@ -160,7 +129,7 @@ async def _collect(client: CaldavClient, calendar: str, token: str | None) -> _D
             changed.pop(href, None)
         await _breathe()
         if not delta.truncated:
-            return _Delta(changed, vanished, delta.token, itself)
+            return Delta(changed, frozenset(vanished), delta.token, itself)
         if delta.token is None or delta.token == token:
             break
         token = delta.token
