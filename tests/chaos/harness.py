@@ -217,7 +217,7 @@ class World:
 
     def ask(self, window: Period = WINDOW) -> FreeBusyAnswer:
         profile_state = self.state.profiles["anna"]
-        freshness = freshness_of(self.state, profile_state, self.clock.now())
+        freshness = freshness_of(self.state, profile_state, now=self.clock.now())
         return answer("anna", profile_state.snapshot, freshness=freshness, window=window)
 
     def busy(self) -> list[Span]:

@@ -127,7 +127,7 @@ async def test_tls_is_spoken_when_there_is_a_certificate(tmp_path: Path) -> None
     backend, certificate = SmallBackend(tmp_path), self_signed(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
-    listeners = await start_listeners(build_app(backend, EndpointSettings()), [TcpAddress("127.0.0.1", 0)], context)
+    listeners = await start_listeners(build_app(backend, EndpointSettings()), [TcpAddress("127.0.0.1", 0)], tls=context)
     trusting = ssl.create_default_context(cafile=str(certificate))
     async with (
         aiohttp.ClientSession() as session,
@@ -145,7 +145,7 @@ async def test_an_address_that_others_can_reach_wants_a_token_from_this_machine_
     backend, certificate = SmallBackend(tmp_path), self_signed(tmp_path)
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
-    listeners = await start_listeners(build_app(backend, EndpointSettings()), [TcpAddress(listen, 0)], context)
+    listeners = await start_listeners(build_app(backend, EndpointSettings()), [TcpAddress(listen, 0)], tls=context)
     trusting = ssl.create_default_context(cafile=str(certificate))
     async with aiohttp.ClientSession(f"https://localhost:{listeners.ports[0]}") as session:
         for path in ("/v1/profiles", "/healthz", "/"):

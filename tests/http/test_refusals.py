@@ -96,7 +96,7 @@ async def test_options_says_what_is_possible(served: Served) -> None:
         (RemoteError("canary"), 503, "unavailable"),
         (StorageError("canary"), 503, "unavailable"),
         (UserError("that is no calendar", fix="name one"), 400, "bad-request"),
-        (HttpProblem("stale", 503, "old", fix="wait"), 503, "stale"),
+        (HttpProblem("stale", 503, detail="old", fix="wait"), 503, "stale"),
     ],
 )
 async def test_an_unexpected_error_is_answered_without_its_details(

@@ -27,18 +27,18 @@ _windows = st.tuples(st.integers(0, 41_000), st.integers(1, 20_000)).map(
 
 
 @given(_spans, st.lists(_windows, min_size=1, max_size=4))
-def test_a_sheet_reads_what_the_snapshot_says(spans: list[tuple[int, int, int]], windows: list[Period]) -> None:
+def test_rendered_periods_are_what_the_snapshot_says(spans: list[tuple[int, int, int]], windows: list[Period]) -> None:
     snapshot = snapshot_of(spans)
     rendered_periods = RenderedPeriods(snapshot)
     for window in windows:
         read = rendered_periods.read(window, write_edges(window))
         assert read is not None
-        assert read[0] == b",".join(write_piece(*span) for span in snapshot.between(window))
+        assert read[0] == b",".join(write_piece(span) for span in snapshot.between(window))
         json.loads(b"[%b]" % read[0])
 
 
 @given(_spans, _windows, _windows)
-def test_equal_lists_weigh_the_same_and_others_do_not(
+def test_equal_lists_have_the_same_checksum_and_others_do_not(
     spans: list[tuple[int, int, int]], one: Period, other: Period
 ) -> None:
     rendered_periods = RenderedPeriods(snapshot_of(spans))
@@ -48,7 +48,7 @@ def test_equal_lists_weigh_the_same_and_others_do_not(
     assert (first[0] == second[0]) == (first[1] == second[1])
 
 
-def test_a_list_too_long_for_one_step_is_left_to_others() -> None:
+def test_a_list_too_long_to_be_written_at_once_is_none() -> None:
     hours = [(SPAN.start + hour * 3600, SPAN.start + hour * 3600 + 60, FbType.BUSY) for hour in range(MOST_PERIODS + 1)]
     assert RenderedPeriods(snapshot_of([*hours])).read(SPAN, write_edges(SPAN)) is None
     read = RenderedPeriods(snapshot_of([*hours[1:]])).read(SPAN, write_edges(SPAN))
@@ -63,4 +63,4 @@ def test_an_answer_may_lie_across_any_number_of_blocks() -> None:
         window = Period(Instant(SPAN.start + first * 100 + 10), Instant(SPAN.start + last * 100 + 50))
         read = rendered_periods.read(window, write_edges(window))
         assert read is not None
-        assert read[0] == b",".join(write_piece(*span) for span in snapshot.between(window))
+        assert read[0] == b",".join(write_piece(span) for span in snapshot.between(window))

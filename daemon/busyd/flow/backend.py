@@ -89,7 +89,7 @@ class Backend:
         if max_age is not None:
             await self._confirm(profile_state, max_age)
             now = self.clock.now()
-            freshness = freshness_of(self._state, profile_state, now, max_age=max_age + now - asked)
+            freshness = freshness_of(self._state, profile_state, now=now, max_age=max_age + now - asked)
         else:
             freshness = self._view(profile_state).freshness
         # Judged before any expansion: a later confirmation says nothing about what is read now.
@@ -102,7 +102,7 @@ class Backend:
         """Why? Every event that touches the window, also those that do not block. Raises UnknownProfile."""
         from busyd.flow.explain import explain_window
 
-        return await explain_window(self._writer, find_profile(self._state, profile), window)
+        return await explain_window(self._writer, find_profile(self._state, profile), window=window)
 
     async def refresh(self, profile: str, max_age: timedelta) -> bool:
         """Have the profile's calendars confirmed at most so long ago, by one poll of the connections that need it.
@@ -119,7 +119,7 @@ class Backend:
                 connection = self._state.connection_state(name)
                 connection.wanted = max(limit, connection.wanted or limit)
                 await self.schedules[name].poll_now()
-        as_of = freshness_of(self._state, profile_state, self.clock.now()).as_of
+        as_of = freshness_of(self._state, profile_state, now=self.clock.now()).as_of
         return as_of is not None and as_of >= limit
 
     async def sync_now(self, report: Report) -> list[str]:
@@ -148,7 +148,7 @@ class Backend:
         view = view_profile(
             state,
             profile_state,
-            freshness=freshness_of(state, profile_state, now),
+            freshness=freshness_of(state, profile_state, now=now),
             revision=self._revision,
             snapshot_version=seen.view.snapshot_version if seen is not None and same_snapshot else self._revision,
         )
@@ -157,7 +157,7 @@ class Backend:
 
     async def _confirm(self, profile_state: ProfileState, max_age: int) -> None:
         now, name = self.clock.now(), profile_state.profile.name
-        as_of = freshness_of(self._state, profile_state, now).as_of
+        as_of = freshness_of(self._state, profile_state, now=now).as_of
         if as_of is not None and now - as_of <= max_age:
             return
         if not await self.refresh(name, timedelta(seconds=max_age)):

@@ -1,6 +1,6 @@
-"""Why is this person busy, or free, then? Every event that touches a window, with the decision and what made it.
+"""Explain: why is this person busy, or free? Every event that touches a window, with the decision and what made it.
 
-From the same engine and the same rules as the answer; only titles are read from the mirror in addition.
+By the same engine and the same rules as the answer; only titles are read from the mirror in addition.
 """
 
 from msgspec import Struct
@@ -17,8 +17,8 @@ from busyd.state.profile_state import ProfileState
 from busyd.store.mirror import StoredObject
 
 
-class _View(Struct, frozen=True):
-    """How one calendar is looked at."""
+class _Reading(Struct, frozen=True):
+    """How one calendar counts for the profile, and in which window."""
 
     link: Link
     me: frozenset[str]
@@ -40,40 +40,40 @@ class Explained(Struct, frozen=True):
     fbtype: FbType
     """FREE when it does not block."""
     reason: str
-    """As `Verdict.reason`; `unreadable` for an event nobody can place, `never-read` for a calendar not read,
-    `too-much` for one with more occurrences than can be held."""
+    """As `Verdict.reason`; `unreadable` for an event whose time cannot be read, `never-read` for a calendar that was
+    not read, `too-much` for one with more occurrences than can be held."""
     rule: str
     """The rule of the configuration that decided, or empty when the event itself did."""
     origin: str
     """FILE:LINE where that rule was set; empty when it is the default."""
 
 
-async def explain_window(writer: IndexWriter, profile_state: ProfileState, window: Period) -> list[Explained]:
+async def explain_window(writer: IndexWriter, profile_state: ProfileState, *, window: Period) -> list[Explained]:
     """Everything that touches the window, in order of time, whether it blocks or not."""
-    found: list[Explained] = []
+    events: list[Explained] = []
     for link in profile_state.links:
         record = writer.state.calendars.get(link.calendar or 0)
         if record is None or not record.complete:
-            found.append(_nothing_known(link, window))
+            events.append(_nothing_known(link, window))
             continue
         if writer.state.is_beyond(record.id):
-            found.append(replace(_nothing_known(link, window), reason="too-much"))
+            events.append(replace(_nothing_known(link, window), reason="too-much"))
             continue
-        stored = await _objects_touching(writer, link, window)
-        view = _View(
+        stored = await _objects_touching(writer, link, window=window)
+        reading = _Reading(
             link,
             writer.state.addresses_for(profile_state, link.reference.connection),
             profile_state.profile.primary_blocks_origin,
             window,
         )
-        read = writer.expansion.index((one.payload for one in stored), link.zone, window)
+        read = writer.expansion.index((known.payload for known in stored), link.zone, window)
         numbered = iter(stored)
         async for indexed in read:
-            found += _explain_object(next(numbered), indexed, view)
-    return sorted(found, key=lambda one: (one.start, one.end, one.calendar, one.uid))
+            events += _explain_object(next(numbered), indexed, reading=reading)
+    return sorted(events, key=lambda event: (event.start, event.end, event.calendar, event.uid))
 
 
-async def _objects_touching(writer: IndexWriter, link: Link, window: Period) -> list[StoredObject]:
+async def _objects_touching(writer: IndexWriter, link: Link, *, window: Period) -> list[StoredObject]:
     """The objects with an occurrence in or near the window; beyond the horizon every recurring one may have some."""
     calendar = link.calendar or 0
     tables = writer.state.tables.get((calendar, link.zone))
@@ -84,17 +84,16 @@ async def _objects_touching(writer: IndexWriter, link: Link, window: Period) -> 
     wanted = await in_slices(tables.objects_in(near)) | tables.incomplete.keys()
     if near.start < writer.horizon.start or near.end > writer.horizon.end:
         wanted |= tables.recurring
-    found = await writer.store.read_objects_by_id(sorted(wanted))
-    return list(found.values())
+    return list((await writer.store.read_objects_by_id(sorted(wanted))).values())
 
 
-def _explain_object(stored: StoredObject, indexed: PackedObject, view: _View) -> list[Explained]:
-    link, window = view.link, view.window
+def _explain_object(stored: StoredObject, indexed: PackedObject, *, reading: _Reading) -> list[Explained]:
+    link, window = reading.link, reading.window
     title: Title | None = None
-    found = []
+    events = []
     for start, end, number in indexed.rows():
         facts = indexed.facts[number]
-        verdict = decide(facts, link.rules, view.me)
+        verdict = decide(facts, link.rules, reading.me)
         low, high = start - verdict.before, end + verdict.after
         if low == high:
             verdict = NO_LENGTH
@@ -104,8 +103,8 @@ def _explain_object(stored: StoredObject, indexed: PackedObject, view: _View) ->
         if link.blocks:
             rule, origin = verdict.rule, link.rules.origin.get(verdict.rule, "")
         else:
-            rule, origin = "primary_blocks", view.primary_blocks_origin
-        found.append(
+            rule, origin = "primary_blocks", reading.primary_blocks_origin
+        events.append(
             Explained(
                 calendar=link.label,
                 uid=indexed.uid,
@@ -121,9 +120,10 @@ def _explain_object(stored: StoredObject, indexed: PackedObject, view: _View) ->
             )
         )
     if indexed.incomplete:
-        found.append(replace(_nothing_known(link, window), uid=indexed.uid, href=stored.href, fbtype=FbType.FREE,
-                             summary=title_of(stored.payload).summary, reason="unreadable"))  # fmt: skip
-    return found
+        unplaced = replace(_nothing_known(link, window), reason="unreadable", fbtype=FbType.FREE)
+        summary = title_of(stored.payload).summary
+        events.append(replace(unplaced, uid=indexed.uid, href=stored.href, summary=summary))
+    return events
 
 
 def _nothing_known(link: Link, window: Period) -> Explained:

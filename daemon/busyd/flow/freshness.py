@@ -59,10 +59,10 @@ class Freshness(Struct, frozen=True):
     """The last second before the passing of time alone changes it."""
 
 
-def freshness_of(state: State, profile_state: ProfileState, now: Instant, *, max_age: int | None = None) -> Freshness:
+def freshness_of(state: State, profile_state: ProfileState, *, now: Instant, max_age: int | None = None) -> Freshness:
     """Judge every calendar that blocks. `max_age`: seconds allowed since a confirmation, instead of the profile's."""
     blocking = [link for link in profile_state.links if link.blocks]
-    calendars = tuple(_judge(state, profile_state, link, now=now, max_age=max_age) for link in blocking)
+    calendars = tuple(_judge(state, profile_state, link=link, now=now, max_age=max_age) for link in blocking)
     confirmed = [calendar.as_of for calendar in calendars if calendar.as_of is not None]
     known = bool(blocking) and len(confirmed) == len(calendars)
     as_of = min(confirmed) if known else None
@@ -91,7 +91,7 @@ def _last_second(calendar: CalendarFreshness, now: Instant) -> int | None:
 
 
 def _judge(
-    state: State, profile_state: ProfileState, link: Link, *, now: Instant, max_age: int | None
+    state: State, profile_state: ProfileState, *, link: Link, now: Instant, max_age: int | None
 ) -> CalendarFreshness:
     connection = state.connection_state(link.reference.connection)
     if link.calendar is None:

@@ -1,4 +1,4 @@
-"""A reload as those see it who ask for one: what came of it, and one queue for all who ask, by signal or by HTTP."""
+"""Reloads of the configuration as requests and outcomes: one queue for all, by signal or by HTTP."""
 
 import asyncio
 import logging
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 _LONGEST_REASON: Final = 160
 RETRY_EVERY: Final = 30.0
-"""Seconds until a reload that the disk did not let us finish is tried again."""
+"""Seconds until a reload that failed because of the disk is tried again."""
 
 
 class ReloadFault(Struct, frozen=True):
@@ -32,16 +32,16 @@ class ReloadFault(Struct, frozen=True):
 
 
 class ReloadOutcome(Struct, frozen=True):
-    """What a reload did. The old configuration stays as a whole when it was refused."""
+    """What a reload did. When it was refused, the old configuration stays in force as a whole."""
 
     outcome: Literal["applied", "refused", "restart-needed"]
     changed: tuple[str, ...] = ()
-    """What counts from now on, in a few words each: `connection anna: poll`."""
+    """What is in force from now on, in a few words each: `connection anna: poll`."""
     needs_restart: tuple[str, ...] = ()
-    """Keys whose new value counts only after a restart."""
+    """Keys whose new value takes effect only after a restart."""
     faults: tuple[ReloadFault, ...] = ()
     warnings: tuple[str, ...] = ()
-    """Not wrong, but worth a look: among others each named calendar that is not there."""
+    """Not wrong, but worth a look, such as each named calendar that does not exist."""
 
     @property
     def reason(self) -> str:
@@ -49,30 +49,30 @@ class ReloadOutcome(Struct, frozen=True):
         if not self.faults:
             return ""
         first, more = self.faults[0], len(self.faults) - 1
-        told = replace(first, message=shorten(first.message, _LONGEST_REASON, placeholder=" …"))
-        return f"{told}{f' (and {more} more)' if more else ''}"
+        shown = replace(first, message=shorten(first.message, _LONGEST_REASON, placeholder=" …"))
+        return f"{shown}{f' (and {more} more)' if more else ''}"
 
 
 class ReloadRequests:
-    """Reloads one after the other. Those who ask during one share the next: only that surely reads what they wrote."""
+    """Reloads, one after the other. Requests during one share the next, which alone surely reads what they wrote."""
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
         self._waiting: list[asyncio.Future[ReloadOutcome]] = []
 
     def ask(self) -> None:
-        """Have the configuration read again; nobody waits for the outcome."""
+        """Have the configuration read again, without waiting for the outcome."""
         self._asked.set()
 
     async def outcome(self) -> ReloadOutcome:
-        """Ask, and wait. Raises StorageError when the disk did not let the change be made; it is tried again."""
+        """The same, and wait. Raises StorageError when the disk does not allow the change; it is tried again later."""
         future: asyncio.Future[ReloadOutcome] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         self._asked.set()
         return await future
 
     async def serve(self, reload: Callable[[], Awaitable[ReloadOutcome]]) -> NoReturn:
-        """Reload whenever it is asked for, for ever."""
+        """Reload whenever it is asked for, forever."""
         while True:
             await self._asked.wait()
             self._asked.clear()
@@ -87,7 +87,7 @@ class ReloadRequests:
                 self._asked.set()
             else:
                 for future in waiting:
-                    if not future.done():  # who asked may be gone
+                    if not future.done():  # the request may have been cancelled
                         future.set_result(outcome)
 
 

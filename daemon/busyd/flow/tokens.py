@@ -46,7 +46,7 @@ class Tokens:
         """The valid token that this text is; None for an unknown, revoked or expired one. Raises StorageError."""
         return self._used(await self._ledger.find_token(text, now), now)
 
-    async def feed_changed(self, token_id: str, tag: str, now: Instant) -> Instant | None:
+    async def feed_changed(self, token_id: str, tag: str, *, now: Instant) -> Instant | None:
         """When the feed of a token became what bears this tag; None when that cannot be recorded."""
         try:
             return await self._ledger.feed_changed(token_id, tag, now)

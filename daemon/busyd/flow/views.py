@@ -145,7 +145,7 @@ def view_connections(state: State) -> list[ConnectionView]:
             last_poll=connection_state.last_poll,
             next_poll=connection_state.next_poll,
             requests=connection_state.requests,
-            calendars=tuple(_view_calendar(state, connection_state, record) for record in calendars[name]),
+            calendars=tuple(_view_calendar(state, connection_state, record=record) for record in calendars[name]),
         )
         for name, connection_state in state.connections.items()
     ]
@@ -162,7 +162,7 @@ def view_problem(state: State, problem: ObjectProblem) -> ProblemView:
     return ProblemView(label, href, problem.problem.uid, problem.problem.kind.value, problem.problem.reason)
 
 
-def _view_calendar(state: State, connection_state: ConnectionState, record: CalendarRecord) -> CalendarView:
+def _view_calendar(state: State, connection_state: ConnectionState, *, record: CalendarRecord) -> CalendarView:
     remote = record.remote
     linked = (
         name

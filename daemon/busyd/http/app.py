@@ -80,7 +80,7 @@ class Endpoint:
             cached = self.freebusy.at_once(request.raw_path, now) if request.method == "GET" else None
             if cached is not None and self._may_have(cached.profile, head, connection=connection, now=now):
                 name = "/v1/profiles/{profile}/freebusy"
-                response: web.StreamResponse | None = cached.finished.written(request, head, self._date.at(now))
+                response: web.StreamResponse | None = cached.finished.written(request, head, date=self._date.at(now))
                 if response is None:
                     response = await cached.finished.response(head)
             else:
@@ -119,7 +119,7 @@ class Endpoint:
         match = self.routes.find(path)
         if match is None:
             raise HttpProblem(
-                "not-found", 404, "there is nothing at this address", fix="GET /openapi.json lists every address"
+                "not-found", 404, detail="there is nothing at this address", fix="GET /openapi.json lists every address"
             )
         return match
 
@@ -134,7 +134,7 @@ class Endpoint:
             raise HttpProblem(
                 "method-not-allowed",
                 405,
-                f"this address does not support {method}",
+                detail=f"this address does not support {method}",
                 fix=f"it supports {route.allow}",
                 headers={"Allow": route.allow},
             )
@@ -142,7 +142,7 @@ class Endpoint:
             raise HttpProblem(
                 "cross-site",
                 403,
-                "a page of another site may not write to busyd",
+                detail="a page of another site may not write to busyd",
                 fix="if the page is yours, add its origin to `cors:` in the configuration",
             )
         client = head.client or connection.client
@@ -184,7 +184,7 @@ class Endpoint:
             return HttpProblem(
                 "unavailable",
                 503,
-                "this is not possible at the moment",
+                detail="this is not possible at the moment",
                 fix="GET /v1/status says why; the log of busyd has the details",
             )
         if isinstance(error, web.HTTPRequestEntityTooLarge):
@@ -210,14 +210,14 @@ def _refusal(fault: str) -> HttpProblem:
         return HttpProblem(
             "misdirected",
             421,
-            "busyd does not answer for this host name",
+            detail="busyd does not answer for this host name",
             fix="use an address that busyd listens on, or add the name to `hosts:` in the configuration",
         )
     if fault == Fault.TOO_LARGE:
         return HttpProblem(
             "too-large",
             413,
-            "the body is too large",
+            detail="the body is too large",
             fix="send a shorter body",
             headers={"Connection": "close"},
         )
@@ -225,7 +225,7 @@ def _refusal(fault: str) -> HttpProblem:
         return HttpProblem(
             "wrong-media-type",
             415,
-            "compressed request bodies are not accepted",
+            detail="compressed request bodies are not accepted",
             fix="send the body uncompressed",
             headers={"Accept-Encoding": "identity"},
         )
@@ -239,7 +239,7 @@ def _too_many_connections() -> HttpProblem:
     return HttpProblem(
         "too-many-connections",
         503,
-        "there are too many connections; the last ones are reserved for tokens that were used before",
+        detail="there are too many connections; the last ones are reserved for tokens that were used before",
         fix="try again in five seconds",
         headers={"Retry-After": "5", "Connection": "close"},
     )

@@ -46,7 +46,7 @@ HERE: Final = Caller(None, here=True)
 
 
 class Authenticator:
-    """Finds out who asks, and slows down those who guess."""
+    """Finds out who asks, and slows down guessing."""
 
     def __init__(self, tokens: Tokens, clock: Clock, *, limits: Limits) -> None:
         self._tokens = tokens
@@ -94,7 +94,7 @@ class Authenticator:
             raise HttpProblem(
                 "too-many-tries",
                 429,
-                "too many wrong tokens were sent from your address",
+                detail="too many wrong tokens were sent from your address",
                 fix="wait a minute, then use a token made by `busyd token add`",
                 headers={"Retry-After": "60"},
             )
@@ -110,7 +110,7 @@ def login_needed() -> HttpProblem:
     return HttpProblem(
         "login-needed",
         401,
-        "this request needs a token",
+        detail="this request needs a token",
         fix="make one with `busyd token add PROFILE` and send it as `Authorization: Bearer TOKEN`",
         headers={"WWW-Authenticate": 'Bearer realm="busyd"'},
     )
@@ -121,7 +121,7 @@ def login_refused() -> HttpProblem:
     return HttpProblem(
         "login-needed",
         401,
-        "the token is not valid, or no longer valid",
+        detail="the token is not valid, or no longer valid",
         fix="`busyd token list` shows the valid tokens; `busyd token add PROFILE` makes a new one",
         headers={"WWW-Authenticate": 'Bearer realm="busyd", error="invalid_token"'},
     )
@@ -133,7 +133,7 @@ def scope_missing(scopes: frozenset[str]) -> HttpProblem:
     return HttpProblem(
         "missing-scope",
         403,
-        f"the token lacks the scope {wanted}",
+        detail=f"the token lacks the scope {wanted}",
         fix=f"make one with `busyd token add PROFILE --scope {','.join(sorted(scopes)[:1])}`",
         headers={"WWW-Authenticate": f'Bearer realm="busyd", error="insufficient_scope", scope="{wanted}"'},
     )

@@ -22,13 +22,13 @@ async def read_body(call: Call, seconds: float) -> bytes:
         raise HttpProblem(
             "too-slow",
             408,
-            "the body did not arrive in time",
+            detail="the body did not arrive in time",
             fix="send the request again, with the body right after the header",
             headers={"Connection": "close"},
         ) from None
     if body and call.head.content_type != "application/json":
         raise HttpProblem(
-            "wrong-media-type", 415, "the body is not JSON", fix="send it with `Content-Type: application/json`"
+            "wrong-media-type", 415, detail="the body is not JSON", fix="send it with `Content-Type: application/json`"
         )
     return body
 

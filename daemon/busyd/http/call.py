@@ -10,14 +10,14 @@ from busyd.http.request_headers import RequestHeaders
 
 
 class Call(Struct):
-    """A request that was let in; nobody changes it."""
+    """An authenticated request; nothing changes it."""
 
     request: web.BaseRequest
     head: RequestHeaders
     caller: Caller
     query: Mapping[str, str]
     values: Mapping[str, str] = field(default_factory=dict)
-    """What stands in the path for each variable of the route, decoded."""
+    """Variable of the route -> its value in the path, decoded."""
     client: str = ""
     """The address the request came from."""
 

@@ -206,7 +206,7 @@ class Gate:
 
 def _full() -> bytes:
     problem = HttpProblem(
-        "too-many-connections", 503, "there are too many connections", fix="try again in five seconds"
+        "too-many-connections", 503, detail="there are too many connections", fix="try again in five seconds"
     )
     body = problem.body()
     return (

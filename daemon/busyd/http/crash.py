@@ -29,6 +29,6 @@ class CrashLog:
         return HttpProblem(
             "crash",
             500,
-            "busyd failed unexpectedly while answering",
+            detail="busyd failed unexpectedly while answering",
             fix="the log of busyd has the details; please report it",
         )

@@ -66,7 +66,10 @@ class FeedHandler:
         if token is None or profile is None or "freebusy" not in token.scopes:
             await self._auth.throttle(call.client)
             raise HttpProblem(
-                "unknown-feed", 404, "there is no feed at this address", fix="`busyd token add PROFILE` makes a new one"
+                "unknown-feed",
+                404,
+                detail="there is no feed at this address",
+                fix="`busyd token add PROFILE` makes a new one",
             )
         finished = await self._feed(token, profile)
         return await finished.response(call.head)
@@ -79,7 +82,7 @@ class FeedHandler:
             raise HttpProblem(
                 "not-ready",
                 503,
-                f"the calendars of {profile.name} are being read for the first time",
+                detail=f"the calendars of {profile.name} are being read for the first time",
                 fix="keep the copy you have, and ask again in a minute",
                 headers={"Retry-After": "60"},
             )
@@ -94,9 +97,9 @@ class FeedHandler:
         ):
             return kept.finished
         if token.shows_details:
-            slots = await self._detailed_slots(token, profile.name, window)
+            slots = await self._detailed_slots(token, profile.name, window=window)
         else:
-            slots = await self._slots(token, profile, window)
+            slots = await self._slots(token, profile, window=window)
         body = await in_slices(compose_feed(f"Busy: {profile.name}", profile.configured_timezone, slots))
         finished = await self._finish(token, body, before=kept, now=now)
         if len(self._kept) >= _MOST_KEPT:
@@ -110,14 +113,14 @@ class FeedHandler:
         )
         return finished
 
-    async def _slots(self, token: TokenView, profile: ProfileView, window: Period) -> list[BlockedSlot]:
+    async def _slots(self, token: TokenView, profile: ProfileView, *, window: Period) -> list[BlockedSlot]:
         answer = answer_at_once(profile, window) or await self._backend.freebusy(profile.name, window)
         return [
             BlockedSlot(_uid(token, (str(start), str(end), str(kind))), start, end, FbType(kind), stamp_of(end))
             for start, end, kind in answer.spans
         ]
 
-    async def _detailed_slots(self, token: TokenView, profile: str, window: Period) -> list[BlockedSlot]:
+    async def _detailed_slots(self, token: TokenView, profile: str, *, window: Period) -> list[BlockedSlot]:
         slots = []
         for event in await self._backend.explain(profile, window):
             start, end = max(event.start, window.start), min(event.end, window.end)
@@ -143,7 +146,7 @@ class FeedHandler:
             return before.finished
         etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
         headers = headers_for(CALENDAR)
-        changed = await self._backend.tokens.feed_changed(token.id, etag, now)
+        changed = await self._backend.tokens.feed_changed(token.id, etag, now=now)
         if changed is not None and changed <= now:  # RFC 9110 §8.8.2.1: never later than now
             headers["Last-Modified"] = formatdate(changed, usegmt=True)
         headers["Vary"] = "Accept-Encoding"

@@ -87,7 +87,7 @@ class FreeBusyHandler:
         profile = profile_of(self._backend, call)
         window, is_relative = parse_window(query, now=now, zone=partial(zone_of, profile))
         on_stale = parse_on_stale(query, default=OnStale.SERVE)
-        answer = resolve_stale(await ask_freebusy(self._backend, profile, window, query=query), on_stale)
+        answer = resolve_stale(await ask_freebusy(self._backend, profile, window=window, query=query), on_stale)
         if as_calendar:
             finished = self._as_calendar(answer)
         else:
@@ -124,11 +124,11 @@ def zone_of(profile: ProfileView) -> Zone:
 
 def parse_on_stale(query: Mapping[str, str], *, default: OnStale) -> OnStale:
     """What the question says about stale data. Raises HttpProblem."""
-    return OnStale(parse_word("on_stale", query.get("on_stale", default), tuple(OnStale)))
+    return OnStale(parse_word("on_stale", query.get("on_stale", default), words=tuple(OnStale)))
 
 
 async def ask_freebusy(
-    backend: Backend, profile: ProfileView, window: Period, *, query: Mapping[str, str]
+    backend: Backend, profile: ProfileView, *, window: Period, query: Mapping[str, str]
 ) -> FreeBusyAnswer:
     """The answer, with the confirmation that `max_age` asks for. Raises HttpProblem, NotConfirmed."""
     text = query.get("max_age")
@@ -145,6 +145,6 @@ def check_configured(profile: ProfileView) -> None:
         raise HttpProblem(
             "unconfigured",
             409,
-            f"the profile {profile.name} has no calendar that blocks, so none of its time is known to be free",
+            detail=f"the profile {profile.name} has no calendar that blocks, so none of its time is known to be free",
             fix=f"set `primary:` or `conflicts:` of {profile.name} in the configuration",
         )

@@ -67,14 +67,14 @@ class FreeBusyJson:
             periods = RenderedPeriods(snapshot)
             self._periods[answer.profile] = periods
         busy = periods.read(answer.window, edges)
-        return self._finish(answer, edges, busy) if busy is not None else None
+        return self._finish(answer, edges=edges, busy=busy) if busy is not None else None
 
     async def render(self, answer: FreeBusyAnswer) -> Finished:
         """The whole answer, period by period, while others run."""
         busy = await in_slices(_write_spans(answer.spans))
-        return self._finish(answer, write_edges(answer.window), busy)
+        return self._finish(answer, edges=write_edges(answer.window), busy=busy)
 
-    def _finish(self, answer: FreeBusyAnswer, edges: bytes, busy: tuple[bytes, int]) -> Finished:
+    def _finish(self, answer: FreeBusyAnswer, *, edges: bytes, busy: tuple[bytes, int]) -> Finished:
         """The whole answer around its busy list. The tag stands for the list and its state, not for `as_of`."""
         text, checksum = busy
         frame = self._frames.get(answer.profile)
@@ -88,7 +88,7 @@ class FreeBusyJson:
 def _write_spans(spans: Sequence[Span]) -> Generator[None, None, tuple[bytes, int]]:
     pieces, checksum = [], 0
     for number, span in enumerate(spans, 1):
-        piece = write_piece(*span)
+        piece = write_piece(span)
         pieces.append(piece)
         checksum += checksum_of(piece)
         if number % _PIECES_IN_A_SLICE == 0:

@@ -11,7 +11,7 @@ from busyd.http.response import json_response
 
 
 class HealthHandler:
-    """For monitoring, and for whoever sends the process its requests."""
+    """For monitoring and load balancers."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -28,7 +28,7 @@ class HealthHandler:
             raise HttpProblem(
                 "not-ready",
                 503,
-                f"the calendars {which}are being read for the first time",
+                detail=f"the calendars {which}are being read for the first time",
                 fix="GET /v1/status shows the progress, and whether a connection is in trouble",
                 headers={"Retry-After": "5"},
             )

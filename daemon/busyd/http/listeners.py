@@ -90,7 +90,7 @@ class Listeners:
 
 
 async def start_listeners(
-    endpoint: Endpoint, listen: Sequence[ListenAddress], tls: SSLContext | None = None
+    endpoint: Endpoint, listen: Sequence[ListenAddress], *, tls: SSLContext | None = None
 ) -> Listeners:
     """Listen on every address. Raises TryAgain when one is in use or not there yet, else Misconfigured."""
     for address in listen:
@@ -100,7 +100,7 @@ async def start_listeners(
     files: list[_File] = []
     try:
         for address in listen:
-            opened = await _listen(server, address, tls)
+            opened = await _listen(server, address, tls=tls)
             listening.append(opened)
             if isinstance(address, UnixAddress):
                 files.append(_File.of(address.path))
@@ -123,7 +123,7 @@ def check_address(address: ListenAddress, *, tls: bool, behind_proxy: bool) -> N
         )
 
 
-async def _listen(server: CountingServer, address: ListenAddress, tls: SSLContext | None) -> asyncio.Server:
+async def _listen(server: CountingServer, address: ListenAddress, *, tls: SSLContext | None) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     factory = server.site(is_local=address.loopback)
     handshake = _HANDSHAKE_SECONDS if tls is not None else None
@@ -136,7 +136,7 @@ async def _listen(server: CountingServer, address: ListenAddress, tls: SSLContex
             case UnixAddress(path):
                 _remove_old_socket(path)
                 made = await loop.create_unix_server(factory, str(path), backlog=ACCEPTED_AT_ONCE)
-                # Whoever may connect may ask without a token: the owner and the group, nobody else.
+                # A connection may ask without a token, so only the owner and the group may connect.
                 path.chmod(_SOCKET_MODE)
     except OSError as error:
         known = _NAME_UNKNOWN if isinstance(error, socket.gaierror) else _FIXES.get(error.errno or 0, "")

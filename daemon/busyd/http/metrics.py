@@ -34,7 +34,7 @@ class Metrics:
 
     async def get_metrics(self, call: Call) -> web.StreamResponse:
         if not self._is_imported:
-            await asyncio.to_thread(_import_renderer)  # long enough to hold up everybody else
+            await asyncio.to_thread(_import_renderer)  # long enough to hold up every other answer
             self._is_imported = True
         from busyd.http.metrics_text import CONTENT_TYPE, render_metrics
 

@@ -36,29 +36,33 @@ class _Families(Collector):
 
 
 def _http(gate: Gate, answers: Answers) -> Iterator[Metric]:
-    yield _gauge("busyd_build_info", "The version that runs.", ["version"], [([busyd.__version__], 1)])
+    yield _gauge("busyd_build_info", "The version that runs.", labels=["version"], samples=[([busyd.__version__], 1)])
     labels = ["route", "status"]
     counts = [([route, str(status)], cell[0]) for (route, status), cell in answers.items()]
-    yield _counter("busyd_http_requests", "Answers given.", labels, counts)
+    yield _counter("busyd_http_requests", "Answers given.", labels=labels, samples=counts)
     seconds = [([route, str(status)], round(cell[1], 6)) for (route, status), cell in answers.items()]
-    yield _counter("busyd_http_request_seconds", "Time spent on answers.", labels, seconds)
-    yield _gauge("busyd_http_connections", "Open connections.", [], [([], len(gate.open))])
+    yield _counter("busyd_http_request_seconds", "Time spent on answers.", labels=labels, samples=seconds)
+    yield _gauge("busyd_http_connections", "Open connections.", labels=[], samples=[([], len(gate.open))])
     refused = "Connections refused because there were too many."
-    yield _counter("busyd_http_connections_refused", refused, [], [([], gate.refused)])
+    yield _counter("busyd_http_connections_refused", refused, labels=[], samples=[([], gate.refused)])
     dropped = "Connections closed because they were idle."
-    yield _counter("busyd_http_connections_dropped", dropped, [], [([], gate.dropped)])
-    yield _counter("busyd_http_faults", "Answers with status 500.", [], [([], gate.crashes.total)])
+    yield _counter("busyd_http_connections_dropped", dropped, labels=[], samples=[([], gate.dropped)])
+    yield _counter("busyd_http_faults", "Answers with status 500.", labels=[], samples=[([], gate.crashes.total)])
 
 
 def _profiles(backend: Backend, caller: Caller) -> Iterator[Metric]:
     now, labels = backend.clock.now(), ["profile"]
     views = sorted((view for view in backend.profiles() if caller.sees(view.name)), key=lambda view: view.name)
     ages = [([view.name], now - view.freshness.as_of) for view in views if view.freshness.as_of is not None]
-    yield _gauge("busyd_profile_age_seconds", "Time since the calendar confirmed longest ago.", labels, ages)
+    yield _gauge(
+        "busyd_profile_age_seconds", "Time since the calendar confirmed longest ago.", labels=labels, samples=ages
+    )
     stale = [([view.name], view.freshness.stale) for view in views]
-    yield _gauge("busyd_profile_stale", "1 when a calendar was not confirmed within max_age.", labels, stale)
+    yield _gauge(
+        "busyd_profile_stale", "1 when a calendar was not confirmed within max_age.", labels=labels, samples=stale
+    )
     known = [([view.name], view.freshness.known) for view in views]
-    yield _gauge("busyd_profile_known", "1 when every calendar has been read.", labels, known)
+    yield _gauge("busyd_profile_known", "1 when every calendar has been read.", labels=labels, samples=known)
 
 
 def _remotes(backend: Backend, caller: Caller) -> Iterator[Metric]:
@@ -66,22 +70,24 @@ def _remotes(backend: Backend, caller: Caller) -> Iterator[Metric]:
         return
     labels, views = ["connection"], sorted(backend.connections(), key=lambda view: view.name)
     up = [([view.name], not view.trouble) for view in views]
-    yield _gauge("busyd_connection_up", "1 when the last poll succeeded.", labels, up)
+    yield _gauge("busyd_connection_up", "1 when the last poll succeeded.", labels=labels, samples=up)
     requests = [([view.name], view.requests) for view in views]
-    yield _counter("busyd_connection_requests", "Requests sent to the remote.", labels, requests)
+    yield _counter("busyd_connection_requests", "Requests sent to the remote.", labels=labels, samples=requests)
     polled = [([view.name], view.last_poll) for view in views if view.last_poll is not None]
-    yield _gauge("busyd_connection_last_poll_seconds", "When a poll last succeeded.", labels, polled)
-    yield _gauge("busyd_problems", "Events that were not understood.", [], [([], len(backend.problems()))])
+    yield _gauge("busyd_connection_last_poll_seconds", "When a poll last succeeded.", labels=labels, samples=polled)
+    yield _gauge(
+        "busyd_problems", "Events that were not understood.", labels=[], samples=[([], len(backend.problems()))]
+    )
 
 
-def _gauge(name: str, help_text: str, labels: Sequence[str], samples: _Samples) -> Metric:
+def _gauge(name: str, help_text: str, *, labels: Sequence[str], samples: _Samples) -> Metric:
     family = GaugeMetricFamily(name, help_text, labels=labels)
     for values, value in samples:
         family.add_metric(values, value)
     return family
 
 
-def _counter(name: str, help_text: str, labels: Sequence[str], samples: _Samples) -> Metric:
+def _counter(name: str, help_text: str, *, labels: Sequence[str], samples: _Samples) -> Metric:
     """`_total` is added to the name."""
     family = CounterMetricFamily(name, help_text, labels=labels)
     for values, value in samples:

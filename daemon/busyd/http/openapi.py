@@ -72,46 +72,60 @@ def describe() -> Schema:
 
 
 def _paths() -> Schema:
-    profile = _parameter("profile", "path", {"type": "string"}, "Name of a profile")
+    profile = _parameter("profile", "path", schema={"type": "string"}, description="Name of a profile")
     window = [
-        _parameter("start", "query", _ASKED, f"{_WHEN_ASKED}. Default: now"),
-        _parameter("end", "query", _ASKED, f"{_WHEN_ASKED}. Default: 14 days after the start"),
-        _parameter("tz", "query", _TEXT, "IANA name of the time zone in which dates are read"),
+        _parameter("start", "query", schema=_ASKED, description=f"{_WHEN_ASKED}. Default: now"),
+        _parameter("end", "query", schema=_ASKED, description=f"{_WHEN_ASKED}. Default: 14 days after the start"),
+        _parameter("tz", "query", schema=_TEXT, description="IANA name of the time zone in which dates are read"),
     ]
     trust = [
         _parameter(
-            "max_age", "query", _DURATION, "Check with the remotes first when the last confirmation is older than this"
+            "max_age",
+            "query",
+            schema=_DURATION,
+            description="Check with the remotes first when the last confirmation is older than this",
         ),
-        _parameter("on_stale", "query", {"enum": ["serve", "busy", "error"]}, "What to do when the data is stale"),
+        _parameter(
+            "on_stale",
+            "query",
+            schema={"enum": ["serve", "busy", "error"]},
+            description="What to do when the data is stale",
+        ),
     ]
     shape = [
-        _parameter("duration", "query", _DURATION, "Length of a slot"),
-        _parameter("step", "query", _DURATION, f"Distance between possible starts of slots; {_MOST_STEPS}"),
-        _parameter("notice", "query", _DURATION, "No slot starts earlier than this from now"),
-        _parameter("buffer_before", "query", _DURATION, "Free time needed before the appointment"),
-        _parameter("buffer_after", "query", _DURATION, "Free time needed after it"),
-        _parameter("hours", "query", {"enum": ["none"]}, "`none`: ignore the working hours of the profile"),
-        _parameter("tentative", "query", {"enum": ["busy", "free"]}, "Whether tentative time counts as busy"),
+        _parameter("duration", "query", schema=_DURATION, description="Length of a slot"),
+        _parameter(
+            "step", "query", schema=_DURATION, description=f"Distance between possible starts of slots; {_MOST_STEPS}"
+        ),
+        _parameter("notice", "query", schema=_DURATION, description="No slot starts earlier than this from now"),
+        _parameter("buffer_before", "query", schema=_DURATION, description="Free time needed before the appointment"),
+        _parameter("buffer_after", "query", schema=_DURATION, description="Free time needed after it"),
+        _parameter(
+            "hours", "query", schema={"enum": ["none"]}, description="`none`: ignore the working hours of the profile"
+        ),
+        _parameter(
+            "tentative", "query", schema={"enum": ["busy", "free"]}, description="Whether tentative time counts as busy"
+        ),
     ]
     freebusy = {**_ok(FreeBusy), **_ok_calendar()}
-    token = _parameter("token", "path", {"type": "string"}, "A token made by `busyd token add`")
+    token = _parameter("token", "path", schema={"type": "string"}, description="A token made by `busyd token add`")
     return {
         "/v1/profiles": _get("The profiles that the caller may see", _ok(Profiles)),
         "/v1/profiles/{profile}/freebusy": _get(
-            "When is this person busy?", freebusy, [profile, *window, *trust], cached=True, of_profile=True
+            "When is this person busy?", freebusy, parameters=[profile, *window, *trust], cached=True, of_profile=True
         ),
         "/v1/profiles/{profile}/freebusy.ifb": _get(
             "When is this person busy, as one VFREEBUSY?",
             _ok_calendar(),
-            [profile, *window, *trust],
+            parameters=[profile, *window, *trust],
             cached=True,
             of_profile=True,
         ),
         "/v1/profiles/{profile}/slots": _get(
-            "Where does an appointment fit?", _ok(Slots), [profile, *window, *shape, *trust], of_profile=True
+            "Where does an appointment fit?", _ok(Slots), parameters=[profile, *window, *shape, *trust], of_profile=True
         ),
         "/v1/profiles/{profile}/explain": _get(
-            "Why is this person busy?", _ok(Explanation), [profile, *window], of_profile=True
+            "Why is this person busy?", _ok(Explanation), parameters=[profile, *window], of_profile=True
         ),
         "/v1/status": _get("The state of every connection and calendar", _ok(Status)),
         "/v1/calendars": _get("Every known calendar", _ok(Calendars)),
@@ -137,7 +151,7 @@ def _paths() -> Schema:
             }
         },
         "/feeds/{token}.ics": _get(
-            "The blocked slots as a calendar to subscribe to", _ok_calendar(), [token], cached=True
+            "The blocked slots as a calendar to subscribe to", _ok_calendar(), parameters=[token], cached=True
         ),
         "/healthz": _get("busyd runs", _ok(Health)),
         "/readyz": _get("busyd is ready to answer for every profile", _ok(Health)),
@@ -167,8 +181,8 @@ def _schemas() -> Schema:
 def _get(
     summary: str,
     content: Schema,
-    parameters: list[Schema] | None = None,
     *,
+    parameters: list[Schema] | None = None,
     cached: bool = False,
     of_profile: bool = False,
 ) -> Schema:
@@ -202,5 +216,5 @@ def _reference(name: str) -> Schema:
     return {"$ref": f"#/components/{name}"}
 
 
-def _parameter(name: str, place: str, schema: Schema, description: str) -> Schema:
+def _parameter(name: str, place: str, *, schema: Schema, description: str) -> Schema:
     return {"name": name, "in": place, "required": place == "path", "schema": schema, "description": description}

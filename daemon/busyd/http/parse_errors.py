@@ -43,12 +43,14 @@ def problem_of(error: BaseException | None, *, header_bytes: int) -> HttpProblem
     match parse_fault(error):
         case ParseFault.TARGET_TOO_LONG:
             detail = f"the address in the request line is longer than {header_bytes} bytes"
-            return HttpProblem("address-too-long", 414, detail, fix="shorten the query")
+            return HttpProblem("address-too-long", 414, detail=detail, fix="shorten the query")
         case ParseFault.FIELD_TOO_LONG:
             detail = f"a header field is longer than {header_bytes} bytes"
-            return HttpProblem("header-too-large", 431, detail, fix="send shorter header fields")
+            return HttpProblem("header-too-large", 431, detail=detail, fix="send shorter header fields")
         case ParseFault.TOO_MANY_FIELDS:
-            return HttpProblem("header-too-large", 431, "there are too many header fields", fix="send fewer of them")
+            return HttpProblem(
+                "header-too-large", 431, detail="there are too many header fields", fix="send fewer of them"
+            )
         case fault:
             detail, fix = _REASONS[fault]
             return bad_request(detail, fix=fix)

@@ -63,7 +63,7 @@ class HttpProblem(BusydError):
     """The request gets this answer instead of what it asked for."""
 
     def __init__(
-        self, name: str, status: int, detail: str, *, fix: str = "", headers: Mapping[str, str] | None = None
+        self, name: str, status: int, *, detail: str, fix: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(detail)
         self.name = name
@@ -90,7 +90,7 @@ class HttpProblem(BusydError):
 
 def bad_request(detail: str, *, fix: str = "", name: str = "bad-request") -> HttpProblem:
     """A 400 that says what is wrong with the request."""
-    return HttpProblem(name, 400, detail, fix=fix)
+    return HttpProblem(name, 400, detail=detail, fix=fix)
 
 
 def not_answered(error: Unanswerable) -> HttpProblem:
@@ -99,7 +99,7 @@ def not_answered(error: Unanswerable) -> HttpProblem:
         return HttpProblem(
             "incomplete",
             503,
-            str(error),
+            detail=str(error),
             fix="GET /v1/status lists it under problems: correct or delete it in your calendar app;"
             " on_stale=serve offers what is free without it",
         )
@@ -108,7 +108,7 @@ def not_answered(error: Unanswerable) -> HttpProblem:
     return HttpProblem(
         "stale",
         503,
-        str(error),
+        detail=str(error),
         fix=f"GET /v1/status says which connection is in trouble; {instead}, the last known state is served",
         headers={"Retry-After": "30" if is_proof else "60"},
     )
@@ -119,6 +119,6 @@ def unknown_profile(name: str) -> HttpProblem:
     return HttpProblem(
         "unknown-profile",
         404,
-        f"there is no profile {name!r} that you may ask about",
+        detail=f"there is no profile {name!r} that you may ask about",
         fix="GET /v1/profiles lists the profiles you may ask about",
     )

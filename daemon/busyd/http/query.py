@@ -126,7 +126,7 @@ def parse_seconds(name: str, text: str, *, least: int = 0) -> int:
     return seconds
 
 
-def parse_word(name: str, text: str, words: tuple[str, ...]) -> str:
+def parse_word(name: str, text: str, *, words: tuple[str, ...]) -> str:
     """One of a few words. Raises HttpProblem, which lists them."""
     if text not in words:
         detail = f"{name}={_quoted(text)} is not a known value"

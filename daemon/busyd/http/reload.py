@@ -23,7 +23,7 @@ class ReloadHandler:
             raise HttpProblem(
                 "missing-scope",
                 403,
-                "a reload affects every profile, but the token is for one",
+                detail="a reload affects every profile, but the token is for one",
                 fix="make one with `busyd token add '*' --scope admin`, or send SIGHUP to the daemon",
             )
         return await json_response(await self._backend.reload(), call.head)

@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.availability.snapshot import Snapshot
-from busyd.period import FbType, Period, to_rfc3339
+from busyd.period import FbType, Period, Span, to_rfc3339
 
 _BITS: Final = 8
 """A block holds 2**8 periods: less than a millisecond to write, and most answers lie in one."""
@@ -25,8 +25,9 @@ _CLIPPED: Final = 0x9E3779B97F4A7C15
 """Spreads the seconds cut off at the edge of a window over the bits of a checksum."""
 
 
-def write_piece(start: int, end: int, fbtype: int) -> bytes:
+def write_piece(span: Span) -> bytes:
     """One busy period as JSON."""
+    start, end, fbtype = span
     return f'{{"start":"{to_rfc3339(start)}","end":"{to_rfc3339(end)}","type":"{_TYPES[fbtype]}"}}'.encode()
 
 
@@ -108,7 +109,7 @@ class RenderedPeriods:
         part = slice(low, low + (1 << _BITS))
         snapshot = self.snapshot
         rows = zip(snapshot.starts[part], snapshot.ends[part], snapshot.types[part], strict=True)
-        pieces = [write_piece(*row) for row in rows]
+        pieces = [write_piece(row) for row in rows]
         edges, sums = [0], [0]
         for piece in pieces:
             edges.append(edges[-1] + len(piece) + 1)

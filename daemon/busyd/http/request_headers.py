@@ -119,7 +119,7 @@ def read_request_headers(raw: RawHeaders, listener: ListenerContext) -> RequestH
         fields[name] = value
     get: Callable[[bytes, str], str] = fields.get
     host = get(b"host", "")
-    fault = fault or _fault(fields, listener, host)
+    fault = fault or _fault(fields, listener, host=host)
     settings = listener.settings
     origin = get(b"origin", "")
     readable = bool(origin) and origin in settings.cors
@@ -146,7 +146,7 @@ def read_request_headers(raw: RawHeaders, listener: ListenerContext) -> RequestH
     )
 
 
-def _fault(fields: dict[bytes, str], listener: ListenerContext, host: str) -> str:
+def _fault(fields: dict[bytes, str], listener: ListenerContext, *, host: str) -> str:
     if not listener.answers_for(host):
         return Fault.MISDIRECTED
     length = fields.get(b"content-length", "")

@@ -63,7 +63,7 @@ class Finished(Struct):
     """`headers` as they go over the wire, where the answer may be given as `Written`."""
     zipped: bytes | None = None
 
-    def written(self, request: web.BaseRequest, head: RequestHeaders, date: bytes) -> Written | None:
+    def written(self, request: web.BaseRequest, head: RequestHeaders, *, date: bytes) -> Written | None:
         """The whole answer as bytes, for a client that wants it whole and stays connected."""
         if head.conditional or head.gzip or head.origin or request.version != HttpVersion11 or not request.keep_alive:
             return None

@@ -62,7 +62,7 @@ class Route(Struct, frozen=True):
 
 
 class Match(Struct, frozen=True):
-    """The route of a path, and what stands in the path for its variables."""
+    """The route of a path, and the values of its variables."""
 
     route: Route
     values: Mapping[str, str]

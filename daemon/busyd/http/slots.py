@@ -45,16 +45,16 @@ class SlotsHandler:
         shape = shape_of(query, profile.slots)
         notice = duration_of(query, "notice", default=profile.slots.notice)
         if "hours" in query:
-            parse_word("hours", query["hours"], ("none",))
+            parse_word("hours", query["hours"], words=("none",))
         hours = None if "hours" in query else profile.hours
         on_stale = parse_on_stale(query, default=OnStale.ERROR)
         _check_steps(window, zone=zone, hours=hours, step=shape.step)
         check_configured(profile)
         low, high = shape.reach(window)  # buffers look at events outside the window
         wide = Period(Instant(max(low, EARLIEST)), Instant(min(high, LATEST)))
-        answer = resolve_unknown(await ask_freebusy(self._backend, profile, wide, query=query), on_stale)
+        answer = resolve_unknown(await ask_freebusy(self._backend, profile, window=wide, query=query), on_stale)
         free = open_slots(answer.spans, window, zone=zone, hours=hours, shape=shape, earliest=now + notice)
-        body = _body(answer, window, await in_slices(_write(free)))
+        body = _body(answer, window, slots=await in_slices(_write(free)))
         return await Finished(body, headers_as_of(JSON, answer.freshness)).response(call.head)
 
 
@@ -69,7 +69,7 @@ def _write(slots: Iterable[tuple[int, int] | None]) -> Generator[None, None, byt
     return f"[{','.join(pieces)}]".encode()
 
 
-def _body(answer: FreeBusyAnswer, window: Period, slots: bytes) -> bytes:
+def _body(answer: FreeBusyAnswer, window: Period, *, slots: bytes) -> bytes:
     body = Slots(
         profile=answer.profile,
         start=to_rfc3339(window.start),
@@ -97,7 +97,7 @@ def shape_of(query: Mapping[str, str], defaults: SlotDefaults) -> SlotShape:
         step=duration_of(query, "step", default=defaults.step, least=_MINUTE),
         buffer_before=duration_of(query, "buffer_before", default=defaults.buffer_before),
         buffer_after=duration_of(query, "buffer_after", default=defaults.buffer_after),
-        tentative_blocks=parse_word("tentative", query.get("tentative", "busy"), ("busy", "free")) == "busy",
+        tentative_blocks=parse_word("tentative", query.get("tentative", "busy"), words=("busy", "free")) == "busy",
     )
 
 

@@ -130,7 +130,7 @@ class Service:
             self._backend = Backend(self._register, self._writer, ledger=ledger, clock=self._clock)
             write_admin_token(self._state, opened, self._clock.now())
             endpoint = build_app(self._backend, endpoint_settings(self._config))
-            listeners = await start_listeners(endpoint, self._config.listen, tls_context(self._config))
+            listeners = await start_listeners(endpoint, self._config.listen, tls=tls_context(self._config))
             rooms.push_async_callback(listeners.close)
             rooms.callback(remove_record, self._state)
             self._write_record()

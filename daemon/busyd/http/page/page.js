@@ -1,4 +1,4 @@
-// Asks the API what anybody may ask on this machine, and draws the week. Text is set as text, never as HTML.
+// Draws the week from what the API answers without a token on this machine. Text is set as text, never as HTML.
 "use strict";
 
 const EVERY = 30_000;
@@ -8,8 +8,8 @@ const CLASSES = { "BUSY": "busy", "BUSY-TENTATIVE": "tentative", "BUSY-UNAVAILAB
 const STATES = {
   fresh: "up to date",
   stale: "out of date",
-  incomplete: "not everything is known",
-  loading: "reading",
+  incomplete: "incomplete",
+  loading: "loading",
   unconfigured: "no calendars",
 };
 const SVG = "http://www.w3.org/2000/svg";
@@ -73,7 +73,7 @@ function ago(instant, now) {
   return `confirmed ${count} ${unit}${count === 1 ? "" : "s"} ago`;
 }
 
-// Spans of the same type that touch are one: a day's answer ends at midnight, what it tells of need not.
+// Joins spans of the same type that touch: an answer for a day ends at midnight, but the event may go on.
 function joined(spans) {
   const whole = [];
   for (const span of spans) {
@@ -90,7 +90,7 @@ function sayNext(days, zone, now) {
   const date = { weekday: "long", timeZone: zone };
   const day = (instant) => new Date(instant).toLocaleDateString(undefined, date);
   if (Date.parse(first.start) <= now) {
-    if (first.type === "BUSY-UNAVAILABLE") return "Not known to be free.";
+    if (first.type === "BUSY-UNAVAILABLE") return "Unknown, so not free.";
     const until = day(first.end) === day(now) ? "" : ` on ${day(first.end)}`;
     return `Busy now, until ${clock(first.end, zone)}${until}.`;
   }
@@ -106,7 +106,7 @@ async function show(profile, now) {
   const state = card.querySelector(".state");
   state.textContent = STATES[profile.state] ?? profile.state;
   state.classList.toggle("fresh", profile.state === "fresh");
-  const calendars = days[0].calendars.map((one) => one.state === "fresh" ? one.calendar : `${one.calendar} (${one.state})`);
+  const calendars = days[0].calendars.map((calendar) => calendar.state === "fresh" ? calendar.calendar : `${calendar.calendar} (${calendar.state})`);
   card.querySelector(".facts").textContent = [ago(profile.as_of, now), zone, ...calendars].join(" · ");
   const picture = card.querySelector(".week");
   picture.setAttribute("viewBox", `0 0 ${WIDTH} ${TOP + DAYS * (ROW + GAP)}`);
@@ -137,7 +137,7 @@ async function refresh() {
     const good = profiles.filter((profile) => profile.state === "fresh").length;
     summary.textContent = profiles.length === 0 ? "No profiles are configured yet." : `${good} of ${profiles.length} up to date`;
   } catch (error) {
-    summary.textContent = error instanceof TypeError ? "busyd does not answer." : error.message;
+    summary.textContent = error instanceof TypeError ? "busyd is not responding." : error.message;
   }
 }
 
