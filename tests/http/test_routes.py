@@ -52,3 +52,12 @@ def test_a_path_without_variables_goes_before_a_pattern() -> None:
     match = routes("/v1/{name}", "/v1/status").find("/v1/status")
     assert match is not None
     assert match.route.path == "/v1/status"
+
+
+def test_paths_that_differ_in_a_suffix_alone_are_told_apart() -> None:
+    feeds = routes("/feeds/{token}.ics", "/feeds/{token}.json", "/feeds/{token}/{part}")
+    found = [feeds.find(path) for path in ("/feeds/a.json", "/feeds/a.ics", "/feeds/a/b", "/feeds/a.txt")]
+    assert [match and match.route.path for match in found] == [
+        *("/feeds/{token}.json", "/feeds/{token}.ics", "/feeds/{token}/{part}"),
+        None,
+    ]

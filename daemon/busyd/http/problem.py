@@ -103,14 +103,14 @@ def not_answered(error: Unanswerable) -> HttpProblem:
             fix="GET /v1/status lists it under problems: correct or delete it in your calendar app;"
             " on_stale=serve offers what is free without it",
         )
-    is_proof = isinstance(error, NotConfirmed)
-    instead = "without max_age" if is_proof else "with on_stale=serve"
+    is_unconfirmed = isinstance(error, NotConfirmed)
+    instead = "without max_age" if is_unconfirmed else "with on_stale=serve"
     return HttpProblem(
         "stale",
         503,
         detail=str(error),
         fix=f"GET /v1/status says which connection is in trouble; {instead}, the last known state is served",
-        headers={"Retry-After": "30" if is_proof else "60"},
+        headers={"Retry-After": "30" if is_unconfirmed else "60"},
     )
 
 
