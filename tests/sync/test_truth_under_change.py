@@ -16,7 +16,7 @@ from busyd.availability.snapshot import Snapshot
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
 from busyd.index.expansion import Expanded
 from busyd.index.rolling import expand_window, roll_horizon
-from busyd.index.writer import Incoming
+from busyd.index.writer import Incoming, IndexWriter
 from busyd.period import Instant, Period
 from busyd.state.horizon import DAY
 from busyd.state.profile_state import ProfileState
@@ -337,8 +337,8 @@ async def test_an_answer_beyond_the_horizon_claims_no_younger_proof_than_it_was_
     await inside.put(WORK)
     old, far = inside.clock.now(), window("2031-06-01", "2031-06-08")
 
-    async def expand(profile_state: ProfileState, wide: Period) -> Snapshot:
-        snapshot = await expand_window(inside.writer, profile_state, wide)
+    async def expand(writer: IndexWriter, profile_state: ProfileState, wide: Period) -> Snapshot:
+        snapshot = await expand_window(writer, profile_state, wide)
         inside.clock.instant = Instant(old + 60)  # a poll ends meanwhile
         await inside.put(WORK, timed("a", "20310601T090000Z", "20310601T100000Z"))
         return snapshot
