@@ -16,17 +16,14 @@ from functools import partial
 from busyd.availability.busy import busy_periods
 from busyd.availability.hours import Hours
 from busyd.availability.policy import Rules
-from busyd.availability.profile import Profile
 from busyd.availability.slots import SlotShape, open_slots
 from busyd.cli.window import show_time, shown_zone
 from busyd.config.parsers import parse_zone
-from busyd.http.freebusy import zone_of
 from busyd.http.query import parse_window
+from busyd.ical.zones import reading_zone
 from busyd.period import EARLIEST, Instant, Period, to_rfc3339
-from busyd.state.state import State
 
-state = State([], [Profile("anna", timezone=parse_zone("Europe/Berlin"))], machine_zone="UTC")
-zone = partial(zone_of, state, state.profiles["anna"])
+zone = partial(reading_zone, parse_zone("Europe/Berlin"))
 dates = {"start": "2026-11-23", "end": "2026-11-24"}
 windows = [parse_window(query, now=Instant(0), zone=zone)[0] for query in (dates, {**dates, "tz": "Europe/Berlin"})]
 payload = b"\\r\\n".join([
