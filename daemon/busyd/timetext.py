@@ -51,7 +51,7 @@ class Clocks(Protocol):
         """The instant of a wall time, both in seconds from 1970-01-01T00:00."""
 
 
-class Moment(Struct, frozen=True):
+class PointInTime(Struct, frozen=True):
     """A point in time as it was written."""
 
     instant: Instant
@@ -112,18 +112,18 @@ def parse_instant(text: str, *, zone: Callable[[], Clocks]) -> Instant:
     raise BadText("is not a point in time", fix=HOW_TO_WRITE_TIMES)
 
 
-def parse_moment(text: str, *, now: Instant, zone: Callable[[], Clocks]) -> Moment:
+def parse_moment(text: str, *, now: Instant, zone: Callable[[], Clocks]) -> PointInTime:
     """What `parse_instant` reads, or `now`, `+14d`, `-2h`, `now+30m`. Raises BadText."""
     if text == "now":
-        return Moment(now, is_relative=True)
+        return PointInTime(now, is_relative=True)
     if relative := _RELATIVE.fullmatch(text):
         distance = _seconds(relative[2])
         try:
             instant = _within_the_calendar(now - distance if relative[1] == "-" else now + distance)
         except ValueError:
             raise BadText("is not a point in time", fix=HOW_TO_WRITE_TIMES) from None
-        return Moment(instant, is_relative=True)
-    return Moment(parse_instant(text, zone=zone))
+        return PointInTime(instant, is_relative=True)
+    return PointInTime(parse_instant(text, zone=zone))
 
 
 def days_between(start: str, end: str) -> int | None:

@@ -8,7 +8,7 @@ from busyd.http.problem import HttpProblem
 from busyd.http.query import parse_query, parse_seconds, parse_time, parse_window
 from busyd.ical.zones import reading_zone
 from busyd.period import EARLIEST, LATEST, Instant, to_rfc3339
-from busyd.timetext import Moment
+from busyd.timetext import PointInTime
 from tests.http.small_backend import NOW
 
 BERLIN = reading_zone("Europe/Berlin")
@@ -60,14 +60,14 @@ def test_what_is_no_time_is_refused_with_a_hint(text: str) -> None:
 
 @given(st.integers(EARLIEST, LATEST).map(Instant), st.integers(-14 * 60, 14 * 60))
 def test_every_time_is_read_back_as_it_was_written_in_any_offset(moment: Instant, minutes: int) -> None:
-    assert parse_time("start", to_rfc3339(moment), now=NOW, zone=lambda: BERLIN) == Moment(moment)
+    assert parse_time("start", to_rfc3339(moment), now=NOW, zone=lambda: BERLIN) == PointInTime(moment)
     try:
         local = datetime.fromtimestamp(moment, UTC) + timedelta(minutes=minutes)
     except OverflowError:
         return
     sign, away = "-" if minutes < 0 else "+", abs(minutes)
     text = f"{local.isoformat()[:19]}{sign}{away // 60:02}:{away % 60:02}"
-    assert parse_time("start", text, now=NOW, zone=lambda: BERLIN) == Moment(moment)
+    assert parse_time("start", text, now=NOW, zone=lambda: BERLIN) == PointInTime(moment)
 
 
 @given(st.text(max_size=60))

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from busyd.ical.facts import Facts, Problem
 from busyd.ical.parse import parse_object
-from busyd.ical.recurrence import Expansion, Row, expand
+from busyd.ical.recurrence import ExpandedObject, Row, expand
 from busyd.period import EARLIEST, LATEST, FbType, Period
 
 __all__ = ["IndexedObject", "PackedObject", "Row", "index_object", "pack_object", "postpone_object"]
@@ -40,21 +40,21 @@ def index_object(payload: bytes, span: Period, zone: str) -> IndexedObject:
     Raises UnknownZone when `zone` is no time zone.
     """
     parsed = parse_object(payload)
-    found = expand(parsed, span, zone)
+    expanded = expand(parsed, span, zone)
     if parsed.has_availability:
-        _take_availability(found, payload, span, zone)
+        _take_availability(expanded, payload, span, zone)
     return IndexedObject(
         uid=parsed.uid,
-        recurring=found.recurring,
-        zone_dependent=found.zone_dependent,
-        facts=tuple(found.facts),
-        rows=found.rows,
-        problems=tuple(found.problems),
-        incomplete=found.incomplete,
+        recurring=expanded.recurring,
+        zone_dependent=expanded.zone_dependent,
+        facts=tuple(expanded.facts),
+        rows=expanded.rows,
+        problems=tuple(expanded.problems),
+        incomplete=expanded.incomplete,
     )
 
 
-def _take_availability(found: Expansion, payload: bytes, span: Period, zone: str) -> None:
+def _take_availability(expanded: ExpandedObject, payload: bytes, span: Period, zone: str) -> None:
     """Add what the VAVAILABILITY components (RFC 7953) of an object leave unavailable.
 
     RFC 4791 §7.10 says nothing of them in a calendar collection; whoever stored one there was not to be called free.
@@ -62,15 +62,15 @@ def _take_availability(found: Expansion, payload: bytes, span: Period, zone: str
     from busyd.ical.vavailability import read_availability
 
     unavailable = read_availability(payload, span, zone)
-    found.recurring = found.zone_dependent = True
-    found.problems += [problem for problem in unavailable.problems if problem not in found.problems]
+    expanded.recurring = expanded.zone_dependent = True
+    expanded.problems += [problem for problem in unavailable.problems if problem not in expanded.problems]
     numbers: dict[int, int] = {}
     for start, end, fbtype in unavailable.spans:
         if fbtype not in numbers:
-            numbers[fbtype] = len(found.facts)
-            found.facts.append(Facts(fbtype=FbType(fbtype)))
-        found.rows.append((start, end, numbers[fbtype]))
-    found.rows.sort()
+            numbers[fbtype] = len(expanded.facts)
+            expanded.facts.append(Facts(fbtype=FbType(fbtype)))
+        expanded.rows.append((start, end, numbers[fbtype]))
+    expanded.rows.sort()
 
 
 class PackedObject(Struct, frozen=True):

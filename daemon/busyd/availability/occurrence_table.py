@@ -32,7 +32,7 @@ class FactsTable:
         known = self._numbers.get(facts)
         if known is None:
             if facts.attendees:
-                shared = tuple([self._attendees.setdefault(one, one) for one in facts.attendees])
+                shared = tuple([self._attendees.setdefault(attendee, attendee) for attendee in facts.attendees])
                 facts = replace(facts, attendees=shared)
             known = self._numbers[facts] = len(self.facts)
             self.facts.append(facts)
@@ -186,10 +186,12 @@ class OccurrenceTable:
 
     def objects_in(self, window: Period) -> Generator[None, None, set[int]]:
         """The objects with an occurrence that overlaps the window, or is a moment of it. Yields between slices."""
-        found: set[int] = set()
+        numbers: set[int] = set()
         for part in self.pieces():
             rows = zip(part.objects, part.starts, part.ends, strict=True)
             low, high = window.start, window.end
-            found.update([number for number, start, end in rows if start < high and (low < end or low == start == end)])
+            numbers.update(
+                [number for number, start, end in rows if start < high and (low < end or low == start == end)]
+            )
             yield
-        return found
+        return numbers

@@ -179,8 +179,8 @@ def _column(raw: bytes) -> "array[int]":
 
 
 def _pairs(edges: Iterable[int]) -> Iterator[tuple[int, int]]:
-    one = iter(edges)
-    return zip(one, one, strict=True)
+    edge = iter(edges)
+    return zip(edge, edge, strict=True)
 
 
 def with_unknown(spans: list[Span], window: Period) -> list[Span]:

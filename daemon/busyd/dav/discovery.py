@@ -50,26 +50,26 @@ def discover_account(root_url: str) -> Operation[Account]:
         fallback = yield propfind(resolve_url(root_url, _WELL_KNOWN), depth="0", properties=_WHO)
         # When that fails too, the user's own address is the one to speak of.
         response = fallback if fallback.status in (207, 401) else response
-    found = _only_response(response)
-    who = found.find(names.CURRENT_USER_PRINCIPAL)
+    resource = _only_response(response)
+    who = resource.find(names.CURRENT_USER_PRINCIPAL)
     if who is not None and who.child(names.UNAUTHENTICATED) is not None:
         raise LoginRefused(response.host, status=None, reason="it answers as to a stranger")
     principal = _first_href(who)
-    resourcetype = found.find(names.RESOURCETYPE)
+    resourcetype = resource.find(names.RESOURCETYPE)
     if resourcetype is not None and resourcetype.child(names.CALENDAR) is not None:
         addresses = yield from _addresses_of(response, principal)
-        home = resolve_url(response.url, found.href, collection=True)
+        home = resolve_url(response.url, resource.href, collection=True)
         return Account(_principal_href(principal), home, addresses, is_single=True)
     if principal is not None and not same_resource(principal, response.url):
         response = yield propfind(resolve_url(response.url, principal), depth="0", properties=_HOME)
-        found = _only_response(response)
-    home_set = _first_href(found.find(names.CALENDAR_HOME_SET))
-    addresses = _addresses(found)
+        resource = _only_response(response)
+    home_set = _first_href(resource.find(names.CALENDAR_HOME_SET))
+    addresses = _addresses(resource)
     if home_set is not None:
         return Account(_principal_href(principal), resolve_url(response.url, home_set, collection=True), addresses)
     if principal is None and resourcetype is not None and resourcetype.child(names.COLLECTION) is not None:
         # No principal and no home set: a server that simply holds calendars below this collection.
-        return Account(Href(""), resolve_url(response.url, found.href, collection=True), addresses)
+        return Account(Href(""), resolve_url(response.url, resource.href, collection=True), addresses)
     raise MalformedResponse(response.host, "it names no calendar home for this login", status=response.status)
 
 
@@ -100,8 +100,8 @@ def _addresses_of(response: DavResponse, principal: str | None) -> Operation[tup
     return _addresses(_only_response(answer)) if answer.status == 207 else ()
 
 
-def _addresses(found: MemberResponse) -> tuple[str, ...]:
-    addresses = found.find(names.CALENDAR_USER_ADDRESS_SET)
+def _addresses(resource: MemberResponse) -> tuple[str, ...]:
+    addresses = resource.find(names.CALENDAR_USER_ADDRESS_SET)
     if addresses is None:
         return ()
     hrefs = [child for child in addresses.children if child.name == names.HREF and child.text.strip()]
@@ -109,8 +109,8 @@ def _addresses(found: MemberResponse) -> tuple[str, ...]:
     return tuple(href.text.strip() for href in hrefs)
 
 
-def _first_href(found: Property | None) -> str | None:
-    return next(iter(found.hrefs()), None) if found is not None else None
+def _first_href(prop: Property | None) -> str | None:
+    return next(iter(prop.hrefs()), None) if prop is not None else None
 
 
 def _principal_href(principal: str | None) -> Href:

@@ -137,5 +137,5 @@ def failure(response: DavResponse) -> DavError:
 
 def first_precondition(response: DavResponse) -> str | None:
     """The local name of a precondition for a message, `no-uid-conflict` for instance, or None."""
-    found = sorted(preconditions(response) - {"{http://twistedmatrix.com/xml_namespace/dav/}error-description"})
-    return etree.QName(found[0]).localname if found else None
+    conditions = sorted(preconditions(response) - {"{http://twistedmatrix.com/xml_namespace/dav/}error-description"})
+    return etree.QName(conditions[0]).localname if conditions else None

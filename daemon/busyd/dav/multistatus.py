@@ -57,15 +57,15 @@ class MemberResponse(Struct, frozen=True):
         """The property, where the server has it; an empty element among the missing ones (404) is never taken."""
         for propstat in self.propstats:
             if propstat.is_found:
-                for found in propstat.properties:
-                    if found.name == name:
-                        return found
+                for prop in propstat.properties:
+                    if prop.name == name:
+                        return prop
         return None
 
     def text(self, name: str) -> str | None:
         """The property's trimmed text, or None when it is missing or empty."""
-        found = self.find(name)
-        return (found.text.strip() or None) if found is not None else None
+        prop = self.find(name)
+        return (prop.text.strip() or None) if prop is not None else None
 
 
 class Multistatus(Struct, frozen=True):

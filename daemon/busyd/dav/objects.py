@@ -80,9 +80,9 @@ def read_multiget(asked: Sequence[Href], response: DavResponse) -> Fetched:
     objects: dict[Href, FetchedObject] = {}
     vanished: set[Href] = set()
     for member in read_multistatus(response).responses:
-        found = _object(member)
-        if found is not None:
-            objects[member.href] = found
+        fetched = _object(member)
+        if fetched is not None:
+            objects[member.href] = fetched
         elif member.status in (404, 410):
             vanished.add(member.href)
     gone = vanished - objects.keys()

@@ -1,4 +1,4 @@
-"""Every conversation with a CalDAV server, gathered: each is a generator that `remote/client.py` carries out."""
+"""Every operation on a CalDAV server in one place: each is a generator that `remote/client.py` carries out."""
 
 from busyd.dav.changes import SyncDelta, list_members, sync_collection
 from busyd.dav.discovery import Account, discover_account

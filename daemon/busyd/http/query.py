@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 from busyd.http.problem import HttpProblem, bad_request
 from busyd.ical.zones import Zone, iana_zone
 from busyd.period import LATEST, Instant, Period
-from busyd.timetext import HOW_TO_WRITE_DURATIONS, BadText, Moment, days_between, parse_duration, parse_moment
+from busyd.timetext import HOW_TO_WRITE_DURATIONS, BadText, PointInTime, days_between, parse_duration, parse_moment
 
 DAY: Final = 86_400
 MAX_WINDOW: Final = 1000 * DAY
@@ -86,7 +86,7 @@ def parse_window(query: Mapping[str, str], *, now: Instant, zone: Callable[[], Z
     written_start, written_end = query.get("start", "now"), query.get("end")
     start = parse_time("start", written_start, now=now, zone=zone)
     if written_end is None:
-        end = Moment(Instant(min(start.instant + DEFAULT_WINDOW, LATEST)))
+        end = PointInTime(Instant(min(start.instant + DEFAULT_WINDOW, LATEST)))
     else:
         end = parse_time("end", written_end, now=now, zone=zone)
     if start.instant >= end.instant:
@@ -104,7 +104,7 @@ def _is_of_days(start: str, end: str) -> bool:
     return days is not None and days <= MAX_WINDOW // DAY
 
 
-def parse_time(name: str, text: str, *, now: Instant, zone: Callable[[], Zone]) -> Moment:
+def parse_time(name: str, text: str, *, now: Instant, zone: Callable[[], Zone]) -> PointInTime:
     """A point in time. Raises HttpProblem."""
     try:
         return parse_moment(text, now=now, zone=zone)

@@ -120,13 +120,13 @@ def fold(line: str) -> str:
         return line
     raw = line.encode()
     pieces = []
-    room = _LONGEST
-    while len(raw) > room:
-        cut = room
+    size = _LONGEST
+    while len(raw) > size:
+        cut = size
         while raw[cut] & 0xC0 == 0x80:  # the middle of a character
             cut -= 1
         pieces.append(raw[:cut])
         raw = raw[cut:]
-        room = _LONGEST - 1  # the space that begins a continuation counts
+        size = _LONGEST - 1  # the space that begins a continuation counts
     pieces.append(raw)
     return b"\r\n ".join(pieces).decode()

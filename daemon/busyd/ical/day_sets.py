@@ -75,8 +75,8 @@ class PeriodDays:
             return (day,) if not self._limits.any or self._limits.allow(day) else ()
         if frequency is Frequency.WEEKLY:
             first = self._base + number * self._rule.interval * 7
-            found = [first + offset for offset in self._offsets]
-            return [day for day in found if self._limits.allow(day)] if self._limits.any else found
+            days = [first + offset for offset in self._offsets]
+            return [day for day in days if self._limits.allow(day)] if self._limits.any else days
         at = self._base + number * self._rule.interval
         days = self._days_of_month(at) if frequency is Frequency.MONTHLY else self._days_of_year(at)
         return sorted(set(days))
@@ -168,14 +168,14 @@ class PeriodDays:
 def _months(scale: Scale, number: int, codes: Iterable[int], skip: Skip) -> list[Month]:
     year = scale.year(number)
     months = {month.code: month for month in map(scale.month, range(year.first_month, year.first_month + year.months))}
-    found: list[Month] = []
+    chosen: list[Month] = []
     for code in codes:
         at = code
         if code < 0 and code not in months and skip is not Skip.OMIT:
             at = -code if skip is Skip.BACKWARD else 1 - code
         if at in months:
-            found.append(months[at])
-    return found
+            chosen.append(months[at])
+    return chosen
 
 
 def _month_days(month: Month, numbers: Iterable[int], skip: Skip) -> list[int]:

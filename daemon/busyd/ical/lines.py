@@ -27,8 +27,8 @@ class Component(Struct):
 
     def value(self, name: str) -> str:
         """The first value of a property, without white space around it; empty when there is none."""
-        found = self.properties.get(name)
-        return found[0][1].strip() if found else ""
+        lines = self.properties.get(name)
+        return lines[0][1].strip() if lines else ""
 
 
 class CalendarText(Struct):
@@ -42,8 +42,8 @@ class CalendarText(Struct):
 
     def value(self, name: str) -> str:
         """The first value of a property, without white space around it; empty when there is none."""
-        found = self.properties.get(name)
-        return found[0][1].strip() if found else ""
+        lines = self.properties.get(name)
+        return lines[0][1].strip() if lines else ""
 
 
 def _any_case(names: Iterable[str]) -> str:
@@ -161,7 +161,7 @@ def read_calendars(payload: bytes) -> list[CalendarText]:
 
 
 def _read(lines: Iterable[tuple[str, str, str, str]]) -> list[CalendarText]:
-    reader = _Reader()
+    reader = _ComponentReader()
     target: dict[str, list[Property]] | None = None
     for zone, name, parameters, value in lines:
         key = name if name in WANTED else name.upper()
@@ -189,20 +189,20 @@ def all_properties(text: str) -> Iterator[tuple[str, str, str]]:
 @lru_cache(maxsize=4096)
 def read_parameters(text: str) -> MappingProxyType[str, str]:
     """Parameters by upper-case name, quotes taken off; of a repeated one the first counts."""
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for name, value in _PARAMETER.findall(text):
-        found.setdefault(name.upper(), value.replace('"', "").strip())
-    return MappingProxyType(found)
+        parameters.setdefault(name.upper(), value.replace('"', "").strip())
+    return MappingProxyType(parameters)
 
 
 def unescape(text: str) -> str:
     """A TEXT value with its backslashes resolved (RFC 5545 §3.3.11)."""
     if "\\" not in text:
         return text
-    return re.sub(r"\\(.)", lambda found: "\n" if found[1] in "nN" else found[1], text)
+    return re.sub(r"\\(.)", lambda escaped: "\n" if escaped[1] in "nN" else escaped[1], text)
 
 
-class _Reader:
+class _ComponentReader:
     """Which component is open, and how deep inside one that does not matter.
 
     `begin` and `end` return where properties go from then on; None where they do not matter.

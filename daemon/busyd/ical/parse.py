@@ -17,7 +17,7 @@ class Series(Struct):
     overrides: list[Component] = field(default_factory=list)
 
 
-class Calendar(Struct):
+class GroupedCalendar(Struct):
     """One VCALENDAR of an object."""
 
     text: CalendarText
@@ -36,7 +36,7 @@ class CalendarObject(Struct):
 
     uid: str = ""
     """The first UID; empty when there is none."""
-    calendars: list[Calendar] = field(default_factory=list)
+    calendars: list[GroupedCalendar] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     has_availability: bool = False
     """There are VAVAILABILITY components in it."""
@@ -51,10 +51,10 @@ def parse_object(payload: bytes) -> CalendarObject:
 
     Time and memory grow with the size of the payload, which is bounded (`limits.MAX_OBJECT_BYTES`).
     """
-    found = CalendarObject()
+    parsed = CalendarObject()
     if len(payload) > MAX_OBJECT_BYTES:
-        found.refused = f"the object has {len(payload)} bytes, more than busyd reads"
-        return found
+        parsed.refused = f"the object has {len(payload)} bytes, more than busyd reads"
+        return parsed
     has_reply = False
     for text in read_calendars(payload):
         # RFC 5546 §3.2.3: a reply says what somebody else answered, it is no event of this calendar.
@@ -62,31 +62,31 @@ def parse_object(payload: bytes) -> CalendarObject:
             has_reply = True
             continue
         if not text.closed:
-            found.cut_short = "the object is cut short: END:VCALENDAR is missing"
-        found.calendars.append(group_components(text, found))
-    if not found.calendars and not has_reply:
-        found.cut_short = "this is no iCalendar object"
-    if found.cut_short:
-        found.problems.append(Problem(ProblemKind.UNREADABLE, found.uid, found.cut_short))
-    return found
+            parsed.cut_short = "the object is cut short: END:VCALENDAR is missing"
+        parsed.calendars.append(group_components(text, parsed))
+    if not parsed.calendars and not has_reply:
+        parsed.cut_short = "this is no iCalendar object"
+    if parsed.cut_short:
+        parsed.problems.append(Problem(ProblemKind.UNREADABLE, parsed.uid, parsed.cut_short))
+    return parsed
 
 
-def group_components(text: CalendarText, found: CalendarObject) -> Calendar:
-    """Put the components of a calendar together by UID; the first UID and what is odd go to `found`."""
-    calendar = Calendar(text)
+def group_components(text: CalendarText, parsed: CalendarObject) -> GroupedCalendar:
+    """Put the components of a calendar together by UID; the first UID and what is odd go to `parsed`."""
+    calendar = GroupedCalendar(text)
     by_uid: dict[str, Series] = {}
     for component in calendar.text.components:
         uid = component.value("UID")
-        found.uid = found.uid or uid
+        parsed.uid = parsed.uid or uid
         if not component.closed:
-            found.problems.append(
+            parsed.problems.append(
                 Problem(ProblemKind.UNREADABLE, uid, f"the {component.name} is cut short: it has no END")
             )
         if component.name == "VFREEBUSY":
             calendar.freebusy.append(component)
         elif component.name == "VAVAILABILITY":
             calendar.availability.append(component)
-            found.has_availability = True
+            parsed.has_availability = True
         else:
             series = by_uid.get(uid) if uid else None
             if series is None:
@@ -104,11 +104,11 @@ def newest(components: Iterable[Component]) -> list[Component]:
 
     Where neither tells them apart all are returned, whatever their order: both may be busy.
     """
-    found = list(components)
-    if len(found) < 2:
-        return found
-    latest = max(map(_age, found))
-    return [component for component in found if _age(component) == latest]
+    candidates = list(components)
+    if len(candidates) < 2:
+        return candidates
+    latest = max(map(_age, candidates))
+    return [component for component in candidates if _age(component) == latest]
 
 
 def sequence_of(component: Component) -> int:

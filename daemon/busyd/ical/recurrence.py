@@ -14,7 +14,7 @@ from busyd.ical.exclusions import Excluded, Future
 from busyd.ical.facts import Facts, Problem, ProblemKind, odd_travel_time
 from busyd.ical.limits import MAX_OCCURRENCES, MAX_OVERRIDES, MAX_PROBLEMS, MAX_WORK
 from busyd.ical.lines import Component
-from busyd.ical.parse import Calendar, CalendarObject, Series, newest, sequence_of
+from busyd.ical.parse import CalendarObject, GroupedCalendar, Series, newest, sequence_of
 from busyd.ical.recurrence_set import RecurrenceSet
 from busyd.ical.rule_times import Budget
 from busyd.ical.values import BadValue
@@ -23,11 +23,11 @@ from busyd.ical.zones import Zone, Zones, reading_zone
 from busyd.period import EARLIEST, LATEST, Period
 
 Row = tuple[int, int, int]
-"""(start, end, number of its facts in `Expansion.facts`), in UTC, before travel time."""
+"""(start, end, number of its facts in `ExpandedObject.facts`), in UTC, before travel time."""
 _RECURRING = frozenset({"RRULE", "RDATE", "EXDATE"})
 
 
-class Expansion(Struct):
+class ExpandedObject(Struct):
     """The occurrences of one object."""
 
     rows: list[Row] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Expansion(Struct):
     """Why nobody can say when some of the object takes place; empty when that is known."""
 
 
-def expand(calendar_object: CalendarObject, span: Period, zone: str) -> Expansion:
+def expand(calendar_object: CalendarObject, span: Period, zone: str) -> ExpandedObject:
     """All occurrences that overlap the span widened by their own travel times, sorted.
 
     Series without RRULE give all their occurrences, whatever the span. DATE and floating values are read in `zone`.
@@ -62,13 +62,13 @@ class _Expander:
 
     def __init__(self, calendar_object: CalendarObject, span: Period) -> None:
         problems = calendar_object.problems[:MAX_PROBLEMS]
-        self.result = Expansion(problems=problems, incomplete=calendar_object.cut_short)
+        self.result = ExpandedObject(problems=problems, incomplete=calendar_object.cut_short)
         self._span = span
         self.budget = Budget(MAX_WORK)
         self._uid = calendar_object.uid
         self._numbers: dict[int, int] = {}
 
-    def take_calendar(self, calendar: Calendar, reader: Zone) -> None:
+    def take_calendar(self, calendar: GroupedCalendar, reader: Zone) -> None:
         zones = Zones(reader, calendar.text.zones, calendar.text.value("X-WR-TIMEZONE"))
         for series in calendar.series:
             self._uid = series.uid
@@ -138,7 +138,7 @@ class _Expander:
         if len(self.result.problems) < MAX_PROBLEMS and problem not in self.result.problems:
             self.result.problems.append(problem)
 
-    def _read(self, component: Component, calendar: Calendar, zones: Zones) -> Event | None:
+    def _read(self, component: Component, calendar: GroupedCalendar, zones: Zones) -> Event | None:
         """The event of a component, or None when nobody can say when it is."""
         try:
             event = read_event(component, zones, cancelled=calendar.is_cancelled)
@@ -153,14 +153,14 @@ class _Expander:
             self.problem(ProblemKind.BAD_TIME, f"its travel time {odd!r} cannot be read")
         return event
 
-    def _take_single(self, component: Component, calendar: Calendar, zones: Zones) -> None:
+    def _take_single(self, component: Component, calendar: GroupedCalendar, zones: Zones) -> None:
         event = self._read(component, calendar, zones)
         if event is not None:
             self.add(event.start, event.end(event.start, event.wall), event.facts)
         elif not _blocks_nothing(component, calendar):
             self.result.incomplete = self.result.incomplete or "an event has no readable start"
 
-    def _take_series(self, series: Series, calendar: Calendar, zones: Zones) -> None:
+    def _take_series(self, series: Series, calendar: GroupedCalendar, zones: Zones) -> None:
         if len(series.overrides) > MAX_OVERRIDES:
             self.refuse(
                 series.uid, f"the series has {len(series.overrides)} changed occurrences, more than busyd reads"
@@ -188,7 +188,7 @@ class _Expander:
             ids[id(component)] = replaced = self._replaced_id(component, zones)
             key: object = (replaced.moment.instant, replaced.moment.is_date) if replaced is not None else number
             by_id.setdefault(key, []).append(component)
-        return [(ids[id(component)], component) for found in by_id.values() for component in newest(found)]
+        return [(ids[id(component)], component) for overrides in by_id.values() for component in newest(overrides)]
 
     def _replaced_id(self, component: Component, zones: Zones) -> "_ReplacedId | None":
         line = component.properties["RECURRENCE-ID"][0]
@@ -199,7 +199,7 @@ class _Expander:
             return None
         return _ReplacedId(moment, "THISANDFUTURE" in line[0].upper())
 
-    def _take_orphan(self, component: Component, calendar: Calendar, zones: Zones) -> None:
+    def _take_orphan(self, component: Component, calendar: GroupedCalendar, zones: Zones) -> None:
         """An override without a master: a single event, invited to this occurrence only (RFC 4791 §4.1)."""
         if "RRULE" not in component.properties:
             self._take_single(component, calendar, zones)
@@ -213,7 +213,7 @@ class _Expander:
         master: Component,
         event: Event,
         overrides: list[tuple["_ReplacedId | None", Component]],
-        calendar: Calendar,
+        calendar: GroupedCalendar,
         zones: Zones,
     ) -> None:
         excluded = Excluded(event)
@@ -256,9 +256,9 @@ class _ReplacedId(NamedTuple):
     and_future: bool
 
 
-def _is_cancelled(component: Component, calendar: Calendar) -> bool:
+def _is_cancelled(component: Component, calendar: GroupedCalendar) -> bool:
     return calendar.is_cancelled or component.value("STATUS").upper() == "CANCELLED"
 
 
-def _blocks_nothing(component: Component, calendar: Calendar) -> bool:
+def _blocks_nothing(component: Component, calendar: GroupedCalendar) -> bool:
     return _is_cancelled(component, calendar) or component.value("TRANSP").upper() == "TRANSPARENT"

@@ -174,7 +174,7 @@ class RecurrenceSet:
                 return
             walls = walls_of_rule(rule, master.wall, low, high, self._collector.budget)
         except TooManyOccurrences as error:
-            walls = list(error.found)
+            walls = list(error.walls)
             self._collector.problem(ProblemKind.TOO_MUCH, str(error))
             self._collector.unknown(zone.instant(error.at), min(self._span.end, until), str(error))
         if walls:
@@ -193,16 +193,16 @@ class RecurrenceSet:
         high = min(until + 1, self._span.end + master.facts.travel_before)
         if master.is_date:
             ends = master.zone.instants([wall + master.days * DAY for wall in walls])
-            found = {start: end for start, end in zip(starts, ends, strict=True) if start < high and low < end}
+            ends_by_start = {start: end for start, end in zip(starts, ends, strict=True) if start < high and low < end}
         else:
             length = master.seconds
             low -= length
-            found = {start: start + length for start in starts if low < start < high}
+            ends_by_start = {start: start + length for start in starts if low < start < high}
         for instants in (self._seen, excluded.instants):
-            for start in found.keys() & instants:
-                del found[start]
-        self._seen.update(found)
-        self._collector.add_many(found.items(), master.facts)
+            for start in ends_by_start.keys() & instants:
+                del ends_by_start[start]
+        self._seen.update(ends_by_start)
+        self._collector.add_many(ends_by_start.items(), master.facts)
 
     def _until(self, rule: Rule, high: int) -> tuple[int, int]:
         """(last wall time, last instant) that UNTIL allows.

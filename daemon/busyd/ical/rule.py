@@ -176,31 +176,31 @@ def _number(text: str) -> int | None:
 
 
 def _numbers(text: str, low: int, high: int, signed: bool, oddities: list[str], name: str) -> tuple[int, ...]:
-    found: set[int] = set()
+    numbers: set[int] = set()
     for item in text.split(","):
         number = _number(item.strip())
         if number is not None and (low <= number <= high or (signed and low <= -number <= high)):
-            found.add(number)
+            numbers.add(number)
         else:
             _note(oddities, f"{name}={item.strip()[:20]} matches nothing")
-    return tuple(sorted(found))
+    return tuple(sorted(numbers))
 
 
 def _months(text: str, scale: str, oddities: list[str]) -> tuple[int, ...]:
-    found: set[int] = set()
+    months: set[int] = set()
     for item in text.upper().split(","):
         match = _MONTH.fullmatch(item.strip())
         number = int(match[1]) if match else 0
         leap = bool(match and match[2])
         if 1 <= number <= (12 if scale == "GREGORIAN" else 13) and not (leap and scale == "GREGORIAN"):
-            found.add(-number if leap else number)
+            months.add(-number if leap else number)
         else:
             _note(oddities, f"BYMONTH={item.strip()[:20]} matches nothing")
-    return tuple(sorted(found))
+    return tuple(sorted(months))
 
 
 def _by_day(text: str, frequency: Frequency, oddities: list[str]) -> tuple[tuple[int, int], ...]:
-    found: set[tuple[int, int]] = set()
+    days: set[tuple[int, int]] = set()
     for item in text.upper().split(","):
         match = _DAY.fullmatch(item.strip())
         number = int(match[1] or 0) if match else 99
@@ -209,10 +209,10 @@ def _by_day(text: str, frequency: Frequency, oddities: list[str]) -> tuple[tuple
         elif number and frequency > Frequency.MONTHLY:
             # RFC 5545 §3.3.10 forbids numbers here; everybody who accepts them reads the plain weekday.
             _note(oddities, f"BYDAY={item.strip()[:20]} has a number where none may be")
-            found.add((0, WEEKDAYS[match[2]]))
+            days.add((0, WEEKDAYS[match[2]]))
         else:
-            found.add((number, WEEKDAYS[match[2]]))
-    return tuple(sorted(found))
+            days.add((number, WEEKDAYS[match[2]]))
+    return tuple(sorted(days))
 
 
 def _note(oddities: list[str], sentence: str) -> None:

@@ -118,12 +118,12 @@ def _weekly(rule: Rule, periods: PeriodDays, time: int, low: int, high: int) -> 
     first = week + max(0, (low // DAY - week) // step) * step
     end = high + DAY
     begins = [(first + offset) * DAY + time for offset in periods.offsets]
-    found = [wall for begin in begins for wall in range(begin, end, step * DAY)]
-    found.sort()
-    found = found[bisect_left(found, low) : bisect_right(found, high)]
-    if len(found) > MAX_OCCURRENCES:
-        raise TooManyOccurrences(found[MAX_OCCURRENCES], found[:MAX_OCCURRENCES])
-    return found
+    walls = [wall for begin in begins for wall in range(begin, end, step * DAY)]
+    walls.sort()
+    walls = walls[bisect_left(walls, low) : bisect_right(walls, high)]
+    if len(walls) > MAX_OCCURRENCES:
+        raise TooManyOccurrences(walls[MAX_OCCURRENCES], walls[:MAX_OCCURRENCES])
+    return walls
 
 
 def _last_even(rule: Rule, periods: PeriodDays, start_day: int, start_time: int) -> int:

@@ -14,12 +14,12 @@ LAST_WALL: Final = (LAST_DAY + 1) * DAY - 1
 
 
 class TooManyOccurrences(DataError):
-    """A rule that goes beyond the bounds. `found` holds the walls before `at`; from `at` on nothing is known."""
+    """A rule that goes beyond the bounds. `walls` holds those before `at`; from `at` on nothing is known."""
 
-    def __init__(self, at: int, found: Sequence[int] = ()) -> None:
+    def __init__(self, at: int, walls: Sequence[int] = ()) -> None:
         super().__init__("the rule asks for more than can be counted")
         self.at = at
-        self.found = found
+        self.walls = walls
 
 
 class Budget:

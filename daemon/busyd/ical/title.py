@@ -21,18 +21,18 @@ class Title(Struct, frozen=True):
 def title_of(payload: bytes) -> Title:
     """The title of the first event of an object that has one: its master where there is one, as servers order them."""
     inside: list[str] = []
-    found: dict[str, str] = {}
+    properties: dict[str, str] = {}
     for name, value in _LINE.findall(unfold(payload)):
         match name.upper():
             case "BEGIN":
                 inside.append(value.strip().upper())
             case "END":
                 inside = inside[:-1]
-                if value.strip().upper() == "VEVENT" and found:
+                if value.strip().upper() == "VEVENT" and properties:
                     break
             case other if inside[-1:] == ["VEVENT"]:
-                found.setdefault(other, _ESCAPED.sub(_unescape, value).strip())
-    return Title(found.get("SUMMARY", ""), found.get("LOCATION", ""))
+                properties.setdefault(other, _ESCAPED.sub(_unescape, value).strip())
+    return Title(properties.get("SUMMARY", ""), properties.get("LOCATION", ""))
 
 
 def _unescape(match: re.Match[str]) -> str:

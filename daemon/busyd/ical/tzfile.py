@@ -134,8 +134,8 @@ def _system() -> tuple[str, Path | None]:
 
 def _release(line: str) -> str:
     """`2026f` out of `2026f` or `# version 2026f`."""
-    found = re.match(r"(?:# version )?(\d{4}[a-z]+)", line)
-    return found[1] if found else ""
+    written = re.match(r"(?:# version )?(\d{4}[a-z]+)", line)
+    return written[1] if written else ""
 
 
 def _parse(name: str, data: bytes) -> Zone:
@@ -163,18 +163,18 @@ def _parse(name: str, data: bytes) -> Zone:
 
 def _footer_changes(footer: str, after: int | None, offset: int) -> list[tuple[int, int]] | None:
     """The changes that a POSIX TZ string stands for, after an instant."""
-    found = _FOOTER.fullmatch(footer)
-    if found is None:
+    rule = _FOOTER.fullmatch(footer)
+    if rule is None:
         return None
-    standard = -_seconds(found["std"])
-    if not found["begin"]:
+    standard = -_seconds(rule["std"])
+    if not rule["begin"]:
         return [] if standard == offset or after is None else [(after + 1, standard)]
-    summer = -_seconds(found["dst"]) if found["dst"] else standard + 3600
+    summer = -_seconds(rule["dst"]) if rule["dst"] else standard + 3600
     first_year = 1970 if after is None else _year(after)
     changes: list[tuple[int, int]] = []
     for year in range(first_year, first_year + _SPAN):
-        changes.append((_rule_wall(found["begin"], year) - standard, summer))
-        changes.append((_rule_wall(found["end"], year) - summer, standard))
+        changes.append((_rule_wall(rule["begin"], year) - standard, summer))
+        changes.append((_rule_wall(rule["end"], year) - summer, standard))
     changes.sort()
     return changes[bisect_left(changes, (after + 1, -(1 << 30))) :] if after is not None else changes
 
@@ -195,11 +195,11 @@ def _rule_wall(rule: str, year: int) -> int:
     if day.startswith("M"):
         month, week, weekday = map(int, day[1:].split("."))
         start = day_number(year, month, 1)
-        found = start + (weekday - (start + 4)) % 7 + 7 * (week - 1)
+        change_day = start + (weekday - (start + 4)) % 7 + 7 * (week - 1)
         end = day_number(year + month // 12, month % 12 + 1, 1)
-        while found >= end:
-            found -= 7
-        return found * DAY + seconds
+        while change_day >= end:
+            change_day -= 7
+        return change_day * DAY + seconds
     if day.startswith("J"):
         number = int(day[1:])
         leap = day_number(year, 3, 1) - first == 60

@@ -57,11 +57,11 @@ def read_time(text: str) -> LocalTime:
         return LocalTime(_midnight(text[:8]) + _time_of_day(text[8:15]), False, True)
     if size == 8:
         return LocalTime(_midnight(text), True, False)
-    found = _LENIENT.fullmatch(text)
-    if found is None:
+    written = _LENIENT.fullmatch(text)
+    if written is None:
         message = f"{text[:40]!r} is not a date or a date with time"
         raise BadValue(message)
-    year, month, day, time, hour, minute, second, utc, sign, away_hours, away_minutes = found.groups()
+    year, month, day, time, hour, minute, second, utc, sign, away_hours, away_minutes = written.groups()
     midnight = _midnight(year + month + day)
     if not time:
         return LocalTime(midnight, True, False)
@@ -96,13 +96,13 @@ def _time_of_day(text: str) -> int:
 @lru_cache(maxsize=1024)
 def read_duration(text: str) -> Length:
     """A DURATION, however mixed its parts (`P1DT`, `PT1W` and lower case occur). Raises BadValue."""
-    found = _DURATION.fullmatch(text.upper())
-    if found is None or not _DIGIT.search(text):
+    written = _DURATION.fullmatch(text.upper())
+    if written is None or not _DIGIT.search(text):
         message = f"{text[:40]!r} is not a duration"
         raise BadValue(message)
-    sign = -1 if found["sign"] == "-" else 1
+    sign = -1 if written["sign"] == "-" else 1
     weeks, days, hours, minutes, seconds = (
-        min(int(found[part] or 0), MAX_LENGTH) for part in ("weeks", "days", "hours", "minutes", "seconds")
+        min(int(written[part] or 0), MAX_LENGTH) for part in ("weeks", "days", "hours", "minutes", "seconds")
     )
     exact = min(hours * 3600 + minutes * 60 + seconds, MAX_LENGTH)
     return Length(sign * min(weeks * 7 + days, MAX_LENGTH // DAY), sign * exact)

@@ -93,9 +93,9 @@ def _available(
 ) -> list[tuple[int, int]]:
     """The AVAILABLE occurrences of a component; they recur like events, with overrides."""
     parts = CalendarText(properties=text.properties, components=component.inside, zones=text.zones, closed=True)
-    found = CalendarObject()
-    found.calendars.append(group_components(parts, found))
-    expansion = expand(found, window, zone)
+    periods = CalendarObject()
+    periods.calendars.append(group_components(parts, periods))
+    expansion = expand(periods, window, zone)
     problems += expansion.problems
     usable = [not facts.unknown and facts.status != "CANCELLED" for facts in expansion.facts]
     return coalesce((start, end) for start, end, number in expansion.rows if usable[number])

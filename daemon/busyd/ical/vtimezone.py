@@ -59,13 +59,13 @@ def read_definition(tzid: str, block: str) -> Zone:
 
 
 def _observances(block: str) -> list[_Observance]:
-    found: list[_Observance] = []
+    observances: list[_Observance] = []
     current: _Observance | None = None
     for name, _, value in all_properties(block):
         text = value.strip()
         if name == "BEGIN":
             current = _Observance(rules=[], dates=[])
-            found.append(current)
+            observances.append(current)
         elif name == "END":
             current = None
         elif current is not None:
@@ -79,9 +79,9 @@ def _observances(block: str) -> list[_Observance]:
                 current.rules.append(text)
             elif name == "RDATE" and current.dates is not None:
                 current.dates.extend(text.split(","))
-        if len(found) > MAX_OBSERVANCES:
+        if len(observances) > MAX_OBSERVANCES:
             raise UnreadableDefinition("it has too many parts")
-    return found
+    return observances
 
 
 def _onsets(observance: _Observance, end: int, budget: Budget) -> list[tuple[int, int]]:

@@ -48,15 +48,15 @@ class Zone:
         """The same for many wall times, which must be sorted."""
         if not walls or walls[-1] > self._end:
             return [self.instant(wall) for wall in walls]
-        found: list[int] = []
+        instants: list[int] = []
         done, size, changes = 0, len(walls), len(self._walls)
         at = bisect_right(self._walls, walls[0])
         while done < size:
             upto = bisect_left(walls, self._walls[at], done) if at < changes else size
             offset = self._offsets[at]
-            found += [wall - offset for wall in walls[done:upto]]
+            instants += [wall - offset for wall in walls[done:upto]]
             done, at = upto, at + 1
-        return found
+        return instants
 
     def wall(self, instant: int) -> int:
         """What a clock in this zone shows at the instant."""

@@ -31,16 +31,16 @@ class UnknownZone(LookupError):
 def find_zone(tzid: str) -> Zone | None:
     """The zone that a TZID means to everybody: IANA, vendor prefix, Windows. None when only its object can say."""
     name = unescape(tzid).strip().strip('"').strip()
-    found = load_zone(name) or _in_another_case(name)
-    if found is not None:
-        return found
+    zone = load_zone(name) or _in_another_case(name)
+    if zone is not None:
+        return zone
     if _VENDOR.match(name):
         parts = name.strip("/").split("/")
         for at in range(max(0 if name.startswith("/") else 1, len(parts) - 4), len(parts)):
             rest = "/".join(parts[at:])
-            found = load_zone(rest) or _in_another_case(rest)
-            if found is not None:
-                return found
+            zone = load_zone(rest) or _in_another_case(rest)
+            if zone is not None:
+                return zone
     olson = _windows_zones().get(name.lower())
     return load_zone(olson) if olson is not None else None
 
@@ -71,10 +71,10 @@ def similar_name(text: str) -> str:
 
 def reading_zone(name: str) -> Zone:
     """The zone of the reader. Raises UnknownZone when it is none."""
-    found = find_zone(name)
-    if found is None:
+    zone = find_zone(name)
+    if zone is None:
         raise UnknownZone(name)
-    return found
+    return zone
 
 
 class Zones:
@@ -95,9 +95,9 @@ class Zones:
 
     def named(self, tzid: str) -> Zone | None:
         """The zone of a TZID, or None when nobody knows it (noted in `unknown`)."""
-        found = find_zone(tzid)
-        if found is not None:
-            return found
+        zone = find_zone(tzid)
+        if zone is not None:
+            return zone
         key = _key(tzid)
         if key not in self._found:
             self._found[key] = self._from_object(tzid, key)

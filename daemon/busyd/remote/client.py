@@ -21,7 +21,7 @@ _LONG: Final = 8 * 1024
 """Bytes of a response from which on a parser elsewhere is asked: fewer take half a millisecond at most."""
 
 
-class Parser(Protocol):
+class AnswerParser(Protocol):
     """Parses long responses in another process. Raises what the parsers of `dav` raise."""
 
     async def read_multiget(self, asked: Sequence[Href], response: DavResponse) -> Fetched: ...
@@ -35,14 +35,14 @@ class Sender(Protocol):
     async def send(self, request: DavRequest) -> DavResponse: ...
 
 
-class _Finished(Struct, Generic[T], frozen=True):
+class _Done(Struct, Generic[T], frozen=True):
     value: T
 
 
 class CaldavClient:
     """Runs operations over one transport; any number of them at a time."""
 
-    def __init__(self, transport: Sender, parser: Callable[[], Parser] | None = None) -> None:
+    def __init__(self, transport: Sender, parser: Callable[[], AnswerParser] | None = None) -> None:
         """`parser` is called when the first long response comes; without one, everything is parsed here."""
         self._transport = transport
         self._parser = parser
@@ -52,7 +52,7 @@ class CaldavClient:
 
         Whatever the transport, the parser or the operation raises comes through.
         """
-        step: DavRequest | _Finished[T] = _advance(operation, None)
+        step: DavRequest | _Done[T] = _advance(operation, None)
         try:
             while isinstance(step, DavRequest):
                 response = await self._transport.send(step)
@@ -79,8 +79,8 @@ class CaldavClient:
         return response
 
 
-def _advance(operation: Operation[T], response: DavResponse | None) -> DavRequest | _Finished[T]:
+def _advance(operation: Operation[T], response: DavResponse | None) -> DavRequest | _Done[T]:
     try:
         return next(operation) if response is None else operation.send(response)
     except StopIteration as done:
-        return _Finished(done.value)
+        return _Done(done.value)

@@ -210,6 +210,6 @@ class Transport:
         return [("Authorization", f"Basic {token}")]
 
     async def _renew_password(self) -> None:
-        found = self._password_of()
-        self._password = await found if isawaitable(found) else found
+        given = self._password_of()
+        self._password = await given if isawaitable(given) else given
         self._password_until = self._clock.monotonic() + _PASSWORD_LIFE

@@ -1,4 +1,4 @@
-"""The composition root: the only room that knows the configuration and every other room. `life.py` is the way in."""
+"""The composition root: builds the daemon from its configuration and runs it. Begin with `lifecycle.py`."""
 
 from busyd.service.lifecycle import run_service
 

@@ -1,4 +1,4 @@
-"""One life of the daemon: starts the rooms in order, keeps them going, stops them in reverse.
+"""The daemon from its start to its stop: starts its parts in order, keeps them going, stops them in reverse order.
 
 Order: lock the state, open the stores, take the stored index, listen, say READY, then read calendars. What only reading
 needs (lxml, the HTTP client) is imported after READY, so that a restart answers at once.
@@ -118,7 +118,7 @@ class Service:
             opened = Ledger.open(self._state / LEDGER_FILE)
             ledger = LedgerThread(opened)
             rooms.callback(ledger.close)
-            connections = [one.connection for one in self._config.connections.values()]
+            connections = [settings.connection for settings in self._config.connections.values()]
             zone = machine_zone(os.environ)
             self._register = State(connections, self._config.profiles.values(), machine_zone=zone)
             self._register.remembered = opened.resolved_links()
