@@ -13,7 +13,7 @@ from busyd.dav.errors import LoginRefused, ServerFault, TooManyRequests
 from busyd.errors import RemoteError
 from busyd.period import Instant
 from busyd.remote.backoff import (
-    Patience,
+    ConnectionBackoff,
     RequestBudget,
     after_failure,
     after_success,
@@ -29,18 +29,18 @@ REFUSED = LoginRefused("caldav.icloud.com")
 CHANCE = st.floats(0, 1, exclude_max=True)
 
 
-def fail(patience: Patience, error: RemoteError, *, now: float = 0.0, chance: float = 0.5) -> Patience:
-    return after_failure(patience, error, now=now, wall=WALL, chance=chance)
+def fail(backoff: ConnectionBackoff, error: RemoteError, *, now: float = 0.0, chance: float = 0.5) -> ConnectionBackoff:
+    return after_failure(backoff, error, now=now, wall=WALL, chance=chance)
 
 
 def attempts(error: RemoteError, hours: float) -> list[float]:
     """The moments of polling while every poll fails alike."""
     chance = random.Random(1)
-    patience, now, moments = Patience(), 0.0, list[float]()
+    backoff, now, moments = ConnectionBackoff(), 0.0, list[float]()
     while now < hours * 3600:
         moments.append(now)
-        patience = fail(patience, error, now=now, chance=chance.random())
-        following = next_poll_at(patience, MINUTE, last=now, chance=chance.random())
+        backoff = fail(backoff, error, now=now, chance=chance.random())
+        following = next_poll_at(backoff, MINUTE, last=now, chance=chance.random())
         if following is None:
             break
         now = following
@@ -61,45 +61,45 @@ def test_a_wrong_password_is_tried_four_times_over_eleven_minutes_and_then_no_mo
 
 
 def test_lone_refusals_between_good_polls_never_lock_out() -> None:
-    patience = Patience()
+    backoff = ConnectionBackoff()
     for _ in range(50):
-        patience = after_success(fail(patience, REFUSED))
-    assert not patience.is_locked_out
-    assert next_poll_at(patience, MINUTE, last=0, chance=0) == 60
+        backoff = after_success(fail(backoff, REFUSED))
+    assert not backoff.is_locked_out
+    assert next_poll_at(backoff, MINUTE, last=0, chance=0) == 60
 
 
 def test_trouble_in_between_neither_confirms_nor_clears_a_refusal() -> None:
-    patience = fail(fail(fail(Patience(), REFUSED), DOWN), REFUSED)
-    assert patience.refusals == 2
+    backoff = fail(fail(fail(ConnectionBackoff(), REFUSED), DOWN), REFUSED)
+    assert backoff.refusals == 2
 
 
 @given(st.integers(0, 3600), st.integers(0, 20), CHANCE)
 def test_a_server_is_never_asked_sooner_than_it_said(seconds: int, failures: int, chance: float) -> None:
-    patience = Patience(failures=failures)
+    backoff = ConnectionBackoff(failures=failures)
     error = TooManyRequests("h", status=503, retry_after=str(seconds))
-    waited = fail(patience, error, now=1000.0, chance=chance).not_before - 1000.0
+    waited = fail(backoff, error, now=1000.0, chance=chance).not_before - 1000.0
     assert waited >= seconds
     assert waited <= 3600 * 1.2
 
 
 def test_a_short_wait_asked_for_is_doubled_and_grows_when_it_is_asked_for_again() -> None:
-    patience, waits = Patience(), list[float]()
+    backoff, waits = ConnectionBackoff(), list[float]()
     for _ in range(4):
-        patience = fail(patience, TooManyRequests("h", retry_after="10"), chance=0)
-        waits.append(patience.not_before)
+        backoff = fail(backoff, TooManyRequests("h", retry_after="10"), chance=0)
+        waits.append(backoff.not_before)
     assert waits == [20, 20, 20, 40]
 
 
 @pytest.mark.parametrize("error", [TooManyRequests("h"), ServerFault("h", 503)])
 def test_after_a_request_to_slow_down_polls_are_rarer_for_an_hour(error: RemoteError) -> None:
-    patience = after_success(fail(Patience(), error, now=0.0))
-    assert next_poll_at(patience, MINUTE, last=100.0, chance=0) == 220.0
-    assert next_poll_at(patience, MINUTE, last=4000.0, chance=0) == 4060.0
+    backoff = after_success(fail(ConnectionBackoff(), error, now=0.0))
+    assert next_poll_at(backoff, MINUTE, last=100.0, chance=0) == 220.0
+    assert next_poll_at(backoff, MINUTE, last=4000.0, chance=0) == 4060.0
 
 
 @given(CHANCE)
 def test_polls_are_spread_a_little_and_only_later(chance: float) -> None:
-    following = next_poll_at(Patience(), MINUTE, last=0.0, chance=chance)
+    following = next_poll_at(ConnectionBackoff(), MINUTE, last=0.0, chance=chance)
     assert following is not None
     assert 60.0 <= following <= 66.0
 

@@ -1,6 +1,6 @@
 """When to ask again: pure policy. Moments are monotonic seconds, chance comes in from outside.
 
-A connection's patience is a value that each poll's outcome turns into the next one.
+A connection's backoff is a value that each poll's outcome turns into the next one.
 """
 
 from datetime import timedelta
@@ -27,7 +27,7 @@ SLOW_FACTOR: Final = 2.0
 """Polls after a request to slow down: so much rarer, for so long."""
 
 
-class Patience(Struct, frozen=True):
+class ConnectionBackoff(Struct, frozen=True):
     """How a connection has fared lately."""
 
     failures: int = 0
@@ -49,21 +49,23 @@ class Patience(Struct, frozen=True):
         return self.refusals > len(REFUSAL_WAITS)
 
 
-def after_success(patience: Patience) -> Patience:
+def after_success(backoff: ConnectionBackoff) -> ConnectionBackoff:
     """A poll went well: everything is forgiven, except that the server asked for rarer polls."""
-    return Patience(slow_until=patience.slow_until)
+    return ConnectionBackoff(slow_until=backoff.slow_until)
 
 
-def after_failure(patience: Patience, error: RemoteError, *, now: float, wall: Instant, chance: float) -> Patience:
+def after_failure(
+    backoff: ConnectionBackoff, error: RemoteError, *, now: float, wall: Instant, chance: float
+) -> ConnectionBackoff:
     """A poll failed with `error` at `now` (monotonic; `wall` in UTC). `chance` is anything in [0, 1)."""
     lengthen = 1.0 + JITTER * chance
     if isinstance(error, LoginRefused):
-        refusals = patience.refusals + 1
+        refusals = backoff.refusals + 1
         wait = REFUSAL_WAITS[min(refusals, len(REFUSAL_WAITS)) - 1]
-        return Patience(patience.failures + 1, refusals, now + wait * lengthen, patience.slow_until)
-    failures = patience.failures + 1
-    wait = min(FIRST_WAIT * 2.0 ** min(patience.failures, 16), LONGEST_WAIT)
-    slow_until, yields = patience.slow_until, True
+        return ConnectionBackoff(backoff.failures + 1, refusals, now + wait * lengthen, backoff.slow_until)
+    failures = backoff.failures + 1
+    wait = min(FIRST_WAIT * 2.0 ** min(backoff.failures, 16), LONGEST_WAIT)
+    slow_until, yields = backoff.slow_until, True
     if isinstance(error, TooManyRequests) or (isinstance(error, ServerFault) and error.status == 503):
         slow_until, yields = now + SLOW_FOR, False
         told = parse_retry_after(error.retry_after, wall) if isinstance(error, TooManyRequests) else None
@@ -71,16 +73,18 @@ def after_failure(patience: Patience, error: RemoteError, *, now: float, wall: I
             # Obeying iCloud's Retry-After to the letter trips it again.
             wait = min(max(2.0 * told, wait), RETRY_AFTER_MOST)
     # A fault in between neither confirms nor clears what the server thinks of the password.
-    return Patience(failures, patience.refusals, now + wait * lengthen, slow_until, yields and not patience.refusals)
+    return ConnectionBackoff(
+        failures, backoff.refusals, now + wait * lengthen, slow_until, yields and not backoff.refusals
+    )
 
 
-def next_poll_at(patience: Patience, poll: timedelta, *, last: float, chance: float) -> float | None:
+def next_poll_at(backoff: ConnectionBackoff, poll: timedelta, *, last: float, chance: float) -> float | None:
     """When to poll after a poll at `last`, or None: not before the password is another one."""
-    if patience.is_locked_out:
+    if backoff.is_locked_out:
         return None
-    interval = poll.total_seconds() * (SLOW_FACTOR if last < patience.slow_until else 1.0)
-    if patience.failures:
-        return patience.not_before
+    interval = poll.total_seconds() * (SLOW_FACTOR if last < backoff.slow_until else 1.0)
+    if backoff.failures:
+        return backoff.not_before
     return last + interval * (1.0 + JITTER / 2 * chance)
 
 

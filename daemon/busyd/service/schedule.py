@@ -18,7 +18,7 @@ from busyd.errors import BusydError, RemoteError
 from busyd.flow.poll import poll_connection
 from busyd.period import Instant
 from busyd.progress import Progress, Report
-from busyd.remote.backoff import Patience, after_failure, after_success, next_poll_at
+from busyd.remote.backoff import ConnectionBackoff, after_failure, after_success, next_poll_at
 from busyd.sync.context import PollContext
 from busyd.sync.timing import SECRET_CHECK
 
@@ -40,7 +40,7 @@ class PollSchedule:
         self.context = context
         self._has_another_password = has_another_password
         self._on_change = on_change
-        self._patience = Patience()
+        self._backoff = ConnectionBackoff()
         self._running: asyncio.Task[bool] | None = None
         self._listeners: list[Report] = []
         self._last = -NEVER
@@ -94,7 +94,7 @@ class PollSchedule:
             return False
         finally:
             self._last = clock.monotonic()
-        self._patience = after_success(self._patience)
+        self._backoff = after_success(self._backoff)
         if self.context.connection_state.trouble:
             logger.info("%s: reachable again", name)
             self.context.connection_state.trouble, self.context.connection_state.trouble_since = "", None
@@ -109,16 +109,16 @@ class PollSchedule:
         known = error if isinstance(error, RemoteError) else RemoteError(str(error))
         if connection_state.login_accepted:
             # What is refused after that says nothing about the password: only refusals in a row count.
-            self._patience = replace(self._patience, refusals=0)
+            self._backoff = replace(self._backoff, refusals=0)
             known = RemoteError(str(error)) if isinstance(error, LoginRefused) else known
-        before, now = self._patience, clock.monotonic()
-        self._patience = after_failure(before, known, now=now, wall=clock.now(), chance=random.random())
-        if self._patience.yields and now < before.not_before:
-            self._patience = before  # who asks out of turn does not make the wait longer
+        before, now = self._backoff, clock.monotonic()
+        self._backoff = after_failure(before, known, now=now, wall=clock.now(), chance=random.random())
+        if self._backoff.yields and now < before.not_before:
+            self._backoff = before  # who asks out of turn does not make the wait longer
         trouble = describe_trouble(
             connection_state.connection,
             error,
-            locked_out=self._patience.is_locked_out,
+            locked_out=self._backoff.is_locked_out,
             worked_before=connection_state.listed,
         )
         if trouble != connection_state.trouble:
@@ -134,13 +134,13 @@ class PollSchedule:
     async def _may_try(self) -> bool:
         await self._forgive_another_password()
         now = self.context.clock.monotonic()
-        return not self._patience.is_locked_out and (
-            now >= self._patience.not_before or self._patience.may_be_hurried(now, last=self._last)
+        return not self._backoff.is_locked_out and (
+            now >= self._backoff.not_before or self._backoff.may_be_hurried(now, last=self._last)
         )
 
     async def _forgive_another_password(self) -> None:
         """Start afresh when the password that was refused has been replaced."""
-        if not self._patience.refusals:
+        if not self._backoff.refusals:
             return
         try:
             replaced = await self._has_another_password()
@@ -148,25 +148,23 @@ class PollSchedule:
             logger.debug("%s: the password cannot be read at the moment: %s", self.context.name, error)
             return
         if replaced:
-            self._patience = Patience(slow_until=self._patience.slow_until)
+            self._backoff = ConnectionBackoff(slow_until=self._backoff.slow_until)
 
     async def _rest(self) -> None:
         """Wait until the next poll is due. Once a login was refused, another password ends the waiting."""
         clock, connection_state = self.context.clock, self.context.connection_state
         while True:
-            due = next_poll_at(
-                self._patience, connection_state.connection.poll, last=self._last, chance=random.random()
-            )
+            due = next_poll_at(self._backoff, connection_state.connection.poll, last=self._last, chance=random.random())
             wait = NEVER if due is None else due - clock.monotonic()
             if wait <= 0:
                 return
             connection_state.next_poll = None if due is None else Instant(clock.now() + int(wait))
-            if not self._patience.refusals:
+            if not self._backoff.refusals:
                 await clock.sleep(wait)
                 continue
             await clock.sleep(min(wait, SECRET_CHECK))
             await self._forgive_another_password()
-            if not self._patience.refusals:
+            if not self._backoff.refusals:
                 return
 
     def _report(self, progress: Progress) -> None:
