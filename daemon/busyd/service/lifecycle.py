@@ -72,7 +72,7 @@ class Service:
 
     def __init__(self, config_path: Path, state: Path, config: Config, *, clock: Clock | None = None) -> None:
         self._config_path = config_path
-        self._state = state
+        self._folder = state
         self._config = config
         self._clock = clock or SystemClock()
         self._manager = ServiceManager()
@@ -93,7 +93,7 @@ class Service:
         """
         self._catch_signals()
         try:
-            prepare = functools.partial(prepare_state, self._state)
+            prepare = functools.partial(prepare_state, self._folder)
             return await self._crashes.run(prepare=prepare, start=self._serve, stop=self._stop)
         except BusydError as error:
             if not self._ready:
@@ -108,31 +108,31 @@ class Service:
             self._manager.close()
 
     async def _serve(self) -> int:
-        async with AsyncExitStack() as rooms:
-            rooms.enter_context(locked(self._state))
-            store = Store.open_or_begin_anew(self._state / MIRROR_FILE)
-            rooms.callback(store.close)
+        async with AsyncExitStack() as resources:
+            resources.enter_context(locked(self._folder))
+            store = Store.open_or_begin_anew(self._folder / MIRROR_FILE)
+            resources.callback(store.close)
             loop = asyncio.get_running_loop()
             give_up = functools.partial(loop.call_soon_threadsafe, self._give_up, "the mirror is damaged")
             store.call_on_damage(give_up)
-            opened = Ledger.open(self._state / LEDGER_FILE)
+            opened = Ledger.open(self._folder / LEDGER_FILE)
             ledger = LedgerThread(opened)
-            rooms.callback(ledger.close)
+            resources.callback(ledger.close)
             connections = [settings.connection for settings in self._config.connections.values()]
             zone = machine_zone(os.environ)
-            self._register = State(connections, self._config.profiles.values(), machine_zone=zone)
-            self._register.remembered = opened.resolved_links()
-            publisher = SnapshotPublisher(store, self._register, self._clock)
-            self._writer = IndexWriter(store, self._register, self._clock, publisher)
-            rooms.push_async_callback(self._writer.close)
+            self._state = State(connections, self._config.profiles.values(), machine_zone=zone)
+            self._state.remembered = opened.resolved_links()
+            publisher = SnapshotPublisher(store, self._state, self._clock)
+            self._writer = IndexWriter(store, self._state, self._clock, publisher)
+            resources.push_async_callback(self._writer.close)
             self._restore = Restore(self._writer)
             self._restore.take_snapshots()
-            self._backend = Backend(self._register, self._writer, ledger=ledger, clock=self._clock)
-            write_admin_token(self._state, opened, self._clock.now())
+            self._backend = Backend(self._state, self._writer, ledger=ledger, clock=self._clock)
+            write_admin_token(self._folder, opened, self._clock.now())
             endpoint = build_app(self._backend, endpoint_settings(self._config))
             listeners = await start_listeners(endpoint, self._config.listen, tls=tls_context(self._config))
-            rooms.push_async_callback(listeners.close)
-            rooms.callback(remove_record, self._state)
+            resources.push_async_callback(listeners.close)
+            resources.callback(remove_record, self._folder)
             self._write_record()
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._backend.reloads.ask)
             self._ready = True
@@ -169,7 +169,7 @@ class Service:
         gc.collect()
         gc.freeze()  # modules and code stay for good: to look through them again and again would hold the loop up
         self._polling = Polling(
-            self._writer, ledger, self._clock, self._state, on_change=lambda: self._manager.status(self._status())
+            self._writer, ledger, self._clock, self._folder, on_change=lambda: self._manager.status(self._status())
         )
         self._backend.schedules = self._polling.schedules
         await self._polling.follow(self._config.connections)
@@ -239,7 +239,7 @@ class Service:
             credentials=os.environ.get("CREDENTIALS_DIRECTORY", ""),
         )
         try:
-            write_record(self._state, record)
+            write_record(self._folder, record)
         except OSError as error:
             logger.error("the command line will not find this daemon: %s", error)
 
@@ -251,11 +251,11 @@ class Service:
     def _status(self) -> str:
         """Counts, never names; but a fault of the configuration is told with its place."""
         refused = f"reload refused, the old configuration stays: {self._refused}; " if self._refused else ""
-        connections = self._register.connections.values()
+        connections = self._state.connections.values()
         failing = sum(1 for state in connections if state.trouble)
-        calendars = sum(len(self._register.linked_calendars(state.connection.name)) for state in connections)
+        calendars = sum(len(self._state.linked_calendars(state.connection.name)) for state in connections)
         return (
-            f"{refused}{len(self._register.profiles)} profiles, {calendars} calendars linked, "
+            f"{refused}{len(self._state.profiles)} profiles, {calendars} calendars linked, "
             f"{len(connections) - failing} of {len(connections)} connections reachable"
         )
 

@@ -79,41 +79,41 @@ class FeedReader:
 
 
 class Polling:
-    """All lines. `schedules` is what the backend asks for a poll at once."""
+    """All polled connections. `schedules` is what the backend asks for a poll at once."""
 
     def __init__(
         self,
         writer: IndexWriter,
         ledger: LedgerThread,
         clock: Clock,
-        profile_state: Path,
+        folder: Path,
         *,
         on_change: Callable[[], None],
     ) -> None:
         self.schedules: dict[str, PollSchedule] = {}
-        self._lines: dict[str, PolledConnection] = {}
+        self._polled: dict[str, PolledConnection] = {}
         self._writer = writer
         self._ledger = ledger
         self._clock = clock
-        self._state = profile_state
+        self._folder = folder
         self._on_change = on_change
 
     async def follow(self, connections: Mapping[str, ConnectionConfig]) -> None:
         """Poll exactly these connections: what is new starts, what changed starts anew, what is gone stops."""
-        for name, line in list(self._lines.items()):
-            if connections.get(name) != line.settings:
-                await line.close()
-                del self._lines[name], self.schedules[name]
+        for name, polled in list(self._polled.items()):
+            if connections.get(name) != polled.settings:
+                await polled.close()
+                del self._polled[name], self.schedules[name]
         for name, settings in connections.items():
-            if name not in self._lines:
+            if name not in self._polled:
                 try:
-                    self._lines[name] = line = self._open(settings)
+                    self._polled[name] = polled = self._open(settings)
                 except UserError as error:
                     self._writer.state.connections[name].trouble = f"{error}; {error.fix}"
                     self._writer.state.publish()
                     logger.warning("%s: %s; %s", name, error, error.fix)
                     continue
-                self.schedules[name] = line.schedule
+                self.schedules[name] = polled.schedule
 
     async def read_what_is_new(self) -> None:
         """Poll at once where a calendar was linked that has never been read: nobody should wait for the next round."""
@@ -127,7 +127,7 @@ class Polling:
 
     async def close(self) -> None:
         """Stop all."""
-        await asyncio.gather(*(line.close() for line in self._lines.values()))
+        await asyncio.gather(*(polled.close() for polled in self._polled.values()))
 
     def _open(self, settings: ConnectionConfig) -> PolledConnection:
         connection = settings.connection
@@ -153,7 +153,7 @@ class Polling:
     async def _password(self, settings: ConnectionConfig) -> Secret | None:
         if settings.password is None:
             return None
-        secret = await asyncio.to_thread(_read, settings.password, self._state)
+        secret = await asyncio.to_thread(_read, settings.password, self._folder)
         if settings.connection.kind is ConnectionKind.ICLOUD and looks_app_specific(secret.reveal()):
             secret = Secret(normalise_app_specific(secret.reveal()))
         hide_secret(secret, settings.connection.username)
@@ -167,5 +167,5 @@ def _reachable(connection: Connection) -> Connection:
     return replace(connection, url=str(feed_address(connection.url)))
 
 
-def _read(source: PasswordSource, profile_state: Path) -> Secret:
-    return read_password(source, profile_state, os.environ)
+def _read(source: PasswordSource, folder: Path) -> Secret:
+    return read_password(source, folder, os.environ)
