@@ -21,7 +21,7 @@ LAYERS: Sequence[set[str]] = [
     {"remote", "store"},
     {"ical", "dav", "credentials", "running"},
     {"connection", "address", "clock", "cooperative", "progress", "timetext", "ownership"},
-    {"os_errors"},
+    {"os_errors", "regular_file"},
     {"period", "errors"},
 ]
 """Top first. A module may import from the layers below its own, never from beside it or above."""

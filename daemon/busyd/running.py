@@ -14,10 +14,12 @@ import msgspec
 from msgspec import Struct
 
 from busyd.address import ListenAddress, TcpAddress, UnixAddress
+from busyd.regular_file import open_regular_file, read_regular_file
 
 LOCK_FILE: Final = "lock"
 """Held by a process as long as it works on the directory; its process id is in it."""
 RECORD_FILE: Final = "running.json"
+_MOST_DIGITS: Final = 20
 
 
 class Running(Struct, frozen=True):
@@ -63,8 +65,10 @@ def find_running(state: Path) -> Running | None:
     if holder is None:
         return None
     try:
-        record = msgspec.json.decode((state / RECORD_FILE).read_bytes(), type=Running)
-    except (FileNotFoundError, msgspec.DecodeError):
+        record = msgspec.json.decode(read_regular_file(state / RECORD_FILE), type=Running)
+    except PermissionError:
+        raise
+    except (OSError, msgspec.DecodeError):
         return None
     return record if record.pid == holder else None
 
@@ -75,11 +79,11 @@ def holder_of(state: Path) -> int | None:
     Raises PermissionError when this user may not look.
     """
     try:
-        with (state / LOCK_FILE).open() as lock:
+        with open_regular_file(state / LOCK_FILE) as lock:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
                 return None
-            text = lock.read().strip()
+            text = lock.read(_MOST_DIGITS).strip()
     except PermissionError:
         raise
     except OSError:

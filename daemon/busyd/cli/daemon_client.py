@@ -17,6 +17,7 @@ from busyd.cli.installation import SERVICE, Installation, find_installation
 from busyd.config import Config
 from busyd.errors import Misconfigured, TryAgain
 from busyd.ownership import as_owner_of
+from busyd.regular_file import read_regular_file
 
 LOCAL_TOKEN_FILE: Final = "local-admin-token"
 """Written by the daemon at start, mode 0600: whoever may read the state directory may ask for everything."""
@@ -202,7 +203,7 @@ def read_local_token(state: Path) -> str:
     try:
         # Not as root in somebody else's directory: a link there could have any file sent to whoever listens.
         with as_owner_of(state):
-            return (state / LOCAL_TOKEN_FILE).read_text().strip()
+            return read_regular_file(state / LOCAL_TOKEN_FILE).decode().strip()
     except (OSError, UnicodeDecodeError, TryAgain, Misconfigured):
         return ""
 
@@ -246,7 +247,7 @@ def _pinned(certificate: str) -> ssl.SSLContext:
 
 def _read_certificate(path: Path) -> str:
     try:
-        return path.read_text()
+        return read_regular_file(path).decode()
     except (OSError, UnicodeDecodeError):
         message = f"cannot read the certificate {path}"
         raise CommandFailed(message, fix="it must be PEM, and readable by this user") from None

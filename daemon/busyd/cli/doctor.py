@@ -194,9 +194,10 @@ def _state(state: Path) -> Iterator[Finding]:
 
 def _mode(path: Path) -> int:
     try:
-        return stat.S_IMODE(path.stat().st_mode)
+        found = path.lstat()  # not of what a link leads to: `chmod` would follow it
     except OSError:
         return 0
+    return stat.S_IMODE(found.st_mode) if stat.S_ISREG(found.st_mode) else 0
 
 
 def _owner(path: Path) -> int | None:

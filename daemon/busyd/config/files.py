@@ -15,6 +15,7 @@ from busyd.config.model import Config, Tls
 from busyd.config.permission import is_readable, why_unreadable
 from busyd.credentials import FromFile
 from busyd.os_errors import fault_of, passes_by_itself
+from busyd.regular_file import read_regular_file
 
 _LONGEST_SOCKET: Final = 107
 """Bytes of a path that `sockaddr_un` has room for."""
@@ -68,7 +69,7 @@ def _look_at(tls: Tls | None) -> Iterator[tuple[str, str]]:
     texts: dict[str, bytes] = {}
     for name, path in (("cert", tls.cert), ("key", tls.key)):
         try:
-            texts[name] = path.read_bytes()
+            texts[name] = read_regular_file(path)
         except FileNotFoundError:
             yield name, f"there is no file {path}"
         except OSError as error:

@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from busyd.config.errors import Fault, Place, quote
 from busyd.config.permission import why_unreadable
 from busyd.os_errors import fault_of, passes_by_itself
+from busyd.regular_file import open_regular_file
 
 _MOST_BYTES: Final = 4 * 1024 * 1024
 _DEEPEST: Final = 24
@@ -126,7 +127,7 @@ def _says_nothing(node: Node) -> bool:
 
 def _read_bytes(path: Path, start: Place) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular_file(path) as file:
             content = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         raise Unreadable(Fault(start, "there is no such file")) from None
@@ -163,12 +164,13 @@ def _place_of(text: str, offset: int, start: Place) -> Place:
 
 
 def _explain_syntax(text: str, start: Place, error: yaml.YAMLError) -> Fault:
-    try:
-        # The two parsers word their errors differently: messages always come from the one that is always there.
-        for _ in yaml.parse(text, Loader=yaml.SafeLoader):
-            pass
-    except yaml.YAMLError as plain_error:
-        error = plain_error
+    if _deepest_flow(text) <= _DEEPEST:  # deeper than that the plain parser takes minutes
+        try:
+            # The two parsers word their errors differently: messages always come from the one that is always there.
+            for _ in yaml.parse(text, Loader=yaml.SafeLoader):
+                pass
+        except yaml.YAMLError as plain_error:
+            error = plain_error
     mark = getattr(error, "problem_mark", None)
     problem = f"{getattr(error, 'context', None)}: {getattr(error, 'problem', None)}"
     if problem.startswith(_FROM_THE_START) or "unexpected end of stream" in problem:
@@ -183,6 +185,15 @@ def _explain_syntax(text: str, start: Place, error: yaml.YAMLError) -> Fault:
         if words in problem:
             return Fault(place, meaning)
     return Fault(place, "this is not YAML: check indentation, colons and quotes")
+
+
+def _deepest_flow(text: str) -> int:
+    """How many brackets are open at once at the most; those inside quotes count, too."""
+    depth = deepest = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        depth = max(0, depth + (1 if bracket in "[{" else -1))
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _loader() -> Any:

@@ -1,13 +1,13 @@
 """Secrets in files: the names of the encrypted store and of its key, and the credentials that systemd hands in."""
 
-import os
+import errno
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from busyd.errors import UserError
+from busyd.regular_file import open_regular_file
 
 STORE_FILE: Final = "credentials"
 KEY_FILE: Final = "credentials.key"
@@ -35,11 +35,14 @@ def credential_file(name: str, environment: Mapping[str, str]) -> Path | None:
 
 def read_secret_bytes(path: Path) -> bytes:
     """The content of a small regular file. Raises OSError, or CredentialMissing when it is something else."""
-    with path.open("rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            message = f"{path} is not a regular file"
-            raise CredentialMissing(message)
-        content = file.read(_MOST_BYTES + 1)
+    try:
+        with open_regular_file(path) as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        message = f"{path} is not a regular file"
+        raise CredentialMissing(message) from None
     if len(content) > _MOST_BYTES:
         message = f"{path} is too large to hold a password"
         raise CredentialMissing(message)

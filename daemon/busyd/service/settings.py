@@ -6,6 +6,7 @@ from busyd.config import Config
 from busyd.errors import Misconfigured
 from busyd.http.settings import EndpointSettings
 from busyd.os_errors import fault_of
+from busyd.regular_file import read_regular_file
 
 
 def endpoint_settings(config: Config) -> EndpointSettings:
@@ -37,6 +38,6 @@ def tls_context(config: Config) -> ssl.SSLContext | None:
 def certificate_text(config: Config) -> str:
     """The certificate as it is in its file, PEM; empty without TLS, or when it cannot be read."""
     try:
-        return config.tls.cert.read_text() if config.tls is not None else ""
+        return read_regular_file(config.tls.cert).decode() if config.tls is not None else ""
     except (OSError, UnicodeDecodeError):
         return ""

@@ -16,6 +16,7 @@ from busyd.ical.tzfile import load_zone
 from busyd.os_errors import fault_of
 from busyd.ownership import describe_user, give_back, make_state_directory, obstacle_of, owner_of
 from busyd.period import Instant
+from busyd.regular_file import read_regular_file
 from busyd.running import LOCK_FILE
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.mirror import MIRROR_FILE
@@ -133,7 +134,7 @@ def write_admin_token(state: Path, ledger: Ledger, now: Instant) -> None:
 
 def _read_if_any(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        return read_regular_file(path).decode().strip()
     except (OSError, UnicodeDecodeError):
         return ""
 
