@@ -161,7 +161,7 @@ def test_a_connection_may_be_called_no_or_0123(tmp_path: Path) -> None:
 def test_a_plain_password_in_a_private_file_is_taken_with_a_warning(tmp_path: Path) -> None:
     config = load(tmp_path, "connections:\n  anna: {username: a, password: abcd-efgh-ijkl-mnop}\n")
     assert [warning.partition(":2:33: ")[2] for warning in config.warnings] == [
-        "a password is written here as plain text: `busyd credential set` keeps it encrypted"
+        "the password is stored in plain text; `busyd credential set` would encrypt it"
     ]
 
 
@@ -306,7 +306,7 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_trouble(tmp_path: Path) 
 
 
 def test_a_profile_without_calendars_is_taken_with_a_warning(tmp_path: Path) -> None:
-    assert "names no calendars" in load(tmp_path, ANNA + "profiles:\n  anna: {timezone: UTC}\n").warnings[0]
+    assert "has no calendars" in load(tmp_path, ANNA + "profiles:\n  anna: {timezone: UTC}\n").warnings[0]
 
 
 # Where it is

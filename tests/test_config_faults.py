@@ -15,61 +15,61 @@ FEED = ICLOUD + "  days: {kind: ics, url: 'https://example.org/x.ics'}\n"
 # One faulty file and everything that is said about it, without the name of the file.
 TABLE: dict[str, tuple[str, list[str]]] = {
     # The file as a whole
-    "empty": ("", ["1:1: the file is empty: it needs at least 'connections' and 'profiles'"]),
-    "only comments": ("# x\n---\n", ["1:1: the file is empty: it needs at least 'connections' and 'profiles'"]),
+    "empty": ("", ["1:1: the file is empty; it needs at least 'connections' and 'profiles'"]),
+    "only comments": ("# x\n---\n", ["1:1: the file is empty; it needs at least 'connections' and 'profiles'"]),
     "a text": ("hello", ["1:1: expected 'key: value' lines at the top, such as 'connections:' and 'profiles:'"]),
     "a list": ("- a\n", ["1:1: expected 'key: value' lines at the top, such as 'connections:' and 'profiles:'"]),
-    "two documents": (ICLOUD + "---\nx: 1\n", ["4:1: a second document ('---') begins here: one file holds one"]),
+    "two documents": (ICLOUD + "---\nx: 1\n", ["4:1: a second document ('---') starts here; a file can hold only one"]),
     # YAML
-    "tab": ("connections:\n\tanna: {}\n", ["2:1: a tab stands in the indentation: use blanks"]),
-    "tab after blanks": ("connections:\n  \tanna: x\n", ["2:3: a tab stands in the indentation: use blanks"]),
-    "open quote": ("listen: 'abc\n", ["1:9: a quote is opened here and never closed"]),
-    "open bracket": ("listen: [a, b\nstate: x\n", ["2:6: a ',' or a closing bracket is missing here"]),
-    "open brace": ("tls: {cert: a\n", ["2:1: a ',' or a closing bracket is missing here"]),
+    "tab": ("connections:\n\tanna: {}\n", ["2:1: tab in the indentation; use spaces"]),
+    "tab after blanks": ("connections:\n  \tanna: x\n", ["2:3: tab in the indentation; use spaces"]),
+    "open quote": ("listen: 'abc\n", ["1:9: the quote opened here is never closed"]),
+    "open bracket": ("listen: [a, b\nstate: x\n", ["2:6: a ',' or a closing bracket is missing"]),
+    "open brace": ("tls: {cert: a\n", ["2:1: a ',' or a closing bracket is missing"]),
     "no colon": (
         "listen\nstate: x\n",
-        ["2:6: a ':' does not fit here: check the indentation, or put the value in quotes"],
+        ["2:6: unexpected ':'; check the indentation, or put the value in quotes"],
     ),
     "colon inside": (
         "state: a: b\n",
-        ["1:9: a ':' does not fit here: check the indentation, or put the value in quotes"],
+        ["1:9: unexpected ':'; check the indentation, or put the value in quotes"],
     ),
     "bad indentation": (
         "tls:\n    cert: a\n  key: b\n",
-        ["3:3: this does not fit the lines before: check the indentation"],
+        ["3:3: this line does not match the previous ones; check the indentation"],
     ),
-    "at sign": ("state: @x\n", ["1:8: a value may not begin with this character unless it is put in quotes"]),
+    "at sign": ("state: @x\n", ["1:8: a value cannot start with this character unless it is quoted"]),
     "home of another": (
         "state: ~ben/x\n",
-        ["1:8: state: '~ben/x': only '~/' stands for a home directory, write the full path"],
+        ["1:8: state: '~ben/x': only '~/' is supported; write the full path"],
     ),
-    "percent": ("state: %x\n", ["1:8: a value may not begin with this character unless it is put in quotes"]),
+    "percent": ("state: %x\n", ["1:8: a value cannot start with this character unless it is quoted"]),
     "escape": (
         'state: "C:\\q"\n',
-        ["1:12: in double quotes a '\\' begins a special character: use single quotes"],
+        ["1:12: in double quotes, '\\' starts an escape sequence; use single quotes"],
     ),
     "alias": (
         "state: *x\n",
-        ["1:8: '*' refers to another place, which busyd does not support: put the text in quotes"],
+        ["1:8: '*' is a YAML alias, which busyd does not support; put the text in quotes"],
     ),
-    "anchor": ("state: &x y\n", ["1:8: '&' names a place, which busyd does not support: put the text in quotes"]),
-    "tag": ("state: !!int 5\n", ["1:8: '!' gives a type, which busyd does not support: put the text in quotes"]),
+    "anchor": ("state: &x y\n", ["1:8: '&' is a YAML anchor, which busyd does not support; put the text in quotes"]),
+    "tag": ("state: !!int 5\n", ["1:8: '!' is a YAML tag, which busyd does not support; put the text in quotes"]),
     "python tag": (
         "state: !!python/object/apply:os.system [ls]\n",
         [
-            "1:8: '!' gives a type, which busyd does not support: put the text in quotes",
+            "1:8: '!' is a YAML tag, which busyd does not support; put the text in quotes",
             "1:8: state: expected one value, not a list",
         ],
     ),
-    "merge key": (ICLOUD + "<<: {state: x}\n", ["3:1: '<<' merges another place, which busyd does not support"]),
+    "merge key": (ICLOUD + "<<: {state: x}\n", ["3:1: '<<' is a YAML merge key, which busyd does not support"]),
     "list as key": ("? [a]\n: b\n", ["1:3: a key must be a single word"]),
     "same key twice": (
         "state: a\nstate: b\n",
-        ["2:1: 'state' is written twice, first in line 1"],
+        ["2:1: 'state' is set twice, first in line 1"],
     ),
     "same connection twice": (
         ICLOUD + "  anna: {kind: ics, url: 'https://x/'}\n",
-        ["3:3: 'anna' is written twice, first in line 2"],
+        ["3:3: 'anna' is set twice, first in line 2"],
     ),
     "too deep": ("a: " + "[" * 30 + "]" * 30, ["1:27: nested more than 24 levels deep"]),
     # The top
@@ -81,7 +81,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     "unknown section": (
         "xyzzy: 1\n",
         [
-            "1:1: unknown key 'xyzzy' in the configuration; known are listen, connections, profiles, tls, "
+            "1:1: unknown key 'xyzzy' in the configuration; expected listen, connections, profiles, tls, "
             "behind_proxy, hosts, local_access, cors or state"
         ],
     ),
@@ -89,10 +89,10 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     "listen is a port": ("listen: 8377\n", ["1:9: listen: '8377' is only a port, did you mean '127.0.0.1:8377'?"]),
     "listen without address": (
         "listen: ':8377'\n",
-        ["1:9: listen: no address in front of the port: 127.0.0.1:8377 for this machine alone, 0.0.0.0:8377 for all"],
+        ["1:9: listen: the address is missing: 127.0.0.1:8377 for this machine only, 0.0.0.0:8377 for all"],
     ),
-    "port too high": ("listen: localhost:99999\n", ["1:9: listen: '99999' is not a port: it is a number up to 65535"]),
-    "port no number": ("listen: localhost:http\n", ["1:9: listen: 'http' is not a port: it is a number up to 65535"]),
+    "port too high": ("listen: localhost:99999\n", ["1:9: listen: '99999' is not a port number (at most 65535)"]),
+    "port no number": ("listen: localhost:http\n", ["1:9: listen: 'http' is not a port number (at most 65535)"]),
     "bare IPv6": (
         "listen: ::1:8377\n",
         ["1:9: listen: an IPv6 address needs brackets and a port, such as '[::1]:8377', not '::1:8377'"],
@@ -103,46 +103,46 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "bare path": (
         "listen: /run/x.sock\n",
-        ["1:9: listen: a path is written with 'unix:' in front, did you mean 'unix:/run/x.sock'?"],
+        ["1:9: listen: a socket path needs the prefix 'unix:', did you mean 'unix:/run/x.sock'?"],
     ),
     "unix without path": (
         "listen: 'unix:'\n",
-        ["1:9: listen: 'unix:' is followed by no path: write it like unix:/run/busyd/busyd.sock"],
+        ["1:9: listen: the path after 'unix:' is missing, such as unix:/run/busyd/busyd.sock"],
     ),
     "listen twice": (
         "listen: [localhost:1, localhost:1]\n",
-        ["1:23: listen: localhost:1 is written twice"],
+        ["1:23: listen: localhost:1 is listed twice"],
     ),
     "open to the network": (
         "listen: [127.0.0.1:1, '0.0.0.0:1']\n",
         [
             "1:23: listen: other machines can reach 0.0.0.0:1, so add 'tls: {cert: FILE, key: FILE}', "
-            "or 'behind_proxy: true' where a proxy does that"
+            "or 'behind_proxy: true' if a proxy provides TLS"
         ],
     ),
     "proxy denied": (
         "listen: '[::]:1'\nbehind_proxy: no\n",
         [
             "1:9: listen: other machines can reach [::]:1, so add 'tls: {cert: FILE, key: FILE}', "
-            "or 'behind_proxy: true' where a proxy does that"
+            "or 'behind_proxy: true' if a proxy provides TLS"
         ],
     ),
-    "listen to nothing": ("listen: []\n", ["1:1: listen: names no address, such as 127.0.0.1:8377"]),
+    "listen to nothing": ("listen: []\n", ["1:1: listen: no address is given, such as 127.0.0.1:8377"]),
     "listen is a mapping": ("listen: {a: b}\n", ["1:9: listen: expected one value, not 'key: value' lines"]),
-    "half of tls": ("tls: {cert: /dev/null}\n", ["1:1: tls needs a key: the path of a file in PEM"]),
+    "half of tls": ("tls: {cert: /dev/null}\n", ["1:1: tls needs a key, the path of a PEM file"]),
     "tls without files": (
         "tls: {cert: /nonexistent/c, key: /dev/null}\n",
         ["1:13: cert: there is no such file"],
     ),
     "flag": ("behind_proxy: maybe\n", ["1:15: behind_proxy: expected true or false, not 'maybe'"]),
-    "flag without value": ("behind_proxy:\n", ["1:14: behind_proxy: nothing is written here"]),
+    "flag without value": ("behind_proxy:\n", ["1:14: behind_proxy: the value is missing"]),
     "local access": (
         "local_access: nothing\n",
         ["1:15: local_access: expected freebusy or none, not 'nothing'"],
     ),
     "cors for all": (
         "cors: ['*']\n",
-        ["1:8: cors: '*' would let every web page read when you are busy: name the origins"],
+        ["1:8: cors: '*' would let every web page see when you are busy; list the origins"],
     ),
     "cors with path": (
         "cors: https://example.org/app\n",
@@ -150,21 +150,21 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "cors without scheme": (
         "cors: example.org\n",
-        ["1:7: cors: expected an address that begins with https:// or http://"],
+        ["1:7: cors: expected an address that starts with https:// or http://"],
     ),
     "host with port": (
         "hosts: [busy.example.org:443]\n",
-        ["1:9: hosts: 'busy.example.org:443' is not a host name: write it without scheme, port and path"],
+        ["1:9: hosts: 'busy.example.org:443' is not a host name; leave out scheme, port and path"],
     ),
     # Connections
     "connections is a list": ("connections: [anna]\n", ["1:14: connections: expected 'key: value' lines"]),
     "connection is a text": (
         "connections:\n  anna: hunter2\n",
         [
-            "2:3: connection anna needs a password: make an app-specific password at account.apple.com "
-            "(Sign-In and Security, App-Specific Passwords), store it with `busyd credential set anna` and write "
-            "password: {credential: anna}",
-            "2:3: connection anna needs a username: the Apple ID",
+            "2:3: connection anna needs a password: create an app-specific password at account.apple.com > "
+            "Sign-In and Security > App-Specific Passwords, store it with `busyd credential set anna`, and add "
+            "'password: {credential: anna}'",
+            "2:3: connection anna needs a username, the Apple ID",
             "2:9: connection anna: expected 'key: value' lines",
         ],
     ),
@@ -182,11 +182,11 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "kind without value": (
         "connections:\n  t:\n    kind:\n    username: a\n    password: {env: X}\n",
-        ["3:10: kind: nothing is written here"],
+        ["3:10: kind: the value is missing"],
     ),
     "feed without kind": (
         "connections:\n  t: {url: webcal://x/y.ics, username: a, password: {env: X}}\n",
-        ["2:12: url: a feed needs its kind: add 'kind: ics'"],
+        ["2:12: url: this is the address of a feed: add 'kind: ics'"],
     ),
     "caldav without url": (
         "connections:\n  t: {kind: caldav}\n",
@@ -198,15 +198,15 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "url without scheme": (
         "connections:\n  t: {kind: caldav, url: dav.example.org}\n",
-        ["2:26: url: expected an address that begins with https:// or http://"],
+        ["2:26: url: expected an address that starts with https:// or http://"],
     ),
     "password in the url": (
         "connections:\n  t: {kind: caldav, url: 'https://u:hunter2@x/'}\n",
-        ["2:26: url: an address with a name or password in it: write them as username and password"],
+        ["2:26: url: the address contains a user name or password; use the keys username and password"],
     ),
     "icloud without tls": (
         "connections:\n  t: {url: 'http://caldav.icloud.com/', username: a, password: {env: X}}\n",
-        ["2:12: url: the password would cross the network unencrypted: iCloud is spoken to with https"],
+        ["2:12: url: the password would cross the network unencrypted; use https for iCloud"],
     ),
     "password without username": (
         "connections:\n  t: {kind: caldav, url: 'https://x/', password: {env: X}}\n",
@@ -215,8 +215,8 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     "username without password": (
         "connections:\n  t: {kind: caldav, url: 'https://x/', username: a}\n",
         [
-            "2:3: connection t needs a password: store it with `busyd credential set t` and write "
-            "password: {credential: t}"
+            "2:3: connection t needs a password: store it with `busyd credential set t`, and add "
+            "'password: {credential: t}'"
         ],
     ),
     "user for username": (
@@ -225,7 +225,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "poll too often": (
         "connections:\n  t: {kind: ics, url: 'https://x/', poll: 4s}\n",
-        ["2:43: poll: at least 5s"],
+        ["2:43: poll: must be at least 5s"],
     ),
     "poll without unit": (
         "connections:\n  t: {kind: ics, url: 'https://x/', poll: 60}\n",
@@ -237,7 +237,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "poll often": (
         "connections:\n  t: {kind: ics, url: 'https://x/', poll: often}\n",
-        ["2:43: poll: 'often' is not a duration: write it like 60s, 15m, 6h or 14d"],
+        ["2:43: poll: 'often' is not a duration, such as 60s, 15m, 6h or 14d"],
     ),
     "poll for ever": (
         "connections:\n  t: {kind: ics, url: 'https://x/', poll: 999999d}\n",
@@ -262,13 +262,13 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     "password as the name of a credential": (
         "connections:\n  t: {username: a, password: {credential: abcd-efgh-ijkl-mnop}}\n",
         [
-            "2:43: password: credential: this looks like the password itself: write a name, and store the password "
-            "under it"
+            "2:43: password: credential: this looks like the password itself; choose a name, and store the password "
+            "under that name"
         ],
     ),
     "credential name": (
         "connections:\n  t: {username: a, password: {credential: ../x}}\n",
-        ["2:43: password: credential: a name holds letters, digits, '_', '-' and '.' only"],
+        ["2:43: password: credential: a name consists of letters, digits, '_', '-' and '.'"],
     ),
     "variable with dollar": (
         "connections:\n  t: {username: a, password: {env: $X}}\n",
@@ -280,7 +280,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "command without program": (
         "connections:\n  t: {username: a, password: {command: []}}\n",
-        ["2:40: password: command: names no program"],
+        ["2:40: password: command: the list is empty"],
     ),
     # Profiles
     "unknown key in profile": (
@@ -305,15 +305,15 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "quite unknown connection": (
         FEED + "profiles:\n  anna: {conflicts: [xyzzy]}\n",
-        ["5:22: conflicts: there is no connection 'xyzzy'; there are: anna, days"],
+        ["5:22: conflicts: there is no connection 'xyzzy'; known connections: anna, days"],
     ),
     "no connection at all": (
         "profiles:\n  anna: {primary: anna/Work}\n",
-        ["2:19: primary: there is no connection 'anna': none is configured"],
+        ["2:19: primary: there is no connection 'anna'; none is configured"],
     ),
     "no connection in front": (
         FEED + "profiles:\n  anna: {primary: /Work}\n",
-        ["5:19: primary: expected CONNECTION/CALENDAR, with the name of a connection in front of the slash"],
+        ["5:19: primary: expected CONNECTION/CALENDAR; the name before the slash is missing"],
     ),
     "account without calendar": (
         FEED + "profiles:\n  anna: {conflicts: anna}\n",
@@ -325,11 +325,11 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "all as primary": (
         FEED + "profiles:\n  anna: {primary: 'anna/*'}\n",
-        ["5:19: primary: the primary is one calendar, not all of them: name it"],
+        ["5:19: primary: the primary must be a single calendar"],
     ),
     "feed as primary": (
         FEED + "profiles:\n  anna: {primary: days}\n",
-        ["5:19: primary: days is a feed, which cannot be written to: name a calendar of an account"],
+        ["5:19: primary: days is a feed, which cannot be written to; choose a calendar of an account"],
     ),
     "primary is a list": (
         FEED + "profiles:\n  anna: {primary: [anna/A, anna/B]}\n",
@@ -337,11 +337,11 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "unquoted star": (
         FEED + "profiles:\n  anna:\n    conflicts: [*]\n",
-        ["6:17: '*' refers to another place, which busyd does not support: put the text in quotes"],
+        ["6:17: '*' is a YAML alias, which busyd does not support; put the text in quotes"],
     ),
     "address": (
         "profiles:\n  anna: {addresses: [anna]}\n",
-        ["2:22: addresses: 'anna' is not an address such as anna@example.com"],
+        ["2:22: addresses: 'anna' is not an address, such as anna@example.com"],
     ),
     "rule value": (
         "profiles:\n  anna: {rules: {all_day: bussy}}\n",
@@ -366,37 +366,37 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     # Hours
     "day misspelt": (
         "profiles:\n  anna: {hours: {mnday: '9:00-10:00'}}\n",
-        ["2:18: hours: 'mnday' names no day: write mon-fri, sat, or a date such as 2026-12-24, did you mean 'monday'?"],
+        ["2:18: hours: 'mnday' is not a day: write mon-fri, sat, or a date such as 2026-12-24, did you mean 'monday'?"],
     ),
     "day twice": (
         "profiles:\n  anna:\n    hours:\n      mon-fri: 9:00-17:00\n      wed: 9:00-12:00\n",
-        ["5:7: hours: wednesday is already written in line 4"],
+        ["5:7: hours: wednesday is already set in line 4"],
     ),
     "date twice": (
         "profiles:\n  anna: {hours: {mon: 9:00-17:00, 2026-1-2: [], 2026-01-02: []}}\n",
-        ["2:49: hours: 2026-01-02 is written twice"],
+        ["2:49: hours: 2026-01-02 is set twice"],
     ),
     "no such date": (
         "profiles:\n  anna: {hours: {mon: 9:00-17:00, 2026-02-30: []}}\n",
-        ["2:35: hours: '2026-02-30' is not a date of the calendar"],
+        ["2:35: hours: '2026-02-30' is not a valid date"],
     ),
     "only dates": (
         "profiles:\n  anna: {hours: {2026-12-24: []}}\n",
-        ["2:10: hours: no weekday is written, so every day would be closed: add one, or leave 'hours' out"],
+        ["2:10: hours: without a weekday, every day would be closed; add one, or leave 'hours' out"],
     ),
     "hours empty": (
         "profiles:\n  anna:\n    hours:\n",
-        ["3:5: hours: no weekday is written, so every day would be closed: add one, or leave 'hours' out"],
+        ["3:5: hours: without a weekday, every day would be closed; add one, or leave 'hours' out"],
     ),
     "span in words": (
         "profiles:\n  anna: {hours: {mon: morning}}\n",
-        ["2:23: hours 'mon': 'morning' is not a span of the day: write it like '09:00-17:00'"],
+        ["2:23: hours 'mon': 'morning' is not a time span, such as '09:00-17:00'"],
     ),
     "span backwards": (
         "profiles:\n  anna: {hours: {mon: '22:00-02:00'}}\n",
         [
-            "2:23: hours 'mon': '22:00-02:00' ends before it starts: for a night write '22:00-24:00' and the rest on "
-            "the next day"
+            "2:23: hours 'mon': '22:00-02:00' ends before it starts: to span midnight, write '22:00-24:00', and the "
+            "rest on the next day"
         ],
     ),
     "span of nothing": (
@@ -405,11 +405,11 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "hour 25": (
         "profiles:\n  anna: {hours: {mon: '09:00-25:00'}}\n",
-        ["2:23: hours 'mon': '09:00-25:00' is not a span of the day: hours go from 00:00 to 24:00"],
+        ["2:23: hours 'mon': '09:00-25:00' is not a valid time span: times go from 00:00 to 24:00"],
     ),
     "minute 60": (
         "profiles:\n  anna: {hours: {mon: '09:60-11:00'}}\n",
-        ["2:23: hours 'mon': '09:60-11:00' is not a span of the day: hours go from 00:00 to 24:00"],
+        ["2:23: hours 'mon': '09:60-11:00' is not a valid time span: times go from 00:00 to 24:00"],
     ),
     "spans overlap": (
         "profiles:\n  anna: {hours: {mon: ['13:00-17:00', '09:00-14:00']}}\n",
@@ -418,7 +418,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     # Slots and ages
     "slot of nothing": (
         "profiles:\n  anna: {slots: {duration: 0m, step: 0s}}\n",
-        ["2:28: duration: must be longer than nothing", "2:38: step: must be longer than nothing"],
+        ["2:28: duration: must not be zero", "2:38: step: must not be zero"],
     ),
     "slot key": (
         "profiles:\n  anna: {slots: {length: 30m}}\n",
@@ -426,9 +426,9 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "negative notice": (
         "profiles:\n  anna: {slots: {notice: -2h}}\n",
-        ["2:26: notice: '-2h' is not a duration: write it like 60s, 15m, 6h or 14d"],
+        ["2:26: notice: '-2h' is not a duration, such as 60s, 15m, 6h or 14d"],
     ),
-    "max age": ("profiles:\n  anna: {max_age: 0s}\n", ["2:19: max_age: must be longer than nothing"]),
+    "max age": ("profiles:\n  anna: {max_age: 0s}\n", ["2:19: max_age: must not be zero"]),
 }
 
 NOBODY = 65534
@@ -462,11 +462,11 @@ def test_all_faults_of_a_file_are_told_at_once_in_its_order(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"\xff\xfea\x00", "1:1: the file is saved as UTF-16: save it as UTF-8"),
-        (b"a: b\nc: \xe9\n", "2:4: this is not text in UTF-8"),
-        (b"a: b\nc: \x00\n", "2:4: a character that may not stand in a configuration, U+0000"),
-        (b"\x7fELF\x01\x01", "1:1: a character that may not stand in a configuration, U+007F"),
-        (b"#" * (4 * 1024 * 1024 + 1), "1:1: the file is larger than 4 MiB: this is no configuration"),
+        (b"\xff\xfea\x00", "1:1: the file is encoded as UTF-16; save it as UTF-8"),
+        (b"a: b\nc: \xe9\n", "2:4: the file is not valid UTF-8"),
+        (b"a: b\nc: \x00\n", "2:4: invalid character U+0000"),
+        (b"\x7fELF\x01\x01", "1:1: invalid character U+007F"),
+        (b"#" * (4 * 1024 * 1024 + 1), "1:1: the file is larger than 4 MiB, too large for a configuration"),
     ],
 )
 def test_a_file_that_is_no_text_is_told_so(tmp_path: Path, content: bytes, expected: str) -> None:
@@ -495,7 +495,7 @@ def test_an_unreadable_file_is_told_so(tmp_path: Path, request: pytest.FixtureRe
     path.write_text("{}")
     path.chmod(0)
     request.getfixturevalue("as_nobody")
-    told = re.compile(r"1:1: \S+ may not (read|enter) /\S+: `chgrp \S+ /\S+` and `chmod \S+ /\S+`")
+    told = re.compile(r"1:1: user \S+ may not (read|enter) /\S+: run `chgrp \S+ /\S+` and `chmod \S+ /\S+`")
     assert any(told.fullmatch(fault) for fault in faults_of(path))
 
 
@@ -504,8 +504,8 @@ def test_a_plain_password_in_a_file_that_others_can_read_is_a_fault(tmp_path: Pa
     path.write_text("connections:\n  anna: {username: a, password: abcd-efgh-ijkl-mnop}\n")
     path.chmod(0o640)
     assert faults_of(path) == [
-        "2:33: a password is written here, and others can read this file (mode 0640): make it private with "
-        f"`chmod 600 {path}`, or write credential, file, env or command in its place"
+        "2:33: this file contains a password, and other users can read it (mode 0640): run "
+        f"`chmod 600 {path}`, or use credential, file, env or command instead"
     ]
 
 
@@ -516,9 +516,7 @@ def test_a_plain_password_in_a_file_of_somebody_else_is_a_fault(
     path.write_text("connections:\n  anna: {username: a, password: abcd-efgh-ijkl-mnop}\n")
     path.chmod(0o600)
     monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
-    assert faults_of(path) == [
-        "2:33: a password is written here, and the file belongs to another user than busyd runs as"
-    ]
+    assert faults_of(path) == ["2:33: this file contains a password, but does not belong to the user busyd runs as"]
 
 
 def test_a_key_set_in_two_files_is_told_with_both_places(tmp_path: Path) -> None:
@@ -542,4 +540,4 @@ def test_a_broken_file_beside_the_main_one_is_told_without_faults_that_follow_fr
     (extra / "10.yaml").write_text("connections: [\n")
     with pytest.raises(ConfigFaults) as raised:
         load_config(path, {})
-    assert [fault.place.file for fault in raised.value.faults] == [str(extra / "10.yaml")]
+    assert [fault.location.file for fault in raised.value.faults] == [str(extra / "10.yaml")]

@@ -138,16 +138,16 @@ def test_a_systemd_credential_wins_over_the_store(tmp_path: Path) -> None:
     ("wanted", "message"),
     [
         (FromCredential("anna"), "there is no credential named anna"),
-        (FromCredential("../secret"), "that cannot be the name of a credential"),
-        (FromCredential("busyd-key"), "that cannot be the name of a credential"),
+        (FromCredential("../secret"), "'../secret' is not a valid credential name"),
+        (FromCredential("busyd-key"), "'busyd-key' is not a valid credential name"),
         (FromEnvironment("PW"), "the environment variable PW is not set"),
         (FromEnvironment("EMPTY"), "the environment variable EMPTY is empty"),
-        (FromCommand(("/nonexistent/prog", "x")), "cannot run prog for the password: no such file or directory"),
-        (FromCommand(("sh", "-c", "exit 3")), "sh gave no password: it ended with status 3"),
-        (FromCommand(("true",)), "true is empty"),
-        (FromCommand(("printf", r"a\nb")), "printf holds more than one line, or control characters"),
-        (FromCommand(("printf", r"\377")), "what printf holds is not text"),
-        (FromCommand(("a\0b",)), "cannot run a\0b for the password: unusable"),
+        (FromCommand(("/nonexistent/prog", "x")), "cannot run the password command prog: no such file or directory"),
+        (FromCommand(("sh", "-c", "exit 3")), "sh failed with exit status 3"),
+        (FromCommand(("true",)), "the output of true is empty"),
+        (FromCommand(("printf", r"a\nb")), "the output of printf contains more than one line, or control characters"),
+        (FromCommand(("printf", r"\377")), "the output of printf is not UTF-8 text"),
+        (FromCommand(("a\0b",)), "cannot run the password command a\0b: invalid command"),
     ],
 )
 def test_a_password_that_cannot_be_had_is_explained(tmp_path: Path, wanted: PasswordSource, message: str) -> None:
@@ -183,7 +183,7 @@ def test_what_a_command_says_on_standard_error_is_not_repeated(
 def test_a_command_that_hangs_is_ended_with_all_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "COMMAND_SECONDS", 0.3)
     hanging = FromCommand(("sh", "-c", f"sleep 987 & echo $! > {tmp_path}/pid; wait"))
-    with pytest.raises(CredentialMissing, match="sh gave no password within"):
+    with pytest.raises(CredentialMissing, match="sh printed no password within"):
         read_password(hanging, tmp_path, dict(os.environ))
     child = (tmp_path / "pid").read_text().strip()
     state = Path(f"/proc/{child}/stat")
@@ -285,7 +285,7 @@ def test_the_key_comes_from_systemd_then_from_the_named_file(tmp_path: Path) -> 
     CredentialStore(tmp_path, named).set("anna", Secret(CANARY))
     assert not (tmp_path / "credentials.key").exists()
     assert CredentialStore(tmp_path, named).get("anna") == Secret(CANARY)
-    with pytest.raises(CredentialStoreUnreadable, match=r"does not open with the key from .*/given/busyd-key"):
+    with pytest.raises(CredentialStoreUnreadable, match=r"cannot be decrypted with the key from .*/given/busyd-key"):
         CredentialStore(tmp_path, both).get("anna")
 
 
@@ -300,7 +300,7 @@ def test_a_short_or_missing_named_key_is_explained(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "busyd-key", "a b", "a\0", "x" * 300])
 def test_a_bad_name_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(CredentialMissing, match="cannot be the name"):
+    with pytest.raises(CredentialMissing, match="not a valid credential name"):
         CredentialStore(tmp_path, {}).set(name, Secret("x"))
 
 
@@ -334,7 +334,7 @@ def test_a_link_in_the_state_of_another_user_does_not_make_root_write_elsewhere(
     foreign_state: Path, tmp_path: Path
 ) -> None:
     (foreign_state / "credentials.lock").symlink_to(tmp_path / "lock")
-    with pytest.raises(Misconfigured, match="cannot write in"):
+    with pytest.raises(Misconfigured, match="cannot write to"):
         CredentialStore(foreign_state, {}).set("anna", Secret(CANARY))
     assert list(tmp_path.iterdir()) == []
 

@@ -138,5 +138,5 @@ def test_levels_come_from_the_option_or_the_variable(verbose: bool, variable: st
 
 
 def test_a_level_that_is_none_is_an_error_in_words() -> None:
-    with pytest.raises(Misconfigured, match="BUSYD_LOG: 'loud' is not a level"):
+    with pytest.raises(Misconfigured, match="BUSYD_LOG: 'loud' is not a log level"):
         set_up_logging(verbose=False, environment={"BUSYD_LOG": "loud"})

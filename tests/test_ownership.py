@@ -34,10 +34,10 @@ def test_elsewhere_a_missing_parent_may_be_a_disk_that_comes_later(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home-that-is-not-mounted"))
     for state in ("disk/busyd", "home-that-is-not-mounted/.local/state/busyd"):
-        with pytest.raises(TryAgain, match="there is no directory"):
+        with pytest.raises(TryAgain, match="does not exist"):
             make_state_directory(tmp_path / state)
     (tmp_path / "link").symlink_to(tmp_path / "disk" / "busyd")
-    with pytest.raises(TryAgain, match="there is no directory"):
+    with pytest.raises(TryAgain, match="does not exist"):
         make_state_directory(tmp_path / "link")
     assert [path.name for path in tmp_path.iterdir()] == ["link"]
 

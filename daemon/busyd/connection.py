@@ -138,14 +138,14 @@ def find_calendar(
     by_id = [calendar for calendar in calendars if calendar.id == wanted]
     by_name = [calendar for calendar in calendars if calendar.name == wanted]
     folded = [calendar for calendar in calendars if calendar.name.casefold() == wanted.casefold()]
-    for found in (exact, by_id, by_name, folded):
-        if len(found) == 1:
-            return found[0]
-        if found:
-            ids = " and ".join(calendar.id for calendar in found)
-            message = f"{reference} names {len(found)} calendars: their ids are {ids}"
+    for matches in (exact, by_id, by_name, folded):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            ids = " and ".join(calendar.id for calendar in matches)
+            message = f"{reference} names {len(matches)} calendars: their ids are {ids}"
             raise AmbiguousCalendar(
-                message, fix=f"write one of them instead, for instance {reference.connection}/{found[0].id}"
+                message, fix=f"write one of them instead, for instance {reference.connection}/{matches[0].id}"
             )
     return None
 

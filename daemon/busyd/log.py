@@ -1,6 +1,6 @@
-"""Logging for the journal or a terminal, with every known secret taken out of messages and tracebacks.
+"""Logging to the journal or a terminal, with every known secret removed from messages and tracebacks.
 
-Rooms log with `logging.getLogger(__name__)` and know nothing of this file; the command line sets it up once.
+Modules log with `logging.getLogger(__name__)`; the command line sets logging up once.
 """
 
 import base64
@@ -26,7 +26,7 @@ _PRIORITY: Final = {
     logging.INFO: 6,
     logging.DEBUG: 7,
 }
-"""Levels of syslog (sd-daemon(3)); 5, notice, has no level in Python."""
+"""Syslog priorities (sd-daemon(3)); 5, notice, has no equivalent in Python."""
 _SHORTEST: Final = 4
 _PATTERNS: Final = (
     # Tokens of feeds and of busyd in general, credentials of HTTP, passwords in addresses.
@@ -37,18 +37,18 @@ _PATTERNS: Final = (
 )
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _QUIET: Final = ("aiohttp.access", "asyncio")
-"""Others' loggers that say nothing an operator would ask for below WARNING."""
+"""Third-party loggers that log nothing of interest to an operator below WARNING."""
 
 
 class Redactor:
-    """Takes secrets out of texts: the known ones in every form they travel in, and what has the shape of one."""
+    """Removes secrets from texts: the known ones in every encoding, and anything that has the shape of one."""
 
     def __init__(self) -> None:
         self._forms: frozenset[str] = frozenset()
         self._known: re.Pattern[str] | None = None
 
     def hide(self, secret: Secret, *usernames: str) -> None:
-        """Hide this secret from now on, also as Basic credentials of the user names it is sent with (RFC 7617)."""
+        """Hide this secret from now on, also as Basic credentials with these user names (RFC 7617)."""
         text = secret.reveal()
         if len(text) < _SHORTEST:
             return
@@ -60,7 +60,7 @@ class Redactor:
         self._known = re.compile("|".join(re.escape(form) for form in sorted(self._forms, key=len, reverse=True)))
 
     def redact(self, text: str) -> str:
-        """The text with `***` wherever a secret stood."""
+        """The text with `***` in place of every secret."""
         if self._known is not None:
             text = self._known.sub(HIDDEN, text)
         for pattern, replacement in _PATTERNS:
@@ -77,7 +77,7 @@ def hide_secret(secret: Secret, *usernames: str) -> None:
 
 
 class JournalFormatter(logging.Formatter):
-    """One `<PRIORITY>` in front of every line, so that the journal files a traceback under its level; no time."""
+    """A `<PRIORITY>` in front of every line, so that the journal knows the level of a traceback's lines; no time."""
 
     def __init__(self, redactor: Redactor = _redactor) -> None:
         super().__init__("%(name)s: %(message)s")
@@ -107,7 +107,7 @@ def set_up_logging(
 ) -> None:
     """Log to standard error, `level` and above.
 
-    `verbose` asks for DEBUG; the variable `BUSYD_LOG` is a level, or levels of single loggers, as in
+    `verbose` means DEBUG. The variable `BUSYD_LOG` is a level, or levels of single loggers, as in
     `info,busyd.sync=debug`. Raises Misconfigured when it is neither.
     """
     stream = stream or sys.stderr
@@ -124,7 +124,7 @@ def set_up_logging(
 
 
 def error_prefix(stream: TextIO, environment: Mapping[str, str]) -> str:
-    """What makes a line on this stream an error: a priority in the journal, nothing elsewhere."""
+    """The prefix that marks a line on this stream as an error: a priority in the journal, nothing elsewhere."""
     return f"<{_PRIORITY[logging.ERROR]}>" if is_journal(stream, environment) else ""
 
 
@@ -132,10 +132,10 @@ def is_journal(stream: TextIO, environment: Mapping[str, str]) -> bool:
     """Whether a stream goes to the journal: systemd names its device and inode in JOURNAL_STREAM (systemd.exec(5))."""
     device, _, inode = environment.get("JOURNAL_STREAM", "").partition(":")
     try:
-        found = os.fstat(stream.fileno())
+        status = os.fstat(stream.fileno())
     except (OSError, ValueError):
         return False
-    return (device, inode) == (str(found.st_dev), str(found.st_ino))
+    return (device, inode) == (str(status.st_dev), str(status.st_ino))
 
 
 def _parse_levels(text: str) -> dict[str, int]:
@@ -143,7 +143,7 @@ def _parse_levels(text: str) -> dict[str, int]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, level = part.rpartition("=")
         if level.lower() not in _LEVELS:
-            message = f"BUSYD_LOG: {level!r} is not a level"
-            raise Misconfigured(message, fix="write debug, info, warning or error, or LOGGER=LEVEL")
+            message = f"BUSYD_LOG: {level!r} is not a log level"
+            raise Misconfigured(message, fix="use debug, info, warning or error, or LOGGER=LEVEL")
         levels[name] = _LEVELS[level.lower()]
     return levels

@@ -1,8 +1,8 @@
-"""The directory busyd keeps its files in: who owns it, how it is made, and how root works in it.
+"""The state directory: who owns it, how it is created, and how root works in it.
 
-Root's command line may be run on the state of a service that has a user of its own. A file that root leaves there
-would lock the service out, and a symbolic link that the service's user left there must not lead root astray. So root
-does such work as the owner of the directory.
+Root may run commands on the state of a service that has its own user. A file that root leaves there would lock the
+service out, and root must not follow a symbolic link that the service's user left there. So root works there as the
+owner of the directory.
 """
 
 import errno
@@ -21,14 +21,14 @@ from busyd.os_errors import fault_of
 _MOST_LINKS: Final = 40
 """On one path, as in the kernel."""
 _one_at_a_time = threading.RLock()
-"""Who a process is counts for all of its threads."""
+"""The user of a process is the same for all of its threads."""
 
 
 @contextmanager
 def as_owner_of(directory: Path) -> Iterator[None]:
-    """As root, be the owner of the directory inside; as anybody else, and in root's own directories, nothing changes.
+    """As root, become the owner of the directory for the block; otherwise, and in root's own directories, do nothing.
 
-    For short, blocking work: every thread of the process is that user meanwhile. Raises TryAgain, Misconfigured.
+    For short, blocking work: every thread of the process has that user meanwhile. Raises TryAgain, Misconfigured.
     """
     if os.getuid() != 0:
         yield
@@ -40,7 +40,7 @@ def as_owner_of(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def as_user(uid: int, directory: Path) -> Iterator[None]:
-    """As root, be this user inside, for work that has to do with the directory; likewise."""
+    """As root, become this user for the block, for work that has to do with the directory; likewise."""
     if os.getuid() != 0:
         yield
         return
@@ -59,10 +59,10 @@ def as_user(uid: int, directory: Path) -> Iterator[None]:
 
 
 def owner_of(directory: Path) -> int:
-    """The user number that has a say over the directory: of its owner, or of the nearest one above that exists.
+    """The id of the user who controls the directory: its owner, or that of the nearest existing parent.
 
-    Where that is root, but somebody else owns a directory or a link on the way there, it is that user: they could have
-    the path lead anywhere. Raises TryAgain, Misconfigured when nobody can tell.
+    Where that is root, but another user owns a directory or a link on the path, it is that user, who could redirect the
+    path. Raises TryAgain, Misconfigured when the path cannot be examined.
     """
     suspect = owner = 0
     try:
@@ -71,15 +71,15 @@ def owner_of(directory: Path) -> int:
             if not stat.S_ISLNK(step.st_mode):
                 owner = step.st_uid
     except OSError as error:
-        raise fault_of(error, f"cannot look at {directory}") from None
+        raise fault_of(error, f"cannot access {directory}") from None
     return owner or suspect
 
 
 def make_state_directory(directory: Path) -> None:
-    """Have the directory, for its owner only. Raises TryAgain, Misconfigured.
+    """Create the directory, accessible only to its owner. Raises TryAgain, Misconfigured.
 
-    Missing parents are made in the home directory alone: elsewhere a parent that is missing is more likely a disk that
-    is not mounted, and busyd would begin anew on the wrong one.
+    Missing parents are created only in the home directory: elsewhere, a missing parent more likely means an unmounted
+    disk, and busyd would start from scratch on the wrong one.
     """
     try:
         if _is_at_home(directory):
@@ -89,15 +89,15 @@ def make_state_directory(directory: Path) -> None:
         if directory.is_symlink() and not directory.exists():
             raise _not_there(Path(os.path.realpath(directory))) from None
         message = f"the state directory {directory} is not a directory"
-        raise Misconfigured(message, fix="move away what is there, or name another --state") from None
+        raise Misconfigured(message, fix="move it away, or pass another --state") from None
     except FileNotFoundError:
         raise _not_there(directory.parent) from None
     except OSError as error:
-        raise fault_of(error, f"cannot make the state directory {directory}") from None
+        raise fault_of(error, f"cannot create the state directory {directory}") from None
 
 
 def obstacle_of(path: Path, access: int) -> OSError | None:
-    """What keeps this user from an existing file or directory (`access`: os.R_OK and the like); None: nothing does.
+    """What keeps this user from accessing an existing file or directory (`access`: os.R_OK etc.); None if nothing does.
 
     Never opens it: closing any descriptor of a database would drop the locks that SQLite holds in this process.
     """
@@ -109,7 +109,7 @@ def obstacle_of(path: Path, access: int) -> OSError | None:
         owner, us = describe_user(path.stat().st_uid), describe_user(os.geteuid())
     except OSError as error:
         return error
-    return OSError(errno.EACCES, f"{path.name} belongs to {owner}, and {us} may not use it")
+    return OSError(errno.EACCES, f"{path.name} belongs to {owner}, and user {us} may not use it")
 
 
 def advice_on_access(state: Path) -> str:
@@ -122,12 +122,12 @@ def advice_on_access(state: Path) -> str:
 
 
 def give_back(state: Path) -> str:
-    """The command that makes everything in a state directory this user's."""
+    """The command that gives everything in a state directory to this user."""
     return f"chown -R {describe_user(os.geteuid())}: {state}"
 
 
 def describe_user(uid: int) -> str:
-    """The name of a user, or the number where there is no name: both as `chown` takes them."""
+    """The name of a user, or the id where there is no name, as `chown` accepts them."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -135,7 +135,7 @@ def describe_user(uid: int) -> str:
 
 
 def groups_of(uid: int) -> tuple[int, list[int]]:
-    """The group of a user, and all groups the user belongs to."""
+    """The primary group of a user, and all groups the user belongs to."""
     try:
         user = pwd.getpwuid(uid)
     except KeyError:  # a dynamic user of systemd has a group of the same number
@@ -144,16 +144,16 @@ def groups_of(uid: int) -> tuple[int, list[int]]:
 
 
 def _way_to(directory: Path) -> Iterator[os.stat_result]:
-    """Every directory and symbolic link that is passed, from the root, as far as they exist."""
+    """Every directory and symbolic link on the path, from the root, as far as they exist."""
     here, names, links = Path("/"), list(directory.absolute().parts[1:]), 0
     while names:
         step = here / names.pop(0)
         try:
-            found = step.lstat()
+            status = step.lstat()
         except FileNotFoundError:
             return
-        yield found
-        if stat.S_ISLNK(found.st_mode):
+        yield status
+        if stat.S_ISLNK(status.st_mode):
             links += 1
             if links > _MOST_LINKS:
                 raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -165,7 +165,7 @@ def _way_to(directory: Path) -> Iterator[os.stat_result]:
 
 
 def _become(uid: int, directory: Path) -> None:
-    """Take on a user and their own groups; not the directory's, which they need not belong to."""
+    """Switch to a user and their own groups, not the directory's, to which they need not belong."""
     group, groups = groups_of(uid)
     try:
         os.setgroups(groups)
@@ -178,11 +178,11 @@ def _become(uid: int, directory: Path) -> None:
 
 def _is_at_home(directory: Path) -> bool:
     home, state = (Path(os.environ.get(name, "")) for name in ("HOME", "XDG_STATE_HOME"))
-    # Looked at last: root acting as somebody else may not look at root's own home.
+    # Checked last: root acting as another user may be unable to access root's own home.
     at_home = home.is_absolute() and directory.is_relative_to(home) and home.is_dir()
     return at_home or (state.is_absolute() and directory.is_relative_to(state))
 
 
 def _not_there(parent: Path) -> TryAgain:
-    message = f"there is no directory {parent} for the state"
-    return TryAgain(message, fix="is a disk not mounted? Otherwise make the directory, or name another --state")
+    message = f"cannot create the state directory: {parent} does not exist"
+    return TryAgain(message, fix="mount the disk it is on, create it, or pass another --state")

@@ -33,7 +33,7 @@ _ALL_THERE_AFTER: Final = 2.0
 """Seconds over which the connections of each sort are opened."""
 _AT_ONCE: Final = 192
 """Malformed requests under way."""
-_PATIENCE: Final = 1.5
+_TIMEOUT: Final = 1.5
 """Seconds until an answer to a malformed request must be there: a wrong token has to wait for one."""
 _COMES_BACK_AFTER: Final = 5.0
 """Seconds until a connection that was refused or closed is opened again: what Retry-After says."""
@@ -90,7 +90,7 @@ class Attackers:
         """All that comes back."""
         received = bytearray()
         with suppress(OSError, TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
                 with _closing(writer):
                     writer.write(request)

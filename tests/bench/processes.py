@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.journey.daemon import PATIENCE, free_port
+from tests.journey.daemon import TIMEOUT, free_port
 
 REPOSITORY: Final = Path(__file__).parents[2]
 SERVER_CORE: Final = 0
@@ -46,7 +46,7 @@ class Server:
 
     def settle(self) -> None:
         """Wait until it has nothing more to do of its own: a fifth of a second with little CPU used."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         while time.monotonic() < until:
             before = self.cpu
             time.sleep(0.2)
@@ -68,7 +68,7 @@ def server(
     """
     number = port or free_port()
     with spawn([module, *(one.replace("{port}", str(number)) for one in arguments)], environment) as process:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         while process.poll() is None and not _accepts(number) and time.monotonic() < until:
             time.sleep(0.02)
         if process.poll() is not None:

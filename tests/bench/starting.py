@@ -13,7 +13,7 @@ from tests.bench.processes import REPOSITORY, clean_environment
 from tests.bench.seed import ENVIRONMENT, Household, seed_objects
 from tests.bench.workshop import Workshop, bare, busyd
 from tests.generate import generate_objects
-from tests.journey.daemon import PATIENCE, free_port
+from tests.journey.daemon import TIMEOUT, free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,10 @@ def _start(arguments: Sequence[str], port: int, path: str) -> Start:
 
 
 def _ask(port: int, path: str) -> bytes:
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while time.monotonic() < until:
         try:
-            with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as connection:
+            with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as connection:
                 connection.sendall(
                     f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode()
                 )

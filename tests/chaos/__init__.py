@@ -1,1 +1,1 @@
-"""The poll journey against the simulated iCloud, in one event loop and in virtual time, under an oracle."""
+"""The poll pipeline against the simulated iCloud, in one event loop and in virtual time, under an oracle."""

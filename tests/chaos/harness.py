@@ -28,7 +28,7 @@ from busyd.progress import Progress
 from busyd.remote.client import CaldavClient
 from busyd.remote.feed import FeedAnswer, fetch_feed
 from busyd.remote.transport import Transport
-from busyd.remote.wire import Limits
+from busyd.remote.wire import TransferLimits
 from busyd.service.schedule import PollSchedule
 from busyd.state.state import State
 from busyd.store.ledger import LEDGER_FILE, Ledger
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 USER, PASSWORD = "anna@icloud.com", "abcd-efgh-ijkl-mnop"
 WINDOW = Period(START, Instant(START + 400 * 86_400))
-QUICK = Limits(connect=2.0, idle=0.5, total=3.0)
+QUICK = TransferLimits(connect=2.0, idle=0.5, total=3.0)
 POLL = 60
 
 
@@ -182,8 +182,8 @@ class World:
             self.clock,
         )
         self.schedule = PollSchedule(context, has_another_password=self.transport.has_another_password)
-        self.house = Backend(self.state, self.writer, ledger=self.ledger, clock=self.clock)
-        self.house.schedules = {"anna": self.schedule}
+        self.backend = Backend(self.state, self.writer, ledger=self.ledger, clock=self.clock)
+        self.backend.schedules = {"anna": self.schedule}
 
     async def shut_down(self) -> None:
         await self.schedule.stop()

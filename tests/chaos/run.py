@@ -15,7 +15,7 @@ from tests.icloud.faults import Fault, Kind
 
 QUIET_EVERY = 25
 """Steps between two quiet times, on average."""
-PATIENCE = 18
+MAX_POLLS = 18
 """Polls a minute apart after which everything must be right again: an object that could not be had twice is tried again
 after a quarter of an hour, a calendar believed to be gone after five minutes."""
 BODIES: tuple[Kind, ...] = ("truncated", "html", "empty-body", "garbage", "half-body", "reset", "reset-after-headers")
@@ -92,11 +92,11 @@ class Chaos(Changes):
         self.feed.faults.clear()
         world.meanwhile = lambda: None
         world.clock.advance(4000)  # past the longest rest, and the hour of a subscription
-        if "Make a new" in world.trouble:
+        if "Create a new" in world.trouble:
             self.figures.ends["new password"] += 1
             world.anna.password = f"{self.figures.quiet_times:04}-aaaa-bbbb-cccc"
             world.secret = Secret(world.anna.password)
-        for count in range(1, PATIENCE + 1):
+        for count in range(1, MAX_POLLS + 1):
             await world.poll()
             self.figures.requests += len(world.sent())
             world.mark()

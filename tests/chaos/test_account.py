@@ -53,7 +53,7 @@ async def test_logins_refused_now_and_then_lose_nothing(synced: World) -> None:
         fill(synced, "work", [1], version=version)
         await live(synced, 5 * POLL)
     assert slot(1, 5) in synced.busy()
-    assert "Make a new" not in synced.trouble
+    assert "Create a new" not in synced.trouble
 
 
 async def test_a_revoked_password_is_tried_a_few_times_in_ten_minutes_and_then_no_more(synced: World) -> None:
@@ -64,7 +64,7 @@ async def test_a_revoked_password_is_tried_a_few_times_in_ten_minutes_and_then_n
     assert len(sent) <= 10
     assert sent[-1].origin == "bootstrap"
     assert 600 <= sent[-1].started - sent[0].started <= 2000
-    assert "Make a new app-specific password" in synced.trouble
+    assert "Create a new app-specific password" in synced.trouble
     assert set(synced.truth().values()) == set(synced.busy())
 
 

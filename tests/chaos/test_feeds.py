@@ -189,17 +189,17 @@ async def test_who_wants_a_younger_proof_has_the_source_asked_before_its_time(su
     subscribed.feeds[0].replace(text(*range(100, 113), version=1))
     subscribed.clock.advance(20)
     subscribed.mark()
-    assert await subscribed.house.refresh("anna", timedelta(seconds=10))
+    assert await subscribed.backend.refresh("anna", timedelta(seconds=10))
     assert asked(subscribed) == 1
     subscribed.assert_right()
-    assert await subscribed.house.refresh("anna", timedelta(seconds=10))
+    assert await subscribed.backend.refresh("anna", timedelta(seconds=10))
     assert asked(subscribed) == 1
 
 
 async def test_a_source_that_cannot_be_asked_gives_no_younger_proof(subscribed: World) -> None:
     subscribed.feeds[0].faults.add(Fault(kind="reset", times=None))
     subscribed.clock.advance(20)
-    assert not await subscribed.house.refresh("anna", timedelta(seconds=10))
+    assert not await subscribed.backend.refresh("anna", timedelta(seconds=10))
 
 
 async def test_who_asks_need_not_wait_for_our_own_caution_after_an_outage(published: World) -> None:
@@ -209,13 +209,13 @@ async def test_who_asks_need_not_wait_for_our_own_caution_after_an_outage(publis
     due = published.schedule._backoff.not_before
     published.mark()
     published.clock.advance(HURRY)
-    assert not await published.house.refresh("anna", timedelta(seconds=5))
-    assert not await published.house.refresh("anna", timedelta(seconds=5))
+    assert not await published.backend.refresh("anna", timedelta(seconds=5))
+    assert not await published.backend.refresh("anna", timedelta(seconds=5))
     assert asked(published) == 1
     assert published.schedule._backoff.not_before == due
     published.feeds[0].faults.clear()
     published.clock.advance(HURRY)
-    assert await published.house.refresh("anna", timedelta(seconds=5))
+    assert await published.backend.refresh("anna", timedelta(seconds=5))
     assert not published.trouble
 
 
@@ -224,7 +224,7 @@ async def test_a_server_that_asks_for_peace_gets_it_whoever_asks(published: Worl
     assert not await published.poll()
     published.mark()
     published.clock.advance(100)
-    assert not await published.house.refresh("anna", timedelta(seconds=5))
+    assert not await published.backend.refresh("anna", timedelta(seconds=5))
     assert asked(published) == 0
 
 

@@ -17,7 +17,7 @@ from typing import Any
 PASSWORD = "abcd-efgh-ijkl-mnop"
 """What the simulated iCloud lets in."""
 _BUSYD = [sys.executable, "-m", "busyd"]
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Person:
             env=self._env(),
             capture_output=True,
             text=True,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=False,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
@@ -82,7 +82,7 @@ class Person:
                 seen = _read_until(master, seen, prompt)
                 os.write(master, f"{answer}\n".encode())
             seen = _read_until(master, seen, None)
-            process.wait(timeout=_PATIENCE)
+            process.wait(timeout=_TIMEOUT)
         os.close(master)
         return process.returncode, seen
 
@@ -92,7 +92,7 @@ class Person:
 
 def _read_until(master: int, seen: str, prompt: str | None) -> str:
     """Read until the prompt stands at the end (it may be one that was there before), or until the program has ended."""
-    until, start = time.monotonic() + _PATIENCE, len(seen)
+    until, start = time.monotonic() + _TIMEOUT, len(seen)
     while prompt is None or prompt not in seen[start:]:
         if not select.select([master], [], [], max(0.0, until - time.monotonic()))[0]:
             message = f"no {prompt!r} came: {seen}"

@@ -32,7 +32,7 @@ def test_a_password_file_that_its_user_may_not_read_is_told_with_the_cure(busyd:
     secret.chmod(0o600)
     ran = busyd("--config", str(config), "check")
     assert ran.status == 78
-    assert f"{config}:4:47: password: nobody may not read {secret}: `chgrp nogroup {secret}`" in ran.err
+    assert f"{config}:4:47: password: user nobody may not read {secret}: run `chgrp nogroup {secret}`" in ran.err
     assert "`chmod 640" in ran.err
     give_to_nobody(secret)
     assert busyd("--config", str(config), "check").status == 0
@@ -43,7 +43,7 @@ def test_a_configuration_that_its_user_may_not_read_is_told_with_the_cure(busyd:
     config.chmod(0o600)
     ran = busyd("--config", str(config), "check")
     assert ran.status == 78
-    assert f"{config}:1:1: nobody may not read {config}: " in ran.err
+    assert f"{config}:1:1: user nobody may not read {config}: " in ran.err
     assert busyd("--config", str(config), "doctor").status == 78
 
 
@@ -55,7 +55,7 @@ def test_a_directory_that_its_user_may_not_enter_is_named(busyd: Busyd, config: 
     text = config.read_text().replace("{file: pw}", "{file: closed/pw}")
     config.write_text(f"{text}tls: {{cert: closed/c.pem, key: closed/c.pem}}\n")
     told = busyd("--config", str(config), "check").err
-    assert told.count(f"nobody may not enter {closed}: ") == 3
+    assert told.count(f"user nobody may not enter {closed}: ") == 3
 
 
 def test_root_runs_the_command_of_a_password_as_the_user_of_the_daemon(busyd: Busyd, config: Path) -> None:

@@ -9,7 +9,7 @@ def test_a_right_configuration_tells_what_would_be_linked(busyd: Busyd, home: Pa
     ran = busyd("check")
     assert ran.status == 0
     assert ran.out.splitlines() == [
-        f"{home}/.config/busyd/config.yaml: ok, 2 connections, 1 profile",
+        f"{home}/.config/busyd/config.yaml: valid (2 connections, 1 profile)",
         "",
         "PROFILE  PRIMARY    CONFLICTS  TIME ZONE",
         "anna     anna/Work  anna/*     Europe/Berlin",
@@ -18,7 +18,7 @@ def test_a_right_configuration_tells_what_would_be_linked(busyd: Busyd, home: Pa
 
 def test_a_password_that_is_not_there_is_a_warning(busyd: Busyd) -> None:
     ran = busyd("check")
-    assert ran.err.startswith("connection anna: there is no credential named anna (store it with")
+    assert ran.err.startswith("connection anna: there is no credential named anna; store it with")
     assert len(ran.err.splitlines()) == 1
 
 
@@ -38,7 +38,7 @@ def test_faults_are_told_one_in_a_line_with_status_78(busyd: Busyd, home: Path) 
     assert ran.err.splitlines() == [
         f"{path}:1:1: unknown key 'lisen' in the configuration, did you mean 'listen'?",
         f"{path}:3:19: max_age: '15' has no unit, did you mean '15s' or '15m'?",
-        "busyd: 2 faults in the configuration",
+        "busyd: 2 errors in the configuration",
     ]
 
 
@@ -47,9 +47,7 @@ def test_faults_as_json_have_their_places(busyd: Busyd, home: Path) -> None:
     path.write_text("state:\n")
     ran = busyd("check", "--json", "--config", str(path))
     assert ran.status == 78
-    assert ran.json["faults"] == [
-        {"file": str(path), "line": 1, "column": 7, "message": "state: nothing is written here"}
-    ]
+    assert ran.json["faults"] == [{"file": str(path), "line": 1, "column": 7, "message": "state: the value is missing"}]
 
 
 def test_what_would_be_linked_as_json_shows_no_password(busyd: Busyd) -> None:

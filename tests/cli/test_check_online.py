@@ -86,9 +86,7 @@ def test_a_primary_nobody_can_write_to_is_a_fault(person: Person, icloud: Simula
     configure(person, icloud, primary="Family")
     ended = person.run("check", "--online")
     assert ended.status == 78
-    assert (
-        ended.err == f"{person.config}:7:14: primary: anna/Family cannot be written to: choose a calendar of your own\n"
-    )
+    assert ended.err == f"{person.config}:7:14: primary: anna/Family is read-only; choose a calendar of your own\n"
 
 
 def test_a_name_that_two_calendars_bear_is_told_with_their_ids(person: Person, icloud: SimulatedIcloud) -> None:
@@ -126,7 +124,7 @@ def test_a_login_that_used_to_work_was_revoked(person: Person, icloud: Simulated
     icloud.account("anna@icloud.com").knobs.revoked = True
     ended = person.run("check", "--online")
     assert ended.status == 77
-    assert "refuses a password that used to work: it was revoked" in ended.err
+    assert "refused a password that used to work: it was revoked" in ended.err
 
 
 def test_a_server_that_is_down_ends_with_69(person: Person, icloud: SimulatedIcloud) -> None:
@@ -134,7 +132,7 @@ def test_a_server_that_is_down_ends_with_69(person: Person, icloud: SimulatedIcl
         configure(person, icloud, other=f"http://127.0.0.1:{port}/")
         ended = person.run("check", "--online")
     assert ended.status == 69
-    assert "busyd: connection team: 127.0.0.1 refuses connections" in ended.err
+    assert "busyd: connection team: 127.0.0.1 refused the connection" in ended.err
 
 
 def test_a_missing_password_ends_with_78(person: Person) -> None:

@@ -78,7 +78,7 @@ def test_the_list_shows_names_and_who_uses_them(busyd: Busyd, typed: pytest.Monk
         typed.setattr(sys, "stdin", io.StringIO(f"{APP_PASSWORD}\n"))
         busyd("credential", "set", name)
     ran = busyd("credential", "list")
-    assert ran.out.splitlines() == ["NAME  CONNECTIONS", "anna  anna", "old   none"]
+    assert ran.out.splitlines() == ["NAME  USED BY", "anna  anna", "old   none"]
     assert busyd("credential", "list", "--json").json == [
         {"name": "anna", "connections": ["anna"]},
         {"name": "old", "connections": []},
@@ -90,7 +90,7 @@ def test_a_password_can_be_removed_once(busyd: Busyd, home: Path, typed: pytest.
     busyd("credential", "set", "anna")
     ran = busyd("credential", "remove", "anna")
     assert (ran.status, ran.out) == (0, "removed anna\n")
-    assert ran.err == "the configuration still refers to it: anna\n"
+    assert ran.err == "warning: the configuration still refers to it (connections: anna)\n"
     assert stored(home, "anna") is None
     assert busyd("credential", "remove", "anna").status == 1
 

@@ -41,7 +41,7 @@ def test_freebusy_is_shown_in_the_zone_of_the_profile(busyd: Busyd, daemon: Daem
         "START                 END                   TYPE",
         "Mon 2026-11-23 10:00  Tue 2026-11-24 00:30  BUSY",
     ]
-    assert ran.err == "as of Sun 2026-11-22 11:15:03, times in Europe/Berlin\n"
+    assert ran.err == "as of Sun 2026-11-22 11:15:03\ntimes in Europe/Berlin\n"
     assert daemon.asked == [("GET", "/v1/profiles/anna/freebusy?start=2026-11-23&end=%2B7d", None)]
 
 
@@ -64,9 +64,10 @@ def test_what_limits_an_answer_is_said(busyd: Busyd, daemon: Daemon) -> None:
     ran = busyd("freebusy", "anna", "--tz", "UTC")
     assert ran.out == "nothing is busy from Mon 2026-11-23 00:00 to Mon 2026-11-30 00:00\n"
     assert ran.err.splitlines() == [
-        "as of never, times in UTC",
+        "never confirmed",
+        "times in UTC",
         "stale: older than the profile's max_age",
-        "not complete: never read, so all of its time counts as busy: anna/X",
+        "incomplete: anna/X has never been read, so all of its time counts as busy",
         "anna/X is missing: no such calendar",
     ]
 
@@ -74,7 +75,7 @@ def test_what_limits_an_answer_is_said(busyd: Busyd, daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     ("busy", "said"),
     [
-        ([], "the start of an event cannot be read, so it blocks nothing; `busyd status` names it"),
+        ([], "the start of an event could not be read, so it blocks nothing; run `busyd status` to see which"),
         (["BUSY"], "so it blocks nothing"),
         (["BUSY", "BUSY-UNAVAILABLE"], "the time it may take counts as busy"),
     ],
@@ -82,7 +83,7 @@ def test_what_limits_an_answer_is_said(busyd: Busyd, daemon: Daemon) -> None:
 def test_what_is_not_known_is_told_with_what_it_means(busyd: Busyd, daemon: Daemon, busy: list[str], said: str) -> None:
     periods = [{"start": "2026-11-23T09:00:00Z", "end": "2026-11-23T10:00:00Z", "type": kind} for kind in busy]
     daemon.answer("/v1/profiles/anna/freebusy", {**FREEBUSY, "complete": False, "busy": periods})
-    (note,) = [line for line in busyd("freebusy", "anna").err.splitlines() if line.startswith("not complete: ")]
+    (note,) = [line for line in busyd("freebusy", "anna").err.splitlines() if line.startswith("incomplete: ")]
     assert said in note
 
 
@@ -113,8 +114,8 @@ def test_explain_names_the_rule_and_its_line(busyd: Busyd, daemon: Daemon) -> No
              "origin": "c.yaml:7"}  # fmt: skip
     daemon.answer("/v1/profiles/anna/explain", {"events": [event, {**event, "rule": None, "summary": ""}]})
     lines = busyd("explain", "anna", "--tz", "UTC").out.splitlines()
-    assert lines[1].endswith("FREE  all-day by all_day (c.yaml:7)  anna/Work  A [2J")
-    assert lines[2].endswith("FREE  all-day                        anna/Work  1")
+    assert lines[1].endswith("FREE  all-day event (rule `all_day`, c.yaml:7)  anna/Work  A [2J")
+    assert lines[2].endswith("FREE  all-day event                             anna/Work  1")
 
 
 def test_calendars_and_status_are_tables(busyd: Busyd, daemon: Daemon, token: str) -> None:
@@ -170,7 +171,7 @@ def test_a_sync_that_ends_early_is_to_be_tried_again(busyd: Busyd, daemon: Daemo
     [
         (400, {"detail": "start is after end", "fix": "swap them"}, 64, "start is after end\n       swap them"),
         (404, {"detail": "there is no profile 'x'"}, 1, "there is no profile 'x'"),
-        (404, None, 1, "the running daemon does not know this question"),
+        (404, None, 1, "the running daemon does not support this request"),
         (503, {"title": "too old"}, 75, "too old"),
         (500, ["?"], 1, "the daemon answered with status 500"),
         (401, {"detail": "x"}, 1, "the daemon does not know this token"),
@@ -230,7 +231,7 @@ def test_no_token_is_made_for_a_daemon_that_would_not_know_it(
 ) -> None:
     ran = busyd(*words)
     assert (ran.status, ran.out) == (1, "")
-    assert "another daemon answers at" in ran.err
+    assert "would not know the token" in ran.err
     assert not (home / STATE / "ledger.sqlite3").exists()
     assert daemon.asked == []
 
@@ -239,4 +240,4 @@ def test_a_reload_during_a_start_is_to_be_tried_again(busyd: Busyd, token: str) 
     assert token
     ran = busyd("reload")
     assert ran.status == 75
-    assert "only starting" in ran.err
+    assert "still starting" in ran.err

@@ -43,11 +43,11 @@ def damage(path: Path, how: str) -> None:
     ("name", "how", "place", "said"),
     [
         ("k.pem", "another's", "10:8: key: ", "does not belong"),
-        ("k.pem", "nothing", "10:8: key: ", "no private key in PEM"),
-        ("k.pem", "locked", "10:8: key: ", "passphrase"),
+        ("k.pem", "nothing", "10:8: key: ", "no PEM private key"),
+        ("k.pem", "locked", "10:8: key: ", "without a passphrase"),
         ("k.pem", "a directory", "10:8: key: ", "is a directory"),
         ("k.pem", "a link to nothing", "10:8: key: ", "there is no file"),
-        ("c.pem", "nothing", "9:9: cert: ", "no certificate in PEM"),
+        ("c.pem", "nothing", "9:9: cert: ", "no PEM certificate"),
         ("c.pem", "cut short", "9:9: cert: ", "cannot be used"),
     ],
 )
@@ -82,7 +82,7 @@ def test_a_socket_without_a_directory_is_a_fault_at_the_start_and_a_warning_befo
     path = write_config(home, "unix:/nonexistent/busyd.sock")
     ran = busyd("run")
     assert ran.status == 78
-    assert f"{path}:2:9: listen: there is no directory /nonexistent: make it" in ran.err
+    assert f"{path}:2:9: listen: there is no directory /nonexistent; create it" in ran.err
     checked = busyd("check")
     assert checked.status == 0
     assert "there is no directory /nonexistent" in checked.err
@@ -90,7 +90,11 @@ def test_a_socket_without_a_directory_is_a_fault_at_the_start_and_a_warning_befo
 
 @pytest.mark.parametrize(
     ("listen", "said"),
-    [("file", "is not a socket"), ("file/s", "is not a directory"), ("x" * 120, "the path of a socket can have 107")],
+    [
+        ("file", "exists and is not a socket"),
+        ("file/s", "is not a directory"),
+        ("x" * 120, "a socket path can have at most 107"),
+    ],
 )
 def test_a_path_where_no_socket_can_be_is_a_fault_at_the_start(
     busyd: Busyd, home: Path, listen: str, said: str

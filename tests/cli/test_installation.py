@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from busyd.cli.exit_status import CommandFailed
-from busyd.cli.installation import Installation, Service, find_installation
+from busyd.cli.installation import Installation, SystemService, find_installation
 from busyd.config import ConfigFaults
 from busyd.running import Running, write_record
 from tests.other_user import being_nobody, give_to_nobody
@@ -21,9 +21,9 @@ CONFIG = "connections:\n  f: {kind: ics, url: 'https://example.org/f.ics'}\n"
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Service:
+def service(tmp_path: Path) -> SystemService:
     """A service of its own: configured, and never started."""
-    service = Service(tmp_path / "etc/config.yaml", tmp_path / "var", "no-such-user")
+    service = SystemService(tmp_path / "etc/config.yaml", tmp_path / "var", "no-such-user")
     service.config.parent.mkdir()
     service.config.write_text(CONFIG)
     return service
@@ -54,19 +54,19 @@ def run() -> Iterator[Run]:
 
 
 def find(
-    home: Path, service: Service, *, config: Path | None = None, state: Path | None = None, **more: str
+    home: Path, service: SystemService, *, config: Path | None = None, state: Path | None = None, **more: str
 ) -> Installation:
     environment = {"HOME": str(home), **more}
     return find_installation(Namespace(config=config, state=state), environment=environment, service=service)
 
 
-def test_the_users_own_where_no_service_runs(home: Path, service: Service, own: Path) -> None:
+def test_the_users_own_where_no_service_runs(home: Path, service: SystemService, own: Path) -> None:
     found = find(home, service)
     assert (found.path, found.state, found.running) == (own, home / ".local/state/busyd", None)
 
 
 def test_a_running_service_comes_first_for_who_may_enter_its_state(
-    home: Path, service: Service, run: Run, tmp_path: Path
+    home: Path, service: SystemService, run: Run, tmp_path: Path
 ) -> None:
     elsewhere = tmp_path / "elsewhere.yaml"
     elsewhere.write_text(CONFIG)
@@ -77,7 +77,7 @@ def test_a_running_service_comes_first_for_who_may_enter_its_state(
     assert [str(address) for address in found.running.addresses] == ["127.0.0.1:1", "[::1]:2", "unix:/s"]
 
 
-def test_a_service_that_only_starts_is_meant_with_its_usual_configuration(home: Path, service: Service) -> None:
+def test_a_service_that_only_starts_is_meant_with_its_usual_configuration(home: Path, service: SystemService) -> None:
     service.state.mkdir(mode=0o700)
     with (service.state / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -85,7 +85,7 @@ def test_a_service_that_only_starts_is_meant_with_its_usual_configuration(home: 
     assert (found.path, found.state, found.running) == (service.config, service.state, None)
 
 
-def test_what_was_named_wins_over_a_running_service(home: Path, service: Service, run: Run, own: Path) -> None:
+def test_what_was_named_wins_over_a_running_service(home: Path, service: SystemService, run: Run, own: Path) -> None:
     run(service.state, service.config)
     assert find(home, service, config=own).state == home / ".local/state/busyd"
     assert find(home, service, BUSYD_CONFIG=str(own)).state == home / ".local/state/busyd"
@@ -93,27 +93,27 @@ def test_what_was_named_wins_over_a_running_service(home: Path, service: Service
 
 
 def test_the_state_is_that_of_the_daemon_that_was_started_with_the_named_file(
-    home: Path, service: Service, run: Run, own: Path
+    home: Path, service: SystemService, run: Run, own: Path
 ) -> None:
     run(service.state, own)
     assert find(home, service, config=own).state == service.state
 
 
 def test_a_state_written_in_the_file_counts_even_when_the_file_is_faulty(
-    home: Path, service: Service, own: Path, run: Run, tmp_path: Path
+    home: Path, service: SystemService, own: Path, run: Run, tmp_path: Path
 ) -> None:
     own.write_text(f"state: {tmp_path}/written\nnonsense: 1\n")
     run(tmp_path / "written", own)
     found = find(home, service)
     assert found.state == tmp_path / "written"
     assert found.running is not None
-    assert found.config_if_right is None
+    assert found.config_or_none is None
     with pytest.raises(ConfigFaults):
         _ = found.config
 
 
 def test_a_named_state_brings_the_configuration_of_the_daemon_on_it(
-    home: Path, service: Service, run: Run, tmp_path: Path
+    home: Path, service: SystemService, run: Run, tmp_path: Path
 ) -> None:
     other = tmp_path / "other.yaml"
     other.write_text(CONFIG)
@@ -122,7 +122,7 @@ def test_a_named_state_brings_the_configuration_of_the_daemon_on_it(
 
 
 def test_the_systems_configuration_goes_with_the_systems_state_before_and_between_runs(
-    home: Path, service: Service, own: Path
+    home: Path, service: SystemService, own: Path
 ) -> None:
     own.unlink()
     assert find(home, service).state == home / ".local/state/busyd"  # there is no service here
@@ -132,7 +132,7 @@ def test_the_systems_configuration_goes_with_the_systems_state_before_and_betwee
     assert find(home, service, STATE_DIRECTORY="/given:/more").state == Path("/given")
 
 
-def test_another_user_is_told_that_busyd_runs_as_a_service(home: Path, service: Service, own: Path) -> None:
+def test_another_user_is_told_that_busyd_runs_as_a_service(home: Path, service: SystemService, own: Path) -> None:
     if os.geteuid() != 0:
         skip("only root can become another user")
     own.unlink()
@@ -143,24 +143,24 @@ def test_another_user_is_told_that_busyd_runs_as_a_service(home: Path, service: 
         found = find(home, service)
         assert (found.state, found.is_closed, found.running) == (service.state, True, None)
         for ask in (found.require_access, lambda: found.config):
-            with pytest.raises(CommandFailed, match="busyd runs here as a service") as told:
+            with pytest.raises(CommandFailed, match="busyd runs as a service here") as told:
                 ask()
             assert "sudo" in told.value.fix
 
 
 def test_root_takes_no_configuration_from_a_record_that_its_user_could_have_written(
-    home: Path, service: Service, run: Run, foreign_state: Path
+    home: Path, service: SystemService, run: Run, foreign_state: Path
 ) -> None:
     planted = foreign_state / "planted.yaml"
     planted.write_text("connections: {x: {username: u, password: {command: [touch, /tmp/x]}}}")
     run(foreign_state, planted)
     for path in foreign_state.iterdir():
         give_to_nobody(path)
-    service = Service(service.config, foreign_state)
+    service = SystemService(service.config, foreign_state)
     assert find(home, service).path == service.config
 
 
-def test_a_record_without_the_lock_or_of_another_process_is_none(home: Path, service: Service, run: Run) -> None:
+def test_a_record_without_the_lock_or_of_another_process_is_none(home: Path, service: SystemService, run: Run) -> None:
     run(service.state, service.config)
     (service.state / "lock").write_text("4712")
     assert find(home, service).running is None

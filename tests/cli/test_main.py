@@ -38,20 +38,20 @@ def test_the_version_is_told(busyd: Busyd) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["chek"], "busyd: there is no command 'chek', did you mean 'check'?\n       see `busyd --help`\n"),
-        (["xyzzy"], "busyd: there is no command 'xyzzy'\n       see `busyd --help`\n"),
+        (["chek"], "busyd: unknown command 'chek', did you mean 'check'?\n       see `busyd --help`\n"),
+        (["xyzzy"], "busyd: unknown command 'xyzzy'\n       see `busyd --help`\n"),
         (
             ["check", "--jsn"],
-            "busyd: there is no option --jsn, did you mean --json?\n       see `busyd check --help`\n",
+            "busyd: unknown option --jsn, did you mean --json?\n       see `busyd check --help`\n",
         ),
-        (["check", "x"], "busyd: 'x' is one argument too many\n       see `busyd check --help`\n"),
+        (["check", "x"], "busyd: unexpected argument 'x'\n       see `busyd check --help`\n"),
         (
             ["--verson", "check"],
-            "busyd: there is no option --verson, did you mean --version?\n       see `busyd --help`\n",
+            "busyd: unknown option --verson, did you mean --version?\n       see `busyd --help`\n",
         ),
         (
             ["token", "add", "anna", "--scop=x"],
-            "busyd: there is no option --scop, did you mean --scope?\n       see `busyd token add --help`\n",
+            "busyd: unknown option --scop, did you mean --scope?\n       see `busyd token add --help`\n",
         ),
         (["check", "--config"], "busyd: argument --config: expected one argument\n       see `busyd check --help`\n"),
         (
@@ -131,7 +131,7 @@ def test_no_configuration_is_status_78(busyd: Busyd, home: Path) -> None:
         pytest.skip("this machine has a configuration of its own")
     ran = busyd("check")
     assert ran.status == ExitStatus.CONFIG
-    assert "there is no configuration: looked for" in ran.err
+    assert "no configuration found (looked for" in ran.err
     assert "busyd setup" in ran.err
 
 

@@ -54,7 +54,7 @@ def folder(person: Person) -> Path:
     target = person.home / "recordings"
     ended = person.run("record", str(target))
     assert ended.status == 0, ended.err
-    assert ended.out == f"mine: wrote 9 files into {target}\n"
+    assert ended.out == f"mine: wrote 9 files to {target}\n"
     return target
 
 
@@ -136,7 +136,7 @@ def test_a_used_directory_is_left_alone(person: Person, icloud: SimulatedIcloud)
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("yours", "no connection named yours"), ("holidays", "has no conversation")]
+    ("name", "words"), [("yours", "no connection named yours"), ("holidays", "has no CalDAV exchanges")]
 )
 def test_what_cannot_be_recorded_is_told(person: Person, name: str, words: str) -> None:
     ended = person.run("record", "--connection", name, str(person.home / "new"))

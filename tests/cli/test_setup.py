@@ -63,17 +63,17 @@ def test_it_says_how_to_make_the_password_and_what_to_call_it(person: Person, ic
     told = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN).out
     assert "account.apple.com" in told
     assert "Sign-In and Security, then App-Specific Passwords" in told
-    assert f"for instance: busyd@{os.uname().nodename.partition('.')[0]}\n" in told
+    assert f"for example: busyd@{os.uname().nodename.partition('.')[0]}\n" in told
 
 
 def test_the_calendars_are_listed_with_kind_and_access(person: Person, icloud: SimulatedIcloud) -> None:
     told = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN).out
     assert "The login works. anna has 6 calendars:" in told
     for line in (
-        "1  Home                 own             read and write",
-        "3  Family               shared with me  read only",
-        "5  Ideas                own             read and write, does not affect availability",
-        "6  Holidays in Germany  subscribed      read only",
+        "1  Home                 own              read and write",
+        "3  Family               shared with you  read-only",
+        "5  Ideas                own              read and write, does not affect availability",
+        "6  Holidays in Germany  subscribed       read-only",
     ):
         assert line in told
     assert "Reminders" not in told
@@ -102,7 +102,7 @@ def test_calendars_are_chosen_by_number_or_by_name(
 @pytest.mark.parametrize(
     ("primary", "words"),
     [
-        ("Family", "cannot be written to anna/Family: it is read only"),
+        ("Family", "cannot be written to anna/Family, which is read-only"),
         ("Hme", "no calendar 'Hme' in the list, did you mean 'Home'?"),
         ("9", "no calendar '9' in the list"),
     ],
@@ -119,7 +119,7 @@ def test_two_calendars_of_one_name_are_told_apart_by_number_and_written_by_id(
 ) -> None:
     icloud.account("anna@icloud.com").add_calendar("Work", id="other-work")
     ended = person.run("setup", "--url", icloud.bootstrap_url, typed=f"{LOGIN}Work\n")
-    assert "2 calendars are called 'Work': give the number" in ended.err
+    assert "2 calendars are named 'Work'; enter the number instead" in ended.err
     ended = person.run("setup", "--url", icloud.bootstrap_url, typed=f"{LOGIN}7\n")
     assert ended.status == 0, ended.err
     assert str(load_config(person.config, {}).profiles["anna"].primary) == "anna/other-work"
@@ -149,7 +149,7 @@ def test_what_has_no_default_must_be_given_with_yes(person: Person) -> None:
     ended = person.run("setup", "--yes")
     assert ended.status == 64
     assert ended.err == (
-        "busyd: Apple ID: there is no default for this\n       give --username NAME; nothing was saved\n"
+        "busyd: Apple ID: there is no default for this; nothing was saved\n       pass --username NAME\n"
     )
 
 
@@ -183,7 +183,7 @@ def test_at_a_terminal_what_is_wrong_is_asked_again(person: Person, icloud: Simu
 def test_stopping_before_the_end_saves_nothing(person: Person, icloud: SimulatedIcloud) -> None:
     ended = person.run("setup", "--url", icloud.bootstrap_url, typed=f"{LOGIN}1\nall\nanna\nUTC\nn\n")
     assert ended.status == 1
-    assert ended.err.endswith("busyd: stopped\n       nothing was saved\n")
+    assert ended.err.endswith("busyd: stopped; nothing was saved\n")
     assert person.files == []
 
 
@@ -204,7 +204,7 @@ def test_the_same_account_again_is_pointed_to_its_password(person: Person, iclou
     icloud.log.clear()
     ended = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
     assert ended.status == 1
-    assert "this account is connected already, as anna" in ended.err
+    assert "this account is already connected, as anna" in ended.err
     assert "`busyd credential set anna`" in ended.err
     assert icloud.log.requests() == []
 
@@ -254,7 +254,7 @@ def test_the_systems_configuration_can_be_read_by_the_service(
     monkeypatch.setattr(grp, "getgrnam", known.__getitem__)
     connection = Connection("holidays", ConnectionKind.ICS, "https://example.org/x.ics")
     text = setup_file.render(connection, None, has_password=False, label="")
-    file = setup_file.save(setup_file.Place(tmp_path / "config.yaml", None), "holidays", text, None, tmp_path)
+    file = setup_file.save(setup_file.ConfigTarget(tmp_path / "config.yaml", None), "holidays", text, None, tmp_path)
     assert file.stat().st_mode & 0o777 == mode
 
 
@@ -263,7 +263,7 @@ def test_a_feed_needs_only_its_address(person: Person, icloud: SimulatedIcloud) 
     url = f"{icloud.feeds_url}holidays/de_de.ics"
     ended = person.run("setup", "--kind", "ics", "--url", url, "--name", "holidays", "--yes")
     assert ended.status == 0, ended.err
-    assert "to have it count for a profile that is there, add 'holidays' to its conflicts" in ended.out
+    assert "to use it in an existing profile, add 'holidays' to the conflicts of that profile" in ended.out
     assert load_config(person.config, {}).connections["holidays"].password is None
     assert CredentialStore(person.state, {}).names() == ["anna"]
 

@@ -41,7 +41,7 @@ def test_a_token_as_json_has_the_members_of_the_contract(busyd: Busyd) -> None:
     [
         (["anna", "--scope", "details,book,admin"], "the scope freebusy"),
         (["anna", "--scope", "admin", "--details"], "the scope freebusy"),
-        (["*"], "of one profile"),
+        (["*"], "shows one profile"),
     ],
 )
 def test_a_token_that_can_have_no_feed_is_told_so(busyd: Busyd, words: list[str], why: str) -> None:
@@ -94,7 +94,7 @@ def test_a_revoked_token_is_gone(busyd: Busyd, home: Path) -> None:
     ("words", "status", "said"),
     [
         (["ana"], 1, "there is no profile 'ana'"),
-        (["anna", "--scope", "write"], 64, "there is no scope 'write': known are freebusy, details, book, admin"),
+        (["anna", "--scope", "write"], 64, "unknown scope 'write'; known scopes: freebusy, details, book, admin"),
         (["anna", "--expires", "90"], 64, "--expires: '90' has no unit, did you mean '90s' or '90m'?"),
         (["anna", "--expires", "0d"], 64, "--expires: it must be longer than 0 seconds"),
     ],
@@ -127,7 +127,7 @@ def test_a_ledger_of_root_in_the_state_of_a_service_is_told_with_the_cure(busyd:
     path.touch(mode=0o600)
     ran = busyd("--state", str(foreign_state), "token", "add", "anna")
     assert ran.status == 78
-    assert f"{path} cannot be used: ledger.sqlite3 belongs to root, and nobody may not use it" in ran.err
+    assert f"{path} cannot be used: ledger.sqlite3 belongs to root, and user nobody may not use it" in ran.err
     assert f"chown -R nobody: {foreign_state}" in ran.err
 
 

@@ -58,8 +58,8 @@ def test_a_home_named_by_its_path_is_on_the_host_that_answered_after_redirects()
     assert asked[1].target.startswith("http://127.0.0.1:8008/principals/__uids__/")
 
 
-def test_a_server_that_answers_strangers_is_not_taken_for_a_login() -> None:
-    with pytest.raises(LoginRefused, match="stranger"):
+def test_a_server_that_answers_unauthenticated_requests_is_not_taken_for_a_login() -> None:
+    with pytest.raises(LoginRefused, match="unauthenticated"):
         exchange(discover_account("http://127.0.0.1:8008/"), recording("03-principal-root-anon").response)
 
 
@@ -83,7 +83,7 @@ def test_a_root_that_knows_no_caldav_leads_to_the_well_known_address(refusal: in
 
 
 def test_an_unknown_path_told_inside_a_207_is_unknown_all_the_same() -> None:
-    """QUIRK(xandikos): a path it does not know is a 207 that holds nothing but a 404."""
+    """QUIRK(xandikos): an unknown path gets a 207 that contains nothing but a 404."""
     unknown = multistatus(status("/x/", "HTTP/1.1 404 Not Found"))
     account, asked = exchange(
         discover_account("https://example.org/x/"),

@@ -150,9 +150,9 @@ def _fill_work(anna: Account, work: Calendar, today: date) -> None:
             attendee("Cleo", "mailto:cleo@example.net", "TENTATIVE"),
         ),
     )
-    visit = timed(today + timedelta(days=3), "14:00", "15:00")
+    meeting = timed(today + timedelta(days=3), "14:00", "15:00")
     travel = ("X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT45M", "X-APPLE-TRAVEL-ADVISORY-BEHAVIOR:AUTOMATIC")
-    _put(work, "VISIT", event("VISIT", "Client visit, 45 minutes away", visit, *travel))
+    _put(work, "CLIENT", event("CLIENT", "Client visit, 45 minutes away", meeting, *travel))
     call = timed(today + timedelta(days=2), "11:00", "12:00", NEW_YORK)
     _put(work, "CALL", event("CALL", "Call with New York", call))
     fair = timed(today + timedelta(days=12), "09:00", "17:00", days=1)

@@ -142,7 +142,7 @@ async def test_another_accounts_path_is_403_and_empty(dav: RawClient, path: str)
 
 
 @pytest.mark.parametrize("trap", ["http", "other-domain", "private-address"])
-async def test_a_redirect_can_lead_out_of_the_house_and_the_log_tells_who_followed(
+async def test_a_redirect_can_lead_to_a_foreign_host_and_the_log_tells_who_followed(
     generic: RawClient, anna: Account, icloud: SimulatedIcloud, trap: str
 ) -> None:
     anna.knobs.apply({"bootstrap_redirect": 301, "redirect_to": trap})

@@ -53,7 +53,7 @@ async def test_objects_may_have_two_megabytes_and_never_more_than_the_limit(dav:
         ("work/INV-NO.ics", ["PARTSTAT=DECLINED;", ":urn:uuid:300000001\r\n"]),
         ("work/ALONE.ics", ["RECURRENCE-ID;TZID=Europe/Berlin:"]),
         ("work/SPLIT-1.ics", ["UNTIL=", "RELATED-TO;RELTYPE=X-CALENDARSERVER-RECURRENCE-SET:"]),
-        ("work/VISIT.ics", ["X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT45M"]),
+        ("work/CLIENT.ics", ["X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT45M"]),
         (
             "home/ODD.ics",
             ["19760401T005545Z", "DTSTAMP:20250301T081530Z\r\nDTSTAMP:2025", "=CAES\r\nkAIa", "DESCRIPTION:\r\n", "🥐"],

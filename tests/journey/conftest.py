@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.icloud.server import SimulatedIcloud
-from tests.journey.daemon import PATIENCE, Busyd, busyd_in
+from tests.journey.daemon import TIMEOUT, Busyd, busyd_in
 
 PASSWORD = "abcd-efgh-ijkl-mnop"
 CONFIG = """
@@ -76,7 +76,7 @@ def managed(tmp_path: Path, icloud: SimulatedIcloud, manager: Manager) -> Iterat
 def told(manager: Manager) -> Told:
     def until(word: str) -> str:
         while True:
-            message = manager.messages.get(timeout=PATIENCE)
+            message = manager.messages.get(timeout=TIMEOUT)
             if word in message:
                 return message
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds after which something that should have happened is taken for not happening."""
 
 
@@ -30,13 +30,13 @@ def free_port() -> int:
 
 def wait_for(what: Callable[[], Any], *, describe: Callable[[], object] = lambda: "") -> Any:
     """Ask again and again until the answer is true; returns it. Another process has no event to await."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while time.monotonic() < until:
         found = what()
         if found:
             return found
         time.sleep(0.05)
-    message = f"nothing came of it within {PATIENCE:g} s: {describe()}"
+    message = f"the condition did not become true within {TIMEOUT:g} s: {describe()}"
     raise AssertionError(message)
 
 
@@ -108,7 +108,7 @@ class Busyd:
         if self.process is None:
             return 0
         self.process.send_signal(how)
-        status = self.process.wait(timeout=PATIENCE)
+        status = self.process.wait(timeout=TIMEOUT)
         self.process = None
         return status
 
@@ -118,7 +118,7 @@ class Busyd:
         if token:
             request.add_header("Authorization", f"Bearer {token}")
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
                 body = answer.read().decode()
                 return json.loads(body) if "json" in answer.headers["Content-Type"] else body
         except urllib.error.HTTPError as error:
@@ -128,7 +128,7 @@ class Busyd:
     def status_of(self, path: str) -> int:
         """The status a GET gives; 0 when nobody answers."""
         try:
-            with urllib.request.urlopen(self.base + path, timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(self.base + path, timeout=TIMEOUT) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             with error:

@@ -68,8 +68,8 @@ def test_a_disk_that_is_not_there_is_waited_for(managed: Busyd, told: Told) -> N
     line = [sys.executable, "-m", "busyd", "--config", str(managed.config), "run"]
     environment = {**os.environ, **managed.environment}
     with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert "there is no directory" in told("EXTEND_TIMEOUT_USEC=")
+        assert "cannot create the state directory" in told("EXTEND_TIMEOUT_USEC=")
         process.terminate()
         _, complaint = process.communicate(timeout=30)
     assert process.returncode == 75
-    assert f"there is no directory {managed.folder}/disk for the state" in complaint
+    assert f"cannot create the state directory: {managed.folder}/disk does not exist" in complaint

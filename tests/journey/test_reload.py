@@ -18,7 +18,7 @@ def test_a_reload_applies_a_changed_file_without_a_gap_and_tells_what_changed(ma
     told("READY=1")
     assert len(managed.freebusy("2026-06-01", "2026-06-02")["calendars"]) == 2
     managed.until_busy("2026-06-01", "2026-06-02", [])
-    assert managed.command("reload").stdout == "applied: nothing has changed\n"
+    assert managed.command("reload").stdout == "applied: nothing changed\n"
 
 
 def test_a_refused_reload_tells_every_fault_and_the_old_configuration_stays(managed: Busyd, told: Told) -> None:
@@ -29,7 +29,7 @@ def test_a_refused_reload_tells_every_fault_and_the_old_configuration_stays(mana
     ran = managed.command("reload")
     assert (ran.returncode, ran.stdout) == (78, "")
     assert len([line for line in ran.stderr.splitlines() if line.startswith(f"{managed.config}:")]) == 2
-    assert ran.stderr.endswith("busyd: refused, 2 faults: the old configuration stays\n")
+    assert ran.stderr.endswith("busyd: refused because of 2 errors; the old configuration stays in effect\n")
     told("RELOADING=1")
     ready = told("READY=1")
     assert f"STATUS=reload refused, the old configuration stays: {managed.config}:4:16: " in ready
@@ -62,7 +62,7 @@ def test_what_cannot_be_read_as_yaml_is_refused_too_and_status_works_beside_it(m
     ran = managed.command("status")
     assert ran.returncode == 0
     assert "anna/Work" in ran.stdout
-    assert f"{managed.config} is faulty, and the daemon goes on with what it read before:" in ran.stderr
+    assert f"{managed.config} has errors; the daemon continues with the configuration it read before:" in ran.stderr
     assert f"\n{managed.config}:2:1: " in ran.stderr
 
 
@@ -81,7 +81,7 @@ def test_what_needs_a_restart_is_named_again_at_every_reload_until_there_was_one
     busyd.stop()
     busyd.start()
     busyd.until_busy("2026-06-01", "2026-06-02", [])
-    assert busyd.command("reload").stdout == "applied: nothing has changed\n"
+    assert busyd.command("reload").stdout == "applied: nothing changed\n"
 
 
 def test_a_calendar_that_is_named_and_not_there_is_told_by_the_reload(busyd: Busyd) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of this room stand on: a clock that only sleeping moves, and servers that answer byte for byte."""
+"""Support for these tests: a clock that moves only by sleeping, and servers that answer byte for byte."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,12 +14,12 @@ from busyd.dav.exchange import DavRequest, DavResponse
 from busyd.errors import RemoteError
 from busyd.period import Instant
 from busyd.remote.transport import Transport
-from busyd.remote.wire import Limits
+from busyd.remote.wire import TransferLimits
 
 PASSWORD: Final = "abcd-efgh-canary-mnop"
 TOKEN: Final = b"YW5uYTphYmNkLWVmZ2gtY2FuYXJ5LW1ub3A="
 """`anna:PASSWORD` as Basic sends it."""
-QUICK: Final = Limits(connect=2.0, idle=0.3, total=2.0)
+QUICK: Final = TransferLimits(connect=2.0, idle=0.3, total=2.0)
 
 
 class StoppedClock:
@@ -130,7 +130,7 @@ async def transport_to(
     kind: ConnectionKind = ConnectionKind.CALDAV,
     allow: tuple[str, ...] = (),
     username: str = "anna",
-    limits: Limits = QUICK,
+    limits: TransferLimits = QUICK,
     clock: StoppedClock | None = None,
 ) -> AsyncIterator[Transport]:
     """A transport of a connection to that URL, closed at the end."""
@@ -145,13 +145,13 @@ async def transport_to(
 PROPFIND = DavRequest("PROPFIND", "/c/", "0", (("Content-Type", "application/xml; charset=utf-8"),), b"<x/>")
 
 
-async def ask(answer: Reply, request: DavRequest = PROPFIND, limits: Limits = QUICK) -> DavResponse:
+async def ask(answer: Reply, request: DavRequest = PROPFIND, limits: TransferLimits = QUICK) -> DavResponse:
     """One request to a server that answers so."""
     async with raw_server(answer) as server, transport_to(server.url, limits=limits) as transport:
         return await transport.send(request)
 
 
-async def fault(answer: Reply, request: DavRequest = PROPFIND, limits: Limits = QUICK) -> RemoteError:
+async def fault(answer: Reply, request: DavRequest = PROPFIND, limits: TransferLimits = QUICK) -> RemoteError:
     """The error that comes of such an answer."""
     with pytest.raises(RemoteError) as caught:
         await ask(answer, request, limits)

@@ -49,12 +49,12 @@ async def test_white_space_and_a_byte_order_mark_before_the_calendar_are_dropped
     "body", [b"", b"<html>Sign in</html>", FEED[:20], b"BEGIN:VCALENDAR\r\nEND:VCAL", b"\x00" * 99]
 )
 async def test_what_is_not_a_whole_calendar_is_none(body: bytes) -> None:
-    with pytest.raises(MalformedResponse, match="not a complete calendar feed"):
+    with pytest.raises(MalformedResponse, match="did not send a complete calendar feed"):
         await fetch(reply(200, body))
 
 
 async def test_what_cannot_be_unpacked_is_no_feed_either() -> None:
-    with pytest.raises(MalformedResponse, match="not a complete calendar feed"):
+    with pytest.raises(MalformedResponse, match="did not send a complete calendar feed"):
         await fetch(reply(200, b"no gzip", "Content-Encoding: gzip"))
 
 

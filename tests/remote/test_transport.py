@@ -11,7 +11,7 @@ from busyd.credentials import Secret
 from busyd.dav.errors import LoginRefused
 from busyd.dav.exchange import DavRequest
 from busyd.errors import RemoteError
-from busyd.remote.errors import Unreachable, UnsafeRedirect
+from busyd.remote.errors import TooManyRedirects, Unreachable, UnsafeRedirect
 from busyd.remote.transport import Transport
 from busyd.remote.wire import USER_AGENT
 from tests.remote.stage import (
@@ -118,7 +118,7 @@ async def test_redirects_without_an_end_are_left(location: str) -> None:
         return reply(301, b"", f"Location: {location}{'' if location == '/c/' else next(hops)}")
 
     async with raw_server(lead_on) as server, transport_to(server.url) as transport:
-        with pytest.raises(UnsafeRedirect, match="without an end"):
+        with pytest.raises(TooManyRedirects):
             await transport.send(PROPFIND)
         assert len(server.requests) <= QUICK.hops + 1
 

@@ -8,7 +8,7 @@ import pytest
 from busyd.dav.errors import MalformedResponse
 from busyd.dav.exchange import DavRequest
 from busyd.remote.errors import AnswerTooLarge, Trouble, Unreachable, WriteOutcomeUnknown
-from busyd.remote.wire import Limits
+from busyd.remote.wire import TransferLimits
 from tests.remote.stage import PROPFIND, Reply, Request, ask, fault, raw_server, reply, transport_to
 
 
@@ -80,7 +80,7 @@ async def test_a_server_that_drips_is_given_up_in_the_end() -> None:
 
     running = await asyncio.start_server(drip, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}"
-    async with running, transport_to(url, limits=Limits(idle=0.2, total=0.5)) as transport:
+    async with running, transport_to(url, limits=TransferLimits(idle=0.2, total=0.5)) as transport:
         with pytest.raises(Unreachable) as caught:
             await transport.send(DavRequest("GET", "/x"))
         assert caught.value.kind is Trouble.TIMEOUT
@@ -130,7 +130,7 @@ async def test_a_compressed_body_nobody_asked_for_is_read() -> None:
 )
 async def test_a_body_beyond_the_limits_or_undecodable_is_dropped(answer: bytes, error: type[Exception]) -> None:
     wire = 1000 if answer == reply(207, b"x" * 2000) else 100_000
-    limits = Limits(idle=0.3, total=2.0, wire_bytes=wire, inflated_bytes=1_000_000)
+    limits = TransferLimits(idle=0.3, total=2.0, wire_bytes=wire, inflated_bytes=1_000_000)
     assert isinstance(await fault(answer, limits=limits), error)
 
 

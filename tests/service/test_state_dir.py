@@ -76,13 +76,16 @@ def test_a_file_of_root_among_those_of_the_service_is_told_with_the_cure(foreign
     (foreign_state / name).touch(mode=0o600)
     with as_owner_of(foreign_state), pytest.raises(Misconfigured) as refused:
         prepare_state(foreign_state)
-    assert f"{name} belongs to root, and nobody may not use it" in str(refused.value)
+    assert f"{name} belongs to root, and user nobody may not use it" in str(refused.value)
     assert refused.value.fix == f"chown -R nobody: {foreign_state}"
 
 
 def test_a_state_directory_of_root_is_told_to_the_service(foreign_state: Path) -> None:
     (foreign_state.parent / "roots").mkdir(mode=0o700)
-    with as_owner_of(foreign_state), pytest.raises(Misconfigured, match="belongs to root, and nobody may not use it"):
+    with (
+        as_owner_of(foreign_state),
+        pytest.raises(Misconfigured, match="belongs to root, and user nobody may not use it"),
+    ):
         prepare_state(foreign_state.parent / "roots")
 
 
@@ -98,7 +101,7 @@ def test_a_lock_that_cannot_be_had_is_told(tmp_path: Path) -> None:
         pass
 
 
-def test_a_disk_without_room_for_the_lock_may_have_some_later(tmp_path: Path) -> None:
+def test_a_full_disk_without_space_for_the_lock_may_have_some_later(tmp_path: Path) -> None:
     (tmp_path / "lock").symlink_to("/dev/full")
     with pytest.raises(TryAgain, match=r"cannot lock .*: no space left"), locked(tmp_path):
         pass

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tests.systemd.control_groups import in_control_groups, own_control_groups
 
-PATIENCE: Final = 60.0
+TIMEOUT: Final = 60.0
 """Seconds after which something that should have happened is taken for not happening."""
 
 
@@ -81,13 +81,13 @@ class Machine:
 
     def wait_for(self, what: Callable[[], Any], *, describe: Callable[[], object] = lambda: "") -> Any:
         """Ask until the answer is true; returns it. Another machine has no event to await."""
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + TIMEOUT
         while time.monotonic() < until:
             answer = what()
             if answer:
                 return answer
             time.sleep(0.1)
-        message = f"nothing came of it within {PATIENCE:g} s: {describe()}"
+        message = f"the condition did not become true within {TIMEOUT:g} s: {describe()}"
         raise AssertionError(message)
 
 
@@ -115,7 +115,7 @@ def booted(root: Path) -> Iterator[Machine]:
         )
         yield machine
         machine.run("systemctl", "poweroff", check=False)
-        nspawn.wait(timeout=PATIENCE)
+        nspawn.wait(timeout=TIMEOUT)
 
 
 def _end(nspawn: "subprocess.Popen[bytes]") -> None:
@@ -126,7 +126,7 @@ def _end(nspawn: "subprocess.Popen[bytes]") -> None:
 
 def _init_of(nspawn: "subprocess.Popen[bytes]", console: Path) -> int:
     """The child of nspawn that is process 1 in a namespace of its own."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while time.monotonic() < until and nspawn.poll() is None:
         for child in Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children").read_text().split():
             if _is_init(child):

@@ -1,22 +1,24 @@
-"""What a person is told when a connection fails: what happened, and what to do in the words of their own menus."""
+"""What `busyd status` and the log say while a connection cannot be polled."""
 
 from typing import Final
 
+from busyd.advice.apple import APP_PASSWORDS
+from busyd.advice.errors import describe_error
 from busyd.connection import Connection, ConnectionKind
 from busyd.dav.errors import LoginRefused
 from busyd.errors import BusydError
 
 APPLE_REFUSED: Final = (
-    "Apple refuses the login. Make a new app-specific password (account.apple.com, Sign-In and Security, App-Specific "
-    "Passwords) and store it for this connection. The usual reasons, in order: it is not an app-specific password but "
-    "that of the Apple Account; changing the Apple Account password has revoked all app-specific ones; two-factor "
-    "authentication is off; the username is an alias and not the address you sign in with"
+    f"Apple refused the login. Create a new app-specific password ({APP_PASSWORDS}) and store it for this connection. "
+    "The usual causes, most common first: the password is that of the Apple Account, not an app-specific one; changing "
+    "the Apple Account password has revoked all app-specific ones; two-factor authentication is off; the username is "
+    "an alias, not the address you sign in with"
 )
-APPLE_HESITATES: Final = (
-    "Apple refused the login just now, which happens and mostly passes; busyd tries again, and only when Apple keeps "
-    "refusing is a new app-specific password needed"
+APPLE_REFUSED_ONCE: Final = (
+    "Apple refused a login that has worked before. This happens now and then and usually passes, so busyd tries again; "
+    "a new app-specific password is needed only if Apple keeps refusing"
 )
-LOCKED_OUT: Final = "busyd asks no more until the password is another one; it notices that by itself"
+LOCKED_OUT: Final = "busyd will not try again until the password changes; it notices the change by itself"
 
 
 def describe_trouble(connection: Connection, error: BusydError, *, locked_out: bool, worked_before: bool) -> str:
@@ -24,7 +26,7 @@ def describe_trouble(connection: Connection, error: BusydError, *, locked_out: b
 
     iCloud refuses good passwords now and then, so a login that has worked is called refused only when it stays so.
     """
-    told = str(error)
+    message = describe_error(error)
     if isinstance(error, LoginRefused) and connection.kind is ConnectionKind.ICLOUD and error.status == 401:
-        told = APPLE_HESITATES if worked_before and not locked_out else APPLE_REFUSED
-    return f"{told}. {LOCKED_OUT}" if locked_out else told
+        message = APPLE_REFUSED_ONCE if worked_before and not locked_out else APPLE_REFUSED
+    return f"{message}. {LOCKED_OUT}" if locked_out else message

@@ -25,37 +25,39 @@ def add_busy_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
     parser = subparsers.add_parser(
         "busy",
         help="compute the busy time of iCalendar files, without configuration or network",
-        description="Print, as JSON, exactly what busyd would hold busy for these calendar objects.",
-        epilog="Times are RFC 3339, or a date: midnight in --tz. With --batch one JSON request a line is read from "
-        'standard input, {"id", "ics": [TEXT, ...], "start", "end", "tz", "addresses"?, "availability"?, "rules"?}, '
-        "and answered with one line each.",
+        description="Print, as JSON, exactly the time that busyd would treat as busy for these calendar objects.",
+        epilog="Times are RFC 3339, or a date, which means midnight in --tz. With --batch, each line of standard input "
+        'is a JSON request, {"id", "ics": [TEXT, ...], "start", "end", "tz", "addresses"?, "availability"?, "rules"?}, '
+        "and is answered with one line.",
     )
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE.ics")
     parser.add_argument("--start", metavar="T", help="start of the window")
     parser.add_argument("--end", metavar="T", help="end of the window, not included")
-    parser.add_argument("--tz", default="UTC", metavar="ZONE", help="zone of all-day and floating times (default UTC)")
+    parser.add_argument(
+        "--tz", default="UTC", metavar="ZONE", help="time zone of all-day and floating times (default UTC)"
+    )
     parser.add_argument(
         "--address", action="append", default=[], metavar="A", help="an address of the calendar's owner"
     )
-    parser.add_argument("--rules", action="append", default=[], metavar="K=V", help="a rule, all_day=free for instance")
+    parser.add_argument("--rules", action="append", default=[], metavar="K=V", help="a rule, such as all_day=free")
     parser.add_argument("--availability", type=Path, metavar="FILE", help="a file with VAVAILABILITY components")
     parser.add_argument("--batch", action="store_true", help="answer JSON requests from standard input")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Answer on standard output. Raises UserError for what the caller can mend."""
+    """Answer on standard output. Raises UserError for what the caller can correct."""
     if arguments.batch:
         answer_lines(sys.stdin.buffer)
         return 0
     if not arguments.files or arguments.start is None or arguments.end is None:
-        raise UserError("busy needs files, --start and --end", fix="or --batch, with requests on standard input")
+        raise UserError("busy needs files, --start and --end", fix="or use --batch with requests on standard input")
     rules: dict[str, object] = {}
     for setting in arguments.rules:
         name, equals, value = setting.partition("=")
         if not equals:
-            message = f"--rules {setting}: not NAME=VALUE"
-            raise UserError(message, fix="write for instance --rules all_day=free")
+            message = f"--rules {setting}: expected NAME=VALUE"
+            raise UserError(message, fix="write it like --rules all_day=free")
         rules[name] = value
     answer = _answer(
         [payload for path in arguments.files for payload in _read_file(path)],
@@ -71,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def answer_lines(lines: Iterable[bytes]) -> None:
-    """Answer each request line at once with a line; one that makes no sense gets an `error` and ends nothing."""
+    """Answer each request line at once with a line; an invalid request gets an `error`, and the next its answer."""
     for line in lines:
         if line.strip():
             answer = answer_request(line)
@@ -85,7 +87,7 @@ def answer_request(line: bytes) -> dict[str, object]:
     try:
         request = json.loads(line)
         if not isinstance(request, dict):
-            return {"id": None, "error": "a request is a JSON object"}
+            return {"id": None, "error": "a request must be a JSON object"}
         identity = request.get("id")
         return {"id": identity, **_answer_object(request)}
     except (ValueError, RecursionError) as error:
@@ -97,20 +99,20 @@ def answer_request(line: bytes) -> dict[str, object]:
 def _answer_object(request: Mapping[str, Any]) -> dict[str, object]:
     texts = _texts(request, "ics")
     if "ics" not in request:
-        raise UserError("the request has no ics", fix="give a list of calendar object texts")
+        raise UserError("the request has no ics", fix="pass a list of calendar objects as strings")
     availability = request.get("availability")
     if availability is not None and not isinstance(availability, str):
-        raise UserError("availability is not a text")
+        raise UserError("availability must be a string")
     rules = request.get("rules", {})
     if not isinstance(rules, dict):
-        raise UserError("rules are not an object")
+        raise UserError("rules must be an object")
     for name in ("start", "end"):
         if not isinstance(request.get(name), str):
-            message = f"{name} is missing or not a text"
+            message = f"{name} must be given as a string"
             raise UserError(message)
     zone = request.get("tz") or "UTC"
     if not isinstance(zone, str):
-        raise UserError("tz is not a text")
+        raise UserError("tz must be a string")
     return _answer(
         [_encode(text) for text in texts],
         start=request["start"],
@@ -123,10 +125,10 @@ def _answer_object(request: Mapping[str, Any]) -> dict[str, object]:
 
 
 def _texts(request: Mapping[str, Any], name: str) -> list[str]:
-    found = request.get(name) or []
-    texts = [found] if isinstance(found, str) else found
+    value = request.get(name) or []
+    texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        message = f"{name} is not a list of texts"
+        message = f"{name} must be a list of strings"
         raise UserError(message)
     return texts
 
@@ -149,11 +151,11 @@ def _answer(
         reading_zone(zone)
     except UnknownZone:
         message = f"{zone!r} is not a time zone"
-        raise UserError(message, fix="write an IANA name, Europe/Berlin for instance") from None
+        raise UserError(message, fix="use an IANA name, such as Europe/Berlin") from None
     first, last = read_instant(start, zone), read_instant(end, zone)
     if first >= last:
-        raise UserError("the window must end after it starts")
-    found = busy_periods(
+        raise UserError("the window is empty or reversed: start must be before end")
+    busy = busy_periods(
         payloads,
         Period(first, last),
         zone,
@@ -161,17 +163,17 @@ def _answer(
         addresses=addresses,
         availability=availability,
     )
-    return _to_json(found)
+    return _to_json(busy)
 
 
-def _to_json(found: Busy) -> dict[str, object]:
+def _to_json(busy: Busy) -> dict[str, object]:
     return {
         "busy": [
             {"start": to_rfc3339(start), "end": to_rfc3339(end), "type": FbType(fbtype).text}
-            for start, end, fbtype in found.periods
+            for start, end, fbtype in busy.periods
         ],
         "problems": [
-            {"kind": problem.kind.value, "uid": problem.uid, "reason": problem.reason} for problem in found.problems
+            {"kind": problem.kind.value, "uid": problem.uid, "reason": problem.reason} for problem in busy.problems
         ],
     }
 
@@ -192,8 +194,8 @@ def read_rules(settings: Mapping[str, object]) -> Rules:
     names = [entry.name for entry in fields(Rules) if entry.name != "origin"]
     for name, value in settings.items():
         if name not in names:
-            message = f"there is no rule {name!r}"
-            raise UserError(message, fix=f"the rules are {', '.join(names)}")
+            message = f"unknown rule {name!r}"
+            raise UserError(message, fix=f"known rules: {', '.join(names)}")
         if kinds[name] is bool:
             choices: Mapping[str, object] = {"true": True, "false": False}
             chosen = choices.get(str(value).lower())
@@ -201,8 +203,8 @@ def read_rules(settings: Mapping[str, object]) -> Rules:
             choices = {choice: choice for choice in get_args(kinds[name])}
             chosen = choices.get(str(value))
         if chosen is None:
-            message = f"{value!r} is no value of the rule {name}"
-            raise UserError(message, fix=f"write {' or '.join(choices)}")
+            message = f"{value!r} is not a value of the rule {name}"
+            raise UserError(message, fix=f"use {' or '.join(choices)}")
         chosen_rules[name] = chosen
     return Rules(**chosen_rules)
 
@@ -211,7 +213,7 @@ def _read_file(path: Path) -> list[bytes]:
     try:
         payload = path.read_bytes()
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
+        message = f"cannot read {path}: {(error.strerror or 'unknown reason').lower()}"
         raise UserError(message) from error
     if len(payload) <= MAX_OBJECT_BYTES:
         return [payload]

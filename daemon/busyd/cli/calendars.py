@@ -1,4 +1,4 @@
-"""`busyd calendars`: what there is to link. Asks the running daemon."""
+"""`busyd calendars`: the calendars that can be linked. Asks the running daemon."""
 
 import argparse
 
@@ -12,8 +12,8 @@ def add_calendars_command(subparsers: "argparse._SubParsersAction[argparse.Argum
     parser = subparsers.add_parser(
         "calendars",
         help="list the calendars of all connections",
-        description="List the calendars of all connections as the running daemon found them, with the ids under which "
-        "the configuration may name them.",
+        description="List the calendars of all connections as the running daemon knows them, with the ids by which the "
+        "configuration can refer to them.",
     )
     parser.add_argument("--json", action="store_true", help="print the daemon's answer as JSON")
     parser.set_defaults(run=show_calendars)
@@ -40,5 +40,5 @@ def show_calendars(arguments: argparse.Namespace) -> int:
     if rows:
         print_table(("CALENDAR", "ID", "KIND", "WRITABLE", "LINKED", "STATE"), rows)
     else:
-        print("no calendars are known yet: `busyd status` tells why")
+        print("no calendars are known yet; `busyd status` shows why")
     return ExitStatus.OK

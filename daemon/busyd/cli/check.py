@@ -1,4 +1,4 @@
-"""`busyd check`: is the configuration right, and what does it mean? Offline, unless the servers are to be asked too."""
+"""`busyd check`: is the configuration valid, and what does it mean? Offline, unless the servers are to be asked too."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from busyd.advice.errors import describe_error
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_table, printable
@@ -21,76 +22,79 @@ def add_check_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
     parser = subparsers.add_parser(
         "check",
         help="check the configuration",
-        description="Read the configuration and say everything that is wrong with it, by file, line and column. "
-        "Exit status 78 when something is. With --online also log into every connection, without changing anything, "
-        "and look for every calendar that is named.",
+        description="Read the configuration and report all errors by file, line and column; the exit status is then "
+        "78. With --online, also log into every connection, without changing anything, and look up every calendar "
+        "that is named.",
     )
-    parser.add_argument("--online", action="store_true", help="ask the servers too: logins, calendars, access")
-    parser.add_argument("--json", action="store_true", help="print faults, warnings and what would be linked as JSON")
+    parser.add_argument("--online", action="store_true", help="also ask the servers: logins, calendars, access")
+    parser.add_argument("--json", action="store_true", help="print errors, warnings and the linked calendars as JSON")
     parser.set_defaults(run=check_configuration)
 
 
 def check_configuration(arguments: argparse.Namespace) -> int:
-    """Print the faults, or what would be linked."""
+    """Print the errors, or what would be linked."""
     try:
-        found = find_installation(arguments)
-        config, warnings = read_as_the_daemon(found)
-        warnings += outdated_credentials(found)
+        installation = find_installation(arguments)
+        config, warnings = read_as_the_daemon(installation)
+        warnings += outdated_credentials(installation)
     except ConfigFaults as error:
         if not arguments.json:
             raise
         print_json({"ok": False, "faults": [_describe_fault(fault) for fault in error.faults], "warnings": []})
         return ExitStatus.CONFIG
     if arguments.online:
-        return _check_online(arguments, found, warnings)
+        return _check_online(arguments, installation, warnings)
     if arguments.json:
-        print_json({"ok": True, "file": str(found.path), "faults": [], "warnings": warnings, **_describe(config)})
+        print_json(
+            {"ok": True, "file": str(installation.path), "faults": [], "warnings": warnings, **_describe(config)}
+        )
         return ExitStatus.OK
     _print_warnings(warnings)
-    _print_right(found.path, config)
+    _print_valid(installation.path, config)
     _print_links(config)
     return ExitStatus.OK
 
 
-def read_as_the_daemon(found: Installation) -> tuple[Config, list[str]]:
-    """The configuration and warnings, with the rights of the user busyd runs as. Raises ConfigFaults, ConfigMissing."""
-    with found.as_its_user():
-        config = found.config
+def read_as_the_daemon(installation: Installation) -> tuple[Config, list[str]]:
+    """The configuration and warnings, read as the user busyd runs as. Raises ConfigFaults, ConfigMissing."""
+    with installation.as_its_user():
+        config = installation.config
         if faults := [*find_file_faults(config), *find_password_faults(config)]:
             raise ConfigFaults(faults)
         sockets = [str(fault) for fault in find_socket_faults(config)]
-        warnings = [*config.warnings, *sockets, *_hidden_files(found)]
-        return config, [*warnings, *missing_passwords(config, found)]
+        warnings = [*config.warnings, *sockets, *_hidden_files(installation)]
+        return config, [*warnings, *missing_passwords(config, installation)]
 
 
-def _hidden_files(found: Installation) -> list[str]:
-    """Files that the unit of the service hides from it (ProtectHome=, PrivateTmp=), whoever may read them."""
-    if not found.is_service:
+def _hidden_files(installation: Installation) -> list[str]:
+    """Files that the unit hides from the service (ProtectHome=, PrivateTmp=), whatever their permissions."""
+    if not installation.is_service:
         return []
-    config = found.config
-    sources = [one.password.path for one in config.connections.values() if isinstance(one.password, FromFile)]
+    config = installation.config
+    passwords = [settings.password for settings in config.connections.values()]
+    sources = [source.path for source in passwords if isinstance(source, FromFile)]
     files = [*config.files, *sources, *([config.tls.cert, config.tls.key] if config.tls is not None else [])]
     return [
-        f"{file}: the service does not see this directory: put the file into {found.state} or /etc/busyd"
+        f"{file}: the service cannot see this directory; move the file to {installation.state} or /etc/busyd"
         for file in files
         if any(file.absolute().is_relative_to(folder) for folder in _HIDDEN)
     ]
 
 
-def _check_online(arguments: argparse.Namespace, found: Installation, warnings: list[str]) -> int:
-    # The HTTP client and the XML parser are slow to load: only who asks for them waits for them.
+def _check_online(arguments: argparse.Namespace, installation: Installation, warnings: list[str]) -> int:
+    # The HTTP client and the XML parser are slow to load.
     from busyd.cli.check_online import ask_servers, describe_check, print_check
 
-    config = found.config
-    check = ask_servers(found)
+    config = installation.config
+    check = ask_servers(installation)
     if arguments.json:
         faults = [_describe_fault(fault) for fault in check.faults]
-        told = {"file": str(found.path), "faults": faults, "warnings": warnings, **_describe(config)}
-        print_json({"ok": check.status is ExitStatus.OK, **told, **describe_check(config, check)})
+        offline = {"file": str(installation.path), "faults": faults, "warnings": warnings, **_describe(config)}
+        print_json({"ok": check.status is ExitStatus.OK, **offline, **describe_check(config, check)})
         return check.status
     _print_warnings(config.warnings)
     if not check.faults:
-        _print_right(found.path, config)
+        _print_valid(installation.path, config)
     print_check(config, check)
     return check.status
 
@@ -100,24 +104,25 @@ def _print_warnings(warnings: Iterable[str]) -> None:
         print(printable(warning), file=sys.stderr)
 
 
-def _print_right(path: Path | None, config: Config) -> None:
-    print(f"{path}: ok, {_count(len(config.connections), 'connection')}, {_count(len(config.profiles), 'profile')}")
+def _print_valid(path: Path | None, config: Config) -> None:
+    counts = f"{_count(len(config.connections), 'connection')}, {_count(len(config.profiles), 'profile')}"
+    print(f"{path}: valid ({counts})")
 
 
-def missing_passwords(config: Config, found: Installation) -> list[str]:
-    """A sentence for each password that cannot be had here and now; commands are not run for it.
+def missing_passwords(config: Config, installation: Installation) -> list[str]:
+    """A sentence for each password that cannot be read here and now; commands are not run for it.
 
-    A warning only: a unit may be given credentials and variables that this shell does not have.
+    Only a warning: a unit may be given credentials and variables that this shell does not have.
     """
-    told = []
+    sentences = []
     for name, connection in config.connections.items():
         if connection.password is None or isinstance(connection.password, FromCommand):
             continue
         try:
-            read_password(connection.password, found.state, found.environment)
+            read_password(connection.password, installation.state, installation.environment)
         except CredentialMissing as error:
-            told.append(f"connection {name}: {error} ({error.fix})" if error.fix else f"connection {name}: {error}")
-    return told
+            sentences.append(f"connection {name}: {describe_error(error)}")
+    return sentences
 
 
 def _print_links(config: Config) -> None:
@@ -139,8 +144,12 @@ def _describe(config: Config) -> dict[str, Any]:
     return {
         "listen": [str(listen) for listen in config.listen],
         "connections": [
-            {"name": name, "kind": one.connection.kind.value, "password": str(one.password) if one.password else None}
-            for name, one in config.connections.items()
+            {
+                "name": name,
+                "kind": settings.connection.kind.value,
+                "password": str(settings.password) if settings.password else None,
+            }
+            for name, settings in config.connections.items()
         ],
         "profiles": [
             {
@@ -155,8 +164,8 @@ def _describe(config: Config) -> dict[str, Any]:
 
 
 def _describe_fault(fault: Any) -> dict[str, Any]:
-    place = fault.place
-    return {"file": place.file, "line": place.line, "column": place.column, "message": fault.message}
+    location = fault.location
+    return {"file": location.file, "line": location.line, "column": location.column, "message": fault.message}
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,13 +1,14 @@
-"""`busyd credential`: the encrypted store of passwords."""
+"""`busyd credential`: passwords in the encrypted store."""
 
 import argparse
 import getpass
 import os
 import sys
 
+from busyd.advice.apple import CREATE_APP_PASSWORD, NOT_APP_SPECIFIC
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
-from busyd.cli.terminal import print_json, print_table
+from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.config import Config
 from busyd.connection import ConnectionKind
 from busyd.credentials import FromCredential, Secret, looks_app_specific, normalise_app_specific
@@ -19,72 +20,67 @@ def add_credential_command(subparsers: "argparse._SubParsersAction[argparse.Argu
     """Declare the command."""
     parser = subparsers.add_parser(
         "credential",
-        help="keep passwords encrypted: set, list, remove",
-        description="Keep passwords in the encrypted store of the state directory. The configuration refers to one as "
-        "'password: {credential: NAME}'.",
+        help="manage stored passwords: set, list, remove",
+        description="Manage the passwords in the encrypted store of the state directory. The configuration refers to "
+        "one as 'password: {credential: NAME}'.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     setting = actions.add_parser(
         "set",
         help="store a password",
-        description="Store a password. It is asked for without being shown, or read from standard input.",
+        description="Store a password. It is read from the terminal without being shown, or from standard input.",
     )
-    setting.add_argument("name", metavar="NAME", help="the name the configuration refers to")
+    setting.add_argument("name", metavar="NAME", help="the name by which the configuration refers to it")
     setting.set_defaults(run=set_credential)
-    listing = actions.add_parser("list", help="list the names", description="List what is stored; never a password.")
+    listing = actions.add_parser("list", help="list the names", description="List the stored names, never a password.")
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=list_credentials)
-    removing = actions.add_parser("remove", help="forget a password", description="Forget a stored password.")
+    removing = actions.add_parser("remove", help="remove a password", description="Remove a stored password.")
     removing.add_argument("name", metavar="NAME")
     removing.set_defaults(run=remove_credential)
 
 
 def set_credential(arguments: argparse.Namespace) -> int:
     """Ask, and store."""
-    found, config = _find(arguments)
-    store = CredentialStore(found.state, found.environment)
+    installation, config = _find(arguments)
+    store = CredentialStore(installation.state, installation.environment)
     secret = read_secret(f"Password for {arguments.name}: ")
     if _belongs_to_icloud(config, arguments.name):
         if looks_app_specific(secret.reveal()):
             secret = Secret(normalise_app_specific(secret.reveal()))
         else:
-            print(
-                "This does not look like an app-specific password (xxxx-xxxx-xxxx-xxxx). iCloud refuses the ordinary "
-                "password of an Apple Account:\nmake one at account.apple.com, Sign-In and Security, "
-                "App-Specific Passwords. Stored as it is.",
-                file=sys.stderr,
-            )
+            print_note(f"warning: {NOT_APP_SPECIFIC}, and iCloud accepts no other; {CREATE_APP_PASSWORD}")
     store.set(arguments.name, secret)
     print(f"stored {arguments.name}")
-    given = credential_file(arguments.name, found.environment)
+    given = credential_file(arguments.name, installation.environment)
     if given is not None and given.exists():
-        print(f"the unit passes a credential {arguments.name} of its own, which comes first", file=sys.stderr)
+        print_note(f"warning: the unit passes its own credential {arguments.name}, which takes precedence")
     return ExitStatus.OK
 
 
 def list_credentials(arguments: argparse.Namespace) -> int:
     """Print the names and who uses them."""
-    found, config = _find(arguments)
+    installation, config = _find(arguments)
     users = _users(config)
-    names = CredentialStore(found.state, found.environment).names()
+    names = CredentialStore(installation.state, installation.environment).names()
     if arguments.json:
         print_json([{"name": name, "connections": users.get(name, [])} for name in names])
     elif names:
-        print_table(("NAME", "CONNECTIONS"), [(name, ", ".join(users.get(name, [])) or "none") for name in names])
+        print_table(("NAME", "USED BY"), [(name, ", ".join(users.get(name, [])) or "none") for name in names])
     else:
         print("no passwords are stored")
     return ExitStatus.OK
 
 
 def remove_credential(arguments: argparse.Namespace) -> int:
-    """Forget one."""
-    found, config = _find(arguments)
-    if not CredentialStore(found.state, found.environment).remove(arguments.name):
+    """Remove one."""
+    installation, config = _find(arguments)
+    if not CredentialStore(installation.state, installation.environment).remove(arguments.name):
         message = f"there is no stored password named {arguments.name}"
-        raise CommandFailed(message, fix="`busyd credential list` shows the names")
+        raise CommandFailed(message, fix="run `busyd credential list` to see the names")
     print(f"removed {arguments.name}")
     if users := _users(config).get(arguments.name):
-        print(f"the configuration still refers to it: {', '.join(users)}", file=sys.stderr)
+        print_note(f"warning: the configuration still refers to it (connections: {', '.join(users)})")
     return ExitStatus.OK
 
 
@@ -99,26 +95,26 @@ def read_secret(prompt: str) -> Secret:
         text = ""
     text = text.rstrip("\r\n")
     if not text:
-        raise CommandFailed("no password was given", fix="type it, or pipe it in; nothing was stored")
+        raise CommandFailed("no password was given; nothing was stored", fix="type it, or pipe it in")
     if any(ord(character) < 32 or ord(character) == 127 for character in text):
-        raise CommandFailed("the password holds control characters", fix="nothing was stored: try again")
+        raise CommandFailed("the password contains control characters; nothing was stored", fix="try again")
     return Secret(text)
 
 
 def _find(arguments: argparse.Namespace) -> tuple[Installation, Config | None]:
-    """The installation, and its configuration unless only its state was named. Raises ConfigFaults, ConfigMissing."""
-    found = find_installation(arguments)
-    found.require_access()
+    """The installation, and its configuration unless only a state was named. Raises ConfigFaults, ConfigMissing."""
+    installation = find_installation(arguments)
+    installation.require_access()
     named = arguments.state is not None or bool(os.environ.get("STATE_DIRECTORY"))
-    return found, None if found.path is None and named else found.config
+    return installation, None if installation.path is None and named else installation.config
 
 
 def _users(config: Config | None) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    users: dict[str, list[str]] = {}
     for name, connection in config.connections.items() if config else ():
         if isinstance(connection.password, FromCredential):
-            found.setdefault(connection.password.name, []).append(name)
-    return found
+            users.setdefault(connection.password.name, []).append(name)
+    return users
 
 
 def _belongs_to_icloud(config: Config | None, name: str) -> bool:

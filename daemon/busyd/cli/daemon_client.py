@@ -1,4 +1,4 @@
-"""Asking the running daemon over its own HTTP, by TCP or unix socket. Standard library only, so it starts fast."""
+"""The client of the running daemon's HTTP API, over TCP or a unix socket. Standard library only: it starts fast."""
 
 import http.client
 import json
@@ -20,7 +20,7 @@ from busyd.ownership import as_owner_of
 from busyd.regular_file import read_regular_file
 
 LOCAL_TOKEN_FILE: Final = "local-admin-token"
-"""Written by the daemon at start, mode 0600: whoever may read the state directory may ask for everything."""
+"""Written by the daemon at start, mode 0600: whoever may read the state directory may ask anything."""
 
 _SECONDS: Final = 30.0
 _PROBE_SECONDS: Final = 2.0
@@ -33,7 +33,7 @@ _TYPED: Final = {
     "max_age": "--max-age",
     "tz=": "--tz",
 }
-"""Addresses and parameters of HTTP -> what to type instead."""
+"""Paths and parameters of HTTP requests -> the command or option to type instead."""
 _STATUS: Final = {
     400: ExitStatus.USAGE,
     503: ExitStatus.TRY_AGAIN,
@@ -44,13 +44,13 @@ _STATUS: Final = {
 
 
 class DaemonClient:
-    """One question at a time to one daemon. Raises CommandFailed in words for a person."""
+    """One request at a time to one daemon. Raises CommandFailed with a message for a person."""
 
     def __init__(
         self, listen: Sequence[ListenAddress], *, certificate: str, token: str, unknown: CommandFailed | None = None
     ) -> None:
-        """`certificate` is in PEM, empty without TLS; `unknown` tells why there is no token that the daemon knows."""
-        self._listen = sorted(listen, key=lambda one: (not isinstance(one, UnixAddress), not one.loopback))
+        """`certificate` is in PEM, empty without TLS; `unknown` says why there is no token that the daemon knows."""
+        self._listen = sorted(listen, key=lambda address: (not isinstance(address, UnixAddress), not address.loopback))
         self._certificate = certificate
         self._token = token
         self._unknown = unknown
@@ -60,7 +60,7 @@ class DaemonClient:
         return self._read_json(self._send("GET", path, query or {}, seconds=_SECONDS))
 
     def post(self, path: str) -> Any:
-        """POST, and the JSON of the answer, which may be long in coming."""
+        """POST, and the JSON of the answer, which may take minutes."""
         return self._read_json(self._send("POST", path, {}, seconds=_PATIENT_SECONDS))
 
     def stream(self, path: str) -> Iterator[Any]:
@@ -82,7 +82,7 @@ class DaemonClient:
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         if method == "POST":
-            # What writes must be JSON: that is how the daemon knows that no web page sent it.
+            # The daemon requires JSON on writes, which a web page cannot send across origins unasked.
             headers["Content-Type"] = "application/json"
         connection = self._connect(seconds)
         try:
@@ -105,7 +105,7 @@ class DaemonClient:
             try:
                 connection.connect()
             except ssl.SSLError as error:
-                message = f"{listen} does not show the certificate it was started with: {error.reason or 'TLS failed'}"
+                message = f"{listen} did not present the daemon's certificate: {error.reason or 'TLS failed'}"
                 raise CommandFailed(message, fix="restart the daemon") from None
             except OSError as error:
                 connection.close()
@@ -114,7 +114,7 @@ class DaemonClient:
                 return connection
         where = " or ".join(str(listen) for listen in self._listen)
         if refused:
-            message = f"this user may not open {where}"
+            message = f"this user may not connect to {where}"
             raise CommandFailed(message, fix="run this as the user busyd runs as", status=ExitStatus.FAILED)
         message = f"no daemon answers at {where}"
         fix = "start it with `busyd run`, or `systemctl start busyd`"
@@ -129,50 +129,50 @@ class DaemonClient:
 
 
 def open_client(arguments: Namespace) -> tuple[DaemonClient, Config | None]:
-    """A client for the running daemon that the arguments mean, and the configuration if it is right at the moment.
+    """A client for the daemon that the arguments mean, and the configuration, or None while that is invalid.
 
-    A daemon that runs is asked where it listens itself, whatever its file says now.
+    Where a running daemon listens is taken from the daemon itself, whatever its file says now.
     """
-    found = find_installation(arguments)
-    return client_of(found), found.config_if_right
+    installation = find_installation(arguments)
+    return client_of(installation), installation.config_or_none
 
 
-def client_of(found: Installation) -> DaemonClient:
-    """A client for the daemon of an installation. No token goes to whoever does not hold the state.
+def client_of(installation: Installation) -> DaemonClient:
+    """A client for the daemon of an installation. The token is sent only to a daemon that works on the state.
 
     Raises ConfigFaults, ConfigMissing when no daemon runs that could say where it listens.
     """
-    found.require_one_config()
-    running = found.running
+    installation.require_one_config()
+    running = installation.running
     if running is not None:
-        token = read_local_token(found.state)
+        token = read_local_token(installation.state)
         return DaemonClient(running.addresses, certificate=running.certificate, token=token)
-    config = found.config
+    config = installation.config
     certificate = _read_certificate(config.tls.cert) if config.tls is not None else ""
-    if found.is_in_use:
-        return DaemonClient(config.listen, certificate=certificate, token=read_local_token(found.state))
-    return DaemonClient(config.listen, certificate=certificate, token="", unknown=_why_unknown(found, config))
+    if installation.is_in_use:
+        return DaemonClient(config.listen, certificate=certificate, token=read_local_token(installation.state))
+    return DaemonClient(config.listen, certificate=certificate, token="", unknown=_why_unknown(installation, config))
 
 
-def refuse_foreign_daemon(found: Installation) -> None:
-    """Raises CommandFailed when a daemon answers at the configured address that does not work on this state.
+def refuse_foreign_daemon(installation: Installation) -> None:
+    """Raises CommandFailed when the daemon at the configured address does not work on this state.
 
-    What is written into the state, a token for instance, would be unknown to it.
+    It would not know what is written into the state, such as a token.
     """
-    config = found.config_if_right
-    if config is not None and not found.is_in_use and (answering := who_answers(config.listen)) is not None:
-        message = f"another daemon answers at {answering}: it does not use {found.state}, and would not know the token"
-        raise CommandFailed(message, fix=_fix_foreign(found))
+    config = installation.config_or_none
+    if config is not None and not installation.is_in_use and (answering := who_answers(config.listen)) is not None:
+        message = f"the daemon at {answering} does not use {installation.state} and would not know the token"
+        raise CommandFailed(message, fix=_fix_foreign(installation))
 
 
 def who_answers(listen: Iterable[ListenAddress]) -> ListenAddress | None:
-    """The first of these addresses where somebody listens."""
+    """The first of these addresses at which something listens."""
     for address in listen:
         connection = _connection_to(address, "", _PROBE_SECONDS)
         try:
             connection.connect()
         except PermissionError:
-            return address  # a socket of somebody else's
+            return address  # another user's socket
         except OSError:
             continue
         else:
@@ -182,24 +182,24 @@ def who_answers(listen: Iterable[ListenAddress]) -> ListenAddress | None:
     return None
 
 
-def _why_unknown(found: Installation, config: Config) -> CommandFailed:
-    if found.is_closed:
-        return found.closed()
+def _why_unknown(installation: Installation, config: Config) -> CommandFailed:
+    if installation.is_closed:
+        return installation.closed()
     where = " and ".join(str(address) for address in config.listen)
-    message = f"the daemon that answers at {where} does not use the state directory {found.state}"
-    return CommandFailed(message, fix=_fix_foreign(found))
+    message = f"the daemon at {where} does not use the state directory {installation.state}"
+    return CommandFailed(message, fix=_fix_foreign(installation))
 
 
-def _fix_foreign(found: Installation) -> str:
-    if os.geteuid() == 0 and not found.is_service:
-        return "leave out --config and --state: then root's commands find the service; else name its state directory"
-    if not found.is_service and os.path.lexists(SERVICE.state):
-        return f"busyd runs here as a service ({SERVICE.state}): use sudo; else name its directory with --state"
-    return "name the state directory of that daemon with --state, or stop it and start this one"
+def _fix_foreign(installation: Installation) -> str:
+    if os.geteuid() == 0 and not installation.is_service:
+        return "leave out --config and --state, so that the service is used, or pass the daemon's --state"
+    if not installation.is_service and os.path.lexists(SERVICE.state):
+        return f"busyd runs as a service here ({SERVICE.state}): use sudo, or pass the daemon's --state"
+    return "pass the --state of that daemon, or stop it and start this one"
 
 
 def read_local_token(state: Path) -> str:
-    """The token of the running daemon, or an empty text where this user may not know it."""
+    """The token of the running daemon, or an empty text where this user may not read it."""
     try:
         # Not as root in somebody else's directory: a link there could have any file sent to whoever listens.
         with as_owner_of(state):
@@ -234,14 +234,14 @@ def _connection_to(listen: ListenAddress, certificate: str, seconds: float) -> h
 
 
 def _pinned(certificate: str) -> ssl.SSLContext:
-    """Trusts this certificate and nothing else; its name is that of the outside, not of the loopback."""
+    """Trusts only this certificate, whatever its name: it is issued for the public name, not for the loopback."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
         context.load_verify_locations(cadata=certificate)
     except (OSError, ssl.SSLError):
-        raise CommandFailed("the certificate of the daemon cannot be used", fix="it must be PEM") from None
+        raise CommandFailed("the daemon's certificate cannot be used", fix="it must be in PEM format") from None
     return context
 
 
@@ -250,18 +250,18 @@ def _read_certificate(path: Path) -> str:
         return read_regular_file(path).decode()
     except (OSError, UnicodeDecodeError):
         message = f"cannot read the certificate {path}"
-        raise CommandFailed(message, fix="it must be PEM, and readable by this user") from None
+        raise CommandFailed(message, fix="it must be in PEM format, and readable by this user") from None
 
 
 def _broken_off() -> CommandFailed:
-    message = "the daemon broke off in the middle of its answer"
-    return CommandFailed(message, fix="try again; its log tells why", status=ExitStatus.TRY_AGAIN)
+    message = "the daemon ended the connection before its answer was complete"
+    return CommandFailed(message, fix="try again, and see the daemon's log for the reason", status=ExitStatus.TRY_AGAIN)
 
 
 def _for_the_shell(fix: str) -> str:
-    """What to do, written for HTTP, in the words of this command line."""
-    for asked, typed in _TYPED.items():
-        fix = fix.replace(asked, typed)
+    """A fix that was written for HTTP clients, in terms of this command line."""
+    for http_term, typed in _TYPED.items():
+        fix = fix.replace(http_term, typed)
     return fix
 
 
@@ -276,8 +276,8 @@ def _explain(response: http.client.HTTPResponse, *, authorised: bool) -> Command
     message = str(problem.get("detail") or problem.get("title") or f"the daemon answered with status {response.status}")
     fix = _for_the_shell(str(problem.get("fix") or ""))
     if response.status == 401:
-        message = "the daemon does not know this token" if authorised else "the daemon wants a token for this"
-        fix = f"run this as the user busyd runs as, with its state directory: the token is there, in {LOCAL_TOKEN_FILE}"
+        message = "the daemon does not know this token" if authorised else "the daemon requires a token for this"
+        fix = f"run this as the user busyd runs as, with its --state, which holds the token ({LOCAL_TOKEN_FILE})"
     if response.status == 404 and not problem:
-        message, fix = "the running daemon does not know this question", "restart it: it may be an older version"
+        message, fix = "the running daemon does not support this request", "restart it; it may be an older version"
     return CommandFailed(message, fix=fix, status=_STATUS.get(response.status, ExitStatus.FAILED))

@@ -1,4 +1,4 @@
-"""How old the mirror is: asked of the running daemon, or read from the file when none runs (it has one reader only)."""
+"""How old the mirror is: asked of the running daemon, or read from the file when none is running."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from busyd.cli.daemon_client import client_of
-from busyd.cli.doctor_report import Finding, Labels, Level, count
+from busyd.cli.doctor_report import Labels, Level, ReportEntry, count
 from busyd.cli.exit_status import CommandFailed
 from busyd.cli.installation import Installation
 from busyd.clock import Clock
@@ -22,90 +22,100 @@ from busyd.store.store import read_calendars_of_stopped
 
 
 class MirrorState(Struct, frozen=True):
-    """When calendars last were proved to be as the mirror has them."""
+    """When the servers last confirmed what the mirror holds."""
 
     proofs: Mapping[str, tuple[Instant, ...]] = field(default_factory=dict)
     """By connection; empty for one that was never read."""
     running: bool = False
     unread: Mapping[str, int] = field(default_factory=dict)
-    """How many calendars of a connection hold something that this machine could not read."""
+    """How many calendars of a connection hold something that could not be parsed on this machine."""
 
     def worked_before(self, connection: str) -> bool:
         """Whether this connection was ever read."""
         return bool(self.proofs.get(connection))
 
-    def failures(self, labels: Labels) -> Iterator[Finding]:
-        """One finding for each connection of which something was fetched and could not be read."""
+    def failures(self, labels: Labels) -> Iterator[ReportEntry]:
+        """One entry for each connection from which something was fetched that could not be parsed."""
         for name, calendars in self.unread.items():
-            message = f"{count(calendars, 'calendar')} could be fetched, but not be read as a whole on this machine"
-            step = "`busyd status` tells which, why, and what to do"
-            yield Finding(labels.of("connection", name), "reading", Level.WARNING, message, (step,))
+            message = f"{count(calendars, 'calendar')} could be fetched, but not fully parsed on this machine"
+            step = "run `busyd status` to see which, why, and what to do"
+            yield ReportEntry(labels.of("connection", name), "reading", Level.WARNING, message, (step,))
 
-    def ages(self, config: Config, labels: Labels, clock: Clock) -> Iterator[Finding]:
-        """One finding a profile: is what it answers young enough?"""
+    def ages(self, config: Config, labels: Labels, clock: Clock) -> Iterator[ReportEntry]:
+        """One entry for each profile: are its answers fresh enough?"""
         for name, profile in config.profiles.items():
             named = [*profile.conflicts, *([profile.primary] if profile.primary else [])]
-            proofs = [proof for used in {one.connection for one in named} for proof in self.proofs.get(used, ())]
+            proofs = [
+                proof for used in {reference.connection for reference in named} for proof in self.proofs.get(used, ())
+            ]
             subject = labels.of("profile", name)
             if not proofs:
-                yield Finding(subject, "mirror", Level.WARNING, "none of its calendars was read yet")
+                yield ReportEntry(subject, "mirror", Level.WARNING, "none of its calendars has been read yet")
                 continue
             age, most = clock.now() - min(proofs), int(profile.max_age.total_seconds())
-            told = f"its oldest proof is {_span(age)} old, {_span(most)} are allowed"
+            message = f"its oldest data was confirmed {_span(age)} ago (allowed: {_span(most)})"
             if age <= most:
-                yield Finding(subject, "mirror", Level.OK, told)
+                yield ReportEntry(subject, "mirror", Level.OK, message)
             else:
-                step = "`busyd status` tells which calendar is not read and why"
-                yield Finding(subject, "mirror", Level.WARNING, told, (step if self.running else "start the daemon",))
+                step = (
+                    "run `busyd status` to see which calendar is not read, and why"
+                    if self.running
+                    else "start the daemon"
+                )
+                yield ReportEntry(subject, "mirror", Level.WARNING, message, (step,))
 
 
-def read_mirror_state(found: Installation) -> tuple[MirrorState, Finding]:
-    """What is known of the mirror, and whether the daemon runs."""
+def read_mirror_state(installation: Installation) -> tuple[MirrorState, ReportEntry]:
+    """What is known of the mirror, and whether the daemon is running."""
     try:
-        answer = client_of(found).get("/v1/status")
+        answer = client_of(installation).get("/v1/status")
     except CommandFailed:
-        return _read_file(found.state)
+        return _read_file(installation.state)
     proofs = {
-        str(one.get("name")): tuple(_moments(one.get("calendars") or ())) for one in answer.get("connections") or ()
+        str(connection.get("name")): tuple(_moments(connection.get("calendars") or ()))
+        for connection in answer.get("connections") or ()
     }
     unread = {
-        str(one.get("name")): number
-        for one in answer.get("connections") or ()
-        if (number := sum(1 for calendar in one.get("calendars") or () if calendar.get("note")))
+        str(connection.get("name")): number
+        for connection in answer.get("connections") or ()
+        if (number := sum(1 for calendar in connection.get("calendars") or () if calendar.get("note")))
     }
-    finding = Finding("daemon", "daemon", Level.OK, "it is running and answers")
-    return MirrorState(proofs, running=True, unread=unread), finding
+    entry = ReportEntry("daemon", "daemon", Level.OK, "running and answering")
+    return MirrorState(proofs, running=True, unread=unread), entry
 
 
-def _read_file(state: Path) -> tuple[MirrorState, Finding]:
+def _read_file(state: Path) -> tuple[MirrorState, ReportEntry]:
     path = state / MIRROR_FILE
-    asleep = Finding("daemon", "daemon", Level.WARNING, "it is not running", ("start it with `busyd run`",))
+    stopped = ReportEntry("daemon", "daemon", Level.WARNING, "not running", ("start it with `busyd run`",))
     try:
         if not path.exists():
-            return MirrorState(), asleep
+            return MirrorState(), stopped
         with as_owner_of(state), locked(state):
             records = read_calendars_of_stopped(path)
     except PermissionError:
-        message, step = "this user may not look whether it runs", "run this as root, or as the user busyd runs as"
-        return MirrorState(), Finding("daemon", "daemon", Level.WARNING, message, (step,))
+        message, step = (
+            "this user may not check whether it is running",
+            "run this as root, or as the user busyd runs as",
+        )
+        return MirrorState(), ReportEntry("daemon", "daemon", Level.WARNING, message, (step,))
     except StateInUse:
-        deaf = "it is running, but does not answer this user"
-        return MirrorState(running=True), Finding("daemon", "daemon", Level.WARNING, deaf)
+        message = "running, but it does not answer this user"
+        return MirrorState(running=True), ReportEntry("daemon", "daemon", Level.WARNING, message)
     except (OSError, BusydError):
-        message = "the mirror cannot be read; it can be rebuilt"
-        step = f"stop the daemon and move {MIRROR_FILE} out of the state directory: it is read anew"
-        return MirrorState(), Finding("state", "mirror-file", Level.FAILED, message, (step,))
+        message = "the mirror cannot be read, but it can be rebuilt"
+        step = f"stop the daemon and move {MIRROR_FILE} out of the state directory: the calendars are then read again"
+        return MirrorState(), ReportEntry("state", "mirror-file", Level.FAILED, message, (step,))
     proofs: dict[str, tuple[Instant, ...]] = {}
     for record in records:
         if record.as_of is not None and not record.gone:
             proofs[record.connection] = (*proofs.get(record.connection, ()), record.as_of)
-    return MirrorState(proofs), asleep
+    return MirrorState(proofs), stopped
 
 
 def _moments(calendars: Any) -> Iterator[Instant]:
-    for one in calendars:
-        if one.get("linked") and one.get("as_of"):
-            yield Instant(int(datetime.fromisoformat(one["as_of"]).timestamp()))
+    for calendar in calendars:
+        if calendar.get("linked") and calendar.get("as_of"):
+            yield Instant(int(datetime.fromisoformat(calendar["as_of"]).timestamp()))
 
 
 def _span(seconds: int) -> str:

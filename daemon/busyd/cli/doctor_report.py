@@ -1,4 +1,4 @@
-"""What `busyd doctor` found: findings, the names that do not appear in them, and the two ways to print them."""
+"""The report of `busyd doctor`: its entries, the names left out of them, and the two ways to print them."""
 
 import platform
 import re
@@ -22,22 +22,22 @@ class Level(StrEnum):
     WARNING = "warning"
     FAILED = "failed"
     SKIPPED = "skipped"
-    """Not looked at, and the message says why."""
+    """Not checked; the message says why."""
 
 
-class Finding(Struct, frozen=True):
+class ReportEntry(Struct, frozen=True):
     """One line of the report. Nothing in it names a person, a calendar or a server that is not iCloud's."""
 
     subject: str
     """`configuration`, `state`, `connection 1`, `profile 1`."""
     check: str
-    """Stable and for machines: `login`, `sync-empty`."""
+    """Stable, for programs: `login`, `sync-empty`."""
     level: Level
     message: str
     steps: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     status: ExitStatus = ExitStatus.FAILED
-    """With what the command ends when this is the gravest failure."""
+    """The exit status when this is the gravest failure."""
 
 
 _ADDRESS: Final = re.compile(r"[^\s<>\"'`]+@[^\s<>\"'`]+")
@@ -57,14 +57,14 @@ _GRAVEST: Final = (
 
 
 class Labels:
-    """`connection 1` in place of a name, unless the person asked for names; the order is that of the configuration."""
+    """`connection 1` in place of a name, unless names were asked for; numbered in the order of the configuration."""
 
     def __init__(self, *, show_names: bool) -> None:
         self.show_names = show_names
         self._known: dict[tuple[str, str], str] = {}
 
     def scrub(self, text: str) -> str:
-        """A sentence without addresses and hosts other than Apple's, whatever it was that put them there."""
+        """A sentence without addresses and hosts other than Apple's, wherever they came from."""
         if self.show_names:
             return text
         for (kind, name), label in self._known.items():
@@ -83,9 +83,9 @@ class Labels:
         return self._known[kind, name]
 
 
-def status_of_findings(findings: Sequence[Finding]) -> ExitStatus:
+def status_of_entries(entries: Sequence[ReportEntry]) -> ExitStatus:
     """OK unless something failed; then the status of the gravest failure."""
-    statuses = {finding.status for finding in findings if finding.level is Level.FAILED}
+    statuses = {entry.status for entry in entries if entry.level is Level.FAILED}
     return next((status for status in _GRAVEST if status in statuses), ExitStatus.OK)
 
 
@@ -94,51 +94,51 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def print_finding(finding: Finding) -> None:
-    """A line with its level in front, and below it what to do."""
-    timing = finding.details.get("milliseconds")
-    told = f" ({timing} ms)" if timing is not None else ""
-    print(f"{finding.level:<8} {finding.subject}: {printable(finding.message)}{told}")
-    for number, step in enumerate(finding.steps, 1):
-        mark = f"{number}. " if len(finding.steps) > 1 else ""
+def print_entry(entry: ReportEntry) -> None:
+    """A line that starts with the level, and below it what to do."""
+    timing = entry.details.get("milliseconds")
+    duration = f" ({timing} ms)" if timing is not None else ""
+    print(f"{entry.level:<8} {entry.subject}: {printable(entry.message)}{duration}")
+    for number, step in enumerate(entry.steps, 1):
+        mark = f"{number}. " if len(entry.steps) > 1 else ""
         print(f"{'':<8}   {mark}{printable(step)}")
-    if finding.level in (Level.WARNING, Level.FAILED):
-        for exchange in finding.details.get("exchanges", ()):
+    if entry.level in (Level.WARNING, Level.FAILED):
+        for exchange in entry.details.get("exchanges", ()):
             identified = f", request {exchange['request_id']}" if exchange["request_id"] else ""
             answered = exchange["status"] or exchange.get("error")
             print(f"{'':<8}   {exchange['method']} -> {answered}{printable(identified)}")
 
 
-def print_summary(findings: Sequence[Finding]) -> None:
-    """How many of each level."""
-    counts = {level: sum(1 for finding in findings if finding.level is level) for level in Level}
+def print_summary(entries: Sequence[ReportEntry]) -> None:
+    """How many entries there are of each level."""
+    counts = {level: sum(1 for entry in entries if entry.level is level) for level in Level}
     print()
     print(", ".join(f"{count} {level}" for level, count in counts.items() if count))
 
 
-def print_report(findings: Sequence[Finding]) -> None:
+def print_report(entries: Sequence[ReportEntry]) -> None:
     """All of it as one JSON document."""
     print_json(
         {
             **describe_installation(),
-            "ok": status_of_findings(findings) is ExitStatus.OK,
+            "ok": status_of_entries(entries) is ExitStatus.OK,
             "findings": [
                 {
-                    "subject": finding.subject,
-                    "check": finding.check,
-                    "level": finding.level.value,
-                    "message": finding.message,
-                    "steps": list(finding.steps),
-                    "details": dict(finding.details),
+                    "subject": entry.subject,
+                    "check": entry.check,
+                    "level": entry.level.value,
+                    "message": entry.message,
+                    "steps": list(entry.steps),
+                    "details": dict(entry.details),
                 }
-                for finding in findings
+                for entry in entries
             ],
         }
     )
 
 
 def describe_installation() -> dict[str, str]:
-    """Versions that matter for a bug report; the name of the machine is none of them."""
+    """The versions that matter for a bug report, without the name of the machine."""
     return {
         "busyd": busyd.__version__,
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""What the shell is told: the statuses of sysexits.h that scripts can act on, and which error gives which."""
+"""Exit statuses, those of sysexits.h that scripts can act on, and which error gives which."""
 
 from enum import IntEnum
 
@@ -17,11 +17,11 @@ class ExitStatus(IntEnum):
     CONFIG = 78
     INTERRUPTED = 130
     BROKEN_PIPE = 141
-    """As a shell reports a program that SIGPIPE ended."""
+    """What a shell reports for a program that SIGPIPE ended."""
 
 
 class CommandFailed(UserError):
-    """A command could not do what was asked; knows its own status."""
+    """A command could not do what was asked; carries its own exit status."""
 
     def __init__(self, message: str, *, fix: str = "", status: ExitStatus = ExitStatus.FAILED) -> None:
         super().__init__(message, fix=fix)
@@ -29,7 +29,7 @@ class CommandFailed(UserError):
 
 
 class UsageError(UserError):
-    """The command line itself is wrong; `program` is the command whose --help tells more."""
+    """The command line itself is wrong; `program` is the command whose --help says more."""
 
     def __init__(self, message: str, *, program: str) -> None:
         super().__init__(message, fix=f"see `{program} --help`")
@@ -37,7 +37,7 @@ class UsageError(UserError):
 
 def status_of(error: BusydError) -> ExitStatus:
     """The status with which an error ends the process."""
-    # Loaded only now: a command that ends well, or has no configuration, need not have read them.
+    # Imported only now: a command that succeeds, or reads no configuration, does not need them.
     from busyd.config import ConfigFaults, ConfigMissing
     from busyd.credentials import CredentialMissing
     from busyd.store.errors import StorageError, StorageUnusable

@@ -1,21 +1,22 @@
-"""`busyd explain PROFILE`: why is this person busy, or not? Asks the running daemon."""
+"""`busyd explain PROFILE`: why is this person busy, or free? Asks the running daemon."""
 
 import argparse
 from typing import Any
 
+from busyd.advice.reasons import describe_reason
 from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.terminal import print_json, print_table
-from busyd.cli.window import add_window_options, print_standing, show_time, shown_zone, window_query
+from busyd.cli.window import add_window_options, print_freshness, show_time, shown_zone, window_query
 
 
 def add_explain_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "explain",
-        help="tell why a profile is busy, or is not",
-        description="List every event that touches the window, also those that do not block, with what was decided "
-        "and by which rule of the configuration.",
+        help="show why a profile is busy or free",
+        description="List every event that touches the window, including those that do not block time, with what was "
+        "decided and by which rule of the configuration.",
     )
     add_window_options(parser)
     parser.set_defaults(run=show_explanation)
@@ -43,12 +44,11 @@ def show_explanation(arguments: argparse.Namespace) -> int:
     if rows:
         print_table(("START", "END", "TYPE", "WHY", "CALENDAR", "EVENT"), rows)
     else:
-        print("no event touches this window")
-    print_standing(answer, zone)
+        print("no events touch this window")
+    print_freshness(answer, zone)
     return ExitStatus.OK
 
 
 def _why(event: dict[str, Any]) -> str:
-    rule, origin = event.get("rule"), event.get("origin")
-    because = f" by {rule} ({origin or 'default'})" if rule else ""
-    return f"{event.get('reason', '')}{because}"
+    rule, origin = str(event.get("rule") or ""), str(event.get("origin") or "")
+    return describe_reason(str(event.get("reason", "")), rule=rule, origin=origin)

@@ -8,7 +8,7 @@ from busyd.cli.terminal import print_json, print_table
 from busyd.cli.window import (
     add_freshness_options,
     add_window_options,
-    print_standing,
+    print_freshness,
     show_time,
     shown_zone,
     window_query,
@@ -19,7 +19,7 @@ def add_freebusy_command(subparsers: "argparse._SubParsersAction[argparse.Argume
     """Declare the command."""
     parser = subparsers.add_parser(
         "freebusy",
-        help="tell when a profile is busy",
+        help="show when a profile is busy",
         description="Ask the running daemon when a profile is busy.",
     )
     add_window_options(parser)
@@ -36,10 +36,12 @@ def show_freebusy(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(answer)
         return ExitStatus.OK
-    rows = [(show_time(one["start"], zone), show_time(one["end"], zone), one["type"]) for one in answer["busy"]]
+    rows = [
+        (show_time(period["start"], zone), show_time(period["end"], zone), period["type"]) for period in answer["busy"]
+    ]
     if rows:
         print_table(("START", "END", "TYPE"), rows)
     else:
         print(f"nothing is busy from {show_time(answer['start'], zone)} to {show_time(answer['end'], zone)}")
-    print_standing(answer, zone)
+    print_freshness(answer, zone)
     return ExitStatus.OK

@@ -1,7 +1,7 @@
-"""Which busyd a command speaks of: its configuration, its state, and the daemon that runs on it.
+"""Which installation a command works on: its configuration, its state, and the daemon that runs on it.
 
-What was named (`--config`, `--state`) counts. Else the system's service comes first where this user may enter its state
-and a process works on it, then the user's own. A daemon that runs says itself which configuration it was started with.
+What was named (`--config`, `--state`) is used. Otherwise the system's service comes first, if this user may enter its
+state and a process works on it, then the user's own. A running daemon says which configuration it was started with.
 """
 
 import os
@@ -24,41 +24,41 @@ from busyd.ownership import as_owner_of, as_user, owner_of
 from busyd.running import Running, find_running, holder_of
 
 
-class Service(Struct, frozen=True):
-    """Where the system's own service has its things."""
+class SystemService(Struct, frozen=True):
+    """Where the system's service keeps its files."""
 
     config: Path = SYSTEM_CONFIG
     state: Path = Path("/var/lib/busyd")
     user: str = "busyd"
 
 
-SERVICE: Final = Service()
+SERVICE: Final = SystemService()
 
 
 class Installation:
     """A configuration and a state directory that belong together."""
 
     def __init__(
-        self, path: Path | None, state: Path, *, named: bool, service: Service, environment: Mapping[str, str]
+        self, path: Path | None, state: Path, *, named: bool, service: SystemService, environment: Mapping[str, str]
     ) -> None:
         self.path = path
         """The configuration file; None when there is none."""
         self.state = state
         self.is_service = _same(state, service.state)
         self.is_closed = _is_directory(state) and not _may_enter(state)
-        """This user may not look into the state, which is mostly that of the system's service."""
+        """This user may not enter the state directory, usually because it is that of the system's service."""
         self._named = named
         self._service = service
         self._environment = environment
 
     @cached_property
     def is_in_use(self) -> bool:
-        """A process works on the state: what is written there is known to the daemon."""
+        """A process works on the state, so a daemon will notice what is written there."""
         return _is_held(self.state)
 
     @cached_property
     def running(self) -> Running | None:
-        """The daemon that runs on the state and listens."""
+        """The daemon that runs on the state, if one does and listens."""
         return _running_on(self.state)
 
     @cached_property
@@ -69,12 +69,12 @@ class Installation:
         path = self.path or find_config(None, self._environment, system=self._service.config)
         if not self.is_service:
             return load_config(path, self._environment)
-        with self.as_its_user():  # what the service may not read is as good as not there
+        with self.as_its_user():  # what the service may not read does not count
             return load_config(path, self._environment)
 
     @property
-    def config_if_right(self) -> Config | None:
-        """The same, or None where a command can do without it."""
+    def config_or_none(self) -> Config | None:
+        """The same, or None where it is missing or invalid, for commands that can do without it."""
         try:
             return self.config
         except (ConfigFaults, ConfigMissing, CommandFailed):
@@ -82,13 +82,13 @@ class Installation:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables with which passwords are read: those of this process, and the credentials of the unit."""
+        """The variables for reading passwords: those of this process, and the credentials of the unit."""
         given = self.running.credentials if self.running is not None else ""
         return {**self._environment, **({"CREDENTIALS_DIRECTORY": given} if given else {})}
 
     @property
     def user(self) -> int:
-        """The user number this busyd runs as: of the owner of its state. Raises TryAgain, Misconfigured."""
+        """The id of the user this busyd runs as, the owner of its state. Raises TryAgain, Misconfigured."""
         if self.is_service and not os.path.lexists(self.state):  # before its first start
             with suppress(KeyError):
                 return pwd.getpwnam(self._service.user).pw_uid
@@ -96,11 +96,11 @@ class Installation:
 
     @contextmanager
     def as_its_user(self) -> Iterator[None]:
-        """As root, read files as the daemon will: with its user's rights. Short, blocking work only."""
+        """As root, read files with the permissions of the daemon's user. For short, blocking work only."""
         if os.getuid() != 0:
             yield
             return
-        # Loaded before: the user of the service need not be able to read the Python that root has.
+        # Imported while still root: the service's user may be unable to read root's Python.
         import ssl
 
         del ssl
@@ -113,25 +113,27 @@ class Installation:
             raise self.closed()
 
     def closed(self) -> CommandFailed:
-        """What to tell a user who may not look into the state."""
+        """The error for a user who may not enter the state directory."""
         if not self.is_service:
-            message = f"this user may not look into the state directory {self.state}"
-            return CommandFailed(message, fix="run this as root, or as the user busyd runs as; or name another --state")
-        message = f"busyd runs here as a service, and this user may not look into its state ({self.state})"
-        fix = "use sudo, or ask over HTTP with a token that `sudo busyd token add PROFILE` makes"
+            message = f"this user may not enter the state directory {self.state}"
+            return CommandFailed(message, fix="run this as root or as the user busyd runs as, or pass another --state")
+        message = f"busyd runs as a service here, and this user may not enter its state directory {self.state}"
+        fix = "use sudo, or use HTTP with a token from `sudo busyd token add PROFILE`"
         return CommandFailed(message, fix=fix)
 
     def require_one_config(self) -> None:
         """Raises CommandFailed when the daemon was started with another configuration than the one that was named."""
         if self._named and self.running is not None and not _same(Path(self.running.config), self.path):
             message = f"the daemon on {self.state} was started with {self.running.config}, not with {self.path}"
-            raise CommandFailed(message, fix="leave out --config (and BUSYD_CONFIG), or start it with this file")
+            raise CommandFailed(
+                message, fix="leave out --config and BUSYD_CONFIG, or restart the daemon with this file"
+            )
 
 
 def find_installation(
-    arguments: Namespace, *, environment: Mapping[str, str] | None = None, service: Service = SERVICE
+    arguments: Namespace, *, environment: Mapping[str, str] | None = None, service: SystemService = SERVICE
 ) -> Installation:
-    """What options, environment and machine say. Raises ConfigMissing when there is no place for a state."""
+    """The installation that options, environment and machine mean. Raises ConfigMissing without a state directory."""
     environment = os.environ if environment is None else environment
     given = environment.get("BUSYD_CONFIG", "")
     path: Path | None = arguments.config or (Path(given) if given else None)
@@ -148,8 +150,8 @@ def find_installation(
     return Installation(path, state, named=named, service=service, environment=environment)
 
 
-def _config_of(state: Path | None, environment: Mapping[str, str], service: Service) -> Path | None:
-    """The usual configuration: of the system where its service is meant, else of this user."""
+def _config_of(state: Path | None, environment: Mapping[str, str], service: SystemService) -> Path | None:
+    """The default configuration: the system's where its service is meant, else this user's."""
     if state is not None and _same(state, service.state) and os.path.lexists(service.config):
         return service.config
     try:
@@ -158,8 +160,8 @@ def _config_of(state: Path | None, environment: Mapping[str, str], service: Serv
         return None
 
 
-def _state_of(path: Path | None, environment: Mapping[str, str], service: Service) -> Path:
-    """The state that goes with a configuration, whether it is right or not."""
+def _state_of(path: Path | None, environment: Mapping[str, str], service: SystemService) -> Path:
+    """The state that belongs to a configuration, valid or not."""
     if path is not None and (written := written_state(path, environment)) is not None:
         return written
     if given := environment.get("STATE_DIRECTORY", "").partition(":")[0]:
@@ -177,7 +179,7 @@ def _state_of(path: Path | None, environment: Mapping[str, str], service: Servic
     return own_state(environment)
 
 
-def _is_installed(service: Service) -> bool:
+def _is_installed(service: SystemService) -> bool:
     """Whether the machine has the service, started or not."""
     if os.path.lexists(service.state):
         return True
@@ -210,12 +212,12 @@ def _may_enter(state: Path) -> bool:
 
 
 def _is_trusted(config: Path) -> bool:
-    """Root follows no pointer of another user to a file that this user could have written."""
+    """Root does not follow another user's record to a file which that user could have written."""
     try:
         return config.stat().st_uid in (0, os.geteuid())
     except OSError:
         return os.geteuid() != 0
 
 
-def _same(one: Path, other: Path | None) -> bool:
-    return other is not None and os.path.realpath(one) == os.path.realpath(other)
+def _same(path: Path, other: Path | None) -> bool:
+    return other is not None and os.path.realpath(path) == os.path.realpath(other)

@@ -1,4 +1,4 @@
-"""The command line: finds the command, imports only that one, runs it, and turns errors into words and a status."""
+"""The command line: finds the command, imports only that one, runs it, and turns errors into messages and a status."""
 
 import argparse
 import difflib
@@ -20,17 +20,17 @@ COMMANDS: Final = {
     "setup": "connect an account, step by step",
     "check": "check the configuration",
     "calendars": "list the calendars of all connections",
-    "freebusy": "tell when a profile is busy",
-    "slots": "list open slots of a profile",
-    "explain": "tell why a profile is busy, or is not",
+    "freebusy": "show when a profile is busy",
+    "slots": "list the open slots of a profile",
+    "explain": "show why a profile is busy or free",
     "busy": "compute the busy time of iCalendar files, without configuration or network",
-    "sync": "read what changed remotely, now",
-    "credential": "keep passwords encrypted: set, list, remove",
-    "token": "let programs in: add, list, revoke",
+    "sync": "poll the servers now",
+    "credential": "manage stored passwords: set, list, remove",
+    "token": "manage access tokens: add, list, revoke",
     "reload": "apply a changed configuration to the running daemon",
     "status": "show the state of every connection and calendar",
-    "doctor": "find out what is wrong, as a report that may be shown to others",
-    "record": "keep redacted exchanges with a server, for a bug report or a test",
+    "doctor": "find out what is wrong, in a report that is safe to share",
+    "record": "record redacted exchanges with a server, for a bug report or a test",
 }
 """In the order of the help. `busyd.cli.NAME` has `add_NAME_command(subparsers)`, which sets `run` on its parser: a
 function that takes the parsed arguments and returns the exit status."""
@@ -40,20 +40,20 @@ _WITH_VALUE: Final = ("--config", "--state")
 
 
 def run_command_line(argv: Sequence[str]) -> int:
-    """Run one command; returns the exit status. Nothing but a fault of busyd itself leaves as an exception."""
+    """Run one command and return its exit status. Only a bug in busyd leaves as an exception."""
     try:
         status = _run(list(argv))
         sys.stdout.flush()
     except BusydError as error:
         print_error(error)
         return status_of(error)
-    except SystemExit as leaving:
-        # argparse leaves this way after --help and --version.
-        return leaving.code if isinstance(leaving.code, int) else ExitStatus.OK
+    except SystemExit as ended:
+        # argparse ends this way after --help and --version.
+        return ended.code if isinstance(ended.code, int) else ExitStatus.OK
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python must not complain when it flushes at exit.
+        # The reader of our output has gone away; Python must not complain when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitStatus.BROKEN_PIPE
     return status
@@ -79,7 +79,7 @@ def _run(argv: list[str]) -> int:
 
 
 def find_command(argv: Sequence[str]) -> str | None:
-    """The first word that is neither an option nor its value. Raises UsageError when busyd has no such command."""
+    """The first word that is neither an option nor its value. Raises UsageError when there is no such command."""
     words = iter(argv)
     for word in words:
         if word in _WITH_VALUE:
@@ -89,7 +89,7 @@ def find_command(argv: Sequence[str]) -> str | None:
                 return word
             near = difflib.get_close_matches(word, COMMANDS, n=1)
             hint = f", did you mean '{near[0]}'?" if near else ""
-            message = f"there is no command {word!r}{hint}"
+            message = f"unknown command {word!r}{hint}"
             raise UsageError(message, program="busyd")
     return None
 
@@ -99,7 +99,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="busyd",
         description="When is this person busy? A local CalDAV proxy and availability daemon.",
-        epilog="Every command has --help.",
+        epilog="Run `busyd COMMAND --help` for the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"busyd {busyd.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
@@ -113,29 +113,29 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Every parser, also a command's and its subcommands': takes the options that count everywhere, and says what is
-    wrong in one line."""
+    """Every parser, also those of commands and subcommands: takes the global options, and reports an error in one
+    line."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, allow_abbrev=False)
         # SUPPRESS: an option that is absent after the command must not undo the one in front of it.
-        group = self.add_argument_group("everywhere", argument_default=argparse.SUPPRESS)
+        group = self.add_argument_group("global options", argument_default=argparse.SUPPRESS)
         group.add_argument("--config", metavar="FILE", type=Path, help="the configuration file")
         group.add_argument("--state", metavar="DIR", type=Path, help="the state directory")
-        group.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="say more")
+        group.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="log more")
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(message, program=self.prog)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
-        """As argparse's own, but what is unknown is told by the parser that knows which options there are."""
-        found, unknown = super().parse_known_args(args, namespace)
+        """As argparse's own, but an unknown option is reported by the parser that knows the valid ones."""
+        arguments, unknown = super().parse_known_args(args, namespace)
         if unknown:
             self.error(self._explain_unknown(unknown[0].partition("=")[0]))
-        return found, unknown
+        return arguments, unknown
 
     def _explain_unknown(self, word: str) -> str:
         if not word.startswith("-"):
-            return f"{word!r} is one argument too many"
+            return f"unexpected argument {word!r}"
         near = difflib.get_close_matches(word, self._option_string_actions, n=1)
-        return f"there is no option {word}{f', did you mean {near[0]}?' if near else ''}"
+        return f"unknown option {word}{f', did you mean {near[0]}?' if near else ''}"

@@ -1,4 +1,4 @@
-"""Progress of long work: bars on a terminal, plain lines everywhere else. rich is imported for bars only."""
+"""Progress of long operations: bars on a terminal, plain lines elsewhere. rich is imported only for bars."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -7,16 +7,16 @@ from typing import Any, Protocol, TextIO
 from busyd.cli.terminal import printable
 
 
-class Progress(Protocol):
-    """Shows one step after the other."""
+class ProgressDisplay(Protocol):
+    """Shows one step after another."""
 
     def show(self, step: Mapping[str, Any]) -> None:
-        """A step is `{"connection", "calendar", "phase", "done", "total"}`; any of them may be missing."""
+        """A step is `{"connection", "calendar", "phase", "done", "total"}`; any member may be missing."""
 
 
 @contextlib.contextmanager
-def open_progress(stream: TextIO) -> Iterator[Progress]:
-    """What suits the stream; bars are taken away at the end."""
+def open_progress(stream: TextIO) -> Iterator[ProgressDisplay]:
+    """The display that suits the stream; bars are removed at the end."""
     if not stream.isatty():
         yield PlainProgress(stream)
         return
@@ -35,7 +35,7 @@ def open_progress(stream: TextIO) -> Iterator[Progress]:
 
 
 class PlainProgress:
-    """A line when a calendar enters a phase, when it is through, and at every tenth of a long way."""
+    """A line when a calendar enters a phase, at each tenth of a long one, and at its end."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Asking a person, one line at a time: on a terminal, or from a pipe that holds the answers. Knows no subject."""
+"""Asks a person questions, one line at a time: on a terminal, or from a pipe that holds the answers."""
 
 import sys
 from collections.abc import Callable
@@ -15,10 +15,10 @@ _TRIES: Final = 3
 
 
 class Questions:
-    """Takes answers; with `accept_defaults` nobody is asked what has a default.
+    """Reads answers; with `accept_defaults`, questions that have a default are not asked.
 
-    On a terminal a wrong answer is asked for again. From a pipe it ends the command, and where the pipe ends, the
-    defaults are taken.
+    On a terminal, an invalid answer is asked for again. From a pipe it ends the command; after the end of the pipe the
+    defaults are used.
     """
 
     def __init__(self, *, accept_defaults: bool) -> None:
@@ -26,7 +26,7 @@ class Questions:
         self._accept_defaults = accept_defaults
 
     def ask(self, question: str, parse: Callable[[str], T], *, default: str | None = None, option: str = "") -> T:
-        """The parsed answer. `parse` raises ValueError with words for a person; `option` would have answered it.
+        """The parsed answer. `parse` raises ValueError with a message for a person; `option` would have answered it.
 
         Raises CommandFailed when there is no usable answer.
         """
@@ -35,9 +35,13 @@ class Questions:
                 return parse(self._line(question, default, option))
             except ValueError as error:
                 if not self.person_present:
-                    raise CommandFailed(str(error), fix=_option_fix(option), status=ExitStatus.USAGE) from None
+                    message = f"{error}; nothing was saved"
+                    raise CommandFailed(
+                        message, fix=f"pass {option}" if option else "", status=ExitStatus.USAGE
+                    ) from None
                 print(f"  {printable(str(error))}", file=sys.stderr)
-        raise CommandFailed("that is as often as busyd asks", fix="nothing was saved")
+        message = f"no valid answer after {_TRIES} attempts; nothing was saved"
+        raise CommandFailed(message, fix=f"pass {option}" if option else "")
 
     def confirm(self, question: str, *, default: bool) -> bool:
         """Yes or no."""
@@ -57,8 +61,8 @@ class Questions:
     def _line(self, question: str, default: str | None, option: str) -> str:
         if self._accept_defaults:
             if default is None:
-                message = f"{question}: there is no default for this"
-                raise CommandFailed(message, fix=_option_fix(option), status=ExitStatus.USAGE)
+                message = f"{question}: there is no default for this; nothing was saved"
+                raise CommandFailed(message, fix=f"pass {option}" if option else "", status=ExitStatus.USAGE)
             return default
         sys.stdout.flush()
         shown = f" [{printable(default)}]" if default else ""
@@ -67,13 +71,10 @@ class Questions:
         if not self.person_present:
             print(file=sys.stderr)
         if not line and (self.person_present or default is None):
-            raise CommandFailed("the answers ended here", fix="nothing was saved")
+            message = f"{question}: there are no more answers; nothing was saved"
+            raise CommandFailed(message, fix=f"pass {option}" if option else "")
         answer = line.strip()
         if not answer and default is None:
-            message = "an answer is needed here"
+            message = "an answer is required"
             raise ValueError(message)
         return answer or default or ""
-
-
-def _option_fix(option: str) -> str:
-    return f"give {option}; nothing was saved" if option else "nothing was saved"

@@ -1,4 +1,4 @@
-"""`busyd record`: keeps redacted exchanges with the servers as files, for a bug report or as the data of a test."""
+"""`busyd record`: writes redacted exchanges with the servers to files, for a bug report or as test data."""
 
 import argparse
 import asyncio
@@ -9,7 +9,7 @@ from typing import Final
 
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
-from busyd.cli.remote_session import Contact, open_contact, print_diagnosis, read_secret_of
+from busyd.cli.remote_session import RemoteSession, open_session, print_diagnosis, read_secret_of
 from busyd.cli.self_test import choose_calendar
 from busyd.clock import SystemClock
 from busyd.config import Config, ConnectionConfig
@@ -21,7 +21,7 @@ from busyd.remote.recording import render_exchange
 from busyd.remote.redaction import WireRedactor
 
 _FETCHED: Final = 10
-"""Events in the one multiget: enough to see how they come, few enough to read."""
+"""Events in the one multiget: enough to see their form, few enough to read."""
 _MADE_UP: Final = "data:,busyd-recording-0"
 
 
@@ -29,18 +29,20 @@ def add_record_command(subparsers: "argparse._SubParsersAction[argparse.Argument
     """Declare the command."""
     parser = subparsers.add_parser(
         "record",
-        help="keep redacted exchanges with a server, for a bug report or a test",
-        description="Log in, list the calendars, sync one and fetch some of its events, and keep each exchange as a "
-        "file. Names, addresses, titles, places, notes, tokens and hosts are replaced by stand-ins; times stay. Look "
-        "through the files before you show them to anybody. Nothing is changed on the server.",
+        help="record redacted exchanges with a server, for a bug report or a test",
+        description="Log in, list the calendars, sync one and fetch some of its events, and write each exchange to a "
+        "file. Names, addresses, titles, places, notes, tokens and hosts are replaced by placeholders; times are "
+        "kept. Review the files before you share them. Nothing is changed on the server.",
     )
     parser.add_argument("--connection", metavar="NAME", help="only this connection")
-    parser.add_argument("directory", metavar="DIRECTORY", type=Path, help="where to write; must be empty or not there")
+    parser.add_argument(
+        "directory", metavar="DIRECTORY", type=Path, help="where to write; must be empty or not exist yet"
+    )
     parser.set_defaults(run=record)
 
 
 def record(arguments: argparse.Namespace) -> int:
-    """Talk, and write."""
+    """Talk to the servers, and write the files."""
     installation = find_installation(arguments)
     chosen = _chosen(installation.config, arguments.connection)
     directory: Path = arguments.directory
@@ -54,16 +56,17 @@ def record(arguments: argparse.Namespace) -> int:
 
 
 def _chosen(config: Config, name: str | None) -> list[ConnectionConfig]:
-    settings = [one for one in config.connections.values() if name in (None, one.connection.name)]
-    if not settings:
+    named = [settings for settings in config.connections.values() if name in (None, settings.connection.name)]
+    if not named:
         message = f"there is no connection named {name}" if name else "there is no connection"
-        fix = f"there are: {', '.join(sorted(config.connections))}" if config.connections else "`busyd setup` makes one"
+        known = ", ".join(sorted(config.connections))
+        fix = f"known connections: {known}" if known else "create one with `busyd setup`"
         raise CommandFailed(message, fix=fix, status=ExitStatus.USAGE)
-    spoken = [one for one in settings if one.connection.kind is not ConnectionKind.ICS]
-    if not spoken:
-        message = "a feed has no conversation to record"
-        raise CommandFailed(message, fix="fetch its file with any browser", status=ExitStatus.USAGE)
-    return spoken
+    chosen = [settings for settings in named if settings.connection.kind is not ConnectionKind.ICS]
+    if not chosen:
+        message = "a feed has no CalDAV exchanges to record"
+        raise CommandFailed(message, fix="download it with a browser instead", status=ExitStatus.USAGE)
+    return chosen
 
 
 def _prepare(directory: Path) -> None:
@@ -71,31 +74,31 @@ def _prepare(directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         used = any(directory.iterdir())
     except OSError as error:
-        message = f"cannot write into {directory}: {(error.strerror or 'refused').lower()}"
-        raise CommandFailed(message, fix="name another directory") from None
+        message = f"cannot write to {directory}: {(error.strerror or 'access denied').lower()}"
+        raise CommandFailed(message, fix="choose another directory") from None
     if used:
         message = f"{directory} is not empty"
-        raise CommandFailed(message, fix="name a new directory: recordings are never mixed", status=ExitStatus.USAGE)
+        raise CommandFailed(message, fix="choose a new directory: recordings are never mixed", status=ExitStatus.USAGE)
 
 
 async def _record_one(settings: ConnectionConfig, installation: Installation, folder: Path) -> ExitStatus:
     secret = await read_secret_of(settings, installation)
     status = ExitStatus.OK
-    async with open_contact(settings.connection, secret, SystemClock(), patience=True) as contact:
+    async with open_session(settings.connection, secret, SystemClock(), announce_wait=True) as session:
         try:
-            await _converse(contact)
+            await _converse(session)
         except RemoteError as error:
-            # What was said until then is what a bug report is about.
-            status = print_diagnosis(await contact.explain(error), about=f"connection {settings.connection.name}")
-        written = await asyncio.to_thread(_write, contact, folder)
-    print(f"{settings.connection.name}: wrote {written} files into {folder}")
+            # The exchanges up to the error are what a bug report is about.
+            status = print_diagnosis(await session.explain(error), about=f"connection {settings.connection.name}")
+        written = await asyncio.to_thread(_write, session, folder)
+    print(f"{settings.connection.name}: wrote {written} files to {folder}")
     return status
 
 
-async def _converse(contact: Contact) -> None:
-    """Everything a first day with a calendar consists of, reading only."""
-    run = contact.client.run
-    _, listing = await contact.log_in()
+async def _converse(session: RemoteSession) -> None:
+    """The requests of a first sync, and some that the server should refuse. Reads only."""
+    run = session.client.run
+    _, listing = await session.log_in()
     calendar = choose_calendar(listing, ())
     if calendar is None:
         return
@@ -104,7 +107,7 @@ async def _converse(contact: Contact) -> None:
         hrefs: Sequence[str] = list(delta.changed)
         if delta.token is not None:
             await run(sync_collection(calendar.href, delta.token))
-            with contextlib.suppress(InvalidSyncToken, SyncUnsupported):  # the refusal is what is wanted
+            with contextlib.suppress(InvalidSyncToken, SyncUnsupported):  # the refusal is what is to be recorded
                 await run(sync_collection(calendar.href, _MADE_UP))
     except SyncUnsupported:
         hrefs = []
@@ -115,11 +118,11 @@ async def _converse(contact: Contact) -> None:
         await run(fetch_object(wanted[0]))
 
 
-def _write(contact: Contact, folder: Path) -> int:
+def _write(session: RemoteSession, folder: Path) -> int:
     folder.mkdir(mode=0o700, exist_ok=True)
     redactor = WireRedactor()
     written = 0
-    for number, exchange in enumerate(contact.observer.exchanges, 1):
+    for number, exchange in enumerate(session.observer.exchanges, 1):
         name = f"{number:02}-{exchange.request.method.lower()}-{exchange.status or 'no-answer'}"
         content = render_exchange(exchange, name, redactor)
         if content is not None:

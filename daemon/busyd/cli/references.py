@@ -1,6 +1,6 @@
-"""What the references of a configuration mean, given the calendars that are really there: the same rules as the daemon.
+"""What the references of a configuration mean, given the calendars that exist: by the same rules as in the daemon.
 
-Faults come with the place in the file where the reference is written.
+Faults carry the line and column at which the reference is written.
 """
 
 import os
@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from busyd.config import Config, Fault, Place
+from busyd.config import Config, ConfigFault, SourceLocation
 from busyd.config.errors import did_you_mean
 from busyd.config.tree import MappingNode, Node, ScalarNode, SequenceNode, Unreadable, read_tree
 from busyd.connection import AmbiguousCalendar, CalendarKind, CalendarReference, RemoteCalendar, find_calendar
@@ -22,11 +22,11 @@ from busyd.store.mirror import CalendarRecord
 Calendars = Mapping[str, Sequence[RemoteCalendar]]
 """By connection; one without an entry could not be listed."""
 
-_NOWHERE: Final = Place("the configuration")
+_NOWHERE: Final = SourceLocation("the configuration")
 
 
 class ProfileLink(Struct, frozen=True):
-    """A calendar that a profile reads or writes, with what the server says of it."""
+    """A calendar that a profile reads or writes, as the server lists it."""
 
     profile: str
     link: Link
@@ -35,36 +35,36 @@ class ProfileLink(Struct, frozen=True):
 
 def links_of(config: Config, calendars: Calendars, remembered: Mapping[str, str]) -> list[ProfileLink]:
     """All links of all profiles to connections that were listed, in the order of the configuration."""
-    numbered = [(name, one) for name, listed in calendars.items() for one in listed]
+    numbered = [(name, calendar) for name, listed in calendars.items() for calendar in listed]
     records: dict[str, list[CalendarRecord]] = {name: [] for name in calendars}
-    for number, (name, one) in enumerate(numbered):
-        records[name].append(CalendarRecord(number, name, one))
-    found = []
+    for number, (name, listed_calendar) in enumerate(numbered):
+        records[name].append(CalendarRecord(number, name, listed_calendar))
+    links = []
     for profile in config.profiles.values():
         for link in resolve_links(profile, records, remembered=remembered, machine_zone=machine_zone(os.environ)):
             if link.reference.connection in calendars:
                 calendar = numbered[link.calendar][1] if link.calendar is not None else None
-                found.append(ProfileLink(profile.name, link, calendar))
-    return found
+                links.append(ProfileLink(profile.name, link, calendar))
+    return links
 
 
-def reference_faults(config: Config, calendars: Calendars, remembered: Mapping[str, str]) -> list[Fault]:
-    """References that lead nowhere or to two calendars, and primaries that cannot be written to."""
-    places = reference_places(config)
+def reference_faults(config: Config, calendars: Calendars, remembered: Mapping[str, str]) -> list[ConfigFault]:
+    """References that match no calendar or several, and primaries that cannot be written to."""
+    locations = reference_locations(config)
     faults = []
-    for one in links_of(config, calendars, remembered):
-        key = "primary" if one.link.role is CalendarRole.PRIMARY else "conflicts"
-        place = places.get((one.profile, key, str(one.link.reference)), _NOWHERE)
-        if one.calendar is None:
-            message = one.link.trouble + _suggest(one.link.reference, calendars)
-            faults.append(Fault(place, f"{key}: {message}"))
-        elif key == "primary" and not is_writable(one.calendar):
-            message = f"primary: {one.link.label} cannot be written to: choose a calendar of your own"
-            faults.append(Fault(place, message))
+    for profile_link in links_of(config, calendars, remembered):
+        key = "primary" if profile_link.link.role is CalendarRole.PRIMARY else "conflicts"
+        location = locations.get((profile_link.profile, key, str(profile_link.link.reference)), _NOWHERE)
+        if profile_link.calendar is None:
+            message = profile_link.link.trouble + _suggest(profile_link.link.reference, calendars)
+            faults.append(ConfigFault(location, f"{key}: {message}"))
+        elif key == "primary" and not is_writable(profile_link.calendar):
+            message = f"primary: {profile_link.link.label} is read-only; choose a calendar of your own"
+            faults.append(ConfigFault(location, message))
     for profile in config.profiles.values():
         for reference in profile.calendar_rules:
-            place = places.get((profile.name, "calendars", str(reference)), _NOWHERE)
-            faults += [Fault(place, f"calendars: {told}") for told in _rule_trouble(reference, calendars)]
+            location = locations.get((profile.name, "calendars", str(reference)), _NOWHERE)
+            faults += [ConfigFault(location, f"calendars: {text}") for text in _rule_trouble(reference, calendars)]
     return sorted(set(faults))
 
 
@@ -75,15 +75,15 @@ def is_writable(calendar: RemoteCalendar) -> bool:
 
 def remembered_links(state: Path) -> dict[str, str]:
     """The hrefs that references meant before; empty where the daemon has not run yet."""
-    if not os.path.lexists(state / LEDGER_FILE):  # or this user may not look
+    if not os.path.lexists(state / LEDGER_FILE):  # also where this user may not look
         return {}
     with ledger_of(state) as ledger:
         return ledger.resolved_links()
 
 
-def reference_places(config: Config) -> dict[tuple[str, str, str], Place]:
-    """(profile, key, reference as written) -> where it stands. Files that changed meanwhile are left out."""
-    found: dict[tuple[str, str, str], Place] = {}
+def reference_locations(config: Config) -> dict[tuple[str, str, str], SourceLocation]:
+    """(profile, key, reference as written) -> where it is written. Files that have become invalid are left out."""
+    locations: dict[tuple[str, str, str], SourceLocation] = {}
     for file in config.files:
         try:
             tree = read_tree(file, [])
@@ -92,11 +92,11 @@ def reference_places(config: Config) -> dict[tuple[str, str, str], Place]:
         profiles = tree.entries.get("profiles")
         for profile, written in _entries(profiles.value if profiles else None):
             for key, value in _entries(written):
-                for place, text in _texts(value):
-                    found[profile, key, text] = place
+                for location, text in _texts(value):
+                    locations[profile, key, text] = location
                     # A feed may be written as FEED/FEED or FEED/*.
-                    found.setdefault((profile, key, text.partition("/")[0]), place)
-    return found
+                    locations.setdefault((profile, key, text.partition("/")[0]), location)
+    return locations
 
 
 def _entries(node: Node | None) -> Iterator[tuple[str, Node]]:
@@ -105,16 +105,16 @@ def _entries(node: Node | None) -> Iterator[tuple[str, Node]]:
             yield key, entry.value
 
 
-def _texts(node: Node) -> Iterator[tuple[Place, str]]:
+def _texts(node: Node) -> Iterator[tuple[SourceLocation, str]]:
     match node:
-        case ScalarNode(place=place, text=text):
-            yield place, text
+        case ScalarNode(location=location, text=text):
+            yield location, text
         case SequenceNode(items=items):
             for item in items:
                 yield from _texts(item)
         case MappingNode(entries=entries):
             for key, entry in entries.items():
-                yield entry.place, key
+                yield entry.location, key
 
 
 def _rule_trouble(reference: CalendarReference, calendars: Calendars) -> Iterator[str]:
@@ -129,6 +129,6 @@ def _rule_trouble(reference: CalendarReference, calendars: Calendars) -> Iterato
 
 
 def _suggest(reference: CalendarReference, calendars: Calendars) -> str:
-    names = [one.name for one in calendars.get(reference.connection, ()) if one.name]
+    names = [calendar.name for calendar in calendars.get(reference.connection, ()) if calendar.name]
     near = did_you_mean(reference.calendar, names) if reference.calendar else ""
     return near.replace("'", f"'{reference.connection}/", 1)

@@ -1,4 +1,4 @@
-"""One connection spoken to from the command line, without the daemon: log in, look, and say what went wrong."""
+"""Talks to the server of one connection without the daemon: logs in, lists calendars, and explains what went wrong."""
 
 import asyncio
 import os
@@ -10,9 +10,9 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from busyd.advice.diagnosis import Diagnosis, Outcome, Surroundings, diagnose
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation
-from busyd.cli.probe import look_behind
 from busyd.cli.terminal import print_note, printable
 from busyd.clock import Clock
 from busyd.config import ConnectionConfig
@@ -31,14 +31,14 @@ from busyd.errors import BusydError
 from busyd.log import hide_secret
 from busyd.remote.allowlist import Address, UnsafeUrl, to_ascii
 from busyd.remote.client import CaldavClient
-from busyd.remote.diagnosis import Diagnosis, Outcome, Surroundings, diagnose
 from busyd.remote.errors import Trouble, Unreachable
 from busyd.remote.feed import feed_address, fetch_feed
 from busyd.remote.observer import Observer
+from busyd.remote.probe import fetch_certificate
 from busyd.remote.transport import Transport
 
 SECOND_TRY: Final = 2.0
-"""Seconds after which a first refused login is tried again: iCloud now and then refuses a good one."""
+"""Seconds after which a first refused login is tried again: iCloud occasionally refuses a valid one."""
 
 STATUS_OF: Final = {
     Outcome.CONFIGURATION: ExitStatus.CONFIG,
@@ -46,12 +46,12 @@ STATUS_OF: Final = {
     Outcome.UNAVAILABLE: ExitStatus.REMOTE_UNAVAILABLE,
     Outcome.LATER: ExitStatus.TRY_AGAIN,
 }
-_PATIENCE: Final = 1.0
+_ANNOUNCE_AFTER: Final = 1.0
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
-class Contact(Struct, frozen=True):
-    """A connection with all it takes to ask it something, and a memory of what was said."""
+class RemoteSession(Struct, frozen=True):
+    """A connection with all that is needed to send it requests, and a record of the exchanges."""
 
     connection: Connection
     password: Secret | None
@@ -80,10 +80,10 @@ class Contact(Struct, frozen=True):
         return (RemoteCalendar(self.connection.url, self.connection.name, CalendarKind.FEED, writable=False),)
 
     async def explain(self, error: BusydError, *, worked_before: bool = False) -> Diagnosis:
-        """What the error means and what to do, after a look at what may be behind it."""
+        """What the error means and what to do, after checking for possible causes."""
         skew, certificate = self.observer.skew(), None
         if isinstance(error, Unreachable) and error.kind is Trouble.TLS and (address := self.address) is not None:
-            certificate, date = await look_behind(address.origin.host, address.origin.port)
+            certificate, date = await fetch_certificate(address.origin.host, address.origin.port)
             skew = self.clock.now() - date if date is not None else None
         seen = Surroundings(
             now=self.clock.now(),
@@ -102,7 +102,7 @@ class Contact(Struct, frozen=True):
 
     @property
     def address(self) -> Address | None:
-        """Where the connection begins; None for a URL that is none."""
+        """The address the connection starts from; None for an invalid URL."""
         try:
             return Address.parse(to_ascii(self.connection.url))
         except UnsafeUrl:
@@ -110,12 +110,12 @@ class Contact(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def open_contact(
-    connection: Connection, password: Secret | None, clock: Clock, *, patience: bool = False
-) -> AsyncIterator[Contact]:
-    """A contact for as long as the block lasts. Raises UserError for an unusable URL.
+async def open_session(
+    connection: Connection, password: Secret | None, clock: Clock, *, announce_wait: bool = False
+) -> AsyncIterator[RemoteSession]:
+    """A session for as long as the block lasts. Raises UserError for an unusable URL.
 
-    With `patience` whoever waits for more than a second is told what for.
+    With `announce_wait`, a note says what is being waited for after a second.
     """
     if connection.kind is ConnectionKind.ICS:
         connection = replace(connection, url=str(feed_address(connection.url)))  # webcal: means https:
@@ -124,30 +124,30 @@ async def open_contact(
     transport = Transport(connection, lambda: password, clock)
     observer = Observer(transport, clock)
     waiting = f"waiting for {connection.name} ..."
-    remark = asyncio.get_running_loop().call_later(_PATIENCE, print_note, waiting) if patience else None
+    note = asyncio.get_running_loop().call_later(_ANNOUNCE_AFTER, print_note, waiting) if announce_wait else None
     try:
-        yield Contact(connection, password, observer, CaldavClient(observer), clock)
+        yield RemoteSession(connection, password, observer, CaldavClient(observer), clock)
     finally:
-        if remark is not None:
-            remark.cancel()
+        if note is not None:
+            note.cancel()
         await transport.close()
 
 
-async def read_secret_of(settings: ConnectionConfig, found: Installation) -> Secret | None:
+async def read_secret_of(settings: ConnectionConfig, installation: Installation) -> Secret | None:
     """The password of a configured connection as it is sent; None where it has none. Raises CredentialMissing."""
     if settings.password is None:
         return None
-    secret = await asyncio.to_thread(_read, settings.password, found)
+    secret = await asyncio.to_thread(_read, settings.password, installation)
     if settings.connection.kind is ConnectionKind.ICLOUD:
         return Secret(normalise_app_specific(secret.reveal()))
     return secret
 
 
-def _read(source: PasswordSource, found: Installation) -> Secret:
-    if isinstance(source, FromCommand):  # takes its time, and is run as the owner of the state
-        return read_password(source, found.state, found.environment)
-    with found.as_its_user():
-        return read_password(source, found.state, found.environment)
+def _read(source: PasswordSource, installation: Installation) -> Secret:
+    if isinstance(source, FromCommand):  # may take long, and is run as the owner of the state
+        return read_password(source, installation.state, installation.environment)
+    with installation.as_its_user():
+        return read_password(source, installation.state, installation.environment)
 
 
 def proxy_variable(environment: Mapping[str, str]) -> str:
@@ -156,9 +156,9 @@ def proxy_variable(environment: Mapping[str, str]) -> str:
 
 
 def print_diagnosis(diagnosis: Diagnosis, *, about: str = "") -> ExitStatus:
-    """What happened on standard error, and what to do below it; returns the status that says the same to a script."""
-    told = f"{about}: {diagnosis.message}" if about else diagnosis.message
-    print(f"busyd: {printable(told)}", file=sys.stderr)
+    """Print what happened on standard error, and what to do below it; returns the matching exit status."""
+    message = f"{about}: {diagnosis.message}" if about else diagnosis.message
+    print(f"busyd: {printable(message)}", file=sys.stderr)
     for number, step in enumerate(diagnosis.steps, 1):
         mark = f"{number}. " if len(diagnosis.steps) > 1 else ""
         print(f"       {mark}{printable(step)}", file=sys.stderr)

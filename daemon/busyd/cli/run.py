@@ -17,20 +17,20 @@ def add_run_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPar
     parser = subparsers.add_parser(
         "run",
         help="run the daemon",
-        description="Link the configured calendars, keep them mirrored, and answer until stopped (SIGTERM, Ctrl-C). "
-        "SIGHUP applies a changed configuration.",
+        description="Mirror the configured calendars and answer requests until stopped (SIGTERM, Ctrl-C). SIGHUP "
+        "applies a changed configuration.",
     )
     parser.set_defaults(run=run_daemon)
 
 
 def run_daemon(arguments: argparse.Namespace) -> int:
-    """Start the service; returns when it was stopped."""
+    """Start the service; returns when it has stopped."""
     path, config = load_settings(arguments)
     if faults := [*find_file_faults(config), *find_socket_faults(config)]:
         raise ConfigFaults(faults)
     for warning in config.warnings:
         logger.warning("%s", warning)
-    # Nothing of what a start makes is garbage: the collector only holds it up. It goes on once everything is loaded.
+    # Nothing allocated during the start is garbage, so collecting would only cost time; the service enables it again.
     gc.disable()
     from busyd.service import run_service
 
@@ -39,6 +39,6 @@ def run_daemon(arguments: argparse.Namespace) -> int:
     except BusydError:
         raise
     except Exception:
-        # Not left to Python: in the journal a traceback is an error, and it may show secrets.
-        logger.exception("busyd ends because of a fault of its own")
+        # Not left to Python: logged, the traceback is an error in the journal, and secrets are taken out of it.
+        logger.exception("busyd is stopping because of an internal error")
         return ExitStatus.FAILED

@@ -1,7 +1,7 @@
-"""The first-contact self-test: whether a server does what busyd relies on, one finding a step. Reads only.
+"""The self-test of a server: does it do what busyd relies on? One report entry per step. Reads only.
 
-Each step is something busyd does every day, tried on one calendar; what differs is told, with the request ids by which
-Apple can find the requests. Writing is `self_test_writes.py`.
+Each step is something busyd does in daily operation, tried on one calendar. Deviations are reported with the request
+ids by which Apple can find the requests. Writing is `self_test_writes.py`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from lxml import etree
 
-from busyd.cli.doctor_report import Finding, Labels, Level
+from busyd.advice.diagnosis import describe_clock
+from busyd.cli.doctor_report import Labels, Level, ReportEntry
 from busyd.cli.exit_status import ExitStatus
-from busyd.cli.remote_session import SECOND_TRY, STATUS_OF, Contact
+from busyd.cli.remote_session import SECOND_TRY, STATUS_OF, RemoteSession
 from busyd.connection import CalendarKind, RemoteCalendar
 from busyd.dav import names
 from busyd.dav.errors import InvalidSyncToken, LoginRefused, ServerFault, SyncUnsupported
@@ -22,55 +23,54 @@ from busyd.dav.xml import make, write_xml
 from busyd.errors import RemoteError
 from busyd.ical.compose import to_utc
 from busyd.period import Instant
-from busyd.remote.diagnosis import describe_clock
 from busyd.remote.observer import Exchange
 from busyd.remote.redaction import WireRedactor
 
 Result = tuple[Level, str]
-"""What a step found, in a sentence."""
+"""The level and message of a step."""
 Step = Callable[[], Awaitable[Result]]
 
 DAY: Final = 86_400
 _BATCH: Final = 50
 _ROUNDS: Final = 100
-"""A truncated sync answer is continued at most so often."""
+"""A truncated sync is continued at most this many times."""
 _EXCERPT: Final = 2000
-"""Characters of an answer that go into the report."""
+"""Characters of a response that go into the report."""
 _MADE_UP: Final = "data:,busyd-self-test-0"
 
 
 class Steps:
-    """Carries steps out for one connection, and turns each into a finding with its exchanges."""
+    """Runs steps for one connection, and turns each into a report entry with its exchanges."""
 
-    def __init__(self, contact: Contact, labels: Labels, *, worked_before: bool) -> None:
-        self.contact = contact
-        self.subject = labels.of("connection", contact.connection.name)
+    def __init__(self, session: RemoteSession, labels: Labels, *, worked_before: bool) -> None:
+        self.session = session
+        self.subject = labels.of("connection", session.connection.name)
         self._labels = labels
         self._worked_before = worked_before
         self._redactor = WireRedactor()
 
-    async def take(self, check: str, step: Step, *, again: bool = True, if_failed: tuple[str, ...] = ()) -> Finding:
-        """Do one step; a RemoteError is a finding too, with `if_failed` among what to do about it.
+    async def take(self, check: str, step: Step, *, again: bool = True, if_failed: tuple[str, ...] = ()) -> ReportEntry:
+        """Run one step. A RemoteError becomes an entry too, with `if_failed` first among the things to do.
 
-        With `again` a lone refusal of a login that has just worked is tried a second time: iCloud has such moments.
+        With `again`, one refusal of a login that has just worked is tried again: iCloud occasionally refuses one.
         """
-        exchanges = self.contact.observer.exchanges
-        before, started = len(exchanges), self.contact.clock.monotonic()
+        exchanges = self.session.observer.exchanges
+        before, started = len(exchanges), self.session.clock.monotonic()
         steps, status = if_failed, ExitStatus.FAILED
         try:
             level, message = await self._attempt(step, again=again)
         except RemoteError as error:
-            diagnosis = await self.contact.explain(error, worked_before=self._worked_before)
+            diagnosis = await self.session.explain(error, worked_before=self._worked_before)
             level, message, status = Level.FAILED, diagnosis.message, STATUS_OF[diagnosis.outcome]
             steps = (*if_failed, *diagnosis.steps)
-        return Finding(
+        return ReportEntry(
             self.subject,
             check,
             level,
             self._labels.scrub(message),
-            tuple(self._labels.scrub(one) for one in steps) if level is Level.FAILED else (),
+            tuple(self._labels.scrub(step_text) for step_text in steps) if level is Level.FAILED else (),
             {
-                "milliseconds": round((self.contact.clock.monotonic() - started) * 1000),
+                "milliseconds": round((self.session.clock.monotonic() - started) * 1000),
                 "exchanges": [self._describe(exchange) for exchange in exchanges[before:]],
             },
             status,
@@ -82,7 +82,7 @@ class Steps:
         except LoginRefused:
             if not again:
                 raise
-        await self.contact.clock.sleep(SECOND_TRY)
+        await self.session.clock.sleep(SECOND_TRY)
         return await step()
 
     def _describe(self, exchange: Exchange) -> dict[str, Any]:
@@ -103,8 +103,8 @@ class Steps:
 class SelfTest:
     """The reading steps, on one calendar of an account."""
 
-    def __init__(self, contact: Contact, account: Account, calendar: RemoteCalendar) -> None:
-        self._contact = contact
+    def __init__(self, session: RemoteSession, account: Account, calendar: RemoteCalendar) -> None:
+        self._session = session
         self._account = account
         self._calendar = calendar
         self._members: tuple[Href, ...] = ()
@@ -123,71 +123,71 @@ class SelfTest:
         ]
 
     async def _options(self) -> Result:
-        allowed, offered = await self._contact.client.run(_ask_options(self._account.home))
+        allowed, offered = await self._session.client.run(_ask_options(self._account.home))
         if "calendar-access" not in offered:
-            return Level.WARNING, "the calendar home does not say that it offers calendar-access"
-        return Level.OK, f"the calendar home offers calendar-access and {len(allowed)} methods"
+            return Level.WARNING, "the calendar home does not advertise calendar-access"
+        return Level.OK, f"the calendar home advertises calendar-access and {len(allowed)} methods"
 
     async def _sync_empty(self) -> Result:
         try:
-            delta = await self._contact.client.run(sync_collection(self._calendar.href, None))
+            delta = await self._session.client.run(sync_collection(self._calendar.href, None))
             members = dict(delta.changed)
             for _ in range(_ROUNDS):
                 if not delta.truncated:
                     break
-                delta = await self._contact.client.run(sync_collection(self._calendar.href, delta.token))
+                delta = await self._session.client.run(sync_collection(self._calendar.href, delta.token))
                 members |= delta.changed
         except SyncUnsupported:
-            members = await self._contact.client.run(list_members(self._calendar.href))
+            members = await self._session.client.run(list_members(self._calendar.href))
             self._members = tuple(members)
-            return Level.WARNING, f"it offers no sync-collection; busyd compares listings ({len(members)} events)"
+            return Level.WARNING, f"sync-collection is not supported; busyd compares listings ({len(members)} events)"
         self._members, self._token = tuple(members), delta.token
         if self._token is None:
-            return Level.WARNING, f"it lists {len(members)} events and gives no sync token"
-        return Level.OK, f"it lists {len(members)} events and gives a sync token"
+            return Level.WARNING, f"an initial sync lists {len(members)} events, but gives no sync token"
+        return Level.OK, f"an initial sync lists {len(members)} events and gives a sync token"
 
     async def _sync_token(self) -> Result:
         if self._token is None:
-            return Level.SKIPPED, "there is no sync token to try"
-        delta: SyncDelta = await self._contact.client.run(sync_collection(self._calendar.href, self._token))
+            return Level.SKIPPED, "no sync token to try"
+        delta: SyncDelta = await self._session.client.run(sync_collection(self._calendar.href, self._token))
         if delta.changed or delta.vanished:
             changes = len(delta.changed) + len(delta.vanished)
-            return Level.WARNING, f"its fresh sync token brings {changes} changes at once"
-        return Level.OK, "its sync token brings nothing while nothing changes"
+            return Level.WARNING, f"a fresh sync token returns {changes} changes immediately"
+        return Level.OK, "a fresh sync token returns no changes while nothing changes"
 
     async def _sync_made_up_token(self) -> Result:
         if self._token is None:
-            return Level.SKIPPED, "there is no sync token to alter"
+            return Level.SKIPPED, "no sync token to compare with"
         try:
-            delta = await self._contact.client.run(sync_collection(self._calendar.href, _MADE_UP))
+            delta = await self._session.client.run(sync_collection(self._calendar.href, _MADE_UP))
         except InvalidSyncToken as error:
-            return Level.OK, f"it refuses a made-up sync token (status {error.status})"
+            return Level.OK, f"an invalid sync token is refused (status {error.status})"
         except SyncUnsupported as error:
-            return Level.WARNING, f"it answers a made-up sync token with status {error.status}; busyd starts over"
+            return Level.WARNING, f"an invalid sync token gets status {error.status}; busyd then starts over"
         except ServerFault as error:
-            return Level.WARNING, f"it has a fault of its own over a made-up sync token (status {error.status})"
-        return Level.WARNING, f"it accepts a made-up sync token and answers with {len(delta.changed)} events"
+            return Level.WARNING, f"an invalid sync token causes an internal server error (status {error.status})"
+        return Level.WARNING, f"an invalid sync token is accepted and returns {len(delta.changed)} events"
 
     async def _multiget(self, number: int) -> Result:
         wanted = self._members[:number]
         if not wanted:
-            return Level.SKIPPED, "the calendar is empty, so there is no event to fetch"
-        fetched = await self._contact.client.run(fetch_objects(self._calendar.href, wanted))
+            return Level.SKIPPED, "the calendar is empty, so there are no events to fetch"
+        fetched = await self._session.client.run(fetch_objects(self._calendar.href, wanted))
         if len(fetched.objects) < len(wanted):
             return (
                 Level.WARNING,
-                f"it hands out {len(fetched.objects)} of {len(wanted)} events; busyd asks for the rest",
+                f"a multiget returns {len(fetched.objects)} of {len(wanted)} events; busyd fetches the rest",
             )
-        return Level.OK, f"it hands out {len(wanted)} event{'' if len(wanted) == 1 else 's'} in one answer"
+        return Level.OK, f"a multiget returns {len(wanted)} event{'' if len(wanted) == 1 else 's'}"
 
     async def _query(self) -> Result:
-        now = self._contact.clock.now()
-        found = await self._contact.client.run(events_between(self._calendar.href, now, Instant(now + 30 * DAY)))
-        return Level.OK, f"it finds {len(found)} events in the next 30 days"
+        now = self._session.clock.now()
+        hrefs = await self._session.client.run(events_between(self._calendar.href, now, Instant(now + 30 * DAY)))
+        return Level.OK, f"a query finds {len(hrefs)} events in the next 30 days"
 
 
 def describe_login(account: Account, listing: Listing, skew: int | None) -> Result:
-    """What a login opened: counts, never names."""
+    """What a login gives access to: counts, never names."""
     kinds = [calendar.kind for calendar in listing.calendars]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in CalendarKind if kind in kinds)
     message = f"logged in: {len(kinds)} calendars ({counts or 'none'}), {len(account.addresses)} own addresses"
@@ -198,15 +198,15 @@ def describe_login(account: Account, listing: Listing, skew: int | None) -> Resu
 
 
 def choose_calendar(listing: Listing, wanted: Sequence[str]) -> RemoteCalendar | None:
-    """The calendar to try things on: one of the wanted hrefs, else an own one, else any that holds events itself."""
-    holding = [one for one in listing.calendars if one.kind is not CalendarKind.SUBSCRIBED]
-    preferred = [one for one in holding if one.href in wanted]
-    own = [one for one in holding if one.kind is CalendarKind.OWN]
-    return next(iter([*preferred, *own, *holding]), None)
+    """The calendar for the tests: one of the wanted hrefs, else one of the account's own, else any with events."""
+    usable = [calendar for calendar in listing.calendars if calendar.kind is not CalendarKind.SUBSCRIBED]
+    preferred = [calendar for calendar in usable if calendar.href in wanted]
+    own = [calendar for calendar in usable if calendar.kind is CalendarKind.OWN]
+    return next(iter([*preferred, *own, *usable]), None)
 
 
 def events_between(calendar: str, start: Instant, end: Instant) -> Operation[tuple[Href, ...]]:
-    """RFC 4791 §7.8: the hrefs of events that touch a span. The filter is the only one iCloud answers."""
+    """RFC 4791 §7.8: the hrefs of events that touch a span. iCloud answers no other filter."""
     time_range = make(names.caldav("time-range"))
     time_range.set("start", to_utc(start))
     time_range.set("end", to_utc(end))

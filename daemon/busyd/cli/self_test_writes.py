@@ -1,13 +1,13 @@
-"""The writing half of the first-contact self-test, in a scratch calendar that is made for it and removed afterwards.
+"""The writing half of the self-test, in a scratch calendar that is created for it and removed afterwards.
 
-No guests, no alarms, no other calendar touched: nothing of it is seen by anybody, and nothing sends mail.
+No guests, no alarms, no other calendar is touched: nobody else sees any of it, and no mail is sent.
 """
 
 import uuid
 from collections.abc import AsyncIterator
 from typing import Final
 
-from busyd.cli.doctor_report import Finding, Level
+from busyd.cli.doctor_report import Level, ReportEntry
 from busyd.cli.self_test import DAY, Result, Step, Steps
 from busyd.dav import names
 from busyd.dav.exchange import DavRequest, Operation, raise_for_status
@@ -26,18 +26,18 @@ from busyd.dav.xml import make, write_xml
 from busyd.ical.compose import to_utc
 
 SCRATCH_NAME: Final = "busyd self-test"
-_BY_HAND: Final = f"remove the calendar named {SCRATCH_NAME!r} by hand, on the phone for instance"
-_PATIENCE: Final = (1.0, 2.0, 4.0)
-"""Seconds between looks for what was just written: iCloud shows it in listings some seconds later."""
+_BY_HAND: Final = f"delete the calendar named {SCRATCH_NAME!r} by hand, for example on the phone"
+_LISTING_WAITS: Final = (1.0, 2.0, 4.0)
+"""Seconds between listings after a write: iCloud lists a new event only some seconds later."""
 
 
 class ScratchTest:
-    """Makes a calendar, tries every kind of write in it, removes it."""
+    """Creates a calendar, tries every kind of write in it, and removes it."""
 
     def __init__(self, steps: Steps, account: Account) -> None:
         self._steps = steps
-        self._run = steps.contact.client.run
-        self._clock = steps.contact.clock
+        self._run = steps.session.client.run
+        self._clock = steps.session.clock
         name = str(uuid.uuid4()).upper()
         self._calendar = resolve_url(account.home, f"{name}/", collection=True)
         self._uid = str(uuid.uuid4()).upper()
@@ -45,17 +45,17 @@ class ScratchTest:
         self._etag = ETag("")
         self._stale = ETag("")
 
-    async def run(self) -> AsyncIterator[Finding]:
-        """One finding a step; a step that fails ends the test, but never the removal."""
+    async def run(self) -> AsyncIterator[ReportEntry]:
+        """One entry per step; a failed step ends the test, but the calendar is removed all the same."""
         made = await self._steps.take("write-calendar", self._make_calendar)
         yield made
         if made.level is Level.FAILED:
             return
         try:
             for check, step in self._writes():
-                finding = await self._steps.take(check, step)
-                yield finding
-                if finding.level is Level.FAILED:
+                entry = await self._steps.take(check, step)
+                yield entry
+                if entry.level is Level.FAILED:
                     break
         finally:
             removed = await self._steps.take("write-remove-calendar", self._remove_calendar, if_failed=(_BY_HAND,))
@@ -75,7 +75,7 @@ class ScratchTest:
 
     async def _make_calendar(self) -> Result:
         await self._run(_make_calendar(self._calendar))
-        return Level.OK, f"made a calendar named {SCRATCH_NAME}"
+        return Level.OK, f"created a calendar named {SCRATCH_NAME!r}"
 
     async def _remove_calendar(self) -> Result:
         await self._run(_remove(self._calendar))
@@ -84,49 +84,49 @@ class ScratchTest:
     async def _create(self) -> Result:
         outcome = await self._run(put_object(self._event, self._payload(0), if_none_match=True))
         if isinstance(outcome, Refused):
-            return Level.FAILED, f"it refuses a new event ({_reason(outcome)})"
-        return self._keep_etag(outcome, "took a new event")
+            return Level.FAILED, f"creating an event was refused ({_reason(outcome)})"
+        return self._keep_etag(outcome, "created an event")
 
     async def _create_again(self) -> Result:
         outcome = await self._run(put_object(self._event, self._payload(0), if_none_match=True))
-        return _expect_refusal(outcome, 412, "to make the same event a second time")
+        return _expect_refusal(outcome, 412, "creating the same event a second time")
 
     async def _read(self) -> Result:
-        found: FetchedObject | None = await self._run(fetch_object(self._event))
-        if found is None or self._uid.encode() not in found.payload:
-            return Level.FAILED, "the event it took cannot be read back"
-        if self._etag and found.etag and found.etag != self._etag:
-            self._etag = found.etag
-            return Level.WARNING, "the event reads back under another ETag than the one given for it"
-        self._etag = found.etag or self._etag
-        return Level.OK, "the event reads back"
+        stored: FetchedObject | None = await self._run(fetch_object(self._event))
+        if stored is None or self._uid.encode() not in stored.payload:
+            return Level.FAILED, "the new event cannot be read back"
+        if self._etag and stored.etag and stored.etag != self._etag:
+            self._etag = stored.etag
+            return Level.WARNING, "the event was read back with another ETag than the one returned for the write"
+        self._etag = stored.etag or self._etag
+        return Level.OK, "read the event back"
 
     async def _find_in_listing(self) -> Result:
         waited = 0.0
-        for pause in (0.0, *_PATIENCE):
+        for pause in (0.0, *_LISTING_WAITS):
             await self._clock.sleep(pause)
             waited += pause
             members = await self._run(list_members(self._calendar))
             if normalise_href(self._event) in members:
-                return Level.OK, f"the listing shows the event after {waited:.0f} s"
-        return Level.WARNING, f"the listing does not show the event within {waited:.0f} s"
+                return Level.OK, f"the event was listed after {waited:.0f} s"
+        return Level.WARNING, f"the event was still not listed after {waited:.0f} s"
 
     async def _update(self) -> Result:
         self._stale = self._etag
         outcome = await self._run(put_object(self._event, self._payload(1), if_match=self._etag))
         if isinstance(outcome, Refused):
-            return Level.FAILED, f"it refuses a change of the event ({_reason(outcome)})"
-        return self._keep_etag(outcome, "took a change of the event")
+            return Level.FAILED, f"changing the event was refused ({_reason(outcome)})"
+        return self._keep_etag(outcome, "changed the event")
 
     async def _update_with_old_etag(self) -> Result:
         outcome = await self._run(put_object(self._event, self._payload(2), if_match=self._stale))
-        return _expect_refusal(outcome, 412, "a change that starts from an old state")
+        return _expect_refusal(outcome, 412, "a change based on an outdated ETag")
 
     async def _delete(self) -> Result:
-        found: FetchedObject | None = await self._run(fetch_object(self._event))
-        outcome = await self._run(delete_object(self._event, found.etag if found else None))
+        stored: FetchedObject | None = await self._run(fetch_object(self._event))
+        outcome = await self._run(delete_object(self._event, stored.etag if stored else None))
         if isinstance(outcome, Refused):
-            return Level.FAILED, f"it refuses to delete the event ({_reason(outcome)})"
+            return Level.FAILED, f"deleting the event was refused ({_reason(outcome)})"
         return Level.OK, "deleted the event"
 
     async def _find_gone(self) -> Result:
@@ -137,7 +137,7 @@ class ScratchTest:
     def _keep_etag(self, outcome: WriteOutcome, message: str) -> Result:
         given = outcome.etag if isinstance(outcome, Written) else None
         self._etag = given or ETag("")
-        return Level.OK, message if given else f"{message}, without an ETag for it"
+        return Level.OK, message if given else f"{message}; the server returned no ETag"
 
     def _payload(self, sequence: int) -> bytes:
         """An event tomorrow night that blocks nothing, with the end and the stamps iCloud insists on."""
@@ -153,10 +153,10 @@ class ScratchTest:
 
 def _expect_refusal(outcome: WriteOutcome, status: int, what: str) -> Result:
     if not isinstance(outcome, Refused):
-        return Level.FAILED, f"it does not refuse {what}: busyd cannot protect changes made elsewhere"
+        return Level.FAILED, f"{what} was not refused, so busyd cannot protect changes made elsewhere"
     if outcome.status != status:
-        return Level.WARNING, f"it refuses {what} in its own way ({_reason(outcome)})"
-    return Level.OK, f"it refuses {what} ({status})"
+        return Level.WARNING, f"{what} was refused with {_reason(outcome)} instead of status {status}"
+    return Level.OK, f"{what} was refused (status {status})"
 
 
 def _reason(refused: Refused) -> str:

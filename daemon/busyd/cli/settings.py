@@ -1,4 +1,4 @@
-"""Where a command finds its configuration and state: the options of the command line, then the usual places."""
+"""Where a command finds its configuration and state: command line options first, then the standard locations."""
 
 import os
 from argparse import Namespace

@@ -1,4 +1,4 @@
-"""`busyd setup`: connects an account with a person at the keyboard, and saves nothing before the login has worked."""
+"""`busyd setup`: connects an account interactively, and saves nothing before the login has worked."""
 
 import argparse
 import asyncio
@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from busyd.advice.apple import CREATE_APP_PASSWORD, EMAIL_ADDRESSES, NOT_APP_SPECIFIC, TWO_FACTOR
+from busyd.advice.diagnosis import Outcome, describe_clock
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import SERVICE, find_installation
 from busyd.cli.questions import Questions
-from busyd.cli.remote_session import STATUS_OF, open_contact, print_diagnosis
+from busyd.cli.remote_session import STATUS_OF, open_session, print_diagnosis
 from busyd.cli.setup_choices import ask_profile, print_calendars
-from busyd.cli.setup_file import Place, find_place, render, save
+from busyd.cli.setup_file import ConfigTarget, find_place, render, save
 from busyd.cli.terminal import print_note
 from busyd.clock import SystemClock
 from busyd.config.load import SYSTEM_CONFIG
@@ -24,18 +26,18 @@ from busyd.connection import ICLOUD_URL, Connection, ConnectionKind, RemoteCalen
 from busyd.credentials import FromCredential, FromFile, Secret, looks_app_specific, normalise_app_specific
 from busyd.credentials.source import read_password
 from busyd.errors import RemoteError
-from busyd.remote.diagnosis import Outcome, describe_clock
 
 _LOGINS: Final = 3
-"""Passwords a person may try in one go; more may get the account blocked for a while."""
+"""Passwords that may be tried in one run; more could get the account blocked for a while."""
 
 _STEPS: Final = """\
-busyd logs in with an app-specific password, never with the password of your Apple Account. To make one:
+busyd logs in with an app-specific password, never with your Apple Account password. To create one:
   1. Open account.apple.com in a browser and sign in.
-  2. Choose Sign-In and Security, then App-Specific Passwords. (It is not there? Two-factor authentication is off:
-     turn it on in Settings > your name > Sign-In & Security > Two-Factor Authentication, then come back.)
-  3. Choose Generate an app-specific password (or the + sign) and call it, for instance: {label}
-  4. Type or paste what Apple shows, xxxx-xxxx-xxxx-xxxx, below. Apple shows it only once; busyd keeps it encrypted."""
+  2. Choose Sign-In and Security, then App-Specific Passwords. (If that is missing, two-factor authentication is off:
+     turn it on in {two_factor}, then come back.)
+  3. Choose Generate an app-specific password (or the + sign) and name it, for example: {label}
+  4. Type or paste the password that Apple shows (xxxx-xxxx-xxxx-xxxx) below. Apple shows it only once; busyd stores it
+     encrypted."""
 
 
 def add_setup_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -43,26 +45,26 @@ def add_setup_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
     parser = subparsers.add_parser(
         "setup",
         help="connect an account, step by step",
-        description="Connect an iCloud account, another CalDAV server or a calendar feed: asks what it needs to know, "
-        "tries the login, lists the calendars, and writes configuration and encrypted password. Nothing is saved "
-        "unless the login worked. Answers may be piped in, one in a line.",
+        description="Connect an iCloud account, another CalDAV server or a calendar feed: asks for what is needed, "
+        "tries the login, lists the calendars, and writes the configuration and the encrypted password. Nothing is "
+        "saved unless the login works. Answers can be piped in, one per line.",
     )
     parser.add_argument("--kind", choices=[kind.value for kind in ConnectionKind], default="icloud",
                         help="what to connect (default: icloud)")  # fmt: skip
-    parser.add_argument("--url", help="the server's CalDAV address, or that of the feed")
+    parser.add_argument("--url", help="the CalDAV address of the server, or the address of the feed")
     parser.add_argument("--username", metavar="NAME", help="the Apple ID, or the user name")
     given = parser.add_mutually_exclusive_group()
     given.add_argument("--password-file", metavar="FILE", type=Path, help="read the password from a file")
     given.add_argument("--password-stdin", action="store_true", help="the first line of standard input is the password")
     parser.add_argument("--any-password", action="store_true",
-                        help="send a password to Apple even if it does not look like an app-specific one")  # fmt: skip
+                        help="send the password to Apple even if it does not look app-specific")  # fmt: skip
     parser.add_argument("--name", help="name of the connection in the configuration")
-    parser.add_argument("--profile", metavar="NAME", help="name of the profile; 'none' makes none")
+    parser.add_argument("--profile", metavar="NAME", help="name of the profile; 'none' for no profile")
     parser.add_argument("--primary", metavar="CALENDAR", help="where appointments are written; 'none' for nowhere")
     parser.add_argument("--conflicts", metavar="CALENDARS",
-                        help="which calendars keep time busy, separated by commas; 'all', 'none'")  # fmt: skip
-    parser.add_argument("--timezone", metavar="ZONE", help="time zone of the person, such as Europe/Berlin")
-    parser.add_argument("--yes", action="store_true", help="ask nothing: take the defaults")
+                        help="calendars whose events block time, separated by commas; 'all', 'none'")  # fmt: skip
+    parser.add_argument("--timezone", metavar="ZONE", help="the person's time zone, such as Europe/Berlin")
+    parser.add_argument("--yes", action="store_true", help="do not ask; use the defaults")
     parser.set_defaults(run=set_up)
 
 
@@ -83,48 +85,48 @@ def set_up(arguments: argparse.Namespace) -> int:
     connection = Connection(_name(arguments, place, kind, url, username), kind, url, username)
     if arguments.password_file is not None:
         password = read_password(FromFile(arguments.password_file), state, os.environ)
-    found = _log_in(connection, password, questions, force=arguments.any_password)
-    if isinstance(found, int):
-        return found
-    password, calendars = found
+    login = _log_in(connection, password, questions, force=arguments.any_password)
+    if isinstance(login, int):
+        return login
+    password, calendars = login
     print_calendars(connection, calendars)
     profile = ask_profile(arguments, questions, connection, calendars, place.config)
     if not questions.confirm(f"Write {place.file_for(connection.name)}", default=True):
-        raise CommandFailed("stopped", fix="nothing was saved")
+        raise CommandFailed("stopped; nothing was saved")
     text = render(connection, profile, has_password=password is not None, label=label_of_this_machine())
     file = save(place, connection.name, text, password, state)
     print(f"wrote {file}")
     if password is not None:
-        print(f"stored the password, encrypted, as credential {connection.name} in {state}")
+        print(f"stored the encrypted password as credential {connection.name} in {state}")
     print(f"next: {_next(place)}")
     return ExitStatus.OK
 
 
-def _next(place: Place) -> str:
+def _next(place: ConfigTarget) -> str:
     if place.config is not None:
-        return "`busyd reload` if the daemon is running, else `busyd run`"
+        return "`busyd reload` if the daemon is running, otherwise `busyd run`"
     if place.main == SYSTEM_CONFIG:
         return "`systemctl enable --now busyd`"
-    service = f"`--config {SYSTEM_CONFIG} --state {SERVICE.state}` would have set up the system's own service"
+    service = f"to set up the system service instead, pass `--config {SYSTEM_CONFIG} --state {SERVICE.state}`"
     return f"`busyd run` ({service})"
 
 
 def label_of_this_machine() -> str:
-    """What to call the password at Apple's, so that it can be told apart and revoked alone."""
+    """The suggested name of the password in the Apple Account, so that it can be recognised and revoked by itself."""
     return f"busyd@{socket.gethostname().partition('.')[0] or 'localhost'}"
 
 
 def parse_apple_id(text: str) -> str:
-    """An Apple ID as it is sent. Raises ValueError for what cannot be one here."""
+    """An Apple ID as it is sent. Raises ValueError for what cannot be one."""
     apple_id = text.strip()
     if re.fullmatch(r"[+(]?[\d\s()./-]{5,}", apple_id):
         message = (
-            "this is a phone number, which iCloud's calendar service does not take: use the e-mail address of the "
-            "Apple ID (account.apple.com > Sign-In and Security > Email & Phone Numbers shows it, or adds one)"
+            "this is a phone number, which iCloud Calendar does not accept; use the e-mail address of the Apple ID "
+            f"(see {EMAIL_ADDRESSES}, where one can be added)"
         )
         raise ValueError(message)
     if not re.fullmatch(r"[^\s@:]+@[^\s@:]+\.[^\s@:]+", apple_id) or not apple_id.isprintable():
-        message = "an Apple ID is an e-mail address, such as anna@icloud.com; it need not be one of Apple's"
+        message = "an Apple ID is an e-mail address, such as anna@icloud.com; it may be from another provider"
         raise ValueError(message)
     return apple_id
 
@@ -147,7 +149,7 @@ def _ask_username(arguments: argparse.Namespace, questions: Questions, kind: Con
 
     def parse(text: str) -> str:
         if ":" in text or not text.strip().isprintable():
-            raise ValueError("a user name holds no ':' and no control characters")
+            raise ValueError("a user name cannot contain ':' or control characters")
         return text.strip()
 
     if kind is ConnectionKind.ICS:
@@ -163,34 +165,37 @@ def _given_or_asked(
     try:
         return parse(given)
     except ValueError as error:
-        raise CommandFailed(str(error), fix=f"correct {option}; nothing was saved", status=ExitStatus.USAGE) from None
+        message = f"{error}; nothing was saved"
+        raise CommandFailed(message, fix=f"correct {option}", status=ExitStatus.USAGE) from None
 
 
-def _refuse_twice(place: Place, kind: ConnectionKind, url: str, username: str, name: str | None) -> None:
-    """Connecting the same account again is mostly an attempt to replace its password."""
+def _refuse_twice(place: ConfigTarget, kind: ConnectionKind, url: str, username: str, name: str | None) -> None:
+    """Connecting the same account again is usually an attempt to replace its password."""
     if name in _taken(place):
-        message = f"there is a connection or a stored password named {name} already"
-        raise CommandFailed(message, fix="choose another --name; nothing was saved", status=ExitStatus.USAGE)
+        message = f"there is already a connection or a stored password named {name}; nothing was saved"
+        raise CommandFailed(message, fix="choose another --name", status=ExitStatus.USAGE)
     for known, settings in (place.config.connections if place.config else {}).items():
         connection = settings.connection
         same = (connection.kind, connection.url, connection.username.casefold()) == (kind, url, username.casefold())
         if same and name is None:
             source = settings.password
-            new_password = (
-                f"`busyd credential set {source.name}`" if isinstance(source, FromCredential) else "its own place"
+            update = (
+                f"run `busyd credential set {source.name}`"
+                if isinstance(source, FromCredential)
+                else f"change it in the configured source ({source})"
             )
-            message = f"this account is connected already, as {known}"
-            fix = f"a new password goes into {new_password}; --name connects it a second time"
+            message = f"this account is already connected, as {known}"
+            fix = f"to change its password, {update}; to connect it a second time, pass --name"
             raise CommandFailed(message, fix=fix)
 
 
-def _name(arguments: argparse.Namespace, place: Place, kind: ConnectionKind, url: str, username: str) -> str:
+def _name(arguments: argparse.Namespace, place: ConfigTarget, kind: ConnectionKind, url: str, username: str) -> str:
     if arguments.name is not None:
         try:
             return parse_name(arguments.name)
         except ValueError as error:
-            message = f"--name: {error}"
-            raise CommandFailed(message, fix="nothing was saved", status=ExitStatus.USAGE) from None
+            message = f"--name: {error}; nothing was saved"
+            raise CommandFailed(message, status=ExitStatus.USAGE) from None
     parts = urlsplit(url)
     path = parts.path.rstrip("/").rpartition("/")[2].removesuffix(".ics")
     wished = username.partition("@")[0] or path or (parts.hostname or "").partition(".")[0]
@@ -201,18 +206,18 @@ def _name(arguments: argparse.Namespace, place: Place, kind: ConnectionKind, url
 
 
 def _refuse_clear_text(url: str, kind: ConnectionKind, questions: Questions) -> None:
-    """A password crosses a network unencrypted only on the person's word; iCloud's never does."""
+    """A password is sent unencrypted only after a confirmation; to iCloud, never."""
     parts = urlsplit(url)
     if parts.scheme != "http" or kind is ConnectionKind.ICLOUD or is_loopback_host(parts.hostname or ""):
         return
-    print_note("With http the password would cross the network unencrypted: use https where the server has it.")
-    if not questions.confirm("Send it unencrypted all the same", default=False):
+    print_note("With http the password would cross the network unencrypted. Use https if the server supports it.")
+    if not questions.confirm("Send it unencrypted anyway", default=False):
         message = "the password was not sent, and nothing was saved"
-        raise CommandFailed(message, fix="write https in the address", status=ExitStatus.USAGE)
+        raise CommandFailed(message, fix="use an https address", status=ExitStatus.USAGE)
 
 
-def _taken(place: Place) -> set[str]:
-    """Names that would meet another connection, or the stored password of one."""
+def _taken(place: ConfigTarget) -> set[str]:
+    """Names that are in use by a connection or its stored password."""
     known = place.config.connections if place.config else {}
     sources = [settings.password for settings in known.values()]
     return {*known, *(source.name for source in sources if isinstance(source, FromCredential))}
@@ -223,21 +228,21 @@ def _log_in(
 ) -> tuple[Secret | None, tuple[RemoteCalendar, ...]] | int:
     """A password that works and the calendars it opens, or the status to end with."""
     if not connection.username:
-        found = asyncio.run(_try(connection, None))
-        return found if isinstance(found, tuple) else STATUS_OF[found]
+        result = asyncio.run(_try(connection, None))
+        return result if isinstance(result, tuple) else STATUS_OF[result]
     icloud = connection.kind is ConnectionKind.ICLOUD
     if given is None and icloud:
-        print(_STEPS.format(label=label_of_this_machine()))
+        print(_STEPS.format(label=label_of_this_machine(), two_factor=TWO_FACTOR))
     outcome = Outcome.LOGIN
     for _ in range(_LOGINS if given is None and questions.person_present else 1):
         password = given or questions.secret("App-specific password" if icloud else "Password")
         if icloud:
             password = Secret(normalise_app_specific(password.reveal()))
             _refuse_ordinary(password, questions, force=force)
-        found = asyncio.run(_try(connection, password))
-        if isinstance(found, tuple):
-            return found
-        outcome = found
+        result = asyncio.run(_try(connection, password))
+        if isinstance(result, tuple):
+            return result
+        outcome = result
         if outcome is not Outcome.LOGIN:
             break
     print_note("       nothing was saved")
@@ -245,32 +250,30 @@ def _log_in(
 
 
 def _refuse_ordinary(password: Secret, questions: Questions, *, force: bool) -> None:
-    """Keep the password of the Apple Account off the wire, unless the person insists."""
+    """Do not send the Apple Account password, unless the person insists."""
     if force or looks_app_specific(password.reveal()):
         return
     print_note(
-        "This does not look like an app-specific password (four times four letters). If it is the password of your "
-        "Apple Account: iCloud refuses it here, and it should not be typed into programs. It was not sent."
+        f"{NOT_APP_SPECIFIC[0].upper()}{NOT_APP_SPECIFIC[1:]}. If it is your Apple Account password, iCloud refuses it "
+        "here, and it should not be typed into other programs. It has not been sent."
     )
-    if not questions.confirm("Send it to Apple all the same", default=False):
-        fix = "make an app-specific password at account.apple.com > Sign-In and Security > App-Specific Passwords"
-        raise CommandFailed(
-            "the password was not sent, and nothing was saved", fix=fix, status=ExitStatus.LOGIN_REFUSED
-        )
+    if not questions.confirm("Send it to Apple anyway", default=False):
+        message = "the password was not sent, and nothing was saved"
+        raise CommandFailed(message, fix=CREATE_APP_PASSWORD, status=ExitStatus.LOGIN_REFUSED)
 
 
 async def _try(
     connection: Connection, password: Secret | None
 ) -> tuple[Secret | None, tuple[RemoteCalendar, ...]] | Outcome:
-    """Log in once; failing that, tell why."""
-    print_note(f"Trying {urlsplit(connection.url).hostname} ...")
-    async with open_contact(connection, password, SystemClock()) as contact:
+    """Log in once, or explain why that failed."""
+    print_note(f"Connecting to {urlsplit(connection.url).hostname} ...")
+    async with open_session(connection, password, SystemClock()) as session:
         try:
-            calendars = await contact.list_calendars()
+            calendars = await session.list_calendars()
         except RemoteError as error:
-            diagnosis = await contact.explain(error)
+            diagnosis = await session.explain(error)
             print_diagnosis(diagnosis)
             return diagnosis.outcome
-        if clock := describe_clock(contact.observer.skew()):
-            print_note(f"Mind: {clock}; set it right, or what busyd says of now is wrong.")
+        if clock := describe_clock(session.observer.skew()):
+            print_note(f"Warning: {clock}. Correct it; otherwise, busyd gets the current time wrong.")
     return password, calendars

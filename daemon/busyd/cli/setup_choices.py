@@ -1,4 +1,4 @@
-"""The choices of `busyd setup` once the calendars are known: which is primary, which keep time busy, whose they are."""
+"""The questions of `busyd setup` once the calendars are known: the primary, the conflicts, the profile."""
 
 import argparse
 import os
@@ -24,14 +24,14 @@ ALL: Final = "all"
 _WRITTEN: Final = (CalendarKind.OWN, CalendarKind.SHARED)
 _KINDS: Final = {
     CalendarKind.OWN: "own",
-    CalendarKind.SHARED: "shared with me",
+    CalendarKind.SHARED: "shared with you",
     CalendarKind.SUBSCRIBED: "subscribed",
     CalendarKind.FEED: "feed",
 }
 
 
 def print_calendars(connection: Connection, calendars: Calendars) -> None:
-    """What the login opened, numbered for the questions that follow."""
+    """The calendars of the account, numbered for the questions that follow."""
     print()
     print(f"The login works. {connection.name} has {len(calendars)} calendar{'s' if len(calendars) != 1 else ''}:")
     rows = [
@@ -43,8 +43,8 @@ def print_calendars(connection: Connection, calendars: Calendars) -> None:
 
 
 def describe_access(calendar: RemoteCalendar) -> str:
-    """What may be done with it, and whether it counts when all are meant."""
-    access = "read and write" if calendar.writable else "read only"
+    """What may be done with it, and whether it counts when all calendars are chosen."""
+    access = "read and write" if calendar.writable else "read-only"
     if calendar.transparent:
         return f"{access}, does not affect availability"
     return access
@@ -70,7 +70,7 @@ def ask_profile(
     def parse(text: str) -> str:
         name = text.strip()
         if name != NONE and parse_name(name) in taken:
-            message = f"there is a profile {name} already; '{NONE}' makes none, and its conflicts can name these"
+            message = f"there is already a profile {name}; answer '{NONE}', and add these calendars to its conflicts"
             raise ValueError(message)
         return name
 
@@ -81,7 +81,7 @@ def ask_profile(
         )
     if name == NONE:
         shown = connection.name if feed else f"{connection.name}/*"
-        print(f"to have it count for a profile that is there, add '{shown}' to its conflicts")
+        print(f"to use it in an existing profile, add '{shown}' to the conflicts of that profile")
         return None
     zone = _given(arguments.timezone, parse_zone, "--timezone")
     if zone is None:
@@ -90,7 +90,7 @@ def ask_profile(
 
 
 def default_primary(calendars: Sequence[RemoteCalendar]) -> RemoteCalendar | None:
-    """The first calendar that appointments can be written to: an own one that counts, else whatever is writable."""
+    """The first calendar that appointments can be written to: the account's own that counts, else any writable one."""
     writable = [calendar for calendar in calendars if calendar.writable and calendar.kind in _WRITTEN]
     own = [calendar for calendar in writable if calendar.kind is CalendarKind.OWN]
     counting = [calendar for calendar in own if not calendar.transparent]
@@ -105,7 +105,7 @@ def _choose(
             return None
         chosen = find_by_answer(text, calendars)
         if not chosen.writable or chosen.kind not in _WRITTEN:
-            message = f"appointments cannot be written to {connection.name}/{chosen.name}: it is read only"
+            message = f"appointments cannot be written to {connection.name}/{chosen.name}, which is read-only"
             raise ValueError(message)
         return chosen
 
@@ -114,7 +114,7 @@ def _choose(
         return _given(given, parse, "--primary")
     shown = str(calendars.index(default) + 1) if default is not None else NONE
     return questions.ask(
-        f"Primary calendar, where appointments are written (number, name or '{NONE}')",
+        f"Primary calendar, where appointments are written (number, name, or '{NONE}')",
         parse,
         default=shown,
         option="--primary",
@@ -129,37 +129,39 @@ def _choose_conflicts(
             return (f"{connection.name}/*",)
         if text.strip().lower() == NONE:
             return ()
-        chosen = dict.fromkeys(reference_to(one, calendars, connection.name) for one in _several(text, calendars))
+        chosen = dict.fromkeys(
+            reference_to(calendar, calendars, connection.name) for calendar in _several(text, calendars)
+        )
         return tuple(chosen)
 
     if given is not None:
         return _given(given, parse, "--conflicts") or ()
-    question = f"Conflict calendars, whose events keep time busy (numbers or names with commas, '{ALL}' or '{NONE}')"
+    question = f"Conflict calendars, whose events block time (numbers or names with commas, '{ALL}' or '{NONE}')"
     return questions.ask(question, parse, default=ALL, option="--conflicts")
 
 
 def find_by_answer(text: str, calendars: Sequence[RemoteCalendar]) -> RemoteCalendar:
-    """The calendar a person means by a number of the list, a name or an id. Raises ValueError."""
+    """The calendar a person means by a number in the list, a name or an id. Raises ValueError."""
     answer = text.strip()
     number = int(answer) if answer.isascii() and answer.isdigit() else 0
     for matches in (
-        [one for one in calendars if answer in (one.name, one.id)],
-        [one for one in calendars if one.name.casefold() == answer.casefold()],
-        [one for position, one in enumerate(calendars, 1) if position == number],
+        [calendar for calendar in calendars if answer in (calendar.name, calendar.id)],
+        [calendar for calendar in calendars if calendar.name.casefold() == answer.casefold()],
+        [calendar for position, calendar in enumerate(calendars, 1) if position == number],
     ):
         if len(matches) == 1:
             return matches[0]
         if matches:
-            message = f"{len(matches)} calendars are called {quote(answer)}: give the number"
+            message = f"{len(matches)} calendars are named {quote(answer)}; enter the number instead"
             raise ValueError(message)
-    near = did_you_mean(answer, [one.name for one in calendars])
+    near = did_you_mean(answer, [calendar.name for calendar in calendars])
     message = f"there is no calendar {quote(answer)} in the list{near}"
     raise ValueError(message)
 
 
 def _several(text: str, calendars: Sequence[RemoteCalendar]) -> list[RemoteCalendar]:
     try:
-        return [find_by_answer(text, calendars)]  # a name may hold a comma
+        return [find_by_answer(text, calendars)]  # a name may contain a comma
     except ValueError:
         if "," not in text:
             raise
@@ -172,12 +174,12 @@ def _given(text: str | None, parse: Callable[[str], T], option: str) -> T | None
     try:
         return parse(text)
     except ValueError as error:
-        message = f"{option}: {error}"
-        raise CommandFailed(message, fix="nothing was saved", status=ExitStatus.USAGE) from None
+        message = f"{option}: {error}; nothing was saved"
+        raise CommandFailed(message, status=ExitStatus.USAGE) from None
 
 
 def _default_zone(primary: RemoteCalendar | None) -> str:
-    """The primary's own zone where it says one, else the machine's."""
+    """The primary calendar's own zone if it has one, else the machine's."""
     for zone in (primary.timezone if primary is not None else None, machine_zone(os.environ)):
         try:
             return parse_zone(zone or "")

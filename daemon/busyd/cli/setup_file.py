@@ -1,4 +1,4 @@
-"""What `busyd setup` leaves behind: a configuration file of its own and an encrypted password, both or neither."""
+"""What `busyd setup` writes: a configuration file and an encrypted password, both or neither."""
 
 import grp
 import json
@@ -33,20 +33,20 @@ class NewProfile(Struct, frozen=True):
     conflicts: tuple[str, ...]
 
 
-class Place(Struct, frozen=True):
-    """Where the configuration is, or is going to be."""
+class ConfigTarget(Struct, frozen=True):
+    """Where the configuration is, or will be."""
 
     main: Path
     config: Config | None
-    """What is already there; None when there is no file yet."""
+    """The existing configuration; None when there is no file yet."""
 
     def file_for(self, name: str) -> Path:
-        """The file that a new connection goes into: an existing configuration is added to, never rewritten."""
+        """The file for a new connection: an existing configuration is extended, never rewritten."""
         return self.main if self.config is None else self.main.parent / "config.d" / f"{name}.yaml"
 
 
-def find_place(explicit: Path | None, environment: Mapping[str, str]) -> Place:
-    """The configuration that counts, or where a first one belongs. Raises ConfigFaults when the present one is bad."""
+def find_place(explicit: Path | None, environment: Mapping[str, str]) -> ConfigTarget:
+    """The existing configuration, or where the first one belongs. Raises ConfigFaults when the existing is invalid."""
     try:
         path = find_config(explicit, environment)
     except ConfigMissing:
@@ -54,13 +54,13 @@ def find_place(explicit: Path | None, environment: Mapping[str, str]) -> Place:
         if not Path(given).is_absolute() and not home:
             raise
         folder = Path(given) if Path(given).is_absolute() else Path(home or "", ".config")
-        return Place(folder / "busyd" / "config.yaml", None)
-    return Place(path, load_config(path, environment) if os.path.lexists(path) else None)
+        return ConfigTarget(folder / "busyd" / "config.yaml", None)
+    return ConfigTarget(path, load_config(path, environment) if os.path.lexists(path) else None)
 
 
 def render(connection: Connection, profile: NewProfile | None, *, has_password: bool, label: str) -> str:
-    """The file, as a person would have written it. `label` is what the password is called at Apple's."""
-    lines = ["# Written by `busyd setup`. `busyd check` tells whether it is right, `busyd reload` applies a change."]
+    """The file, as a person would have written it. `label` is the name of the password in the Apple Account."""
+    lines = ["# Written by `busyd setup`. After a change, run `busyd check`, then `busyd reload`."]
     lines += ["", "connections:", f"  {connection.name}:"]
     if connection.kind is not ConnectionKind.ICLOUD:
         lines.append(f"    kind: {connection.kind}")
@@ -69,8 +69,8 @@ def render(connection: Connection, profile: NewProfile | None, *, has_password: 
     if connection.username:
         lines.append(f"    username: {_quote(connection.username)}")
     if has_password:
-        told = f"  # suggested label at account.apple.com: {label}" if connection.kind is ConnectionKind.ICLOUD else ""
-        lines.append(f"    password: {{credential: {_quote(connection.name)}}}{told}")
+        note = f"  # suggested label at account.apple.com: {label}" if connection.kind is ConnectionKind.ICLOUD else ""
+        lines.append(f"    password: {{credential: {_quote(connection.name)}}}{note}")
     if connection.kind is ConnectionKind.ICS:
         lines.append("    poll: 6h")
     if profile is not None:
@@ -78,19 +78,19 @@ def render(connection: Connection, profile: NewProfile | None, *, has_password: 
         if profile.primary:
             lines.append(f"    primary: {_quote(profile.primary)}")
         if profile.conflicts:
-            lines.append(f"    conflicts: [{', '.join(_quote(one) for one in profile.conflicts)}]")
+            lines.append(f"    conflicts: [{', '.join(_quote(reference) for reference in profile.conflicts)}]")
     return "\n".join(lines) + "\n"
 
 
-def save(place: Place, name: str, text: str, password: Secret | None, state: Path) -> Path:
-    """Write the password and the file; when anything fails, leave things as they were. Returns the file.
+def save(place: ConfigTarget, name: str, text: str, password: Secret | None, state: Path) -> Path:
+    """Write the password and the file, or, when anything fails, neither. Returns the file.
 
-    Raises CommandFailed, CredentialMissing, and ConfigFaults when the whole would not be a good configuration.
+    Raises CommandFailed, CredentialMissing, and ConfigFaults when the result would not be a valid configuration.
     """
     file = place.file_for(name)
     if os.path.lexists(file):
-        message = f"{file} exists already"
-        raise CommandFailed(message, fix="choose another name with --name; nothing was saved")
+        message = f"{file} already exists; nothing was saved"
+        raise CommandFailed(message, fix="choose another name with --name")
     store = CredentialStore(state, os.environ)
     before = store.get(name) if password is not None else None
     if password is not None:
@@ -112,17 +112,17 @@ def save(place: Place, name: str, text: str, password: Secret | None, state: Pat
 
 
 def reference_to(calendar: RemoteCalendar, calendars: tuple[RemoteCalendar, ...], connection: str) -> str:
-    """`CONNECTION/CALENDAR` that names this calendar and no other: by its name where that can be, else by its id."""
+    """`CONNECTION/CALENDAR` that names this calendar and no other: by its name if possible, else by its id."""
     name = calendar.name
-    alike = [one for one in calendars if name.casefold() in (one.name.casefold(), one.id.casefold())]
+    alike = [other for other in calendars if name.casefold() in (other.name.casefold(), other.id.casefold())]
     plain = name.strip() == name and name.isprintable() and name not in ("", "*")
-    if plain and all(one.href == calendar.href for one in alike):
+    if plain and all(other.href == calendar.href for other in alike):
         return f"{connection}/{name}"
     return f"{connection}/{calendar.id}"
 
 
 def _write(file: Path, text: str) -> None:
-    """Put the whole file in place at once, readable by its owner; the system's one also by busyd's own user."""
+    """Write the whole file atomically, readable by its owner; the system's file also by busyd's own user."""
     system = file.is_relative_to(_SYSTEM)
     try:
         file.parent.mkdir(mode=0o755 if system else 0o700, parents=True, exist_ok=True)
@@ -138,12 +138,12 @@ def _write(file: Path, text: str) -> None:
         finally:
             Path(temporary).unlink(missing_ok=True)
     except OSError as error:
-        message = f"cannot write {file}: {(error.strerror or 'refused').lower()}"
-        raise CommandFailed(message, fix="name another file with --config; nothing was saved") from None
+        message = f"cannot write {file}: {(error.strerror or 'access denied').lower()}; nothing was saved"
+        raise CommandFailed(message, fix="choose another file with --config") from None
 
 
 def _open_to_service(descriptor: int) -> None:
-    """Let busyd's group read it, or everybody where systemd makes up the user: nothing secret is in it."""
+    """Let busyd's group read it, or everybody where there is no such group: the file contains no secrets."""
     try:
         group = grp.getgrnam("busyd").gr_gid
     except KeyError:
@@ -154,7 +154,7 @@ def _open_to_service(descriptor: int) -> None:
 
 
 def _quote(text: str) -> str:
-    """A text as YAML reads it back unchanged."""
+    """A text in a form that YAML reads back unchanged."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
     return json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""`busyd slots PROFILE`: when could an appointment be? Asks the running daemon."""
+"""`busyd slots PROFILE`: when is there room for an appointment? Asks the running daemon."""
 
 import argparse
 
@@ -8,18 +8,18 @@ from busyd.cli.terminal import print_json, print_table
 from busyd.cli.window import (
     add_freshness_options,
     add_window_options,
-    print_standing,
+    print_freshness,
     show_time,
     shown_zone,
     window_query,
 )
 
 _SHAPE = {
-    "duration": "how long the appointment is",
-    "step": "the grid on which slots start",
-    "notice": "nothing earlier than this from now",
-    "buffer_before": "free time needed before it",
-    "buffer_after": "free time needed after it",
+    "duration": "length of the appointment",
+    "step": "interval of the grid on which slots start",
+    "notice": "minimum time from now until a slot starts",
+    "buffer_before": "free time needed before the appointment",
+    "buffer_after": "free time needed after the appointment",
 }
 
 
@@ -27,8 +27,8 @@ def add_slots_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
     """Declare the command."""
     parser = subparsers.add_parser(
         "slots",
-        help="list open slots of a profile",
-        description="Ask the running daemon for open slots. What is not given is taken from the profile.",
+        help="list the open slots of a profile",
+        description="Ask the running daemon for open slots. The profile's settings are the defaults.",
     )
     add_window_options(parser)
     for name, meaning in _SHAPE.items():
@@ -48,10 +48,10 @@ def show_slots(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(answer)
         return ExitStatus.OK
-    rows = [(show_time(one["start"], zone), show_time(one["end"], zone)) for one in answer["slots"]]
+    rows = [(show_time(slot["start"], zone), show_time(slot["end"], zone)) for slot in answer["slots"]]
     if rows:
         print_table(("START", "END"), rows)
     else:
-        print("there is no open slot")
-    print_standing(answer, zone)
+        print("there are no open slots")
+    print_freshness(answer, zone)
     return ExitStatus.OK

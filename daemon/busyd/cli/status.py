@@ -1,4 +1,4 @@
-"""`busyd status`: how is every connection and calendar? Asks the running daemon."""
+"""`busyd status`: the state of every connection and calendar. Asks the running daemon."""
 
 import argparse
 from typing import Any
@@ -24,9 +24,9 @@ def add_status_command(subparsers: "argparse._SubParsersAction[argparse.Argument
 
 def show_status(arguments: argparse.Namespace) -> int:
     """Ask, and print connections, calendars and what is wrong."""
-    found = find_installation(arguments)
-    answer = client_of(found).get("/v1/status")
-    faults = _faults_of_file(found)
+    installation = find_installation(arguments)
+    answer = client_of(installation).get("/v1/status")
+    faults = _faults_of_file(installation)
     if arguments.json:
         print_json(answer)
         for fault in faults:
@@ -35,10 +35,10 @@ def show_status(arguments: argparse.Namespace) -> int:
     connections = answer.get("connections") or []
     calendars = [calendar for connection in connections for calendar in connection.get("calendars") or []]
     _print_section(("CONNECTION", "STATE", "LAST POLL", "NEXT POLL"), connections, ("name", "last_poll", "next_poll"))
-    _print_section(("CALENDAR", "STATE", "LAST PROOF"), calendars, ("calendar", "as_of"))
-    _print_section(("PROFILE", "STATE", "LAST PROOF"), answer.get("profiles") or [], ("name", "as_of"))
+    _print_section(("CALENDAR", "STATE", "CONFIRMED"), calendars, ("calendar", "as_of"))
+    _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], ("name", "as_of"))
     if faults:
-        answer.pop("configuration", None)  # why the last reload was refused: the file as it is now tells more
+        answer.pop("configuration", None)  # why the last reload was refused; the faults of the current file say more
     for note in [*faults, *_troubles(answer, [*connections, *calendars])]:
         print_note(note)
     return ExitStatus.OK
@@ -57,12 +57,12 @@ def _print_section(headers: tuple[str, ...], rows: list[dict[str, Any]], keys: t
         print()
 
 
-def _faults_of_file(found: Installation) -> list[str]:
-    """What is wrong with the file as it is now, which the running daemon has not taken."""
+def _faults_of_file(installation: Installation) -> list[str]:
+    """What is wrong with the current file, which the running daemon does not use."""
     try:
-        _ = found.config
+        _ = installation.config
     except ConfigFaults as error:
-        head = f"{found.path} is faulty, and the daemon goes on with what it read before:"
+        head = f"{installation.path} has errors; the daemon continues with the configuration it read before:"
         return [head, *(str(fault) for fault in error.faults)]
     except (ConfigMissing, CommandFailed):
         return []
@@ -70,7 +70,9 @@ def _faults_of_file(found: Installation) -> list[str]:
 
 
 def _troubles(answer: dict[str, Any], things: list[dict[str, Any]]) -> list[str]:
-    found = [f"{one.get('calendar') or one.get('name')}: {one['detail']}" for one in things if one.get("detail")]
+    details = [
+        f"{thing.get('calendar') or thing.get('name')}: {thing['detail']}" for thing in things if thing.get("detail")
+    ]
     missing = [
         f"profile {profile.get('name')}: {link['calendar']} is {link.get('state')}: {link['detail']}"
         for profile in answer.get("profiles") or []
@@ -82,4 +84,4 @@ def _troubles(answer: dict[str, Any], things: list[dict[str, Any]]) -> list[str]
         for problem in answer.get("problems") or []
     ]
     refused = answer.get("configuration")
-    return [*([str(refused)] if refused else []), *found, *missing, *problems]
+    return [*([str(refused)] if refused else []), *details, *missing, *problems]

@@ -1,4 +1,4 @@
-"""`busyd sync`: have the running daemon look at its connections now, and show how far it is."""
+"""`busyd sync`: has the running daemon poll its connections now, and shows its progress."""
 
 import argparse
 import sys
@@ -13,12 +13,10 @@ def add_sync_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
     """Declare the command."""
     parser = subparsers.add_parser(
         "sync",
-        help="read what changed remotely, now",
-        description="Have the running daemon poll its connections and wait for it.",
+        help="poll the servers now",
+        description="Have the running daemon poll its connections now, and wait until it is done.",
     )
-    parser.add_argument(
-        "--now", action="store_true", help="at once, not at the next poll; this is what sync does anyway"
-    )
+    parser.add_argument("--now", action="store_true", help="poll now; this is the default, and the only mode")
     parser.set_defaults(run=sync_now)
 
 
@@ -40,11 +38,13 @@ def sync_now(arguments: argparse.Namespace) -> int:
     for trouble in troubles:
         print_note(trouble)
     if finished is None:
-        message = "the daemon stopped before it was done"
-        raise CommandFailed(message, fix="try again; its log tells why", status=ExitStatus.TRY_AGAIN)
+        message = "the daemon stopped before the sync was complete"
+        raise CommandFailed(
+            message, fix="try again, and see the daemon's log for the reason", status=ExitStatus.TRY_AGAIN
+        )
     failed = finished.get("failed")
     if isinstance(failed, list) and failed:
         message = f"could not read {', '.join(str(name) for name in failed)}"
-        raise CommandFailed(message, fix="`busyd status` tells why", status=ExitStatus.REMOTE_UNAVAILABLE)
+        raise CommandFailed(message, fix="run `busyd status` to see why", status=ExitStatus.REMOTE_UNAVAILABLE)
     print("done")
     return ExitStatus.OK

@@ -1,4 +1,4 @@
-"""What commands print: tables, JSON and errors, safe for a terminal. No colours, no progress (`progress.py`)."""
+"""Output of commands: tables, JSON and errors, safe for a terminal. No colours; progress is `progress.py`."""
 
 import json
 import os
@@ -10,11 +10,11 @@ from busyd.errors import BusydError
 
 
 def print_error(error: BusydError) -> None:
-    """`busyd: message` on standard error, and below it what to do; faults of a configuration one in a line.
+    """`busyd: message` on standard error, and below it what to do; faults of a configuration one per line.
 
-    In the journal every line is filed as an error.
+    In the journal, every line has the priority of an error.
     """
-    from busyd.log import error_prefix  # what a command that succeeds need not load
+    from busyd.log import error_prefix  # not needed by a command that succeeds
 
     prefix = error_prefix(sys.stderr, os.environ)
     for line in _lines_of(error):
@@ -26,21 +26,23 @@ def _lines_of(error: BusydError) -> Iterator[str]:
     if isinstance(faults, tuple):
         for fault in faults:
             yield printable(str(fault))
-        count = "one fault" if len(faults) == 1 else f"{len(faults)} faults"
+        count = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
         yield f"busyd: {count} in the configuration"
         return
+    from busyd.advice.errors import next_step  # likewise
+
     yield f"busyd: {printable(str(error))}"
-    if fix := getattr(error, "fix", ""):
-        yield f"       {printable(fix)}"
+    if step := next_step(error):
+        yield f"       {printable(step)}"
 
 
 def print_json(value: Any) -> None:
-    """One JSON document, indented, as scripts and people read it."""
+    """One JSON document, indented, for scripts and people."""
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """OccurrenceTable as wide as they need to be; the last one is not padded."""
+    """Columns as wide as they need to be; the last one is not padded."""
     cells = [[printable(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
     for row in cells:
@@ -48,10 +50,10 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def printable(text: str) -> str:
-    """The text without control characters: a calendar's name must not steer the terminal."""
+    """The text without control characters: a calendar's name must not control the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
 def print_note(text: str) -> None:
-    """A remark beside the result: on standard error, so that it is not taken for data."""
+    """A note beside the result, on standard error so that it is not taken for data."""
     print(printable(text), file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`busyd token`: who may ask. Works on the ledger in the state directory, whether the daemon runs or not."""
+"""`busyd token`: who has access. Works on the ledger in the state directory, whether or not the daemon is running."""
 
 import argparse
 import os
@@ -22,56 +22,60 @@ DEFAULT_SCOPES: Final = ("freebusy",)
 ALL_PROFILES: Final = "*"
 _USUAL_PORT: Final = {"http": 80, "https": 443}
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})
-"""To listen on; nobody can connect to them."""
+"""Addresses to listen on, which nobody can connect to."""
 
 
 def add_token_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Declare the command."""
     parser = subparsers.add_parser(
         "token",
-        help="let programs in: add, list, revoke",
-        description="Make, list and revoke tokens. The running daemon honours a change at once.",
+        help="manage access tokens: add, list, revoke",
+        description="Create, list and revoke access tokens. The running daemon applies a change immediately.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     adding = actions.add_parser(
         "add",
-        help="make a token",
-        description="Make a token for one profile and print it with its feed address, this once: only its hash is "
-        "kept.",
+        help="create a token",
+        description="Create a token and print it with its feed address. It is shown only once, as only its hash is "
+        "stored.",
     )
-    adding.add_argument("profile", metavar="PROFILE", help=f"the profile it opens, or '{ALL_PROFILES}' for all")
+    adding.add_argument(
+        "profile", metavar="PROFILE", help=f"the profile it gives access to, or '{ALL_PROFILES}' for all"
+    )
     adding.add_argument(
         "--scope",
         metavar="SCOPE[,SCOPE]",
         action="append",
         help=f"what it allows: {', '.join(SCOPES)} (default {','.join(DEFAULT_SCOPES)})",
     )
-    adding.add_argument("--details", action="store_true", help="let its feed show titles and places")
-    adding.add_argument("--expires", metavar="TIME", help="from now, such as 90d; without it the token lasts")
-    adding.add_argument("--name", metavar="TEXT", default="", help="what it is for")
+    adding.add_argument("--details", action="store_true", help="include titles and places in its feed")
+    adding.add_argument("--expires", metavar="TIME", help="lifetime from now, such as 90d (default: no expiry)")
+    adding.add_argument("--name", metavar="TEXT", default="", help="a note on what it is for")
     adding.add_argument("--json", action="store_true", help="print JSON")
     adding.set_defaults(run=add_token)
-    listing = actions.add_parser("list", help="list tokens", description="List tokens with their last use.")
+    listing = actions.add_parser("list", help="list tokens", description="List all tokens with their last use.")
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=list_tokens)
-    revoking = actions.add_parser("revoke", help="revoke a token", description="Revoke a token: it opens nothing more.")
-    revoking.add_argument("id", metavar="ID", help="as `busyd token list` shows it")
+    revoking = actions.add_parser(
+        "revoke", help="revoke a token", description="Revoke a token; it stops working immediately."
+    )
+    revoking.add_argument("id", metavar="ID", help="the id shown by `busyd token list`")
     revoking.set_defaults(run=revoke_token)
 
 
 def add_token(arguments: argparse.Namespace) -> int:
-    """Make a token and print it once."""
+    """Create a token and print it once."""
     if arguments.name == LOCAL_TOKEN_FILE:
-        message = f"--name: {LOCAL_TOKEN_FILE} is the daemon's own, which it replaces at a start"
+        message = f"--name: {LOCAL_TOKEN_FILE} is reserved for the daemon's own token"
         raise UsageError(message, program="busyd token add")
     scopes = _parse_scopes(arguments.scope)
     now = SystemClock().now()
     expires = _parse_expiry(arguments.expires, now)
-    found = _find_right_one(arguments)
+    installation = _find_right_one(arguments)
     named = arguments.state is not None or bool(os.environ.get("STATE_DIRECTORY"))
-    config = None if found.path is None and named else found.config
+    config = None if installation.path is None and named else installation.config
     _check_profile(arguments.profile, config)
-    with ledger_of(found.state) as ledger:
+    with ledger_of(installation.state) as ledger:
         token = ledger.add_token(
             arguments.profile, scopes=scopes, details=arguments.details, expires=expires, name=arguments.name, now=now
         )
@@ -84,23 +88,24 @@ def add_token(arguments: argparse.Namespace) -> int:
     print(f"token   {token.text}")
     if feed is None:
         print(f"feed    none: {without}")
-        print("\nThis is shown only now.")
+        print("\nThe token is shown only once.")
         return ExitStatus.OK
     base = _base_address(config)
     print(f"feed    {base}{feed}")
     if not base:
         print(
-            "\nPut the name under which others reach busyd in front, and write it under `hosts:` in the configuration."
+            "\nPrefix the feed with the name by which others reach busyd, and add that name to `hosts:` in the "
+            "configuration."
         )
-    print("\nThis is shown only now. Whoever has the feed address can read it: treat it like a password.")
+    print("\nThe token is shown only once. Anyone with the feed address can read the feed: treat it like a password.")
     return ExitStatus.OK
 
 
 def list_tokens(arguments: argparse.Namespace) -> int:
-    """Print what is known of every token that somebody made."""
-    found = _find_right_one(arguments)
-    own = _id_of_local_token(found.state)
-    with ledger_of(found.state) as ledger:
+    """Print all tokens but the daemon's own, without their secrets."""
+    installation = _find_right_one(arguments)
+    own = _id_of_local_token(installation.state)
+    with ledger_of(installation.state) as ledger:
         tokens = [token for token in ledger.tokens() if token.id != own]
     if arguments.json:
         print_json([_describe(token) for token in tokens])
@@ -113,30 +118,30 @@ def list_tokens(arguments: argparse.Namespace) -> int:
 
 
 def revoke_token(arguments: argparse.Namespace) -> int:
-    """Delete one."""
-    found = _find_right_one(arguments)
-    if arguments.id == _id_of_local_token(found.state):
-        message = f"{arguments.id} is the token with which the command line of this machine asks the daemon"
-        raise CommandFailed(message, fix="it opens nothing to whoever may not read the state directory; it stays")
-    with ledger_of(found.state) as ledger:
+    """Revoke one."""
+    installation = _find_right_one(arguments)
+    if arguments.id == _id_of_local_token(installation.state):
+        message = f"{arguments.id} is the token that the command line of this machine uses; it cannot be revoked"
+        raise CommandFailed(message, fix="it is safe as long as others cannot read the state directory")
+    with ledger_of(installation.state) as ledger:
         if not ledger.revoke_token(arguments.id):
             message = f"there is no token with the id {arguments.id}"
-            raise CommandFailed(message, fix="`busyd token list` shows the ids")
+            raise CommandFailed(message, fix="run `busyd token list` to see the ids")
     print(f"revoked {arguments.id}")
     return ExitStatus.OK
 
 
 def _find_right_one(arguments: argparse.Namespace) -> Installation:
-    """The installation whose tokens count: never one that the daemon at the configured address does not use."""
-    found = find_installation(arguments)
-    found.require_access()
-    found.require_one_config()
-    refuse_foreign_daemon(found)
-    return found
+    """The installation whose tokens are meant; never one that the daemon at the configured address does not use."""
+    installation = find_installation(arguments)
+    installation.require_access()
+    installation.require_one_config()
+    refuse_foreign_daemon(installation)
+    return installation
 
 
 def _id_of_local_token(state: Path) -> str:
-    """The token that the daemon made for the command line; empty where there is none."""
+    """The id of the token that the daemon created for the command line; empty without one."""
     parts = split_token(read_local_token(state))
     return parts[0] if parts is not None else ""
 
@@ -145,7 +150,7 @@ def _parse_scopes(given: list[str] | None) -> list[str]:
     words = [word.strip() for text in given or DEFAULT_SCOPES for word in text.split(",") if word.strip()]
     for word in words:
         if word not in SCOPES:
-            message = f"there is no scope {word!r}: known are {', '.join(SCOPES)}"
+            message = f"unknown scope {word!r}; known scopes: {', '.join(SCOPES)}"
             raise UsageError(message, program="busyd token add")
     return [scope for scope in SCOPES if scope in words]
 
@@ -168,18 +173,18 @@ def _check_profile(profile: str, config: Config | None) -> None:
         return
     known = ", ".join(config.profiles) or "none"
     message = f"there is no profile {profile!r}"
-    raise CommandFailed(message, fix=f"profiles of the configuration: {known}")
+    raise CommandFailed(message, fix=f"configured profiles: {known}")
 
 
 def _why_no_feed(profile: str, scopes: list[str]) -> str:
     """Why the token can have no feed; empty when it has one."""
     if profile == ALL_PROFILES:
-        return "a feed is of one profile, and this token is for all of them"
+        return "a feed shows one profile, but this token is for all of them"
     return "" if "freebusy" in scopes else "a feed needs the scope freebusy"
 
 
 def _base_address(config: Config | None) -> str:
-    """Where clients reach busyd: by the name it is known under, else where it listens; empty when nobody can tell."""
+    """Where clients reach busyd: its configured name, else where it listens; empty when neither is known."""
     if config is None:
         return ""
     tcp = [listen for listen in config.listen if isinstance(listen, TcpAddress)]

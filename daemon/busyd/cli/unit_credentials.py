@@ -1,4 +1,4 @@
-"""Credentials that systemd passes on to the service: at its start only, a reload does not bring them up to date."""
+"""Credentials that systemd passes to the service. It does so only at a start; a reload does not update them."""
 
 import re
 import shutil
@@ -15,37 +15,37 @@ _SECONDS: Final = 10.0
 _LINE: Final = re.compile(r"^\s*LoadCredential(?:Encrypted)?\s*=\s*([^:\s]+):(/\S+)\s*$", re.MULTILINE)
 
 
-def is_passed_on(settings: ConnectionConfig, found: Installation) -> bool:
+def is_passed_on(settings: ConnectionConfig, installation: Installation) -> bool:
     """Whether the daemon has the password of a connection from its unit."""
-    return _handed_over(settings, found) is not None
+    return _handed_over(settings, installation) is not None
 
 
-def outdated_credentials(found: Installation) -> list[str]:
+def outdated_credentials(installation: Installation) -> list[str]:
     """A sentence for each password whose file has changed since the service was started. Raises ConfigFaults."""
-    told = []
-    for name, settings in found.config.connections.items():
-        handed_over = _handed_over(settings, found)
+    sentences = []
+    for name, settings in installation.config.connections.items():
+        handed_over = _handed_over(settings, installation)
         if handed_over is None:
             continue
         unit = handed_over.parent.name
         source = _sources(unit).get(handed_over.name)
         if source is not None and _changed(source) > _changed(handed_over):
-            told.append(
-                f"connection {name}: {source} has changed since systemd passed it on to the service, and a reload does "
-                f"not pass it on again: `systemctl restart {unit}`"
+            sentences.append(
+                f"connection {name}: {source} has changed since the service was started, and a reload does not pick "
+                f"that up; run `systemctl restart {unit}`"
             )
-    return told
+    return sentences
 
 
-def _handed_over(settings: ConnectionConfig, found: Installation) -> Path | None:
-    if found.running is None or not isinstance(settings.password, FromCredential):
+def _handed_over(settings: ConnectionConfig, installation: Installation) -> Path | None:
+    if installation.running is None or not isinstance(settings.password, FromCredential):
         return None
-    path = credential_file(settings.password.name, found.environment)
+    path = credential_file(settings.password.name, installation.environment)
     return path if path is not None and _changed(path) else None
 
 
 def _sources(unit: str) -> dict[str, Path]:
-    """Name of a credential -> the file it is loaded from, as the unit and its drop-ins say now."""
+    """Name of a credential -> the file it is loaded from, according to the unit and its drop-ins."""
     program = shutil.which("systemctl")
     if program is None:
         return {}
@@ -59,12 +59,12 @@ def _sources(unit: str) -> dict[str, Path]:
 
 
 def parse_sources(text: str) -> dict[str, Path]:
-    """LoadCredential= and LoadCredentialEncrypted= of unit files; those with a relative name come from elsewhere."""
+    """LoadCredential= and LoadCredentialEncrypted= of unit files; entries with a relative name are left out."""
     return {name: Path(path) for name, path in _LINE.findall(text)}
 
 
 def _changed(path: Path) -> float:
-    """When a file was changed; 0 for one that is not there."""
+    """When a file was changed; 0 for a missing one."""
     try:
         return path.stat().st_mtime
     except OSError:

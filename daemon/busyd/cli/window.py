@@ -1,4 +1,4 @@
-"""The options that the questions about a span of time share, and how its times are shown to a person."""
+"""The options of all commands that ask about a window of time, and how times are shown to a person."""
 
 import argparse
 import os
@@ -16,21 +16,25 @@ from busyd.timetext import BadText, parse_instant
 def add_window_options(parser: argparse.ArgumentParser) -> None:
     """PROFILE, --start, --end, --tz and --json."""
     parser.add_argument("profile", metavar="PROFILE")
-    times = "RFC 3339, a date, now, or relative to now, such as +14d"
-    parser.add_argument("--start", metavar="TIME", default="now", help=f"{times} (default now)")
-    parser.add_argument("--end", metavar="TIME", help="likewise, not included (default 14 days after the start)")
-    parser.add_argument("--tz", metavar="ZONE", help="zone of dates and of the table (default the profile's)")
+    times = "RFC 3339, a date, `now`, or relative to now, such as +14d"
+    parser.add_argument("--start", metavar="TIME", default="now", help=f"{times} (default: now)")
+    parser.add_argument(
+        "--end", metavar="TIME", help="end of the window, not included (default: 14 days after the start)"
+    )
+    parser.add_argument("--tz", metavar="ZONE", help="time zone of dates and of the table (default: the profile's)")
     parser.add_argument("--json", action="store_true", help="print the daemon's answer as JSON")
 
 
 def add_freshness_options(parser: argparse.ArgumentParser) -> None:
     """--max-age and --on-stale."""
-    parser.add_argument("--max-age", metavar="TIME", help="ask for a fresher proof, such as 20s: busyd looks first")
-    parser.add_argument("--on-stale", choices=("serve", "busy", "error"), help="what to do with older data")
+    parser.add_argument(
+        "--max-age", metavar="TIME", help="oldest acceptable data, such as 20s; busyd polls first if needed"
+    )
+    parser.add_argument("--on-stale", choices=("serve", "busy", "error"), help="what to do if the data is older")
 
 
 def window_query(arguments: argparse.Namespace) -> dict[str, str | None]:
-    """The parameters of the HTTP question."""
+    """The parameters of the HTTP request."""
     return {"start": arguments.start, "end": arguments.end, "tz": arguments.tz}
 
 
@@ -53,7 +57,7 @@ def own_zone() -> Zone:
 
 
 def show_time(text: Any, zone: Zone) -> str:
-    """`Mon 2026-11-23 09:00` for a time as the daemon writes it; anything else is shown as it is."""
+    """`Mon 2026-11-23 09:00` for a time from the daemon; anything else is shown as it is."""
     try:
         wall = zone.wall(parse_instant(str(text), zone=lambda: zone))
     except BadText:
@@ -63,14 +67,16 @@ def show_time(text: Any, zone: Zone) -> str:
     return f"{weekday} {date} {time.removesuffix(':00')}"
 
 
-def print_standing(answer: dict[str, Any], zone: Zone) -> None:
-    """What limits an answer, in words: how old it is, and what is not known."""
-    age = f"as of {show_time(answer['as_of'], zone)}, " if "as_of" in answer else ""
-    print_note(f"{age}times in {zone.name}")
+def print_freshness(answer: dict[str, Any], zone: Zone) -> None:
+    """How far an answer can be trusted: how old it is, and what is not known."""
+    if "as_of" in answer:
+        as_of = answer["as_of"]
+        print_note("never confirmed" if as_of is None else f"as of {show_time(as_of, zone)}")
+    print_note(f"times in {zone.name}")
     if answer.get("stale"):
         print_note("stale: older than the profile's max_age")
     if answer.get("complete") is False:
-        print_note(f"not complete: {_what_is_missing(answer)}")
+        print_note(f"incomplete: {_what_is_missing(answer)}")
     for calendar in answer.get("calendars") or []:
         if calendar.get("state") not in (None, "fresh"):
             detail = f": {calendar['detail']}" if calendar.get("detail") else ""
@@ -78,14 +84,16 @@ def print_standing(answer: dict[str, Any], zone: Zone) -> None:
 
 
 def _what_is_missing(answer: dict[str, Any]) -> str:
-    """Why an answer is not complete, as far as it says so itself, and what that means for its busy time."""
-    unread = [str(one.get("calendar")) for one in answer.get("calendars") or [] if not one.get("as_of", True)]
+    """Why an answer is incomplete, as far as the answer tells, and what that means for its busy time."""
+    calendars = answer.get("calendars") or []
+    unread = [str(calendar.get("calendar")) for calendar in calendars if not calendar.get("as_of", True)]
     if unread:
-        return f"never read, so all of its time counts as busy: {', '.join(unread)}"
+        has = "has" if len(unread) == 1 else "have"
+        return f"{', '.join(unread)} {has} never been read, so all of its time counts as busy"
     busy = answer.get("busy")
-    if busy is not None and not any(one.get("type") == "BUSY-UNAVAILABLE" for one in busy):
-        return "the start of an event cannot be read, so it blocks nothing; `busyd status` names it"
+    if busy is not None and not any(period.get("type") == "BUSY-UNAVAILABLE" for period in busy):
+        return "the start of an event could not be read, so it blocks nothing; run `busyd status` to see which"
     return (
-        "an event was not understood: the time it may take counts as busy, but one whose start cannot be read blocks"
-        " nothing; `busyd status` names it"
+        "an event could not be understood: the time it may take counts as busy, but one whose start cannot be read "
+        "blocks nothing; run `busyd status` to see which"
     )

@@ -1,22 +1,22 @@
-"""The configuration: YAML files in, one frozen `Config` or every fault at once out. No room but the service knows it.
+"""The configuration: YAML files in, one frozen `Config` or all faults at once out.
 
-`load.py` is the way in. A file becomes a tree of texts with places (`tree.py`), the sections take their values from it
-(`account.py`, `person.py`, with `reader.py` and `value.py`), and `model.py` is what comes out.
+Start with `load.py`. A file becomes a tree of texts with their locations (`tree.py`), the sections take their values
+from it (`connections.py`, `profiles.py`, with `reader.py` and `parsers.py`), and the result is in `model.py`.
 """
 
-from busyd.config.errors import ConfigFaults, ConfigMissing, Fault, Place
+from busyd.config.errors import ConfigFault, ConfigFaults, ConfigMissing, SourceLocation
 from busyd.config.files import find_file_faults, find_password_faults, find_socket_faults
 from busyd.config.load import find_config, find_state, load_config
 from busyd.config.model import Config, ConnectionConfig, ProfileConfig, Tls
 
 __all__ = [
     "Config",
+    "ConfigFault",
     "ConfigFaults",
     "ConfigMissing",
     "ConnectionConfig",
-    "Fault",
-    "Place",
     "ProfileConfig",
+    "SourceLocation",
     "Tls",
     "find_config",
     "find_file_faults",

@@ -1,4 +1,4 @@
-"""The section `connections`: accounts and feeds, and where their passwords are."""
+"""The section `connections`: accounts and feeds, and where their passwords come from."""
 
 import os
 import stat
@@ -7,10 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from busyd.config.errors import Place, did_you_mean, one_of
+from busyd.advice.apple import CREATE_APP_PASSWORD, NOT_APP_SPECIFIC
+from busyd.config.errors import SourceLocation, did_you_mean, one_of
 from busyd.config.model import ConnectionConfig
 from busyd.config.parsers import is_loopback_host, parse_duration, parse_flag, parse_name, parse_path, split_url
-from busyd.config.reader import Reader, folder_of
+from busyd.config.reader import ConfigReader, folder_of
 from busyd.config.tree import Entry, MappingNode, Node, ScalarNode
 from busyd.connection import ICLOUD_URL, Connection, ConnectionKind
 from busyd.credentials import (
@@ -27,54 +28,53 @@ from busyd.credentials import (
 
 LEAST_POLL: Final = timedelta(seconds=5)
 DEFAULT_POLL: Final = timedelta(seconds=60)
-APP_PASSWORD_STEPS: Final = (
-    "make an app-specific password at account.apple.com (Sign-In and Security, App-Specific Passwords)"
-)
 
 _KEYS: Final = ("kind", "url", "username", "password", "poll", "allow_private")
 _SOURCES: Final = ("credential", "file", "env", "command")
 _SOURCE_FORMS: Final = "{credential: NAME}, {file: PATH}, {env: NAME} or {command: [PROGRAM, ARGUMENT]}"
 
 
-def read_connections(reader: Reader, entry: Entry | None) -> dict[str, ConnectionConfig]:
-    """All connections; one with a fault is there too, so that references to it are not faults again."""
-    found = {}
+def read_connections(reader: ConfigReader, entry: Entry | None) -> dict[str, ConnectionConfig]:
+    """All connections, including those with faults, so that references to them are not reported as well."""
+    connections = {}
     for name, written in reader.mapping(entry, "connections").items():
         try:
             parse_name(name)
         except ValueError as error:
-            reader.fault(written.place, f"connection {error}")
-        found[name] = _read_connection(reader, name, written)
-    return found
+            reader.fault(written.location, f"connection {error}")
+        connections[name] = _read_connection(reader, name, written)
+    return connections
 
 
-def _read_connection(reader: Reader, name: str, entry: Entry) -> ConnectionConfig:
+def _read_connection(reader: ConfigReader, name: str, entry: Entry) -> ConnectionConfig:
     what = f"connection {name}"
     keys = reader.section(entry, what, _KEYS)
     kind = reader.choice(keys.get("kind"), "kind", tuple(ConnectionKind), ConnectionKind.ICLOUD)
     password = _read_password(reader, keys.get("password"))
     if "password" in keys:
-        reader.places[f"password of {name}"] = keys["password"].value.place
+        reader.locations[f"password of {name}"] = keys["password"].value.location
     connection = Connection(
         name,
         kind,
-        url=_read_url(reader, entry.place, what, kind, keys),
+        url=_read_url(reader, entry.location, what, kind, keys),
         username=reader.value(keys.get("username"), "username", _username, ""),
         poll=_read_poll(reader, keys.get("poll")),
         allow_private=reader.value(keys.get("allow_private"), "allow_private", parse_flag, False),
     )
-    _check_login(reader, entry.place, what, connection, keys)
+    _check_login(reader, entry.location, what, connection, keys)
     if isinstance(password, Literal) and kind is ConnectionKind.ICLOUD:
-        _check_shape(reader, keys["password"].value.place, password)
+        _check_shape(reader, keys["password"].value.location, password)
     return ConnectionConfig(connection, password)
 
 
-def _read_url(reader: Reader, place: Place, what: str, kind: ConnectionKind, keys: Mapping[str, Entry]) -> str:
+def _read_url(
+    reader: ConfigReader, location: SourceLocation, what: str, kind: ConnectionKind, keys: Mapping[str, Entry]
+) -> str:
     schemes = ("https", "http", "webcal", "webcals") if kind is ConnectionKind.ICS else ("https", "http")
 
     def parse(text: str) -> str:
         if "kind" not in keys and text.lower().startswith(("webcal:", "webcals:")):
-            message = "a feed needs its kind: add 'kind: ics'"
+            message = "this is the address of a feed: add 'kind: ics'"
             raise ValueError(message)
         split_url(text, schemes)
         return text
@@ -82,7 +82,7 @@ def _read_url(reader: Reader, place: Place, what: str, kind: ConnectionKind, key
     if "url" not in keys:
         if kind is not ConnectionKind.ICLOUD and "kind" in keys:
             example = "webcal://example.org/holidays.ics" if kind is ConnectionKind.ICS else "https://dav.example.org/"
-            reader.fault(place, f"{what} needs a url, such as {example}")
+            reader.fault(location, f"{what} needs a url, such as {example}")
         return ICLOUD_URL
     url = reader.value(keys["url"], "url", parse, "")
     if (
@@ -92,38 +92,40 @@ def _read_url(reader: Reader, place: Place, what: str, kind: ConnectionKind, key
     ):
         message = "url: the password would cross the network unencrypted"
         if kind is ConnectionKind.ICLOUD:
-            reader.fault(keys["url"].value.place, f"{message}: iCloud is spoken to with https")
+            reader.fault(keys["url"].value.location, f"{message}; use https for iCloud")
         elif "password" in keys:
-            reader.warn(keys["url"].value.place, f"{message}: use https where the server has it")
+            reader.warn(keys["url"].value.location, f"{message}; use https if the server supports it")
     return url
 
 
 def _username(text: str) -> str:
     if ":" in text:
-        message = "a user name holds no ':' (RFC 7617)"
+        message = "a user name cannot contain ':' (RFC 7617)"
         raise ValueError(message)
     return text.strip()
 
 
-def _read_poll(reader: Reader, entry: Entry | None) -> timedelta:
+def _read_poll(reader: ConfigReader, entry: Entry | None) -> timedelta:
     poll = reader.value(entry, "poll", parse_duration, DEFAULT_POLL)
     if entry is not None and poll < LEAST_POLL:
-        reader.fault(entry.value.place, "poll: at least 5s")
+        reader.fault(entry.value.location, "poll: must be at least 5s")
     return poll
 
 
-def _check_login(reader: Reader, place: Place, what: str, connection: Connection, keys: Mapping[str, Entry]) -> None:
+def _check_login(
+    reader: ConfigReader, location: SourceLocation, what: str, connection: Connection, keys: Mapping[str, Entry]
+) -> None:
     icloud = connection.kind is ConnectionKind.ICLOUD
     if "username" not in keys and (icloud or "password" in keys):
-        reader.fault(place, f"{what} needs a username{': the Apple ID' if icloud else ''}")
+        reader.fault(location, f"{what} needs a username{', the Apple ID' if icloud else ''}")
     if "password" not in keys and (icloud or "username" in keys):
-        steps = f"{APP_PASSWORD_STEPS}, " if icloud else ""
+        steps = f"{CREATE_APP_PASSWORD}, " if icloud else ""
         name = connection.name
-        store = f"store it with `busyd credential set {name}` and write password: {{credential: {name}}}"
-        reader.fault(place, f"{what} needs a password: {steps}{store}")
+        store = f"store it with `busyd credential set {name}`, and add 'password: {{credential: {name}}}'"
+        reader.fault(location, f"{what} needs a password: {steps}{store}")
 
 
-def _read_password(reader: Reader, entry: Entry | None) -> PasswordSource | None:
+def _read_password(reader: ConfigReader, entry: Entry | None) -> PasswordSource | None:
     if entry is None:
         return None
     node = entry.value
@@ -137,15 +139,15 @@ def _read_password(reader: Reader, entry: Entry | None) -> PasswordSource | None
             ((source, value),) = entries.items()
             return _read_source(reader, source, value)
         case MappingNode(entries=entries):
-            # A slip can make a key of the password itself: unknown ones are not named.
+            # A typing mistake can turn the password itself into a key, so unknown keys are not quoted.
             near = [did_you_mean(key, _SOURCES) for key in entries if key not in _SOURCES]
-            reader.fault(node.place, f"password: expected {_SOURCE_FORMS}{near[0] if len(near) == 1 else ''}")
+            reader.fault(node.location, f"password: expected {_SOURCE_FORMS}{near[0] if len(near) == 1 else ''}")
         case _:
-            reader.fault(node.place, f"password: expected {_SOURCE_FORMS}")
+            reader.fault(node.location, f"password: expected {_SOURCE_FORMS}")
     return None
 
 
-def _read_source(reader: Reader, source: str, entry: Entry) -> PasswordSource | None:
+def _read_source(reader: ConfigReader, source: str, entry: Entry) -> PasswordSource | None:
     what = f"password: {source}"
     match source:
         case "credential":
@@ -155,27 +157,27 @@ def _read_source(reader: Reader, source: str, entry: Entry) -> PasswordSource | 
             variable = reader.value(entry, what, _variable_name, "")
             return FromEnvironment(variable) if variable else None
         case "file":
-            folder = folder_of(entry.place)
+            folder = folder_of(entry.location)
             path = reader.value(entry, what, lambda text: parse_path(text, folder, reader.environment), None)
             return FromFile(path) if path is not None else None
     if isinstance(entry.value, ScalarNode):
         reader.fault(
-            entry.value.place, f"{what}: expected a list of program and arguments, such as [pass, show, icloud]"
+            entry.value.location, f"{what}: expected a list of program and arguments, such as [pass, show, icloud]"
         )
         return None
     argv = tuple(argument for _, argument in reader.values(entry, what, str))
     if not argv or not argv[0]:
-        reader.fault(entry.value.place, f"{what}: names no program")
+        reader.fault(entry.value.location, f"{what}: the list is empty")
         return None
     return FromCommand(argv)
 
 
 def _credential_name(text: str) -> str:
     if looks_app_specific(text) and "-" in text:
-        message = "this looks like the password itself: write a name, and store the password under it"
+        message = "this looks like the password itself; choose a name, and store the password under that name"
         raise ValueError(message)
     if not is_credential_name(text):
-        message = "a name holds letters, digits, '_', '-' and '.' only"
+        message = "a name consists of letters, digits, '_', '-' and '.'"
         raise ValueError(message)
     return text
 
@@ -187,28 +189,26 @@ def _variable_name(text: str) -> str:
     return text
 
 
-def _check_private(reader: Reader, node: Node) -> None:
-    """A plain password only in a file of the user's own that nobody else can read."""
-    path = Path(node.place.file)
+def _check_private(reader: ConfigReader, node: Node) -> None:
+    """A plain-text password is accepted only in the user's own file, and if nobody else can read it."""
+    path = Path(node.location.file)
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return
-    mode = stat.S_IMODE(found.st_mode)
+    mode = stat.S_IMODE(status.st_mode)
     if mode & 0o077:
         reader.fault(
-            node.place,
-            f"a password is written here, and others can read this file (mode {mode:04o}): "
-            f"make it private with `chmod 600 {path}`, or write {one_of(_SOURCES)} in its place",
+            node.location,
+            f"this file contains a password, and other users can read it (mode {mode:04o}): "
+            f"run `chmod 600 {path}`, or use {one_of(_SOURCES)} instead",
         )
-    elif found.st_uid != os.geteuid():
-        reader.fault(node.place, "a password is written here, and the file belongs to another user than busyd runs as")
+    elif status.st_uid != os.geteuid():
+        reader.fault(node.location, "this file contains a password, but does not belong to the user busyd runs as")
     else:
-        reader.warn(node.place, "a password is written here as plain text: `busyd credential set` keeps it encrypted")
+        reader.warn(node.location, "the password is stored in plain text; `busyd credential set` would encrypt it")
 
 
-def _check_shape(reader: Reader, place: Place, password: Literal) -> None:
+def _check_shape(reader: ConfigReader, location: SourceLocation, password: Literal) -> None:
     if not looks_app_specific(password.secret.reveal()):
-        reader.warn(
-            place, f"this does not look like an app-specific password (four times four letters): {APP_PASSWORD_STEPS}"
-        )
+        reader.warn(location, f"{NOT_APP_SPECIFIC}; {CREATE_APP_PASSWORD}")

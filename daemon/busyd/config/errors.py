@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, where, and what was probably meant. No YAML here."""
+"""Faults of a configuration: what is wrong, where, and what was probably meant. No YAML here."""
 
 import difflib
 import re
@@ -10,8 +10,8 @@ from busyd.credentials import looks_app_specific
 from busyd.errors import UserError
 
 
-class Place(Struct, frozen=True, order=True):
-    """Where something stands; lines and columns count from 1."""
+class SourceLocation(Struct, frozen=True, order=True):
+    """Where something is written; lines and columns count from 1."""
 
     file: str
     line: int = 1
@@ -26,42 +26,42 @@ class Place(Struct, frozen=True, order=True):
         return f"{self.file}:{self.line}:{self.column}"
 
 
-class Fault(Struct, frozen=True, order=True):
+class ConfigFault(Struct, frozen=True, order=True):
     """One thing to correct. The message never holds the value of a password."""
 
-    place: Place
+    location: SourceLocation
     message: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.message}"
+        return f"{self.location}: {self.message}"
 
 
 class ConfigFaults(UserError):
-    """Everything that is wrong with a configuration, in the order in which it stands in the files."""
+    """Everything that is wrong with a configuration, in the order of the files."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    def __init__(self, faults: Iterable[ConfigFault]) -> None:
         self.faults = tuple(sorted(set(faults)))
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 
 class ConfigMissing(UserError):
-    """There is no configuration file in any of the usual places."""
+    """There is no configuration file in any of the standard locations."""
 
 
 _QUOTABLE = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]{1,40}")
 
 
 def quote(text: str) -> str:
-    """What of a value may be shown in a message: its first word, cut short, and nothing that looks like a password.
+    """The part of a value that may appear in a message: its first word, shortened, and never an app-specific password.
 
-    A slip of the keyboard can put the rest of a line, and so a password, into the value in front of it.
+    A typing mistake can pull the rest of a line, and with it a password, into the value before it.
     """
     if not text:
         return "''"
     if looks_app_specific(text):
         return "'…'"
-    found = _QUOTABLE.match(text)
-    shown = found.group() if found else ""
+    match = _QUOTABLE.match(text)
+    shown = match.group() if match else ""
     return f"'{shown}'" if shown == text else f"'{shown}…'"
 
 

@@ -1,4 +1,4 @@
-"""Finding the configuration, reading all its files, and checking it as a whole. Changes nothing, asks no network."""
+"""Finds the configuration, reads all its files, and checks it as a whole. Changes nothing and uses no network."""
 
 import os
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from typing import Final
 
 from busyd.address import ListenAddress
 from busyd.config.connections import read_connections
-from busyd.config.errors import ConfigFaults, ConfigMissing, Fault, Place
+from busyd.config.errors import ConfigFault, ConfigFaults, ConfigMissing, SourceLocation
 from busyd.config.model import DEFAULT_LISTEN, Config, Tls
 from busyd.config.parsers import parse_flag, parse_host, parse_listen, parse_origin, parse_path
 from busyd.config.permission import why_unreadable
 from busyd.config.profiles import ProfileReader
-from busyd.config.reader import Reader, folder_of
+from busyd.config.reader import ConfigReader, folder_of
 from busyd.config.tree import Entry, MappingNode, Unreadable, merge_trees, read_tree
 
 SYSTEM_CONFIG: Final = Path("/etc/busyd/config.yaml")
@@ -23,12 +23,12 @@ _KEYS: Final = ("listen", "connections", "profiles", "tls", "behind_proxy", "hos
 def load_config(path: Path, environment: Mapping[str, str]) -> Config:
     """Read the file and `config.d/*.yaml` beside it.
 
-    Raises ConfigFaults with everything that is wrong, and TryAgain when the disk does not let us read.
+    Raises ConfigFaults with everything that is wrong, and TryAgain on a temporary disk error.
     """
-    reader = Reader(environment)
+    reader = ConfigReader(environment)
     tree, files = _read_files(path, reader.faults)
     if tree is None:
-        # A file that gives no tree would make every reference into it look wrong too.
+        # References into a file that cannot be parsed would be reported as well.
         raise ConfigFaults(reader.faults)
     config = _read_config(reader, tree, files)
     if reader.faults:
@@ -37,10 +37,9 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
 
 
 def find_config(explicit: Path | None, environment: Mapping[str, str], *, system: Path | None = None) -> Path:
-    """`--config`, `$BUSYD_CONFIG`, the user's own, the system's. Raises ConfigMissing when there is none of them.
+    """`--config`, `$BUSYD_CONFIG`, the user's own, the system's. Raises ConfigMissing when none of them exists.
 
-    A file that was named is returned whether it exists or not, so that a typing error is not answered with another
-    file.
+    A file that was named is returned even if it does not exist, so that a typing mistake never selects another file.
     """
     if explicit is not None:
         return explicit
@@ -49,22 +48,22 @@ def find_config(explicit: Path | None, environment: Mapping[str, str], *, system
     usual = [folder / "busyd" / "config.yaml" for folder in _xdg(environment, "XDG_CONFIG_HOME", ".config")]
     usual.append(system or SYSTEM_CONFIG)
     for path in usual:
-        # Not `Path.exists`: a file that may not be looked at is there, and reading it will say so.
+        # Not `Path.exists`: an inaccessible file counts as present, and reading it will report the reason.
         if os.path.lexists(path):
             return path
-    message = f"there is no configuration: looked for {' and '.join(str(path) for path in usual)}"
-    raise ConfigMissing(message, fix="make one with `busyd setup`, or name it with --config FILE")
+    message = f"no configuration found (looked for {' and '.join(str(path) for path in usual)})"
+    raise ConfigMissing(message, fix="create one with `busyd setup`, or pass --config FILE")
 
 
 def written_state(path: Path, environment: Mapping[str, str]) -> Path | None:
-    """`state:` of a configuration that may be faulty elsewhere; None when it says none, or is no YAML at all."""
-    reader = Reader(environment)
+    """`state:` of a configuration that may have faults elsewhere; None without the key, or when it is not YAML."""
+    reader = ConfigReader(environment)
     tree, _ = _read_files(path, reader.faults)
     return _read_path(reader, tree.entries.get("state"), "state") if tree is not None else None
 
 
 def find_state(explicit: Path | None, config: Config | None, environment: Mapping[str, str]) -> Path:
-    """`--state`, `state:` of the configuration, `$STATE_DIRECTORY`, the user's own. It need not exist yet."""
+    """`--state`, `state:` of the configuration, `$STATE_DIRECTORY`, the user's own. The directory may not exist yet."""
     if explicit is not None:
         return explicit
     if config is not None and config.state is not None:
@@ -79,7 +78,7 @@ def own_state(environment: Mapping[str, str]) -> Path:
     """The state directory of a user who runs busyd without a service manager. Raises ConfigMissing."""
     for folder in _xdg(environment, "XDG_STATE_HOME", ".local/state"):
         return folder / "busyd"
-    raise ConfigMissing("there is no place for the state: HOME is not set", fix="name one with --state DIR")
+    raise ConfigMissing("no state directory: HOME is not set", fix="pass --state DIR")
 
 
 def _xdg(environment: Mapping[str, str], variable: str, default: str) -> list[Path]:
@@ -91,27 +90,27 @@ def _xdg(environment: Mapping[str, str], variable: str, default: str) -> list[Pa
     return [Path(home, default)] if home else []
 
 
-def _read_files(path: Path, faults: list[Fault]) -> tuple[MappingNode | None, tuple[Path, ...]]:
+def _read_files(path: Path, faults: list[ConfigFault]) -> tuple[MappingNode | None, tuple[Path, ...]]:
     tree: MappingNode | None = None
     folder = path.parent / "config.d"
     try:
         extra = sorted(entry for entry in folder.glob("*.yaml") if not entry.name.startswith("."))
     except OSError:
-        faults.append(Fault(Place(str(folder)), why_unreadable(folder)))
+        faults.append(ConfigFault(SourceLocation(str(folder)), why_unreadable(folder)))
         extra = []
     whole = True
     for file in (path, *extra):
         try:
-            found = read_tree(file, faults)
+            file_tree = read_tree(file, faults)
         except Unreadable as unreadable:
             faults.append(unreadable.fault)
             whole = False
         else:
-            tree = found if tree is None else merge_trees(tree, found, faults)
+            tree = file_tree if tree is None else merge_trees(tree, file_tree, faults)
     return (tree if whole else None), (path, *extra)
 
 
-def _read_config(reader: Reader, tree: MappingNode, files: tuple[Path, ...]) -> Config:
+def _read_config(reader: ConfigReader, tree: MappingNode, files: tuple[Path, ...]) -> Config:
     keys = reader.known_only(tree.entries, "the configuration", _KEYS)
     connections = read_connections(reader, keys.get("connections"))
     profiles = ProfileReader(reader, connections).read_all(keys.get("profiles"))
@@ -119,7 +118,7 @@ def _read_config(reader: Reader, tree: MappingNode, files: tuple[Path, ...]) -> 
     behind_proxy = reader.value(keys.get("behind_proxy"), "behind_proxy", parse_flag, False)
     listen = _read_listen(reader, keys.get("listen"), protected="tls" in keys or behind_proxy)
     if not connections and not reader.faults:
-        reader.warn(tree.place, "there is no connection yet: `busyd setup` makes one")
+        reader.warn(tree.location, "no connections are configured; `busyd setup` creates one")
     return Config(
         connections=connections,
         profiles=profiles,
@@ -131,50 +130,50 @@ def _read_config(reader: Reader, tree: MappingNode, files: tuple[Path, ...]) -> 
         cors=tuple(origin for _, origin in reader.values(keys.get("cors"), "cors", parse_origin)),
         state=_read_path(reader, keys.get("state"), "state"),
         files=files,
-        places=reader.places,
+        locations=reader.locations,
         warnings=tuple(str(warning) for warning in sorted(set(reader.warnings))),
     )
 
 
-def _read_listen(reader: Reader, entry: Entry | None, *, protected: bool) -> tuple[ListenAddress, ...]:
+def _read_listen(reader: ConfigReader, entry: Entry | None, *, protected: bool) -> tuple[ListenAddress, ...]:
     if entry is None:
         return (DEFAULT_LISTEN,)
-    folder = folder_of(entry.place)
-    found: list[ListenAddress] = []
-    for place, listen in reader.values(entry, "listen", lambda text: parse_listen(text, folder, reader.environment)):
-        if listen in found:
-            reader.fault(place, f"listen: {listen} is written twice")
+    folder = folder_of(entry.location)
+    addresses: list[ListenAddress] = []
+    for location, listen in reader.values(entry, "listen", lambda text: parse_listen(text, folder, reader.environment)):
+        if listen in addresses:
+            reader.fault(location, f"listen: {listen} is listed twice")
         elif not listen.loopback and not protected:
             reader.fault(
-                place,
+                location,
                 f"listen: other machines can reach {listen}, so add 'tls: {{cert: FILE, key: FILE}}', "
-                "or 'behind_proxy: true' where a proxy does that",
+                "or 'behind_proxy: true' if a proxy provides TLS",
             )
-        reader.places[str(listen)] = place
-        found.append(listen)
-    if not found and not reader.faults:
-        reader.fault(entry.place, "listen: names no address, such as 127.0.0.1:8377")
-    return tuple(found)
+        reader.locations[str(listen)] = location
+        addresses.append(listen)
+    if not addresses and not reader.faults:
+        reader.fault(entry.location, "listen: no address is given, such as 127.0.0.1:8377")
+    return tuple(addresses)
 
 
-def _read_tls(reader: Reader, entry: Entry | None) -> Tls | None:
+def _read_tls(reader: ConfigReader, entry: Entry | None) -> Tls | None:
     if entry is None:
         return None
     keys = reader.section(entry, "tls", ("cert", "key"))
     for key in ("cert", "key"):
         if key not in keys and isinstance(entry.value, MappingNode):
-            reader.fault(entry.place, f"tls needs a {key}: the path of a file in PEM")
+            reader.fault(entry.location, f"tls needs a {key}, the path of a PEM file")
     cert, key_path = (_read_path(reader, keys.get(key), key) for key in ("cert", "key"))
     for name, path in (("cert", cert), ("key", key_path)):
         if path is not None:
-            reader.places[name] = keys[name].value.place
+            reader.locations[name] = keys[name].value.location
         if path is not None and _is_missing(path):
-            reader.fault(keys[name].value.place, f"{name}: there is no such file")
+            reader.fault(keys[name].value.location, f"{name}: there is no such file")
     return Tls(cert, key_path) if cert is not None and key_path is not None else None
 
 
 def _is_missing(path: Path) -> bool:
-    """Not what may not be looked at: whoever needs the file says so."""
+    """False for a file that cannot be accessed: whoever needs it will report that."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -184,8 +183,8 @@ def _is_missing(path: Path) -> bool:
     return False
 
 
-def _read_path(reader: Reader, entry: Entry | None, what: str) -> Path | None:
+def _read_path(reader: ConfigReader, entry: Entry | None, what: str) -> Path | None:
     if entry is None:
         return None
-    folder = folder_of(entry.place)
+    folder = folder_of(entry.location)
     return reader.value(entry, what, lambda text: parse_path(text, folder, reader.environment), None)

@@ -1,4 +1,4 @@
-"""The configuration as read: frozen values, every default filled in. Only the service hands parts of it to rooms."""
+"""The configuration as read: frozen values with every default filled in."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 from busyd.address import ListenAddress, TcpAddress
 from busyd.availability.profile import Profile
-from busyd.config.errors import Place
+from busyd.config.errors import SourceLocation
 from busyd.connection import Connection
 from busyd.credentials import PasswordSource
 
@@ -19,21 +19,21 @@ DEFAULT_LISTEN: Final = TcpAddress("127.0.0.1", DEFAULT_PORT)
 
 
 class Tls(Struct, frozen=True):
-    """Files in PEM."""
+    """Paths of PEM files."""
 
     cert: Path
     key: Path
 
 
 class ConnectionConfig(Struct, frozen=True):
-    """An account or feed, and where its password is; None for a server or feed that asks for none."""
+    """An account or feed, and the source of its password; None for a server or feed that needs none."""
 
     connection: Connection
     password: PasswordSource | None
 
 
 ProfileConfig = Profile
-"""A profile needs nothing that only the configuration knows."""
+"""A profile has no settings beyond those that `availability/` uses."""
 
 
 class Config(Struct, frozen=True):
@@ -44,18 +44,18 @@ class Config(Struct, frozen=True):
     listen: tuple[ListenAddress, ...] = (DEFAULT_LISTEN,)
     tls: Tls | None = None
     behind_proxy: bool = False
-    """A proxy of the user stands in front of every address: no request is from this machine, whatever it looks like."""
+    """A reverse proxy is in front of every address: no request counts as local, whatever its source address."""
     hosts: tuple[str, ...] = ()
-    """Further names, in lower case, under which clients or a proxy reach busyd (the Host check knows the others)."""
+    """Further names, in lower case, by which clients or a proxy reach busyd, for the Host check."""
     local_access: Literal["freebusy", "none"] = "freebusy"
-    """What a request from this machine may ask without a token."""
+    """What a local request may ask without a token."""
     cors: tuple[str, ...] = ()
     """Origins of web pages that may read answers, as browsers write them."""
     state: Path | None = None
     files: tuple[Path, ...] = ()
     """What was read, the main file first."""
-    places: Mapping[str, Place] = field(default_factory=dict)
-    """Where `cert`, `key`, each address of `listen` and each `password of NAME` are written: for faults that only show
-    when they are used."""
+    locations: Mapping[str, SourceLocation] = field(default_factory=dict)
+    """Where `cert`, `key`, each address of `listen` and each `password of NAME` are written: for faults that appear
+    only in use."""
     warnings: tuple[str, ...] = ()
-    """Not wrong, but worth a line in the log: `FILE:LINE:COLUMN: message`."""
+    """Not faults, but worth a line in the log: `FILE:LINE:COLUMN: message`."""

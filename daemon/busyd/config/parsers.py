@@ -1,4 +1,4 @@
-"""Single values of the configuration: text in, value out, or a ValueError whose message may be shown. No tree here."""
+"""Single values of the configuration: text in, value out, or a ValueError whose message may be shown."""
 
 import ipaddress
 import re
@@ -36,7 +36,7 @@ def parse_name(text: str) -> str:
 
 
 def parse_flag(text: str) -> bool:
-    """true or false; yes, no, on and off are understood too."""
+    """true or false; yes, no, on and off are accepted too."""
     match text.lower():
         case "true" | "yes" | "on":
             return True
@@ -87,7 +87,7 @@ def _parse_day(word: str, text: str) -> int:
             return number
     short = [day[:3] for day in DAYS]
     nearest = did_you_mean(word, [*DAYS, *short])
-    message = f"{quote(text)} names no day: write mon-fri, sat, or a date such as 2026-12-24{nearest}"
+    message = f"{quote(text)} is not a day: write mon-fri, sat, or a date such as 2026-12-24{nearest}"
     raise ValueError(message)
 
 
@@ -98,17 +98,19 @@ def parse_date(text: str) -> date | None:
 
 def parse_span(text: str) -> MinuteSpan:
     """`09:00-17:30` in minutes from midnight; `24:00` is the end of the day."""
-    found = _SPAN.fullmatch(text)
-    if not found:
-        message = f"{quote(text)} is not a span of the day: write it like '09:00-17:00'"
+    match = _SPAN.fullmatch(text)
+    if not match:
+        message = f"{quote(text)} is not a time span, such as '09:00-17:00'"
         raise ValueError(message)
-    hours = [int(part) for part in found.groups()]
+    hours = [int(part) for part in match.groups()]
     start, end = hours[0] * 60 + hours[1], hours[2] * 60 + hours[3]
     if hours[1] > 59 or hours[3] > 59 or start >= DAY or end > DAY:
-        message = f"{quote(text)} is not a span of the day: hours go from 00:00 to 24:00"
+        message = f"{quote(text)} is not a valid time span: times go from 00:00 to 24:00"
         raise ValueError(message)
     if start >= end:
-        night = f": for a night write '{text.strip()[:5]}-24:00' and the rest on the next day" if start > end else ""
+        night = (
+            f": to span midnight, write '{text.strip()[:5]}-24:00', and the rest on the next day" if start > end else ""
+        )
         message = f"{quote(text)} ends before it starts{night}" if start > end else f"{quote(text)} is empty"
         raise ValueError(message)
     return start, end
@@ -133,11 +135,11 @@ def parse_listen(text: str, folder: Path, environment: Mapping[str, str]) -> Lis
     """`host:port`, `[::1]:port` or `unix:PATH`."""
     if text.startswith("unix:"):
         if not text[5:]:
-            message = "'unix:' is followed by no path: write it like unix:/run/busyd/busyd.sock"
+            message = "the path after 'unix:' is missing, such as unix:/run/busyd/busyd.sock"
             raise ValueError(message)
         return UnixAddress(parse_path(text[5:].removeprefix("//"), folder, environment))
     if text.startswith("/"):
-        message = f"a path is written with 'unix:' in front, did you mean {quote('unix:' + text)}?"
+        message = f"a socket path needs the prefix 'unix:', did you mean {quote('unix:' + text)}?"
         raise ValueError(message)
     host, colon, port = text.rpartition(":")
     if not colon or host.endswith(":") or (":" in host and not host.startswith("[")):
@@ -149,10 +151,10 @@ def parse_listen(text: str, folder: Path, environment: Mapping[str, str]) -> Lis
             message = f"{quote(text)} has no port, such as '127.0.0.1:8377'"
         raise ValueError(message)
     if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
-        message = f"{quote(port)} is not a port: it is a number up to 65535"
+        message = f"{quote(port)} is not a port number (at most 65535)"
         raise ValueError(message)
     if host in ("", "*"):
-        message = f"no address in front of the port: 127.0.0.1:{port} for this machine alone, 0.0.0.0:{port} for all"
+        message = f"the address is missing: 127.0.0.1:{port} for this machine only, 0.0.0.0:{port} for all"
         raise ValueError(message)
     return _tcp(host, int(port))
 
@@ -171,26 +173,26 @@ def _tcp(host: str, port: int) -> TcpAddress:
 
 
 def parse_path(text: str, folder: Path, environment: Mapping[str, str]) -> Path:
-    """A path; a relative one counts from the folder of the file it is written in, `~/` is the home directory."""
+    """A path; a relative one is relative to the file it is written in, and `~/` is the home directory."""
     if "\0" in text or not text.strip():
         message = "expected a path"
         raise ValueError(message)
     if text == "~" or text.startswith("~/"):
         home = environment.get("HOME")
         if not home:
-            message = "'~' cannot be used here because HOME is not set: write the full path"
+            message = "'~' cannot be used because HOME is not set; write the full path"
             raise ValueError(message)
         return Path(home, text[2:])
     if text.startswith("~"):
-        message = f"{quote(text)}: only '~/' stands for a home directory, write the full path"
+        message = f"{quote(text)}: only '~/' is supported; write the full path"
         raise ValueError(message)
     return folder / text
 
 
 def parse_origin(text: str) -> str:
-    """An origin as a browser sends it: `https://example.org`, with a port where it is not the usual one."""
+    """An origin as a browser sends it: `https://example.org`, with a port unless it is the default one."""
     if text == "*":
-        message = "'*' would let every web page read when you are busy: name the origins"
+        message = "'*' would let every web page see when you are busy; list the origins"
         raise ValueError(message)
     parts = split_url(text, ("https", "http"))
     origin = f"{parts.scheme}://{parts.netloc.lower()}"
@@ -209,16 +211,16 @@ def split_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
     except ValueError:
         valid = False
     if not valid or any(character.isspace() for character in text):
-        message = f"expected an address that begins with {one_of([f'{scheme}://' for scheme in schemes])}"
+        message = f"expected an address that starts with {one_of([f'{scheme}://' for scheme in schemes])}"
         raise ValueError(message)
     if parts.username is not None:
-        message = "an address with a name or password in it: write them as username and password"
+        message = "the address contains a user name or password; use the keys username and password"
         raise ValueError(message)
     return parts
 
 
 def is_loopback_host(host: str) -> bool:
-    """Whether a host of an address is surely this machine."""
+    """Whether a host is certainly this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -229,6 +231,6 @@ def parse_host(text: str) -> str:
     """A host name in lower case, without a port."""
     name = text.lower()
     if not _HOST.fullmatch(name):
-        message = f"{quote(text)} is not a host name: write it without scheme, port and path"
+        message = f"{quote(text)} is not a host name; leave out scheme, port and path"
         raise ValueError(message)
     return name

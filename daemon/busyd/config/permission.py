@@ -1,4 +1,4 @@
-"""Why a file may not be read by the user a process is at the moment, and the cure: the one wording for all of them."""
+"""Why the current user may not read a file, and the commands that would change that. One wording for all files."""
 
 import grp
 import os
@@ -9,18 +9,18 @@ from busyd.ownership import describe_user
 
 
 def why_unreadable(path: Path) -> str:
-    """What is in the way, the file itself or a directory above it, and how to mend it; for root to type."""
+    """What denies access, the file itself or a directory above it, and the commands for root that allow it."""
     user, group = describe_user(os.geteuid()), str(os.getegid())
     with suppress(KeyError):
         group = grp.getgrgid(os.getegid()).gr_name
     for folder in reversed(path.absolute().parents):
         if folder.is_dir() and not os.access(folder, os.X_OK, effective_ids=True):
-            return f"{user} may not enter {folder}: `chgrp {group} {folder}` and `chmod g+x {folder}`"
-    return f"{user} may not read {path}: `chgrp {group} {path}` and `chmod 640 {path}`"
+            return f"user {user} may not enter {folder}: run `chgrp {group} {folder}` and `chmod g+x {folder}`"
+    return f"user {user} may not read {path}: run `chgrp {group} {path}` and `chmod 640 {path}`"
 
 
 def is_readable(path: Path) -> bool:
-    """Whether this user may read the file; True where there is none, which is another fault."""
+    """Whether this user may read the file; True for a missing file, which is reported elsewhere."""
     try:
         with path.open("rb"):
             return True

@@ -1,4 +1,4 @@
-"""The section `profiles`: whose availability is asked for, from which calendars, by which rules and hours."""
+"""The section `profiles`: whose availability is asked for, from which calendars, with which rules and hours."""
 
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from busyd.availability.hours import Hours, MinuteSpan, SlotDefaults
 from busyd.availability.policy import Rules
-from busyd.config.errors import Place, did_you_mean, quote
+from busyd.config.errors import SourceLocation, did_you_mean, quote
 from busyd.config.model import ConnectionConfig, ProfileConfig
 from busyd.config.parsers import (
     DAYS,
@@ -21,7 +21,7 @@ from busyd.config.parsers import (
     parse_zone,
     sort_spans,
 )
-from busyd.config.reader import Reader
+from busyd.config.reader import ConfigReader
 from busyd.config.tree import Entry
 from busyd.connection import CalendarReference, ConnectionKind
 
@@ -47,20 +47,20 @@ _SLOTS: Final = ("duration", "step", "notice", "buffer_before", "buffer_after")
 class ProfileReader:
     """Reads profiles against the connections they refer to."""
 
-    def __init__(self, reader: Reader, connections: Mapping[str, ConnectionConfig]) -> None:
+    def __init__(self, reader: ConfigReader, connections: Mapping[str, ConnectionConfig]) -> None:
         self._reader = reader
         self._connections = connections
 
     def read_all(self, entry: Entry | None) -> dict[str, ProfileConfig]:
         """All profiles, by name."""
-        found = {}
+        profiles = {}
         for name, written in self._reader.mapping(entry, "profiles").items():
             try:
                 parse_name(name)
             except ValueError as error:
-                self._reader.fault(written.place, f"profile {error}")
-            found[name] = self._read(name, written)
-        return found
+                self._reader.fault(written.location, f"profile {error}")
+            profiles[name] = self._read(name, written)
+        return profiles
 
     def _read(self, name: str, entry: Entry) -> ProfileConfig:
         reader = self._reader
@@ -69,7 +69,7 @@ class ProfileReader:
         conflicts = self._conflicts(keys.get("conflicts"))
         rules = self._rules(keys.get("rules"), Rules(), "rules")
         if not {"primary", "conflicts"} & set(keys):
-            reader.warn(entry.place, f"profile {name} names no calendars: add 'primary' and 'conflicts'")
+            reader.warn(entry.location, f"profile {name} has no calendars; add 'primary' and 'conflicts'")
         linked = [reference for reference in (primary, *conflicts) if reference is not None]
         blocks = keys.get("primary_blocks")
         return ProfileConfig(
@@ -78,7 +78,7 @@ class ProfileReader:
             primary=primary,
             conflicts=conflicts,
             primary_blocks=reader.value(blocks, "primary_blocks", parse_flag, True),
-            primary_blocks_origin=blocks.place.short if blocks is not None else "",
+            primary_blocks_origin=blocks.location.short if blocks is not None else "",
             addresses=tuple(value for _, value in reader.values(keys.get("addresses"), "addresses", _address)),
             rules=rules,
             calendar_rules=self._calendar_rules(keys.get("calendars"), rules, linked),
@@ -88,21 +88,21 @@ class ProfileReader:
         )
 
     def _conflicts(self, entry: Entry | None) -> tuple[CalendarReference, ...]:
-        found: list[CalendarReference] = []
-        for place, reference in self._reader.values(entry, "conflicts", self._reference):
-            if reference in found:
-                self._reader.warn(place, f"conflicts: {reference} is named twice")
+        references: list[CalendarReference] = []
+        for location, reference in self._reader.values(entry, "conflicts", self._reference):
+            if reference in references:
+                self._reader.warn(location, f"conflicts: {reference} is listed twice")
             else:
-                found.append(reference)
-        return tuple(found)
+                references.append(reference)
+        return tuple(references)
 
     def _primary(self, text: str) -> CalendarReference:
         reference = self._reference(text)
         if reference.is_wildcard:
-            message = "the primary is one calendar, not all of them: name it"
+            message = "the primary must be a single calendar"
             raise ValueError(message)
         if not reference.calendar:
-            message = f"{reference} is a feed, which cannot be written to: name a calendar of an account"
+            message = f"{reference} is a feed, which cannot be written to; choose a calendar of an account"
             raise ValueError(message)
         return reference
 
@@ -124,16 +124,16 @@ class ProfileReader:
 
     def _explain_unknown(self, name: str, slash: str, text: str) -> str:
         if not self._connections:
-            return f"there is no connection {quote(name)}: none is configured"
+            return f"there is no connection {quote(name)}; none is configured"
         if slash and not name:
-            return "expected CONNECTION/CALENDAR, with the name of a connection in front of the slash"
+            return "expected CONNECTION/CALENDAR; the name before the slash is missing"
         near = did_you_mean(name, self._connections)
         if near and slash:
             calendar = text.partition("/")[2]
             shown = quote(calendar)[1:-1] if calendar else ""
             near = f"{near.removesuffix(chr(39) + '?')}/{shown}'?"
         known = ", ".join(sorted(self._connections)[:8])
-        return f"there is no connection {quote(name)}{near or f'; there are: {known}'}"
+        return f"there is no connection {quote(name)}{near or f'; known connections: {known}'}"
 
     def _rules(self, entry: Entry | None, base: Rules, what: str) -> Rules:
         reader = self._reader
@@ -145,7 +145,7 @@ class ProfileReader:
         }
         if "travel_time" in keys:
             changes["travel_time"] = reader.value(keys["travel_time"], "travel_time", parse_flag, base.travel_time)
-        origin = {**base.origin, **{key: written.place.short for key, written in keys.items()}}
+        origin = {**base.origin, **{key: written.location.short for key, written in keys.items()}}
         return replace(base, **changes, origin=origin)
 
     def _calendar_rules(
@@ -153,17 +153,17 @@ class ProfileReader:
     ) -> dict[CalendarReference, Rules]:
         reader = self._reader
         used = {reference.connection for reference in linked}
-        found: dict[CalendarReference, Rules] = {}
+        calendar_rules: dict[CalendarReference, Rules] = {}
         for key, written in reader.mapping(entry, "calendars").items():
             try:
                 reference = self._reference(key)
             except ValueError as error:
-                reader.fault(written.place, f"calendars: {error}")
+                reader.fault(written.location, f"calendars: {error}")
                 continue
             if reference.connection not in used:
-                reader.fault(written.place, f"calendars: this profile uses no calendar of {reference.connection}")
-            found[reference] = self._rules(written, rules, f"the rules of {quote(key)}")
-        return found
+                reader.fault(written.location, f"calendars: this profile uses no calendar of {reference.connection}")
+            calendar_rules[reference] = self._rules(written, rules, f"the rules of {quote(key)}")
+        return calendar_rules
 
     def _slots(self, entry: Entry | None) -> SlotDefaults:
         keys = self._reader.section(entry, "slots", _SLOTS)
@@ -183,52 +183,52 @@ class ProfileReader:
     def _positive(self, entry: Entry | None, what: str, default: timedelta) -> timedelta:
         span = self._reader.value(entry, what, parse_duration, default)
         if entry is not None and not span:
-            self._reader.fault(entry.value.place, f"{what}: must be longer than nothing")
+            self._reader.fault(entry.value.location, f"{what}: must not be zero")
         return span
 
 
-def read_hours(reader: Reader, entry: Entry | None) -> Hours | None:
-    """Working hours by weekday, and by date for exceptions; None where they are not written."""
+def read_hours(reader: ConfigReader, entry: Entry | None) -> Hours | None:
+    """Working hours by weekday, and by date for exceptions; None without the key."""
     if entry is None:
         return None
     written = reader.mapping(entry, "hours")
-    weekdays: dict[int, tuple[Place, tuple[MinuteSpan, ...]]] = {}
+    weekdays: dict[int, tuple[SourceLocation, tuple[MinuteSpan, ...]]] = {}
     exceptions: dict[date, tuple[MinuteSpan, ...]] = {}
     for key, day in written.items():
         spans = _read_spans(reader, key, day)
         try:
-            found = parse_date(key)
-            days = [] if found else parse_days(key)
+            exception = parse_date(key)
+            days = [] if exception else parse_days(key)
         except ValueError as error:
-            reader.fault(day.place, f"hours: {error}")
+            reader.fault(day.location, f"hours: {error}")
             continue
-        if found and found in exceptions:
-            reader.fault(day.place, f"hours: {found} is written twice")
-        elif found:
-            exceptions[found] = spans
+        if exception and exception in exceptions:
+            reader.fault(day.location, f"hours: {exception} is set twice")
+        elif exception:
+            exceptions[exception] = spans
         for number in days:
             if number in weekdays:
                 first = weekdays[number][0]
-                reader.fault(day.place, f"hours: {DAYS[number]} is already written in line {first.line}")
-            weekdays[number] = (day.place, spans)
+                reader.fault(day.location, f"hours: {DAYS[number]} is already set in line {first.line}")
+            weekdays[number] = (day.location, spans)
     if not weekdays and len(exceptions) == len(written):
-        message = "hours: no weekday is written, so every day would be closed: add one, or leave 'hours' out"
-        reader.fault(entry.place, message)
+        message = "hours: without a weekday, every day would be closed; add one, or leave 'hours' out"
+        reader.fault(entry.location, message)
     return Hours(tuple(weekdays[number][1] if number in weekdays else () for number in range(7)), exceptions)
 
 
-def _read_spans(reader: Reader, key: str, entry: Entry) -> tuple[MinuteSpan, ...]:
-    found = reader.values(entry, f"hours {quote(key)}", parse_span)
+def _read_spans(reader: ConfigReader, key: str, entry: Entry) -> tuple[MinuteSpan, ...]:
+    spans = reader.values(entry, f"hours {quote(key)}", parse_span)
     try:
-        return sort_spans([span for _, span in found])
+        return sort_spans([span for _, span in spans])
     except ValueError as error:
-        reader.fault(entry.value.place, f"hours {quote(key)}: {error}")
+        reader.fault(entry.value.location, f"hours {quote(key)}: {error}")
         return ()
 
 
 def _address(text: str) -> str:
     bare = text.strip()
     if not ("@" in bare or ":" in bare or "/" in bare):
-        message = f"{quote(text)} is not an address such as anna@example.com"
+        message = f"{quote(text)} is not an address, such as anna@example.com"
         raise ValueError(message)
     return bare

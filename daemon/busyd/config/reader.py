@@ -1,10 +1,10 @@
-"""Taking values out of the tree: each taker returns the value, or the default and notes a fault. Knows no section."""
+"""Reads values from the tree: each method returns the value, or notes a fault and returns the default."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from busyd.config.errors import Fault, Place, did_you_mean, one_of, quote
+from busyd.config.errors import ConfigFault, SourceLocation, did_you_mean, one_of, quote
 from busyd.config.tree import Entry, MappingNode, Node, ScalarNode, SequenceNode
 
 T = TypeVar("T")
@@ -35,27 +35,27 @@ _OTHER_WORDS = {
     "working_hours": "hours",
     "zone": "timezone",
 }
-"""What other programs call it."""
+"""Names that other programs use -> the key."""
 
 
-class Reader:
-    """Collects what is wrong while values are taken."""
+class ConfigReader:
+    """Collects faults while values are read."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
-        self.faults: list[Fault] = []
-        self.warnings: list[Fault] = []
-        self.places: dict[str, Place] = {}
-        """Where values stand whose faults only show when they are used."""
+        self.faults: list[ConfigFault] = []
+        self.warnings: list[ConfigFault] = []
+        self.locations: dict[str, SourceLocation] = {}
+        """Where values are written whose faults appear only in use."""
 
-    def fault(self, place: Place, message: str) -> None:
-        self.faults.append(Fault(place, message))
+    def fault(self, location: SourceLocation, message: str) -> None:
+        self.faults.append(ConfigFault(location, message))
 
-    def warn(self, place: Place, message: str) -> None:
-        self.warnings.append(Fault(place, message))
+    def warn(self, location: SourceLocation, message: str) -> None:
+        self.warnings.append(ConfigFault(location, message))
 
     def mapping(self, entry: Entry | None, what: str) -> dict[str, Entry]:
-        """The entries of a mapping whose keys are the user's own; empty where nothing is written."""
+        """The entries of a mapping whose keys are the user's own; empty without a value."""
         match entry:
             case None:
                 return {}
@@ -63,7 +63,7 @@ class Reader:
                 return entries
             case Entry(value=ScalarNode() as scalar) if scalar.missing or scalar.broken:
                 return {}
-        self.fault(entry.value.place, f"{what}: expected 'key: value' lines")
+        self.fault(entry.value.location, f"{what}: expected 'key: value' lines")
         return {}
 
     def section(self, entry: Entry | None, what: str, known: Sequence[str]) -> dict[str, Entry]:
@@ -76,7 +76,7 @@ class Reader:
             if key not in known:
                 other = _OTHER_WORDS.get(key.lower().replace("-", "_"))
                 hint = f", did you mean '{other}'?" if other in known else did_you_mean(key, known)
-                self.fault(entry.place, f"unknown key {quote(key)} in {what}{hint or f'; known are {one_of(known)}'}")
+                self.fault(entry.location, f"unknown key {quote(key)} in {what}{hint or f'; expected {one_of(known)}'}")
         return {key: entry for key, entry in entries.items() if key in known}
 
     def value(self, entry: Entry | None, what: str, parse: Callable[[str], T], default: T) -> T:
@@ -91,22 +91,22 @@ class Reader:
                 try:
                     return parse(text)
                 except ValueError as error:
-                    self.fault(node.place, f"{what}: {error}")
+                    self.fault(node.location, f"{what}: {error}")
             case ScalarNode():
-                self.fault(node.place, f"{what}: nothing is written here")
+                self.fault(node.location, f"{what}: the value is missing")
             case SequenceNode():
-                self.fault(node.place, f"{what}: expected one value, not a list")
+                self.fault(node.location, f"{what}: expected one value, not a list")
             case MappingNode():
-                self.fault(node.place, f"{what}: expected one value, not 'key: value' lines")
+                self.fault(node.location, f"{what}: expected one value, not 'key: value' lines")
         return default
 
-    def values(self, entry: Entry | None, what: str, parse: Callable[[str], T]) -> list[tuple[Place, T]]:
-        """A list, or one value in place of a list of one; items that are wrong are left out."""
+    def values(self, entry: Entry | None, what: str, parse: Callable[[str], T]) -> list[tuple[SourceLocation, T]]:
+        """A list, or a single value instead of a list of one; invalid items are left out."""
         if entry is None or (isinstance(entry.value, ScalarNode) and entry.value.missing):
             return []
         nodes = entry.value.items if isinstance(entry.value, SequenceNode) else (entry.value,)
-        found = [(node.place, self.item(node, what, parse, None)) for node in nodes]
-        return [(place, value) for place, value in found if value is not None]
+        values = [(node.location, self.item(node, what, parse, None)) for node in nodes]
+        return [(location, value) for location, value in values if value is not None]
 
     def choice(self, entry: Entry | None, what: str, options: tuple[T, ...], default: T) -> T:
         """One of a few words (literals or members of a StrEnum)."""
@@ -122,6 +122,6 @@ class Reader:
         return self.value(entry, what, parse, default)
 
 
-def folder_of(place: Place) -> Path:
-    """From where relative paths count that are written there."""
-    return Path(place.file).parent
+def folder_of(location: SourceLocation) -> Path:
+    """The folder that relative paths written there are relative to."""
+    return Path(location.file).parent

@@ -1,7 +1,7 @@
-"""Passwords: what hides them, where they come from, and the encrypted file that keeps them. No protocol, no account.
+"""Passwords: a type that hides them, the sources they come from, and the encrypted file that stores them.
 
-Reading blocks (a file, a program of up to 30 seconds), so the daemon does it in a thread. The store is imported only
-when there is one, because cryptography is slow to load.
+Reading blocks (a file, or a program for up to 30 seconds), so the daemon does it in a thread. The store is imported
+only where there is one, because cryptography is slow to load.
 """
 
 from busyd.credentials.files import CredentialMissing, is_credential_name

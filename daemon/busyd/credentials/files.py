@@ -19,16 +19,16 @@ _MOST_BYTES: Final = 64 * 1024
 
 
 class CredentialMissing(UserError):
-    """A password could not be had from where the configuration says it is."""
+    """A password could not be read from its configured source."""
 
 
 def is_credential_name(name: str) -> bool:
-    """Whether a text can name a credential: no slash, no leading dot, and not the name of the store's own key."""
+    """Whether a text is a valid credential name: no slash, no leading dot, and not the name of the store's own key."""
     return _NAME.fullmatch(name) is not None and ".." not in name and name != KEY_NAME
 
 
 def credential_file(name: str, environment: Mapping[str, str]) -> Path | None:
-    """Where systemd put the credential of this name, whether it is there or not; None outside such a unit."""
+    """Where systemd puts the credential of this name, whether it exists or not; None outside such a unit."""
     directory = environment.get("CREDENTIALS_DIRECTORY")
     return Path(directory, name) if directory and _NAME.fullmatch(name) and ".." not in name else None
 
@@ -44,6 +44,6 @@ def read_secret_bytes(path: Path) -> bytes:
         message = f"{path} is not a regular file"
         raise CredentialMissing(message) from None
     if len(content) > _MOST_BYTES:
-        message = f"{path} is too large to hold a password"
+        message = f"{path} is too large for a password file"
         raise CredentialMissing(message)
     return content

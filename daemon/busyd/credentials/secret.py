@@ -1,4 +1,4 @@
-"""A text nobody may read by accident, and the shape of Apple's app-specific passwords. Pure values."""
+"""A text that cannot be shown by accident, and the shape of Apple's app-specific passwords. Pure values."""
 
 import hmac
 import re
@@ -11,9 +11,9 @@ _SEPARATORS: Final = re.compile(r"[\s\-\u2010-\u2015]+")
 
 
 class Secret:
-    """A password, token or key. Only `reveal()` gives it out, so every place that does can be found by its name.
+    """A password, token or key. Only `reveal()` returns it, so every use can be found by that name.
 
-    It hides itself in repr, str, every format and f-string, refuses to be pickled, and compares in constant time.
+    It is hidden in repr, str, every format and f-string, cannot be pickled, and compares in constant time.
     """
 
     __slots__ = ("_value",)
@@ -23,7 +23,7 @@ class Secret:
         object.__setattr__(self, "_value", value)
 
     def reveal(self) -> str:
-        """The text itself: for the wire and for the encrypted store, never for a log or an error."""
+        """The text itself, for the wire and the encrypted store, never for a log or an error."""
         return self._value
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -63,10 +63,10 @@ def _as_bytes(text: str) -> bytes:
 
 
 def looks_app_specific(text: str) -> bool:
-    """Whether a text has the shape of an app-specific password: 16 letters, in any grouping by hyphens or blanks.
+    """Whether a text has the shape of an app-specific password: 16 letters, grouped in any way by hyphens or spaces.
 
-    Apple shows `abcd-efgh-ijkl-mnop` and documents no shape, so a text of another shape is a reason to ask, never to
-    refuse (icloud.md 2.2).
+    Apple shows `abcd-efgh-ijkl-mnop` but does not document the shape, so another shape is a reason to ask, never to
+    refuse.
     """
     return _LETTERS.fullmatch(_SEPARATORS.sub("", text.strip())) is not None
 

@@ -1,4 +1,4 @@
-"""Where a password comes from, and reading it from there. Blocking: call it in a thread. Writing is `store.py`.
+"""Where a password comes from, and reading it. Blocking, so call it in a thread. Writing is `store.py`.
 
 Every failure is a CredentialMissing that says what to do and never shows what was read.
 """
@@ -58,7 +58,7 @@ class FromCommand(Struct, frozen=True):
     argv: tuple[str, ...]
 
     def __str__(self) -> str:
-        # Arguments may name a vault entry, or hold a token: only the program is told.
+        # Arguments may name a vault entry or contain a token, so only the program is shown.
         return f"command {Path(self.argv[0]).name}"
 
 
@@ -82,13 +82,15 @@ def read_password(source: PasswordSource, state_directory: Path, environment: Ma
         case FromCredential(name):
             return _read_credential(name, state_directory, environment)
         case FromFile(path):
-            return _read_file(path, fix=f"write the password into {path}, readable by its owner only (mode 0600)")
+            return _read_file(path, fix=f"write the password to {path}, readable only by its owner (mode 0600)")
         case FromEnvironment(name):
             if name not in environment:
                 message = f"the environment variable {name} is not set"
-                raise CredentialMissing(message, fix=f"set {name} for busyd, or name another source of the password")
+                raise CredentialMissing(message, fix=f"set {name} for busyd, or configure another password source")
             return _only_line(
-                environment[name], f"the environment variable {name}", fix=f"put just the password in {name}"
+                environment[name],
+                f"the environment variable {name}",
+                fix=f"set {name} to the password and nothing else",
             )
         case FromCommand(argv):
             return _run_command(argv, state_directory, environment)
@@ -97,7 +99,7 @@ def read_password(source: PasswordSource, state_directory: Path, environment: Ma
 def _read_credential(name: str, state_directory: Path, environment: Mapping[str, str]) -> Secret:
     fix = f"store it with `busyd credential set {name}`"
     if not is_credential_name(name):
-        message = "that cannot be the name of a credential"
+        message = f"{name!r} is not a valid credential name"
         raise CredentialMissing(message, fix="use letters, digits, '_', '-' and '.'")
     given = credential_file(name, environment)
     if given is not None and given.exists():
@@ -105,7 +107,7 @@ def _read_credential(name: str, state_directory: Path, environment: Mapping[str,
     try:
         has_store = (state_directory / STORE_FILE).exists()
     except PermissionError:
-        message = f"this user may not look for the credential {name} in {state_directory}"
+        message = f"this user may not read the credential {name} in {state_directory}"
         raise CredentialMissing(message, fix="run this as root, or as the user busyd runs as") from None
     if has_store:
         from busyd.credentials.store import CredentialStore
@@ -114,14 +116,14 @@ def _read_credential(name: str, state_directory: Path, environment: Mapping[str,
         if stored is not None:
             return stored
     message = f"there is no credential named {name}"
-    raise CredentialMissing(message, fix=f"{fix}, or pass it to the unit with LoadCredentialEncrypted={name}:...")
+    raise CredentialMissing(message, fix=f"{fix}, or pass it to the service with LoadCredentialEncrypted={name}:...")
 
 
 def _read_file(path: Path, *, fix: str) -> Secret:
     try:
         content = read_secret_bytes(path)
     except OSError as error:
-        message = f"cannot read the password from {path}: {(error.strerror or 'unreadable').lower()}"
+        message = f"cannot read the password from {path}: {(error.strerror or 'unknown reason').lower()}"
         raise CredentialMissing(message, fix=fix) from None
     return _decode(content, str(path), fix=fix)
 
@@ -134,31 +136,31 @@ def _run_command(argv: tuple[str, ...], state_directory: Path, environment: Mapp
             argv,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            # What a password manager complains of may hold what it was asked for: it is not shown.
+            # The error messages of a password manager may contain secrets, so they are not shown.
             stderr=subprocess.DEVNULL,
             env=dict(environment),
             start_new_session=True,
             **_as_owner_of(state_directory),
         )
     except (OSError, ValueError) as error:
-        reason = (error.strerror or "unusable").lower() if isinstance(error, OSError) else "unusable"
-        message = f"cannot run {program} for the password: {reason}"
-        raise CredentialMissing(message, fix="check the name of the program, or write its full path") from None
+        reason = (error.strerror or "unknown reason").lower() if isinstance(error, OSError) else "invalid command"
+        message = f"cannot run the password command {program}: {reason}"
+        raise CredentialMissing(message, fix="check the name of the program, or use its full path") from None
     with process:
         try:
             content, _ = process.communicate(timeout=COMMAND_SECONDS)
         except subprocess.TimeoutExpired:
             _kill_group(process)
-            message = f"{program} gave no password within {COMMAND_SECONDS:.0f} seconds"
-            raise CredentialMissing(message, fix=f"{fix}; it may be waiting for somebody to unlock it") from None
+            message = f"{program} printed no password within {COMMAND_SECONDS:.0f} seconds"
+            raise CredentialMissing(message, fix=f"{fix}; it may be waiting to be unlocked") from None
     if process.returncode != 0:
-        message = f"{program} gave no password: it ended with status {process.returncode}"
+        message = f"{program} failed with exit status {process.returncode}"
         raise CredentialMissing(message, fix=fix)
-    return _decode(content, program, fix=f"let {program} print the password and nothing else")
+    return _decode(content, f"the output of {program}", fix=f"have {program} print the password and nothing else")
 
 
 def _as_owner_of(state_directory: Path) -> dict[str, Any]:
-    """What makes root run a program as the daemon would: the owner of the state may have had a say in which it is."""
+    """Arguments that make root run a program as the owner of the state, who may have chosen the program."""
     uid = owner_of(state_directory) if os.geteuid() == 0 else 0
     if uid == 0:
         return {}
@@ -178,7 +180,7 @@ def _decode(content: bytes, where: str, *, fix: str) -> Secret:
     try:
         return _only_line(content.decode(), where, fix=fix)
     except UnicodeDecodeError:
-        message = f"what {where} holds is not text"
+        message = f"{where} is not UTF-8 text"
         raise CredentialMissing(message, fix=fix) from None
 
 
@@ -188,6 +190,6 @@ def _only_line(text: str, where: str, *, fix: str) -> Secret:
         message = f"{where} is empty"
         raise CredentialMissing(message, fix=fix)
     if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in line):
-        message = f"{where} holds more than one line, or control characters"
+        message = f"{where} contains more than one line, or control characters"
         raise CredentialMissing(message, fix=fix)
     return Secret(line)

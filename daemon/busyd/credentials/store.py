@@ -1,7 +1,7 @@
-"""The encrypted file of passwords in the state directory. Its key lives elsewhere where it can.
+"""The encrypted password file in the state directory. Its key is kept elsewhere if possible.
 
-A thief of a backup who has this file but not the key has nothing; the made-on-first-use key beside it only protects
-against a glance, which is why a systemd credential or BUSYD_KEY_FILE comes first.
+A stolen backup with this file but without the key is useless. The key file beside it, created on first use, only
+protects against a casual look, which is why a systemd credential or BUSYD_KEY_FILE takes precedence.
 
 Format, version 1: the line `busyd-credentials 1`, 16 bytes of salt, 12 of nonce, then AES-256-GCM over a JSON object
 of name -> password, with the line and the salt authenticated. The AES key is HKDF-SHA-256 of the key material and the
@@ -44,11 +44,11 @@ _LOCK_FILE: Final = "credentials.lock"
 
 
 class CredentialStoreUnreadable(CredentialMissing):
-    """The store is there but cannot be opened: wrong key, changed content, or a version from the future."""
+    """The store exists but cannot be opened: wrong key, changed content, or a newer version."""
 
 
 class CredentialStore:
-    """The passwords that `busyd credential set` keeps. Every method opens the file anew; blocking."""
+    """The passwords stored by `busyd credential set`. Every method reads the file again; blocking."""
 
     def __init__(self, state_directory: Path, environment: Mapping[str, str]) -> None:
         self._directory = state_directory
@@ -65,17 +65,17 @@ class CredentialStore:
         return sorted(self._read())
 
     def set(self, name: str, secret: Secret) -> None:
-        """Store a password, on the disk when this returns.
+        """Store a password; it is on the disk when this returns.
 
-        Raises CredentialMissing, CredentialStoreUnreadable; TryAgain, Misconfigured when the disk does not let us.
+        Raises CredentialMissing, CredentialStoreUnreadable; TryAgain, Misconfigured on disk errors.
         """
         if not is_credential_name(name):
-            message = f"{name!r} cannot be the name of a credential"
-            raise CredentialMissing(message, fix="use letters, digits, '_', '-' and '.', and not the name busyd-key")
+            message = f"{name!r} is not a valid credential name"
+            raise CredentialMissing(message, fix="use letters, digits, '_', '-' and '.'; busyd-key is reserved")
         self._change(lambda entries: entries.update({name: secret.reveal()}))
 
     def remove(self, name: str) -> bool:
-        """Forget a password; False when there is none of this name. Raises CredentialStoreUnreadable."""
+        """Remove a password; False when there is none of this name. Raises CredentialStoreUnreadable."""
         if name not in self._read():
             return False
         self._change(lambda entries: entries.pop(name, None))
@@ -100,12 +100,12 @@ class CredentialStore:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            message = f"cannot read {self._path}: {(error.strerror or 'unreadable').lower()}"
+            message = f"cannot read {self._path}: {(error.strerror or 'unknown reason').lower()}"
             raise CredentialStoreUnreadable(message, fix="run busyd as the owner of its state directory") from None
         if not content.startswith(_HEADER):
             future = content.startswith(_FAMILY)
             message = f"{self._path} was written by a newer busyd" if future else f"{self._path} is damaged"
-            raise CredentialStoreUnreadable(message, fix="" if future else _set_again(self._path))
+            raise CredentialStoreUnreadable(message, fix="upgrade busyd" if future else _set_again(self._path))
         body = content[len(_HEADER) :]
         salt, nonce, sealed = body[:_SALT], body[_SALT : _SALT + _NONCE], body[_SALT + _NONCE :]
         return self._open(salt, nonce, sealed)
@@ -116,13 +116,13 @@ class CredentialStore:
         try:
             plain = _cipher(self._key_material(make=False), salt).decrypt(nonce, sealed, _HEADER + salt)
         except (InvalidTag, ValueError):
-            message = f"{self._path} does not open with the key from {self._key_path()}, or it was changed"
+            message = f"{self._path} cannot be decrypted with the key from {self._key_path()}, or was modified"
             raise CredentialStoreUnreadable(message, fix=f"restore the key, or {_set_again(self._path)}") from None
         entries: dict[str, str] = json.loads(plain)
         return entries
 
     def _key_path(self) -> Path:
-        """Where the key is: systemd credential, BUSYD_KEY_FILE, else beside the store."""
+        """The file with the key: a systemd credential, BUSYD_KEY_FILE, else beside the store."""
         given = credential_file(KEY_NAME, self._environment)
         if given is not None and given.exists():
             return given
@@ -134,18 +134,19 @@ class CredentialStore:
         own = path == self._directory / KEY_FILE
         if own and make and not path.exists():
             if self._path.exists():
-                # Making a new key here would seal over passwords that the lost one could still open.
-                message = f"the key of {self._path} is gone: {path} does not exist"
+                # A new key would overwrite passwords that the lost one could still decrypt.
+                message = f"the key of {self._path} is missing: {path} does not exist"
                 raise CredentialStoreUnreadable(message, fix=f"restore the key, or {_set_again(self._path)}")
             _replace(path, secrets.token_bytes(_LEAST_KEY).hex().encode() + b"\n")
         try:
             material = read_secret_bytes(path).rstrip(b"\r\n")
         except OSError as error:
-            message = f"cannot read the key of the credential store, {path}: {(error.strerror or 'unreadable').lower()}"
+            reason = (error.strerror or "unknown reason").lower()
+            message = f"cannot read the key of the credential store, {path}: {reason}"
             raise CredentialStoreUnreadable(message, fix=f"restore the key, or {_set_again(self._path)}") from None
         if len(material) < _LEAST_KEY:
             message = f"the key in {path} is shorter than {_LEAST_KEY} bytes"
-            raise CredentialStoreUnreadable(message, fix=f"make one with `openssl rand -hex 32 > {path}`")
+            raise CredentialStoreUnreadable(message, fix=f"create one with `openssl rand -hex 32 > {path}`")
         return material
 
     @contextlib.contextmanager
@@ -160,8 +161,8 @@ class CredentialStore:
             finally:
                 os.close(lock)
         except OSError as error:
-            fix = "run this as the user busyd runs as, or name another --state" if error.errno == errno.EACCES else ""
-            raise fault_of(error, f"cannot write in {self._directory}", fix=fix) from None
+            fix = "run this as the user busyd runs as, or pass another --state" if error.errno == errno.EACCES else ""
+            raise fault_of(error, f"cannot write to {self._directory}", fix=fix) from None
 
 
 def _set_again(path: Path) -> str:
@@ -169,7 +170,7 @@ def _set_again(path: Path) -> str:
 
 
 def _cipher(material: bytes, salt: bytes) -> "AESGCM":
-    # cryptography is slow to load: only when a password is stored or opened.
+    # cryptography is slow to load, so it is imported only to encrypt and decrypt.
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -178,7 +179,7 @@ def _cipher(material: bytes, salt: bytes) -> "AESGCM":
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Put the whole content in place at once, mode 0600 (mkstemp's own), safe against a power cut."""
+    """Write the whole content atomically and durably, with mode 0600 (from mkstemp)."""
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,6 +1,6 @@
 """What changed inside a calendar: the sync-collection report (RFC 6578), or a listing of all members with their ETags.
 
-Both say which resources differ, never what is in them; bodies are `objects.py`.
+Both say which resources differ, not what they contain; payloads are `objects.py`.
 """
 
 from typing import Final
@@ -24,25 +24,25 @@ from busyd.dav.multistatus import MemberResponse
 from busyd.dav.request import SyncCollection
 
 _UNSUPPORTED: Final = frozenset({400, 405, 415, 501, 507})
-"""How servers say that they do not offer the report, or (507) that they cannot deliver it in one answer."""
+"""How servers say that they do not support the report, or (507) that they cannot deliver it in one response."""
 
 
 class SyncDelta(Struct, frozen=True):
     """The difference between a token and now."""
 
     changed: dict[Href, ETag]
-    """New and changed members alike; an empty ETag where the server failed to say it (fetch it in any case).
+    """New and changed members; the ETag is empty if the server did not send one (fetch the member in any case).
 
-    It may hold members that did not change at all: a server may answer an old token with everything.
+    May contain members that did not change: a server may answer an old token with everything.
     """
     vanished: frozenset[Href]
-    """Members answered with 404; some may never have been known here."""
+    """Members with a 404; some may never have been known here."""
     token: str | None
-    """To be stored once every body of this delta is; None when the server gave none."""
+    """To be stored once every payload of this delta has been; None when the server sent none."""
     truncated: bool = False
-    """More is to come: ask again with this token (RFC 6578 §3.6)."""
+    """There is more: ask again with this token (RFC 6578 §3.6)."""
     itself: bool = False
-    """The collection was listed among its members, as Apple's servers do: then no members means that there are none."""
+    """The collection was listed among its members, as Apple's servers do: then no members means that it is empty."""
 
 
 class SyncAnswer(LongAnswer, frozen=True):
@@ -55,16 +55,16 @@ class SyncAnswer(LongAnswer, frozen=True):
 def sync_collection(calendar: str, token: str | None) -> Operation[SyncDelta]:
     """Changes since the token, or all members without one.
 
-    Only the ETag is asked for: with calendar-data both iCloud and Apple's server refuse the property. Raises
-    InvalidSyncToken (start over without), SyncUnsupported (use `list_members`), MalformedResponse, and the refusals
-    of `raise_for_status`. A 5xx is a fault and no word about the token; whoever meets it again and again drops it.
+    Only the ETag is requested: iCloud and Apple's server refuse calendar-data here. Raises InvalidSyncToken (start over
+    without one), SyncUnsupported (use `list_members`), MalformedResponse, and the errors of `raise_for_status`. A 5xx
+    says nothing about the token; a caller that meets it repeatedly drops the token.
     """
     response = yield report(calendar, depth="0", body=SyncCollection(token), answer=SyncAnswer(calendar, token))
     return response.parsed if isinstance(response.parsed, SyncDelta) else read_sync_report(calendar, token, response)
 
 
 def read_sync_report(calendar: str, token: str | None, response: DavResponse) -> SyncDelta:
-    """What the answer to it says. Raises like `sync_collection`."""
+    """The delta in the response to it. Raises like `sync_collection`."""
     if response.status != 207:
         _refuse(response, token)
     answer = read_multistatus(response)
@@ -82,34 +82,36 @@ def read_sync_report(calendar: str, token: str | None, response: DavResponse) ->
         elif not member.href.endswith("/"):
             changed[member.href] = _etag(member)
     if truncated and answer.sync_token in (None, token):
-        raise MalformedResponse(response.host, "a truncated answer without a token to go on with", status=207)
-    # Listed as there and as gone in one answer: it is there, and fetching it will tell.
+        raise MalformedResponse(
+            response.host, "the result is truncated but has no sync token to continue with", status=207
+        )
+    # A member listed both as present and as gone counts as present; fetching it will decide.
     return SyncDelta(changed, frozenset(vanished - changed.keys()), answer.sync_token, truncated, itself)
 
 
 def list_members(calendar: str) -> Operation[dict[Href, ETag]]:
-    """Every member of the calendar with its ETag (empty where the server gives none); sub-collections are left out.
+    """Every member of the calendar with its ETag (empty if the server sends none); sub-collections are left out.
 
-    Raises MalformedResponse for an answer that holds neither a member nor the calendar itself: an empty calendar
-    still lists itself, so such an answer proves nothing.
+    Raises MalformedResponse for a listing with neither a member nor the calendar itself: an empty calendar still lists
+    itself, so such a listing proves nothing.
     """
     properties = (names.GETETAG, names.RESOURCETYPE, names.GETCONTENTTYPE)
     response = yield propfind(calendar, depth="1", properties=properties)
     responses = read_multistatus(response).responses
     if not responses:
-        raise MalformedResponse(response.host, "a listing without a single entry", status=207)
+        raise MalformedResponse(response.host, "the listing is empty, even without the calendar itself", status=207)
     selves = spellings(calendar, response.url)
     return {member.href: _etag(member) for member in responses if member.href not in selves and _is_object(member)}
 
 
 def _refuse(response: DavResponse, token: str | None) -> None:
-    """Raise what a sync report without a multistatus means."""
+    """Raise the error that a sync report without a multistatus stands for."""
     status, told = response.status, preconditions(response)
     if names.VALID_SYNC_TOKEN in told and token is not None:
         raise InvalidSyncToken(response.host, status=status)
     if names.SUPPORTED_REPORT in told or names.NUMBER_OF_MATCHES_WITHIN_LIMITS in told or status in _UNSUPPORTED:
         raise SyncUnsupported(response.host, status=status)
-    # QUIRK(icloud): an expired token may be a 403 without a word; without a token the same is a real refusal.
+    # QUIRK(icloud): an expired token may be an empty 403; without a token, a 403 is a real refusal.
     if token is not None and (status in (409, 410) or (status == 403 and names.NEED_PRIVILEGES not in told)):
         raise InvalidSyncToken(response.host, status=status)
     raise_for_status(response)
@@ -120,7 +122,7 @@ def _etag(member: MemberResponse) -> ETag:
 
 
 def _is_object(member: MemberResponse) -> bool:
-    """Not gone and not a collection; the content type is too often wrong or missing to decide."""
+    """Neither gone nor a collection. The content type is too often wrong or missing to be used."""
     if member.status in (404, 410) or member.href.endswith("/"):
         return False
     resourcetype = member.find(names.RESOURCETYPE)

@@ -1,4 +1,4 @@
-"""From a URL and a login to the calendar home: who am I (RFC 5397), and where do my calendars live (RFC 4791 §6.2.1).
+"""From a URL and a login to the calendar home: the principal (RFC 5397), then its calendar home set (RFC 4791 §6.2.1).
 
 The URL may be a server's root, the principal, a calendar home, or one calendar.
 """
@@ -27,14 +27,14 @@ _ELSEWHERE: Final = frozenset({400, 403, 404, 405, 410, 501})
 
 
 class Account(Struct, frozen=True):
-    """What a login opens."""
+    """What a login gives access to."""
 
     principal: Href
-    """Empty where the server names none."""
+    """Empty if the server names none."""
     home: str
     """Absolute URL of the collection whose members are the calendars; on iCloud a shard host, which is only a hint."""
     addresses: tuple[str, ...] = ()
-    """calendar-user-address-set (RFC 6638 §2.4.1) as written, the preferred one first: how events name this person."""
+    """calendar-user-address-set (RFC 6638 §2.4.1) as sent, the preferred one first: how events refer to this person."""
     is_single: bool = False
     """The URL is itself a calendar: `home` is that calendar, and it is the only one."""
 
@@ -42,18 +42,18 @@ class Account(Struct, frozen=True):
 def discover_account(root_url: str) -> Operation[Account]:
     """Find the account behind a URL in at most three requests.
 
-    Raises LoginRefused on 401 and where the server answers as to a stranger, MalformedResponse where nothing
-    of a calendar account is found, and whatever `raise_for_status` makes of other refusals.
+    Raises LoginRefused on 401 and when the server treats the request as unauthenticated, MalformedResponse when there
+    is no calendar account, and the errors of `raise_for_status`.
     """
     response = yield propfind(root_url, depth="0", properties=_WHO)
     if _is_elsewhere(response):
         fallback = yield propfind(resolve_url(root_url, _WELL_KNOWN), depth="0", properties=_WHO)
-        # When that fails too, the user's own address is the one to speak of.
+        # When that fails too, the error should name the configured address.
         response = fallback if fallback.status in (207, 401) else response
     resource = _only_response(response)
     who = resource.find(names.CURRENT_USER_PRINCIPAL)
     if who is not None and who.child(names.UNAUTHENTICATED) is not None:
-        raise LoginRefused(response.host, status=None, reason="it answers as to a stranger")
+        raise LoginRefused(response.host, status=None, reason="the server treats the request as unauthenticated")
     principal = _first_href(who)
     resourcetype = resource.find(names.RESOURCETYPE)
     if resourcetype is not None and resourcetype.child(names.CALENDAR) is not None:
@@ -68,13 +68,13 @@ def discover_account(root_url: str) -> Operation[Account]:
     if home_set is not None:
         return Account(_principal_href(principal), resolve_url(response.url, home_set, collection=True), addresses)
     if principal is None and resourcetype is not None and resourcetype.child(names.COLLECTION) is not None:
-        # No principal and no home set: a server that simply holds calendars below this collection.
+        # No principal and no home set: a server that simply has calendars below this collection.
         return Account(Href(""), resolve_url(response.url, resource.href, collection=True), addresses)
     raise MalformedResponse(response.host, "it names no calendar home for this login", status=response.status)
 
 
 def _is_elsewhere(response: DavResponse) -> bool:
-    """QUIRK(xandikos): a path it does not know is a 207 that holds nothing but a 404."""
+    """QUIRK(xandikos): an unknown path gets a 207 that contains nothing but a 404."""
     status = response.status
     if status == 207:
         responses = read_multistatus(response).responses
@@ -83,10 +83,10 @@ def _is_elsewhere(response: DavResponse) -> bool:
 
 
 def _only_response(response: DavResponse) -> MemberResponse:
-    """QUIRK(icloud): the principal may answer as `/principal/`, so with Depth 0 the only response is the one meant."""
+    """QUIRK(icloud): the principal may call itself `/principal/`, so with Depth 0 the only response is taken."""
     responses = read_multistatus(response).responses
     if not responses:
-        raise MalformedResponse(response.host, "it is an empty multistatus", status=response.status)
+        raise MalformedResponse(response.host, "the multistatus is empty", status=response.status)
     only = responses[0]
     if only.status is not None and only.status >= 400:
         raise failure(replace(response, status=only.status, body=b""))

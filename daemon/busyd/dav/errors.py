@@ -1,4 +1,7 @@
-"""What a CalDAV server can refuse, as errors somebody acts on. Statuses nobody acts on are `ServerFault`."""
+"""What a CalDAV server can refuse, as errors somebody acts on. Statuses nobody acts on are `ServerFault`.
+
+Each states what happened and keeps the facts as fields; what to do about it is `advice/`.
+"""
 
 from busyd.errors import RemoteError
 
@@ -15,21 +18,18 @@ class DavError(RemoteError):
 class MalformedResponse(DavError):
     """The answer is not a complete answer of the kind asked for; nothing of it is used."""
 
-    def __init__(self, host: str, reason: str, *, status: int | None = None, wanted: str = "CalDAV answer") -> None:
-        message = f"{host} answered with something that is not a complete {wanted}: {reason}; it was set aside"
-        super().__init__(message, host=host, status=status)
+    def __init__(self, host: str, reason: str, *, status: int | None = None, wanted: str = "CalDAV response") -> None:
+        super().__init__(f"{host} did not send a complete {wanted}: {reason}", host=host, status=status)
         self.reason = reason
 
 
 class LoginRefused(DavError):
     """401, or no principal for these credentials. iCloud says the same for every kind of wrong password."""
 
-    def __init__(self, host: str, *, status: int | None = 401, reason: str = "") -> None:
-        if host.endswith((".icloud.com", ".icloud.com.cn")):
-            fix = "check the Apple ID and make a new app-specific password at account.apple.com"
-        else:
-            fix = "check the user name and the password"
-        super().__init__(f"{host} refused the login{f' ({reason})' if reason else ''}; {fix}", host=host, status=status)
+    def __init__(self, host: str, *, status: int | None = 401, reason: str = "", message: str = "") -> None:
+        super().__init__(
+            message or f"{host} refused the login{f' ({reason})' if reason else ''}", host=host, status=status
+        )
         self.reason = reason
 
 
@@ -37,9 +37,8 @@ class Forbidden(DavError):
     """403: the login is good, but not for this resource."""
 
     def __init__(self, host: str, *, precondition: str | None = None) -> None:
-        told = f" ({precondition})" if precondition else ""
-        message = f"{host} does not allow this account to do that{told}; ask the owner of the calendar for access"
-        super().__init__(message, host=host, status=403)
+        condition = f" ({precondition})" if precondition else ""
+        super().__init__(f"{host} denied this account access{condition}", host=host, status=403)
         self.precondition = precondition
 
 
@@ -47,18 +46,14 @@ class NotFound(DavError):
     """404 or 410 where something was expected to be."""
 
     def __init__(self, host: str, *, status: int = 404) -> None:
-        message = (
-            f"{host} does not know this address (any more); if it stays so, check the url or look for the calendar"
-        )
-        super().__init__(message, host=host, status=status)
+        super().__init__(f"{host} has nothing at this address (status {status})", host=host, status=status)
 
 
 class PreconditionFailed(DavError):
     """409 or 412: the resource is not in the state the request expected. CalDAV cannot always say which condition."""
 
     def __init__(self, host: str, *, status: int = 412, precondition: str | None = None) -> None:
-        told = precondition or "it does not say which condition failed"
-        super().__init__(f"{host} refused the change ({told}); read the event again", host=host, status=status)
+        super().__init__(f"{host} refused the change ({precondition or f'status {status}'})", host=host, status=status)
         self.precondition = precondition
 
 
@@ -66,9 +61,7 @@ class TooManyRequests(DavError):
     """429, or 503 with Retry-After. `retry_after` is the header as it stands: seconds or an HTTP date, or None."""
 
     def __init__(self, host: str, *, status: int = 429, retry_after: str | None = None) -> None:
-        super().__init__(
-            f"{host} asks busyd to slow down; it waits and tries again by itself", host=host, status=status
-        )
+        super().__init__(f"{host} asked busyd to slow down (status {status})", host=host, status=status)
         self.retry_after = retry_after
 
 
@@ -79,23 +72,25 @@ class ServerFault(DavError):
 
     def __init__(self, host: str, status: int) -> None:
         if status >= 500:
-            told = "has a fault of its own; busyd tries again by itself"
+            event = "reported an internal error"
         elif 300 <= status < 400:
-            told = "points to another address; write that address as the url of the connection"
+            event = "redirected to another address"
         else:
-            told = "does not understand the request; check that the url is that of a CalDAV server"
-        super().__init__(f"{host} {told} (status {status})", host=host, status=status)
+            event = "did not accept the request"
+        super().__init__(f"{host} {event} (status {status})", host=host, status=status)
 
 
 class InvalidSyncToken(DavError):
     """RFC 6578 §3.2: the token is too old or not of this server; start over with an empty one."""
 
     def __init__(self, host: str, *, status: int = 403) -> None:
-        super().__init__(f"{host} no longer knows the sync token; the calendar is read anew", host=host, status=status)
+        super().__init__(f"{host} no longer accepts the sync token (status {status})", host=host, status=status)
 
 
 class SyncUnsupported(DavError):
     """The collection does not offer the sync-collection report; list its members instead."""
 
     def __init__(self, host: str, *, status: int) -> None:
-        super().__init__(f"{host} offers no sync-collection report here; listing instead", host=host, status=status)
+        super().__init__(
+            f"{host} does not offer sync-collection for this calendar (status {status})", host=host, status=status
+        )

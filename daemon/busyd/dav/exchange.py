@@ -40,25 +40,25 @@ class LongAnswer(Struct, frozen=True):
 
 
 class DavRequest(Struct, frozen=True):
-    """What to ask. `target` is an absolute URL, or a path on the host that answered last."""
+    """A request. `target` is an absolute URL, or a path on the host that answered last."""
 
     method: str
     target: str
     depth: str | None = None
     """`0` or `1`; None sends no Depth header (iCloud refuses a DELETE with one)."""
     headers: tuple[tuple[str, str], ...] = ()
-    """Beyond Depth and what the transport adds; never Authorization."""
+    """In addition to Depth and those that the transport adds; never Authorization."""
     body: bytes = b""
     answer: LongAnswer | None = None
 
 
 class DavResponse(Struct, frozen=True):
-    """What was answered. `url` is the absolute URL that answered, after redirects; `body` is complete and inflated."""
+    """A response. `url` is the absolute URL that answered, after redirects; `body` is complete and decompressed."""
 
     status: int
     url: str
     headers: tuple[tuple[str, str], ...] = ()
-    """In order, repeated ones kept: iCloud sends two WWW-Authenticate lines."""
+    """In order, with repetitions: iCloud sends two WWW-Authenticate lines."""
     body: bytes = b""
     parsed: object = None
     """What was made of the body elsewhere (see `LongAnswer`)."""
@@ -89,7 +89,7 @@ def report(
 
 
 def read_multistatus(response: DavResponse) -> Multistatus:
-    """The multistatus of a 207, whatever its content type says; any other status is raised as what it means."""
+    """The multistatus of a 207, whatever its content type; any other status is raised as the error it stands for."""
     if response.status != 207:
         raise_for_status(response)
     try:
@@ -99,7 +99,7 @@ def read_multistatus(response: DavResponse) -> Multistatus:
 
 
 def preconditions(response: DavResponse) -> frozenset[str]:
-    """The qualified names in a DAV:error body (RFC 4918 §16); empty for the HTML pages most errors carry."""
+    """The qualified names in a DAV:error body (RFC 4918 §16); empty for HTML, which most error responses contain."""
     if not looks_like_xml(response.body):
         return frozenset()
     try:
@@ -112,12 +112,12 @@ def preconditions(response: DavResponse) -> frozenset[str]:
 
 
 def raise_for_status(response: DavResponse) -> NoReturn:
-    """Raise what an unexpected answer means for the caller."""
+    """Raise the error that an unexpected response stands for."""
     raise failure(response)
 
 
 def failure(response: DavResponse) -> DavError:
-    """The error an unexpected answer stands for."""
+    """The error that an unexpected response stands for."""
     host, status = response.host, response.status
     if status == 401:
         return LoginRefused(host)
@@ -131,11 +131,11 @@ def failure(response: DavResponse) -> DavError:
     if status == 429 or (status == 503 and retry_after is not None):
         return TooManyRequests(host, status=status, retry_after=retry_after)
     if 200 <= status < 300:
-        return MalformedResponse(host, f"status {status} where another answer belongs", status=status)
+        return MalformedResponse(host, f"unexpected status {status}", status=status)
     return ServerFault(host, status)
 
 
 def first_precondition(response: DavResponse) -> str | None:
-    """The local name of a precondition for a message, `no-uid-conflict` for instance, or None."""
+    """The local name of a precondition, for a message: `no-uid-conflict`, or None."""
     conditions = sorted(preconditions(response) - {"{http://twistedmatrix.com/xml_namespace/dav/}error-description"})
     return etree.QName(conditions[0]).localname if conditions else None

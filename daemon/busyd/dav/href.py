@@ -1,14 +1,14 @@
-"""Hrefs and ETags: how a server names a resource and its state. Comparing, never fetching."""
+"""Hrefs and ETags: how a server names a resource and its state. Comparison only."""
 
 import re
 from typing import Final, NewType
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit
 
 Href = NewType("Href", str)
-"""Absolute path in one canonical spelling, so that equal resources are equal strings. No scheme, no host."""
+"""An absolute path in canonical form, so that equal resources are equal strings. No scheme, no host."""
 
 ETag = NewType("ETag", str)
-"""An entity tag exactly as it was delivered, quotes and `W/` included; empty where the server gave none."""
+"""An entity tag exactly as received, with quotes and `W/`; empty if the server sent none."""
 
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _SLASHES: Final = re.compile(r"^/{2,}")
@@ -28,7 +28,7 @@ def normalise_href(text: str, *, collection: bool = False) -> Href:
     if absolute:
         path = path[absolute.end() :]
     path, _, _ = path.partition("#")
-    # A doubled leading slash is a path here, never the name of another host (RFC 3986 §4.2 would read one).
+    # A doubled leading slash is part of the path, not another host (as RFC 3986 §4.2 would read it).
     path = _SLASHES.sub("/", path if path.startswith("/") else "/" + path)
     if not _CANONICAL.fullmatch(path):
         bare, mark, query = path.partition("?")
@@ -40,22 +40,22 @@ def normalise_href(text: str, *, collection: bool = False) -> Href:
     return Href(path)
 
 
-def same_resource(one: str, other: str) -> bool:
-    """True when both name the same path, whatever the host, the encoding and the slash at the end."""
-    return normalise_href(one, collection=True) == normalise_href(other, collection=True)
+def same_resource(url: str, other: str) -> bool:
+    """True when both name the same path, whatever the host, the encoding and the trailing slash."""
+    return normalise_href(url, collection=True) == normalise_href(other, collection=True)
 
 
 def spellings(*urls: str) -> frozenset[Href]:
-    """The hrefs under which these collections may be listed: with the slash at the end and without."""
+    """The hrefs under which these collections may be listed: with and without a trailing slash."""
     hrefs = [normalise_href(url, collection=True) for url in urls]
     return frozenset([*hrefs, *(Href(href.rstrip("/") or "/") for href in hrefs)])
 
 
 def resolve_url(base: str, text: str, *, collection: bool = False) -> str:
-    """The absolute URL that an href means in the answer of `base`: another host where the href names one.
+    """The absolute URL that an href means in the response of `base`, which may be on another host.
 
-    The path comes back canonical and the default port is left out. Whether that host may be spoken to is not decided
-    here but where requests are sent.
+    The path is canonical, and the default port is left out. Whether that host may be contacted is decided where
+    requests are sent.
     """
     stripped = text.strip()
     joined = urljoin(base, _SLASHES.sub("/", stripped))
@@ -71,7 +71,7 @@ def resolve_url(base: str, text: str, *, collection: bool = False) -> str:
 
 
 def host_of(url: str) -> str:
-    """The host of a URL for a message, without user info; the text `the server` where there is none."""
+    """The host of a URL for a message, without user info; `the server` if there is none."""
     try:
         return urlsplit(url).hostname or "the server"
     except ValueError:

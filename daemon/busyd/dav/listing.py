@@ -1,4 +1,4 @@
-"""One PROPFIND for all calendars of a home: the whole of an idle poll. What changed inside them is `changes.py`."""
+"""One PROPFIND for all calendars of a home, which is all that an idle poll needs. Their changes are `changes.py`."""
 
 import re
 from typing import Final
@@ -30,32 +30,32 @@ _ZONE_LINE: Final = re.compile(r"^(TZID|X-LIC-LOCATION)(?:;[^:]*)?:(.+?)\s*$", r
 
 
 class Listing(Struct, frozen=True):
-    """The event calendars of a home, at one moment."""
+    """The event calendars of a home at one moment."""
 
     calendars: tuple[RemoteCalendar, ...]
     unreadable: tuple[Href, ...] = ()
-    """Members the server listed without saying what they are: neither known nor gone."""
+    """Members that the server listed without a resourcetype: neither known nor gone."""
 
 
 def list_calendars(home: str, *, single: bool = False) -> Operation[Listing]:
-    """Every event calendar below the home with what tells whether it changed, in one request.
+    """Every event calendar below the home, with its ctag and sync token, in one request.
 
-    `single` says that the home is itself the one calendar (`Account.is_single`): Depth 0, its events are not listed.
-    Raises MalformedResponse unless the answer is a complete multistatus in which the home itself appears: less than
-    that may be a cut listing, and a calendar missing from it would look deleted.
+    `single` means that the home is itself the only calendar (`Account.is_single`): Depth 0, its events are not listed.
+    Raises MalformedResponse unless the response is a complete multistatus that contains the home itself: anything less
+    may be a truncated listing, in which a missing calendar would look deleted.
     """
     response = yield propfind(home, depth="0" if single else "1", properties=LISTED)
     responses = read_multistatus(response).responses
     selves = spellings(home, response.url)
     if not any(member.href in selves for member in responses):
-        raise MalformedResponse(response.host, "the listing does not hold the calendar home itself", status=207)
+        raise MalformedResponse(response.host, "the listing lacks the calendar home itself", status=207)
     calendars: list[RemoteCalendar] = []
     unreadable: list[Href] = []
     for member in responses:
         calendar = _calendar(member)
         if calendar is not None:
             calendars.append(calendar)
-        elif _is_unsaid(member) and member.href not in selves:
+        elif _lacks_resourcetype(member) and member.href not in selves:
             unreadable.append(normalise_href(member.href, collection=True))
     return Listing(tuple(calendars), tuple(unreadable))
 
@@ -94,13 +94,13 @@ def _holds_events(member: MemberResponse) -> bool:
 def _is_writable(member: MemberResponse) -> bool:
     privileges = member.find(names.CURRENT_USER_PRIVILEGE_SET)
     if privileges is None:
-        return True  # the server will refuse what it must
+        return True  # the server will refuse a write if it must
     granted = {right.name for privilege in privileges.children for right in privilege.children}
     return bool(granted & names.WRITE_PRIVILEGES)
 
 
 def _timezone(member: MemberResponse) -> str | None:
-    """The zone's name: X-LIC-LOCATION before TZID, which need not be an IANA name."""
+    """The name of the zone: X-LIC-LOCATION in preference to TZID, which need not be an IANA name."""
     named = member.text(names.CALENDAR_TIMEZONE_ID)
     if named:
         return named
@@ -109,11 +109,11 @@ def _timezone(member: MemberResponse) -> str | None:
 
 
 def _color(member: MemberResponse) -> str | None:
-    """`#RRGGBB`; Apple writes the alpha behind it."""
+    """`#RRGGBB`; Apple appends the alpha channel."""
     color = member.text(names.CALENDAR_COLOR)
     return color[:7] if color and len(color) == 9 and color.startswith("#") else color
 
 
-def _is_unsaid(member: MemberResponse) -> bool:
-    """Listed, but what it is was not said, though every resource has a resourcetype (RFC 4918 §15.9)."""
+def _lacks_resourcetype(member: MemberResponse) -> bool:
+    """Listed without a resourcetype, though every resource has one (RFC 4918 §15.9)."""
     return member.status not in (404, 410) and member.find(names.RESOURCETYPE) is None

@@ -15,12 +15,12 @@ _STATUS_LINE: Final = re.compile(r"\s*HTTP/[0-9.]+\s+([1-5][0-9]{2})(?![0-9])")
 
 
 class Property(Struct, frozen=True):
-    """A property, or an element inside one: text or children, never both (white space between children is nothing)."""
+    """A property, or an element inside one: text or children, never both (white space between children is dropped)."""
 
     name: str
     """Clark notation."""
     text: str = ""
-    """Verbatim; callers trim, since only calendar-data must not be."""
+    """Verbatim; callers trim it, since calendar-data must not be trimmed."""
     children: tuple["Property", ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
 
@@ -28,13 +28,13 @@ class Property(Struct, frozen=True):
         return next((child for child in self.children if child.name == name), None)
 
     def hrefs(self) -> tuple[str, ...]:
-        """The text of the DAV:href children, as written and not empty."""
+        """The non-empty texts of the DAV:href children."""
         texts = (child.text.strip() for child in self.children if child.name == names.HREF)
         return tuple(text for text in texts if text)
 
 
 class PropStat(Struct, frozen=True):
-    """Properties that share a status (RFC 4918 §14.22). `status` is None when the line was empty or unreadable."""
+    """Properties that share a status (RFC 4918 §14.22). `status` is None when the status line is empty or invalid."""
 
     status: int | None
     properties: tuple[Property, ...] = ()
@@ -46,7 +46,7 @@ class PropStat(Struct, frozen=True):
 
 
 class MemberResponse(Struct, frozen=True):
-    """What is said of one resource (RFC 4918 §14.24): a status for it as a whole, or one per group of properties."""
+    """The response for one resource (RFC 4918 §14.24): a status for it as a whole, or one per group of properties."""
 
     href: Href
     propstats: tuple[PropStat, ...] = ()
@@ -54,7 +54,7 @@ class MemberResponse(Struct, frozen=True):
     """The response-level status: 404 marks a vanished member (RFC 6578 §3.5.2), 507 a truncated answer (§3.6)."""
 
     def find(self, name: str) -> Property | None:
-        """The property, where the server has it; an empty element among the missing ones (404) is never taken."""
+        """The property, if the server has it; the empty elements of a 404 propstat are never returned."""
         for propstat in self.propstats:
             if propstat.is_found:
                 for prop in propstat.properties:
@@ -69,18 +69,18 @@ class MemberResponse(Struct, frozen=True):
 
 
 class Multistatus(Struct, frozen=True):
-    """A whole answer."""
+    """A whole multistatus."""
 
     responses: tuple[MemberResponse, ...] = ()
     sync_token: str | None = None
-    """RFC 6578 §6.4; opaque, trimmed, found as a direct child wherever it stands."""
+    """RFC 6578 §6.4; opaque, trimmed, a direct child at any position."""
 
     @classmethod
     def from_xml(cls, document: bytes) -> Self:
-        """Read a complete document. Raises NotXml when it is not one, or not a multistatus."""
+        """Parse a complete document. Raises NotXml when it is not one, or not a multistatus."""
         root = parse_xml(document)
         if root.tag != names.MULTISTATUS:
-            message = f"its root is <{etree.QName(root).localname}>, not <multistatus>"
+            message = f"the root element is <{etree.QName(root).localname}>, not <multistatus>"
             raise NotXml(message)
         responses = tuple(
             member for element in root.iterchildren(names.RESPONSE) for member in _members_from_xml(element)
@@ -92,7 +92,7 @@ class Multistatus(Struct, frozen=True):
 def _members_from_xml(element: Element) -> Iterator[MemberResponse]:
     hrefs = [href.text or "" for href in element.iterchildren(names.HREF)]
     if not any(href.strip() for href in hrefs):
-        raise NotXml("it holds a <response> without <href>")
+        raise NotXml("a <response> has no <href>")
     status_line = element.findtext(names.STATUS)
     propstats = tuple(_propstat_from_xml(propstat) for propstat in element.iterchildren(names.PROPSTAT))
     status = parse_status(status_line)
@@ -103,7 +103,7 @@ def _members_from_xml(element: Element) -> Iterator[MemberResponse]:
 
 def _propstat_from_xml(element: Element) -> PropStat:
     properties = tuple(
-        _property_from_xml(found) for prop in element.iterchildren(names.PROP) for found in prop.iterchildren("{*}*")
+        _property_from_xml(child) for prop in element.iterchildren(names.PROP) for child in prop.iterchildren("{*}*")
     )
     return PropStat(parse_status(element.findtext(names.STATUS)), properties)
 

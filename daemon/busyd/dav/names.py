@@ -1,4 +1,4 @@
-"""Namespaces and qualified names of WebDAV and CalDAV, in Clark notation. No structure, no behaviour."""
+"""Namespaces and qualified names of WebDAV and CalDAV, in Clark notation."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ CALENDARSERVER: Final = "http://calendarserver.org/ns/"
 APPLE: Final = "http://apple.com/ns/ical/"
 
 PREFIXES: Final = {"D": DAV, "C": CALDAV, "CS": CALENDARSERVER, "A": APPLE}
-"""The prefixes busyd writes. Every element carries one: a prefixed root around default-namespace children gets 400."""
+"""The prefixes that busyd writes, on every element: iCloud answers mixed prefixed and default namespaces with 400."""
 
 
 def dav(local: str) -> str:
@@ -27,7 +27,7 @@ def apple(local: str) -> str:
     return f"{{{APPLE}}}{local}"
 
 
-# RFC 4918 §14: the frame of requests and answers
+# RFC 4918 §14: the elements of requests and responses
 PROPFIND: Final = dav("propfind")
 PROP: Final = dav("prop")
 HREF: Final = dav("href")
@@ -37,14 +37,14 @@ PROPSTAT: Final = dav("propstat")
 STATUS: Final = dav("status")
 ERROR: Final = dav("error")
 
-# RFC 4918 §15: properties every resource may have
+# RFC 4918 §15: properties that any resource may have
 RESOURCETYPE: Final = dav("resourcetype")
 COLLECTION: Final = dav("collection")
 DISPLAYNAME: Final = dav("displayname")
 GETETAG: Final = dav("getetag")
 GETCONTENTTYPE: Final = dav("getcontenttype")
 
-# RFC 3744 §5.4 and RFC 5397: who am I, and what may I do
+# RFC 3744 §5.4 and RFC 5397: the principal and its privileges
 CURRENT_USER_PRINCIPAL: Final = dav("current-user-principal")
 UNAUTHENTICATED: Final = dav("unauthenticated")
 CURRENT_USER_PRIVILEGE_SET: Final = dav("current-user-privilege-set")

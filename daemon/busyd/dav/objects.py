@@ -1,6 +1,6 @@
-"""Calendar objects as bytes: read in batches or one by one, written and deleted under a condition.
+"""Calendar objects as bytes: fetched in batches or one by one, written and deleted conditionally.
 
-A payload is never looked into here.
+Payloads are not parsed here.
 """
 
 from collections.abc import Sequence
@@ -25,23 +25,23 @@ from busyd.dav.request import CalendarMultiget
 
 
 class FetchedObject(Struct, frozen=True):
-    """One calendar object resource as the server holds it now."""
+    """One calendar object resource in its current state on the server."""
 
     href: Href
     etag: ETag
-    """Empty where the server gave none."""
+    """Empty if the server sent none."""
     payload: bytes
-    """UTF-8 iCalendar with CRLF line ends: XML has turned them into LF, a GET has not, and both must compare equal."""
+    """UTF-8 iCalendar with CRLF line ends: XML turns them into LF, a GET does not, and both must compare equal."""
 
 
 class Fetched(Struct, frozen=True):
-    """The outcome of one multiget; every href asked for is in exactly one of the three."""
+    """The result of one multiget; every requested href is in exactly one of the three."""
 
     objects: tuple[FetchedObject, ...] = ()
     vanished: frozenset[Href] = frozenset()
-    """Answered with 404 as a whole."""
+    """Members with a response-level 404."""
     missing: frozenset[Href] = frozenset()
-    """Not answered, or answered with anything else: no proof of anything, so GET them one by one."""
+    """Not in the response, or with any other status: that proves nothing, so GET them one by one."""
 
 
 class MultigetAnswer(LongAnswer, frozen=True):
@@ -51,13 +51,13 @@ class MultigetAnswer(LongAnswer, frozen=True):
 
 
 class Written(Struct, frozen=True):
-    """The server did it. `etag` is None where it gave none, because it changed the text or for no reason."""
+    """The server did it. `etag` is None if it sent none, because it changed the text or for no reason."""
 
     etag: ETag | None = None
 
 
 class Refused(Struct, frozen=True):
-    """The server did not do it: 412 for a condition that did not hold, 403 or 409 with the local name of the rule."""
+    """The server did not do it: 412 for a failed condition, 403 or 409 with the local name of the precondition."""
 
     status: int
     precondition: str | None = None
@@ -67,7 +67,7 @@ WriteOutcome = Written | Refused
 
 
 def fetch_objects(calendar: str, hrefs: Sequence[Href]) -> Operation[Fetched]:
-    """One calendar-multiget (RFC 4791 §7.9) for all hrefs; keep to 50 of them. No hrefs, no request."""
+    """One calendar-multiget (RFC 4791 §7.9) for all hrefs, at most 50 of them. No hrefs, no request."""
     asked = tuple(dict.fromkeys(normalise_href(href) for href in hrefs))
     if not asked:
         return Fetched()
@@ -76,7 +76,7 @@ def fetch_objects(calendar: str, hrefs: Sequence[Href]) -> Operation[Fetched]:
 
 
 def read_multiget(asked: Sequence[Href], response: DavResponse) -> Fetched:
-    """What the answer to it says. Raises MalformedResponse, and whatever another status than 207 means."""
+    """The objects in the response to it. Raises MalformedResponse, and the errors of a status other than 207."""
     objects: dict[Href, FetchedObject] = {}
     vanished: set[Href] = set()
     for member in read_multistatus(response).responses:
@@ -94,7 +94,7 @@ def read_multiget(asked: Sequence[Href], response: DavResponse) -> Fetched:
 
 
 def fetch_object(href: str) -> Operation[FetchedObject | None]:
-    """GET one object, whole as stored. None on 404 and 410 only: this is the proof that it is gone."""
+    """GET one object, complete as stored. None only on 404 and 410, which prove that it is gone."""
     response = yield DavRequest("GET", href)
     if response.status in (404, 410):
         return None
@@ -102,16 +102,16 @@ def fetch_object(href: str) -> Operation[FetchedObject | None]:
         raise_for_status(response)
     payload = _line_ends(response.body.removeprefix(b"\xef\xbb\xbf").strip(b"\r\n\t "))
     if not payload or payload.startswith(b"<"):
-        raise MalformedResponse(response.host, "a page or nothing in place of an event", status=200)
+        raise MalformedResponse(response.host, "it sent a web page or nothing instead of an event", status=200)
     return FetchedObject(normalise_href(href), ETag(response.header("ETag") or ""), payload + b"\r\n")
 
 
 def put_object(
     href: str, payload: bytes, *, if_match: ETag | None = None, if_none_match: bool = False
 ) -> Operation[WriteOutcome]:
-    """PUT one object, created (`if_none_match`) or replaced (`if_match`, verbatim). Raises ValueError without either.
+    """PUT one object: create it (`if_none_match`) or replace it (`if_match`, verbatim). ValueError without either.
 
-    `If-Match: *` is never sent: iCloud understands it backwards.
+    `If-Match: *` is never sent: iCloud inverts its meaning.
     """
     if (if_match is None) is not if_none_match:
         raise ValueError("a write needs exactly one condition")
@@ -125,7 +125,7 @@ def put_object(
 
 
 def delete_object(href: str, if_match: ETag | None) -> Operation[WriteOutcome]:
-    """DELETE one object, if it is still the one seen. Already gone (404, 410) is done."""
+    """DELETE one object if it is unchanged. Already gone (404, 410) counts as done."""
     headers = (("If-Match", str(if_match)),) if if_match else ()
     response = yield DavRequest("DELETE", href, headers=headers)
     if response.status in (200, 204, 404, 410):
@@ -134,7 +134,7 @@ def delete_object(href: str, if_match: ETag | None) -> Operation[WriteOutcome]:
 
 
 def _refusal(response: DavResponse) -> Refused:
-    """A definite no is a value; everything else (401, 429, 5xx, a redirect) is raised."""
+    """A definite refusal is a value; everything else (401, 429, 5xx, a redirect) is raised."""
     if response.status not in (400, 403, 404, 405, 409, 412, 413, 415, 422, 507):
         raise_for_status(response)
     return Refused(response.status, first_precondition(response))

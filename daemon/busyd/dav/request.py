@@ -10,7 +10,7 @@ from busyd.dav.xml import Element, make, write_xml
 
 
 class Propfind(Struct, frozen=True):
-    """RFC 4918 §14.20, always with named properties: allprop is answered badly by iCloud.
+    """RFC 4918 §14.20, always with named properties, since iCloud answers allprop badly.
 
     <!ELEMENT propfind ( propname | (allprop, include?) | prop ) >
     """
@@ -22,13 +22,13 @@ class Propfind(Struct, frozen=True):
 
 
 class SyncCollection(Struct, frozen=True):
-    """RFC 6578 §6.1, level 1, without a limit (Apple's server refuses the whole report for one).
+    """RFC 6578 §6.1, level 1, without a limit (for which Apple's server refuses the whole report).
 
     <!ELEMENT sync-collection (sync-token, sync-level, limit?, prop)>
     """
 
     token: str | None
-    """None asks for everything."""
+    """None requests everything."""
     properties: tuple[str, ...] = (names.GETETAG,)
 
     def to_xml(self) -> bytes:
@@ -37,7 +37,7 @@ class SyncCollection(Struct, frozen=True):
 
 
 class CalendarMultiget(Struct, frozen=True):
-    """RFC 4791 §9.10. Hrefs are paths: iCloud answers 404 to each absolute URL.
+    """RFC 4791 §9.10. Hrefs are paths: iCloud answers each absolute URL with 404.
 
     <!ELEMENT calendar-multiget ((DAV:allprop | DAV:propname | DAV:prop)?, DAV:href+)>
     """

@@ -1,4 +1,4 @@
-"""The one XML parser of busyd, hardened, and the one way to build XML, always prefixed. Elements mean nothing here."""
+"""The hardened XML parser, and the functions that build XML, always prefixed."""
 
 import re
 from typing import Final
@@ -13,11 +13,11 @@ _LOOKS_LIKE_XML: Final = re.compile(rb"^(\xef\xbb\xbf)?\s*<(?!(!doctype\s+)?html
 
 
 class NotXml(ValueError):
-    """The bytes are not one complete, harmless XML document. The text says why."""
+    """The bytes are not one complete, acceptable XML document. The text says why."""
 
 
 def parse_xml(document: bytes) -> Element:
-    """The root of a complete document. Raises NotXml when it is cut, malformed or declares a DTD or entities.
+    """The root of a complete document. Raises NotXml when it is truncated, malformed, or declares a DTD or entities.
 
     Nothing outside the bytes is ever read, and libxml2's limits on depth and text size stay in force.
     """
@@ -34,21 +34,21 @@ def parse_xml(document: bytes) -> Element:
     try:
         root = etree.fromstring(document, parser)
     except (etree.XMLSyntaxError, ValueError, LookupError) as error:
-        message = f"it is not well-formed XML: {_first_line(error)}"
+        message = f"not well-formed XML: {_first_line(error)}"
         raise NotXml(message) from None
-    # lxml keeps an external entity unread but accepts the document, so the refusal is ours to make.
+    # lxml does not load an external entity but accepts the document, so it is refused here.
     if root.getroottree().docinfo.internalDTD is not None:
-        raise NotXml("it declares a DOCTYPE, which no CalDAV answer needs")
+        raise NotXml("it declares a DOCTYPE, which busyd does not accept")
     return root
 
 
 def looks_like_xml(body: bytes) -> bool:
-    """False for empty bodies and HTML pages, which most errors carry whatever their content type says."""
+    """False for empty bodies and HTML pages, which most error responses have, whatever their content type."""
     return bool(_LOOKS_LIKE_XML.match(body[:256]))
 
 
 def write_xml(root: Element) -> bytes:
-    """The document with its declaration first: a single byte before it makes iCloud answer 400."""
+    """The document, starting with its declaration: iCloud answers 400 if even one byte precedes it."""
     etree.cleanup_namespaces(root, keep_ns_prefixes=["D", "C"])
     return etree.tostring(root, encoding="utf-8", xml_declaration=True)
 

@@ -130,7 +130,8 @@ async def _read_subscription(context: PollContext, record: CalendarRecord, *, at
 
 def _note_failure(context: PollContext, failure: Decision, report: Report) -> None:
     remember_failure(context, failure)
-    report(Progress(context.name, failure.record.label, "failed", detail=str(failure.error)))
+    trouble = context.connection_state.calendar_trouble[failure.record.id]
+    report(Progress(context.name, failure.record.label, "failed", detail=trouble))
 
 
 async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountRecord | None]:

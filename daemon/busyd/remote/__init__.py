@@ -1,4 +1,4 @@
-"""The network: moves bytes to and from servers, under limits, credentials kept at home. No calendar is read here.
+"""The network: moves bytes to and from servers, within limits, and sends credentials only to their own server.
 
-aiohttp is imported nowhere else. It is slow to load, so the daemon imports this room after it has begun to answer.
+The HTTP client is slow to load, so the daemon imports it only once it answers from the mirror.
 """

@@ -1,7 +1,7 @@
-"""Which servers may be spoken to with the credentials of a connection. Pure: URLs in, a decision out.
+"""Which servers may receive the credentials of a connection. Pure: URLs in, a decision out.
 
-URLs are read by a strict grammar of our own: what it accepts is what is connected to, so no library can read a host
-differently from the check (a tab inside a host once made one produce `caldav.icloud.com.evil.com`).
+URLs are parsed by a strict grammar of our own, and what it accepts is what is connected to, so no library can read a
+host differently from the check (a tab inside a host once turned one into `caldav.icloud.com.evil.com`).
 """
 
 import re
@@ -20,11 +20,11 @@ _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
 class UnsafeUrl(ValueError):
-    """Text that is not a plain http or https URL."""
+    """A text that is not a plain http or https URL."""
 
 
 class Origin(Struct, frozen=True):
-    """Scheme, lower-case ASCII host and port: who is spoken to."""
+    """Scheme, lower-case ASCII host and port (RFC 6454): whom a request goes to."""
 
     scheme: str
     host: str
@@ -45,7 +45,7 @@ class Origin(Struct, frozen=True):
 
 
 class Address(Struct, frozen=True):
-    """A URL taken apart: who, and which path (percent-encoded, with its query, starting with a slash)."""
+    """A parsed URL: the origin, and the path (percent-encoded, with its query, starting with a slash)."""
 
     origin: Origin
     path: str
@@ -82,7 +82,7 @@ class AllowList:
     """The servers a connection trusts with its credentials."""
 
     def __init__(self, connection: Connection, *, extra: Iterable[str] = ()) -> None:
-        """`extra` are further origins, each as good as the connection's own: for tests with two ports of one host.
+        """`extra` are further trusted origins, for tests with two ports of one host.
 
         Raises UserError when the URL of the connection is unusable, or is not iCloud's for an iCloud connection.
         """
@@ -91,7 +91,7 @@ class AllowList:
         self.start = _start_of(connection)
         if self._kind is ConnectionKind.ICLOUD and not self.permits(self.start.origin):
             message = f"connection {connection.name}: {self.start.origin.host} is not iCloud"
-            raise UserError(message, fix="leave url out, or write kind: caldav for another server")
+            raise UserError(message, fix="leave out url, or set kind: caldav for another server")
 
     def permits(self, origin: Origin) -> bool:
         """True when the password of this connection may be sent there."""
@@ -100,16 +100,16 @@ class AllowList:
         own = self.start.origin
         if self._kind is ConnectionKind.ICLOUD:
             if own.is_loopback and not self._extra:
-                # A stand-in for iCloud on this very machine: its shard is another port of the same address.
+                # A simulated iCloud on this machine: its shard is another port of the same address.
                 return origin.host == own.host and (origin.scheme == own.scheme or origin.scheme == "https")
             return origin.scheme == "https" and origin.port == 443 and _ICLOUD.fullmatch(origin.host) is not None
         if origin == own:
             return True
-        # Apple's server upgrades http:8008 to https:8443 of the same host; the way back down is never taken.
+        # Apple's server upgrades http:8008 to https:8443 on the same host; a downgrade is never followed.
         return own.scheme == "http" and origin.scheme == "https" and origin.host == own.host
 
     def is_shard(self, origin: Origin) -> bool:
-        """True for an iCloud host other than the one configured: a hint that may go stale."""
+        """True for an iCloud host other than the one configured, which may stop serving the account."""
         return self._kind is ConnectionKind.ICLOUD and origin != self.start.origin
 
 
@@ -119,12 +119,12 @@ def _start_of(connection: Connection) -> Address:
     except UnsafeUrl:
         message = f"connection {connection.name}: its url is not a plain http or https address"
         raise UserError(
-            message, fix="write it like https://calendar.example.org/, without user name or password"
+            message, fix="use the form https://calendar.example.org/, without user name or password"
         ) from None
 
 
 def to_ascii(url: str) -> str:
-    """A URL a person wrote, with a host in another script turned into its ASCII form. Raises UnsafeUrl."""
+    """A URL as a person wrote it, with a non-ASCII host in its ASCII form (IDNA). Raises UnsafeUrl."""
     match = re.fullmatch(r"(https?://)([^/?#:@]+)(.*)", url.strip(), re.DOTALL | re.IGNORECASE)
     if match is None or match[2].isascii():
         return url.strip()

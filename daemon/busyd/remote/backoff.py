@@ -1,4 +1,4 @@
-"""When to ask again: pure policy. Moments are monotonic seconds, chance comes in from outside.
+"""When to try again: pure policy. Times are monotonic seconds, randomness comes from the caller.
 
 A connection's backoff is a value that each poll's outcome turns into the next one.
 """
@@ -16,19 +16,19 @@ FIRST_WAIT: Final = 5.0
 LONGEST_WAIT: Final = 750.0
 """Before jitter; with it a quarter of an hour at most."""
 JITTER: Final = 0.2
-"""Waits are lengthened by up to this part, never shortened."""
+"""Waits are lengthened by up to this fraction, never shortened."""
 RETRY_AFTER_MOST: Final = 3600.0
 HURRY: Final = 5.0
-"""Seconds after a failed try until somebody who waits for an answer may have the next one sent out of turn."""
+"""Seconds after a failed try until a client that is waiting for an answer may trigger the next one early."""
 REFUSAL_WAITS: Final = (5.0, 60.0, 600.0)
-"""After a refused login; a lone 401 of iCloud's clears within seconds. After the last of them nothing more is sent."""
+"""After a refused login; a stray 401 from iCloud clears within seconds. After the last one nothing more is sent."""
 SLOW_FOR: Final = 3600.0
 SLOW_FACTOR: Final = 2.0
-"""Polls after a request to slow down: so much rarer, for so long."""
+"""After a request to slow down, polls are this much rarer for `SLOW_FOR`."""
 
 
 class ConnectionBackoff(Struct, frozen=True):
-    """How a connection has fared lately."""
+    """The recent failures of a connection, and what follows from them."""
 
     failures: int = 0
     """Polls that failed in a row."""
@@ -37,20 +37,20 @@ class ConnectionBackoff(Struct, frozen=True):
     not_before: float = float("-inf")
     slow_until: float = float("-inf")
     yields: bool = False
-    """The wait until `not_before` is our own caution; nobody has asked for it."""
+    """The wait until `not_before` is our own choice; the server has not asked for it."""
 
     def may_be_hurried(self, now: float, *, last: float) -> bool:
-        """Whether to try out of turn because somebody asks, after a try at `last`."""
+        """Whether to try early because a client is waiting, after a try at `last`."""
         return self.yields and now >= last + HURRY
 
     @property
     def is_locked_out(self) -> bool:
-        """The login was refused again and again, over more than ten minutes: only another password helps."""
+        """The login was refused repeatedly, over more than ten minutes: only another password helps."""
         return self.refusals > len(REFUSAL_WAITS)
 
 
 def after_success(backoff: ConnectionBackoff) -> ConnectionBackoff:
-    """A poll went well: everything is forgiven, except that the server asked for rarer polls."""
+    """A poll succeeded: everything is reset, except that the server asked for rarer polls."""
     return ConnectionBackoff(slow_until=backoff.slow_until)
 
 
@@ -72,14 +72,14 @@ def after_failure(
         if told is not None:
             # Obeying iCloud's Retry-After to the letter trips it again.
             wait = min(max(2.0 * told, wait), RETRY_AFTER_MOST)
-    # A fault in between neither confirms nor clears what the server thinks of the password.
+    # Another failure in between neither confirms nor clears a refused login.
     return ConnectionBackoff(
         failures, backoff.refusals, now + wait * lengthen, slow_until, yields and not backoff.refusals
     )
 
 
 def next_poll_at(backoff: ConnectionBackoff, poll: timedelta, *, last: float, chance: float) -> float | None:
-    """When to poll after a poll at `last`, or None: not before the password is another one."""
+    """When to poll after a poll at `last`, or None: not until the password changes."""
     if backoff.is_locked_out:
         return None
     interval = poll.total_seconds() * (SLOW_FACTOR if last < backoff.slow_until else 1.0)
@@ -104,9 +104,9 @@ def parse_retry_after(header: str | None, wall: Instant) -> float | None:
 
 
 class RequestBudget:
-    """A bucket of requests that fills at a steady rate: a first sync passes in one burst, the average holds.
+    """A token bucket for requests: a first sync may be one burst, while the average rate is kept.
 
-    Without arguments it is iCloud's: its limit is per account and not told, and this stays below what is known to pass.
+    The defaults are for iCloud, whose limit per account is not published; they stay below rates known to work.
     """
 
     def __init__(self, *, per_minute: float = 60.0, burst: int = 240) -> None:
@@ -117,7 +117,7 @@ class RequestBudget:
 
     @classmethod
     def generous(cls) -> Self:
-        """For a server that is not iCloud, often the person's own: ten times as much."""
+        """For a server other than iCloud, often the person's own: ten times the rate."""
         return cls(per_minute=600.0, burst=600)
 
     def take(self, now: float) -> float:

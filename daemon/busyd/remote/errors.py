@@ -1,8 +1,12 @@
-"""What can go wrong between us and a server, before there is an answer to read. Statuses are `dav/errors.py`."""
+"""What can go wrong between us and a server, before there is an answer to read. Statuses are `dav/errors.py`.
+
+Each states what happened and keeps the facts as fields; what to do about it is `advice/`.
+"""
 
 from enum import StrEnum
 from typing import Final
 
+from busyd.dav.errors import LoginRefused
 from busyd.errors import RemoteError
 
 
@@ -19,15 +23,15 @@ class Trouble(StrEnum):
     PROTOCOL = "protocol"
 
 
-_TOLD: Final = {
-    Trouble.DNS: "its name cannot be resolved; check the network connection and the name",
-    Trouble.REFUSED: "it refuses connections; check the address, or wait until the server is up again",
-    Trouble.NETWORK: "there is no way to it; check the network connection",
-    Trouble.TIMEOUT: "it did not answer in time; busyd tries again by itself",
-    Trouble.TLS: "its certificate is not accepted; check this machine's clock, and what stands between",
-    Trouble.RESET: "the connection broke; busyd tries again by itself",
-    Trouble.PROXY: "a proxy or the login page of a network stands between; sign in to the network first",
-    Trouble.PROTOCOL: "it does not speak HTTP as it should; check the port in the url",
+_REASONS: Final = {
+    Trouble.DNS: "its name could not be resolved",
+    Trouble.REFUSED: "it refused the connection",
+    Trouble.NETWORK: "there is no route to it",
+    Trouble.TIMEOUT: "it did not answer in time",
+    Trouble.TLS: "its certificate was not accepted",
+    Trouble.RESET: "the connection was lost",
+    Trouble.PROXY: "a proxy or the login page of a network answered instead",
+    Trouble.PROTOCOL: "it does not speak HTTP correctly",
 }
 
 
@@ -35,18 +39,25 @@ class Unreachable(RemoteError):
     """No usable answer came. `sent` tells whether the request may have reached the server all the same."""
 
     def __init__(self, host: str, kind: Trouble, *, sent: bool = True, detail: str = "") -> None:
-        super().__init__(f"{host} cannot be reached: {_TOLD[kind]}{f' ({detail})' if detail else ''}")
+        super().__init__(f"{host} could not be reached: {_REASONS[kind]}{f' ({detail})' if detail else ''}")
         self.host = host
         self.kind = kind
         self.sent = sent
         self.detail = detail
 
 
+class MissingPassword(LoginRefused):
+    """The connection has a user name but no password, so nothing was sent."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host, status=None, message=f"there is no password for {host}")
+
+
 class AnswerTooLarge(RemoteError):
     """A body beyond the limits, on the wire or once inflated; reading stopped there."""
 
     def __init__(self, host: str, limit: int) -> None:
-        super().__init__(f"{host} sent an answer of more than {limit // 1024**2} MiB; it was dropped unread")
+        super().__init__(f"{host} sent more than {limit // 1024**2} MiB in one response; it was discarded")
         self.host = host
         self.limit = limit
 
@@ -54,24 +65,27 @@ class AnswerTooLarge(RemoteError):
 class UnsafeRedirect(RemoteError):
     """A redirect or an href leads where no credential of this connection may go; nothing was sent there."""
 
-    def __init__(self, host: str, target: str) -> None:
+    def __init__(self, host: str, target: str, *, message: str = "") -> None:
         super().__init__(
-            f"{host} points to {target}, which this connection does not trust; nothing was sent there. "
-            "If that is your server, write its address as the url of the connection"
+            message or f"{host} points to {target}, which this connection does not trust; nothing was sent there"
         )
         self.host = host
         self.target = target
         """The host alone: the path of a link may be a secret."""
 
 
+class TooManyRedirects(UnsafeRedirect):
+    """Redirects without an end."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host, host, message=f"{host} redirects too many times, or in a circle")
+
+
 class PrivateAddress(RemoteError):
     """A public name or a feed leads to an address of the local network."""
 
     def __init__(self, host: str) -> None:
-        super().__init__(
-            f"{host} leads to a private address, so it was not contacted; "
-            "for a feed in your own network set allow_private: true"
-        )
+        super().__init__(f"{host} resolves to a private address, so it was not contacted")
         self.host = host
 
 
@@ -79,7 +93,7 @@ class WriteOutcomeUnknown(RemoteError):
     """A PUT or DELETE was sent and no answer came: it may have been done. Look before doing it again."""
 
     def __init__(self, host: str, method: str) -> None:
-        super().__init__(f"{host} did not confirm a change; busyd looks whether it was made before it tries again")
+        super().__init__(f"{host} did not confirm a change ({method})")
         self.host = host
         self.method = method
 
@@ -89,13 +103,13 @@ class FeedRefused(RemoteError):
 
     def __init__(self, host: str, status: int) -> None:
         if status in (401, 403):
-            told = "wants a login or does not allow this; check the address, or add username and password"
+            event = "denied access to the feed"
         elif status in (404, 410):
-            told = "has no such calendar (any more); its owner may have stopped publishing it"
+            event = "has no such feed"
         elif status >= 500:
-            told = "has a fault of its own; busyd tries again by itself"
+            event = "reported an internal error"
         else:
-            told = "does not give out the calendar; check its address"
-        super().__init__(f"{host} {told} (status {status})")
+            event = "did not send the feed"
+        super().__init__(f"{host} {event} (status {status})")
         self.host = host
         self.status = status

@@ -1,4 +1,4 @@
-"""Calendars published as a file: one conditional GET. What is in the file, and when to look again, is for others."""
+"""Calendars published as a file: one conditional GET. Parsing the file and scheduling are done elsewhere."""
 
 import base64
 import re
@@ -11,15 +11,15 @@ from busyd.credentials import Secret
 from busyd.dav.errors import MalformedResponse, TooManyRequests
 from busyd.errors import UserError
 from busyd.remote.allowlist import Address, Origin, UnsafeUrl, to_ascii
-from busyd.remote.errors import FeedRefused, Trouble, Unreachable, UnsafeRedirect
-from busyd.remote.wire import USER_AGENT, Answer, Limits, exchange, open_session
+from busyd.remote.errors import FeedRefused, TooManyRedirects, Trouble, Unreachable, UnsafeRedirect
+from busyd.remote.wire import USER_AGENT, Answer, TransferLimits, exchange, open_session
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _TAIL: Final = 4096
 
 
 class FeedContent(Struct, frozen=True):
-    """The feed as it is now, with the validators to ask the next time with."""
+    """The current feed, with the validators for the next request."""
 
     payload: bytes
     etag: str | None = None
@@ -27,7 +27,7 @@ class FeedContent(Struct, frozen=True):
 
 
 class NotModified(Struct, frozen=True):
-    """304: what is known still holds. Validators the answer renewed."""
+    """304: the feed has not changed. Holds the validators that the answer renewed."""
 
     etag: str | None = None
     last_modified: str | None = None
@@ -44,20 +44,20 @@ async def fetch_feed(
     allow_private: bool = False,
     username: str = "",
     password: Secret | None = None,
-    limits: Limits | None = None,
+    limits: TransferLimits | None = None,
     user_agent: str = USER_AGENT,
     ssl_context: Any = True,
     on_request: Callable[[], None] = lambda: None,
 ) -> FeedAnswer:
-    """GET a feed if it changed since the validators were given.
+    """GET a feed if it has changed since the validators were issued.
 
     `webcal` means https. `username` and `password` are those of an `ics` connection itself, never those of the
-    account that subscribed; they are sent to the feed's own origin and to no other. Redirects are followed by hand,
-    not from https to http; `on_request` is called before each request. Unless `allow_private`, no socket is opened to
-    a private address. Raises UserError for an unusable URL, FeedRefused, TooManyRequests, MalformedResponse when it is
-    no complete calendar, and what `wire.exchange` raises.
+    account that subscribed; they are sent only to the feed's own origin. Redirects are followed, but not from https to
+    http; `on_request` is called before each request. Unless `allow_private`, no connection is made to a private
+    address. Raises UserError for an unusable URL, FeedRefused, TooManyRequests, MalformedResponse when it is not a
+    complete calendar, and what `wire.exchange` raises.
     """
-    limits = limits or Limits()
+    limits = limits or TransferLimits()
     address = feed_address(url)
     own = address.origin
     headers = [("User-Agent", user_agent), ("Accept", "text/calendar, */*;q=0.5"), ("Accept-Encoding", "gzip")]
@@ -75,7 +75,7 @@ async def fetch_feed(
             if answer.status not in _REDIRECTS or not location:
                 return _read(answer, address.origin)
             address = _redirected(address, location)
-    raise UnsafeRedirect(own.host, "address after address without an end")
+    raise TooManyRedirects(own.host)
 
 
 def feed_address(url: str) -> Address:
@@ -86,7 +86,7 @@ def feed_address(url: str) -> Address:
     except UnsafeUrl:
         raise UserError(
             "the address of a calendar feed is not a plain web address",
-            fix="write it like https://example.org/calendar.ics; user name and password are keys of their own",
+            fix="use the form https://example.org/calendar.ics; user name and password have their own keys",
         ) from None
 
 
@@ -100,7 +100,7 @@ def _redirected(address: Address, location: str) -> Address:
     try:
         target = address.join(location)
     except UnsafeUrl:
-        raise UnsafeRedirect(address.origin.host, "something that is no plain web address") from None
+        raise UnsafeRedirect(address.origin.host, "an invalid address") from None
     if address.origin.scheme == "https" and target.origin.scheme != "https":
         raise UnsafeRedirect(address.origin.host, f"{target.origin.host} without encryption")
     return target
@@ -117,9 +117,9 @@ def _read(answer: Answer, origin: Origin) -> FeedAnswer:
         raise FeedRefused(origin.host, answer.status)
     payload = answer.body.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not payload[:16].upper().startswith(b"BEGIN:VCALENDAR"):
-        raise _malformed(origin.host, "it is not an iCalendar file")
+        raise _malformed(origin.host, "it is not iCalendar")
     if b"END:VCALENDAR" not in payload[-_TAIL:].upper():
-        raise _malformed(origin.host, "the iCalendar file is cut short")
+        raise _malformed(origin.host, "the iCalendar data is cut short")
     return FeedContent(payload, answer.header("ETag"), answer.header("Last-Modified"))
 
 

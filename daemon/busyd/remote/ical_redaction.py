@@ -1,6 +1,6 @@
-"""Takes a person out of iCalendar text: when something is stays, what it is, where and with whom goes. Pure.
+"""Redacts iCalendar text: the times of an event stay, its title, place and people are removed. Pure.
 
-Line by line, as it stands: what is broken stays broken, for that may be what a recording is about.
+Works line by line on the raw text: malformed lines stay malformed, since they may be what a recording is about.
 """
 
 import re
@@ -23,7 +23,7 @@ _KEPT: Final = words(
     "X-APPLE-DEFAULT-ALARM X-APPLE-EWS-BUSYSTATUS X-MICROSOFT-CDO-BUSYSTATUS X-MICROSOFT-CDO-INTENDEDSTATUS "
     "X-MICROSOFT-CDO-ALLDAYEVENT X-MOZ-LASTACK"
 )
-"""Properties whose value says when and how, and nothing else."""
+"""Properties whose value says only when and how."""
 _PARAMETERS: Final = words(
     "VALUE TZID PARTSTAT ROLE RSVP CUTYPE RANGE RELATED FBTYPE SCHEDULE-STATUS SCHEDULE-AGENT SCHEDULE-FORCE-SEND "
     "ENCODING LANGUAGE"
@@ -39,7 +39,7 @@ Replace = Callable[[str], str]
 
 
 def redact_icalendar(text: str, person: Replace, uid: Replace) -> str:
-    """The text with the same lines in the same order; `person` and `uid` give stand-ins for addresses and UIDs."""
+    """The text with the same lines in the same order; `person` and `uid` return placeholders for addresses and UIDs."""
     newline = "\r\n" if "\r\n" in text else "\n"
     unfolded = re.sub(r"\r?\n[ \t]", "", text)
     lines = (_redact_line(line, person, uid) for line in re.split(r"\r?\n", unfolded))
@@ -73,7 +73,7 @@ def _parameter(name: str, written: str, person: Replace) -> str:
 
 
 def _fold(line: str, newline: str) -> str:
-    """RFC 5545 §3.1; what is left is nearly all ASCII, so characters stand for octets."""
+    """RFC 5545 §3.1; what remains is nearly all ASCII, so characters are counted instead of octets."""
     parts = [line[:_WIDTH]]
     rest = line[_WIDTH:]
     while rest:

@@ -1,4 +1,4 @@
-"""Content codings undone under limits: a few bytes on the wire must not become a gigabyte here. Pure."""
+"""Decompression within limits: a few bytes on the wire must not become a gigabyte in memory. Pure."""
 
 import zlib
 from typing import Final
@@ -14,17 +14,17 @@ class TooLarge(Exception):
 
 
 class Undecodable(Exception):
-    """The coding is unknown, or the bytes are not what the coding says, or end too soon. The text says which."""
+    """The coding is unsupported, or the data is damaged or cut short. The text says which."""
 
 
 class Inflater:
-    """Takes the chunks of a body as they come, gives the body back. Identity, gzip and deflate, one coding at most."""
+    """Takes the chunks of a body as they arrive, and returns the body. Identity, gzip or deflate."""
 
     def __init__(self, coding: str, *, most: int, ratio: int) -> None:
         """`coding` is the Content-Encoding header, `most` the limit of the result in bytes. Raises Undecodable."""
         self._coding = coding.strip().lower()
         if self._coding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-            raise Undecodable("a content coding nobody asked for")
+            raise Undecodable("unsupported content coding")
         self._most = most
         self._ratio = ratio
         self._taken = 0
@@ -33,7 +33,7 @@ class Inflater:
         self._engine: zlib._Decompress | None = None
 
     def feed(self, chunk: bytes) -> None:
-        """Raises TooLarge as soon as a limit is passed, Undecodable for bytes that are none of the coding."""
+        """Raises TooLarge as soon as a limit is exceeded, Undecodable for damaged data."""
         self._taken += len(chunk)
         if self._coding in ("", "identity"):
             self._keep(chunk)
@@ -50,12 +50,12 @@ class Inflater:
                     self._engine = zlib.decompressobj(_GZIP) if rest[:2] == b"\x1f\x8b" else self._engine
                     chunk = rest if rest[:2] == b"\x1f\x8b" else b""
         except zlib.error:
-            raise Undecodable("its compressed bytes are damaged") from None
+            raise Undecodable("the compressed data is damaged") from None
 
     def finish(self) -> bytes:
         """The whole body. Raises Undecodable when the compressed stream was cut."""
         if self._engine is not None and not self._engine.eof:
-            raise Undecodable("its compressed bytes end too soon")
+            raise Undecodable("the compressed data is cut short")
         return b"".join(self._parts)
 
     def _keep(self, piece: bytes) -> None:
@@ -68,5 +68,5 @@ class Inflater:
     def _window_bits(self, first: bytes) -> int:
         if self._coding != "deflate":
             return _GZIP
-        # RFC 9110 §8.4.1.2 means zlib, some servers send bare deflate; the first byte of zlib says method 8.
+        # RFC 9110 §8.4.1.2 means zlib, but some servers send raw deflate; a zlib header says method 8.
         return zlib.MAX_WBITS if first[0] & 0x0F == 8 else -zlib.MAX_WBITS

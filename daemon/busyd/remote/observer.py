@@ -1,4 +1,4 @@
-"""Looks over the shoulder of a transport: what was asked, what was answered, and how long it took. Changes nothing."""
+"""Records the exchanges of a transport: each request, its response, and how long it took. Changes nothing."""
 
 from collections.abc import Iterator
 
@@ -12,14 +12,14 @@ from busyd.remote.client import Sender
 
 
 class Exchange(Struct, frozen=True):
-    """One request with its answer, or with the reason why there is none."""
+    """One request with its response, or with the error instead of one."""
 
     request: DavRequest
     response: DavResponse | None
     error: RemoteError | None
     seconds: float
     at: Instant
-    """When the answer was there, by this machine's clock."""
+    """When the response was complete, by this machine's clock."""
 
     @property
     def status(self) -> int | None:
@@ -27,12 +27,12 @@ class Exchange(Struct, frozen=True):
 
     @property
     def request_id(self) -> str | None:
-        """What Apple's support can find the request by."""
+        """The id by which Apple's support can find the request."""
         return self.response.header("X-Apple-Request-UUID") if self.response is not None else None
 
 
 class Observer:
-    """A sender that remembers all exchanges of another one, oldest first."""
+    """A sender that records all exchanges of another one, oldest first."""
 
     def __init__(self, sender: Sender, clock: Clock) -> None:
         self.exchanges: list[Exchange] = []
@@ -40,7 +40,7 @@ class Observer:
         self._clock = clock
 
     async def send(self, request: DavRequest) -> DavResponse:
-        """As the sender's own; raises what it raises."""
+        """Send with the other sender; raises what it raises."""
         before = self._clock.monotonic()
         try:
             response = await self._sender.send(request)
@@ -59,7 +59,7 @@ class Observer:
         return next(self._skews(), None)
 
     def ended_on_a_web_page(self) -> bool:
-        """Whether the last answer was a web page where none belongs: some login page, or the wrong address."""
+        """Whether the last response was a web page: a login page, or the wrong address."""
         response = self.last.response if self.last is not None else None
         if response is None or response.status >= 400:
             return False

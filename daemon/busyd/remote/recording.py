@@ -1,7 +1,7 @@
-"""Exchanges as text files, redacted: one request and its answer a file, as tests replay them. Writes bytes, no disk.
+"""Exchanges as redacted text, one request and its response per file, in the format that tests replay.
 
-The form is that of the recordings in the tests: request lines begin with `> `, answer lines with `< `, and bodies stand
-as they are.
+The format is that of the recordings in the tests: request lines start with `> `, response lines with `< `, and bodies
+are verbatim. Returns bytes; writing files is up to the caller.
 """
 
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from busyd.remote.observer import Exchange
 from busyd.remote.redaction import Headers, WireRedactor
 from busyd.remote.wire import USER_AGENT
 
-_SAID: Final = "redacted by busyd {version}: names, addresses, titles, tokens and hosts are stand-ins"
+_NOTE: Final = "redacted by busyd {version}: names, addresses, titles, tokens and hosts are placeholders"
 
 
 def render_exchange(exchange: Exchange, name: str, redactor: WireRedactor) -> bytes | None:
@@ -35,7 +35,7 @@ def render_exchange(exchange: Exchange, name: str, redactor: WireRedactor) -> by
     answered = (*redactor.headers(response.headers), ("Content-Length", str(len(answer))))
     return b"".join(
         (
-            f"# {name}\n#\n# {_SAID.format(version=__version__)}\n\n".encode(),
+            f"# {name}\n#\n# {_NOTE.format(version=__version__)}\n\n".encode(),
             b"==== REQUEST\n",
             _head(f"{request.method} {path} HTTP/1.1", asked, "> "),
             body,

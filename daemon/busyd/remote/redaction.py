@@ -1,7 +1,7 @@
-"""Takes a person out of a conversation with a server: what is left keeps its shape and can be replayed. Pure.
+"""Redacts exchanges with a server, so that they keep their form and can be replayed. Pure.
 
-What is not known to be harmless is replaced. The same thing gets the same stand-in everywhere, so that an href found in
-a listing is the href that is fetched; the style of the XML stays byte for byte, for it is what parsers trip over.
+Everything that is not known to be harmless is replaced. Equal texts get equal placeholders, so that an href in a
+listing is the href that is fetched later. The style of the XML stays byte for byte, since parsers may depend on it.
 """
 
 import re
@@ -23,13 +23,13 @@ _PLACES: Final = words(
     "calendars calendar principal principals users inbox outbox notification notifications dropbox freebusy home "
     "work tasks caldav dav dav.php cal.php remote.php .well-known __uids__ caldav.php"
 )
-"""Path segments that say what a thing is, not whose."""
+"""Path segments that name a kind of resource, not a person."""
 _TEXTS: Final = words(
     "status sync-level getcontenttype getcontentlength getlastmodified creationdate calendar-color calendar-order "
     "calendar-timezone-id max-resource-size max-instances max-attendees-per-instance min-date-time max-date-time "
     "quota-used-bytes quota-available-bytes xmpp-heartbeat-minutes pushkey-refresh"
 )
-"""Elements whose text says nothing of a person."""
+"""Elements whose text says nothing about a person."""
 _ATTRIBUTES: Final = frozenset({"name", "version", "content-type", "preferred", "collation", "start", "end", "type"})
 _HEADERS: Final = words(
     "accept accept-encoding allow content-type dav date depth if-none-match last-modified retry-after server "
@@ -38,13 +38,13 @@ _HEADERS: Final = words(
 _ADDRESSES: Final = frozenset({"location", "content-location"})
 _ETAGS: Final = frozenset({"etag", "if-match", "schedule-tag"})
 _DROPPED: Final = frozenset({"content-length", "content-encoding", "transfer-encoding", "connection", "keep-alive"})
-"""They speak of the bytes on the wire, which are not the ones kept."""
+"""These describe the bytes on the wire, not the redacted ones."""
 
 Headers = tuple[tuple[str, str], ...]
 
 
 class WireRedactor:
-    """Redacts one account's exchanges; remembers its stand-ins from one to the next."""
+    """Redacts the exchanges of one account; keeps its placeholders from one to the next."""
 
     def __init__(self) -> None:
         self._stand_ins: dict[tuple[str, str], str] = {}
@@ -69,19 +69,19 @@ class WireRedactor:
         return self._stand_in("urn", bare, "urn:uuid:00000000-0000-4000-8000-{:012}") if bare else ""
 
     def host(self, name: str, port: int | None = None) -> str:
-        """iCloud's own hosts stay, all others get names of nobody (RFC 2606)."""
+        """iCloud's own hosts stay, all others are replaced by reserved names (RFC 2606)."""
         if _ICLOUD.fullmatch(name.lower()):
             return name.lower()
         return self._stand_in("host", f"{name.lower()}:{port or ''}", "server-{}.example")
 
     def headers(self, headers: Headers) -> Headers:
-        """Headers without what names somebody; those that describe the bytes on the wire are gone."""
+        """Headers without personal data, and without those that describe the bytes on the wire."""
         return tuple(
             (name, self._header(name.lower(), value)) for name, value in headers if name.lower() not in _DROPPED
         )
 
     def body(self, body: bytes) -> bytes:
-        """XML and iCalendar with their shape; of anything else only how much there was."""
+        """XML and iCalendar redacted in their own form; of anything else, only the size."""
         if not body.strip():
             return body
         if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:15].upper() == b"BEGIN:VCALENDAR":

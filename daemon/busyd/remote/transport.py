@@ -1,6 +1,6 @@
-"""Requests of one connection on the wire: who is asked, with which credentials, how often. Answers are not understood.
+"""Sends the requests of one connection: to which host, with which credentials, how often. Does not parse responses.
 
-The password goes to hosts of the allow-list and nowhere else; it is added after the target passed, hop by hop.
+The password is sent only to hosts of the allow-list; it is added on each hop, after the target has been checked.
 """
 
 import asyncio
@@ -15,12 +15,11 @@ import aiohttp
 from busyd.clock import Clock
 from busyd.connection import Connection, ConnectionKind
 from busyd.credentials import Secret
-from busyd.dav.errors import LoginRefused
 from busyd.dav.exchange import DavRequest, DavResponse
 from busyd.remote.allowlist import Address, AllowList, Origin, UnsafeUrl
 from busyd.remote.backoff import RequestBudget
-from busyd.remote.errors import Trouble, Unreachable, UnsafeRedirect
-from busyd.remote.wire import SAFE_METHODS, USER_AGENT, Answer, Limits, exchange, open_session
+from busyd.remote.errors import MissingPassword, TooManyRedirects, Trouble, Unreachable, UnsafeRedirect
+from busyd.remote.wire import SAFE_METHODS, USER_AGENT, Answer, TransferLimits, exchange, open_session
 
 logger = logging.getLogger(__name__)
 
@@ -28,16 +27,16 @@ PasswordOf = Callable[[], Secret | Awaitable[Secret | None] | None]
 
 _REDIRECTS: Final = frozenset({301, 302, 307, 308})
 _WRONG_SHARD: Final = frozenset({401, 404, 421})
-"""What a shard host that is no longer ours may say; the generic host has the last word."""
+"""What a shard host may answer that no longer serves the account; then the generic host decides."""
 _PROXY: Final = frozenset({407, 511})
 _SHARD_REST: Final = 3600.0
-"""Seconds a shard host that failed is left alone."""
+"""Seconds for which a shard host that failed is not used."""
 _PASSWORD_LIFE: Final = 30.0
-"""Seconds a password is used before it is read again."""
+"""Seconds for which a password is used before it is read again."""
 
 
 class Transport:
-    """Sends the requests of one connection, one session, at most two at a time."""
+    """Sends the requests of one connection over one HTTP session, at most two at a time."""
 
     def __init__(
         self,
@@ -45,23 +44,23 @@ class Transport:
         password: PasswordOf,
         clock: Clock,
         *,
-        limits: Limits | None = None,
+        limits: TransferLimits | None = None,
         user_agent: str = USER_AGENT,
         allow: Iterable[str] = (),
         budget: RequestBudget | None = None,
         ssl_context: Any = True,
     ) -> None:
-        """`password` is asked now and then, so that a changed one is noticed; it may be a coroutine function.
+        """`password` is called regularly, so that a changed password is noticed; it may be a coroutine function.
 
-        `allow` are origins beyond the connection's own that may see the password: a test's stand-ins for iCloud's two
-        hosts. Nothing is opened before the first request. Raises UserError for an unusable URL.
+        `allow` are further origins that may receive the password, for tests that simulate iCloud's two hosts. Nothing
+        is opened before the first request. Raises UserError for an unusable URL.
         """
         allow = tuple(allow)
         self.requests_sent = 0
         self._connection = connection
         self._password_of = password
         self._clock = clock
-        self._limits = limits or Limits()
+        self._limits = limits or TransferLimits()
         self._user_agent = user_agent
         self._allowed = AllowList(connection, extra=allow)
         self._budget = budget or (
@@ -80,11 +79,11 @@ class Transport:
         self._refused: Secret | None = None
 
     async def send(self, request: DavRequest) -> DavResponse:
-        """Send one request, with its redirects, and return the answer whatever its status.
+        """Send one request, follow its redirects, and return the response whatever its status.
 
-        A path goes to the host that answered last. What a shard host of iCloud refuses is asked again of the generic
-        host, whose word counts. Raises Unreachable, AnswerTooLarge, UnsafeRedirect and the like when there is no
-        answer, WriteOutcomeUnknown when a change may have been made all the same.
+        A path goes to the host that answered last. A request that a shard host of iCloud refuses is repeated at the
+        generic host, whose answer counts. Raises Unreachable, AnswerTooLarge, UnsafeRedirect and the like when there
+        is no response, WriteOutcomeUnknown when a change may have been made all the same.
         """
         async with self._gate:
             response = await self._ask(request)
@@ -98,14 +97,14 @@ class Transport:
         return response
 
     async def has_another_password(self) -> bool:
-        """Read the password anew: does it differ from the one last refused? A stopped connection waits for that."""
+        """Read the password again: does it differ from the one last refused? A locked-out connection waits for that."""
         if not self._connection.username:
             return False
         await self._renew_password()
         return self._password is not None and self._password != self._refused
 
     async def close(self) -> None:
-        """Drop all connections."""
+        """Close all connections."""
         if self._session is not None:
             await self._session.close()
             self._session = None
@@ -133,7 +132,7 @@ class Transport:
         return second
 
     async def _follow(self, request: DavRequest, address: Address) -> DavResponse:
-        """One request with its redirects: method, body and credentials kept, every hop checked before it is taken."""
+        """One request with its redirects: method, body and credentials are kept, and every hop is checked first."""
         seen = {address}
         for _ in range(self._limits.hops + 1):
             answer = await self._once(request, address)
@@ -142,16 +141,16 @@ class Transport:
                 return DavResponse(answer.status, str(address), answer.headers, answer.body)
             target = self._redirected(address, location)
             if request.method not in SAFE_METHODS and target.path != address.path:
-                # A write goes where it was meant to go, or nowhere: Apple's server sends a PUT on to a collection.
+                # A redirected write is not followed to another path: Apple's server redirects a PUT to a collection.
                 return DavResponse(answer.status, str(address), answer.headers, answer.body)
             if target in seen:
                 break
             seen.add(target)
             address = target
-        raise UnsafeRedirect(address.origin.host, "address after address without an end")
+        raise TooManyRedirects(address.origin.host)
 
     async def _once(self, request: DavRequest, address: Address) -> Answer:
-        """One exchange; repeated once when a safe method met a connection the server had dropped."""
+        """One exchange, repeated once if a safe method hit a connection that the server had closed."""
         try:
             return await self._exchange(request, address)
         except Unreachable as error:
@@ -181,7 +180,7 @@ class Transport:
         try:
             address = Address.parse(f"{self._origin}{target}" if target.startswith("/") else target)
         except UnsafeUrl:
-            raise UnsafeRedirect(self._origin.host, "something that is no plain web address") from None
+            raise UnsafeRedirect(self._origin.host, "an invalid address") from None
         self._require_permitted(address.origin, by=self._origin.host)
         return address
 
@@ -189,7 +188,7 @@ class Transport:
         try:
             target = address.join(location)
         except UnsafeUrl:
-            raise UnsafeRedirect(address.origin.host, "something that is no plain web address") from None
+            raise UnsafeRedirect(address.origin.host, "an invalid address") from None
         self._require_permitted(target.origin, by=address.origin.host)
         return target
 
@@ -198,14 +197,14 @@ class Transport:
             raise UnsafeRedirect(by, str(origin))
 
     async def _authorization(self) -> list[tuple[str, str]]:
-        """Basic, sent before it is asked for: Apple's server answers strangers with 207 and no principal."""
+        """Basic, without waiting for a 401: Apple's server answers anonymous requests with 207 and no principal."""
         username = self._connection.username
         if not username:
             return []
         if self._password is None or self._clock.monotonic() >= self._password_until:
             await self._renew_password()
         if self._password is None:
-            raise LoginRefused(self._origin.host, status=None, reason="there is no password for it")
+            raise MissingPassword(self._origin.host)
         token = base64.b64encode(f"{username.strip()}:{self._password.reveal()}".encode()).decode("ascii")
         return [("Authorization", f"Basic {token}")]
 

@@ -1,4 +1,4 @@
-"""One HTTP exchange: a request out, a bounded answer in, every fault named. No redirects, no credentials, no retry."""
+"""One HTTP exchange: a request out, a bounded response in, errors classified. No redirects, credentials or retries."""
 
 import ipaddress
 import logging
@@ -21,19 +21,19 @@ logger = logging.getLogger(__name__)
 
 USER_AGENT: Final = f"busyd/{__version__}"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"})
-"""Methods that change nothing, so a second try does no harm."""
+"""Methods that change nothing, so repeating them is harmless."""
 
 _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _MIB: Final = 1024 * 1024
 
 
-class Limits(Struct, frozen=True):
-    """How long and how much an answer may be. Seconds and bytes."""
+class TransferLimits(Struct, frozen=True):
+    """TransferLimits on the duration and size of an exchange, in seconds and bytes."""
 
     connect: float = 10.0
     idle: float = 15.0
-    """Silence in the middle of an exchange."""
+    """Silence during an exchange."""
     total: float = 60.0
     wire_bytes: int = 32 * _MIB
     inflated_bytes: int = 64 * _MIB
@@ -41,13 +41,13 @@ class Limits(Struct, frozen=True):
     hops: int = 4
     """Redirects followed for one request."""
     parallel: int = 2
-    """Requests under way at once for one account."""
+    """Concurrent requests for one account."""
     keepalive: float = 10.0
-    """Idle connections are dropped after this: Apple's servers close theirs at 15 seconds without a word."""
+    """Idle connections are closed after this: Apple's servers silently close theirs after 15 seconds."""
 
 
 class Answer(Struct, frozen=True):
-    """What came back from one exchange."""
+    """The response of one exchange."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -59,18 +59,18 @@ class Answer(Struct, frozen=True):
 
 
 class _Lost(Exception):
-    """The connection broke before an answer began; raised where aiohttp would send the request a second time."""
+    """The connection broke before a response began; raised where aiohttp would send the request a second time."""
 
 
 class _RefusedAddress(OSError):
-    """The address resolved is not a public one. All have the same text, so several are reported as one."""
+    """The resolved address is not public. All have the same text, so that aiohttp reports several as one."""
 
 
-def open_session(limits: Limits, *, public_only: bool, ssl_context: Any = True) -> aiohttp.ClientSession:
-    """A session that follows nothing, remembers nothing, inflates nothing and never sends anything twice.
+def open_session(limits: TransferLimits, *, public_only: bool, ssl_context: Any = True) -> aiohttp.ClientSession:
+    """A session without redirects, cookies, decompression and retries.
 
-    With `public_only` each address is checked as the socket to it is made: neither a second DNS answer nor an address
-    written as a number slips by.
+    With `public_only`, each address is checked when its socket is created, so neither a second DNS answer nor a numeric
+    address bypasses the check.
     """
     connector = aiohttp.TCPConnector(
         limit=limits.parallel,
@@ -97,12 +97,12 @@ async def exchange(
     *,
     headers: Iterable[tuple[str, str]],
     body: bytes,
-    limits: Limits,
+    limits: TransferLimits,
 ) -> Answer:
-    """Send one request and read its whole answer.
+    """Send one request and read its whole response.
 
     Raises Unreachable, AnswerTooLarge, PrivateAddress, MalformedResponse for an undecodable body, and
-    WriteOutcomeUnknown in place of all of them when a method that is not safe may have been carried out.
+    WriteOutcomeUnknown instead of any of them when an unsafe method may have been carried out.
     """
     host = address.origin.host
     fault: RemoteError
@@ -124,13 +124,13 @@ async def exchange(
         fault = error
     except (aiohttp.ClientError, OSError, _Lost, ValueError) as error:
         fault = _fault_of(error, host)
-    # Raised out here, the error carries no trace of aiohttp's, which would hold the Authorization header.
+    # Raised out here, the error has no aiohttp exception as its context, which would hold the Authorization header.
     if method not in SAFE_METHODS and (not isinstance(fault, Unreachable) or fault.sent):
         fault = WriteOutcomeUnknown(host, method)
     raise fault
 
 
-async def _read_body(response: aiohttp.ClientResponse, host: str, limits: Limits) -> bytes:
+async def _read_body(response: aiohttp.ClientResponse, host: str, limits: TransferLimits) -> bytes:
     if response.content_length is not None and response.content_length > limits.wire_bytes:
         raise AnswerTooLarge(host, limits.wire_bytes)
     taken = 0
@@ -151,7 +151,7 @@ async def _read_body(response: aiohttp.ClientResponse, host: str, limits: Limits
 
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a PUT or DELETE again by itself when the connection breaks."""
+    """Keep aiohttp from repeating a PUT or DELETE by itself when the connection breaks."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -161,7 +161,7 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
 
 
 def _fault_of(error: Exception, host: str) -> RemoteError:
-    """The name of a fault; the order matters, since aiohttp's errors inherit from each other."""
+    """Our error for one of aiohttp's; the order matters, since aiohttp's errors inherit from each other."""
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Unreachable(host, Trouble.DNS, sent=False)
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
@@ -181,7 +181,7 @@ def _fault_of(error: Exception, host: str) -> RemoteError:
 
 
 def _tls_detail(error: Exception) -> str:
-    """What is wrong with a certificate, in OpenSSL's words: `certificate has expired` for instance."""
+    """What is wrong with a certificate, in OpenSSL's words, such as `certificate has expired`."""
     cause = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
     return str(getattr(cause, "verify_message", "") or "")
 
@@ -194,7 +194,7 @@ def _public_socket(address: Any) -> socket.socket:
 
 
 def is_public(address: str) -> bool:
-    """False for loopback, private, link-local, shared, multicast and reserved addresses, in IPv6 clothes too."""
+    """False for loopback, private, link-local, shared, multicast and reserved addresses, also when embedded in IPv6."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import fields, replace
 
 from busyd.availability.profile import Profile
-from busyd.config import Config, ConfigFaults, Fault, find_file_faults, find_socket_faults, load_config
+from busyd.config import Config, ConfigFault, ConfigFaults, find_file_faults, find_socket_faults, load_config
 from busyd.errors import UserError
 from busyd.flow.reload import ReloadFault, ReloadOutcome
 from busyd.index.writer import IndexWriter
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_NOT_COMPARED: Final = frozenset({"connections", "profiles", "files", "places", "warnings"})
+_NOT_COMPARED: Final = frozenset({"connections", "profiles", "files", "locations", "warnings"})
 """What of a configuration is applied at once, or is no setting at all. Everything else needs a restart."""
 _KEYS: Final = {"calendar_rules": "calendars"}
 """Fields of a profile that the configuration calls otherwise."""
@@ -107,7 +107,7 @@ def describe_changes(old: Config, new: Config) -> Iterator[str]:
         before = old.profiles.get(name)
         if before is None:
             yield f"profile {name}: added"
-        elif keys := [*_differences(_without_places(before), _without_places(profile))]:
+        elif keys := [*_differences(_without_locations(before), _without_locations(profile))]:
             yield f"profile {name}: {', '.join(_KEYS.get(key, key) for key in keys)}"
     yield from (f"profile {name}: removed" for name in old.profiles if name not in new.profiles)
 
@@ -116,11 +116,11 @@ def _differences(one: Any, other: Any) -> Iterator[str]:
     return (field.name for field in fields(one) if getattr(one, field.name) != getattr(other, field.name))
 
 
-def _without_places(profile: Profile) -> Profile:
+def _without_locations(profile: Profile) -> Profile:
     """A line that was moved changes nothing."""
     rules = {reference: replace(rules, origin={}) for reference, rules in profile.calendar_rules.items()}
     return replace(profile, primary_blocks_origin="", rules=replace(profile.rules, origin={}), calendar_rules=rules)
 
 
-def _fault(fault: Fault) -> ReloadFault:
-    return ReloadFault(fault.place.file, fault.place.line, fault.place.column, fault.message)
+def _fault(fault: ConfigFault) -> ReloadFault:
+    return ReloadFault(fault.location.file, fault.location.line, fault.location.column, fault.message)

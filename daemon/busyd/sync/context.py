@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from msgspec import Struct, field
 
+from busyd.advice.errors import describe_error
 from busyd.clock import Clock
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant
@@ -103,8 +104,9 @@ def known_calendars(context: PollContext) -> list[KnownCalendar]:
 def remember_failure(context: PollContext, decision: Decision) -> None:
     """Leave a calendar alone for a while, and tell why where a person sees it."""
     leave_alone(context, decision)
-    logger.warning("%s could not be read: %s", decision.record.label, decision.error)
-    context.connection_state.calendar_trouble[decision.record.id] = str(decision.error)
+    trouble = describe_error(decision.error) if decision.error is not None else ""
+    logger.warning("%s could not be read: %s", decision.record.label, trouble)
+    context.connection_state.calendar_trouble[decision.record.id] = trouble
     context.state.publish()
 
 

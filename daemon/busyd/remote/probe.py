@@ -1,6 +1,6 @@
-"""A look at a server without a password: does its name resolve, which IP families lead there, what it shows of itself.
+"""A look at a server without credentials: whether its name resolves, which IP families reach it, its certificate.
 
-Used where trust has failed or is not needed yet: nothing secret is sent by anything here.
+For use where trust has failed or is not needed yet: nothing secret is sent by anything here.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from busyd.period import Instant, read_http_date
-from busyd.remote.diagnosis import Certificate
+from busyd.remote.certificate import Certificate
 
 if TYPE_CHECKING:
     from cryptography.x509 import Name
@@ -22,8 +22,8 @@ SECONDS: Final = 5.0
 _HEAD_LIMIT: Final = 16 * 1024
 
 
-class Reach(Struct, frozen=True):
-    """What one IP family has to say about a server."""
+class Reachability(Struct, frozen=True):
+    """Whether a server can be reached over one IP family."""
 
     family: str
     """`IPv4` or `IPv6`."""
@@ -34,8 +34,8 @@ class Reach(Struct, frozen=True):
     reason: str = ""
 
 
-async def look_behind(host: str, port: int) -> tuple[Certificate | None, Instant | None]:
-    """The certificate a server shows and what it takes for the time, unverified; None for what is not to be had."""
+async def fetch_certificate(host: str, port: int) -> tuple[Certificate | None, Instant | None]:
+    """The certificate a server presents, unverified, and its Date header; None for what could not be read."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -46,8 +46,8 @@ async def look_behind(host: str, port: int) -> tuple[Certificate | None, Instant
                 host.strip("[]"), port, ssl=context, server_hostname=host.strip("[]"), limit=_HEAD_LIMIT
             )
             try:
-                shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-                certificate = _read_certificate(shown) if shown else None
+                presented = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+                certificate = _read_certificate(presented) if presented else None
                 writer.write(f"HEAD / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode("ascii"))
                 date = _date_of(await reader.readuntil(b"\r\n\r\n"))
             finally:
@@ -55,45 +55,46 @@ async def look_behind(host: str, port: int) -> tuple[Certificate | None, Instant
     return certificate, date
 
 
-async def reach(host: str, port: int) -> tuple[Reach, Reach]:
+async def reach(host: str, port: int) -> tuple[Reachability, Reachability]:
     """Try both IP families: IPv4, IPv6."""
-    four, six = await asyncio.gather(
-        _reach_over(socket.AF_INET, "IPv4", host.strip("[]"), port),
-        _reach_over(socket.AF_INET6, "IPv6", host.strip("[]"), port),
+    ipv4, ipv6 = await asyncio.gather(
+        _reach_over(socket.AF_INET, host.strip("[]"), port=port),
+        _reach_over(socket.AF_INET6, host.strip("[]"), port=port),
     )
-    return four, six
+    return ipv4, ipv6
 
 
-async def _reach_over(family: socket.AddressFamily, name: str, host: str, port: int) -> Reach:
+async def _reach_over(family: socket.AddressFamily, host: str, *, port: int) -> Reachability:
+    name = "IPv4" if family is socket.AF_INET else "IPv6"
     try:
         async with asyncio.timeout(SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+            resolved = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, TimeoutError):
-        return Reach(name, (), reached=False, reason="the name has no address of this family")
-    addresses = tuple(dict.fromkeys(str(one[4][0]) for one in found))
+        return Reachability(name, (), reached=False, reason="has no address")
+    addresses = tuple(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in resolved))
     reason = ""
     for address in addresses[:3]:
         try:
             async with asyncio.timeout(SECONDS):
                 _, writer = await asyncio.open_connection(address, port, family=family)
         except TimeoutError:
-            reason = "no answer"
+            reason = "did not answer"
         except OSError as error:
-            reason = "refused" if isinstance(error, ConnectionRefusedError) else "there is no way to it"
+            reason = "refused" if isinstance(error, ConnectionRefusedError) else "has no route"
         else:
             writer.transport.abort()
-            return Reach(name, addresses, reached=True)
-    return Reach(name, addresses, reached=False, reason=reason)
+            return Reachability(name, addresses, reached=True)
+    return Reachability(name, addresses, reached=False, reason=reason)
 
 
 def _read_certificate(der: bytes) -> Certificate:
     from cryptography import x509
 
-    shown = x509.load_der_x509_certificate(der)
+    presented = x509.load_der_x509_certificate(der)
     return Certificate(
-        Instant(int(shown.not_valid_before_utc.timestamp())),
-        Instant(int(shown.not_valid_after_utc.timestamp())),
-        _name_of(shown.issuer),
+        Instant(int(presented.not_valid_before_utc.timestamp())),
+        Instant(int(presented.not_valid_after_utc.timestamp())),
+        _name_of(presented.issuer),
     )
 
 

@@ -3,12 +3,21 @@
 import pytest
 from msgspec.structs import replace
 
+from busyd.advice.diagnosis import Diagnosis, Outcome, Surroundings, describe_clock, diagnose
 from busyd.connection import ICLOUD_URL, Connection, ConnectionKind
 from busyd.dav.errors import Forbidden, LoginRefused, MalformedResponse, NotFound, ServerFault, TooManyRequests
 from busyd.errors import RemoteError, UserError
 from busyd.period import Instant
-from busyd.remote.diagnosis import Certificate, Diagnosis, Outcome, Surroundings, describe_clock, diagnose
-from busyd.remote.errors import AnswerTooLarge, FeedRefused, PrivateAddress, Trouble, Unreachable, UnsafeRedirect
+from busyd.remote.certificate import Certificate
+from busyd.remote.errors import (
+    AnswerTooLarge,
+    FeedRefused,
+    MissingPassword,
+    PrivateAddress,
+    Trouble,
+    Unreachable,
+    UnsafeRedirect,
+)
 
 HOST = "caldav.icloud.com"
 ICLOUD = Connection("anna", ConnectionKind.ICLOUD, ICLOUD_URL, "anna@example.com")
@@ -25,12 +34,12 @@ def test_a_refused_apple_id_gets_every_cause_in_order() -> None:
     found = told(LoginRefused(HOST))
     assert (found.code, found.outcome) == ("auth.apple.rejected", Outcome.LOGIN)
     order = [
-        "mistyped",
-        "ordinary password",
-        "Two-factor authentication is off",
+        "typing mistakes",
+        "the Apple Account password itself never works",
+        "two-factor authentication is off",
         "revokes all",
         "alias",
-        "iCloud, Calendars",
+        "Calendars must be on",
     ]
     assert len(found.steps) == len(order)
     assert all(word in step for word, step in zip(order, found.steps, strict=True))
@@ -67,7 +76,7 @@ def test_another_server_is_not_explained_by_apples_menus() -> None:
 
 
 def test_a_password_that_is_not_there_is_no_refusal_by_the_server() -> None:
-    found = told(LoginRefused(HOST, status=None, reason="there is no password for it"))
+    found = told(MissingPassword(HOST))
     assert found.code == "auth.no-password"
 
 
@@ -84,19 +93,19 @@ def test_every_trouble_of_the_network_has_a_message_and_steps_of_its_own(trouble
 
 def test_a_proxy_of_the_machine_is_named_first_when_nothing_gets_through() -> None:
     found = told(Unreachable(HOST, Trouble.TIMEOUT), proxy_variable="HTTPS_PROXY")
-    assert found.steps[0].startswith("HTTPS_PROXY names a proxy here, and busyd connects directly")
+    assert found.steps[0].startswith("HTTPS_PROXY names a proxy, but busyd connects directly")
 
 
 def test_a_url_of_ones_own_may_be_mistyped() -> None:
-    assert "typing error" in told(Unreachable("dav.example.org", Trouble.DNS), OTHER).steps[0]
-    assert "typing error" not in " ".join(told(Unreachable(HOST, Trouble.DNS)).steps)
+    assert "typing mistakes" in told(Unreachable("dav.example.org", Trouble.DNS), OTHER).steps[0]
+    assert "typing mistakes" not in " ".join(told(Unreachable(HOST, Trouble.DNS)).steps)
 
 
 def test_a_certificate_from_the_future_means_a_wrong_clock() -> None:
     found = told(Unreachable(HOST, Trouble.TLS, detail="certificate is not yet valid"), skew=-90_000)
     assert found.code == "tls.clock"
     assert found.steps == (
-        "set it right (`timedatectl set-ntp true`): this machine's clock is 25 h 0 min behind the server's",
+        "set the clock (`timedatectl set-ntp true`): this machine's clock is 25 h 0 min behind the server's",
     )
 
 
@@ -106,28 +115,28 @@ def test_an_expired_certificate_means_a_wrong_clock_when_the_server_says_so() ->
     shown = Certificate(Instant(1_700_000_000), Instant(1_790_000_000), "Apple Inc.")
     found = told(error, certificate=shown)
     assert (found.code, found.message) == ("tls.expired", f"the certificate of {HOST} expired on 2026-09-21 14:13 UTC")
-    assert "check this machine's clock: it says 2026-11-18" in found.steps[0]
+    assert "check this machine's clock, which shows 2026-11-18" in found.steps[0]
 
 
 def test_an_untrusted_certificate_tells_who_issued_it() -> None:
     shown = Certificate(Instant(0), Instant(2_000_000_000), "Prying Proxies Ltd")
     found = told(Unreachable(HOST, Trouble.TLS, detail="self-signed certificate"), certificate=shown)
     assert found.code == "tls.untrusted"
-    assert found.message.endswith("(self-signed certificate); it was issued by Prying Proxies Ltd")
+    assert found.message.endswith("(self-signed certificate); the certificate was issued by Prying Proxies Ltd")
     assert "sign in to the network" in found.steps[0]
     own = told(Unreachable("dav.example.org", Trouble.TLS), OTHER)
     assert "certificate of your own" in own.steps[0]
 
 
 def test_a_web_page_or_a_redirect_in_icloud_s_place_is_a_captive_portal() -> None:
-    page = MalformedResponse(HOST, "status 200 where another answer belongs", status=200)
+    page = MalformedResponse(HOST, "unexpected status 200", status=200)
     assert told(page, web_page=True).code == "network.captive-portal"
     assert told(UnsafeRedirect(HOST, "portal.example")).code == "network.captive-portal"
     assert told(page).code == "server.malformed"
 
 
 def test_a_web_page_at_another_server_is_a_wrong_url() -> None:
-    page = MalformedResponse("dav.example.org", "status 200 where another answer belongs", status=200)
+    page = MalformedResponse("dav.example.org", "unexpected status 200", status=200)
     found = told(page, OTHER, web_page=True)
     assert (found.code, found.outcome) == ("server.not-caldav", Outcome.CONFIGURATION)
     assert "not a calendar feed" in told(page, FEED).message
