@@ -82,7 +82,7 @@ def _event(
         "DESCRIPTION:" + _NOTES * chance.randrange(1, 6),
     ]
     if chance.random() < 0.4:
-        place = chance.choice(("Invalidenstraße 116\\, 10115 Berlin", "Room 4.2", "1 Infinite Loop\\, Cupertino"))
+        place = chance.choice(("Invalidenstraße 116\\, 10115 Berlin", "Building 4.2", "1 Infinite Loop\\, Cupertino"))
         lines += [
             f"LOCATION:{place}",
             f'X-APPLE-STRUCTURED-LOCATION;VALUE=URI;X-APPLE-RADIUS=141.2;X-TITLE="{place}":geo:52.53,13.38',

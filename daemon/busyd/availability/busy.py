@@ -1,4 +1,4 @@
-"""Payloads -> busy time, without a daemon: index, decide, flatten, clip; the daemon does the same from its index."""
+"""Payloads -> busy time, without a daemon: index, decide, flatten, clip, as the daemon does from its index."""
 
 from collections.abc import Iterable, Sequence
 
@@ -17,7 +17,7 @@ class Busy(Struct, frozen=True):
     periods: list[Span]
     """Flattened: sorted, disjoint, clipped to the window."""
     problems: list[Problem]
-    """Whatever in the payloads could not be taken as it stands."""
+    """What in the payloads could not be used as written."""
 
 
 def busy_periods(

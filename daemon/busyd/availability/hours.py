@@ -1,7 +1,7 @@
-"""A person's working hours and the shape of the slots to offer, as plain values. No zone, no instant, no text.
+"""A person's working hours and the defaults for slots, as plain values. No zones, no instants, no texts.
 
-Times of day are whole minutes from midnight on the clock of the profile's zone: which instants they are is decided by
-whoever cuts slots on a given day.
+Times of day are whole minutes from midnight on the clock of the profile's zone. The instants they stand for on a given
+day are computed where slots are.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Hours(Struct, frozen=True):
     """Seven entries, Monday first; the spans of a day are sorted and disjoint (touching ones stay apart: each starts
     its own grid of slots)."""
     exceptions: Mapping[date, tuple[MinuteSpan, ...]] = field(default_factory=dict)
-    """Days with hours of their own; no spans means closed."""
+    """Dates with their own hours; no spans means closed."""
 
     def __post_init__(self) -> None:
         if len(self.weekdays) != 7:
@@ -50,13 +50,13 @@ def check_day(spans: tuple[MinuteSpan, ...]) -> None:
 
 
 class SlotDefaults(Struct, frozen=True):
-    """What a question about open slots means where it does not say so itself."""
+    """The defaults for a request for open slots."""
 
     duration: timedelta = timedelta(minutes=30)
     step: timedelta = timedelta(minutes=30)
     """Slots start on a grid of this width, counted from the start of each span of hours."""
     notice: timedelta = timedelta(hours=2)
-    """Nothing is offered earlier than this from now."""
+    """Slots start no earlier than this from now."""
     buffer_before: timedelta = timedelta(0)
     """Free time the new appointment needs before it."""
     buffer_after: timedelta = timedelta(0)

@@ -1,4 +1,4 @@
-"""A payload -> what the busy index keeps of it: occurrences inside a span, each with its facts. No opinion."""
+"""A payload -> its entry in the busy index: the occurrences inside a span, each with its facts. Applies no policy."""
 
 from array import array
 from collections.abc import Iterator
@@ -19,23 +19,23 @@ class IndexedObject(Struct, frozen=True):
     uid: str
     """The first UID in it; empty when there is none."""
     recurring: bool
-    """The rows depend on the span and must be expanded again for another one; otherwise they are all there are."""
+    """The rows depend on the span, so another span needs another expansion; otherwise they are complete."""
     zone_dependent: bool
-    """The rows depend on the reading zone: DATE or floating values, or a TZID that nobody knows."""
+    """The rows depend on the zone they were read in: DATE or floating values, or an unknown TZID."""
     facts: tuple[Facts, ...]
     rows: list[Row]
-    """(start, end, number of its facts), sorted, before travel time; occurrences of no length are there too.
+    """(start, end, number of its facts), sorted, before travel time; including occurrences of no length.
 
     For a recurring object every row that overlaps the span widened by the object's own travel times.
     """
     problems: tuple[Problem, ...]
     incomplete: str = ""
-    """Not empty: nobody can say when something in the object takes place. Nothing is blocked by it, but no window can
-    be called complete; the sentence says why."""
+    """Not empty: the time of something in the object is entirely unknown, for the reason stated here. It blocks
+    nothing, but makes every window incomplete."""
 
 
 def index_object(payload: bytes, span: Period, zone: str) -> IndexedObject:
-    """Read and expand one calendar object. Never raises for what is in it; time and memory are bounded.
+    """Parse and expand one calendar object. Never raises because of its content; time and memory are bounded.
 
     Raises UnknownZone when `zone` is no time zone.
     """
@@ -57,7 +57,7 @@ def index_object(payload: bytes, span: Period, zone: str) -> IndexedObject:
 def _take_availability(expanded: ExpandedObject, payload: bytes, span: Period, zone: str) -> None:
     """Add what the VAVAILABILITY components (RFC 7953) of an object leave unavailable.
 
-    RFC 4791 §7.10 says nothing of them in a calendar collection; whoever stored one there was not to be called free.
+    RFC 4791 §7.10 does not mention them in a calendar collection, but a person who stored one there is not free then.
     """
     from busyd.ical.vavailability import read_availability
 
@@ -74,7 +74,7 @@ def _take_availability(expanded: ExpandedObject, payload: bytes, span: Period, z
 
 
 class PackedObject(Struct, frozen=True):
-    """The same as it goes between processes and into the store: 24 bytes a row."""
+    """The same in packed form, for other processes and the store: 24 bytes a row."""
 
     uid: str
     recurring: bool
@@ -85,11 +85,11 @@ class PackedObject(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     incomplete: str = ""
     postponed: bool = False
-    """The object was not read, because reading failed: it may be at any time, and must be tried again."""
+    """The object could not be parsed just now: it may be at any time, and parsing must be tried again."""
 
     @property
     def flat(self) -> "array[int]":
-        """The rows one after the other: start, end, number of the facts."""
+        """The rows in order: start, end, number of the facts."""
         flat = array("q")
         flat.frombytes(self.occurrences)
         return flat
@@ -100,7 +100,7 @@ class PackedObject(Struct, frozen=True):
 
 
 def pack_object(indexed: IndexedObject) -> PackedObject:
-    """Pack what `index_object` said."""
+    """Pack the result of `index_object`."""
     return PackedObject(
         uid=indexed.uid,
         recurring=indexed.recurring,
@@ -113,7 +113,7 @@ def pack_object(indexed: IndexedObject) -> PackedObject:
 
 
 def postpone_object(why: str) -> PackedObject:
-    """What is known of an object that could not be read just now: nothing, so it may be at any time."""
+    """The entry of an object that could not be parsed just now: it may be at any time."""
     return PackedObject(
         uid="",
         recurring=False,

@@ -1,4 +1,4 @@
-"""The occurrences of one calendar in memory: packed tables in parts, 28 bytes an occurrence. Facts, no opinion."""
+"""The occurrences of one calendar in memory: packed tables in chunks, 28 bytes per occurrence. Applies no policy."""
 
 from array import array
 from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from busyd.period import EARLIEST, LATEST, Period
 from busyd.store.occurrences import IndexEntry
 
 SLICE: Final = 250
-"""Rows worked through before a generator lets others run: well under a millisecond."""
+"""Rows processed before a generator yields to the loop: well under a millisecond."""
 _ENTRY_COST: Final = 20
 """An entry costs about as much as so many rows, however few it has."""
 
@@ -25,7 +25,7 @@ class FactsTable:
         self.facts: list[Facts] = []
         self._numbers: dict[Facts, int] = {}
         self._attendees: dict[Attendee, Attendee] = {}
-        """Each once: the same people come to most events."""
+        """Each once: most events have the same people."""
 
     def number(self, facts: Facts) -> int:
         """The number of these facts, a new one when they were not seen before."""
@@ -40,7 +40,7 @@ class FactsTable:
 
 
 class Chunk(Struct, frozen=True):
-    """Some rows, in parallel arrays. Never changed once others may see it."""
+    """Some rows, in parallel arrays. Immutable once published."""
 
     objects: "array[int]"
     starts: "array[int]"
@@ -65,7 +65,7 @@ class Chunk(Struct, frozen=True):
         return Chunk(self.objects[:], self.starts[:], self.ends[:], self.facts[:])
 
     def sealed(self) -> "Chunk":
-        """Ready to be seen by others; must not be empty."""
+        """Make it ready to be published; it must not be empty."""
         return replace(self, lowest=min(self.objects), highest=max(self.objects))
 
     def without(self, objects: Container[int]) -> "Chunk":
@@ -91,9 +91,9 @@ class Chunk(Struct, frozen=True):
 
 
 class OccurrenceTable:
-    """One calendar as read in one zone. A change makes new tables, so that whoever reads sees one state.
+    """One calendar as read in one zone. A change makes a new table, so that every reader sees one consistent state.
 
-    They share the parts in which nothing changed.
+    Old and new tables share the chunks that did not change.
     """
 
     __slots__ = ("incomplete", "is_beyond", "parts", "recurring", "table")
@@ -102,15 +102,15 @@ class OccurrenceTable:
         self.table = table
         self.parts: list[Chunk] = []
         self.recurring: frozenset[int] = frozenset()
-        """Objects whose occurrences beyond the horizon are not here."""
+        """Objects that have occurrences beyond the horizon, which are not included."""
         self.incomplete: dict[int, str] = {}
-        """Object -> why some of its time is not known at all."""
+        """Object -> why some of its time is entirely unknown."""
         self.is_beyond = False
-        """The calendar has more occurrences than may be held: nothing of it is, and all its time is unknown."""
+        """The calendar has too many occurrences: none of them are kept, and all its time is unknown."""
 
     @classmethod
     def beyond(cls, table: FactsTable, why: str) -> "OccurrenceTable":
-        """A calendar that has too many occurrences, which may be at any time."""
+        """The table of a calendar with too many occurrences, which may be at any time."""
         tables = cls(table)
         last = Chunk.empty()
         last.take(0, array("q", (EARLIEST, LATEST, 0)), [table.number(Facts(unknown=why))])
@@ -125,7 +125,7 @@ class OccurrenceTable:
         return sum([len(part.objects) for part in self.parts])
 
     def pieces(self) -> Iterator[Chunk]:
-        """All rows, so many at a time as one step may work through."""
+        """All rows, in pieces that one step may process."""
         for part in self.parts:
             yield from part.pieces()
 
@@ -146,7 +146,7 @@ class OccurrenceTable:
         return new
 
     def add(self, entries: Iterable[IndexEntry]) -> Generator[None, None, None]:
-        """Take in entries of objects that are not here, while nobody reads these tables. Yields between slices."""
+        """Add entries of new objects, before this table is published. Yields between slices."""
         last = self.parts.pop().copy() if self.parts and len(self.parts[-1].objects) < SLICE else Chunk.empty()
         recurring, spent = set(self.recurring), 0
         for entry in entries:
@@ -185,7 +185,7 @@ class OccurrenceTable:
         return new
 
     def objects_in(self, window: Period) -> Generator[None, None, set[int]]:
-        """The objects with an occurrence that overlaps the window, or is a moment of it. Yields between slices."""
+        """The objects with an occurrence that overlaps the window, or has no length in it. Yields between slices."""
         numbers: set[int] = set()
         for part in self.pieces():
             rows = zip(part.objects, part.starts, part.ends, strict=True)

@@ -1,4 +1,4 @@
-"""Facts and a person's rules in, a free/busy type and the reason out. The only place that decides what blocks."""
+"""The policy: facts and a person's rules in, a free/busy type and the reason out. What blocks is decided only here."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -11,7 +11,7 @@ from busyd.period import FbType
 
 
 class Rules(Struct, frozen=True):
-    """How one person reads one calendar; the defaults are those of the contract."""
+    """The rules by which a calendar counts for a person; the defaults are those of the contract."""
 
     all_day: Literal["as-marked", "busy", "free"] = "as-marked"
     tentative: Literal["tentative", "busy", "free"] = "tentative"
@@ -23,7 +23,7 @@ class Rules(Struct, frozen=True):
 
 
 class Verdict(Struct, frozen=True):
-    """What was decided about one occurrence, and why."""
+    """The decision about one occurrence, and its reason."""
 
     fbtype: FbType
     reason: str
@@ -31,9 +31,9 @@ class Verdict(Struct, frozen=True):
     rule: str = ""
     """The name of the rule of the configuration that decided, or empty when the event itself did."""
     before: int = 0
-    """Seconds of travel that block in front of the occurrence."""
+    """Seconds of travel that block before the occurrence."""
     after: int = 0
-    """Seconds of travel that block behind it."""
+    """Seconds of travel that block after it."""
 
 
 def decide(facts: Facts, rules: Rules, me: frozenset[str]) -> Verdict:
@@ -85,17 +85,17 @@ def _decide(facts: Facts, rules: Rules, me: frozenset[str]) -> Verdict:
 
 
 NO_LENGTH: Final = Verdict(FbType.FREE, "no-length")
-"""What an occurrence means that takes no time and has no travel to it, whatever its facts."""
+"""The verdict on an occurrence without length and travel time, whatever its facts."""
 _NOT_UNDERSTOOD: Final = Verdict(FbType.BUSY_UNAVAILABLE, "not-understood")
 _CANCELLED: Final = Verdict(FbType.FREE, "cancelled")
 _TRANSPARENT: Final = Verdict(FbType.FREE, "transparent")
 _OPAQUE: Final = Verdict(FbType.BUSY, "opaque")
 _STRENGTH: Final = {"free": FbType.FREE, "tentative": FbType.BUSY_TENTATIVE, "busy": FbType.BUSY}
 _FREE_STATUS: Final = frozenset({"FREE", "WORKINGELSEWHERE"})
-"""MS-OXCICAL and MS-OXOCAL: the person works, be it elsewhere; TRANSP:OPAQUE beats both."""
+"""MS-OXCICAL and MS-OXOCAL: the person works, if elsewhere; TRANSP:OPAQUE takes precedence over both."""
 _AWAY_STATUS: Final = frozenset({"OOF", "OUTOFOFFICE"})
 _ANSWERS: Final = ("ACCEPTED", "TENTATIVE", "NEEDS-ACTION", "DELEGATED", "DECLINED")
-"""PARTSTAT from the strongest to the weakest: where two lines are mine the stronger counts."""
+"""PARTSTAT from the strongest to the weakest: if two ATTENDEE lines are mine, the stronger counts."""
 
 
 def _my_answer(facts: Facts, me: frozenset[str]) -> str:
@@ -105,7 +105,7 @@ def _my_answer(facts: Facts, me: frozenset[str]) -> str:
     mine = {attendee.partstat for attendee in facts.attendees if not me.isdisjoint(attendee.addresses)}
     if not mine:
         return "ACCEPTED"
-    # RFC 5545 §3.2.12: a value that is not known is read as NEEDS-ACTION.
+    # RFC 5545 §3.2.12: an unknown value is read as NEEDS-ACTION.
     known = {answer if answer in _ANSWERS else _OTHER_ANSWERS.get(answer, "NEEDS-ACTION") for answer in mine}
     return min(known, key=_ANSWERS.index)
 

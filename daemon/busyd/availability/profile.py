@@ -11,11 +11,11 @@ from busyd.connection import CalendarReference
 
 
 class Profile(Struct, frozen=True):
-    """What was written for one profile."""
+    """The settings of one profile."""
 
     name: str
     timezone: str | None = None
-    """IANA name in which floating and all-day times are read; None: the calendar's own zone, then the machine's."""
+    """IANA name of the zone for floating and all-day times; None: the calendar's own zone, then the machine's."""
     primary: CalendarReference | None = None
     conflicts: tuple[CalendarReference, ...] = ()
     primary_blocks: bool = True

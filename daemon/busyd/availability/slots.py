@@ -1,6 +1,6 @@
-"""Open slots: where in a window an appointment can begin, given what is busy and when work is done. Pure.
+"""Open slots: where in a window an appointment can start, given the busy time and the working hours. Pure.
 
-What is not known must come in as BUSY-UNAVAILABLE; nothing here can tell free from unknown.
+Unknown time must be passed in as BUSY-UNAVAILABLE; nothing here can tell free from unknown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,13 +18,13 @@ _ALL_DAY = ((0, MINUTES_OF_DAY),)
 _DAY: Final = 86_400
 _FIRST_DAY: Final = date(1970, 1, 1).toordinal()
 _AT_ONCE = 2000
-"""Slots looked at without letting others run."""
+"""Slots examined before yielding to the loop."""
 _LAID_OUT_AT_ONCE = 150
-"""Spans of hours made into instants without letting others run: a millisecond."""
+"""Spans of hours converted to instants before yielding to the loop: a millisecond."""
 
 
 class SlotShape(Struct, frozen=True):
-    """What is looked for; all in seconds."""
+    """The slots wanted; everything in seconds."""
 
     duration: int
     step: int
@@ -41,7 +41,7 @@ class SlotShape(Struct, frozen=True):
 def open_slots(
     busy: Sequence[Span], window: Period, *, zone: Zone, hours: Hours | None, shape: SlotShape, earliest: int
 ) -> Iterator[tuple[int, int] | None]:
-    """The (start, end) of every open slot in order of start, with None in between whenever others should run.
+    """The (start, end) of every open slot in order of start, with None in between whenever the loop should run.
 
     A slot lies wholly inside the window, starts at `earliest` or later, and on a grid of `shape.step` counted from the
     start of each span of hours, or from midnight in `zone` where there are no hours. It lies wholly inside the hours;
@@ -111,7 +111,7 @@ def _date_at(instant: Instant, zone: Zone) -> date:
 def instant_at(day: date, minute: int, zone: Zone) -> int:
     """The instant at which the clocks of a zone read so many minutes from midnight; 1440 is the next midnight.
 
-    As RFC 5545 §3.3.5 reads local times: one that the clocks show twice is the first, one that they skip is read with
-    the offset from before the gap.
+    As in RFC 5545 §3.3.5, a local time that occurs twice is the first one, and one that is skipped is read with the
+    offset from before the gap.
     """
     return zone.instant((day.toordinal() - _FIRST_DAY) * _DAY + minute * 60)

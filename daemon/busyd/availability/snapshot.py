@@ -1,6 +1,6 @@
-"""A profile's busy periods as sorted, disjoint arrays: built from tables and rules, never changed, swapped whole.
+"""A profile's busy periods as sorted, disjoint arrays: built from tables and rules, immutable, replaced as a whole.
 
-A question is two bisections. Building is cut into slices and into buckets of time, so that no step of it is long.
+A query is two bisections. Building is split into slices and into buckets of time, so that no step takes long.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from busyd.availability.policy import Rules, Verdict, decide
 from busyd.period import FbType, Instant, Period, Span, coalesce, flatten
 
 _BUCKET_BITS: Final = 18
-"""A bucket of time is 2**18 seconds, some 3 days: few enough spans to sort and merge in less than a millisecond."""
+"""A bucket of time is 2**18 seconds, about 3 days: few enough spans to sort and merge in less than a millisecond."""
 _DIGEST_SIZE: Final = 16
 
 
@@ -29,14 +29,14 @@ class Reading(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """When a profile is busy within `span`, for as far as it is known."""
+    """When a profile is busy within `span`, as far as that is known."""
 
     span: Period
     starts: "array[int]"
     ends: "array[int]"
     types: bytes
     unknown: tuple[tuple[int, int], ...] = ()
-    """Spans in which an event could not be understood: windows that touch them are not complete."""
+    """Spans in which an event could not be understood: windows that touch them are incomplete."""
     incomplete: bool = False
     """Some event's time is not known at all: no window is complete."""
 
@@ -59,7 +59,7 @@ class Snapshot(Struct, frozen=True):
 
 
 def nothing_known(span: Period) -> Snapshot:
-    """The snapshot of somebody of whom nothing is known: unavailable, and not complete."""
+    """The snapshot of a profile of which nothing is known: unavailable, and incomplete."""
     types = bytes([FbType.BUSY_UNAVAILABLE])
     whole = ((int(span.start), int(span.end)),)
     return Snapshot(span, array("q", [span.start]), array("q", [span.end]), types, unknown=whole)
@@ -73,7 +73,7 @@ def build_snapshot(readings: Sequence[Reading], span: Period) -> Generator[None,
         yield from _spread(reading, span, buckets, unknown)
     starts, ends, types = array("q"), array("q"), bytearray()
     for number in sorted(buckets):
-        # Taken out as it is done: to free all of them at the end would be the longest step.
+        # Removed as it is processed: freeing all of them at the end would be the longest step.
         flat = buckets.pop(number)
         for start, end, fbtype in flatten(zip(flat[0::3], flat[1::3], flat[2::3], strict=True)):
             if types and types[-1] == fbtype and ends[-1] == start:
@@ -96,9 +96,9 @@ def build_snapshot(readings: Sequence[Reading], span: Period) -> Generator[None,
 def _spread(
     reading: Reading, span: Period, buckets: dict[int, "array[int]"], unknown: list[tuple[int, int]]
 ) -> Iterator[None]:
-    """Decide about each occurrence and put it into the buckets of time it lies in, as flat triples.
+    """Decide about each occurrence, and put it into its buckets of time, as flat triples.
 
-    Lists of tuples would be built faster, and take a megabyte for every ten thousand occurrences meanwhile.
+    Lists of tuples would be built faster, but use a megabyte for every ten thousand occurrences.
     """
     verdicts = _Verdicts(reading)
     low, high = span.start, span.end
@@ -139,7 +139,7 @@ class _Verdicts(dict[int, tuple[int, int, int, bool]]):
 
 
 def pack(snapshot: Snapshot) -> bytes:
-    """The snapshot as it is stored, so that a start need not build it."""
+    """The snapshot in its stored form, so that a start need not build it."""
     size = len(snapshot.starts)
     head = array("q", [snapshot.span.start, snapshot.span.end, snapshot.incomplete, size])
     pairs = array("q", [edge for pair in snapshot.unknown for edge in pair])
@@ -184,5 +184,5 @@ def _pairs(edges: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def with_unknown(spans: list[Span], window: Period) -> list[Span]:
-    """The answer when a calendar was never read: the rest of the window is not known to be free."""
+    """The spans when a calendar has never been read: the rest of the window is unavailable, not free."""
     return flatten([*spans, (window.start, window.end, FbType.BUSY_UNAVAILABLE)])

@@ -1,8 +1,8 @@
-"""iCalendar as busyd publishes it: one VFREEBUSY, or a feed of blocked slots. Values in, bytes out; reads nothing.
+"""iCalendar as busyd publishes it: one VFREEBUSY, or a feed of blocked slots. Values in, bytes out.
 
-A writer of our own, as three things are asked of it that icalendar does not promise: the same bytes for the same
-content in every version, no control character (icalendar passes NUL and U+2028 on), and thousands of slots in the time
-of one request, on a loop that serves others. icalendar reads every line of it in the tests.
+This is a writer of our own because icalendar does not guarantee three requirements: the same bytes for the same content
+in every version, no control characters (icalendar passes on NUL and U+2028), and thousands of slots within one request
+without blocking the loop. In the tests, icalendar parses every line of the output.
 """
 
 import re
@@ -14,14 +14,14 @@ from msgspec import Struct
 from busyd.period import FbType, Period, Span, to_rfc3339
 
 PRODID: Final = "-//busyd//busyd//EN"
-"""Without a version: an update must not change a byte of a feed."""
+"""Without a version, so that an upgrade does not change a byte of a feed."""
 REFRESH: Final = "PT15M"
 _AT_ONCE: Final = 200
-"""Slots written without letting others run: well under a millisecond."""
+"""Slots written before yielding to the loop: well under a millisecond."""
 _LONGEST: Final = 75
 """RFC 5545 §3.1: octets of a line without its line break."""
 
-# RFC 5545 §3.1 allows no control but TAB; readers that use str.splitlines break at the others and at U+2028/9.
+# RFC 5545 §3.1 allows no control character but TAB; parsers based on str.splitlines split at others and at U+2028/9.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_TIMES = str.maketrans("", "", "-:")
@@ -44,7 +44,7 @@ class BlockedSlot(Struct, frozen=True):
 
 
 def compose_vfreebusy(window: Period, spans: Iterable[Span], *, uid: str, stamp: int) -> bytes:
-    """RFC 5545 §3.6.4 as RFC 4791 §7.10 has it: no METHOD, all times UTC, sorted, one FBTYPE per line."""
+    """RFC 5545 §3.6.4 as in RFC 4791 §7.10: no METHOD, all times in UTC, sorted, one FBTYPE per line."""
     lines = [
         "BEGIN:VCALENDAR",
         "VERSION:2.0",
@@ -108,14 +108,14 @@ def to_utc(instant: int) -> str:
 
 
 def escape_text(text: str) -> str:
-    """A value of type TEXT (RFC 5545 §3.3.11), with everything gone that could end or break a line."""
+    """A value of type TEXT (RFC 5545 §3.3.11), without any character that could end or break a line."""
     clean = _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n"))
     clean = _LONE_SURROGATE.sub("\ufffd", clean)
     return clean.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,").replace("\n", "\\n")
 
 
 def fold(line: str) -> str:
-    """Cut a content line into pieces of at most 75 octets, never inside a UTF-8 character (RFC 5545 §3.1)."""
+    """Fold a content line into pieces of at most 75 octets, never inside a UTF-8 character (RFC 5545 §3.1)."""
     if len(line) <= _LONGEST and line.isascii():
         return line
     raw = line.encode()

@@ -1,4 +1,4 @@
-"""Which days the BY parts of a rule leave out, and the weeks that years are made of. No periods, no times of day."""
+"""Which days the BY parts of a rule exclude, and the numbered weeks of a year. No periods, no times of day."""
 
 from busyd.ical.rule import Frequency, Rule
 from busyd.ical.scale import Scale
@@ -10,7 +10,7 @@ def weekday(day: int) -> int:
 
 
 class DayLimits:
-    """The BY parts of a rule that leave days out, for frequencies in which they limit (RFC 5545 §3.3.10, the table)."""
+    """The BY parts of a rule that exclude days, for frequencies in which they limit (RFC 5545 §3.3.10, the table)."""
 
     __slots__ = ("_rule", "_scale", "_weekdays", "any")
 
@@ -59,7 +59,7 @@ class DayLimits:
 
 
 def week_year(scale: Scale, day: int, week_start: int) -> int:
-    """The year whose numbered weeks hold a day (ISO 8601, with any first day of the week)."""
+    """The year whose numbered weeks contain a day (ISO 8601, with any first day of the week)."""
     number = scale.year_of(day)
     if day >= _first_week(scale, number + 1, week_start):
         return number + 1

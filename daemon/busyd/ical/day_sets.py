@@ -1,4 +1,4 @@
-"""Which days a rule picks inside one of its periods, counted from the period of DTSTART. No times of day, no zones."""
+"""Which days a rule selects in one of its periods, counted from the period of DTSTART. No times of day, no zones."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ from busyd.ical.scale import Month, Scale
 
 
 class PeriodDays:
-    """The periods of a rule of FREQ DAILY or longer, by number; 0 is the one that holds DTSTART."""
+    """The periods of a rule of FREQ DAILY or longer, by number; 0 is the one that contains DTSTART."""
 
     __slots__ = ("_base", "_default_code", "_default_day", "_limits", "_offsets", "_rule", "_scale", "_start")
 
@@ -37,7 +37,7 @@ class PeriodDays:
             self._default_code = month.code
 
     def number_of(self, day: int) -> int:
-        """The number of the period that holds a day; periods that INTERVAL leaves out belong to the one before."""
+        """The number of the period that contains a day; periods that INTERVAL skips belong to the previous one."""
         return self._distance(day) // self._rule.interval
 
     def _distance(self, day: int) -> int:
@@ -59,12 +59,12 @@ class PeriodDays:
 
     @property
     def offsets(self) -> tuple[int, ...]:
-        """For a WEEKLY rule the days it picks, counted from the first day of the week."""
+        """For a WEEKLY rule, the days it selects, counted from the first day of the week."""
         return self._offsets
 
     @property
     def is_limited(self) -> bool:
-        """For a WEEKLY or DAILY rule: whether some of its days are left out by other BY parts."""
+        """For a WEEKLY or DAILY rule: whether other BY parts exclude some of its days."""
         return self._limits.any
 
     def days(self, number: int) -> Sequence[int]:
@@ -86,7 +86,7 @@ class PeriodDays:
         if rule.by_month is not None and month.code not in rule.by_month:
             return []
         if rule.by_month_day is None and (rule.by_year_day is not None or rule.by_week is not None):
-            # RFC 5545 forbids both parts here; taken as limits on all days that the other parts allow.
+            # RFC 5545 forbids both parts here; they are read as limits on the days that the other parts allow.
             days = _weekdays_of_month(month, rule.by_day) if rule.by_day is not None else _all_days(month)
             if rule.by_day is None and rule.by_year_day is None:
                 days = [day for day in days if weekday(day) == weekday(self._start)]
@@ -115,7 +115,7 @@ class PeriodDays:
             year = scale.year(number)
             return _weekdays_between(year.first, year.length, rule.by_day)
         elif rule.by_month is None and rule.by_month_day is not None and rule.by_day is not None:
-            # RFC 5545 §3.3.10: BYMONTHDAY makes days of every month, which BYDAY (note 2) then limits.
+            # RFC 5545 §3.3.10: BYMONTHDAY expands to days of every month, which BYDAY (note 2) then limits.
             year = scale.year(number)
             months = map(scale.month, range(year.first_month, year.first_month + year.months))
             days = [day for month in months for day in _month_days(month, rule.by_month_day, rule.skip)]
@@ -202,7 +202,7 @@ def _year_days(scale: Scale, number: int, rule: Rule) -> list[int]:
 
 
 def _nearest(first: int, length: int, at: int, skip: Skip) -> int:
-    """RFC 7529 §4.1: a date that does not exist becomes the one before or the one after the hole."""
+    """RFC 7529 §4.1: a date that does not exist becomes the last date before or the first date after the gap."""
     if at < 0:
         return first - 1 if skip is Skip.BACKWARD else first
     return first + length - 1 if skip is Skip.BACKWARD else first + length

@@ -1,6 +1,6 @@
 """One component -> its start, its length and its facts, however malformed it is.
 
-Nothing is expanded here. What cannot be read is either a doubt (the span is known, its end is not) or an error.
+Nothing is expanded here. What cannot be parsed is either a doubt (the start is known, the end is not) or an error.
 """
 
 from functools import lru_cache
@@ -17,11 +17,11 @@ from busyd.ical.zones import UTC, Zone, Zones
 
 
 class UnreadableEvent(DataError):
-    """A component without a usable DTSTART: nobody can say when it is."""
+    """A component without a usable DTSTART: its time is entirely unknown."""
 
 
 class Moment(NamedTuple):
-    """A DATE or DATE-TIME in its zone; for a DATE the wall is its midnight and the zone the reader's."""
+    """A DATE or DATE-TIME in its zone; for a DATE, the wall time is its midnight and the zone the reader's."""
 
     wall: int
     zone: Zone
@@ -33,7 +33,7 @@ class Moment(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A component that takes place. Its length is `days` on the wall clock and then exact `seconds`."""
+    """A component with a known start. Its length is `days` on the wall clock, then exact `seconds`."""
 
     wall: int
     zone: Zone
@@ -44,12 +44,12 @@ class Event(NamedTuple):
     seconds: int
     facts: Facts
     odd: str = ""
-    """What had to be taken otherwise than it stands, as a sentence."""
+    """What could not be used as written, as a sentence."""
 
     def end(self, start: int, wall: int) -> int:
-        """The end of an occurrence that starts at the instant; `wall` is its start as the series has it.
+        """The end of an occurrence that starts at the instant; `wall` is its start on the wall clock of the series.
 
-        Computed from the UTC start, never by adding to a wall clock that may not exist; only whole days of a DATE
+        Computed from the UTC start, never by adding to a wall clock time that may not exist; only whole days of a DATE
         event are local days from midnight to midnight.
         """
         if not self.days:
@@ -60,9 +60,9 @@ class Event(NamedTuple):
 
 
 def read_moment(line: Property, zones: Zones) -> Moment:
-    """Read a DATE or DATE-TIME value by its form; VALUE=DATE makes a DATE of a DATE-TIME. Raises BadValue.
+    """Parse a DATE or DATE-TIME value by its form; VALUE=DATE turns a DATE-TIME into a DATE. Raises BadValue.
 
-    A `Z` wins over a TZID. A TZID that nobody knows is read in the reader's zone and noted in `zones.unknown`.
+    A `Z` takes precedence over a TZID. An unknown TZID is read in the reader's zone and noted in `zones.unknown`.
     """
     parameters, text = line
     wall, is_date, is_utc = read_time(text.strip())
@@ -86,8 +86,8 @@ def _read_time_parameters(parameters: str) -> tuple[str | None, bool]:
 def read_event(component: Component, zones: Zones, *, cancelled: bool) -> Event:
     """Read a VEVENT or AVAILABLE. Raises UnreadableEvent when there is no usable DTSTART.
 
-    An event that ends before it starts has no length. One whose end cannot be read is taken to last a day and is
-    marked as not understood, unless it blocks nothing anyway.
+    An event that ends before it starts has no length. One whose end cannot be parsed is assumed to last a day and is
+    marked as not understood, unless it does not block anyway.
     """
     lines = component.properties.get("DTSTART")
     if not lines:
@@ -104,13 +104,13 @@ def read_event(component: Component, zones: Zones, *, cancelled: bool) -> Event:
     try:
         days, seconds = _length(component, zones, begin, start)
     except BadValue as error:
-        odd = f"when it ends cannot be read: {error}"
+        odd = f"its end cannot be read: {error}"
         days, seconds = (1, 0) if is_date else (0, DAY)
         if facts.transp != "TRANSPARENT" and facts.status != "CANCELLED":
             facts = replace(facts, unknown=odd)
     if days < 0 or seconds < 0:
         odd, days, seconds = "it ends before it starts", 0, 0
-        facts = replace(facts, travel_before=0, travel_after=0)  # nobody travels to what cannot take place
+        facts = replace(facts, travel_before=0, travel_after=0)  # no travel to an event whose end is unknown
     return Event(wall, zone, is_date, start, min(days, MAX_LENGTH // DAY), min(seconds, MAX_LENGTH), facts, odd)
 
 
@@ -125,7 +125,7 @@ def _length(component: Component, zones: Zones, begin: Moment, start: int) -> tu
                 raise
         else:
             if begin.is_date:
-                # An end with a time counts by its date, and an end on the first day still makes one day of it.
+                # An end with a time counts by its date, and an end on the first day still means one day.
                 return (end.wall // DAY - begin.wall // DAY) or 1, 0
             if not end.is_date:
                 return 0, end.instant - start

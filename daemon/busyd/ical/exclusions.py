@@ -1,7 +1,4 @@
-"""What happens to the occurrences of a master: some do not take place as the rule has them, others are moved.
-
-EXDATE and overrides leave occurrences out; a RANGE=THISANDFUTURE override moves all after it.
-"""
+"""What changes the occurrences of a master: EXDATE and overrides exclude some, RANGE=THISANDFUTURE moves the rest."""
 
 from collections.abc import Iterator
 
@@ -15,14 +12,14 @@ from busyd.ical.zones import UTC, Zones
 
 
 def local_day(moment: Moment, master: Event) -> int:
-    """The day of a value on the master's calendar: as it is written, and for UTC the day where the master is."""
+    """The day of a value on the master's calendar: as written, or for UTC the day in the master's zone."""
     if moment.is_date or moment.zone is not UTC:
         return moment.wall // DAY
     return master.zone.wall(moment.wall) // DAY
 
 
 class Excluded:
-    """The occurrences of a master that do not take place as the rule has them: EXDATE, and those with an override."""
+    """The occurrences of a master that are excluded from its rules: by EXDATE, and by an override."""
 
     __slots__ = ("_days", "_instants", "_master")
 
@@ -40,7 +37,7 @@ class Excluded:
 
     @property
     def days(self) -> set[int]:
-        """Local days of the master on which nothing takes place."""
+        """Local days of the master without an occurrence."""
         return self._days
 
     def add(self, moment: Moment) -> None:
@@ -51,7 +48,7 @@ class Excluded:
             self._instants.add(moment.instant)
 
     def covers(self, moment: Moment) -> bool:
-        """Whether an occurrence that somebody names by this value is excluded."""
+        """Whether the occurrence with this value is excluded."""
         if moment.is_date != self._master.is_date:
             return local_day(moment, self._master) in self._days
         return moment.instant in self._instants or (
@@ -62,7 +59,7 @@ class Excluded:
         return instant in self._instants or wall // DAY in self._days
 
     def read(self, component: Component, zones: Zones) -> Iterator[str]:
-        """Take in the EXDATEs of a component. Yields a sentence for each that cannot be used; it excludes nothing."""
+        """Add the EXDATEs of a component. Yields a sentence for each that cannot be used, which excludes nothing."""
         taken = 0
         for parameters, text in component.properties.get("EXDATE", ()):
             for value in text.split(","):
@@ -70,16 +67,16 @@ class Excluded:
                     continue
                 taken += 1
                 if taken > MAX_DATES:
-                    yield "it has more EXDATEs than busyd reads; the rest of them stays busy"
+                    yield "it has more EXDATEs than busyd reads; the remaining dates stay busy"
                     return
                 try:
                     self.add(read_moment((parameters, value), zones))
                 except BadValue as error:
-                    yield f"an EXDATE cannot be read, so that day stays busy: {error}"
+                    yield f"an EXDATE cannot be read, so its date stays busy: {error}"
 
 
 class Future(Struct, frozen=True):
-    """A RANGE=THISANDFUTURE override: what it makes of the occurrences after it (RFC 5545 §3.8.4.4)."""
+    """A RANGE=THISANDFUTURE override: how it changes the occurrences after it (RFC 5545 §3.8.4.4)."""
 
     after: int
     """The instant of its RECURRENCE-ID."""
@@ -89,7 +86,7 @@ class Future(Struct, frozen=True):
 
     @classmethod
     def of(cls, replaced: Moment, event: Event, master: Event) -> "Future":
-        """The shift is taken on the master's wall clock; between a DATE and a time it is counted in days."""
+        """The shift is measured on the master's wall clock; between a DATE and a time, it is counted in days."""
         if replaced.is_date or replaced.zone is master.zone:
             before = replaced.wall
         else:

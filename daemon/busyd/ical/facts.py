@@ -1,4 +1,4 @@
-"""What an event says of itself. No opinion: what it means for a person's time is `availability/policy.py`."""
+"""The facts that an event states. What they mean for a person's time is decided in `availability/policy.py`."""
 
 from enum import StrEnum
 from functools import lru_cache
@@ -13,7 +13,7 @@ from busyd.period import FbType
 
 
 class Attendee(Struct, frozen=True):
-    """One ATTENDEE line: every address it can be known by (normalised), and its answer."""
+    """One ATTENDEE line: all its addresses (normalised), and its reply."""
 
     addresses: tuple[str, ...]
     partstat: str
@@ -21,12 +21,12 @@ class Attendee(Struct, frozen=True):
 
 
 class Facts(Struct, frozen=True):
-    """The facts of one component that decide about busy time. Small, equal ones are shared, and they are stored."""
+    """The facts of one component that matter for busy time. Small; equal ones are shared, and they are stored."""
 
     transp: str | None = None
     """OPAQUE, TRANSPARENT, or None when the line is missing or says neither."""
     status: str | None = None
-    """STATUS in upper case as it stands, or None."""
+    """STATUS in upper case, or None."""
     busystatus: str | None = None
     """X-MICROSOFT-CDO-BUSYSTATUS, else X-APPLE-EWS-BUSYSTATUS, in upper case."""
     all_day: bool = False
@@ -39,13 +39,13 @@ class Facts(Struct, frozen=True):
     """Addresses of the ORGANIZER, normalised like an attendee's."""
     attendees: tuple[Attendee, ...] = ()
     fbtype: FbType | None = None
-    """Set for a stored VFREEBUSY period, which needs no further decision."""
+    """Set for a stored VFREEBUSY period, to which no rules apply."""
     unknown: str = ""
-    """Not empty: this span could not be understood, and this sentence says why. It blocks as BUSY-UNAVAILABLE."""
+    """Not empty: this span could not be understood, for the reason stated here. It blocks as BUSY-UNAVAILABLE."""
 
 
 class ProblemKind(StrEnum):
-    """Stable names for what can be wrong with an object, so that a log or a page can group them."""
+    """Stable names for the kinds of problems of an object, by which they can be grouped."""
 
     UNREADABLE = "unreadable"
     UNKNOWN_ZONE = "unknown-zone"
@@ -55,7 +55,7 @@ class ProblemKind(StrEnum):
 
 
 class Problem(Struct, frozen=True):
-    """Something in an object that could not be taken as it stands."""
+    """Something in an object that could not be used as written."""
 
     kind: ProblemKind
     uid: str
@@ -65,10 +65,10 @@ class Problem(Struct, frozen=True):
 
 
 def normalise_address(text: str) -> str:
-    """A calendar user address in the form in which two are compared: lower case, no `mailto:`, no final slash.
+    """A calendar user address in its form for comparison: lower case, no `mailto:`, no trailing slash.
 
     RFC 6638 §2.4.1 addresses are URIs; iCloud writes `mailto:`, `urn:uuid:`, and principal paths with and without
-    the final slash; the same principal may be named as a path and as a URL on any of its hosts.
+    a trailing slash; the same principal may be named as a path and as a URL on any of its hosts.
     """
     address = text.strip().strip('"').lower()
     scheme, separator, rest = address.partition("://")
@@ -78,9 +78,9 @@ def normalise_address(text: str) -> str:
 
 
 def facts_of(component: Component, *, all_day: bool, cancelled: bool = False) -> Facts:
-    """What a component says of itself. Nothing is inherited: an override speaks for itself (RFC 5545 §3.8.4.4).
+    """The facts of a component. An override inherits nothing from its master (RFC 5545 §3.8.4.4).
 
-    `cancelled` is METHOD:CANCEL of its calendar. Unreadable travel times count as none: see `odd_travel_time`.
+    `cancelled` is METHOD:CANCEL of its calendar. Invalid travel times count as none: see `odd_travel_time`.
     """
     properties = component.properties
     status = "CANCELLED" if cancelled else _word(properties.get("STATUS"))
@@ -93,7 +93,7 @@ def facts_of(component: Component, *, all_day: bool, cancelled: bool = False) ->
         before, after = _travel(component, _TRAVEL_BEFORE), _travel(component, _TRAVEL_AFTER)
     attendees = properties.get("ATTENDEE")
     if not attendees:
-        # Without guests it does not matter who organises: the two are read together.
+        # The organizer matters only if there are attendees.
         return _shared_facts(transp, status, busystatus, all_day, before, after)
     organizer = properties.get("ORGANIZER")
     return Facts(
@@ -109,7 +109,7 @@ def facts_of(component: Component, *, all_day: bool, cancelled: bool = False) ->
 
 
 def odd_travel_time(component: Component) -> str:
-    """The first travel time that cannot be read, or nothing."""
+    """The first invalid travel time, or an empty text."""
     for name in (_TRAVEL_BEFORE, _TRAVEL_AFTER):
         text = component.value(name)
         if text:
@@ -143,7 +143,7 @@ def _attendee(line: Property) -> Attendee:
 
 @lru_cache(maxsize=1024)
 def _addresses(line: Property) -> tuple[str, ...]:
-    """The value and the EMAIL parameter (RFC 7986 §6.2), for iCloud puts principal paths into the value."""
+    """The value and the EMAIL parameter (RFC 7986 §6.2), since iCloud puts principal paths into the value."""
     address = normalise_address(line[1])
     email = normalise_address(read_parameters(line[0]).get("EMAIL", ""))
     if not email or email == address:

@@ -1,7 +1,7 @@
-"""Bytes -> components of content lines, as RFC 5545 §3.1 and real calendars write them. Meaning is read elsewhere.
+"""Bytes -> components of content lines, as RFC 5545 §3.1 and real calendars write them, without interpreting them.
 
-One regular expression walks the unfolded text and stops only at the lines that busy time hangs on; whole VTIMEZONE
-blocks are set aside unread. Nothing here raises, whatever the bytes.
+One regular expression walks the unfolded text and stops only at the lines that matter for busy time; VTIMEZONE blocks
+are set aside unparsed. Nothing here raises, whatever the bytes.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import Struct, field
 
 Property = tuple[str, str]
-"""(the parameters as they stand, from the first semicolon on; the value as it stands)."""
+"""(the raw parameters, from the first semicolon on; the raw value)."""
 
 
 class Component(Struct):
@@ -23,7 +23,7 @@ class Component(Struct):
     properties: dict[str, list[Property]] = field(default_factory=dict)
     inside: list["Component"] = field(default_factory=list)
     closed: bool = False
-    """Its END line was found."""
+    """It has an END line."""
 
     def value(self, name: str) -> str:
         """The first value of a property, without white space around it; empty when there is none."""
@@ -32,7 +32,7 @@ class Component(Struct):
 
 
 class CalendarText(Struct):
-    """One VCALENDAR: its own properties, the components that matter, and its VTIMEZONEs, unread."""
+    """One VCALENDAR: its own properties, the components that matter, and its VTIMEZONEs, unparsed."""
 
     properties: dict[str, list[Property]] = field(default_factory=dict)
     components: list[Component] = field(default_factory=list)
@@ -47,7 +47,7 @@ class CalendarText(Struct):
 
 
 def _any_case(names: Iterable[str]) -> str:
-    """A pattern that matches each of the names in any case, and leaves a line at its first wrong letter."""
+    """A pattern that matches any of the names in any case, and fails at the first different letter."""
     tails: dict[str, list[str]] = {}
     for name in names:
         tails.setdefault(name[:1], []).append(name[1:])
@@ -66,17 +66,17 @@ _OF_ONE: Final = frozenset((
     "TRANSP", "ATTENDEE", "ORGANIZER", "METHOD", "X-WR-TIMEZONE", "X-MICROSOFT-CDO-BUSYSTATUS",
     "X-APPLE-EWS-BUSYSTATUS", "X-APPLE-TRAVEL-DURATION", "X-APPLE-TRAVEL-RETURN-DURATION",
 ))  # fmt: skip
-"""The properties that the busy time of a single event hangs on."""
+"""The properties that determine the busy time of a single event."""
 WANTED: Final = _OF_ONE | {"SEQUENCE", "DTSTAMP", "LAST-MODIFIED", "FREEBUSY", "BUSYTYPE", "PRIORITY"}
-"""With those that decide between several components, or that only other components have. All else is passed over
-unread."""
+"""In addition, those that decide between several components, or that only other components have. All others are
+skipped."""
 _PARAMETERS: Final = r"(?:;(?:[^\":\n]++|\"[^\"\n]*+\")*+|;[^:\n]*+)"
 
 
 def _lines_named(names: str) -> re.Pattern[str]:
-    """What to look for: these names, given as a pattern, and zones, alarms and polls to step over.
+    """The pattern to search for: these names, given as a pattern, and time zones, alarms and polls to skip.
 
-    The events in a VPOLL are candidates that people vote on; none of them takes place.
+    The events in a VPOLL are only proposals, so none of them blocks time.
     """
     return re.compile(
         r"\n(?:(?i:BEGIN):(?:"
@@ -93,7 +93,7 @@ _LINE_OF_ONE: Final = _lines_named("|".join(sorted(_OF_ONE)))
 
 @lru_cache(maxsize=1)
 def _line_in_any_case() -> re.Pattern[str]:
-    """Made when the first such text comes: it takes milliseconds."""
+    """Compiled when the first such text comes, since that takes milliseconds."""
     return _lines_named(_any_case(sorted(WANTED)))
 
 
@@ -101,7 +101,7 @@ _ANY_LINE: Final = re.compile(rf"\n([A-Za-z0-9-]++)(?:[ \t]*+({_PARAMETERS}))?:(
 _LONE_CR: Final = re.compile(rb"\r(?!\n)")
 _BLANK_LINES: Final = re.compile(rb"\n\n++")
 _STRANGE: Final = re.compile(rb"\n(?![ \t]|[A-Z0-9-]++[;:]|\Z)")
-"""An empty line, or one that does not look like a property in capital letters at first sight: worth a second."""
+"""An empty line, or one that does not look like a property in capital letters: such a text needs the slower pattern."""
 _MISSED_FOLD: Final = re.compile(
     rb"(\n[^\n]{70,}+)\n(?![ \t\n]|[A-Za-z0-9-]++(?:[ \t]*+" + _PARAMETERS.encode() + rb")?:|\Z)"
 )
@@ -121,12 +121,12 @@ def unfold(payload: bytes) -> str:
 
 
 def _unfold(payload: bytes) -> tuple[str, bool]:
-    """The text, and whether every line of it was found to begin with a name in capital letters."""
+    """The text, and whether every line of it starts with a name in capital letters."""
     if payload[:2] in _WIDE_MARKS:
         wide = payload.decode("utf-16", "replace")
         if "BEGIN:" in wide.upper():  # else the mark lies
             payload = wide.encode("utf-8", "replace")
-    # To take a character out is far cheaper than to put two into one; split and join are cheaper than to replace.
+    # Removing a character is much cheaper than replacing two with one, and split and join are cheaper than replace.
     if _LONE_CR.search(payload):
         payload = payload.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     else:
@@ -181,14 +181,14 @@ def _read(lines: Iterable[tuple[str, str, str, str]]) -> list[CalendarText]:
 
 
 def all_properties(text: str) -> Iterator[tuple[str, str, str]]:
-    """Every line of a text as (upper-case name, parameters, value): for the few blocks that are read in full."""
+    """Every line of a text as (upper-case name, parameters, value), for the few blocks that are parsed in full."""
     for name, parameters, value in _ANY_LINE.findall(text):
         yield name.upper(), parameters, value
 
 
 @lru_cache(maxsize=4096)
 def read_parameters(text: str) -> MappingProxyType[str, str]:
-    """Parameters by upper-case name, quotes taken off; of a repeated one the first counts."""
+    """Parameters by upper-case name, without quotes; of repeated ones, the first counts."""
     parameters: dict[str, str] = {}
     for name, value in _PARAMETER.findall(text):
         parameters.setdefault(name.upper(), value.replace('"', "").strip())
@@ -205,7 +205,7 @@ def unescape(text: str) -> str:
 class _ComponentReader:
     """Which component is open, and how deep inside one that does not matter.
 
-    `begin` and `end` return where properties go from then on; None where they do not matter.
+    `begin` and `end` return where the following properties belong; None if they are ignored.
     """
 
     __slots__ = ("_calendar", "_child", "_open", "_skipped", "calendars")

@@ -1,4 +1,4 @@
-"""A payload -> its events, grouped as series. No zone is looked up, nothing expanded."""
+"""A payload -> its events, grouped into series. No zones are looked up, nothing is expanded."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ from busyd.ical.lines import CalendarText, Component, read_calendars
 
 
 class Series(Struct):
-    """The events of one UID in one calendar: what the masters say, and what the overrides say."""
+    """The events of one UID in one calendar: masters and overrides."""
 
     uid: str
     masters: list[Component] = field(default_factory=list)
@@ -32,22 +32,22 @@ class GroupedCalendar(Struct):
 
 
 class CalendarObject(Struct):
-    """What busy time hangs on in one payload: usually one calendar with one series."""
+    """Everything in one payload that matters for busy time: usually one calendar with one series."""
 
     uid: str = ""
     """The first UID; empty when there is none."""
     calendars: list[GroupedCalendar] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     has_availability: bool = False
-    """There are VAVAILABILITY components in it."""
+    """It contains VAVAILABILITY components."""
     cut_short: str = ""
-    """Not empty: there may have been more, and this sentence says why."""
+    """Not empty: the payload may be incomplete, for the reason stated here."""
     refused: str = ""
-    """Not empty: the payload is beyond the bounds and was not read, and this sentence says why."""
+    """Not empty: the payload exceeds a bound and was not parsed, for the reason stated here."""
 
 
 def parse_object(payload: bytes) -> CalendarObject:
-    """Read a calendar object. Never raises, whatever the bytes; what is odd is in `problems`.
+    """Parse a calendar object. Never raises, whatever the bytes; oddities are listed in `problems`.
 
     Time and memory grow with the size of the payload, which is bounded (`limits.MAX_OBJECT_BYTES`).
     """
@@ -57,7 +57,7 @@ def parse_object(payload: bytes) -> CalendarObject:
         return parsed
     has_reply = False
     for text in read_calendars(payload):
-        # RFC 5546 §3.2.3: a reply says what somebody else answered, it is no event of this calendar.
+        # RFC 5546 §3.2.3: a reply states somebody else's answer; it is not an event of this calendar.
         if text.properties and text.value("METHOD").upper() == "REPLY":
             has_reply = True
             continue
@@ -65,7 +65,7 @@ def parse_object(payload: bytes) -> CalendarObject:
             parsed.cut_short = "the object is cut short: END:VCALENDAR is missing"
         parsed.calendars.append(group_components(text, parsed))
     if not parsed.calendars and not has_reply:
-        parsed.cut_short = "this is no iCalendar object"
+        parsed.cut_short = "this is not an iCalendar object"
     if parsed.cut_short:
         parsed.problems.append(Problem(ProblemKind.UNREADABLE, parsed.uid, parsed.cut_short))
     return parsed
@@ -94,15 +94,15 @@ def group_components(text: CalendarText, parsed: CalendarObject) -> GroupedCalen
                 calendar.series.append(series)
                 if uid:
                     by_uid[uid] = series
-            target = series.overrides if "RECURRENCE-ID" in component.properties else series.masters
-            target.append(component)
+            members = series.overrides if "RECURRENCE-ID" in component.properties else series.masters
+            members.append(component)
     return calendar
 
 
 def newest(components: Iterable[Component]) -> list[Component]:
-    """Of several components for one thing the one that counts: highest SEQUENCE, then latest DTSTAMP (RFC 5546 §2.1.4).
+    """The current one of several versions of a component: highest SEQUENCE, then latest DTSTAMP (RFC 5546 §2.1.4).
 
-    Where neither tells them apart all are returned, whatever their order: both may be busy.
+    If neither distinguishes them, all are returned, whatever their order: each may be busy.
     """
     candidates = list(components)
     if len(candidates) < 2:

@@ -1,7 +1,7 @@
-"""A calendar object and a span -> the occurrences in it, as UTC spans with their facts. Decides nothing about busy.
+"""A calendar object and a span -> the occurrences in it, as UTC spans with their facts. Applies no policy.
 
-RFC 5545 §3.8.5: the occurrences of a series are DTSTART and what RRULE and RDATE give, without EXDATE and without those
-that an override replaces, all compared as instants.
+RFC 5545 §3.8.5: the occurrences of a series are DTSTART and those of RRULE and RDATE, except EXDATE and those that an
+override replaces, all compared as instants.
 """
 
 from collections.abc import Iterable
@@ -38,7 +38,7 @@ class ExpandedObject(Struct):
     zone_dependent: bool = False
     """The rows depend on the reader's zone."""
     incomplete: str = ""
-    """Why nobody can say when some of the object takes place; empty when that is known."""
+    """Why some of the object's time is entirely unknown; empty when all of it is known."""
 
 
 def expand(calendar_object: CalendarObject, span: Period, zone: str) -> ExpandedObject:
@@ -58,7 +58,7 @@ def expand(calendar_object: CalendarObject, span: Period, zone: str) -> Expanded
 
 
 class _Expander:
-    """Collects what the calendars of one object give."""
+    """Collects the occurrences of the calendars of one object."""
 
     def __init__(self, calendar_object: CalendarObject, span: Period) -> None:
         problems = calendar_object.problems[:MAX_PROBLEMS]
@@ -95,7 +95,7 @@ class _Expander:
                     self.add(start, end, facts)
         self.result.zone_dependent |= zones.used_reader
         for tzid, why in zones.unknown.items():
-            reason = f"its time zone {tzid[:60]!r} is not known and is read as yours: {why}"
+            reason = f"its time zone {tzid[:60]!r} is unknown, so the profile's time zone is used: {why}"
             self.problem(ProblemKind.UNKNOWN_ZONE, reason)
 
     def refuse(self, uid: str, why: str) -> None:
@@ -110,7 +110,7 @@ class _Expander:
         self.add(max(start, self._span.start), min(end, self._span.end), Facts(unknown=why))
 
     def add(self, start: int, end: int, facts: Facts) -> None:
-        """One occurrence; one of no length blocks no more than its travel times, but can be asked for."""
+        """Add an occurrence; one of no length blocks only its travel times, but `explain` lists it."""
         if start < EARLIEST or end > LATEST:
             start, end = max(start, EARLIEST), min(end, LATEST)
         if start <= end:
@@ -125,7 +125,7 @@ class _Expander:
         self.result.rows += rows
 
     def _number(self, facts: Facts) -> int:
-        # By identity: hashing facts would cost more than all else, and equal ones are mostly shared.
+        # By identity: hashing facts would dominate the cost, and equal ones are mostly shared.
         number = self._numbers.get(id(facts))
         if number is None:
             number = self._numbers[id(facts)] = len(self.result.facts)
@@ -133,13 +133,13 @@ class _Expander:
         return number
 
     def problem(self, kind: ProblemKind, reason: str) -> None:
-        """Note what is odd in the series at hand."""
+        """Note a problem of the current series."""
         problem = Problem(kind, self._uid, reason)
         if len(self.result.problems) < MAX_PROBLEMS and problem not in self.result.problems:
             self.result.problems.append(problem)
 
     def _read(self, component: Component, calendar: GroupedCalendar, zones: Zones) -> Event | None:
-        """The event of a component, or None when nobody can say when it is."""
+        """The event of a component, or None when its time is entirely unknown."""
         try:
             event = read_event(component, zones, cancelled=calendar.is_cancelled)
         except UnreadableEvent as error:
@@ -195,7 +195,9 @@ class _Expander:
         try:
             moment = read_moment(line, zones)
         except BadValue as error:
-            self.problem(ProblemKind.BAD_TIME, f"its RECURRENCE-ID cannot be read, so it counts by itself: {error}")
+            self.problem(
+                ProblemKind.BAD_TIME, f"its RECURRENCE-ID cannot be read, so it counts as a separate event: {error}"
+            )
             return None
         return _ReplacedId(moment, "THISANDFUTURE" in line[0].upper())
 

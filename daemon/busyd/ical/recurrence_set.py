@@ -1,4 +1,4 @@
-"""One master -> its occurrences in a span: DTSTART, RRULE and RDATE, less EXDATE and overrides, moved by THISANDFUTURE.
+"""One master -> its occurrences in a span: DTSTART, RRULE, RDATE, without EXDATE and overrides, after THISANDFUTURE.
 
 Everything is compared as instants (UTC); local days are compared only where a DATE meets a series of times or the
 reverse.
@@ -23,7 +23,7 @@ from busyd.period import Period
 
 
 class Collector(Protocol):
-    """Where occurrences and problems go, and how much work may be spent on finding them."""
+    """Receives occurrences and problems, and limits the work spent on them."""
 
     budget: Budget
 
@@ -79,7 +79,7 @@ class RecurrenceSet:
         self._high = span.end + before + shift
 
     def add_all(self) -> None:
-        """Hand every occurrence to the collector, and what is odd."""
+        """Pass every occurrence and problem to the collector."""
         master, properties = self._master, self._component.properties
         self._add(master.start, master.wall)
         if "RDATE" in properties:
@@ -88,8 +88,8 @@ class RecurrenceSet:
         for text in rules[:MAX_RULES]:
             self._add_rule(text)
         if len(rules) > MAX_RULES:
-            self._collector.problem(ProblemKind.TOO_MUCH, "it has more rules than busyd expands")
-            self._collector.unknown(master.start, self._span.end, "the event has more rules than busyd expands")
+            self._collector.problem(ProblemKind.TOO_MUCH, "it has more RRULEs than busyd expands")
+            self._collector.unknown(master.start, self._span.end, "the event has more RRULEs than busyd expands")
 
     def _add(self, start: int, wall: int) -> None:
         if start in self._seen:
@@ -158,7 +158,7 @@ class RecurrenceSet:
                 rule = by_days(rule)
             self._expand(rule)
         except BadRule as error:
-            self._collector.problem(ProblemKind.BAD_RULE, f"the event counts once: {error}")
+            self._collector.problem(ProblemKind.BAD_RULE, f"only its first occurrence counts: {error}")
         except UnknownScale as error:
             self._collector.problem(ProblemKind.BAD_RULE, str(error))
             self._collector.unknown(master.start, self._span.end, str(error))
@@ -207,8 +207,8 @@ class RecurrenceSet:
     def _until(self, rule: Rule, high: int) -> tuple[int, int]:
         """(last wall time, last instant) that UNTIL allows.
 
-        UTC is the RFC's form for zoned times. A DATE means the whole local day, a local time the clock of DTSTART. For
-        all-day events midnight and 23:59:59 UTC are how a mere date is misspelt.
+        For zoned times, the RFC requires UTC. A DATE means the whole local day, a local time the clock of DTSTART. For
+        all-day events, midnight and 23:59:59 UTC are common misspellings of a date.
         """
         no_end = 1 << 60
         if not rule.until:
@@ -217,7 +217,7 @@ class RecurrenceSet:
         try:
             wall, is_date, is_utc = read_time(rule.until)
         except BadValue as error:
-            self._collector.problem(ProblemKind.BAD_RULE, f"UNTIL cannot be read, so the series does not end: {error}")
+            self._collector.problem(ProblemKind.BAD_RULE, f"UNTIL cannot be read, so the series has no end: {error}")
             return high, no_end
         if is_date or (master.is_date and (not is_utc or wall % DAY in (0, DAY - 1))):
             return min(high, wall - wall % DAY + DAY - 1), no_end
@@ -226,7 +226,7 @@ class RecurrenceSet:
         return min(high, wall), no_end
 
     def _add_runs(self, runs: Iterable[Run], until: int) -> None:
-        """Dense occurrences that touch each other are one block; others are counted up to the bound."""
+        """Dense occurrences that touch are merged into one block; others are listed up to the bound."""
         master = self._master
         taken = 0
         for run in runs:

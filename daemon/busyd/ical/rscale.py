@@ -1,7 +1,7 @@
-"""The calendars of RFC 7529 that are not Gregorian, as far as they can be computed: loaded only when a rule names one.
+"""The non-Gregorian calendars of RFC 7529 that can be computed; imported only when a rule names one.
 
-Calendars that are observed or proclaimed (ISLAMIC, ISLAMIC-UMALQURA, ISLAMIC-RGSA) cannot; a rule that counts in one
-is not understood, and blocks.
+Calendars that depend on observation or proclamation (ISLAMIC, ISLAMIC-UMALQURA, ISLAMIC-RGSA) cannot be computed; a
+rule that uses one is not understood, and blocks.
 """
 
 from bisect import bisect_right
@@ -18,7 +18,7 @@ from busyd.ical.values import EPOCH
 
 
 class ByYear:
-    """A calendar given by where each year starts and how its months follow each other."""
+    """A calendar defined by the start of each year and the sequence of its months."""
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class ByYear:
     ) -> None:
         """`months` gives (code, length) of a year's months, `first_month` the running index of its first month.
 
-        `mean_year` and `origin` (the first day of year 1) serve to guess the year of a day.
+        `mean_year` and `origin` (the first day of year 1) are used to estimate the year of a day.
         """
         self._first_day = first_day
         self._months = months
@@ -80,7 +80,7 @@ def find_scale(name: str) -> Scale | None:
 
 
 def _coptic_like(origin: int) -> ByYear:
-    """Twelve months of 30 days and a short one; every fourth year has a day more (Coptic, Ethiopic)."""
+    """Twelve months of 30 days and a short one; every fourth year has an extra day (Coptic, Ethiopic)."""
 
     def months(year: int) -> Sequence[tuple[int, int]]:
         return [*((code, 30) for code in range(1, 13)), (13, 6 if year % 4 == 3 else 5)]
@@ -95,7 +95,7 @@ def _coptic_like(origin: int) -> ByYear:
 
 
 def _islamic(origin: int) -> ByYear:
-    """The arithmetic calendar of 30-year cycles, eleven of whose years have a day more."""
+    """The arithmetic calendar of 30-year cycles, in which eleven years have an extra day."""
 
     def months(year: int) -> Sequence[tuple[int, int]]:
         last = 30 if (11 * year + 14) % 30 < 11 else 29
@@ -140,7 +140,7 @@ def _persian_months(year: int) -> Sequence[tuple[int, int]]:
 
 
 def _persian_new_year(year: int) -> int:
-    """By the 33-year cycle, which devices compute with; right for all years a calendar is kept for."""
+    """By the 33-year cycle, as devices compute it; correct for all years that matter in practice."""
     return _PERSIAN_ORIGIN + 365 * (year - 1) + (8 * year + 21) // 33
 
 
@@ -155,7 +155,7 @@ def _indian_months(year: int) -> Sequence[tuple[int, int]]:
 
 
 class Chinese:
-    """The Chinese calendar, from a table: its months follow the sky, and are computed in advance by observatories."""
+    """The Chinese calendar, from a table: its months are astronomical, and computed in advance by observatories."""
 
     def __init__(self) -> None:
         table = msgspec.json.decode(Path(__file__).with_name("chinese_months.json").read_bytes())
@@ -182,7 +182,7 @@ class Chinese:
 
     def month(self, index: int) -> Month:
         if not 0 <= index < len(self._months):
-            raise BeyondScale("the Chinese calendar is known from 1900 to 2100")
+            raise BeyondScale("the Chinese calendar is known only from 1900 to 2100")
         return self._months[index]
 
     def year_of(self, day: int) -> int:
@@ -190,12 +190,12 @@ class Chinese:
 
     def year(self, number: int) -> Year:
         if not 0 <= number - self._first_year < len(self._years):
-            raise BeyondScale("the Chinese calendar is known from 1900 to 2100")
+            raise BeyondScale("the Chinese calendar is known only from 1900 to 2100")
         return self._years[number - self._first_year]
 
     def _checked(self, day: int) -> int:
         if not self._year_starts[0] <= day < self._end:
-            raise BeyondScale("the Chinese calendar is known from 1900 to 2100")
+            raise BeyondScale("the Chinese calendar is known only from 1900 to 2100")
         return day
 
 

@@ -1,4 +1,4 @@
-"""RRULE text -> a Rule, as RFC 5545 §3.3.10 and RFC 7529 write it, and as calendars misspell it. Expands nothing."""
+"""RRULE text -> a Rule, as RFC 5545 §3.3.10 and RFC 7529 define it, and as calendars misspell it. Expands nothing."""
 
 import re
 from enum import IntEnum
@@ -33,7 +33,7 @@ class Skip(IntEnum):
 
 
 class BadRule(DataError):
-    """A recurrence rule that says nothing usable; the event then counts once."""
+    """An unusable recurrence rule; then only the first occurrence of the event counts."""
 
 
 class Rule(Struct, frozen=True):
@@ -46,7 +46,7 @@ class Rule(Struct, frozen=True):
     interval: int = 1
     count: int | None = None
     until: str = ""
-    """As it stands: what it means depends on the zone of DTSTART."""
+    """As written: its meaning depends on the zone of DTSTART."""
     by_month: tuple[int, ...] | None = None
     """Month numbers; a leap month (`5L`) is negative."""
     by_week: tuple[int, ...] | None = None
@@ -62,14 +62,14 @@ class Rule(Struct, frozen=True):
     scale: str = "GREGORIAN"
     skip: Skip = Skip.OMIT
     oddities: tuple[str, ...] = ()
-    """What had to be passed over, as sentences."""
+    """What had to be ignored, as sentences."""
 
 
 @lru_cache(maxsize=2048)
 def read_rule(text: str) -> Rule:
-    """Read the value of an RRULE. Raises BadRule when FREQ or INTERVAL cannot be used, or a bound is misspelt.
+    """Parse the value of an RRULE. Raises BadRule when FREQ or INTERVAL is unusable, or a bound is misspelt.
 
-    Unknown parts are ignored. A repeated part: the first counts. BY values outside of their range match nothing.
+    Unknown parts are ignored. Of repeated parts, the first counts. BY values outside their range match nothing.
     """
     parts: dict[str, str] = {}
     oddities: list[str] = []
@@ -77,7 +77,7 @@ def read_rule(text: str) -> Rule:
         name, equals, value = part.partition("=")
         name = name.strip().upper()
         if not equals:
-            oddities.append(f"{part[:30]!r} in the rule means nothing")
+            oddities.append(f"{part[:30]!r} in the rule has no meaning")
         elif name in _PARTS:
             parts.setdefault(name, value.strip())
         elif _is_misspelt(name):
@@ -101,7 +101,7 @@ def read_rule(text: str) -> Rule:
         else:
             count = max(count, 0)
     if parts.get("UNTIL") == "":
-        oddities.append("UNTIL is empty, so the series does not end")
+        oddities.append("UNTIL is empty, so the series has no end")
     scale = parts.get("RSCALE", "").upper() or "GREGORIAN"
     numbers = {
         name: _numbers(parts[name], low, high, signed, oddities, name) if name in parts else None
@@ -130,7 +130,7 @@ def read_rule(text: str) -> Rule:
 
 
 def by_days(rule: Rule) -> Rule:
-    """A rule for a DATE: times of day mean nothing (RFC 5545 §3.3.10), and hours make days."""
+    """A rule for a DATE: times of day are ignored (RFC 5545 §3.3.10), and hours are counted as days."""
     if rule.frequency <= Frequency.DAILY:
         if rule.by_hour is None and rule.by_minute is None and rule.by_second is None:
             return rule
@@ -207,8 +207,8 @@ def _by_day(text: str, frequency: Frequency, oddities: list[str]) -> tuple[tuple
         if match is None or abs(number) > 53 or (match[1] and number == 0):
             _note(oddities, f"BYDAY={item.strip()[:20]} matches nothing")
         elif number and frequency > Frequency.MONTHLY:
-            # RFC 5545 §3.3.10 forbids numbers here; everybody who accepts them reads the plain weekday.
-            _note(oddities, f"BYDAY={item.strip()[:20]} has a number where none may be")
+            # RFC 5545 §3.3.10 forbids numbers here; implementations that accept them use the plain weekday.
+            _note(oddities, f"BYDAY={item.strip()[:20]} has a number where none is allowed")
             days.add((0, WEEKDAYS[match[2]]))
         else:
             days.add((number, WEEKDAYS[match[2]]))

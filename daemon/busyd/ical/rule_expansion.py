@@ -1,6 +1,6 @@
-"""A rule and DTSTART -> wall times inside a span, reached by arithmetic and never by walking from DTSTART. No zones.
+"""A rule and DTSTART -> wall times inside a span, reached by arithmetic, never by walking from DTSTART. No zones.
 
-COUNT is the exception: it is worked out in one division where the rule is even, and counted along otherwise.
+COUNT is the exception: it takes one division if the rule is regular, and counting from DTSTART otherwise.
 """
 
 from bisect import bisect_left, bisect_right
@@ -25,10 +25,10 @@ from busyd.ical.values import DAY
 
 
 def walls_of_rule(rule: Rule, start: int, low: int, high: int, budget: Budget | None = None) -> list[int]:
-    """The wall times a rule of any FREQ gives from `low` to `high`, both included, sorted.
+    """The wall times of a rule of any FREQ from `low` to `high`, both included, sorted.
 
-    Only what the rule itself yields, at or after `start`; that DTSTART is always an occurrence is not the rule's doing.
-    UNTIL is the caller's: it depends on a zone. Raises TooManyOccurrences, and UnknownScale.
+    Only those that the rule itself yields, at or after `start`; DTSTART, which is always an occurrence, is up to the
+    caller. So is UNTIL, which depends on a zone. Raises TooManyOccurrences and UnknownScale.
     """
     low, high = max(low, start, FIRST_WALL), min(high, LAST_WALL)
     if low > high or rule.count == 0:
@@ -61,13 +61,13 @@ def _walls_by_day(rule: Rule, start: int, low: int, high: int, scale: Scale, bud
         return _weekly(rule, periods, start_time, low, high)
     number = 0 if count is not None else max(0, periods.number_of(low // DAY) - 1)
     first_day, last_day = low // DAY, high // DAY
-    found: list[int] = []
+    result: list[int] = []
     latest = start - 1
     for steps in range(MAX_STEPS):
         if not budget.take():
             break
         if periods.first_day(number + steps) > last_day + 7:
-            return found
+            return result
         days = periods.days(number + steps)
         if rule.by_position is not None:
             walls = pick_positions(days, times, rule.by_position)
@@ -76,31 +76,31 @@ def _walls_by_day(rule: Rule, start: int, low: int, high: int, scale: Scale, bud
             if count is not None and passed:
                 count -= passed * len(times)
                 if count <= 0:
-                    return found
-            walls = _in_bounds(days, times, MAX_OCCURRENCES + 1 - len(found))
+                    return result
+            walls = _in_bounds(days, times, MAX_OCCURRENCES + 1 - len(result))
         for wall in walls:
             if wall <= latest:
                 continue
             latest = wall
             if wall > high:
-                return found
+                return result
             if wall >= low:
-                found.append(wall)
+                result.append(wall)
             if count is not None:
                 count -= 1
                 if count == 0:
-                    return found
-        if len(found) > MAX_OCCURRENCES:
-            raise TooManyOccurrences(found[MAX_OCCURRENCES], found[:MAX_OCCURRENCES])
-    raise TooManyOccurrences(max(low, latest + 1), found)
+                    return result
+        if len(result) > MAX_OCCURRENCES:
+            raise TooManyOccurrences(result[MAX_OCCURRENCES], result[:MAX_OCCURRENCES])
+    raise TooManyOccurrences(max(low, latest + 1), result)
 
 
 def _drop_before(days: Sequence[int], start_day: int, first_day: int, last_day: int) -> tuple[Sequence[int], int]:
-    """(days that matter, how many of those after DTSTART were passed over because they are before the span)."""
+    """(days that matter, how many of those after DTSTART were skipped because they are before the span)."""
     begin = bisect_left(days, first_day)
     passed = begin - min(begin, bisect_right(days, start_day))
     kept = days[begin : bisect_right(days, last_day)]
-    # The day of DTSTART counts from the time of DTSTART on, so it is not passed over.
+    # The day of DTSTART counts only from the time of DTSTART on, so it is not skipped.
     return (kept if begin == passed or days[begin - passed - 1] != start_day else [start_day, *kept]), passed
 
 
@@ -127,7 +127,7 @@ def _weekly(rule: Rule, periods: PeriodDays, time: int, low: int, high: int) -> 
 
 
 def _last_even(rule: Rule, periods: PeriodDays, start_day: int, start_time: int) -> int:
-    """The wall time at which COUNT ends a rule that picks the same days of every period."""
+    """The wall time at which COUNT ends a rule that selects the same days of every period."""
     if rule.count is None:
         return LAST_WALL
     if rule.frequency is Frequency.DAILY:

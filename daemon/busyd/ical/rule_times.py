@@ -1,4 +1,4 @@
-"""What rules of every FREQ need to become times: times of day, positions in a set, and the bounds they run into."""
+"""Shared by rules of every FREQ: times of day, positions in a set, and the bounds on the work."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -17,13 +17,13 @@ class TooManyOccurrences(DataError):
     """A rule that goes beyond the bounds. `walls` holds those before `at`; from `at` on nothing is known."""
 
     def __init__(self, at: int, walls: Sequence[int] = ()) -> None:
-        super().__init__("the rule asks for more than can be counted")
+        super().__init__("the rule has more occurrences than busyd counts")
         self.at = at
         self.walls = walls
 
 
 class Budget:
-    """How many steps may still be taken; shared by all rules of an object. A step is a few microseconds of work."""
+    """The remaining number of steps, shared by all rules of an object. A step is a few microseconds of work."""
 
     __slots__ = ("left",)
 
@@ -31,13 +31,13 @@ class Budget:
         self.left = steps
 
     def take(self, steps: int = 1) -> bool:
-        """Take some; False when there are no more."""
+        """Use some steps; False when none are left."""
         self.left -= steps
         return self.left >= 0
 
 
 class UnknownScale(DataError):
-    """A rule that counts in a calendar busyd does not know: well-formed, so what it means must be taken as busy."""
+    """A rule in an unknown calendar: well-formed, so the time it may mean counts as busy."""
 
 
 def scale_of(rule: Rule) -> Scale:
@@ -48,13 +48,13 @@ def scale_of(rule: Rule) -> Scale:
 
     scale = find_scale(rule.scale)
     if scale is None:
-        message = f"RSCALE={rule.scale[:20]} is a calendar that is not known here"
+        message = f"RSCALE={rule.scale[:20]} is an unknown calendar scale"
         raise UnknownScale(message)
     return scale
 
 
 def times_of_day(rule: Rule, start_time: int) -> list[int]:
-    """All times of day that BYHOUR, BYMINUTE and BYSECOND allow, in seconds, sorted; DTSTART gives what is absent."""
+    """All times of day that BYHOUR, BYMINUTE and BYSECOND allow, in seconds, sorted; the defaults are DTSTART's."""
     if rule.by_hour is None and rule.by_minute is None and rule.by_second is None:
         return [start_time]
     hours = rule.by_hour if rule.by_hour is not None else (start_time // 3600,)
@@ -73,7 +73,7 @@ def in_minute(rule: Rule, start_time: int) -> tuple[int, ...]:
 
 
 def pick_positions(days: Sequence[int], times: Sequence[int], positions: Iterable[int]) -> list[int]:
-    """BYSETPOS: some of all times of all days of a period, without writing them all out."""
+    """BYSETPOS: some of all times of all days of a period, without listing them all."""
     size = len(days) * len(times)
     picked = sorted({at - 1 if at > 0 else size + at for at in positions if -size <= at <= size})
     return [days[at // len(times)] * DAY + times[at % len(times)] for at in picked]

@@ -1,7 +1,7 @@
-"""Calendars in which a rule may count (RFC 7529 RSCALE): days to years and months, and back. No rules, no time of day.
+"""Calendar scales for rules (RFC 7529 RSCALE): days to years and months, and back. No rules, no times of day.
 
-A day is its number since 1970-01-01. A month is known by a running index that has no holes, so that "every third month"
-is arithmetic in every calendar; its code is its number, negative for a leap month.
+A day is its number since 1970-01-01. A month is identified by a running index without gaps, so that "every third month"
+is simple arithmetic in every calendar; its code is its number, negative for a leap month.
 """
 
 from functools import lru_cache
@@ -29,27 +29,27 @@ class Year(NamedTuple):
 
 
 class BeyondScale(DataError):
-    """A time for which a calendar is not known in advance, or not any more."""
+    """A time outside the range for which a calendar can be computed."""
 
 
 class Scale(Protocol):
-    """A calendar. All of it may raise BeyondScale."""
+    """A calendar scale. All methods may raise BeyondScale."""
 
     def month_of(self, day: int) -> int:
-        """The running index of the month that holds a day."""
+        """The running index of the month that contains a day."""
 
     def month(self, index: int) -> Month:
         """A month by its running index."""
 
     def year_of(self, day: int) -> int:
-        """The number of the year that holds a day."""
+        """The number of the year that contains a day."""
 
     def year(self, number: int) -> Year:
         """A year by its number."""
 
 
 class Gregorian:
-    """The calendar of RFC 5545, and of the scales that only number its years differently."""
+    """The Gregorian calendar of RFC 5545, and scales that only number its years differently."""
 
     def month_of(self, day: int) -> int:
         year, month, _ = civil(day)

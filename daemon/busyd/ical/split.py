@@ -1,6 +1,6 @@
-"""A feed -> one payload per UID, so that a changed event is one object read anew. Nothing is read of what they say.
+"""A feed -> one payload per UID, so that a changed event means parsing one object. Events are not interpreted here.
 
-Events are kept as places in the text until they are handed out: a feed may have hundreds of thousands.
+Events are kept as offsets into the text until they are returned: a feed may have hundreds of thousands.
 """
 
 import hashlib
@@ -14,46 +14,46 @@ from msgspec import Struct
 from busyd.errors import DataError
 from busyd.ical.lines import unescape, unfold
 
-Place = tuple[int, int]
+TextRange = tuple[int, int]
 """Where a block begins and ends in the text."""
 
 
 class UnreadableFeed(DataError):
-    """An answer that is no whole iCalendar stream. It must never be taken for an empty calendar."""
+    """A response that is not a complete iCalendar stream. It must never be taken for an empty calendar."""
 
 
 class FeedObject(Struct, frozen=True):
-    """One object cut out of a feed."""
+    """One object of a feed."""
 
     uid: str
-    """As the feed has it, or made from a hash of the component."""
+    """As in the feed, or derived from a hash of the component."""
     payload: bytes
 
 
 def split_feed(payload: bytes) -> list[FeedObject]:
-    """All that `cut_feed` cuts out of a feed."""
+    """All objects that `cut_feed` yields."""
     return list(cut_feed(payload))
 
 
 def cut_feed(payload: bytes) -> Iterator[FeedObject]:
-    """Cut a feed into one payload per UID, in the order in which they come up; events without UID each for themselves.
+    """Split a feed into one payload per UID, in order of appearance; each event without UID is an object of its own.
 
-    Each payload has what its events need: their VTIMEZONEs, METHOD, X-WR-TIMEZONE, and nothing that changes from one
-    download to the next. Tasks and journals are left out. Raises UnreadableFeed, before the first object, for anything
-    that is not iCalendar from the first BEGIN:VCALENDAR to the last END:VCALENDAR.
+    Each payload contains what its events need: their VTIMEZONEs, METHOD, X-WR-TIMEZONE, and nothing that changes from
+    one download to the next. Tasks and journals are left out. Raises UnreadableFeed, before the first object, for
+    anything that is not iCalendar from the first BEGIN:VCALENDAR to the last END:VCALENDAR.
     """
     text = "\n" + unfold(payload).strip()
     del payload
     first, last = _FIRST.findall(text)[0], text[text.rfind("\n") + 1 :]
     if not re.fullmatch(r"BEGIN:VCALENDAR\s*", first, re.IGNORECASE):
         start = re.sub(r"[^\x21-\x7e]+", " ", first)[:40]
-        message = f"the answer is not a calendar: it starts with {start!r}" if start else "the answer is empty"
+        message = f"the response is not a calendar: it starts with {start!r}" if start else "the response is empty"
         raise UnreadableFeed(message)
     if not re.fullmatch(r"END:VCALENDAR\s*", last, re.IGNORECASE):
         raise UnreadableFeed("the calendar is cut short: END:VCALENDAR is missing")
     calendars = list(_calendars(text))
     # UID -> the places of its events, each calendar's behind the number of the calendar.
-    cut: dict[str, list[tuple[int, Place]]] = {}
+    cut: dict[str, list[tuple[int, TextRange]]] = {}
     for number, calendar in enumerate(calendars):
         for uid, place in calendar.blocks:
             cut.setdefault(uid, []).append((number, place))
@@ -70,14 +70,14 @@ def cut_feed(payload: bytes) -> Iterator[FeedObject]:
 
 _FIRST: Final = re.compile(r"\A\n([^\n]*)")
 _TZID: Final = re.compile(r"^[A-Z-]+[^:\n\"]*?;TZID=(\"[^\"\n]*\"|[^;:\n]*)", re.IGNORECASE | re.MULTILINE)
-# Each begins with a line feed and only then ignores case, so that it is found as fast as a letter.
+# The pattern starts with a line feed and ignores case only after it, which makes the search fast.
 _EDGE: Final = re.compile(r"\n((?i:BEGIN|END)):([A-Za-z0-9-]+)[ \t]*(?=\n|\Z)")
 _HEAD: Final = re.compile(r"\n((?i:METHOD|X-WR-TIMEZONE|CALSCALE)[;:][^\n]*)")
 _NAME: Final = re.compile(r"\n(?i:UID|TZID)(?:;[^:\n]*)?:([^\n]*)")
 
 
 def _calendars(text: str) -> "Iterator[_Cutter]":
-    """What is in every VCALENDAR of a text that begins with a line feed."""
+    """The content of every VCALENDAR of a text that begins with a line feed."""
     cutter, seen = _Cutter(text), 0
     for edge in _EDGE.finditer(text):
         name, begins = edge[2].upper(), edge[1][0] in "Bb"
@@ -104,7 +104,7 @@ class _Cutter:
         self.head = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//busyd//feed//EN"]
         self.zones: list[tuple[str, str]] = []
         """Each TZID with its VTIMEZONE."""
-        self.blocks: list[tuple[str, Place]] = []
+        self.blocks: list[tuple[str, TextRange]] = []
         """Each UID with the place of an event."""
         self.kind = ""
         self.depth = 0
@@ -116,13 +116,13 @@ class _Cutter:
         self.kind, self.depth, self._start, self._name = kind, 1, start, ""
 
     def pass_lines(self, start: int, end: int) -> None:
-        """Take what matters of the lines between two edges."""
+        """Note what matters in the lines between two BEGIN or END lines."""
         if not self.kind:
             self.head += _HEAD.findall(self._text, start, end)
         elif self.depth == 1 and not self._name:
             # The UID and TZID of the block itself: Apple's alarms have UIDs too.
-            found = (match[1].strip() for match in _NAME.finditer(self._text, start, end))
-            self._name = next(filter(None, found), "")
+            names = (match[1].strip() for match in _NAME.finditer(self._text, start, end))
+            self._name = next(filter(None, names), "")
 
     def close(self, end: int) -> None:
         if self.kind == "VTIMEZONE":

@@ -1,4 +1,4 @@
-"""Rules of hours, minutes and seconds -> evenly spaced wall times inside a span, reached by arithmetic. No zones."""
+"""Rules of hours, minutes and seconds -> evenly spaced wall times inside a span, computed arithmetically. No zones."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Run(NamedTuple):
 
 
 def runs_of_rule(rule: Rule, start: int, low: int, high: int, budget: Budget | None = None) -> Iterator[Run]:
-    """The wall times a rule of FREQ HOURLY, MINUTELY or SECONDLY gives from `low` to `high`, both included.
+    """The wall times of a rule of FREQ HOURLY, MINUTELY or SECONDLY from `low` to `high`, both included.
 
     Runs may interleave; none is empty.
 
@@ -147,7 +147,7 @@ class _Windows:
 
 
 def _allowed_parts(rule: Rule) -> list[tuple[int, int]]:
-    """The parts of a day in which units of the rule may start, joined."""
+    """The parts of a day in which units of the rule may start, merged."""
     hours = range(24) if rule.by_hour is None else rule.by_hour
     parts = [(hour * 3600, hour * 3600 + 3600) for hour in hours]
     if rule.frequency >= Frequency.MINUTELY and rule.by_minute is not None:

@@ -1,4 +1,4 @@
-"""What an event is called and where it is, for those who may see it. Nothing here bears on busy time."""
+"""The title and place of an event, for those who may see them. They do not affect busy time."""
 
 import re
 from typing import Final
@@ -12,14 +12,14 @@ _ESCAPED: Final = re.compile(r"\\([nN;,\\])")
 
 
 class Title(Struct, frozen=True):
-    """Unescaped text (RFC 5545 §3.3.11); empty where the event has none."""
+    """Unescaped text (RFC 5545 §3.3.11); empty if the event has none."""
 
     summary: str = ""
     location: str = ""
 
 
 def title_of(payload: bytes) -> Title:
-    """The title of the first event of an object that has one: its master where there is one, as servers order them."""
+    """The title of the first event of an object that has one, which is its master in the order servers use."""
     inside: list[str] = []
     properties: dict[str, str] = {}
     for name, value in _LINE.findall(unfold(payload)):

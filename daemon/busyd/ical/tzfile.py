@@ -1,4 +1,4 @@
-"""Time zone data of the machine and of PyPI: the newer of the two, read as RFC 9636 files. No TZID is guessed here."""
+"""Time zone data of the machine or the package tzdata, whichever is newer, from RFC 9636 files. Exact names only."""
 
 import re
 import struct
@@ -15,12 +15,12 @@ from busyd.ical.zone_transitions import Zone
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+)*", re.ASCII)
 _NOT_A_ZONE: Final = ("posix/", "right/", "posixrules", "localtime", "Factory", "leap", "zone", "iso3166", "tzdata")
 _SPAN: Final = 402
-"""Years for which the rule at the end of a file is written out: a whole Gregorian cycle and a little."""
+"""Years for which the rule at the end of a file is expanded: a whole Gregorian cycle and some more."""
 
 
 @lru_cache(maxsize=1)
 def tzdata_version() -> str:
-    """The release in use, `2026f` for instance; empty when neither source names one."""
+    """The release in use, such as `2026f`; empty when neither source states one."""
     return max(_system()[0], _package_version())
 
 
@@ -61,7 +61,7 @@ def _names_in_source(path: Path) -> list[str]:
 
 
 def forget_if_replaced() -> bool:
-    """Look whether the data on the machine is another release by now; if so nothing that was read of it is used on."""
+    """Check whether the machine has another release of the data by now; if so, discard everything read before."""
     before = tzdata_version()
     for read in (tzdata_version, _package_version, _system):
         read.cache_clear()
@@ -96,8 +96,8 @@ def _package_file(name: str) -> bytes:
 
 
 def _package() -> Path:
-    """The folder of PyPI's package; one that does not exist where it is not installed."""
-    # Not importlib.resources: that alone takes a fifth of the time the engine needs to load.
+    """The folder of the package tzdata; it does not exist if the package is not installed."""
+    # Not importlib.resources, whose import alone takes a fifth of the load time of the engine.
     try:
         import tzdata
     except ModuleNotFoundError:
@@ -116,7 +116,7 @@ def _package_version() -> str:
 
 @lru_cache(maxsize=1)
 def _system() -> tuple[str, Path | None]:
-    """(release, folder) of the first zone folder of the machine; the release is empty when it does not say."""
+    """(release, folder) of the first zone folder of the machine; the release is empty when it is not stated."""
     for path in map(Path, TZPATH):
         if not (path / "UTC").is_file() and not (path / "Etc" / "UTC").is_file():
             continue
@@ -139,7 +139,7 @@ def _release(line: str) -> str:
 
 
 def _parse(name: str, data: bytes) -> Zone:
-    """RFC 9636: the 64-bit block of the file, then its TZ string written out for 400 years."""
+    """RFC 9636: the 64-bit block of the file, then its TZ string expanded for 400 years."""
     at, wide = 0, data[4:5] >= b"2"
     if wide:
         utc_count, std_count, leaps, times, types, letters = struct.unpack_from(">6l", data, 20)
@@ -162,7 +162,7 @@ def _parse(name: str, data: bytes) -> Zone:
 
 
 def _footer_changes(footer: str, after: int | None, offset: int) -> list[tuple[int, int]] | None:
-    """The changes that a POSIX TZ string stands for, after an instant."""
+    """The clock changes of a POSIX TZ string after an instant."""
     rule = _FOOTER.fullmatch(footer)
     if rule is None:
         return None

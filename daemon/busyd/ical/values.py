@@ -1,6 +1,6 @@
-"""The value types of RFC 5545 §3.3 that hold time: DATE, DATE-TIME, DURATION, PERIOD. Texts in, numbers out, no zones.
+"""The value types of RFC 5545 §3.3 for times: DATE, DATE-TIME, DURATION, PERIOD. Texts in, numbers out, no zones.
 
-A local time is a *wall*: seconds since 1970-01-01T00:00:00 on a clock that knows no zone. A day is its number since
+A local time is a *wall* time: seconds since 1970-01-01T00:00:00 on a clock without a zone. A day is its number since
 then.
 """
 
@@ -25,7 +25,7 @@ class BadValue(DataError):
 
 
 class LocalTime(NamedTuple):
-    """A DATE or DATE-TIME as it is written, before any zone is known."""
+    """A DATE or DATE-TIME as written, before its zone is known."""
 
     wall: int
     is_date: bool
@@ -33,7 +33,7 @@ class LocalTime(NamedTuple):
 
 
 class Length(Struct, frozen=True):
-    """A DURATION: days count on the wall clock, seconds exactly (RFC 5545 §3.3.6). Both carry the sign."""
+    """A DURATION: nominal days, exact seconds (RFC 5545 §3.3.6). Both carry the sign."""
 
     days: int = 0
     seconds: int = 0
@@ -95,7 +95,7 @@ def _time_of_day(text: str) -> int:
 
 @lru_cache(maxsize=1024)
 def read_duration(text: str) -> Length:
-    """A DURATION, however mixed its parts (`P1DT`, `PT1W` and lower case occur). Raises BadValue."""
+    """A DURATION, also in malformed variants (`P1DT`, `PT1W` and lower case occur). Raises BadValue."""
     written = _DURATION.fullmatch(text.upper())
     if written is None or not _DIGIT.search(text):
         message = f"{text[:40]!r} is not a duration"

@@ -1,7 +1,7 @@
-"""VAVAILABILITY (RFC 7953) -> the time that is not available inside a window. Events are laid over it elsewhere.
+"""VAVAILABILITY (RFC 7953) -> the time that is not available inside a window. Events are added elsewhere.
 
-PRIORITY 1 is the highest, 9 the lowest, 0 or none lower still: a component decides its whole own span, lower ones fill
-what is left. Of two with equal PRIORITY each has its say, and what is busy in one is busy.
+PRIORITY 1 is the highest, 9 the lowest, 0 or none lower still: a component decides over its whole span, and lower ones
+over what is left. Of two with equal PRIORITY, both count: time that is busy in either is busy.
 """
 
 from typing import Final
@@ -20,7 +20,7 @@ from busyd.period import FbType, Period, Span, coalesce, subtract
 
 
 class Unavailable(Struct, frozen=True):
-    """What VAVAILABILITY components say about a window."""
+    """The result of VAVAILABILITY components for a window."""
 
     spans: list[Span]
     """Where the person is not available, by BUSYTYPE; they may overlap."""
@@ -28,9 +28,9 @@ class Unavailable(Struct, frozen=True):
 
 
 def read_availability(payload: bytes, window: Period, zone: str) -> Unavailable:
-    """Read all VAVAILABILITY components of a text. Never raises for what is in it.
+    """Parse all VAVAILABILITY components of a text. Never raises because of its content.
 
-    An AVAILABLE part that cannot be read makes nobody available. A component without DTSTART or DTEND is unbounded on
+    An AVAILABLE part that cannot be parsed makes nobody available. A component without DTSTART or DTEND is unbounded on
     that side. DATE and floating values, which the RFC forbids, are read in `zone`.
     """
     parsed = parse_object(payload)
@@ -40,7 +40,7 @@ def read_availability(payload: bytes, window: Period, zone: str) -> Unavailable:
         for component in calendar.availability:
             by_priority.setdefault(_priority(component), []).append((component, calendar.text))
     if not by_priority:
-        problems.append(Problem(ProblemKind.UNREADABLE, parsed.uid, "there is no VAVAILABILITY in it"))
+        problems.append(Problem(ProblemKind.UNREADABLE, parsed.uid, "it contains no VAVAILABILITY"))
     spans: list[Span] = []
     left = [(int(window.start), int(window.end))]
     for priority in sorted(by_priority):
@@ -82,7 +82,7 @@ def _bounds(
         elif "DURATION" in properties and begin is not None:
             end = min(end, read_period_end(begin, properties["DURATION"][0], zones))
     except BadValue as error:
-        reason = f"the bounds of a VAVAILABILITY cannot be read, so it is taken as unbounded: {error}"
+        reason = f"the bounds of a VAVAILABILITY cannot be read, so it counts as unbounded: {error}"
         problems.append(Problem(ProblemKind.BAD_TIME, component.value("UID"), reason))
         return int(window.start), int(window.end)
     return (start, end) if start < end else None

@@ -1,4 +1,4 @@
-"""A stored VFREEBUSY -> its periods. They need no policy: the component says itself what kind of time they are."""
+"""A stored VFREEBUSY -> its periods. No policy applies to them: the component states their free/busy type."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -15,9 +15,9 @@ _TYPES: Final = {member.text: member for member in FbType}
 
 
 def read_freebusy(component: Component, zones: Zones) -> Iterator[tuple[int, int, Facts, str]]:
-    """(start, end, facts, what is odd) of every FREEBUSY period that is not FREE (RFC 5545 §3.8.2.6).
+    """(start, end, facts, problem) of every FREEBUSY period that is not FREE (RFC 5545 §3.8.2.6).
 
-    An unknown FBTYPE is BUSY. Where a period cannot be read the last field says why, and the others mean nothing.
+    An unknown FBTYPE is BUSY. If a period cannot be parsed, `problem` says why, and the other fields are meaningless.
     """
     for parameters, text in component.properties.get("FREEBUSY", ()):
         fbtype = _TYPES.get(read_parameters(parameters).get("FBTYPE", "BUSY").upper(), FbType.BUSY)

@@ -1,6 +1,6 @@
-"""A VTIMEZONE -> a table of clock changes. Used only for names that nobody but their own object knows.
+"""A VTIMEZONE -> a table of clock changes. Used only for names that are defined nowhere but in their own object.
 
-The first observance is taken as valid for all time before it, as zones "since 1601" mean it.
+The first observance counts for all time before it, which is the intention of zones that start in 1601.
 """
 
 from functools import lru_cache
@@ -19,11 +19,11 @@ from busyd.ical.zone_transitions import CYCLE, Zone
 
 _FROM: Final = day_number(1900, 1, 1) * DAY
 _CYCLE: Final = CYCLE + 3 * 366 * DAY
-"""For that long after the last DTSTART rules are written out: from then on the 400 years before repeat."""
+"""Rules are expanded until this long after the last DTSTART; after that, the preceding 400 years repeat."""
 
 
 class UnreadableDefinition(DataError):
-    """A VTIMEZONE that does not define a zone; the message says why."""
+    """An invalid VTIMEZONE; the message says why."""
 
 
 class _Observance(Struct):
@@ -38,7 +38,7 @@ class _Observance(Struct):
 def read_definition(tzid: str, block: str) -> Zone:
     """The zone that a VTIMEZONE defines. Raises UnreadableDefinition.
 
-    Remembered by the whole text, never by TZID: two objects may define one name differently.
+    Cached by the whole text, never by TZID: two objects may define one name differently.
     """
     try:
         observances = _observances(block)
@@ -48,7 +48,7 @@ def read_definition(tzid: str, block: str) -> Zone:
         for observance in observances:
             onsets += _onsets(observance, end, budget)
             if len(onsets) > MAX_ONSETS:
-                raise UnreadableDefinition("its clock changes too often")
+                raise UnreadableDefinition("it has too many clock changes")
     except (BadValue, BadRule, TooManyOccurrences, UnknownScale) as error:
         raise UnreadableDefinition(str(error)) from error
     if not onsets:
@@ -80,7 +80,7 @@ def _observances(block: str) -> list[_Observance]:
             elif name == "RDATE" and current.dates is not None:
                 current.dates.extend(text.split(","))
         if len(observances) > MAX_OBSERVANCES:
-            raise UnreadableDefinition("it has too many parts")
+            raise UnreadableDefinition("it has too many STANDARD and DAYLIGHT parts")
     return observances
 
 
@@ -103,7 +103,7 @@ def _rule_walls(text: str, start: int, before: int, end: int, budget: Budget) ->
         return set()
     rule = read_rule(text)
     if rule.frequency > Frequency.MONTHLY:
-        raise UnreadableDefinition("its clock changes too often")
+        raise UnreadableDefinition("it has too many clock changes")
     high = end
     if rule.until:
         until = read_time(rule.until)

@@ -1,7 +1,7 @@
-"""A zone as a table of clock changes: wall times to instants and back by bisection. Where it comes from is elsewhere.
+"""A zone as a table of clock changes: wall times to instants and back by bisection.
 
-RFC 5545 §3.3.5: a wall time that does not exist takes the offset before the gap, one that exists twice is the first of
-the two. Both say: until both clocks have passed it, the offset before the change holds.
+RFC 5545 §3.3.5: a wall time that does not exist has the offset from before the gap, one that exists twice is the first
+of the two. In both cases, the offset before the change applies until both clocks have passed the time.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,7 +13,7 @@ CYCLE: Final = 146_097 * 86_400
 
 
 class Zone:
-    """Offsets from UTC over all time. Immutable; compared by identity."""
+    """Offsets from UTC for all time. Immutable; compared by identity."""
 
     __slots__ = ("_changes", "_end", "_offsets", "_walls", "name")
 
@@ -22,7 +22,7 @@ class Zone:
     ) -> None:
         """`changes` are (instant, offset from then on), sorted; `first_offset` holds before the first of them.
 
-        With `repeats` the table's last 400 years stand for all time after it.
+        With `repeats`, the last 400 years of the table repeat for all time after it.
         """
         self.name = name
         self._changes: list[int] = []
@@ -59,14 +59,14 @@ class Zone:
         return instants
 
     def wall(self, instant: int) -> int:
-        """What a clock in this zone shows at the instant."""
+        """The wall time that a clock in this zone shows at the instant."""
         if instant > self._end:
             turns = (instant - self._end) // CYCLE + 1
             return self.wall(instant - turns * CYCLE) + turns * CYCLE
         return instant + self._offsets[bisect_right(self._changes, instant)]
 
     def pieces(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
-        """Cut the wall times `first` to `last` (inclusive) into (first, last, offset) of one offset each."""
+        """Split the wall times `first` to `last` (inclusive) into (first, last, offset), each with one offset."""
         if last > self._end:
             offset = first - self.instant(first)
             yield first, last, offset

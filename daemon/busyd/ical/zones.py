@@ -1,7 +1,7 @@
-"""Which zone a TZID means, in one calendar object read by one person. Never shared by TZID, never a silent guess.
+"""Which zone a TZID means in one calendar object, for one profile. Not cached by TZID, never guessed silently.
 
-The order is: IANA name or alias, vendor prefix stripped, Windows name by CLDR, the VTIMEZONE of this object, the
-X-LIC-LOCATION in it, and last the zone of the reader, which is reported.
+The order is: IANA name or alias, the same without a vendor prefix, Windows name by CLDR, the VTIMEZONE of this object,
+its X-LIC-LOCATION, and last the zone of the reader, which is reported as a problem.
 """
 
 import re
@@ -24,12 +24,12 @@ _VENDOR: Final = re.compile(r"/|[^/]*\.[^/]*/")
 
 
 class UnknownZone(LookupError):
-    """A name that is no time zone."""
+    """A name that is not a time zone."""
 
 
 @lru_cache(maxsize=4096)
 def find_zone(tzid: str) -> Zone | None:
-    """The zone that a TZID means to everybody: IANA, vendor prefix, Windows. None when only its object can say."""
+    """The zone that a TZID means everywhere: IANA, vendor prefix, Windows. None when only its object may define it."""
     name = unescape(tzid).strip().strip('"').strip()
     zone = load_zone(name) or _in_another_case(name)
     if zone is not None:
@@ -46,7 +46,7 @@ def find_zone(tzid: str) -> Zone | None:
 
 
 def forget_outdated_zones() -> bool:
-    """True when the time-zone data was replaced since it was read: everything must be expanded anew."""
+    """True when the time-zone data has been replaced since it was read: everything must be expanded again."""
     if not forget_if_replaced():
         return False
     find_zone.cache_clear()
@@ -70,7 +70,7 @@ def similar_name(text: str) -> str:
 
 
 def reading_zone(name: str) -> Zone:
-    """The zone of the reader. Raises UnknownZone when it is none."""
+    """The zone of the reader. Raises UnknownZone when there is no such zone."""
     zone = find_zone(name)
     if zone is None:
         raise UnknownZone(name)
@@ -78,7 +78,7 @@ def reading_zone(name: str) -> Zone:
 
 
 class Zones:
-    """The zones of one VCALENDAR for one reader. Remembers whether the reader's zone made a difference."""
+    """The zones of one VCALENDAR for one reader. Notes whether the reader's zone was used."""
 
     __slots__ = ("_blocks", "_definitions", "_found", "floating", "reader", "unknown", "used_reader")
 
@@ -89,12 +89,12 @@ class Zones:
         self._found: dict[str, Zone | None] = {}
         self.used_reader = False
         self.unknown: dict[str, str] = {}
-        """TZIDs that nobody knows -> why, in their order."""
+        """Unknown TZIDs -> the reason, in order of appearance."""
         self.floating: Zone | None = self.named(x_wr_timezone) if x_wr_timezone else None
-        """The zone of floating times where the calendar names one (Google and Apple: X-WR-TIMEZONE)."""
+        """The zone of floating times if the calendar names one (Google and Apple: X-WR-TIMEZONE)."""
 
     def named(self, tzid: str) -> Zone | None:
-        """The zone of a TZID, or None when nobody knows it (noted in `unknown`)."""
+        """The zone of a TZID, or None for an unknown one (noted in `unknown`)."""
         zone = find_zone(tzid)
         if zone is not None:
             return zone
@@ -104,7 +104,7 @@ class Zones:
         return self._found[key]
 
     def of_time(self, tzid: str | None) -> Zone:
-        """The zone of a DATE-TIME that is not UTC; the reader's is used where none is given or known."""
+        """The zone of a DATE-TIME that is not UTC; the reader's if none is given or known."""
         if tzid:
             named = self.named(tzid)
             if named is not None:
@@ -115,7 +115,7 @@ class Zones:
         return self.reader
 
     def of_date(self) -> Zone:
-        """The zone of a DATE: always the reader's, for an all-day event is a day where the person is."""
+        """The zone of a DATE: always the reader's, since an all-day event is a day where the person is."""
         self.used_reader = True
         return self.reader
 
@@ -128,12 +128,12 @@ class Zones:
                         self._definitions.setdefault(_key(value), block)
                         break
         if key not in self._definitions:
-            self.unknown[tzid] = "it is no IANA or Windows name, and the object does not define it"
+            self.unknown[tzid] = "it is not an IANA or Windows name, and the object does not define it"
             return None
         if len(self._found) > MAX_ZONES:
-            self.unknown[tzid] = "the object defines more zones than busyd reads"
+            self.unknown[tzid] = "the object defines more time zones than busyd reads"
             return None
-        # Only now: whoever asks for a zone by its name need not load what reads rules.
+        # Imported only now: a zone that is known by name does not need the code for rules.
         from busyd.ical.vtimezone import UnreadableDefinition, read_definition
 
         block = self._definitions[key]
