@@ -1,4 +1,4 @@
-"""`scripts/demo`: a simulated iCloud with an account full of realistic data, and busyd against it, until Ctrl-C."""
+"""`scripts/demo`: a simulated iCloud with realistic data, and busyd against it, until Ctrl-C."""
 
 import argparse
 import asyncio
@@ -21,7 +21,7 @@ from tests.icloud.server import SimulatedIcloud
 REPOSITORY: Final = Path(__file__).parents[1]
 STATE: Final = REPOSITORY / ".demo"
 CONFIG: Final = """\
-# Made by scripts/demo. The account is simulated; so is its app-specific password.
+# Written by scripts/demo. The account and its app-specific password are simulated.
 listen: 127.0.0.1:{port}
 connections:
   anna:
@@ -48,14 +48,14 @@ busyd answers for the simulated account of {user}:
   feed      {base}{feed}
   why       .venv/bin/busyd --config .demo/config.yaml --state .demo/state explain anna
 
-Something changes in the account every {every:g} seconds; busyd looks every 5. Ctrl-C ends both.
+An event in the account changes every {every:g} seconds; busyd polls every 5 seconds. Ctrl-C stops both.
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8377, help="where busyd listens (default 8377)")
-    parser.add_argument("--every", type=float, default=30.0, help="seconds between two changes in the account")
+    parser.add_argument("--every", type=float, default=30.0, help="seconds between changes in the account")
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_demo(parser.parse_args()))
 
@@ -100,8 +100,8 @@ async def _live_until_stopped(life: Coroutine[object, None, None], daemon: async
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     waiting = [asyncio.create_task(life), asyncio.create_task(_wait(daemon)), asyncio.create_task(_wait(stop))]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for one in waiting:
-        one.cancel()
+    for task in waiting:
+        task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
@@ -112,7 +112,7 @@ async def _wait(something: asyncio.subprocess.Process | asyncio.Event) -> None:
 async def _until_ready(daemon: asyncio.subprocess.Process, base: str) -> None:
     for _ in range(300):
         if daemon.returncode is not None:
-            sys.exit(f"busyd ended with status {daemon.returncode}; its last lines say why")
+            sys.exit(f"busyd exited with status {daemon.returncode}; see its last lines")
         if await asyncio.to_thread(_is_ready, base):
             return
         await asyncio.sleep(0.1)
