@@ -237,7 +237,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "poll often": (
         "connections:\n  t: {kind: ics, url: 'https://x/', poll: often}\n",
-        ["2:43: poll: 'often' is not a duration, such as 60s, 15m, 6h or 14d"],
+        ["2:43: poll: 'often' is not a duration: write it like 60s, 15m, 6h or 14d"],
     ),
     "poll for ever": (
         "connections:\n  t: {kind: ics, url: 'https://x/', poll: 999999d}\n",
@@ -426,7 +426,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "negative notice": (
         "profiles:\n  anna: {slots: {notice: -2h}}\n",
-        ["2:26: notice: '-2h' is not a duration, such as 60s, 15m, 6h or 14d"],
+        ["2:26: notice: '-2h' is not a duration: write it like 60s, 15m, 6h or 14d"],
     ),
     "max age": ("profiles:\n  anna: {max_age: 0s}\n", ["2:19: max_age: must not be zero"]),
 }

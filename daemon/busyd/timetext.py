@@ -89,7 +89,7 @@ def parse_date(text: str) -> date:
     try:
         return date(int(written[1]), int(written[2]), int(written[3]))
     except ValueError:
-        raise BadText("is not a date of the calendar") from None
+        raise BadText("is not a valid date") from None
 
 
 def parse_instant(text: str, *, zone: Callable[[], Clocks]) -> Instant:
