@@ -53,7 +53,11 @@ def add_token_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
     adding.add_argument("--name", metavar="TEXT", default="", help="a note on what it is for")
     adding.add_argument("--json", action="store_true", help="print JSON")
     adding.set_defaults(run=add_token)
-    listing = actions.add_parser("list", help="list tokens", description="List all tokens with their last use.")
+    listing = actions.add_parser(
+        "list",
+        help="list tokens",
+        description="List all tokens with their last use, which is exact to a minute and may lag by a few seconds.",
+    )
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=list_tokens)
     revoking = actions.add_parser(
