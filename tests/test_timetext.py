@@ -81,7 +81,7 @@ def test_dates_are_read_with_and_without_zeros_in_front() -> None:
     assert parse_date("2026-1-5") == parse_date("2026-01-05") == date(2026, 1, 5)
     assert is_date("2026-02-30")
     assert not is_date("mon-fri")
-    with pytest.raises(BadText, match="not a date of the calendar"):
+    with pytest.raises(BadText, match="is not a valid date"):
         parse_date("2026-02-30")
 
 

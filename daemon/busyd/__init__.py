@@ -32,6 +32,20 @@ rules, applied when the snapshot is built, so a changed rule needs no second rea
 The order is always commit, occurrence table, snapshot, proof: a proof is shown only once the snapshot holds what it
 proves. Doubt is busy: what cannot be read keeps its time blocked and is listed with its reason, and nothing that a
 server fails to say deletes anything.
+
+Caches, each with its key and the one rule by which it is dropped:
+
+    Ledger._tokens, _admitted         token id; token text   the file's change counter is not the one read
+    Tokens._views                     token id               another Token value
+    Backend._seen                     profile                State.revision, the snapshot or the clock moved on
+    AnswerCache                       text of the question   another profile revision, or another "now" it depends on
+    FreeBusyJson._frames, _periods    profile                another freshness; another snapshot
+    FeedHandler._kept                 token id               what the feed was made from differs
+    ListenerContext.heads             raw header fields      never: pure, bounded
+    State.tables                      calendar, zone         changed with the commit of the index only
+    stored index                      object, zone           another index version, or span for recurring objects
+    stored snapshot                   profile                another snapshot_key (day, links, rules, addresses …)
+    lru_cache in ical and period      the arguments          never: pure; zones when the time-zone data is replaced
 """
 
 __version__ = "0.1.0"

@@ -98,7 +98,7 @@ async def test_what_is_no_socket_is_never_removed(tmp_path: Path, kind: str) -> 
     ("address", "family", "fix"),
     [
         (UnixAddress(Path("/nonexistent/busyd.sock")), TryAgain, "RuntimeDirectory="),
-        (TcpAddress("192.0.2.1", 0), TryAgain, "no such address now"),
+        (TcpAddress("192.0.2.1", 0), TryAgain, "does not have that address now"),
     ],
 )
 async def test_an_address_that_cannot_be_had_comes_with_what_to_do(
