@@ -3,9 +3,9 @@
 What the answers mean is decided in `plan.py`.
 """
 
-import asyncio
 from typing import Final
 
+from busyd.cooperative import let_others_run
 from busyd.dav.errors import InvalidSyncToken, LoginRefused, ServerFault, SyncUnsupported, TooManyRequests
 from busyd.dav.operation import fetch_object, list_members, sync_collection
 from busyd.errors import RemoteError
@@ -52,15 +52,10 @@ async def look(client: CaldavClient, calendar: str, state: SyncState, *, ctag: s
         vanished = (vanished - delta.changed.keys()) | delta.vanished
         changed = {href: etag for href, etag in {**changed, **delta.changed}.items() if href not in delta.vanished}
         newest = delta.token
-        await _breathe()
+        await let_others_run()  # a millisecond of work where thousands of members changed
     plan = plan_delta(state, changed=changed, vanished=vanished)
-    await _breathe()
+    await let_others_run()
     return Look(plan, newest, compared_all=False)
-
-
-async def _breathe() -> None:
-    """Let others run: each step of a look takes a millisecond where thousands of members changed."""
-    await asyncio.sleep(0)
 
 
 async def _compare(client: CaldavClient, calendar: str, state: SyncState, *, refused: bool) -> Look:
@@ -83,9 +78,9 @@ async def _compare(client: CaldavClient, calendar: str, state: SyncState, *, ref
     if absent := to_ask_singly(state, listed):
         present, unproved = await _still_there(client, state, absent)
         listed = {**listed, **present}
-    await _breathe()
+    await let_others_run()
     plan = plan_listing(state, listed)
-    await _breathe()
+    await let_others_run()
     return Look(plan, token, compared_all=True, unproved=unproved, refused=refused)
 
 
@@ -121,13 +116,13 @@ async def _collect(client: CaldavClient, calendar: str, token: str | None) -> De
     itself = False
     for _ in range(_ROUNDS):
         delta = await client.run(sync_collection(calendar, token))
-        await _breathe()
+        await let_others_run()
         itself = itself or delta.itself
         changed |= {str(href): str(etag) for href, etag in delta.changed.items()}
         vanished = (vanished | delta.vanished) - delta.changed.keys()
         for href in delta.vanished:
             changed.pop(href, None)
-        await _breathe()
+        await let_others_run()
         if not delta.truncated:
             return Delta(changed, frozenset(vanished), delta.token, itself)
         if delta.token is None or delta.token == token:
