@@ -44,12 +44,12 @@ def _object(number: int, chance: random.Random) -> bytes:
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Apple Inc.//macOS 15.5//EN", "CALSCALE:GREGORIAN"]
     if not all_day and not utc:
         lines += _zone_lines(zone)
-    body = _event(uid, start, length, write, chance)
+    body = _event(uid, start, length=length, write=write, chance=chance)
     rule = _rule(start, chance, all_day=all_day) if recurring else ""
-    lines += [*body[:-1], *([rule] if rule else []), *_exceptions(start, write, rule, chance), body[-1]]
+    lines += [*body[:-1], *([rule] if rule else []), *_exceptions(start, write, rule=rule, chance=chance), body[-1]]
     if recurring and chance.random() < 0.2:
         moved = start + timedelta(hours=0 if all_day else 2)
-        override = _event(uid, moved, length, write, chance)
+        override = _event(uid, moved, length=length, write=write, chance=chance)
         lines += [override[0], write("RECURRENCE-ID", start), *override[1:]]
     lines.append("END:VCALENDAR")
     return b"".join(_fold(line) for line in lines)
@@ -65,7 +65,7 @@ def _times(zone: str, *, all_day: bool, utc: bool) -> Callable[[str, datetime], 
 
 
 def _event(
-    uid: str, start: datetime, length: timedelta, write: Callable[[str, datetime], str], chance: random.Random
+    uid: str, start: datetime, *, length: timedelta, write: Callable[[str, datetime], str], chance: random.Random
 ) -> list[str]:
     lines = [
         "BEGIN:VEVENT",
@@ -132,7 +132,9 @@ def _rule(start: datetime, chance: random.Random, *, all_day: bool) -> str:
     return f"RRULE:{kind}" + chance.choices(bounds, (50, 30, 20))[0]
 
 
-def _exceptions(start: datetime, write: Callable[[str, datetime], str], rule: str, chance: random.Random) -> list[str]:
+def _exceptions(
+    start: datetime, write: Callable[[str, datetime], str], *, rule: str, chance: random.Random
+) -> list[str]:
     if not rule or chance.random() > 0.3:
         return []
     return [write("EXDATE", start + timedelta(days=7 * week)) for week in range(1, chance.randrange(2, 5))]

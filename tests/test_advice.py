@@ -27,7 +27,7 @@ NOTHING = Surroundings(now=Instant(1_795_000_000))
 
 
 def told(error: RemoteError | UserError, connection: Connection = ICLOUD, **seen: object) -> Diagnosis:
-    return diagnose(error, connection, replace(NOTHING, **seen))
+    return diagnose(error, connection, seen=replace(NOTHING, **seen))
 
 
 def test_a_refused_apple_id_gets_every_cause_in_order() -> None:

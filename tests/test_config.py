@@ -334,13 +334,13 @@ def test_no_configuration_anywhere_is_told_with_the_places(tmp_path: Path, monke
 def test_the_state_is_looked_for_in_the_order_of_the_contract() -> None:
     environment = {"HOME": "/h", "XDG_STATE_HOME": "/x", "STATE_DIRECTORY": "/s:/t"}
     config = Config(state=Path("/c"))
-    assert find_state(Path("/explicit"), config, environment) == Path("/explicit")
-    assert find_state(None, config, environment) == Path("/c")
-    assert find_state(None, Config(), environment) == Path("/s")
-    assert find_state(None, None, {"HOME": "/h", "XDG_STATE_HOME": "/x"}) == Path("/x/busyd")
-    assert find_state(None, None, {"HOME": "/h"}) == Path("/h/.local/state/busyd")
+    assert find_state(Path("/explicit"), config, environment=environment) == Path("/explicit")
+    assert find_state(None, config, environment=environment) == Path("/c")
+    assert find_state(None, Config(), environment=environment) == Path("/s")
+    assert find_state(None, None, environment={"HOME": "/h", "XDG_STATE_HOME": "/x"}) == Path("/x/busyd")
+    assert find_state(None, None, environment={"HOME": "/h"}) == Path("/h/.local/state/busyd")
     with pytest.raises(ConfigMissing):
-        find_state(None, None, {})
+        find_state(None, None, environment={})
 
 
 # Values

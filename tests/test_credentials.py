@@ -34,8 +34,8 @@ from tests.other_user import NOBODY, owners
 CANARY = "hunter2-canary"
 
 
-def read(wanted: PasswordSource, state: Path, environment: dict[str, str] | None = None) -> str:
-    return read_password(wanted, state, environment or {}).reveal()
+def read(wanted: PasswordSource, state: Path, *, environment: dict[str, str] | None = None) -> str:
+    return read_password(wanted, state, environment=environment or {}).reveal()
 
 
 def print_command(text: str) -> FromCommand:
@@ -112,12 +112,12 @@ def test_a_file_gives_its_line_without_the_newline(tmp_path: Path, ending: str) 
 
 
 def test_a_variable_gives_its_value_from_the_environment_that_was_passed(tmp_path: Path) -> None:
-    assert read(FromEnvironment("PW"), tmp_path, {"PW": CANARY}) == CANARY
+    assert read(FromEnvironment("PW"), tmp_path, environment={"PW": CANARY}) == CANARY
 
 
 def test_a_command_gives_what_it_prints_in_the_environment_that_was_passed(tmp_path: Path) -> None:
     command = FromCommand((sys.executable, "-c", "import os; print(os.environ['PW'])"))
-    assert read(command, tmp_path, {"PW": CANARY}) == CANARY
+    assert read(command, tmp_path, environment={"PW": CANARY}) == CANARY
 
 
 def test_a_command_is_not_run_by_a_shell(tmp_path: Path) -> None:
@@ -129,9 +129,9 @@ def test_a_systemd_credential_wins_over_the_store(tmp_path: Path) -> None:
     given_directory.mkdir()
     environment = {"CREDENTIALS_DIRECTORY": str(given_directory)}
     CredentialStore(tmp_path, environment).set("anna", Secret("stored"))
-    assert read(FromCredential("anna"), tmp_path, environment) == "stored"
+    assert read(FromCredential("anna"), tmp_path, environment=environment) == "stored"
     (given_directory / "anna").write_text("given\n")
-    assert read(FromCredential("anna"), tmp_path, environment) == "given"
+    assert read(FromCredential("anna"), tmp_path, environment=environment) == "given"
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_a_systemd_credential_wins_over_the_store(tmp_path: Path) -> None:
 def test_a_password_that_cannot_be_had_is_explained(tmp_path: Path, wanted: PasswordSource, message: str) -> None:
     environment = {"EMPTY": "", "PATH": os.environ["PATH"]}
     with pytest.raises(CredentialMissing) as raised:
-        read_password(wanted, tmp_path, environment)
+        read_password(wanted, tmp_path, environment=environment)
     assert str(raised.value) == message
     assert raised.value.fix
 
@@ -161,22 +161,22 @@ def test_a_password_that_cannot_be_had_is_explained(tmp_path: Path, wanted: Pass
 def test_a_missing_file_and_a_directory_are_explained(tmp_path: Path) -> None:
     for path, reason in ((tmp_path / "none", "no such file or directory"), (tmp_path, "is a directory")):
         with pytest.raises(CredentialMissing, match=f"cannot read the password from {path}: {reason}"):
-            read_password(FromFile(path), tmp_path, {})
+            read_password(FromFile(path), tmp_path, environment={})
 
 
 def test_endless_files_are_not_read(tmp_path: Path) -> None:
     with pytest.raises(CredentialMissing, match="not a regular file"):
-        read_password(FromFile(Path("/dev/zero")), tmp_path, {})
+        read_password(FromFile(Path("/dev/zero")), tmp_path, environment={})
     (tmp_path / "big").write_bytes(b"x" * 70_000)
     with pytest.raises(CredentialMissing, match="too large"):
-        read_password(FromFile(tmp_path / "big"), tmp_path, {})
+        read_password(FromFile(tmp_path / "big"), tmp_path, environment={})
 
 
 def test_what_a_command_says_on_standard_error_is_not_repeated(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(CredentialMissing) as raised:
-        read_password(FromCommand(("sh", "-c", f"echo {CANARY} >&2; exit 1")), tmp_path, dict(os.environ))
+        read_password(FromCommand(("sh", "-c", f"echo {CANARY} >&2; exit 1")), tmp_path, environment=dict(os.environ))
     assert CANARY not in f"{raised.value}{raised.value.fix}{capfd.readouterr()}"
 
 
@@ -184,7 +184,7 @@ def test_a_command_that_hangs_is_ended_with_all_it_started(tmp_path: Path, monke
     monkeypatch.setattr(source, "COMMAND_SECONDS", 0.3)
     hanging = FromCommand(("sh", "-c", f"sleep 987 & echo $! > {tmp_path}/pid; wait"))
     with pytest.raises(CredentialMissing, match="sh printed no password within"):
-        read_password(hanging, tmp_path, dict(os.environ))
+        read_password(hanging, tmp_path, environment=dict(os.environ))
     child = (tmp_path / "pid").read_text().strip()
     state = Path(f"/proc/{child}/stat")
     assert not state.exists() or state.read_text().split()[2] == "Z"
@@ -342,7 +342,7 @@ def test_a_link_in_the_state_of_another_user_does_not_make_root_write_elsewhere(
 def test_reading_passwords_does_not_load_cryptography(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from busyd.credentials import *;"
-        "read_password(FromEnvironment('PW'), Path('.'), {'PW': 'x'}); print('cryptography' in sys.modules)"
+        "read_password(FromEnvironment('PW'), Path('.'), environment={'PW': 'x'}); print('cryptography' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "False\n"

@@ -30,7 +30,7 @@ def test_a_pipe_as_configuration_is_a_fault(pipe: Path) -> None:
 
 def test_a_pipe_as_password_is_missing(pipe: Path) -> None:
     with pytest.raises(CredentialMissing, match="not a regular file"):
-        read_password(FromFile(pipe), pipe.parent, {})
+        read_password(FromFile(pipe), pipe.parent, environment={})
 
 
 def test_a_pipe_as_lock_is_nobodys(pipe: Path) -> None:

@@ -53,7 +53,7 @@ def answer(case: Case, payloads: list[bytes]) -> list[Span]:
     found = busy_periods(
         payloads,
         window_of(case),
-        case["tz"],
+        zone=case["tz"],
         rules=Rules(),
         addresses=[owner] if isinstance(owner, str) else owner,
         availability=availability.encode() if availability else None,

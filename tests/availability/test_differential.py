@@ -61,7 +61,7 @@ def excused(rule: Rule) -> bool:
 numbers = st.integers
 
 
-def part(name: str, values: st.SearchStrategy[int], most: int = 4) -> st.SearchStrategy[str]:
+def part(name: str, values: st.SearchStrategy[int], *, most: int = 4) -> st.SearchStrategy[str]:
     lists = st.lists(values, min_size=1, max_size=most, unique=True)
     return st.one_of(st.just(""), lists.map(lambda found: f";{name}={','.join(map(str, found))}"))
 
@@ -75,7 +75,7 @@ def rules(draw: st.DrawFn) -> str:
     """RRULEs whose parts are all allowed with their FREQ (RFC 5545 §3.3.10, the table)."""
     frequency = draw(st.sampled_from(Frequency))
     weekdays = draw(st.lists(st.sampled_from(("MO", "TU", "WE", "TH", "FR", "SA", "SU")), max_size=4, unique=True))
-    weeks = draw(part("BYWEEKNO", signed(53), 3)) if frequency is Frequency.YEARLY and draw(st.booleans()) else ""
+    weeks = draw(part("BYWEEKNO", signed(53), most=3)) if frequency is Frequency.YEARLY and draw(st.booleans()) else ""
     if frequency <= Frequency.MONTHLY and not weeks and draw(st.booleans()):
         weekdays = [f"{draw(st.sampled_from((1, 2, 3, 4, -1, -2)))}{day}" for day in weekdays]
     written = [
@@ -85,12 +85,12 @@ def rules(draw: st.DrawFn) -> str:
         draw(part("BYYEARDAY", signed(366))) if frequency not in (1, 2, 3) else "",
         draw(part("BYMONTHDAY", signed(31))) if frequency is not Frequency.WEEKLY else "",
         f";BYDAY={','.join(weekdays)}" if weekdays else "",
-        draw(part("BYHOUR", numbers(0, 23), 3)),
-        draw(part("BYMINUTE", numbers(0, 59), 3)),
-        draw(part("BYSECOND", numbers(0, 59), 2)),
+        draw(part("BYHOUR", numbers(0, 23), most=3)),
+        draw(part("BYMINUTE", numbers(0, 59), most=3)),
+        draw(part("BYSECOND", numbers(0, 59), most=2)),
     ]
     if any(written[1:]):
-        written.append(draw(part("BYSETPOS", signed(4), 2)))
+        written.append(draw(part("BYSETPOS", signed(4), most=2)))
     written.append(draw(st.sampled_from(("", ";WKST=SU", ";WKST=WE"))))
     written.append(draw(st.one_of(st.just(""), numbers(1, 40).map(lambda count: f";COUNT={count}"))))
     return "".join(written)
@@ -111,11 +111,11 @@ def test_rules_give_what_dateutil_gives(text: str, second: int, first: int, leng
     low = start + timedelta(days=first * reach / 400)
     high = min(low + timedelta(days=length * reach / 400), start + timedelta(days=reach))
     assume(low <= high)
-    expected = by_dateutil(text, start, low, high)
-    assert walls_of_rule(rule, wall(start), wall(low, up=True), wall(high)) == expected
+    expected = by_dateutil(text, start, low=low, high=high)
+    assert walls_of_rule(rule, wall(start), low=wall(low, up=True), high=wall(high)) == expected
 
 
-def by_dateutil(text: str, start: datetime, low: datetime, high: datetime) -> list[int]:
+def by_dateutil(text: str, start: datetime, *, low: datetime, high: datetime) -> list[int]:
     """The wall times dateutil gives. It looks as far as year 9999 for the next one: here no further than a year."""
     first, low, high = (at.replace(tzinfo=None) for at in (start, low, high))
     near = SimpleNamespace(**{**vars(dateutil.rrule.datetime), "MAXYEAR": high.year + 1})
@@ -150,7 +150,7 @@ def test_generated_objects_take_place_when_recurring_ical_events_says(seed: int)
         calendar = icalendar.Calendar.from_ical(payload)
         wide = recurring_ical_events.of(calendar).between(low - timedelta(days=7), high + timedelta(days=7))
         expected = {(_instant(one.start), _instant(one.end)) for one in wide}
-        found = index_object(payload, SPAN, "Europe/Berlin").rows
+        found = index_object(payload, SPAN, zone="Europe/Berlin").rows
         assert {row[:2] for row in found if _meets(row[0], row[1])} == {pair for pair in expected if _meets(*pair)}
 
 
@@ -188,7 +188,7 @@ def test_each_excused_fault_of_recurring_ical_events_is_still_there(
 ) -> None:
     text = "\r\n".join(("BEGIN:VCALENDAR", "BEGIN:VEVENT", "UID:x", *lines, "END:VEVENT", "END:VCALENDAR", ""))
     span = Period(Instant(1792800000), Instant(1793000000))
-    rows = index_object(text.encode(), span, "UTC").rows
+    rows = index_object(text.encode(), span, zone="UTC").rows
     assert [(start, end) for start, end, _ in rows if start < end] == ours, fault
     calendar = icalendar.Calendar.from_ical(text)
     found = recurring_ical_events.of(calendar).between(
@@ -210,7 +210,7 @@ def test_two_definitions_of_one_zone_name_are_kept_apart_where_icalendar_mixes_t
             "BEGIN:VEVENT\nUID:x\nDTSTART;TZID=Home:20261024T120000\nDURATION:PT1H\nEND:VEVENT\nEND:VCALENDAR\n"
         )
         start = 1792843200 - hours * 3600
-        assert [row[:2] for row in index_object(payload.encode(), SPAN, "UTC").rows] == [(start, start + 3600)]
+        assert [row[:2] for row in index_object(payload.encode(), SPAN, zone="UTC").rows] == [(start, start + 3600)]
 
 
 def test_an_old_series_gives_the_same_occurrences_as_a_young_one() -> None:
@@ -225,4 +225,4 @@ def test_an_old_series_gives_the_same_occurrences_as_a_young_one() -> None:
         rule = read_rule(text)
         low, high = zone.wall(SPAN.start), zone.wall(SPAN.end)
         old, young = wall(datetime(1970, 1, 5, 9, tzinfo=UTC)), wall(datetime(2026, 1, 5, 9, tzinfo=UTC))
-        assert walls_of_rule(rule, old, low, high) == walls_of_rule(rule, young, low, high)
+        assert walls_of_rule(rule, old, low=low, high=high) == walls_of_rule(rule, young, low=low, high=high)

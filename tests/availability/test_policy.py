@@ -44,7 +44,7 @@ def invited(partstat: str, **facts: object) -> Facts:
     ],
 )
 def test_the_default_rules_decide(facts: Facts, fbtype: FbType, reason: str) -> None:
-    verdict = decide(facts, Rules(), ME)
+    verdict = decide(facts, Rules(), me=ME)
     assert (verdict.fbtype, verdict.reason) == (fbtype, reason)
 
 
@@ -64,32 +64,32 @@ def test_the_default_rules_decide(facts: Facts, fbtype: FbType, reason: str) -> 
     ],
 )
 def test_a_rule_decides_and_is_named(facts: Facts, rules: Rules, fbtype: FbType, rule: str) -> None:
-    verdict = decide(facts, rules, ME)
+    verdict = decide(facts, rules, me=ME)
     assert (verdict.fbtype, verdict.rule) == (fbtype, rule)
 
 
 def test_the_answer_of_somebody_else_means_nothing() -> None:
     facts = Facts(attendees=(Attendee(("other@example.com",), "DECLINED"),))
-    assert decide(facts, Rules(), ME).fbtype is FbType.BUSY
+    assert decide(facts, Rules(), me=ME).fbtype is FbType.BUSY
 
 
 def test_the_organizer_is_busy_whatever_the_attendee_line_says() -> None:
     facts = Facts(organizer=("me@example.com",), attendees=(Attendee(("me@example.com",), "DECLINED"),))
-    assert decide(facts, Rules(), ME).fbtype is FbType.BUSY
+    assert decide(facts, Rules(), me=ME).fbtype is FbType.BUSY
 
 
 def test_of_two_lines_that_are_mine_the_stronger_counts() -> None:
     lines = (Attendee(("me@example.com",), "DECLINED"), Attendee(("urn:uuid:1",), "ACCEPTED"))
-    assert decide(Facts(attendees=lines), Rules(), ME | {"urn:uuid:1"}).fbtype is FbType.BUSY
+    assert decide(Facts(attendees=lines), Rules(), me=ME | {"urn:uuid:1"}).fbtype is FbType.BUSY
 
 
 def test_travel_time_is_blocked_unless_the_rule_is_off_or_the_event_is_free() -> None:
     facts = Facts(travel_before=1800, travel_after=600)
-    verdict = decide(facts, Rules(), ME)
+    verdict = decide(facts, Rules(), me=ME)
     assert (verdict.before, verdict.after) == (1800, 600)
-    without = decide(facts, Rules(travel_time=False), ME)
+    without = decide(facts, Rules(travel_time=False), me=ME)
     assert (without.before, without.after) == (0, 0)
-    free = decide(Facts(travel_before=1800, transp="TRANSPARENT"), Rules(), ME)
+    free = decide(Facts(travel_before=1800, transp="TRANSPARENT"), Rules(), me=ME)
     assert (free.before, free.after) == (0, 0)
 
 

@@ -130,12 +130,12 @@ def test_hours_that_the_clocks_skip_in_spring_hold_no_slot() -> None:
 
 
 def test_a_time_that_the_clocks_show_twice_is_the_first() -> None:
-    assert instant_at(date(2026, 10, 25), 150, BERLIN) == at("2026-10-25T00:30")
+    assert instant_at(date(2026, 10, 25), 150, zone=BERLIN) == at("2026-10-25T00:30")
 
 
 def test_where_midnight_does_not_exist_the_day_begins_after_the_gap() -> None:
     havana = reading_zone("America/Havana")
-    assert instant_at(date(2026, 3, 8), 0, havana) == at("2026-03-08T05:00")
+    assert instant_at(date(2026, 3, 8), 0, zone=havana) == at("2026-03-08T05:00")
 
 
 def test_steps_are_counted_inside_the_hours_and_the_window() -> None:
@@ -163,7 +163,7 @@ def test_at_the_edges_of_time_slots_are_offered_as_far_as_dates_go(
 
 
 def test_the_last_day_there_is_ends_like_any_other() -> None:
-    assert instant_at(date.max, 1440, UTC_ZONE) == LATEST + 1
+    assert instant_at(date.max, 1440, zone=UTC_ZONE) == LATEST + 1
 
 
 DAY = Period(Instant(at("2026-10-24T18:00")), Instant(at("2026-10-25T08:00")))
@@ -190,7 +190,9 @@ _shapes = st.builds(
 )
 
 
-def second_by_second(busy: list[Span], hours: Hours | None, shape: SlotShape, earliest: int) -> list[tuple[int, int]]:
+def second_by_second(
+    busy: list[Span], hours: Hours | None, *, shape: SlotShape, earliest: int
+) -> list[tuple[int, int]]:
     """The definition, read out aloud: look at every second of the window."""
     spans: list[tuple[int, int]] = []
     for day in (DAY_BEFORE + timedelta(days=number) for number in range(3)):
@@ -226,4 +228,4 @@ def test_slots_are_those_of_the_definition_on_the_night_the_clocks_change(
 ) -> None:
     earliest = DAY.start + notice
     found = open_slots(busy, DAY, zone=BERLIN, hours=hours, shape=shape, earliest=earliest)
-    assert [slot for slot in found if slot is not None] == second_by_second(busy, hours, shape, earliest)
+    assert [slot for slot in found if slot is not None] == second_by_second(busy, hours, shape=shape, earliest=earliest)

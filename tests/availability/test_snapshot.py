@@ -56,7 +56,7 @@ def by_definition(objects: Occurrences, window: Period) -> list[Span]:
     spans: list[Span] = []
     for rows in objects.values():
         for start, length, number in rows:
-            verdict = decide(FACTS[number], Rules(), frozenset())
+            verdict = decide(FACTS[number], Rules(), me=frozenset())
             spans.append((start - verdict.before, start + length + verdict.after, verdict.fbtype))
     return flatten(clip(flatten(clip(spans, HORIZON)), window))
 

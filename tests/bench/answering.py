@@ -26,39 +26,57 @@ def measure_answers(workshop: Workshop) -> list[Figure]:
         quiet = stack.enter_context(busyd(household))
         loud = stack.enter_context(busyd(noisy, log="debug"))
         quick = stack.enter_context(busyd(fast, plain_loop=False)) if _has_uvloop() else None
-        body = asyncio.run(ask_once(quiet.port, _typical(), tokens["answers"]))
+        body = asyncio.run(ask_once(quiet.port, _typical(), token=tokens["answers"]))
         limit = stack.enter_context(bare(workshop, body))
         fast_limit = stack.enter_context(bare(workshop, body, uvloop=True)) if _has_uvloop() else None
         workshop.say(f"an answer has {len(body)} bytes; every request bears a token")
         rounds = []
         for number in range(workshop.rounds):
             one = {
-                "bare": _round(workshop, limit, SAME, number),
-                "bare, fresh": _round(workshop, limit, FRESH, number),
-                "fresh": _round(workshop, quiet, FRESH, number, tokens["answers"]),
-                "same": _round(workshop, quiet, SAME, number, tokens["answers"]),
-                "loud": _round(workshop, loud, FRESH, number, tokens["answers-noisy"]),
+                "bare": _round(workshop, limit, questions=SAME, number=number),
+                "bare, fresh": _round(workshop, limit, questions=FRESH, number=number),
+                "fresh": _round(workshop, quiet, questions=FRESH, number=number, token=tokens["answers"]),
+                "same": _round(workshop, quiet, questions=SAME, number=number, token=tokens["answers"]),
+                "loud": _round(workshop, loud, questions=FRESH, number=number, token=tokens["answers-noisy"]),
             }
             if quick is not None and fast_limit is not None:
-                one["bare, uvloop"] = _round(workshop, fast_limit, SAME, number)
-                one["uvloop, fresh"] = _round(workshop, quick, FRESH, number, tokens["answers-uvloop"])
-                one["uvloop, same"] = _round(workshop, quick, SAME, number, tokens["answers-uvloop"])
+                one["bare, uvloop"] = _round(workshop, fast_limit, questions=SAME, number=number)
+                one["uvloop, fresh"] = _round(
+                    workshop, quick, questions=FRESH, number=number, token=tokens["answers-uvloop"]
+                )
+                one["uvloop, same"] = _round(
+                    workshop, quick, questions=SAME, number=number, token=tokens["answers-uvloop"]
+                )
             rounds.append(one)
     for name in rounds[0]:
         workshop.say(f"  {name}: {spread([one[name].cpu_each for one in rounds], 'us CPU a request')}")
     figures = [
-        ratio(1, "capacity, fresh window, of bare aiohttp's", _capacity(rounds, "fresh", "bare"), at_least=0.8),
-        ratio(1, "the same, bare asked likewise", _capacity(rounds, "fresh", "bare, fresh")),
-        ratio(1, "capacity, repeated window", _capacity(rounds, "same", "bare"), at_least=0.95),
-        ratio(12, "capacity with debug logging, of quiet", _capacity(rounds, "loud", "fresh"), at_least=0.9),
+        ratio(
+            1,
+            "capacity, fresh window, of bare aiohttp's",
+            values=_capacity(rounds, "fresh", limit="bare"),
+            at_least=0.8,
+        ),
+        ratio(1, "the same, bare asked likewise", values=_capacity(rounds, "fresh", limit="bare, fresh")),
+        ratio(1, "capacity, repeated window", values=_capacity(rounds, "same", limit="bare"), at_least=0.95),
+        ratio(
+            12, "capacity with debug logging, of quiet", values=_capacity(rounds, "loud", limit="fresh"), at_least=0.9
+        ),
     ]
     if quick is None:
-        return [*figures, missing(2, "capacity with uvloop", "uvloop is not installed")]
+        return [*figures, missing(2, "capacity with uvloop", why="uvloop is not installed")]
     return [
         *figures,
-        ratio(2, "bare aiohttp with uvloop, of bare on asyncio", _capacity(rounds, "bare, uvloop", "bare")),
-        ratio(2, "uvloop, fresh window, of bare on asyncio", _capacity(rounds, "uvloop, fresh", "bare"), at_least=1.2),
-        ratio(2, "uvloop, repeated window", _capacity(rounds, "uvloop, same", "bare"), at_least=1.2),
+        ratio(
+            2, "bare aiohttp with uvloop, of bare on asyncio", values=_capacity(rounds, "bare, uvloop", limit="bare")
+        ),
+        ratio(
+            2,
+            "uvloop, fresh window, of bare on asyncio",
+            values=_capacity(rounds, "uvloop, fresh", limit="bare"),
+            at_least=1.2,
+        ),
+        ratio(2, "uvloop, repeated window", values=_capacity(rounds, "uvloop, same", limit="bare"), at_least=1.2),
     ]
 
 
@@ -73,14 +91,14 @@ def measure_flatness(workshop: Workshop) -> list[Figure]:
             for one, count in ((few, 1000), (many, 1_000_000), (piled, 1000))
         ]
         rounds = [
-            [_round(workshop, server, questions, number) for server, questions in sides]
+            [_round(workshop, server, questions=questions, number=number) for server, questions in sides]
             for number in range(workshop.rounds)
         ]
     for at, name in enumerate(("1k", "1,000k disjoint", "1,000k that merge to 1k")):
         workshop.say(f"  {name}: {spread([one[at].cpu_each for one in rounds], 'us CPU a request')}")
     return [
-        ratio(4, "CPU a query, 1,000k to 1k stored spans", _costs(rounds, 1), at_most=1.1),
-        ratio(4, "the same, merging to one and the same answer", _costs(rounds, 2), at_most=1.1),
+        ratio(4, "CPU a query, 1,000k to 1k stored spans", values=_costs(rounds, 1), at_most=1.1),
+        ratio(4, "the same, merging to one and the same answer", values=_costs(rounds, 2), at_most=1.1),
     ]
 
 
@@ -92,11 +110,11 @@ def _typical() -> str:
     return question(FRESH.range()[0] + 86_400, FRESH.width)
 
 
-def _round(workshop: Workshop, server: Server, questions: Questions, number: int, token: str = "") -> Load:
+def _round(workshop: Workshop, server: Server, *, questions: Questions, number: int, token: str = "") -> Load:
     return load(server, questions, seconds=workshop.seconds, token=token, seed=number + 1)
 
 
-def _capacity(rounds: Sequence[dict[str, Load]], side: str, limit: str) -> list[float]:
+def _capacity(rounds: Sequence[dict[str, Load]], side: str, *, limit: str) -> list[float]:
     return [one[limit].cpu_each / one[side].cpu_each for one in rounds]
 
 

@@ -45,29 +45,33 @@ def measure_calm(workshop: Workshop) -> list[Figure]:
     idle, busy, beside = [], [], []
     for number in range(2 if workshop.quick else 4):
         with _about_to_sync(workshop, f"calm-{number}") as (daemon, stalls, sync):
-            idle.append(_stay(daemon, stalls, lambda: time.sleep(4)))
-            busy.append(_stay(daemon, stalls, sync))
+            idle.append(_stay(daemon, stalls, work=lambda: time.sleep(4)))
+            busy.append(_stay(daemon, stalls, work=sync))
         with (
             bare(workshop, b"x" * 4096, pin=False) as other,
             _about_to_sync(workshop, f"beside-{number}") as (_, stalls, sync),
         ):
-            beside.append(_stay(other, stalls, sync))
+            beside.append(_stay(other, stalls, work=sync))
     for name, stays in (("idle", idle), ("full sync", busy), ("bare handler beside a full sync", beside)):
         workshop.say(f"  {name}: p99 {spread([one.p99 for one in stays], 'ms')}, {stays[0].asked} questions a round")
     for name, stays in (("idle", idle), ("full sync", busy)):
         workshop.say(f"  {name}: longest stall {spread([one.stall for one in stays], 'ms')}")
         workshop.say(f"    of it CPU of the loop {spread([one.work for one in stays], 'ms')}")
     return [
-        ratio(10, "p99 in a full sync, of a bare handler's beside one", _p99s(busy, beside), at_most=1.5),
-        ratio(10, "p99 in a full sync, of idle p99", _p99s(busy, idle), at_most=1.5),
-        ratio(10, "a bare handler's p99 beside a full sync, of idle p99", _p99s(beside, idle)),
+        ratio(10, "p99 in a full sync, of a bare handler's beside one", values=_p99s(busy, beside), at_most=1.5),
+        ratio(10, "p99 in a full sync, of idle p99", values=_p99s(busy, idle), at_most=1.5),
+        ratio(10, "a bare handler's p99 beside a full sync, of idle p99", values=_p99s(beside, idle)),
         ratio(
-            10, "longest work of the loop in one piece, full sync", [one.work for one in busy], at_most=10, unit=" ms"
+            10,
+            "longest work of the loop in one piece, full sync",
+            values=[one.work for one in busy],
+            at_most=10,
+            unit=" ms",
         ),
         ratio(
             10,
             "longest stall by the wall clock, of an idle one's",
-            [a.stall / b.stall for a, b in zip(busy, idle, strict=True)],
+            values=[a.stall / b.stall for a, b in zip(busy, idle, strict=True)],
         ),
     ]
 
@@ -89,7 +93,7 @@ def _about_to_sync(workshop: Workshop, name: str) -> Iterator[tuple[Server, Path
             yield daemon, stalls, partial(poll, household, daemon)
 
 
-def _stay(asked: Server, stalls: Path, work: Callable[[], object]) -> Stay:
+def _stay(asked: Server, stalls: Path, *, work: Callable[[], object]) -> Stay:
     """Ask while `work` goes on in a thread of its own."""
     began = time.monotonic()
     thread = threading.Thread(target=work)

@@ -54,27 +54,34 @@ def measure_crowd(workshop: Workshop) -> list[Figure]:
     errors = sum(number for status, number in (malformed + others).items() if status.startswith("5"))
     found_place = malformed.total() - malformed["full"]
     return [
-        ratio(13, "p99 in the crowd, of p99 alone", [b / a for a, b in zip(alone, beside, strict=True)], at_most=1.5),
-        ratio(13, "longest work of the loop in one piece, in the crowd", work, at_most=10, unit=" ms"),
-        count(13, "malformed requests for which there was a place", found_place, at_least=MALFORMED),
-        count(13, "answers 5xx to the crowd, faults of the daemon", errors + faults, at_most=0),
-        count(13, "places refused to the crowd (503, Retry-After)", malformed["full"] + others["full"]),
-        count(13, "descriptors still open after the crowd", descriptors, at_most=0),
-        count(13, "memory grown, first to last crowd", memory[-1] - memory[0], at_most=MEGABYTES_GROWN, unit=" MB"),
-        count(13, "memory grown by the first crowd", memory[0] - before, unit=" MB"),
+        ratio(
+            13,
+            "p99 in the crowd, of p99 alone",
+            values=[b / a for a, b in zip(alone, beside, strict=True)],
+            at_most=1.5,
+        ),
+        ratio(13, "longest work of the loop in one piece, in the crowd", values=work, at_most=10, unit=" ms"),
+        count(13, "malformed requests for which there was a place", value=found_place, at_least=MALFORMED),
+        count(13, "answers 5xx to the crowd, faults of the daemon", value=errors + faults, at_most=0),
+        count(13, "places refused to the crowd (503, Retry-After)", value=malformed["full"] + others["full"]),
+        count(13, "descriptors still open after the crowd", value=descriptors, at_most=0),
+        count(
+            13, "memory grown, first to last crowd", value=memory[-1] - memory[0], at_most=MEGABYTES_GROWN, unit=" MB"
+        ),
+        count(13, "memory grown by the first crowd", value=memory[0] - before, unit=" MB"),
     ]
 
 
 def _stay_alone(daemon: Server, token: str) -> list[float]:
     until = time.monotonic() + SECONDS
-    return asyncio.run(ask_steadily(daemon.port, lambda: time.monotonic() < until, token))
+    return asyncio.run(ask_steadily(daemon.port, lambda: time.monotonic() < until, token=token))
 
 
 def _stay_beside(daemon: Server, token: str) -> tuple[list[float], dict[str, dict[str, int]]]:
     """How late each answer was, and what the attackers were answered: sort of attacker -> answer -> how often."""
     line = ["tests.bench.attackers", str(daemon.port), str(SECONDS)]
     with spawn(line, stdout=subprocess.PIPE) as attackers:
-        late = asyncio.run(ask_steadily(daemon.port, lambda: attackers.poll() is None, token))
+        late = asyncio.run(ask_steadily(daemon.port, lambda: attackers.poll() is None, token=token))
         if attackers.returncode or attackers.stdout is None:
             message = f"the attackers ended with status {attackers.returncode}"
             raise RuntimeError(message)

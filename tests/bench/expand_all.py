@@ -22,7 +22,9 @@ def read_objects(path: Path) -> Iterator[bytes]:
 def main() -> None:
     gc.set_threshold(20_000)  # as in the worker process, where the daemon reads imports
     span = Period(Instant(int(sys.argv[2])), Instant(int(sys.argv[3])))
-    print(sum(len(index_object(payload, span, "Europe/Berlin").rows) for payload in read_objects(Path(sys.argv[1]))))
+    print(
+        sum(len(index_object(payload, span, zone="Europe/Berlin").rows) for payload in read_objects(Path(sys.argv[1])))
+    )
 
 
 if __name__ == "__main__":

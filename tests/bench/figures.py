@@ -34,8 +34,8 @@ class Figure:
 def ratio(
     goal: int,
     what: str,
-    values: Sequence[float],
     *,
+    values: Sequence[float],
     at_least: float | None = None,
     at_most: float | None = None,
     unit: str = " x",
@@ -51,7 +51,7 @@ def ratio(
 
 
 def count(
-    goal: int, what: str, value: float, *, at_least: float | None = None, at_most: float | None = None, unit: str = ""
+    goal: int, what: str, *, value: float, at_least: float | None = None, at_most: float | None = None, unit: str = ""
 ) -> Figure:
     """A number that hangs on nothing but the program, held against a bound."""
     shown = f"{short(value)}{unit}"
@@ -62,7 +62,7 @@ def count(
     return Figure(goal, what, shown)
 
 
-def missing(goal: int, what: str, why: str) -> Figure:
+def missing(goal: int, what: str, *, why: str) -> Figure:
     """What could not be measured here, and why."""
     return Figure(goal, what, f"skipped: {why}")
 

@@ -36,7 +36,7 @@ def measure_import(workshop: Workshop) -> list[Figure]:
     return [
         *_beside_reference(workshop, payloads[: 300 if workshop.quick else 1000]),
         *_beside_libical(workshop, payloads),
-        count(5, "share of objects read in the worker", heavy, at_most=1, unit=" %"),
+        count(5, "share of objects read in the worker", value=heavy, at_most=1, unit=" %"),
     ]
 
 
@@ -47,7 +47,7 @@ def measure_old_series(workshop: Workshop) -> list[Figure]:
         old, new = (_cpu_of(lambda year=year: _expand_daily(year)) for year in (1970, TODAY.year))  # type: ignore[misc]
         values.append(old / new)
     workshop.say(f"  this year's: {new / 300 * 1e6:.0f} us a call, 90 days")
-    return [ratio(6, "daily since 1970, of daily since this year", values, at_most=1.5)]
+    return [ratio(6, "daily since 1970, of daily since this year", values=values, at_most=1.5)]
 
 
 def _expand_daily(year: int) -> None:
@@ -57,21 +57,21 @@ def _expand_daily(year: int) -> None:
     ).encode()
     window = Period(Instant(_START), Instant(_START + 90 * 86_400))
     for _ in range(300):
-        index_object(payload, window, ZONE)
+        index_object(payload, window, zone=ZONE)
 
 
 def _beside_reference(workshop: Workshop, payloads: Sequence[bytes]) -> list[Figure]:
     ours, theirs = [], []
     for payload in payloads:  # zones and rules that both sides keep
-        index_object(payload, SPAN, ZONE)
+        index_object(payload, SPAN, zone=ZONE)
     for _ in range(2 if workshop.quick else 4):
-        ours.append(_cpu_of(lambda: [index_object(payload, SPAN, ZONE) for payload in payloads]))
+        ours.append(_cpu_of(lambda: [index_object(payload, SPAN, zone=ZONE) for payload in payloads]))
         theirs.append(_cpu_of(lambda: [_expand_reference(payload) for payload in payloads]))
     each = len(payloads)
     workshop.say(f"  busyd {spread([each / one for one in ours], 'objects/s')}")
     workshop.say(f"  icalendar with recurring-ical-events {spread([each / one for one in theirs], 'objects/s')}")
     values = [slow / fast for fast, slow in zip(ours, theirs, strict=True)]
-    return [ratio(5, "throughput, of icalendar with recurring-ical-events", values, at_least=25)]
+    return [ratio(5, "throughput, of icalendar with recurring-ical-events", values=values, at_least=25)]
 
 
 def _expand_reference(payload: bytes) -> int:
@@ -86,7 +86,7 @@ def _beside_libical(workshop: Workshop, payloads: Sequence[bytes]) -> list[Figur
     program = workshop.folder / "expand_with_libical"
     why = _compile(program)
     if why:
-        return [missing(5, what, why)]
+        return [missing(5, what, why=why)]
     sent = workshop.keep("sent.bin", _packed(payloads))
     bare = workshop.keep("stripped.bin", _packed([_ZONE_DEFINITION.sub(b"", payload) for payload in payloads]))
     mine = [sys.executable, "-m", "tests.bench.expand_all", str(sent)]
@@ -100,8 +100,8 @@ def _beside_libical(workshop: Workshop, payloads: Sequence[bytes]) -> list[Figur
     _, theirs = _run([str(program), str(bare)])
     workshop.say(f"  busyd's process {spread(seconds, 's CPU')}; {found[0]} occurrences, libical {theirs}")
     return [
-        ratio(5, f"{what}, zones cached", cached, at_most=1.0),
-        ratio(5, f"{what}, data as sent", as_sent, at_most=0.1),
+        ratio(5, f"{what}, zones cached", values=cached, at_most=1.0),
+        ratio(5, f"{what}, data as sent", values=as_sent, at_most=0.1),
     ]
 
 

@@ -135,7 +135,7 @@ async def _ask_in_turn(port: int, questions: Questions, *, seconds: float, clien
 class Connection:
     """A keep-alive connection: as little work as a client can do."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, token: str) -> None:
         self._reader = reader
         self._writer = writer
         self._fields = f"Host: 127.0.0.1:{writer.get_extra_info('peername')[1]}\r\n"
@@ -145,7 +145,7 @@ class Connection:
     @classmethod
     async def open(cls, port: int, token: str = "") -> "Connection":
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        return cls(reader, writer, token)
+        return cls(reader, writer, token=token)
 
     async def get(self, path: str) -> bytes:
         """The body of a 200. Raises RuntimeError for anything else."""
@@ -160,7 +160,7 @@ class Connection:
         self._writer.close()
 
 
-async def ask_once(port: int, path: str, token: str = "") -> bytes:
+async def ask_once(port: int, path: str, *, token: str = "") -> bytes:
     """One question on a connection of its own."""
     connection = await Connection.open(port, token)
     try:

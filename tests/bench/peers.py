@@ -47,23 +47,24 @@ def _beside(workshop: Workshop, count: int, *, at_least: float) -> list[Figure]:
         for name, server in (("radicale", radicale), ("xandikos", xandikos)):
             what = f"answers a second, {count // 1000}k objects, of {name}'s"
             if find_spec(name) is None:
-                figures.append(missing(3, what, f"{name} is not installed"))
+                figures.append(missing(3, what, why=f"{name} is not installed"))
                 continue
-            values = list(_rounds(workshop, daemon, name, server, payloads))
-            figures.append(ratio(3, what, values, at_least=at_least))
+            values = list(_rounds(workshop, daemon, name=name, server=server, payloads=payloads))
+            figures.append(ratio(3, what, values=values, at_least=at_least))
         with bare(workshop, b"x" * 4096) as limit:
-            rounds = [_round(workshop, daemon, limit, number) for number in range(workshop.rounds)]
+            rounds = [_round(workshop, daemon, limit=limit, number=number) for number in range(workshop.rounds)]
     for at, name in enumerate(("busyd, one client", "busyd, eight", "bare aiohttp, one client, as a scale")):
         workshop.say(f"  {name}: {spread([one[at].rate for one in rounds], 'answers/s')}")
     return [
         *figures,
-        ratio(3, "busyd, eight clients to one", [eight.rate / one.rate for one, eight, _ in rounds], at_least=1),
+        ratio(3, "busyd, eight clients to one", values=[eight.rate / one.rate for one, eight, _ in rounds], at_least=1),
     ]
 
 
 def _rounds(
     workshop: Workshop,
     daemon: Server,
+    *,
     name: str,
     server: Callable[..., AbstractContextManager[CaldavServer]],
     payloads: list[bytes],
@@ -106,7 +107,7 @@ def _fill_xandikos(storage: Path, payloads: Sequence[bytes]) -> None:
 _FILL: Final = {"radicale": _fill_radicale, "xandikos": _fill_xandikos}
 
 
-def _round(workshop: Workshop, daemon: Server, limit: Server, number: int) -> tuple[Load, Load, Load]:
+def _round(workshop: Workshop, daemon: Server, *, limit: Server, number: int) -> tuple[Load, Load, Load]:
     """busyd for one client and for eight, and the bare handler for one."""
     one, eight = (_load(daemon, workshop.seconds, clients=clients, seed=number + 1) for clients in (1, 8))
     return one, eight, _load(limit, workshop.seconds, seed=number + 1)

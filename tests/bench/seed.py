@@ -87,7 +87,7 @@ def seed_objects(household: Household, payloads: Sequence[bytes], *, calendars: 
             stored = StoredObject(f"/anna/{number}.ics", f'"{number}"', str(number), payload)
             tx.put_object(numbers[number % calendars], stored)
 
-    asyncio.run(_seed(household, fill, calendars))
+    asyncio.run(_seed(household, fill, calendars=calendars))
 
 
 def seed_spans(household: Household, count: int, *, copies: int = 1) -> None:
@@ -108,7 +108,7 @@ def seed_spans(household: Household, count: int, *, copies: int = 1) -> None:
             entry = IndexEntry(number, ANY_ZONE, horizon, False, rows, facts)
             tx.put_entries([entry])
 
-    asyncio.run(_seed(household, fill, 1))
+    asyncio.run(_seed(household, fill, calendars=1))
 
 
 def disjoint_spans(count: int, horizon: Period) -> Iterator[tuple[int, int]]:
@@ -125,10 +125,10 @@ def spread_objects(count: int, years: int) -> list[bytes]:
     length = years * 365 * 86_400
     first = now - length // 2
     starts = [first + length * number // count for number in range(count)]
-    return [_plain(number, start, start + 3600) for number, start in enumerate(starts)]
+    return [_plain(number, start, end=start + 3600) for number, start in enumerate(starts)]
 
 
-async def _seed(household: Household, fill: Fill, calendars: int) -> None:
+async def _seed(household: Household, fill: Fill, *, calendars: int) -> None:
     clock, config = SystemClock(), load_config(household.config, ENVIRONMENT)
     household.state.mkdir(parents=True, mode=0o700)
     store = Store.open(household.state / MIRROR_FILE)
@@ -147,7 +147,7 @@ async def _seed(household: Household, fill: Fill, calendars: int) -> None:
             discovered=now,
         )
         tx.record_account(account)
-        tx.record_listing("anna", [listed(number) for number in range(calendars)], now)
+        tx.record_listing("anna", [listed(number) for number in range(calendars)], at=now)
         numbers = [record.id for record in tx.read_calendars("anna")]
         fill(tx, numbers)
         for number in numbers:
@@ -158,7 +158,7 @@ async def _seed(household: Household, fill: Fill, calendars: int) -> None:
     await store.transaction(commit)
     connections = [one.connection for one in config.connections.values()]
     state = State(connections, config.profiles.values(), machine_zone="UTC")
-    writer = IndexWriter(store, state, clock, SnapshotPublisher(store, state, clock))
+    writer = IndexWriter(store, state, clock=clock, publisher=SnapshotPublisher(store, state, clock=clock))
     restore = Restore(writer)
     restore.take_snapshots()
     await restore.load_tables()
@@ -172,7 +172,7 @@ def listed(number: int) -> RemoteCalendar:
     return RemoteCalendar(f"/anna/{number}/", name, ctag="1", sync_token="1")
 
 
-def _plain(number: int, start: int, end: int) -> bytes:
+def _plain(number: int, start: int, *, end: int) -> bytes:
     stamps = [datetime.fromtimestamp(one, UTC).strftime("%Y%m%dT%H%M%SZ") for one in (start, end)]
     return (
         f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//bench//EN\r\nBEGIN:VEVENT\r\nUID:{number}\r\n"

@@ -54,8 +54,8 @@ def _restart(workshop: Workshop, count: int, *, at_most: float) -> list[Figure]:
     starts: list[tuple[Start, Start]] = []
     for number in range(workshop.rounds + 1):
         port = free_port()
-        mine = _start(ours, _port_of(household), path)
-        bare_start = _start(["tests.bench.bare", str(port), str(file)], port, path)
+        mine = _start(ours, _port_of(household), path=path)
+        bare_start = _start(["tests.bench.bare", str(port), str(file)], port, path=path)
         if number:  # the first only warms the caches of the file system
             starts.append((mine, bare_start))
     same = all(mine.body == before for mine, _ in starts)
@@ -63,7 +63,7 @@ def _restart(workshop: Workshop, count: int, *, at_most: float) -> list[Figure]:
     workshop.say(f"  bare {spread([one.seconds * 1000 for _, one in starts], 'ms')}")
     shown = f"{count // 1000}k objects"
     return [
-        ratio(9, f"first answer, {shown}", [a.seconds / b.seconds for a, b in starts], at_most=at_most),
+        ratio(9, f"first answer, {shown}", values=[a.seconds / b.seconds for a, b in starts], at_most=at_most),
         Figure(9, f"first answer byte-identical, {shown}", "yes" if same else "no", "yes", same),
     ]
 
@@ -79,10 +79,10 @@ def _memory(workshop: Workshop, count: int, *, at_most: float) -> Figure:
             load(limit, Questions(), seconds=1)
             values.append(mine / limit.memory())
             workshop.say(f"  busyd {mine:.1f} MB, bare {limit.memory():.1f} MB")
-    return ratio(11, f"resident memory, {count // 1000}k objects, of bare's", values, at_most=at_most)
+    return ratio(11, f"resident memory, {count // 1000}k objects, of bare's", values=values, at_most=at_most)
 
 
-def _start(arguments: Sequence[str], port: int, path: str) -> Start:
+def _start(arguments: Sequence[str], port: int, *, path: str) -> Start:
     """Start a server, ask again and again until it answers, end it."""
     environment = clean_environment({**ENVIRONMENT, "BUSYD_LOG": "error"})
     began = time.monotonic()

@@ -14,7 +14,7 @@ RATE: Final = 200
 _CONNECTIONS: Final = 8
 
 
-async def ask_steadily(port: int, going_on: Callable[[], bool], token: str = "") -> list[float]:
+async def ask_steadily(port: int, going_on: Callable[[], bool], *, token: str = "") -> list[float]:
     """Ask for as long as something goes on. Seconds from the moment each question was due to its answer.
 
     Raises RuntimeError for an answer that is not a 200, and an OSError or EOFError for none.

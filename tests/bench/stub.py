@@ -86,14 +86,14 @@ class Stub:
         ):
             self._put(number, payload)
 
-    def touch(self, number: int, start: str, length: int) -> None:
+    def touch(self, number: int, start: str, *, length: int) -> None:
         """Another event in place of an object."""
         self.revision += 1
         self._put(number, _MOVED.format(uid=number, start=start, length=length).encode())
 
     def _put(self, number: int, payload: bytes) -> None:
         path = f"/anna/{number % self.calendars}/{number}.ics"
-        self.objects[path] = (self.revision, _row(path, self.revision), _object(path, self.revision, payload))
+        self.objects[path] = (self.revision, _row(path, self.revision), _object(path, self.revision, payload=payload))
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Every request, whatever its method."""
@@ -116,7 +116,7 @@ class Stub:
         if wish.objects:
             self.fill(wish.objects)
         if wish.touch >= 0:
-            self.touch(wish.touch, wish.start, wish.length)
+            self.touch(wish.touch, wish.start, length=wish.length)
         return web.Response(body=log)
 
     def _answer(self, request: web.BaseRequest, body: bytes) -> tuple[str, int, bytes]:
@@ -174,7 +174,7 @@ def _row(href: str, revision: int) -> bytes:
     return _response(href, f'<getetag>"{revision}"</getetag>')
 
 
-def _object(href: str, revision: int, payload: bytes) -> bytes:
+def _object(href: str, revision: int, *, payload: bytes) -> bytes:
     text = payload.decode().replace("&", "&amp;").replace("<", "&lt;")
     return _response(href, f'<getetag>"{revision}"</getetag><C:calendar-data>{text}</C:calendar-data>')
 

@@ -59,14 +59,14 @@ def measure_full_sync(workshop: Workshop) -> list[Figure]:
     bound = 1 + CALENDARS + CALENDARS * math.ceil(OBJECTS / CALENDARS / BATCH)
     workshop.say(f"  and {whole[0].discovery} requests to find the account, before the first sync only")
     return [
-        ratio(7, "full sync without expansion, of raw download", _times(plain, raw), at_most=1.2),
-        ratio(7, "full sync with expansion", _times(whole, raw), at_most=1.35),
-        count(7, "requests of a full sync", max(one.requests for one in whole), at_most=bound),
-        missing(7, "CPU beside vdirsyncer, requests beside python-caldav", "not installed"),
+        ratio(7, "full sync without expansion, of raw download", values=_times(plain, raw), at_most=1.2),
+        ratio(7, "full sync with expansion", values=_times(whole, raw), at_most=1.35),
+        count(7, "requests of a full sync", value=max(one.requests for one in whole), at_most=bound),
+        missing(7, "CPU beside vdirsyncer, requests beside python-caldav", why="not installed"),
         ratio(
             11,
             "peak memory of a full sync, of raw download",
-            [a.memory / b.memory for a, b in zip(whole, raw, strict=True)],
+            values=[a.memory / b.memory for a, b in zip(whole, raw, strict=True)],
             at_most=1.15,
         ),
     ]
@@ -79,16 +79,16 @@ def measure_polls(workshop: Workshop) -> list[Figure]:
         household.configure(free_port(), url=f"http://127.0.0.1:{stub.port}/", poll="1d")
         with busyd(household) as daemon:
             until_complete(daemon)
-            idle = _idle_poll(household, daemon, stub)
+            idle = _idle_poll(household, daemon, stub=stub)
             workshop.say(f"  an idle poll: {len(idle)} request, {sum(one.size for one in idle)} bytes")
-            changes = [_change(household, daemon, stub, number) for number in range(workshop.rounds)]
+            changes = [_change(household, daemon, stub=stub, number=number) for number in range(workshop.rounds)]
     delays = [one.seconds * 1000 for one in changes]
     return [
-        count(8, "requests of an idle poll", len(idle), at_most=1),
-        count(8, "bytes of an idle poll, 10 calendars", sum(one.size for one in idle), at_most=5000),
-        count(8, "requests after a changed event", max(one.requests for one in changes), at_most=3),
-        count(8, "objects fetched and read again", max(one.objects for one in changes), at_most=1),
-        ratio(8, "answer visible after the last byte", delays, at_most=20, unit=" ms"),
+        count(8, "requests of an idle poll", value=len(idle), at_most=1),
+        count(8, "bytes of an idle poll, 10 calendars", value=sum(one.size for one in idle), at_most=5000),
+        count(8, "requests after a changed event", value=max(one.requests for one in changes), at_most=3),
+        count(8, "objects fetched and read again", value=max(one.objects for one in changes), at_most=1),
+        ratio(8, "answer visible after the last byte", values=delays, at_most=20, unit=" ms"),
     ]
 
 
@@ -102,7 +102,7 @@ class Change:
     """From the end of the last answer of the server to the first answer of busyd that shows the change."""
 
 
-def _change(household: Household, daemon: Server, stub: Server, number: int) -> Change:
+def _change(household: Household, daemon: Server, *, stub: Server, number: int) -> Change:
     """Change an event, have busyd poll, and ask it without pause until it shows the change."""
     start = SystemClock().now() // 86_400 * 86_400 + (number + 2) * 86_400
     stamp = datetime.fromtimestamp(start, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -130,7 +130,7 @@ def _busy(answer: bytes) -> object:
     return json.loads(answer)["busy"]
 
 
-def _idle_poll(household: Household, daemon: Server, stub: Server) -> list[Exchange]:
+def _idle_poll(household: Household, daemon: Server, *, stub: Server) -> list[Exchange]:
     """Poll until nothing of the last change is looked at again: the log of that poll."""
     until = time.monotonic() + _SETTLED
     while True:

@@ -14,7 +14,7 @@ MOST_EVENTS = 150
 class Changes:
     """One account with a few calendars and a subscribed one; `counted` says how often what was done."""
 
-    def __init__(self, world: World, dice: random.Random, counted: Counter[str]) -> None:
+    def __init__(self, world: World, dice: random.Random, *, counted: Counter[str]) -> None:
         self.world, self.dice, self.counted = world, dice, counted
         self._next = 0
         self._made = 0

@@ -110,7 +110,7 @@ class WatchedTransport(Transport):
 class World:
     """One account, one daemon on one state directory, one oracle."""
 
-    def __init__(self, icloud: SimulatedIcloud, clock: VirtualClock, folder: Path, connection: Connection) -> None:
+    def __init__(self, icloud: SimulatedIcloud, clock: VirtualClock, *, folder: Path, connection: Connection) -> None:
         self.icloud, self.clock, self.folder, self.connection = icloud, clock, folder, connection
         self.anna = icloud.add_account(USER, password=PASSWORD, dsid="300000001")
         self.secret = Secret(PASSWORD)
@@ -136,7 +136,9 @@ class World:
             username = USER if kind is not ConnectionKind.ICS else ""
             address = icloud.feeds_url + url if url else icloud.bootstrap_url
             interval = timedelta(seconds=poll)
-            world = cls(icloud, clock, folder, Connection("anna", kind, address, username, poll=interval))
+            world = cls(
+                icloud, clock, folder=folder, connection=Connection("anna", kind, address, username, poll=interval)
+            )
             world.anna.add_calendar("Work", id="work")
             world.anna.add_calendar("Home", id="home")
             world.anna.knobs.idle_seconds = 0
@@ -161,8 +163,8 @@ class World:
         profile = Profile("anna", conflicts=references, timezone="UTC")
         self.state = State([self.connection], [profile], machine_zone="UTC")
         self.state.remembered = ledger.resolved_links()
-        self.publisher = WatchedPublisher(self.store, self.state, self.clock)
-        self.writer = IndexWriter(self.store, self.state, self.clock, self.publisher)
+        self.publisher = WatchedPublisher(self.store, self.state, clock=self.clock)
+        self.writer = IndexWriter(self.store, self.state, clock=self.clock, publisher=self.publisher)
         restore = Restore(self.writer)
         restore.take_snapshots()
         self.check()
@@ -170,7 +172,7 @@ class World:
         await restore.load_tables()
         self.check()
         self.transport = WatchedTransport(
-            self.connection, lambda: self.secret, self.clock, limits=QUICK, allow=self.hosts
+            self.connection, lambda: self.secret, clock=self.clock, limits=QUICK, allow=self.hosts
         )
         self.transport.between = self._between
         context = PollContext(
@@ -283,7 +285,7 @@ def _inside(span: Span, spans: Iterable[Span]) -> bool:
     return any(start <= span[0] and span[1] <= end for start, end in spans)
 
 
-def fill(world: World, calendar: str, numbers: Sequence[int], *, version: int = 0) -> None:
+def fill(world: World, calendar: str, *, numbers: Sequence[int], version: int = 0) -> None:
     """Put events into a calendar; each number owns two hours of time, of which a version takes a half."""
     from tests.chaos.oracle import event
 

@@ -17,12 +17,11 @@ _LINE = re.compile(r"^(UID|DTSTART|DTEND):(.*?)\r?$", re.MULTILINE)
 
 def event(uid: str, start: int, end: int, *, summary: str = "Meeting") -> str:
     """A whole object of one event."""
-    return (
-        f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//chaos//EN\r\n{vevent(uid, start, end, summary)}END:VCALENDAR\r\n"
-    )
+    inside = vevent(uid, start, end, summary=summary)
+    return f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//chaos//EN\r\n{inside}END:VCALENDAR\r\n"
 
 
-def vevent(uid: str, start: int, end: int, summary: str = "Meeting") -> str:
+def vevent(uid: str, start: int, end: int, *, summary: str = "Meeting") -> str:
     return (
         f"BEGIN:VEVENT\r\nUID:{uid}\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:{_stamp(start)}\r\nDTEND:{_stamp(end)}\r\n"
         f"SUMMARY:{summary}\r\nEND:VEVENT\r\n"

@@ -50,7 +50,7 @@ class Chaos(Changes):
 
     def __init__(self, world: World, seed: int) -> None:
         self.figures = Figures()
-        super().__init__(world, random.Random(seed), self.figures.changes)
+        super().__init__(world, random.Random(seed), counted=self.figures.changes)
         world.meanwhile = self._meanwhile
         world.conflicts = ["anna/*", "anna/Club"]
 

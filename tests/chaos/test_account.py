@@ -18,7 +18,7 @@ LINES_A_DAY = 16
 
 @pytest.fixture
 async def synced(world: World) -> World:
-    fill(world, "work", range(6))
+    fill(world, "work", numbers=range(6))
     await world.sync()
     world.assert_right()
     return world
@@ -50,7 +50,7 @@ async def test_a_single_refused_login_raises_no_alarm(synced: World) -> None:
 async def test_logins_refused_now_and_then_lose_nothing(synced: World) -> None:
     synced.anna.knobs.spurious_401_every = 3
     for version in range(1, 6):
-        fill(synced, "work", [1], version=version)
+        fill(synced, "work", numbers=[1], version=version)
         await live(synced, 5 * POLL)
     assert slot(1, 5) in synced.busy()
     assert "Create a new" not in synced.trouble
@@ -72,7 +72,7 @@ async def test_a_new_password_is_noticed_within_a_minute_and_without_a_restart(s
     synced.anna.knobs.revoked = True
     await live(synced, HOUR)
     synced.anna.password, synced.anna.knobs.revoked = "ponm-lkji-hgfe-dcba", False
-    fill(synced, "work", [9])
+    fill(synced, "work", numbers=[9])
     await live(synced, HOUR)
     assert slot(9) not in synced.busy()
     synced.secret = Secret(synced.anna.password)
@@ -123,7 +123,7 @@ async def test_throttling_that_punishes_obedience_ends_and_leaves_polls_rarer(sy
 async def test_nobody_is_asked_again_before_the_time_he_asked_for(
     synced: World, status: int, retry_after: int | str | None
 ) -> None:
-    fill(synced, "work", [1], version=1)
+    fill(synced, "work", numbers=[1], version=1)
     synced.anna.knobs.fail_next(status, retry_after=retry_after, times=None, method="REPORT")
     synced.mark()
     await live(synced, 90)
@@ -136,10 +136,10 @@ async def test_nobody_is_asked_again_before_the_time_he_asked_for(
 async def test_one_calendar_that_always_fails_keeps_no_other_from_being_read(synced: World) -> None:
     for status in (500, 503, 403):
         synced.anna.knobs.fail_next(status, times=None, method="REPORT", path="/work/")
-        fill(synced, "work", [1], version=status % 3 + 1)
+        fill(synced, "work", numbers=[1], version=status % 3 + 1)
         synced.mark()
         for number in range(10):
-            fill(synced, "home", [200 + status + number])
+            fill(synced, "home", numbers=[200 + status + number])
             await live(synced, 4 * POLL)
             assert slot(200 + status + number) in synced.busy(), (status, number)
         assert len(synced.sent(method="REPORT", path="/work/")) <= 40
@@ -180,7 +180,7 @@ async def test_a_shard_that_stops_serving_is_got_round(
     synced: World, shard: Literal["404", "421", "401", "resets"]
 ) -> None:
     synced.anna.knobs.shard = shard
-    fill(synced, "work", [1], version=1)
+    fill(synced, "work", numbers=[1], version=1)
     await synced.sync()
     synced.assert_right()
 
@@ -193,7 +193,7 @@ async def test_an_account_that_moves_to_another_shard_keeps_everything(
     numbers = set(synced.state.calendars)
     for version in range(1, 6):
         synced.anna.migrate()
-        fill(synced, "work", [1], version=version)
+        fill(synced, "work", numbers=[1], version=version)
         await synced.sync(polls=2)
         assert slot(1, version) in synced.busy()
     await synced.poll(after=DAY + 1)

@@ -19,11 +19,11 @@ BROKEN: tuple[Kind, ...] = (
 @pytest.fixture
 async def synced(world: World) -> World:
     """Twelve events in each of two calendars, all read, and a change waiting in both."""
-    fill(world, "work", range(12))
-    fill(world, "home", range(12, 24))
+    fill(world, "work", numbers=range(12))
+    fill(world, "home", numbers=range(12, 24))
     await world.sync()
     world.assert_right()
-    fill(world, "work", [0, 30], version=1)
+    fill(world, "work", numbers=[0, 30], version=1)
     world.anna.calendars["home"].delete("e12.ics")
     return world
 
@@ -64,7 +64,7 @@ async def test_a_status_at_any_request_of_a_poll_loses_nothing(synced: World, st
 async def test_a_truncated_sync_is_continued_from_its_token(synced: World) -> None:
     synced.anna.knobs.sync_truncates_at = 2
     synced.anna.calendars["work"].expire_tokens()
-    fill(synced, "work", range(40, 51))
+    fill(synced, "work", numbers=range(40, 51))
     await synced.sync()
     synced.assert_right()
 
@@ -79,13 +79,13 @@ async def test_bodies_come_compressed_in_chunks_and_full_of_blank_lines(synced: 
 
 async def test_two_broken_calendars_end_a_poll_and_one_does_not(world: World) -> None:
     for calendar in ("work", "home"):
-        fill(world, calendar, range(3))
+        fill(world, calendar, numbers=range(3))
     world.anna.add_calendar("Third", id="third")
     world.anna.knobs.fail_next(502, times=None, path="/work/")
     assert await world.poll()
     assert world.record("home").complete
     world.anna.knobs.fail_next(502, times=None, path="/(home|third)/")
-    fill(world, "home", [4])
+    fill(world, "home", numbers=[4])
     world.anna.calendars["third"].put("x.ics", "BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n")
     world.mark()
     assert not await world.poll(after=10)

@@ -8,7 +8,7 @@ from tests.chaos.oracle import event
 
 
 async def test_an_idle_poll_of_an_account_is_one_request(world: World) -> None:
-    fill(world, "work", range(10))
+    fill(world, "work", numbers=range(10))
     await world.sync()
     world.assert_right()
     world.mark()
@@ -18,9 +18,9 @@ async def test_an_idle_poll_of_an_account_is_one_request(world: World) -> None:
 
 
 async def test_a_changed_event_is_three_requests_and_one_at_the_next_poll(world: World) -> None:
-    fill(world, "work", range(10))
+    fill(world, "work", numbers=range(10))
     await world.sync()
-    fill(world, "work", [3], version=1)
+    fill(world, "work", numbers=[3], version=1)
     world.mark()
     await world.poll()
     assert world.asked() == ["PROPFIND", "sync-collection", "calendar-multiget"]
@@ -34,7 +34,7 @@ async def test_a_changed_event_is_three_requests_and_one_at_the_next_poll(world:
 
 
 async def test_a_deleted_event_is_three_requests_and_gone_at_once(world: World) -> None:
-    fill(world, "work", range(10))
+    fill(world, "work", numbers=range(10))
     await world.sync()
     world.anna.calendars["work"].delete("e3.ics")
     world.mark()

@@ -24,7 +24,7 @@ def text(*numbers: int, version: int = 0, head: str = "") -> str:
 @pytest.fixture
 async def subscribed(world: World) -> World:
     """One own event, and a subscribed calendar of twelve."""
-    fill(world, "work", [0])
+    fill(world, "work", numbers=[0])
     feed = world.icloud.add_feed(PATH, text(*range(100, 112)))
     world.feeds.append(feed)
     world.anna.add_calendar("Holidays", id="holidays", subscribed_source=feed.webcal_url.replace("webcal", "http"))
@@ -96,7 +96,7 @@ async def test_a_source_that_fails_is_its_own_trouble_and_is_left_alone_for_long
     subscribed.clock.advance(HOUR)
     subscribed.mark()
     for number in range(90):
-        fill(subscribed, "work", [number % 7])
+        fill(subscribed, "work", numbers=[number % 7])
         assert await subscribed.poll()
     assert 3 <= asked(subscribed) <= 6
     assert subscribed.trouble
@@ -127,7 +127,7 @@ async def test_a_source_on_a_private_address_is_refused_unless_allowed(subscribe
 
 async def test_a_source_that_is_no_web_address_is_told_and_harms_nobody(subscribed: World) -> None:
     subscribed.anna.calendars["holidays"].subscribed_source = "file:///etc/passwd"
-    fill(subscribed, "work", [1])
+    fill(subscribed, "work", numbers=[1])
     assert await subscribed.poll(after=HOUR)
     assert slot(1) in subscribed.busy()
     assert subscribed.trouble

@@ -9,14 +9,14 @@ from tests.icloud.calendars import Calendar
 
 @pytest.fixture
 async def synced(world: World) -> World:
-    fill(world, "work", range(12))
-    fill(world, "home", range(12, 24))
+    fill(world, "work", numbers=range(12))
+    fill(world, "home", numbers=range(12, 24))
     await world.sync()
     world.assert_right()
     return world
 
 
-def move(world: World, name: str, source: str, target: str, *, as_name: str = "") -> None:
+def move(world: World, name: str, *, source: str, target: str, as_name: str = "") -> None:
     """On another device, at one moment."""
     calendars = world.anna.calendars
     text = calendars[source].objects()[name].text
@@ -28,13 +28,13 @@ def move(world: World, name: str, source: str, target: str, *, as_name: str = ""
 async def test_an_event_moved_between_calendars_is_busy_all_the_time(
     synced: World, source: str, target: str, number: int
 ) -> None:
-    move(synced, f"e{number}.ics", source, target)
+    move(synced, f"e{number}.ics", source=source, target=target)
     await synced.sync()
     synced.assert_right()
 
 
 async def test_a_moved_event_stays_busy_while_its_new_calendar_cannot_be_read(synced: World) -> None:
-    move(synced, "e3.ics", "work", "home")
+    move(synced, "e3.ics", source="work", target="home")
     synced.anna.knobs.fail_next(500, times=None, method="REPORT", path="/home/")
     for _ in range(8):
         await synced.poll()
@@ -51,9 +51,9 @@ async def test_an_event_moved_in_the_middle_of_a_poll_is_busy_all_the_time(synce
     def meanwhile() -> None:
         left[0] -= 1
         if left[0] == -1:
-            move(synced, "e3.ics", "work", "home")
+            move(synced, "e3.ics", source="work", target="home")
 
-    fill(synced, "work", [1], version=1)
+    fill(synced, "work", numbers=[1], version=1)
     synced.meanwhile = meanwhile
     await synced.sync()
     synced.assert_right()
@@ -62,11 +62,11 @@ async def test_an_event_moved_in_the_middle_of_a_poll_is_busy_all_the_time(synce
 @pytest.mark.parametrize("ahead", [False, True])
 async def test_a_moved_event_whose_arrival_shows_late_is_busy_all_the_time(synced: World, ahead: bool) -> None:
     synced.anna.knobs.lag_seconds, synced.anna.knobs.lag_token_ahead = 5.0, ahead
-    fill(synced, "home", [30])
+    fill(synced, "home", numbers=[30])
     synced.clock.advance(100)
     for wait in (3, 1, 1, 1, 1, 1, POLL, POLL, POLL, POLL):
         if wait == 3:
-            move(synced, "e3.ics", "work", "home")
+            move(synced, "e3.ics", source="work", target="home")
         await synced.poll(after=wait)
     synced.assert_right()
 
@@ -80,7 +80,7 @@ async def test_an_event_moved_out_of_a_calendar_that_then_ceases_to_count_is_bus
     def meanwhile() -> None:
         left[0] -= 1
         if left[0] == -1:
-            move(synced, "e15.ics", "home", "work")
+            move(synced, "e15.ics", source="home", target="work")
             synced.anna.calendars["home"].transparent = True
             synced.anna.calendars["home"].touch_collection()
 
@@ -97,7 +97,7 @@ async def test_an_event_moved_while_no_ctag_tells_is_busy_all_the_time(synced: W
     def meanwhile() -> None:
         left[0] -= 1
         if left[0] == -1:
-            move(synced, "e15.ics", "home", "work")
+            move(synced, "e15.ics", source="home", target="work")
 
     synced.meanwhile = meanwhile
     await synced.sync()
@@ -105,7 +105,7 @@ async def test_an_event_moved_while_no_ctag_tells_is_busy_all_the_time(synced: W
 
 
 async def test_a_renamed_resource_is_busy_all_the_time(synced: World) -> None:
-    move(synced, "e3.ics", "work", "work", as_name="renamed.ics")
+    move(synced, "e3.ics", source="work", target="work", as_name="renamed.ics")
     synced.anna.knobs.fail_next(500, times=3, path="renamed")
     await synced.sync()
     synced.assert_right()
@@ -115,7 +115,7 @@ async def test_a_calendar_missing_from_listings_for_an_hour_keeps_blocking_and_i
     synced.anna.knobs.listing_hides = {"work"}
     for _ in range(20):
         await synced.poll()
-    fill(synced, "work", [40])
+    fill(synced, "work", numbers=[40])
     for _ in range(40):
         await synced.poll()
     assert slot(40) in synced.busy()
@@ -148,7 +148,7 @@ async def test_a_deleted_calendar_blocks_until_it_was_missing_for_a_while_and_sa
 
 
 async def test_a_calendar_that_is_listed_but_answers_404_keeps_blocking(synced: World) -> None:
-    fill(synced, "work", [3], version=1)
+    fill(synced, "work", numbers=[3], version=1)
     synced.anna.knobs.gone_but_listed = {"work"}
     for _ in range(12):
         await synced.poll()
@@ -165,7 +165,7 @@ async def test_a_calendar_made_again_under_its_old_path_is_read_anew(synced: Wor
     synced.anna.add_calendar("Work", id="work")
     for stored in old.objects().values() if returns else ():
         synced.anna.calendars["work"].put(stored.name, stored.text)
-    fill(synced, "work", [50])
+    fill(synced, "work", numbers=[50])
     await synced.sync(polls=5)
     synced.assert_right()
 
@@ -214,7 +214,7 @@ async def test_a_great_many_deletions_need_a_second_poll_and_are_then_believed(s
 
 
 async def test_twenty_one_of_a_hundred_need_a_second_poll_too(synced: World) -> None:
-    fill(synced, "work", range(30, 130))
+    fill(synced, "work", numbers=range(30, 130))
     await synced.sync()
     for number in range(30, 51):
         synced.anna.calendars["work"].delete(f"e{number}.ics")

@@ -18,8 +18,8 @@ async def die(world: World, *, commits: int, after: bool) -> None:
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("commits", range(1, 12))
 async def test_killed_at_any_commit_of_a_first_sync(world: World, commits: int, after: bool) -> None:
-    fill(world, "work", range(120))
-    fill(world, "home", range(120, 130))
+    fill(world, "work", numbers=range(120))
+    fill(world, "home", numbers=range(120, 130))
     await die(world, commits=commits, after=after)
     told = world.ask()
     assert not told.freshness.known or world.busy() == sorted(world.truth().values())
@@ -30,13 +30,13 @@ async def test_killed_at_any_commit_of_a_first_sync(world: World, commits: int, 
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("commits", range(1, 12))
 async def test_killed_at_any_commit_of_a_change_and_a_move(world: World, commits: int, after: bool) -> None:
-    fill(world, "work", range(12))
-    fill(world, "home", range(12, 24))
+    fill(world, "work", numbers=range(12))
+    fill(world, "home", numbers=range(12, 24))
     await world.sync()
     work, home = world.anna.calendars["work"], world.anna.calendars["home"]
     home.put("e3.ics", work.objects()["e3.ics"].text)
     work.delete("e3.ics")
-    fill(world, "home", [12], version=1)
+    fill(world, "home", numbers=[12], version=1)
     work.delete("e4.ics")
     await die(world, commits=commits, after=after)
     assert slot(3) in world.busy()
@@ -45,7 +45,7 @@ async def test_killed_at_any_commit_of_a_change_and_a_move(world: World, commits
 
 
 async def test_a_start_answers_at_once_and_the_same(world: World) -> None:
-    fill(world, "work", range(12))
+    fill(world, "work", numbers=range(12))
     await world.sync()
     before = world.ask()
     await world.restart()
@@ -54,7 +54,7 @@ async def test_a_start_answers_at_once_and_the_same(world: World) -> None:
 
 
 async def test_a_bulk_deletion_held_back_is_still_held_after_a_restart(world: World) -> None:
-    fill(world, "work", range(12))
+    fill(world, "work", numbers=range(12))
     await world.sync()
     for number in range(12):
         world.anna.calendars["work"].delete(f"e{number}.ics")

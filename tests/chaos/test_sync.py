@@ -12,8 +12,8 @@ DAY = 86_400
 
 @pytest.fixture
 async def synced(world: World) -> World:
-    fill(world, "work", range(12))
-    fill(world, "home", range(12, 24))
+    fill(world, "work", numbers=range(12))
+    fill(world, "home", numbers=range(12, 24))
     await world.sync()
     world.assert_right()
     return world
@@ -26,7 +26,7 @@ async def test_a_token_that_is_refused_or_answered_with_everything_costs_one_com
     work = synced.anna.calendars["work"]
     synced.anna.knobs.invalid_token = answer
     work.delete("e0.ics")
-    fill(synced, "work", [1], version=1)
+    fill(synced, "work", numbers=[1], version=1)
     work.expire_tokens()
     synced.mark()
     await synced.poll()
@@ -41,7 +41,7 @@ async def test_a_token_that_is_refused_or_answered_with_everything_costs_one_com
 async def test_a_sync_report_that_is_not_offered_is_replaced_by_a_listing(synced: World) -> None:
     synced.anna.knobs.fail_next(507, times=None, method="REPORT", path="/work/$")
     synced.anna.knobs.fail_next(501, times=None, method="REPORT", path="/home/$")
-    fill(synced, "work", [40])
+    fill(synced, "work", numbers=[40])
     synced.anna.calendars["home"].delete("e12.ics")
     await synced.poll()
     assert synced.sent(method="PROPFIND", path="/calendars/home/")
@@ -52,7 +52,7 @@ async def test_a_sync_report_that_is_not_offered_is_replaced_by_a_listing(synced
 
 async def test_a_sync_that_answers_empty_though_the_ctag_changed_is_not_believed(synced: World) -> None:
     synced.anna.knobs.sync_answers_empty = {"work", "home"}
-    fill(synced, "work", [3], version=1)
+    fill(synced, "work", numbers=[3], version=1)
     synced.anna.calendars["home"].delete("e12.ics")
     await synced.sync(polls=6)
     synced.assert_right()
@@ -67,7 +67,7 @@ async def test_empty_syncs_never_empty_a_calendar_however_often_they_come(synced
 
 
 async def test_a_first_sync_that_answers_empty_is_not_believed(world: World) -> None:
-    fill(world, "work", range(12))
+    fill(world, "work", numbers=range(12))
     world.anna.knobs.sync_answers_empty = {"work"}
     for _ in range(3):
         await world.poll()
@@ -75,7 +75,7 @@ async def test_a_first_sync_that_answers_empty_is_not_believed(world: World) -> 
 
 
 async def test_the_token_of_an_answer_that_was_not_true_is_not_used(world: World) -> None:
-    fill(world, "work", range(3))
+    fill(world, "work", numbers=range(3))
     world.anna.knobs.sync_answers_empty = {"work"}
     await world.sync()
     world.anna.knobs.reset()
@@ -88,7 +88,7 @@ async def test_the_token_of_an_answer_that_was_not_true_is_not_used(world: World
 async def test_a_missing_ctag_means_look(synced: World, both: bool) -> None:
     synced.anna.knobs.ctag_missing = {"work", "home"} if both else {"work"}
     for version in (1, 2):
-        fill(synced, "work", [3], version=version)
+        fill(synced, "work", numbers=[3], version=version)
         await synced.poll()
         synced.assert_right()
     synced.anna.knobs.reset()
@@ -102,7 +102,7 @@ async def test_a_missing_ctag_means_look(synced: World, both: bool) -> None:
 async def test_a_change_hidden_behind_a_newer_token_is_found_at_the_following_poll(synced: World, late: int) -> None:
     synced.anna.knobs.lag_seconds, synced.anna.knobs.lag_token_ahead = 5.0, True
     synced.clock.advance(POLL)
-    fill(synced, "work", [3], version=1)
+    fill(synced, "work", numbers=[3], version=1)
     synced.anna.calendars["home"].put("new.ics", event("new", *slot(70)))
     await synced.poll(after=late)
     assert slot(3, 1) not in synced.busy()
@@ -116,7 +116,7 @@ async def test_a_change_hidden_behind_a_newer_token_is_found_at_the_following_po
 
 async def test_a_late_change_is_found_after_a_restart_too(synced: World) -> None:
     synced.anna.knobs.lag_seconds, synced.anna.knobs.lag_token_ahead = 5.0, True
-    fill(synced, "work", [3], version=1)
+    fill(synced, "work", numbers=[3], version=1)
     await synced.poll(after=1)
     await synced.restart()
     await synced.poll()
@@ -125,7 +125,7 @@ async def test_a_late_change_is_found_after_a_restart_too(synced: World) -> None
 
 async def test_a_late_change_of_a_first_sync_is_found_at_the_following_poll(world: World) -> None:
     world.anna.knobs.lag_seconds, world.anna.knobs.lag_token_ahead = 5.0, True
-    fill(world, "work", range(12))
+    fill(world, "work", numbers=range(12))
     await world.poll(after=2)
     await world.poll()
     world.assert_right()
@@ -133,7 +133,7 @@ async def test_a_late_change_of_a_first_sync_is_found_at_the_following_poll(worl
 
 async def test_a_look_that_comes_too_early_and_finds_nothing_does_not_replace_the_second_one(synced: World) -> None:
     synced.anna.knobs.lag_seconds, synced.anna.knobs.lag_token_ahead = 5.0, True
-    fill(synced, "work", [3], version=1)
+    fill(synced, "work", numbers=[3], version=1)
     await synced.poll(after=1)
     synced.anna.knobs.ctag_missing = {"work"}
     await synced.poll(after=1)
@@ -146,9 +146,9 @@ async def test_a_look_that_comes_too_early_and_finds_nothing_does_not_replace_th
 async def test_polls_in_quick_succession_do_not_lose_the_second_look(synced: World) -> None:
     synced.anna.knobs.lag_seconds, synced.anna.knobs.lag_token_ahead = 5.0, True
     for version in range(1, 9):
-        fill(synced, "work", [3], version=version)
+        fill(synced, "work", numbers=[3], version=version)
         await synced.poll(after=1)
-        fill(synced, "home", [14], version=version)
+        fill(synced, "home", numbers=[14], version=version)
         await synced.poll(after=2)
     await synced.sync()
     synced.assert_right()
@@ -160,14 +160,14 @@ async def test_a_multiget_that_answers_a_part_is_completed(
     synced: World, missing: Literal["404", "absent"], at_most: int
 ) -> None:
     synced.anna.knobs.multiget_missing, synced.anna.knobs.multiget_returns_at_most = missing, at_most
-    fill(synced, "work", range(40, 60))
+    fill(synced, "work", numbers=range(40, 60))
     synced.anna.calendars["home"].housekeeping()
     await synced.sync()
     synced.assert_right()
 
 
 async def test_what_vanishes_between_the_report_and_the_multiget_is_proved_gone_singly(synced: World) -> None:
-    fill(synced, "work", [0, 1], version=1)
+    fill(synced, "work", numbers=[0, 1], version=1)
 
     def meanwhile() -> None:
         if synced.asked()[-1:] == ["sync-collection"] and "e0.ics" in synced.anna.calendars["work"].objects():
@@ -194,7 +194,7 @@ async def test_an_object_that_cannot_be_had_keeps_its_time_and_is_told_and_is_no
     synced: World,
 ) -> None:
     synced.transport.poisoned = frozenset({"e3.ics"})
-    fill(synced, "work", [1, 3, 5], version=1)
+    fill(synced, "work", numbers=[1, 3, 5], version=1)
     await synced.poll()
     assert {slot(3), slot(1, 1), slot(5, 1)} <= set(synced.busy())
     assert not synced.ask().complete
@@ -209,7 +209,7 @@ async def test_an_object_that_cannot_be_had_keeps_its_time_and_is_told_and_is_no
 
 
 async def test_one_object_that_breaks_every_multiget_keeps_no_other_from_being_read(world: World) -> None:
-    fill(world, "work", range(30))
+    fill(world, "work", numbers=range(30))
     world.anna.knobs.fail_next(500, times=2, method="REPORT", path="/work/", skip=1)
     await world.sync()
     world.assert_right()
@@ -231,7 +231,7 @@ async def test_what_was_made_and_deleted_between_two_polls_is_nothing(
     synced: World, shown: Literal["404", "absent"]
 ) -> None:
     synced.anna.knobs.created_and_deleted = shown
-    fill(synced, "work", [50])
+    fill(synced, "work", numbers=[50])
     synced.anna.calendars["work"].delete("e50.ics")
     synced.mark()
     await synced.sync()
@@ -259,7 +259,7 @@ async def test_content_that_changed_under_its_etag_is_found_within_a_week(synced
 
 async def test_a_lost_change_is_found_within_a_day(synced: World) -> None:
     work = synced.anna.calendars["work"]
-    fill(synced, "work", [3], version=1)
+    fill(synced, "work", numbers=[3], version=1)
     for _ in range(3):
         synced.anna.knobs.sync_answers_empty = {"work"}
         synced.anna.knobs.fail_next(403, method="PROPFIND", path="/work/", times=None)
@@ -274,7 +274,7 @@ async def test_a_lost_change_is_found_within_a_day(synced: World) -> None:
 async def test_a_wall_clock_set_forth_and_back_stops_nothing(synced: World) -> None:
     for version, jump in enumerate((DAY, -2 * DAY, 400 * DAY, -400 * DAY, 3600, -3600), 1):
         synced.clock.jump(jump)
-        fill(synced, "work", [3], version=version)
+        fill(synced, "work", numbers=[3], version=version)
         await synced.sync(polls=2)
         assert slot(3, version) in synced.busy()
     await synced.sync()

@@ -79,9 +79,9 @@ class Person:
             os.close(slave)
             seen = ""
             for prompt, answer in answers:
-                seen = _read_until(master, seen, prompt)
+                seen = _read_until(master, seen, prompt=prompt)
                 os.write(master, f"{answer}\n".encode())
-            seen = _read_until(master, seen, None)
+            seen = _read_until(master, seen, prompt=None)
             process.wait(timeout=_TIMEOUT)
         os.close(master)
         return process.returncode, seen
@@ -90,7 +90,7 @@ class Person:
         return {"HOME": str(self.home), "PATH": os.environ["PATH"], "TZ": "UTC", **self.environment}
 
 
-def _read_until(master: int, seen: str, prompt: str | None) -> str:
+def _read_until(master: int, seen: str, *, prompt: str | None) -> str:
     """Read until the prompt stands at the end (it may be one that was there before), or until the program has ended."""
     until, start = time.monotonic() + _TIMEOUT, len(seen)
     while prompt is None or prompt not in seen[start:]:

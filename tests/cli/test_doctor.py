@@ -196,14 +196,14 @@ def test_a_full_calendar_that_counts_for_nobody_is_a_warning(person: Person, icl
     side = icloud.account("anna@icloud.com").add_calendar("Side business", id="side")
     for number in range(5):
         day = TODAY + timedelta(days=number + 1)
-        side.put(f"{number}.ics", _event(f"E{number}", f"{day:%Y%m%d}", "OPAQUE"))
-        side.put(f"free-{number}.ics", _event(f"F{number}", f"{day:%Y%m%d}", "TRANSPARENT"))
+        side.put(f"{number}.ics", _event(f"E{number}", f"{day:%Y%m%d}", transp="OPAQUE"))
+        side.put(f"free-{number}.ics", _event(f"F{number}", f"{day:%Y%m%d}", transp="TRANSPARENT"))
     told = [one for one in person.run("doctor", "--json").json["findings"] if one["check"] == "uncounted"]
     assert [one["level"] for one in told] == ["ok", "ok", "warning"]
     assert "(own) is used by no profile, but at least 5 of its events block time" in told[-1]["message"]
 
 
-def _event(uid: str, day: str, transp: str) -> str:
+def _event(uid: str, day: str, *, transp: str) -> str:
     lines = ("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//x//x//EN", "BEGIN:VEVENT", f"UID:{uid}", f"TRANSP:{transp}",
              f"DTSTAMP:{day}T080000Z", f"DTSTART:{day}T090000Z", f"DTEND:{day}T100000Z", "END:VEVENT",
              "END:VCALENDAR", "")  # fmt: skip
@@ -272,7 +272,7 @@ def test_a_running_daemon_is_asked_how_old_the_mirror_is(tmp_path: Path, icloud:
     with busyd_in(tmp_path, environment={"CANARY": PASSWORD}) as busyd:
         busyd.configure(CONFIG.format(url=icloud.bootstrap_url, primary="Work"))
         busyd.start()
-        wait_for(lambda: busyd.freebusy("now", "+1d", "boss")["complete"], describe=busyd.log.read_text)
+        wait_for(lambda: busyd.freebusy("now", "+1d", profile="boss")["complete"], describe=busyd.log.read_text)
         running = busyd.command("doctor")
         assert "ok       daemon: running and answering" in running.stdout, running.stderr
         assert "ok       profile 1: its oldest data was confirmed" in running.stdout
@@ -293,8 +293,8 @@ def test_a_calendar_that_is_too_much_to_hold_is_told_with_what_to_do(tmp_path: P
             f"connections:\n  crowd: {{kind: ics, url: '{feed.url}'}}\nprofiles:\n  boss: {{conflicts: [crowd]}}\n"
         )
         busyd.start()
-        wait_for(lambda: busyd.freebusy("now", "+1d", "boss")["as_of"], describe=busyd.log.read_text)
-        assert not busyd.freebusy("now", "+1d", "boss")["complete"]
+        wait_for(lambda: busyd.freebusy("now", "+1d", profile="boss")["as_of"], describe=busyd.log.read_text)
+        assert not busyd.freebusy("now", "+1d", profile="boss")["complete"]
         doctor, status = busyd.command("doctor"), busyd.command("status")
     assert "warning  connection 1: 1 calendar could be fetched, but not fully parsed" in doctor.stdout
     assert "crowd: it has more than 500,000 occurrences" in status.stdout + status.stderr

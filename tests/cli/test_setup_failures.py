@@ -260,7 +260,7 @@ def test_icloud_is_nowhere_else(person: Person) -> None:
 # Certificates and clocks.
 
 
-def certificate(folder: Path, starts: datetime, ends: datetime) -> Path:
+def certificate(folder: Path, starts: datetime, *, ends: datetime) -> Path:
     """A self-signed certificate for 127.0.0.1 with its key, in one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Prying Proxies Ltd")])
@@ -286,19 +286,19 @@ def over_tls(person: Person, path: Path, *, trusted: bool) -> Ended:
 
 
 def test_a_good_certificate_works(person: Person, tmp_path: Path) -> None:
-    path = certificate(tmp_path, NOW - timedelta(days=1), NOW + timedelta(days=1))
+    path = certificate(tmp_path, NOW - timedelta(days=1), ends=NOW + timedelta(days=1))
     assert over_tls(person, path, trusted=True).status == 0
 
 
 def test_a_certificate_nobody_trusts_gives_its_issuer_away(person: Person, tmp_path: Path) -> None:
-    path = certificate(tmp_path, NOW - timedelta(days=1), NOW + timedelta(days=1))
+    path = certificate(tmp_path, NOW - timedelta(days=1), ends=NOW + timedelta(days=1))
     ended = over_tls(person, path, trusted=False)
     fails(person, ended, 69, "cannot prove that it is that server", "was issued by Prying Proxies Ltd",
           "a company proxy may intercept encrypted connections", "nothing was sent to it")  # fmt: skip
 
 
 def test_a_certificate_of_tomorrow_means_that_this_clock_is_wrong(person: Person, tmp_path: Path) -> None:
-    path = certificate(tmp_path, NOW + timedelta(days=1), NOW + timedelta(days=9))
+    path = certificate(tmp_path, NOW + timedelta(days=1), ends=NOW + timedelta(days=9))
     fails(
         person,
         over_tls(person, path, trusted=True),
@@ -309,7 +309,7 @@ def test_a_certificate_of_tomorrow_means_that_this_clock_is_wrong(person: Person
 
 
 def test_a_certificate_of_yesterday_has_expired(person: Person, tmp_path: Path) -> None:
-    path = certificate(tmp_path, NOW - timedelta(days=9), NOW - timedelta(days=1))
+    path = certificate(tmp_path, NOW - timedelta(days=9), ends=NOW - timedelta(days=1))
     fails(person, over_tls(person, path, trusted=True), 69, "expired on", "the server's operator must renew it")
 
 

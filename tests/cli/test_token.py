@@ -141,7 +141,7 @@ def test_a_link_in_place_of_the_ledger_does_not_make_root_write_elsewhere(
 
 def test_the_token_of_the_command_line_itself_is_neither_offered_nor_revoked(busyd: Busyd, home: Path) -> None:
     ledger = open_ledger(home)
-    write_admin_token(home / ".local/state/busyd", ledger, SystemClock().now())
+    write_admin_token(home / ".local/state/busyd", ledger, now=SystemClock().now())
     [own] = ledger.tokens()
     made = busyd("token", "add", "anna", "--json").json["id"]
     assert [token["id"] for token in busyd("token", "list", "--json").json] == [made]

@@ -45,7 +45,7 @@ def multistatus(*responses: str, token: str | None = None) -> DavResponse:
     return answer(207, f'{head}\n<multistatus xmlns="DAV:">\n\n\n{"".join(responses)}\n\n{tail}</multistatus>\n')
 
 
-def member(href: str, found: str = "", missing: str = "") -> str:
+def member(href: str, found: str = "", *, missing: str = "") -> str:
     """A response with a 200 propstat, and a 404 one where there is something missing."""
     lost = f"<propstat><prop>{missing}</prop><status>HTTP/1.1 404 Not Found</status></propstat>" if missing else ""
     return (

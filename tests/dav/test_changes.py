@@ -54,7 +54,7 @@ def test_nothing_but_a_token_means_no_change() -> None:
 
 
 def test_a_member_without_an_etag_is_changed_all_the_same() -> None:
-    assert delta(member(A, "", "<getetag/>")).changed == {A: ""}
+    assert delta(member(A, "", missing="<getetag/>")).changed == {A: ""}
 
 
 def test_a_member_refused_with_a_fault_is_looked_at_and_not_dropped() -> None:

@@ -120,7 +120,9 @@ def test_the_address_may_be_a_calendar_which_is_then_the_only_one() -> None:
 
 
 def test_the_address_may_be_a_collection_of_calendars_on_a_server_without_principals() -> None:
-    account, _ = exchange(discover_account("https://example.org/u"), multistatus(member("/u/", COLLECTION, "<x/>")))
+    account, _ = exchange(
+        discover_account("https://example.org/u"), multistatus(member("/u/", COLLECTION, missing="<x/>"))
+    )
     assert (account.home, account.principal, account.is_single) == ("https://example.org/u/", "", False)
 
 

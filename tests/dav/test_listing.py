@@ -37,7 +37,7 @@ def listed(*members: str) -> tuple[RemoteCalendar, ...]:
 
 
 def one(found: str, missing: str = "") -> RemoteCalendar:
-    (calendar,) = listed(member("/300/calendars/A/", types(CALENDAR) + found, missing))
+    (calendar,) = listed(member("/300/calendars/A/", types(CALENDAR) + found, missing=missing))
     return calendar
 
 

@@ -60,7 +60,7 @@ def test_every_href_ends_as_object_vanished_or_missing() -> None:
         status(A, "HTTP/1.1 400 Bad Request"),
         status(A, "HTTP/1.1 500 Fault"),
         status(A, ""),
-        member(A, etag("1"), data("")),
+        member(A, etag("1"), missing=data("")),
         member(A, etag("1") + data("  \n")),
         "",
     ],

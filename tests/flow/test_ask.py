@@ -28,7 +28,7 @@ def start(tmp_path: Path, clock: StoppedClock) -> Iterator[Open]:
     opened: list[Inside] = []
 
     def make(*profiles: Profile) -> Inside:
-        opened.append(Inside(tmp_path, clock, profiles or [Profile("anna", conflicts=(ref("anna/*"),))]))
+        opened.append(Inside(tmp_path, clock, profiles=profiles or [Profile("anna", conflicts=(ref("anna/*"),))]))
         return opened[-1]
 
     yield make
@@ -151,8 +151,8 @@ async def test_two_profiles_read_an_all_day_event_each_in_its_own_zone(start: Op
     )
     await inside.show(WORK)
     await inside.put(WORK, event("day", "DTSTART;VALUE=DATE:20260610"))
-    assert (await inside.busy("2026-06-08", "2026-06-12", "anna"))[0][0] == at("2026-06-09T22:00")
-    assert (await inside.busy("2026-06-08", "2026-06-12", "amy"))[0][0] == at("2026-06-10T04:00")
+    assert (await inside.busy("2026-06-08", "2026-06-12", profile="anna"))[0][0] == at("2026-06-09T22:00")
+    assert (await inside.busy("2026-06-08", "2026-06-12", profile="amy"))[0][0] == at("2026-06-10T04:00")
 
 
 async def test_a_profile_with_a_short_max_age_is_stale_while_another_is_not(start: Open, clock: StoppedClock) -> None:

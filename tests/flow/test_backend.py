@@ -14,7 +14,7 @@ from tests.index.inside import HOME, WORK, Inside, StoppedClock, at, ref, timed
 @pytest.fixture
 def inside(tmp_path: Path) -> Iterator[Inside]:
     profile = Profile("anna", primary=ref("anna/Work"), conflicts=(ref("anna/Home"),))
-    opened = Inside(tmp_path, StoppedClock(at("2026-05-31")), [profile])
+    opened = Inside(tmp_path, StoppedClock(at("2026-05-31")), profiles=[profile])
     yield opened
     opened.close()
 

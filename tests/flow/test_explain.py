@@ -14,7 +14,7 @@ MORNING = window("2026-06-01T09:00", "2026-06-01T10:00")
 
 @pytest.fixture
 def inside(tmp_path: Path) -> Iterator[Inside]:
-    opened = Inside(tmp_path, StoppedClock(at("2026-05-31")), [Profile("anna", conflicts=(ref("anna/*"),))])
+    opened = Inside(tmp_path, StoppedClock(at("2026-05-31")), profiles=[Profile("anna", conflicts=(ref("anna/*"),))])
     yield opened
     opened.close()
 

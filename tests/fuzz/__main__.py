@@ -25,7 +25,7 @@ NINE: Final = 1_790_845_200
 
 def read(data: bytes) -> None:
     """Whatever comes first, the calendar behind it is read, or nothing is called complete."""
-    found = index_object(data + b"\r\n" + SENTINEL, SPAN, "Europe/Berlin")
+    found = index_object(data + b"\r\n" + SENTINEL, SPAN, zone="Europe/Berlin")
     seen = any(start <= NINE < end for start, end, _ in found.rows)
     if not (seen or found.incomplete or found.problems or b"METHOD" in data.upper() or b"UID" in data.upper()):
         message = "an opaque event behind other text is neither busy nor told"

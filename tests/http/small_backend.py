@@ -82,7 +82,9 @@ class SmallBackend(Backend):
             + [Profile("nobody", timezone="UTC")],
             machine_zone="UTC",
         )
-        writer = IndexWriter(self.store, self.state, clock, SnapshotPublisher(self.store, self.state, clock))
+        writer = IndexWriter(
+            self.store, self.state, clock=clock, publisher=SnapshotPublisher(self.store, self.state, clock=clock)
+        )
         super().__init__(self.state, writer, ledger=self.ledger, clock=clock)
         self.reachable = True
         self.refreshed = 0
@@ -160,6 +162,6 @@ class SmallBackend(Backend):
         return CalendarRecord(number, name, remote, as_of=self.clock.now(), complete=True)
 
 
-def busy(start: int, hours: float = 1, kind: FbType = FbType.BUSY) -> Busy:
+def busy(start: int, hours: float = 1, *, kind: FbType = FbType.BUSY) -> Busy:
     """A span that starts so many hours after NOW."""
     return NOW + start * 3600, int(NOW + (start + hours) * 3600), kind

@@ -125,7 +125,7 @@ async def test_a_change_moves_the_time_of_the_feed_even_within_a_second(served: 
 async def test_a_feed_is_served_when_its_change_cannot_be_noted(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise StorageError("the disk is full")
 
     token = served.backend.token("anna")

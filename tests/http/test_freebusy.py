@@ -304,7 +304,7 @@ async def test_head_has_the_fields_of_get_and_no_body(served: Served) -> None:
 
 
 async def test_types_keep_their_strength(served: Served) -> None:
-    await served.backend.set_busy("anna", [busy(21, 3, FbType.BUSY_TENTATIVE), busy(22)])
+    await served.backend.set_busy("anna", [busy(21, 3, kind=FbType.BUSY_TENTATIVE), busy(22)])
     found = (await served.ask(ANNA)).json["busy"]
     assert [one["type"] for one in found] == ["BUSY-TENTATIVE", "BUSY", "BUSY-TENTATIVE"]
 

@@ -66,7 +66,7 @@ async def test_vdirsyncer_and_khal_see_every_slot_and_no_change_where_there_is_n
     served: Served, tmp_path: Path
 ) -> None:
     vdirsyncer, khal = program("vdirsyncer"), program("khal")
-    await served.backend.set_busy("anna", [busy(21), busy(24, 2), busy(30, 1, FbType.BUSY_TENTATIVE)])
+    await served.backend.set_busy("anna", [busy(21), busy(24, 2), busy(30, 1, kind=FbType.BUSY_TENTATIVE)])
     places = {"directory": tmp_path, "port": served.port, "token": served.backend.token("anna")}
     (tmp_path / "sync.conf").write_text(SYNC.format_map(places))
     (tmp_path / "khal.conf").write_text(LIST.format_map(places))

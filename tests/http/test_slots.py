@@ -49,7 +49,7 @@ async def test_buffers_look_at_events_outside_the_window(served: Served) -> None
 
 
 async def test_tentative_time_is_offered_on_request(served: Served) -> None:
-    await served.backend.set_busy("anna", [busy(20, 7, FbType.BUSY_TENTATIVE)])
+    await served.backend.set_busy("anna", [busy(20, 7, kind=FbType.BUSY_TENTATIVE)])
     assert starts(await served.ask(f"{SLOTS}?{TUESDAY}")) == []
     assert len(starts(await served.ask(f"{SLOTS}?{TUESDAY}&tentative=free"))) == 14
 

@@ -35,12 +35,12 @@ JUNE = window("20260601", "20260701")
 def busy(*payloads: bytes, span: Period = JUNE, zone: str = "UTC", rules: Rules | None = None, me: str = "") -> Busy:
     """The busy time of objects in June 2026."""
     addresses = [me] if me else []
-    return busy_periods(payloads, span, zone, rules=rules or Rules(), addresses=addresses, availability=None)
+    return busy_periods(payloads, span, zone=zone, rules=rules or Rules(), addresses=addresses, availability=None)
 
 
 def why_incomplete(payload: bytes) -> str:
     """Why nobody can say when something in the payload takes place; empty when all of it is known."""
-    return index_object(payload, JUNE, "UTC").incomplete
+    return index_object(payload, JUNE, zone="UTC").incomplete
 
 
 def spans(found: Busy | IndexedObject) -> list[str]:
@@ -55,7 +55,7 @@ def spans(found: Busy | IndexedObject) -> list[str]:
 
 def index(*lines: str, span: Period = JUNE, zone: str = "UTC") -> IndexedObject:
     """What the index keeps of an object with one event of these lines."""
-    return index_object(calendar(event(*lines)), span, zone)
+    return index_object(calendar(event(*lines)), span, zone=zone)
 
 
 def _short(instant: int) -> str:

@@ -52,11 +52,11 @@ RULES = [
 @pytest.mark.parametrize("rule", RULES, ids=range(len(RULES)))
 def test_a_rule_bomb_is_answered_within_bounds(rule: str, length: str, start: str) -> None:
     payload = calendar(event(f"DTSTART:{start}T000000Z", f"DURATION:{length}", f"RRULE:{rule}"))
-    found = index_object(payload, SPAN, "Europe/Berlin")
+    found = index_object(payload, SPAN, zone="Europe/Berlin")
     assert len(found.rows) <= MAX_OCCURRENCES + 5
     if any(facts.unknown for facts in found.facts):
         blocked = [row for row in found.rows if found.facts[row[2]].unknown]
-        assert decide(found.facts[blocked[0][2]], Rules(), frozenset()).fbtype is FbType.BUSY_UNAVAILABLE
+        assert decide(found.facts[blocked[0][2]], Rules(), me=frozenset()).fbtype is FbType.BUSY_UNAVAILABLE
         assert max(end for _, end, _ in blocked) == SPAN.end
         assert found.problems
 
@@ -65,7 +65,7 @@ def test_all_rules_of_an_object_share_one_budget() -> None:
     rule = "RRULE:FREQ=DAILY;COUNT=99999999;BYMONTH=2;BYMONTHDAY=30"
     series = [event("DTSTART:17500101T000000Z", *[rule] * 20, uid=f"bomb{at}") for at in range(500)]
     later = event("DTSTART:20261105T000000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;BYDAY=MO,TU,WE,TH,FR;BYMONTH=11")
-    found = index_object(calendar(*series, later), SPAN, "UTC")
+    found = index_object(calendar(*series, later), SPAN, zone="UTC")
     unknown = [row for row in found.rows if found.facts[row[2]].unknown]
     assert (SPAN.start, SPAN.end) in [row[:2] for row in unknown]
 
@@ -74,7 +74,7 @@ def test_a_zone_with_rules_that_lead_nowhere_is_given_up() -> None:
     rules = [f"RRULE:FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30;X-A={at}" for at in range(400)]
     standard = ("BEGIN:STANDARD", "DTSTART:19700101T000000", "TZOFFSETFROM:+0500", "TZOFFSETTO:+0500", *rules)
     zone = "\r\n".join(("BEGIN:VTIMEZONE", "TZID:Odd", *standard, "END:STANDARD", "END:VTIMEZONE"))
-    found = index_object(calendar(zone, event("DTSTART;TZID=Odd:20270101T090000", "DURATION:PT1H")), SPAN, "UTC")
+    found = index_object(calendar(zone, event("DTSTART;TZID=Odd:20270101T090000", "DURATION:PT1H")), SPAN, zone="UTC")
     assert [problem.kind.value for problem in found.problems] == ["unknown-zone"]
 
 
@@ -123,7 +123,7 @@ LINES = {
 
 @pytest.mark.parametrize("name", LINES)
 def test_a_reader_bomb_is_answered_and_never_called_complete(name: str) -> None:
-    found = index_object(LINES[name], SPAN, "UTC")
+    found = index_object(LINES[name], SPAN, zone="UTC")
     assert len(found.rows) <= 2 * MAX_OCCURRENCES
     assert found.incomplete or any(facts.unknown for facts in found.facts)
     assert found.problems
@@ -131,7 +131,7 @@ def test_a_reader_bomb_is_answered_and_never_called_complete(name: str) -> None:
 
 def test_ten_thousand_overrides_block_the_whole_span_as_not_understood() -> None:
     found = index_object(
-        calendar(event("DTSTART:20270101T000000Z", "RRULE:FREQ=DAILY"), overrides(10_000)), SPAN, "UTC"
+        calendar(event("DTSTART:20270101T000000Z", "RRULE:FREQ=DAILY"), overrides(10_000)), SPAN, zone="UTC"
     )
     assert found.rows == [(SPAN.start, SPAN.end, 0)]
     assert found.facts[0].unknown

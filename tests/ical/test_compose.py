@@ -29,7 +29,7 @@ def read(body: bytes) -> Any:
 
 
 def feed(*slots: BlockedSlot, zone: str = "Europe/Berlin") -> bytes:
-    return finish(compose_feed("Busy: anna", zone, slots))
+    return finish(compose_feed("Busy: anna", zone, slots=slots))
 
 
 def test_a_freebusy_component_is_read_as_it_was_meant() -> None:

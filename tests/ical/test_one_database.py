@@ -33,7 +33,7 @@ payload = b"\\r\\n".join([
 wide = Period(Instant(windows[0].start - 86_400), Instant(windows[0].end + 86_400))
 slots = open_slots([], wide, zone=zone(), hours=Hours((((540, 600),), *[()] * 6)), shape=SlotShape(3600, 3600),
                    earliest=EARLIEST)
-busy = busy_periods([payload], wide, "Europe/Berlin", rules=Rules(), addresses=(), availability=None).periods
+busy = busy_periods([payload], wide, zone="Europe/Berlin", rules=Rules(), addresses=(), availability=None).periods
 print(json.dumps({
     "event": to_rfc3339(busy[0][0]),
     "hours": to_rfc3339(next(slot for slot in slots if slot)[0]),

@@ -64,8 +64,8 @@ TOKENS = (
 
 
 def check(payload: bytes) -> None:
-    found = index_object(payload, SPAN, "Europe/Berlin")
-    assert found == index_object(payload, SPAN, "Europe/Berlin")
+    found = index_object(payload, SPAN, zone="Europe/Berlin")
+    assert found == index_object(payload, SPAN, zone="Europe/Berlin")
     assert all(start <= end for start, end, _ in found.rows)
     assert all(number < len(found.facts) for _, _, number in found.rows)
 
@@ -106,7 +106,7 @@ def test_an_opaque_event_is_never_free_whatever_stands_beside_it(tokens: list[by
     parts = [b"BEGIN:VEVENT\r\n", beside, b"\r\nEND:VEVENT\r\n"]
     inside = [*parts, OPAQUE] if before else [OPAQUE, *parts]
     payload = b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\n" + b"".join(inside) + b"END:VCALENDAR\r\n"
-    found = busy_periods([payload], SPAN, "UTC", rules=Rules(), addresses=(), availability=None)
+    found = busy_periods([payload], SPAN, zone="UTC", rules=Rules(), addresses=(), availability=None)
     assert any(start <= INSIDE[0] and INSIDE[1] <= end for start, end, _ in found.periods)
 
 

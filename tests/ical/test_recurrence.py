@@ -258,5 +258,5 @@ def test_what_lies_outside_of_all_years_is_clamped() -> None:
 
 def test_one_object_may_hold_several_calendars_and_series() -> None:
     first = calendar(event(*START, uid="a"), event("DTSTART:20260602T090000Z", "DURATION:PT1H", uid="b"))
-    both = index_object(first + first.replace(b"202606", b"202607"), window("20260601", "20260801"), "UTC")
+    both = index_object(first + first.replace(b"202606", b"202607"), window("20260601", "20260801"), zone="UTC")
     assert len(both.rows) == 4

@@ -18,7 +18,7 @@ def component(*parts: str) -> str:
 
 
 def busy_hours(*components: str) -> list[tuple[int, int, str]]:
-    found = read_availability(calendar(*components), DAY, "UTC")
+    found = read_availability(calendar(*components), DAY, zone="UTC")
     flat = flatten(clip(found.spans, DAY))
     return [((start - DAY.start) // 3600, (end - DAY.start) // 3600, FbType(kind).text) for start, end, kind in flat]
 
@@ -70,6 +70,6 @@ def test_available_time_recurs_with_overrides_and_cancellations() -> None:
 
 
 def test_a_text_without_vavailability_says_nothing_but_is_reported() -> None:
-    found = read_availability(b"nonsense", JUNE, "UTC")
+    found = read_availability(b"nonsense", JUNE, zone="UTC")
     assert found.spans == []
     assert found.problems

@@ -59,13 +59,13 @@ def at(day: date, clock: str) -> str:
     return f"{day:%Y%m%d}T{clock.replace(':', '')}00"
 
 
-def timed(day: date, start: str, end: str, zone: str = BERLIN, *, days: int = 0) -> str:
+def timed(day: date, start: str, end: str, *, zone: str = BERLIN, days: int = 0) -> str:
     """Wall time in a zone, ending `days` later."""
     last = day + timedelta(days=days)
     return f"DTSTART;TZID={zone}:{at(day, start)}\r\nDTEND;TZID={zone}:{at(last, end)}"
 
 
-def floating(day: date, start: str, end: str) -> str:
+def floating(day: date, start: str, *, end: str) -> str:
     return f"DTSTART:{at(day, start)}\r\nDTEND:{at(day, end)}"
 
 
@@ -108,7 +108,7 @@ def organizer(name: str, address: str) -> str:
     return f"ORGANIZER;CN={name};EMAIL={address}:mailto:{address}"
 
 
-def attendee(name: str, value: str, answer: str, *, address: str = "", role: str = "REQ-PARTICIPANT") -> str:
+def attendee(name: str, value: str, *, answer: str, address: str = "", role: str = "REQ-PARTICIPANT") -> str:
     """`value` is a mailto: or a principal path; with a path, EMAIL tells whose it is."""
     email = f"EMAIL={address};" if address else ""
     rsvp = ";RSVP=TRUE" if answer == "NEEDS-ACTION" else ""

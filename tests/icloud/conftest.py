@@ -22,7 +22,7 @@ class StoppedClock:
 
 def meeting(uid: str = "E1", summary: str = "Meeting", *lines: str, day: date = date(2026, 11, 23)) -> str:
     """An object iCloud accepts: 10:00 to 11:00 in Berlin."""
-    return calendar(event(uid, summary, timed(day, "10:00", "11:00"), *lines))
+    return calendar(event(uid, summary, timed(day, "10:00", end="11:00"), *lines))
 
 
 @pytest.fixture
@@ -57,10 +57,10 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 @pytest.fixture
 def generic(session: aiohttp.ClientSession, icloud: SimulatedIcloud, anna: Account) -> RawClient:
     """Anna at the generic host."""
-    return client_for(session, anna, icloud.places.bootstrap)
+    return client_for(session, anna, origin=icloud.places.bootstrap)
 
 
 @pytest.fixture
 def dav(session: aiohttp.ClientSession, icloud: SimulatedIcloud, anna: Account) -> RawClient:
     """Anna at her shard."""
-    return client_for(session, anna, icloud.places.shard)
+    return client_for(session, anna, origin=icloud.places.shard)

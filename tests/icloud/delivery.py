@@ -59,8 +59,8 @@ def apple_headers(origin: str) -> list[tuple[str, str]]:
 async def deliver(
     request: web.BaseRequest,
     answer: Answer,
-    fault: Fault | None,
     *,
+    fault: Fault | None,
     origin: str,
     manner: Manner,
     stopping: asyncio.Event,
@@ -93,7 +93,7 @@ async def deliver(
         response.force_close()
     await response.prepare(request)
     if request.method != "HEAD":
-        await _send(request, response, body, fault)
+        await _send(request, response, body=body, fault=fault)
     return response
 
 
@@ -139,7 +139,7 @@ def _padded(body: bytes, megabytes: int) -> bytes:
     return declaration + newline + b"\n" * (megabytes * 1024 * 1024) + rest
 
 
-async def _send(request: web.BaseRequest, response: web.StreamResponse, body: bytes, fault: Fault | None) -> None:
+async def _send(request: web.BaseRequest, response: web.StreamResponse, *, body: bytes, fault: Fault | None) -> None:
     kind = fault.kind if fault else ""
     if kind == "reset-after-headers":
         await asyncio.sleep(0.01)  # let the headers leave before the RST overtakes them

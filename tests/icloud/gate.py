@@ -21,7 +21,7 @@ class Gate:
     feeds: dict[str, Feed]
     now: Callable[[], float]
 
-    def decide(self, call: Call, account: Account | None, password: str, *, reused: bool) -> Decision:
+    def decide(self, call: Call, account: Account | None, *, password: str, reused: bool) -> Decision:
         """`account` is the one whose name was given, `password` unchecked; `reused` tells of the connection."""
         if call.origin == "foreign":
             return empty(404), None
@@ -33,17 +33,17 @@ class Gate:
         fault = account.knobs.faults.take(call, reused_connection=reused)
         if fault is not None and fault.kind in BEFORE_DOING:
             return _instead(fault)
-        refusal = self._refuse(call, account, password)
+        refusal = self._refuse(call, account, password=password)
         if refusal is not None:
             if fault is not None:
                 account.knobs.faults.give_back(fault)
             return refusal
-        answer = routes.answer(call, account, self.places)
+        answer = routes.answer(call, account, places=self.places)
         if answer.status == 207:
             answer.content_type = account.knobs.multistatus_type
         return answer, fault
 
-    def _refuse(self, call: Call, account: Account, password: str) -> Decision | None:
+    def _refuse(self, call: Call, account: Account, *, password: str) -> Decision | None:
         """Throttled, not let in, or at a host that does not want this account."""
         knobs = account.knobs
         throttled = account.throttle.refusal(knobs, self.now())

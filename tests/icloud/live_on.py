@@ -47,12 +47,14 @@ async def live_on(
     coming: list[_Happening] = []
     done = 0
     while rounds is None or done < rounds:
-        say(f"{now().astimezone():%H:%M:%S} {_change(account, calendar_id, coming, chance, now())}")
+        say(f"{now().astimezone():%H:%M:%S} {_change(account, calendar_id, coming=coming, chance=chance, now=now())}")
         done += 1
         await sleep(every)
 
 
-def _change(account: Account, calendar_id: str, coming: list[_Happening], chance: random.Random, now: datetime) -> str:
+def _change(
+    account: Account, calendar_id: str, *, coming: list[_Happening], chance: random.Random, now: datetime
+) -> str:
     target = account.calendars[calendar_id]
     coming[:] = [happening for happening in coming if happening.start > now and target.get(happening.name)]
     what = chance.choice(("new", "moved", "deleted")) if coming else "new"

@@ -21,36 +21,36 @@ from tests.icloud.properties import (
 from tests.icloud.xml import DAV, Value, clark
 
 
-def root(call: Call, account: Account, places: Places) -> Answer:
+def root(call: Call, account: Account, *, places: Places) -> Answer:
     """`/`: current-user-principal, a bare path used on the same host. Depth may be missing."""
     principal = clark(DAV, "current-user-principal")
     found = {principal: principal_properties(account, places)[principal], RESOURCETYPE: Value("<collection/>")}
-    return _answer(call, account, [("/", found)])
+    return _answer(call, account, rows=[("/", found)])
 
 
-def well_known(call: Call, account: Account, places: Places) -> Answer:
+def well_known(call: Call, account: Account, *, places: Places) -> Answer:
     """The least reliable step of discovery: it answers itself, redirects to a shard, or is not there."""
     behaviour = account.knobs.well_known
     if behaviour == "404":
         return empty(404)
     if behaviour == "direct207" or call.origin != "bootstrap":
-        return root(call, account, places)
+        return root(call, account, places=places)
     return empty(301 if behaviour == "redirect301" else 308, ("Location", places.of(account.shard) + "/"))
 
 
-def principal(call: Call, account: Account, places: Places) -> Answer:
+def principal(call: Call, account: Account, *, places: Places) -> Answer:
     """Anything but Depth 0 is refused. The href of the answer is not always the path asked for."""
     if call.depth not in (None, "0"):
         return empty(400)
     path = "/principal/" if account.knobs.short_principal_href else href_of(*call.segments, collection=True)
-    return _answer(call, account, [(path, principal_properties(account, places))])
+    return _answer(call, account, rows=[(path, principal_properties(account, places))])
 
 
 def home(call: Call, account: Account) -> Answer:
     """Depth 1 lists the home itself first, then every collection, in no order to rely on."""
     itself = (href_of(account.dsid, "calendars", collection=True), home_properties(account))
     if call.depth in (None, "0"):
-        return _answer(call, account, [itself])
+        return _answer(call, account, rows=[itself])
     if call.depth != "1":
         return empty(400)
     knobs = account.knobs
@@ -61,10 +61,10 @@ def home(call: Call, account: Account) -> Answer:
     ]
     if knobs.shuffled_listing:
         random.shuffle(members)
-    return _answer(call, account, [itself, *members])
+    return _answer(call, account, rows=[itself, *members])
 
 
-def collection(call: Call, account: Account, calendar: Calendar) -> Answer:
+def collection(call: Call, account: Account, *, calendar: Calendar) -> Answer:
     """Depth 0: the collection; Depth 1: its members too, which know their getetag and nothing else."""
     rows = [(_path_of(account, calendar), collection_properties(account, calendar))]
     if call.depth == "1":
@@ -75,16 +75,16 @@ def collection(call: Call, account: Account, calendar: Calendar) -> Answer:
         ]
     elif call.depth not in (None, "0"):
         return empty(400)
-    return _answer(call, account, rows)
+    return _answer(call, account, rows=rows)
 
 
-def member(call: Call, account: Account, calendar: Calendar, name: str) -> Answer:
+def member(call: Call, account: Account, *, calendar: Calendar, name: str) -> Answer:
     """One object. For some seconds after it was made it is not there, though GET finds it."""
     stored = calendar.get(name, calendar.revision_seen_after(account.knobs.lag_seconds))
     if stored is None:
         return empty(404)
     path = href_of(account.dsid, "calendars", calendar.id, name, collection=False)
-    return _answer(call, account, [(path, _member_properties(stored))])
+    return _answer(call, account, rows=[(path, _member_properties(stored))])
 
 
 def _member_properties(stored: StoredObject) -> dict[str, Value]:
@@ -95,7 +95,7 @@ def _path_of(account: Account, calendar: Calendar) -> str:
     return href_of(account.dsid, "calendars", calendar.id, collection=True)
 
 
-def _answer(call: Call, account: Account, rows: Sequence[tuple[str, Mapping[str, Value]]]) -> Answer:
+def _answer(call: Call, account: Account, *, rows: Sequence[tuple[str, Mapping[str, Value]]]) -> Answer:
     asked = list(xml.asked_properties(xml.read(call.body))) if call.body else []
     if not asked and account.knobs.allprop == "500":
         return html_page(500)
@@ -105,5 +105,5 @@ def _answer(call: Call, account: Account, rows: Sequence[tuple[str, Mapping[str,
     for path, properties in rows:
         found = {name: properties[name] for name in names if name in properties}
         missing = [name for name in names if name not in properties] if asked else []
-        responses.append(xml.response(path, found, missing, empty_status=account.knobs.empty_404_status))
+        responses.append(xml.response(path, found, missing=missing, empty_status=account.knobs.empty_404_status))
     return multistatus(*responses)

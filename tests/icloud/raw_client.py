@@ -90,7 +90,7 @@ class RawClient:
     user: str
     password: str
 
-    async def ask(self, method: str, path: str, body: str | bytes = b"", **headers: str) -> Reply:
+    async def ask(self, method: str, path: str, *, body: str | bytes = b"", **headers: str) -> Reply:
         """Header names are given with underscores; an empty `Authorization` leaves it out."""
         sent = {"Authorization": aiohttp.encode_basic_auth(self.user, self.password)}
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -107,10 +107,10 @@ class RawClient:
         """`props` like `d:getetag`, `c:`, `cs:` or `i:` ones."""
         inside = "".join(f"<{prop}/>" for prop in props)
         body = f"{PROPFIND_PROLOGUE}<d:prop>{inside}</d:prop></d:propfind>"
-        return await self.ask("PROPFIND", path, body, Depth=depth, Content_Type="application/xml; charset=utf-8")
+        return await self.ask("PROPFIND", path, body=body, Depth=depth, Content_Type="application/xml; charset=utf-8")
 
-    async def report(self, path: str, body: str, depth: str = "1") -> Reply:
-        return await self.ask("REPORT", path, body, Depth=depth, Content_Type="application/xml; charset=utf-8")
+    async def report(self, path: str, body: str, *, depth: str = "1") -> Reply:
+        return await self.ask("REPORT", path, body=body, Depth=depth, Content_Type="application/xml; charset=utf-8")
 
     async def sync(self, path: str, token: str = "", *props: str, depth: str = "1") -> Reply:
         inside = "".join(f"<{prop}/>" for prop in props or ("d:getetag",))
@@ -119,7 +119,7 @@ class RawClient:
             f"<d:sync-token>{token}</d:sync-token><d:sync-level>1</d:sync-level><d:prop>{inside}</d:prop>"
             "</d:sync-collection>"
         )
-        return await self.report(path, body, depth)
+        return await self.report(path, body, depth=depth)
 
     async def multiget(self, path: str, *hrefs: str) -> Reply:
         asked = "".join(f"<d:href>{href}</d:href>" for href in hrefs)
@@ -127,16 +127,16 @@ class RawClient:
             path, f"{MULTIGET}<d:prop><d:getetag/><c:calendar-data/></d:prop>{asked}</c:calendar-multiget>"
         )
 
-    async def query(self, path: str, filters: str, props: str = "<d:getetag/><c:calendar-data/>") -> Reply:
+    async def query(self, path: str, filters: str, *, props: str = "<d:getetag/><c:calendar-data/>") -> Reply:
         return await self.report(
             path, f"{QUERY}<d:prop>{props}</d:prop><c:filter>{filters}</c:filter></c:calendar-query>"
         )
 
     async def put(self, path: str, text: str, **headers: str) -> Reply:
         return await self.ask(
-            "PUT", path, text.encode(), **({"Content_Type": "text/calendar; charset=utf-8"} | headers)
+            "PUT", path, body=text.encode(), **({"Content_Type": "text/calendar; charset=utf-8"} | headers)
         )
 
 
-def client_for(session: aiohttp.ClientSession, account: Account, origin: str) -> RawClient:
+def client_for(session: aiohttp.ClientSession, account: Account, *, origin: str) -> RawClient:
     return RawClient(session, origin, account.user, account.password)

@@ -39,19 +39,19 @@ def build_realistic_account(
     )
     anna.add_default_calendars()
     _fill_home(anna.calendars["home"], today)
-    _fill_work(anna, anna.calendars["work"], today)
+    _fill_work(anna, anna.calendars["work"], today=today)
     _fill_reminders(anna.calendars["tasks"])
     family = anna.add_calendar("Family", id=FAMILY_ID, shared="read-only", color="#63DA38FF", symbolic_color="green")
-    _put(family, "F1", event("F1", "School concert", timed(today + timedelta(days=2), "17:00", "19:00")))
+    _put(family, "F1", event("F1", "School concert", timed(today + timedelta(days=2), "17:00", end="19:00")))
     _put(family, "F2", event("F2", "Parents visiting", all_day(today + timedelta(days=6), 3)))
     team = anna.add_calendar("Team", id=TEAM_ID, shared="read-write", color="#FFCC00FF", symbolic_color="yellow")
-    weekly = timed(_monday(today) - timedelta(weeks=30), "13:00", "14:00")
+    weekly = timed(_monday(today) - timedelta(weeks=30), "13:00", end="14:00")
     _put(team, "T1", event("T1", "Team lunch", weekly, "RRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=MO"))
     ideas = anna.add_calendar("Ideas", id="8E4B7C0A-1111-4222-8333-4445556667AA", transparent=True, color="#A2845EFF")
     _put(
         ideas,
         "I1",
-        event("I1", "Open-air cinema?", timed(today + timedelta(days=1), "20:00", "22:30")),
+        event("I1", "Open-air cinema?", timed(today + timedelta(days=1), "20:00", end="22:30")),
     )
     feed = icloud.add_feed(HOLIDAYS_PATH, holidays(today))
     anna.add_calendar("Holidays in Germany", subscribed_source=feed.url, color="#FF2D55FF", id="holidays-de")
@@ -88,7 +88,7 @@ def _fill_home(home: Calendar, today: date) -> None:
         event(
             "YOGA",
             "Yoga",
-            timed(tuesday - timedelta(weeks=60), "18:00", "19:00"),
+            timed(tuesday - timedelta(weeks=60), "18:00", end="19:00"),
             "RRULE:FREQ=WEEKLY;BYDAY=TU",
             f"EXDATE;TZID={BERLIN}:{at(skipped, '18:00')}",
             f"EXDATE;TZID={BERLIN}:{at(skipped + timedelta(weeks=3), '18:00')}",
@@ -96,36 +96,36 @@ def _fill_home(home: Calendar, today: date) -> None:
         event(
             "YOGA",
             "Yoga, half an hour later",
-            timed(moved, "18:30", "19:30"),
+            timed(moved, "18:30", end="19:30"),
             f"RECURRENCE-ID;TZID={BERLIN}:{at(moved, '18:00')}",
         ),
     )
-    dentist = timed(today + timedelta(days=1), "08:30", "09:15")
+    dentist = timed(today + timedelta(days=1), "08:30", end="09:15")
     alarm = "BEGIN:VALARM\r\nACTION:DISPLAY\r\nDESCRIPTION:Reminder\r\nTRIGGER:-PT15M\r\nUID:A1\r\nEND:VALARM"
     _put(home, "DENTIST", event("DENTIST", "Dentist", dentist, alarm))
     _put(home, "MOVE", event("MOVE", "Moving house (busy all day)", all_day(today + timedelta(days=9), 2)))
     party = today + timedelta(days=3)
-    _put(home, "DINNER", event("DINNER", "Dinner with Ben", timed(today, "19:00", "21:00")))
+    _put(home, "DINNER", event("DINNER", "Dinner with Ben", timed(today, "19:00", end="21:00")))
     birthday = all_day(party.replace(year=party.year - 72))
     _put(home, "GRANDMA", event("GRANDMA", "Grandma's birthday", birthday, "RRULE:FREQ=YEARLY", "TRANSP:TRANSPARENT"))
-    _put(home, "RUN", event("RUN", "Morning run (floating)", floating(today + timedelta(days=3), "06:30", "07:15")))
-    imported = timed(today + timedelta(days=4), "13:00", "14:00", WINDOWS_BERLIN)
+    _put(home, "RUN", event("RUN", "Morning run (floating)", floating(today + timedelta(days=3), "06:30", end="07:15")))
+    imported = timed(today + timedelta(days=4), "13:00", end="14:00", zone=WINDOWS_BERLIN)
     _put(home, "IMPORT", event("IMPORT", "Imported from Outlook", imported))
-    _put(home, "BARE", event("BARE", "", timed(today + timedelta(days=6), "16:00", "16:30")))
+    _put(home, "BARE", event("BARE", "", timed(today + timedelta(days=6), "16:00", end="16:30")))
     home.put("ODD.ics", _odd_object(today + timedelta(days=5)))
 
 
-def _fill_work(anna: Account, work: Calendar, today: date) -> None:
+def _fill_work(anna: Account, work: Calendar, *, today: date) -> None:
     monday = _monday(today)
     _put(work, "STANDUP", *_standup(monday))
     _put(
         work,
         "FOCUS",
-        event("FOCUS", "Focus (free)", timed(today, "14:00", "16:00"), "TRANSP:TRANSPARENT"),
+        event("FOCUS", "Focus (free)", timed(today, "14:00", end="16:00"), "TRANSP:TRANSPARENT"),
     )
-    off = timed(today + timedelta(days=1), "11:00", "12:00")
+    off = timed(today + timedelta(days=1), "11:00", end="12:00")
     _put(work, "OFF", event("OFF", "Cancelled review", off, "STATUS:CANCELLED"))
-    maybe = timed(today + timedelta(days=2), "15:00", "16:00")
+    maybe = timed(today + timedelta(days=2), "15:00", end="16:00")
     _put(work, "MAYBE", event("MAYBE", "Budget, tentative", maybe, "STATUS:TENTATIVE"))
     # Three of the forms in which iCloud writes one and the same guest.
     for uid, summary, answer, days, me_value, address in (
@@ -133,9 +133,9 @@ def _fill_work(anna: Account, work: Calendar, today: date) -> None:
         ("INV-OPEN", "Invitation, unanswered", "NEEDS-ACTION", 2, "mailto:2_GEYTAMRTGE3A@imip.me.com", anna.user),
         ("INV-NO", "Invitation, declined", "DECLINED", 3, f"urn:uuid:{anna.dsid}", ""),
     ):
-        me = attendee("Anna Example", me_value, answer, address=address)
-        chair = attendee("Ben", "mailto:ben@example.org", "ACCEPTED", address="ben@example.org", role="CHAIR")
-        when = timed(today + timedelta(days=days), "10:00", "11:00")
+        me = attendee("Anna Example", me_value, answer=answer, address=address)
+        chair = attendee("Ben", "mailto:ben@example.org", answer="ACCEPTED", address="ben@example.org", role="CHAIR")
+        when = timed(today + timedelta(days=days), "10:00", end="11:00")
         _put(work, uid, event(uid, summary, when, organizer("Ben", "ben@example.org"), chair, me))
     mine = f"/{anna.principal_token}/principal/"
     _put(
@@ -144,24 +144,24 @@ def _fill_work(anna: Account, work: Calendar, today: date) -> None:
         event(
             "MINE",
             "Interview",
-            timed(today + timedelta(days=4), "10:00", "11:30"),
+            timed(today + timedelta(days=4), "10:00", end="11:30"),
             f"ORGANIZER;CN=Anna Example;EMAIL={anna.user}:{mine}",
-            attendee("Anna Example", mine, "ACCEPTED", address=anna.user, role="CHAIR"),
-            attendee("Cleo", "mailto:cleo@example.net", "TENTATIVE"),
+            attendee("Anna Example", mine, answer="ACCEPTED", address=anna.user, role="CHAIR"),
+            attendee("Cleo", "mailto:cleo@example.net", answer="TENTATIVE"),
         ),
     )
-    meeting = timed(today + timedelta(days=3), "14:00", "15:00")
+    meeting = timed(today + timedelta(days=3), "14:00", end="15:00")
     travel = ("X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT45M", "X-APPLE-TRAVEL-ADVISORY-BEHAVIOR:AUTOMATIC")
     _put(work, "CLIENT", event("CLIENT", "Client visit, 45 minutes away", meeting, *travel))
-    call = timed(today + timedelta(days=2), "11:00", "12:00", NEW_YORK)
+    call = timed(today + timedelta(days=2), "11:00", end="12:00", zone=NEW_YORK)
     _put(work, "CALL", event("CALL", "Call with New York", call))
-    fair = timed(today + timedelta(days=12), "09:00", "17:00", days=1)
+    fair = timed(today + timedelta(days=12), "09:00", end="17:00", days=1)
     _put(work, "FAIR", event("FAIR", "Trade fair, two days", fair))
     _put_split_series(work, monday)
     alone = today + timedelta(days=5)
-    guest = (organizer("Ben", "ben@example.org"), attendee("Anna", f"mailto:{anna.user}", "ACCEPTED"))
+    guest = (organizer("Ben", "ben@example.org"), attendee("Anna", f"mailto:{anna.user}", answer="ACCEPTED"))
     single = f"RECURRENCE-ID;TZID={BERLIN}:{at(alone, '16:00')}"
-    when = timed(alone, "16:00", "17:00")
+    when = timed(alone, "16:00", end="17:00")
     _put(work, "ALONE", event("ALONE", "One meeting of somebody's series", when, single, *guest))
 
 
@@ -172,20 +172,20 @@ def _standup(monday: date) -> tuple[str, ...]:
         event(
             "STANDUP",
             "Stand-up",
-            timed(monday - timedelta(weeks=40), "09:15", "09:30"),
+            timed(monday - timedelta(weeks=40), "09:15", end="09:30"),
             "RRULE:FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR",
             f"EXDATE;TZID={BERLIN}:{at(gone, '09:15')}",
         ),
         event(
             "STANDUP",
             "Stand-up, long one",
-            timed(moved, "11:00", "12:00"),
+            timed(moved, "11:00", end="12:00"),
             f"RECURRENCE-ID;TZID={BERLIN}:{at(moved, '09:15')}",
         ),
         event(
             "STANDUP",
             "Stand-up",
-            timed(cancelled, "09:15", "09:30"),
+            timed(cancelled, "09:15", end="09:30"),
             f"RECURRENCE-ID;TZID={BERLIN}:{at(cancelled, '09:15')}",
             "STATUS:CANCELLED",
         ),
@@ -197,8 +197,8 @@ def _put_split_series(work: Calendar, monday: date) -> None:
     thursday = monday + timedelta(days=3)
     family = "RELATED-TO;RELTYPE=X-CALENDARSERVER-RECURRENCE-SET:5B0E4C1D-0000-4000-8000-000000000001"
     until = f"RRULE:FREQ=WEEKLY;BYDAY=TH;UNTIL={thursday - timedelta(days=1):%Y%m%d}T225959Z"
-    old = event("SPLIT-1", "One-to-one", timed(thursday - timedelta(weeks=20), "16:00", "16:30"), until, family)
-    new = event("SPLIT-2", "One-to-one", timed(thursday, "16:30", "17:00"), "RRULE:FREQ=WEEKLY;BYDAY=TH", family)
+    old = event("SPLIT-1", "One-to-one", timed(thursday - timedelta(weeks=20), "16:00", end="16:30"), until, family)
+    new = event("SPLIT-2", "One-to-one", timed(thursday, "16:30", end="17:00"), "RRULE:FREQ=WEEKLY;BYDAY=TH", family)
     _put(work, "SPLIT-1", old)
     _put(work, "SPLIT-2", new)
 

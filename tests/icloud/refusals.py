@@ -25,7 +25,7 @@ def refuse_media_type(call: Call, knobs: Knobs) -> Answer | None:
     return None
 
 
-def refuse_content(text: str, calendar: Calendar, knobs: Knobs) -> Answer | None:
+def refuse_content(text: str, calendar: Calendar, *, knobs: Knobs) -> Answer | None:
     """The first fault of the text, or None when iCloud would store it."""
     try:
         put = content.read_calendar(text)
@@ -38,10 +38,10 @@ def refuse_content(text: str, calendar: Calendar, knobs: Knobs) -> Answer | None
         return _precondition("valid-calendar-object-resource")
     if not {item.name for item in items}.issubset(calendar.components):
         return _precondition("supported-calendar-component")
-    return _refuse_event(put, items, knobs)
+    return _refuse_event(put, items, knobs=knobs)
 
 
-def _refuse_event(put: Component, items: list[Component], knobs: Knobs) -> Answer | None:
+def _refuse_event(put: Component, items: list[Component], *, knobs: Knobs) -> Answer | None:
     if put.has("METHOD") and knobs.method_property == "403":
         return empty(403)
     if any(item.has("ATTENDEE") and not item.has("ORGANIZER") for item in items):

@@ -17,23 +17,23 @@ from tests.icloud.xml import CALDAV, DAV, Value, clark
 _UTC_STAMP = re.compile(r"\d{8}T\d{6}Z")
 
 
-def report(call: Call, account: Account, calendar: Calendar) -> Answer:
+def report(call: Call, account: Account, *, calendar: Calendar) -> Answer:
     if calendar.id in account.knobs.gone_but_listed:
         return empty(404)
     root = xml.read(call.body)
     match str(root.tag):
         case "{DAV:}sync-collection":
-            return sync_collection(account, calendar, root)
+            return sync_collection(account, calendar, root=root)
         case "{urn:ietf:params:xml:ns:caldav}calendar-multiget":
-            return multiget(account, calendar, root)
+            return multiget(account, calendar, root=root)
         case "{urn:ietf:params:xml:ns:caldav}calendar-query":
-            return query(account, calendar, root)
+            return query(account, calendar, root=root)
         case _:
             # free-busy-query is advertised, and refused with nothing to read.
             return empty(400)
 
 
-def multiget(account: Account, calendar: Calendar, root: etree._Element) -> Answer:
+def multiget(account: Account, calendar: Calendar, *, root: etree._Element) -> Answer:
     """Each href is answered as it was asked; absolute URLs and other calendars' paths are not found."""
     knobs = account.knobs
     seen = calendar.revision_seen_after(knobs.lag_seconds)
@@ -42,15 +42,15 @@ def multiget(account: Account, calendar: Calendar, root: etree._Element) -> Answ
         asked = asked[: knobs.multiget_returns_at_most]
     responses = []
     for path in asked:
-        stored = _object_at(path, account, calendar, seen)
+        stored = _object_at(path, account, calendar=calendar, revision=seen)
         if stored is not None:
-            responses.append(_object_response(path, stored, account, root))
+            responses.append(_object_response(path, stored, account=account, root=root))
         elif knobs.multiget_missing == "404":
             responses.append(xml.status_response(path, "404 Not Found"))
     return multistatus(*responses)
 
 
-def query(account: Account, calendar: Calendar, root: etree._Element) -> Answer:
+def query(account: Account, calendar: Calendar, *, root: etree._Element) -> Answer:
     """Needs exactly VCALENDAR > VEVENT, with or without a time-range; the collection itself answers too."""
     filters = root.findall(".//" + clark(CALDAV, "comp-filter"))
     wanted = [node.get("name", "") for node in filters]
@@ -71,31 +71,31 @@ def query(account: Account, calendar: Calendar, root: etree._Element) -> Answer:
     itself = href_of(account.dsid, "calendars", calendar.id, collection=not account.knobs.self_without_slash)
     missing = [name for name in asked if name != GETETAG]
     found = {GETETAG: xml.text(calendar.etag)} if GETETAG in asked and members else {}
-    responses = [xml.response(itself, found, missing)]
+    responses = [xml.response(itself, found, missing=missing)]
     for stored in members:
         path = href_of(account.dsid, "calendars", calendar.id, stored.name, collection=False)
-        responses.append(_object_response(path, stored, account, root))
+        responses.append(_object_response(path, stored, account=account, root=root))
     return multistatus(*responses)
 
 
-def _object_at(path: str, account: Account, calendar: Calendar, revision: int) -> StoredObject | None:
+def _object_at(path: str, account: Account, *, calendar: Calendar, revision: int) -> StoredObject | None:
     folder, _, name = path.rpartition("/")
     if unquote(folder) != f"/{account.dsid}/calendars/{calendar.id}":
         return None
     return calendar.get(unquote(name), revision)
 
 
-def _object_response(path: str, stored: StoredObject, account: Account, root: etree._Element) -> str:
+def _object_response(path: str, stored: StoredObject, *, account: Account, root: etree._Element) -> str:
     asked = xml.asked_properties(root)
     found: dict[str, Value] = {}
     if GETETAG in asked:
         found[GETETAG] = xml.text(stored.etag)
     if CALENDAR_DATA in asked:
-        found[CALENDAR_DATA] = xml.cdata(_data(stored, account, asked[CALENDAR_DATA]))
-    return xml.response(path, found, [name for name in asked if name not in found])
+        found[CALENDAR_DATA] = xml.cdata(_data(stored, account, wanted=asked[CALENDAR_DATA]))
+    return xml.response(path, found, missing=[name for name in asked if name not in found])
 
 
-def _data(stored: StoredObject, account: Account, wanted: etree._Element) -> str:
+def _data(stored: StoredObject, account: Account, *, wanted: etree._Element) -> str:
     """The object as reports show it: a part of it gives empty components, all of it lacks its header."""
     knobs = account.knobs
     if wanted.find(clark(CALDAV, "comp")) is not None:

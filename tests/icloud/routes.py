@@ -18,75 +18,75 @@ _DAV = (
 _ALLOW = "OPTIONS, GET, PUT, DELETE, MOVE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, POST"
 
 
-def answer(call: Call, account: Account, places: Places) -> Answer:
+def answer(call: Call, account: Account, *, places: Places) -> Answer:
     """The answer to an authenticated request; XML that cannot be read is 400 with an HTML page."""
     try:
-        return _route(call, account, places)
+        return _route(call, account, places=places)
     except MalformedRequest:
         return html_page(400)
 
 
-def _route(call: Call, account: Account, places: Places) -> Answer:
+def _route(call: Call, account: Account, *, places: Places) -> Answer:
     if call.method == "OPTIONS":
         return empty(200, ("DAV", _DAV), ("Allow", _ALLOW))
     match call.segments:
         case ():
-            return propfind.root(call, account, places) if call.method == "PROPFIND" else _bad_request(account)
+            return propfind.root(call, account, places=places) if call.method == "PROPFIND" else _bad_request(account)
         case (".well-known", "caldav"):
-            return propfind.well_known(call, account, places) if call.method == "PROPFIND" else empty(404)
+            return propfind.well_known(call, account, places=places) if call.method == "PROPFIND" else empty(404)
         case (owner, "principal"):
             if owner not in (account.dsid, account.principal_token):
                 return empty(403)
-            return propfind.principal(call, account, places) if call.method == "PROPFIND" else empty(405)
+            return propfind.principal(call, account, places=places) if call.method == "PROPFIND" else empty(405)
         case (owner, "calendars", *rest):
-            return empty(403) if owner != account.dsid else _in_home(call, account, rest)
+            return empty(403) if owner != account.dsid else _in_home(call, account, rest=rest)
         case _:
             return empty(404)
 
 
-def _in_home(call: Call, account: Account, rest: list[str]) -> Answer:
+def _in_home(call: Call, account: Account, *, rest: list[str]) -> Answer:
     if not rest:
         if call.method == "PROPFIND":
             return propfind.home(call, account)
         return _bad_request(account) if call.method in ("GET", "REPORT") else empty(403)
     calendar = account.calendars.get(rest[0])
     if len(rest) == 1 and call.method == "MKCALENDAR":
-        return writes.make_calendar(call, account, rest[0])
+        return writes.make_calendar(call, account, id=rest[0])
     if calendar is None or len(rest) > 2:
         return empty(404)
     if len(rest) == 1:
-        return _on_collection(call, account, calendar)
-    return _on_object(call, account, calendar, rest[1])
+        return _on_collection(call, account, calendar=calendar)
+    return _on_object(call, account, calendar=calendar, name=rest[1])
 
 
-def _on_collection(call: Call, account: Account, calendar: Calendar) -> Answer:
+def _on_collection(call: Call, account: Account, *, calendar: Calendar) -> Answer:
     match call.method:
         case "PROPFIND":
-            return propfind.collection(call, account, calendar)
+            return propfind.collection(call, account, calendar=calendar)
         case "REPORT":
-            return reports.report(call, account, calendar)
+            return reports.report(call, account, calendar=calendar)
         case "PROPPATCH":
-            return writes.change_properties(call, account, calendar)
+            return writes.change_properties(call, account, calendar=calendar)
         case "DELETE":
-            return writes.delete_calendar(call, account, calendar)
+            return writes.delete_calendar(call, account, calendar=calendar)
         case "GET" | "HEAD" | "POST":
             return _bad_request(account)
         case _:
             return empty(405)
 
 
-def _on_object(call: Call, account: Account, calendar: Calendar, name: str) -> Answer:
+def _on_object(call: Call, account: Account, *, calendar: Calendar, name: str) -> Answer:
     match call.method:
         case "GET" | "HEAD":
             return _get(calendar, name)
         case "PROPFIND":
-            return propfind.member(call, account, calendar, name)
+            return propfind.member(call, account, calendar=calendar, name=name)
         case "PUT":
-            return writes.put(call, account, calendar, name)
+            return writes.put(call, account, calendar=calendar, name=name)
         case "DELETE":
-            return writes.delete(call, account, calendar, name)
+            return writes.delete(call, account, calendar=calendar, name=name)
         case "MOVE":
-            return writes.move(call, account, calendar, name)
+            return writes.move(call, account, calendar=calendar, name=name)
         case _:
             return empty(405)
 

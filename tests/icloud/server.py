@@ -179,10 +179,10 @@ class SimulatedIcloud:
         try:
             with self.lock:
                 password = credentials[1] if credentials else ""
-                answer, fault = self._gate.decide(call, account, password, reused=connection.served > 0)
+                answer, fault = self._gate.decide(call, account, password=password, reused=connection.served > 0)
             entry.fault = fault.kind if fault else ""
             response = await deliver(
-                request, answer, fault, origin=origin, manner=self._manner(call, account), stopping=self._stopping
+                request, answer, fault=fault, origin=origin, manner=self._manner(call, account), stopping=self._stopping
             )
             entry.status = response.status if response.prepared else 0
             entry.answer_size = response.body_length if response.prepared else 0

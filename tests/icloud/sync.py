@@ -13,7 +13,7 @@ from tests.icloud.properties import GETETAG
 from tests.icloud.xml import DAV, clark
 
 
-def sync_collection(account: Account, calendar: Calendar, root: etree._Element) -> Answer:
+def sync_collection(account: Account, calendar: Calendar, *, root: etree._Element) -> Answer:
     """Depth 0 and 1 are the same to it. An empty token asks for everything."""
     knobs = account.knobs
     given = (root.findtext(clark(DAV, "sync-token")) or "").strip()
@@ -32,11 +32,11 @@ def sync_collection(account: Account, calendar: Calendar, root: etree._Element) 
         changes = [change for change in changes if change.current is not None]
     elif knobs.created_and_deleted == "absent":
         changes = [change for change in changes if change.current is not None or change.existed_before]
-    return _answer(account, calendar, root, changes, since=since, seen=seen)
+    return _answer(account, calendar, root=root, changes=changes, since=since, seen=seen)
 
 
 def _answer(
-    account: Account, calendar: Calendar, root: etree._Element, changes: list[Change], *, since: int, seen: int
+    account: Account, calendar: Calendar, *, root: etree._Element, changes: list[Change], since: int, seen: int
 ) -> Answer:
     knobs = account.knobs
     truncated = 0 < knobs.sync_truncates_at < len(changes)
@@ -47,13 +47,13 @@ def _answer(
     missing = [name for name in xml.asked_properties(root) if name != GETETAG]
     responses = []
     if not since or calendar.properties_changed(since, seen):
-        responses.append(xml.response(itself, {GETETAG: xml.text(calendar.etag)}, missing))
+        responses.append(xml.response(itself, {GETETAG: xml.text(calendar.etag)}, missing=missing))
     for change in shown:
         path = href_of(account.dsid, "calendars", calendar.id, change.name, collection=False)
         if change.current is None:
             responses.append(xml.status_response(path, "404 Not Found"))
         else:
-            responses.append(xml.response(path, {GETETAG: xml.text(change.current.etag)}, missing))
+            responses.append(xml.response(path, {GETETAG: xml.text(change.current.etag)}, missing=missing))
     if truncated:
         responses.append(xml.status_response(itself, "507 Insufficient Storage"))
     return multistatus(*responses, sync_token=calendar.token(reached))

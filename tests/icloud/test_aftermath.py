@@ -27,7 +27,7 @@ async def test_the_server_may_rewrite_what_was_put(
     dav: RawClient, anna: Account, rewriting: str, expected: str
 ) -> None:
     anna.knobs.apply({"rewriting": [rewriting]})
-    guests = ("ORGANIZER:mailto:cleo@example.org", attendee("Ben", "mailto:ben@example.org", "ACCEPTED"))
+    guests = ("ORGANIZER:mailto:cleo@example.org", attendee("Ben", "mailto:ben@example.org", answer="ACCEPTED"))
     zone_first = meeting("E1", "Meeting", *guests)
     zone = zone_first[zone_first.index("BEGIN:VTIMEZONE") : zone_first.index("END:VCALENDAR")]
     zone_first = zone_first.replace(zone, "").replace("BEGIN:VEVENT", zone + "BEGIN:VEVENT")
@@ -94,7 +94,10 @@ async def test_the_token_may_be_ahead_of_what_is_shown_so_that_an_update_is_lost
 
 
 async def test_writing_an_own_event_with_guests_sends_mails(dav: RawClient, anna: Account) -> None:
-    mine = ("ORGANIZER;CN=Anna:mailto:anna@example.com", attendee("Ben", "mailto:ben@example.org", "NEEDS-ACTION"))
+    mine = (
+        "ORGANIZER;CN=Anna:mailto:anna@example.com",
+        attendee("Ben", "mailto:ben@example.org", answer="NEEDS-ACTION"),
+    )
     assert (await dav.put(OBJECT, meeting("E1", "Plan", *mine))).status == 201
     assert "Schedule-Tag" in (await dav.ask("GET", OBJECT)).headers
     assert (await dav.put(OBJECT, meeting("E1", "New plan", *mine))).status == 204
@@ -106,8 +109,8 @@ async def test_writing_an_own_event_with_guests_sends_mails(dav: RawClient, anna
 async def test_no_mail_for_plain_events_other_organizers_or_a_change_on_the_phone(
     dav: RawClient, anna: Account, work: Calendar
 ) -> None:
-    theirs = ("ORGANIZER:mailto:ben@example.org", attendee("Anna", "mailto:anna@icloud.com", "ACCEPTED"))
-    mine = ("ORGANIZER:mailto:anna@icloud.com", attendee("Ben", "mailto:ben@example.org", "ACCEPTED"))
+    theirs = ("ORGANIZER:mailto:ben@example.org", attendee("Anna", "mailto:anna@icloud.com", answer="ACCEPTED"))
+    mine = ("ORGANIZER:mailto:anna@icloud.com", attendee("Ben", "mailto:ben@example.org", answer="ACCEPTED"))
     assert (await dav.put(OBJECT, meeting())).status == 201
     assert (await dav.put(WORK + "e2.ics", meeting("E2", "Theirs", *theirs))).status == 201
     work.put("e3.ics", meeting("E3", "Mine", *mine))
@@ -118,7 +121,7 @@ async def test_guests_of_a_single_occurrence_are_mailed_too(dav: RawClient, anna
     me = f"ORGANIZER;EMAIL=anna@icloud.com:/{anna.principal_token}/principal/"
     when = "DTSTART:20261123T100000Z\r\nDTEND:20261123T110000Z"
     master = event("E1", "Series", when, "RRULE:FREQ=DAILY")
-    guest = attendee("Cleo", "mailto:cleo@example.net", "NEEDS-ACTION")
+    guest = attendee("Cleo", "mailto:cleo@example.net", answer="NEEDS-ACTION")
     override = event("E1", "With Cleo", when, "RECURRENCE-ID:20261123T100000Z", me, guest)
     assert (await dav.put(OBJECT, calendar(master, override))).status == 201
     assert anna.mails_per_guest() == {"cleo@example.net": 1}

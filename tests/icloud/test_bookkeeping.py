@@ -78,7 +78,9 @@ async def test_the_control_api_turns_knobs_and_explains_mistakes(
     dav: RawClient, anna: Account, icloud: SimulatedIcloud
 ) -> None:
     knobs = icloud.control_url + "accounts/anna@icloud.com/knobs"
-    reply = await dav.ask("POST", knobs, json.dumps({"listing_hides": ["work"], "lag_seconds": 2, "well_known": "404"}))
+    reply = await dav.ask(
+        "POST", knobs, body=json.dumps({"listing_hides": ["work"], "lag_seconds": 2, "well_known": "404"})
+    )
     assert json.loads(reply.raw)["listing_hides"] == ["work"]
     assert (anna.knobs.listing_hides, anna.knobs.lag_seconds, anna.knobs.well_known) == ({"work"}, 2.0, "404")
     for wrong in (
@@ -88,7 +90,7 @@ async def test_the_control_api_turns_knobs_and_explains_mistakes(
         {"sync_truncates_at": True},
         {"rewriting": ["x"]},
     ):
-        reply = await dav.ask("POST", knobs, json.dumps(wrong))
+        reply = await dav.ask("POST", knobs, body=json.dumps(wrong))
         assert reply.status == 400
         assert next(iter(wrong)) in json.loads(reply.raw)["error"]
     assert (await dav.ask("DELETE", knobs)).status == 200
@@ -99,18 +101,20 @@ async def test_the_control_api_changes_objects_calendars_and_passwords(
     dav: RawClient, anna: Account, work: Calendar, icloud: SimulatedIcloud
 ) -> None:
     account = icloud.control_url + "accounts/anna@icloud.com/"
-    assert (await dav.ask("PUT", account + "calendars/work/objects/e1.ics", meeting())).status == 201
+    assert (await dav.ask("PUT", account + "calendars/work/objects/e1.ics", body=meeting())).status == 201
     assert (await dav.ask("GET", WORK + "e1.ics")).text == meeting()
     assert (await dav.ask("DELETE", account + "calendars/work/objects/e1.ics")).status == 204
     assert (await dav.ask("DELETE", account + "calendars/work/objects/e1.ics")).status == 404
     assert work.objects() == {}
-    assert (await dav.ask("PATCH", account + "calendars/work", '{"name": "Büro"}'.encode())).status == 200
+    assert (await dav.ask("PATCH", account + "calendars/work", body='{"name": "Büro"}'.encode())).status == 200
     assert work.name == "Büro"
-    assert (await dav.ask("POST", account + "calendars", '{"name": "New", "id": "new"}')).status == 201
+    assert (await dav.ask("POST", account + "calendars", body='{"name": "New", "id": "new"}')).status == 201
     assert (await dav.ask("DELETE", account + "calendars/new")).status == 204
-    assert (await dav.ask("POST", account + "faults", '{"kind": "status", "status": 503, "times": 2}')).status == 201
+    assert (
+        await dav.ask("POST", account + "faults", body='{"kind": "status", "status": 503, "times": 2}')
+    ).status == 201
     assert (await dav.propfind("/")).status == 503
-    assert (await dav.ask("POST", account + "password", '{"password": "x"}')).status == 204
+    assert (await dav.ask("POST", account + "password", body='{"password": "x"}')).status == 204
     assert anna.password == "x"
     entries = json.loads((await dav.ask("GET", icloud.control_url + "log?method=PROPFIND")).raw)
     assert [entry["status"] for entry in entries] == [503]

@@ -38,6 +38,6 @@ async def test_a_self_signed_certificate_is_met_before_any_request(self_signed: 
         anna = icloud.add_account("anna@icloud.com")
         assert icloud.bootstrap_url.startswith("https://127.0.0.1:")
         with pytest.raises(Exception) as refused:
-            await client_for(session, anna, icloud.places.bootstrap).propfind("/")
+            await client_for(session, anna, origin=icloud.places.bootstrap).propfind("/")
         assert isinstance(refused.value.__cause__, aiohttp.ClientConnectorCertificateError)
         assert icloud.log.entries == []

@@ -139,10 +139,10 @@ async def test_ctag_and_sync_token_are_one_and_move_with_every_change(dav: RawCl
 
 async def test_allprop_gives_next_to_nothing_or_fails(dav: RawClient, anna: Account) -> None:
     body = '<d:propfind xmlns:d="DAV:"><d:allprop/></d:propfind>'
-    reply = await dav.ask("PROPFIND", WORK, body, Depth="0")
+    reply = await dav.ask("PROPFIND", WORK, body=body, Depth="0")
     assert set(reply.props(WORK)) == {TYPE, clark(DAV, "getetag")}
     anna.knobs.allprop = "500"
-    assert (await dav.ask("PROPFIND", WORK, body, Depth="0")).status == 500
+    assert (await dav.ask("PROPFIND", WORK, body=body, Depth="0")).status == 500
 
 
 async def test_unknown_properties_come_back_empty_in_a_404_propstat(dav: RawClient) -> None:
@@ -164,11 +164,11 @@ async def test_mkcalendar_takes_one_component_type(dav: RawClient, anna: Account
             "</d:prop></d:set></c:mkcalendar>"
         )
 
-    both = await dav.ask("MKCALENDAR", HOME + "new/", body("VEVENT", "VTODO"))
+    both = await dav.ask("MKCALENDAR", HOME + "new/", body=body("VEVENT", "VTODO"))
     assert (both.status, both.headers["Content-Type"]) == (400, "text/html")
-    assert (await dav.ask("MKCALENDAR", HOME + "new/", body("VEVENT"))).status == 201
+    assert (await dav.ask("MKCALENDAR", HOME + "new/", body=body("VEVENT"))).status == 201
     assert anna.calendars["new"].name == "New"
-    assert (await dav.ask("MKCALENDAR", HOME + "new/", body("VEVENT"))).status == 405
+    assert (await dav.ask("MKCALENDAR", HOME + "new/", body=body("VEVENT"))).status == 405
 
 
 async def test_a_calendar_made_again_under_its_old_path_may_have_its_old_events(dav: RawClient, anna: Account) -> None:
@@ -185,7 +185,7 @@ async def test_proppatch_renames_a_calendar(dav: RawClient, work: Calendar) -> N
         '<d:propertyupdate xmlns:d="DAV:"><d:set><d:prop><d:displayname>Office</d:displayname></d:prop></d:set>'
         "</d:propertyupdate>"
     )
-    assert (await dav.ask("PROPPATCH", WORK, body)).status == 207
+    assert (await dav.ask("PROPPATCH", WORK, body=body)).status == 207
     assert work.name == "Office"
 
 

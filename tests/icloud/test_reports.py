@@ -20,8 +20,8 @@ ONE_DAY = EVENTS.format('<c:time-range start="{0}T000000Z" end="{0}T235959Z"/>')
 @pytest.fixture(autouse=True)
 def weekly_with_override(work: Calendar) -> None:
     """Mondays 10:00 since 2026-01-05; that of 2026-03-02 is moved to Wednesday."""
-    master = event("W", "Weekly", timed(date(2026, 1, 5), "10:00", "11:00"), "RRULE:FREQ=WEEKLY;BYDAY=MO")
-    moved = timed(date(2026, 3, 4), "10:00", "11:00")
+    master = event("W", "Weekly", timed(date(2026, 1, 5), "10:00", end="11:00"), "RRULE:FREQ=WEEKLY;BYDAY=MO")
+    moved = timed(date(2026, 3, 4), "10:00", end="11:00")
     override = event("W", "Moved", moved, f"RECURRENCE-ID;TZID={BERLIN}:20260302T100000")
     work.put("weekly.ics", calendar(master, override))
 

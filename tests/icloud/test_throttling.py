@@ -49,7 +49,7 @@ async def test_a_block_concerns_one_account_only(dav: RawClient, anna: Account, 
     ben = icloud.add_account("ben@icloud.com", password="qrst-uvwx-yzab-cdef")
     anna.knobs.throttle_requests = 1
     assert [await ask(dav), await ask(dav)] == [207, 503]
-    assert await ask(client_for(dav.session, ben, icloud.places.bootstrap)) == 207
+    assert await ask(client_for(dav.session, ben, origin=icloud.places.bootstrap)) == 207
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])

@@ -73,7 +73,7 @@ async def test_content_is_refused_with_a_status_that_seldom_explains(
 
 
 async def test_two_uids_in_one_object_are_403_with_a_precondition(dav: RawClient) -> None:
-    day = timed(date(2026, 11, 23), "10:00", "11:00")
+    day = timed(date(2026, 11, 23), "10:00", end="11:00")
     reply = await dav.put(WORK + "e1.ics", calendar(event("A", "a", day), event("B", "b", day)))
     assert reply.status == 403
     assert "<valid-calendar-object-resource" in reply.text
@@ -123,7 +123,7 @@ async def test_two_content_type_lines_are_not_implemented(icloud: SimulatedIclou
 
 async def test_another_content_type_is_refused(dav: RawClient, anna: Account) -> None:
     assert (await dav.put(WORK + "e1.ics", meeting(), Content_Type="application/json")).status == 415
-    assert (await dav.ask("PUT", WORK + "e1.ics", meeting())).status == 415
+    assert (await dav.ask("PUT", WORK + "e1.ics", body=meeting())).status == 415
     assert (await dav.put(WORK + "e1.ics", meeting(), Content_Type="text/calendar, application/xml")).status == 501
     anna.knobs.content_type_refusal = 400
     assert (await dav.put(WORK + "e1.ics", meeting(), Content_Type="application/json")).status == 400

@@ -16,17 +16,17 @@ from tests.icloud.scheduling import note_mails
 from tests.icloud.xml import APPLE_ICAL, CALDAV, DAV, clark
 
 
-def put(call: Call, account: Account, calendar: Calendar, name: str) -> Answer:
+def put(call: Call, account: Account, *, calendar: Calendar, name: str) -> Answer:
     knobs = account.knobs
     current = calendar.get(name)
     refusal = _refuse_access(calendar) or refuse_media_type(call, knobs)
     if refusal is None and len(call.body) > knobs.max_object_bytes:
         refusal = dav_error(403, f"<max-resource-size xmlns='{CALDAV}'/>")
-    refusal = refusal or _refuse_precondition(call, account, current)
+    refusal = refusal or _refuse_precondition(call, account, current=current)
     if refusal is not None:
         return refusal
     text = call.body.decode("utf-8", "replace")
-    refusal = refuse_content(text, calendar, knobs) or _refuse_identity(account, calendar, name, text)
+    refusal = refuse_content(text, calendar, knobs=knobs) or _refuse_identity(account, calendar, name=name, text=text)
     if refusal is not None:
         return refusal
     stored = calendar.put(name, rewrite_stored(content.with_crlf(text), knobs.rewriting))
@@ -36,14 +36,14 @@ def put(call: Call, account: Account, calendar: Calendar, name: str) -> Answer:
     return empty(204 if current else knobs.put_created_status, *headers)
 
 
-def delete(call: Call, account: Account, calendar: Calendar, name: str) -> Answer:
+def delete(call: Call, account: Account, *, calendar: Calendar, name: str) -> Answer:
     """QUIRK(icloud): a Depth header, which WebDAV would allow, is refused."""
     if call.depth is not None:
         return empty(400)
     current = calendar.get(name)
     if current is None:
         return empty(404)
-    refusal = _refuse_access(calendar) or _refuse_precondition(call, account, current)
+    refusal = _refuse_access(calendar) or _refuse_precondition(call, account, current=current)
     if refusal is not None:
         return refusal
     calendar.delete(name)
@@ -53,7 +53,7 @@ def delete(call: Call, account: Account, calendar: Calendar, name: str) -> Answe
     return empty(204)
 
 
-def move(call: Call, account: Account, calendar: Calendar, name: str) -> Answer:
+def move(call: Call, account: Account, *, calendar: Calendar, name: str) -> Answer:
     """Between calendars of the account, the one way that keeps to the UID rule."""
     target = Call(call.origin, call.host, "MOVE", urlsplit(call.headers.get("Destination", "")).path, call.headers, b"")
     current = calendar.get(name)
@@ -65,7 +65,9 @@ def move(call: Call, account: Account, calendar: Calendar, name: str) -> Answer:
     destination, new_name = account.calendars.get(segments[2]), segments[3]
     if destination is None:
         return empty(409)
-    refusal = _refuse_access(calendar) or _refuse_access(destination) or _refuse_precondition(call, account, current)
+    refusal = (
+        _refuse_access(calendar) or _refuse_access(destination) or _refuse_precondition(call, account, current=current)
+    )
     if refusal is not None:
         return refusal
     replaced = destination.get(new_name)
@@ -79,7 +81,7 @@ def move(call: Call, account: Account, calendar: Calendar, name: str) -> Answer:
     return empty(204 if replaced else 201, ("ETag", moved.etag))
 
 
-def make_calendar(call: Call, account: Account, id: str) -> Answer:
+def make_calendar(call: Call, account: Account, *, id: str) -> Answer:
     """MKCALENDAR: one component type and no more; the path of a deleted calendar may bring its events back."""
     if id in account.calendars:
         return empty(405)
@@ -103,7 +105,7 @@ def make_calendar(call: Call, account: Account, id: str) -> Answer:
     return empty(201)
 
 
-def change_properties(call: Call, account: Account, calendar: Calendar) -> Answer:
+def change_properties(call: Call, account: Account, *, calendar: Calendar) -> Answer:
     """PROPPATCH of name and colour; the other properties are accepted and forgotten."""
     root = xml.read(call.body)
     props = [prop for node in root.iter(clark(DAV, "prop")) for prop in xml.children(node)]
@@ -119,7 +121,7 @@ def change_properties(call: Call, account: Account, calendar: Calendar) -> Answe
     return Answer(207, body.encode(), "text/xml")
 
 
-def delete_calendar(call: Call, account: Account, calendar: Calendar) -> Answer:
+def delete_calendar(call: Call, account: Account, *, calendar: Calendar) -> Answer:
     """Of a calendar shared to me this leaves the share."""
     if call.depth is not None:
         return empty(400)
@@ -133,7 +135,7 @@ def _refuse_access(calendar: Calendar) -> Answer | None:
     return None if calendar.writable else empty(403)
 
 
-def _refuse_precondition(call: Call, account: Account, current: StoredObject | None) -> Answer | None:
+def _refuse_precondition(call: Call, account: Account, *, current: StoredObject | None) -> Answer | None:
     if call.headers.get("If-None-Match") is not None and current is not None:
         return empty(412)
     match = call.headers.get("If-Match")
@@ -146,7 +148,7 @@ def _refuse_precondition(call: Call, account: Account, current: StoredObject | N
     return None if accepted else empty(412)
 
 
-def _refuse_identity(account: Account, calendar: Calendar, name: str, text: str) -> Answer | None:
+def _refuse_identity(account: Account, calendar: Calendar, *, name: str, text: str) -> Answer | None:
     """A UID lives once in the whole account, not once in a calendar; and the dead are remembered for a while."""
     uid = content.uid_of(text)
     current = calendar.get(name)

@@ -56,7 +56,7 @@ def element(name: str, value: Value = EMPTY) -> str:
     return f"<{opening}>{value.inner}</{local}>" if value.inner else f"<{opening}/>"
 
 
-def response(path: str, found: Mapping[str, Value], missing: Iterable[str] = (), *, empty_status: bool = False) -> str:
+def response(path: str, found: Mapping[str, Value], *, missing: Iterable[str] = (), empty_status: bool = False) -> str:
     """One response: the 200 propstat first, then the 404 one with empty elements for what is not there.
 
     `empty_status` leaves the text of the 404 status out, which has been met once.

@@ -66,22 +66,22 @@ class StoppedClock:
 class Inside:
     """The backend and the hands that fill it."""
 
-    def __init__(self, folder: Path, clock: StoppedClock, profiles: Iterable[Profile]) -> None:
+    def __init__(self, folder: Path, clock: StoppedClock, *, profiles: Iterable[Profile]) -> None:
         self.clock = clock
         self.store = Store.open(folder / "mirror.sqlite3")
         ledger = Ledger.open(folder / "ledger.sqlite3")
         self.ledger = LedgerThread(ledger)
         self.state = State([ANNA], profiles, machine_zone="UTC")
         self.state.remembered = ledger.resolved_links()
-        self.publisher = SnapshotPublisher(self.store, self.state, clock)
-        self.writer = IndexWriter(self.store, self.state, clock, self.publisher)
+        self.publisher = SnapshotPublisher(self.store, self.state, clock=clock)
+        self.writer = IndexWriter(self.store, self.state, clock=clock, publisher=self.publisher)
         self.restore = Restore(self.writer)
         self.backend = Backend(self.state, self.writer, ledger=self.ledger, clock=clock)
         self.restore.take_snapshots()
 
     async def show(self, *calendars: RemoteCalendar) -> None:
         """The server lists these."""
-        await self.store.record_listing("anna", calendars, self.clock.now())
+        await self.store.record_listing("anna", calendars, at=self.clock.now())
         self.state.take_calendars(await self.store.read_calendars())
         await self.restore.load_tables()
 
@@ -100,7 +100,7 @@ class Inside:
         await self.writer.store_batch(record, incoming, gone=hrefs, mark=mark)
         await self.publisher.confirm(await self.store.read_calendars())
 
-    async def busy(self, start: str, end: str, profile: str = "anna") -> list[tuple[Instant, Instant, str]]:
+    async def busy(self, start: str, end: str, *, profile: str = "anna") -> list[tuple[Instant, Instant, str]]:
         answer = await self.backend.freebusy(profile, window(start, end))
         return [(one.start, one.end, one.fbtype.text) for one in answer.busy]
 

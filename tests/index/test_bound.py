@@ -53,7 +53,7 @@ def open_inside(tmp_path: Path, clock: StoppedClock) -> Iterator[Open]:
             opened[-1].close()
         profiles = [Profile(name, timezone=zone, conflicts=(ref("anna/*"),))
                     for name, zone in (("anna", "Europe/Berlin"), ("bob", "America/New_York"))]  # fmt: skip
-        opened.append(Inside(tmp_path, clock, profiles))
+        opened.append(Inside(tmp_path, clock, profiles=profiles))
         return opened[-1]
 
     yield open_it
@@ -201,7 +201,8 @@ from tests.index.inside import WORK, Inside, StoppedClock, at, event, ref
 
 async def main():
     clock = StoppedClock(at("2026-05-31"))
-    inside = Inside(Path(tempfile.mkdtemp(dir={folder!r})), clock, [Profile("anna", conflicts=(ref("anna/*"),))])
+    profiles = [Profile("anna", conflicts=(ref("anna/*"),))]
+    inside = Inside(Path(tempfile.mkdtemp(dir={folder!r})), clock, profiles=profiles)
     await inside.show(WORK)
     rule = ("DURATION:PT5M", "RRULE:FREQ=HOURLY")
     await inside.put(WORK, *(event(f"u{{at}}", f"DTSTART:20260101T00{{at % 60:02}}00Z", *rule) for at in range(200)))

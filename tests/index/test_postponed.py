@@ -53,7 +53,7 @@ class MortalWorker(Worker):
 
 
 def open_inside(folder: Path, clock: StoppedClock, *, kills: int) -> Inside:
-    inside = Inside(folder, clock, [Profile("anna", timezone="Europe/Berlin", conflicts=(ref("anna/*"),))])
+    inside = Inside(folder, clock, profiles=[Profile("anna", timezone="Europe/Berlin", conflicts=(ref("anna/*"),))])
     inside.writer.expansion.worker = MortalWorker(kills=kills)
     return inside
 

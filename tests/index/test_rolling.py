@@ -29,7 +29,7 @@ def clock() -> StoppedClock:
 @pytest.fixture
 def inside(tmp_path: Path, clock: StoppedClock) -> Iterator[Inside]:
     profile = Profile("anna", timezone="Europe/Berlin", conflicts=(ref("anna/*"),))
-    inside = Inside(tmp_path, clock, [profile])
+    inside = Inside(tmp_path, clock, profiles=[profile])
     yield inside
     inside.close()
 
@@ -51,7 +51,7 @@ async def test_a_rolled_horizon_equals_a_fresh_expansion(
     rolled = await whole_horizon(inside)
     other = tmp_path / "other"
     other.mkdir()
-    fresh = Inside(other, clock, [profile_state.profile for profile_state in inside.state.profiles.values()])
+    fresh = Inside(other, clock, profiles=[profile_state.profile for profile_state in inside.state.profiles.values()])
     await fresh.show(WORK)
     await fresh.put(WORK, *SERIES)
     assert rolled == await whole_horizon(fresh)

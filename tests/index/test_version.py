@@ -24,7 +24,7 @@ def clock() -> StoppedClock:
 
 async def with_a_wrong_index(folder: Path, clock: StoppedClock) -> None:
     """A state directory whose index says midnight of an event at nine."""
-    inside = Inside(folder, clock, [PROFILE])
+    inside = Inside(folder, clock, profiles=[PROFILE])
     await inside.show(WORK)
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
 
@@ -50,7 +50,7 @@ def swapped(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 async def test_the_same_data_is_not_expanded_again(tmp_path: Path, clock: StoppedClock) -> None:
     await with_a_wrong_index(tmp_path, clock)
-    again = Inside(tmp_path, clock, [PROFILE])
+    again = Inside(tmp_path, clock, profiles=[PROFILE])
     await again.restore.load_tables()
     assert await again.busy("2026-06-01", "2026-06-02") != [NINE]
     again.close()
@@ -61,7 +61,7 @@ async def test_other_data_expands_everything_anew(
 ) -> None:
     await with_a_wrong_index(tmp_path, clock)
     request.getfixturevalue("swapped")
-    again = Inside(tmp_path, clock, [PROFILE])
+    again = Inside(tmp_path, clock, profiles=[PROFILE])
     await again.restore.load_tables()
     assert await again.busy("2026-06-01", "2026-06-02") == [NINE]
     again.close()

@@ -59,50 +59,50 @@ async def killed_over(doom: bytes) -> AsyncIterator[Doomed]:
 
 async def test_the_worker_says_what_the_engine_says() -> None:
     worker = Worker()
-    assert await worker.index([PLAIN], SPAN, "Europe/Berlin") == [
-        pack_object(index_object(PLAIN, SPAN, "Europe/Berlin"))
+    assert await worker.index([PLAIN], SPAN, zone="Europe/Berlin") == [
+        pack_object(index_object(PLAIN, SPAN, zone="Europe/Berlin"))
     ]
     await worker.close()
 
 
 async def test_what_takes_too_long_is_postponed_and_the_next_object_is_read() -> None:
     worker = Worker(deadline=0.0)
-    (given_up,) = await worker.index([PLAIN], SPAN, "UTC")
+    (given_up,) = await worker.index([PLAIN], SPAN, zone="UTC")
     assert given_up.postponed
     assert "longer than" in given_up.incomplete
     worker._deadline = 30.0
-    assert not (await worker.index([PLAIN], SPAN, "UTC"))[0].incomplete
+    assert not (await worker.index([PLAIN], SPAN, zone="UTC"))[0].incomplete
     await worker.close()
 
 
 async def test_a_worker_that_dies_is_replaced() -> None:
     worker = Worker()
-    await worker.index([PLAIN], SPAN, "UTC")
+    await worker.index([PLAIN], SPAN, zone="UTC")
     assert worker._process is not None
     worker._process.kill()
     await worker._process.wait()
-    assert (await worker.index([PLAIN], SPAN, "UTC"))[0].uid == "a"
+    assert (await worker.index([PLAIN], SPAN, zone="UTC"))[0].uid == "a"
     await worker.close()
 
 
 async def test_objects_asked_for_at_once_are_answered_each_with_its_own() -> None:
     worker = Worker()
     payloads = [PLAIN.replace(b"UID:a", b"UID:%d" % number) for number in range(20)]
-    found = await asyncio.gather(*(worker.index([payload, PLAIN], SPAN, "UTC") for payload in payloads))
+    found = await asyncio.gather(*(worker.index([payload, PLAIN], SPAN, zone="UTC") for payload in payloads))
     assert [[one.uid for one in pair] for pair in found] == [[str(number), "a"] for number in range(20)]
     await worker.close()
 
 
 async def test_one_object_that_ends_the_worker_does_not_take_its_neighbours_along() -> None:
     async with killed_over(BOMB) as worker:
-        found = await worker.index([PLAIN, BOMB, PLAIN], SPAN, "UTC")
+        found = await worker.index([PLAIN, BOMB, PLAIN], SPAN, zone="UTC")
     assert [one.postponed for one in found] == [False, True, False]
     assert "signal 9" in found[1].incomplete
 
 
 async def test_a_worker_that_cannot_live_is_not_started_for_each_object() -> None:
     async with killed_over(b"BEGIN") as worker:
-        found = await worker.index([PLAIN] * 50, SPAN, "UTC")
+        found = await worker.index([PLAIN] * 50, SPAN, zone="UTC")
         started = worker.started
     assert all(one.postponed for one in found)
     assert started == 2 * (STRIKES + 1)  # each question twice
@@ -116,13 +116,13 @@ def test_size_and_dense_rules_make_an_object_heavy() -> None:
 
 async def test_a_question_that_is_broken_off_does_not_leave_its_answer_to_the_next() -> None:
     worker = Worker()
-    await worker.index([timed("warm", "20260901T090000Z", "20260901T100000Z")], SPAN, "UTC")
+    await worker.index([timed("warm", "20260901T090000Z", "20260901T100000Z")], SPAN, zone="UTC")
     first = timed("first", "20260901T090000Z", "20260901T100000Z", "X-LONG:" + "x" * 3_000_000)
-    asked = asyncio.create_task(worker.index([first], SPAN, "UTC"))
+    asked = asyncio.create_task(worker.index([first], SPAN, zone="UTC"))
     await asyncio.sleep(0.005)  # the question is on its way
     asked.cancel()
     await asyncio.gather(asked, return_exceptions=True)
-    (second,) = await worker.index([timed("second", "20260902T090000Z", "20260902T100000Z")], SPAN, "UTC")
+    (second,) = await worker.index([timed("second", "20260902T090000Z", "20260902T100000Z")], SPAN, zone="UTC")
     await worker.close()
     assert second.uid == "second"
 
@@ -130,7 +130,7 @@ async def test_a_question_that_is_broken_off_does_not_leave_its_answer_to_the_ne
 async def test_without_a_worker_process_heavy_objects_are_read_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Worker()
     monkeypatch.setattr("sys.executable", "/nowhere/python3")
-    (found,) = await worker.index([timed("a", "20260901T090000Z", "20260901T100000Z")], SPAN, "UTC")
+    (found,) = await worker.index([timed("a", "20260901T090000Z", "20260901T100000Z")], SPAN, zone="UTC")
     await worker.close()
     assert len(list(found.rows())) == 1
 
@@ -138,7 +138,7 @@ async def test_without_a_worker_process_heavy_objects_are_read_all_the_same(monk
 async def test_without_a_worker_process_what_may_take_long_is_postponed(monkeypatch: pytest.MonkeyPatch) -> None:
     worker = Worker()
     monkeypatch.setattr("sys.executable", "/nowhere/python3")
-    light, heavy = await worker.index([PLAIN, PLAIN.replace(b"WEEKLY", b"HOURLY")], SPAN, "UTC")
+    light, heavy = await worker.index([PLAIN, PLAIN.replace(b"WEEKLY", b"HOURLY")], SPAN, zone="UTC")
     await worker.close()
     assert (light.postponed, heavy.postponed) == (False, True)
     assert "No such file" in heavy.incomplete
@@ -146,7 +146,7 @@ async def test_without_a_worker_process_what_may_take_long_is_postponed(monkeypa
 
 async def test_an_object_that_takes_too_long_blocks_the_time_it_may_take_place() -> None:
     worker = Worker(deadline=0.0)
-    (found,) = await worker.index([timed("a", "20260901T090000Z", "20260901T100000Z")], SPAN, "UTC")
+    (found,) = await worker.index([timed("a", "20260901T090000Z", "20260901T100000Z")], SPAN, zone="UTC")
     await worker.close()
     assert [(start, end) for start, end, _ in found.rows()] == [(EARLIEST, LATEST)]
 
@@ -195,9 +195,9 @@ async def test_the_worker_takes_a_sync_report_apart_as_the_daemon_does() -> None
     )
     gone = f"<D:response><D:href>{HREFS[1]}</D:href><D:status>HTTP/1.1 404 Not Found</D:status></D:response>"
     worker, response = Worker(), answer(changed, gone, "<D:sync-token>2</D:sync-token>")
-    delta = await worker.read_sync_report("/1/work/", "1", response)
+    delta = await worker.read_sync_report("/1/work/", "1", response=response)
     await worker.close()
-    assert delta == read_sync_report("/1/work/", "1", response)
+    assert delta == read_sync_report("/1/work/", "1", response=response)
     assert (dict(delta.changed), set(delta.vanished), delta.token) == ({HREFS[0]: '"1"'}, {HREFS[1]}, "2")
 
 
@@ -205,10 +205,10 @@ async def test_what_does_not_fit_into_one_answer_is_left_for_the_next_question()
     worker = Worker()
     dense = PLAIN.replace(b"WEEKLY", b"HOURLY").replace(b";VALUE=DATE:20260601", b":20260601T080000Z")
     payloads = [dense] * (2 * ANSWER_BYTES // (24 * 2700))
-    found = await worker.index(payloads, SPAN, "UTC")
+    found = await worker.index(payloads, SPAN, zone="UTC")
     await worker.close()
     assert 0 < len(found) < len(payloads)
-    assert found[0] == pack_object(index_object(dense, SPAN, "UTC"))
+    assert found[0] == pack_object(index_object(dense, SPAN, zone="UTC"))
 
 
 LIMITED = """
@@ -256,7 +256,7 @@ def test_the_worker_is_given_no_secret() -> None:
 async def test_the_process_itself_has_no_secret_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BUSYD_PASSWORD", "secret-of-the-test")
     worker = Worker()
-    await worker.index([PLAIN], SPAN, "UTC")
+    await worker.index([PLAIN], SPAN, zone="UTC")
     assert worker._process is not None
     environment = await asyncio.to_thread(Path(f"/proc/{worker._process.pid}/environ").read_bytes)
     await worker.close()
@@ -297,5 +297,5 @@ async def test_what_needs_too_much_memory_ends_the_worker_and_harms_nobody() -> 
     bomb = feed(1).replace(b"END:VEVENT", long + "\U0001f4a3\r\n".encode() + b"END:VEVENT")  # four bytes a letter
     with pytest.raises(WorkerFailed, match="more memory than"):
         await worker.split_feed(bomb)
-    assert [found.uid for found in await worker.index([PLAIN], SPAN, "UTC")] == ["a"]
+    assert [found.uid for found in await worker.index([PLAIN], SPAN, zone="UTC")] == ["a"]
     await worker.close()

@@ -136,12 +136,12 @@ class Busyd:
         except OSError:
             return 0
 
-    def freebusy(self, start: str, end: str, profile: str = "anna") -> Any:
+    def freebusy(self, start: str, end: str, *, profile: str = "anna") -> Any:
         return self.get(f"/v1/profiles/{profile}/freebusy?start={quote(start)}&end={quote(end)}")
 
-    def busy(self, start: str, end: str, profile: str = "anna") -> list[tuple[str, str, str]]:
+    def busy(self, start: str, end: str, *, profile: str = "anna") -> list[tuple[str, str, str]]:
         """The busy list as plain tuples."""
-        return [(one["start"], one["end"], one["type"]) for one in self.freebusy(start, end, profile)["busy"]]
+        return [(one["start"], one["end"], one["type"]) for one in self.freebusy(start, end, profile=profile)["busy"]]
 
     def admin_token(self) -> str:
         return (self.state / "local-admin-token").read_text().strip()
@@ -153,11 +153,11 @@ class Busyd:
         """Wait until the answer is complete and its busy list is exactly this."""
 
         def reached() -> bool:
-            answer = self.freebusy(start, end, profile)
+            answer = self.freebusy(start, end, profile=profile)
             found = [(one["start"], one["end"], one["type"]) for one in answer["busy"]]
             return bool(answer["complete"] and found == expected)
 
-        wait_for(reached, describe=lambda: (self.freebusy(start, end, profile), self.log.read_text()[-3000:]))
+        wait_for(reached, describe=lambda: (self.freebusy(start, end, profile=profile), self.log.read_text()[-3000:]))
 
     def _env(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ}

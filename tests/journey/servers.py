@@ -25,7 +25,7 @@ class CaldavServer:
     url: str
     calendar: str
 
-    def request(self, method: str, url: str, body: str = "", **headers: str) -> int:
+    def request(self, method: str, url: str, *, body: str = "", **headers: str) -> int:
         """An ordinary request of an ordinary client; the status."""
         login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -40,7 +40,7 @@ class CaldavServer:
                 return error.code
 
     def put(self, name: str, ics: str) -> None:
-        status = self.request("PUT", self.calendar + name, ics, Content_Type="text/calendar; charset=utf-8")
+        status = self.request("PUT", self.calendar + name, body=ics, Content_Type="text/calendar; charset=utf-8")
         assert status in (200, 201, 204), status
 
     def delete(self, name: str) -> None:
@@ -83,7 +83,10 @@ def xandikos(folder: Path) -> Iterator[CaldavServer]:
 def _make_calendar(server: CaldavServer) -> None:
     wait_for(lambda: _answers(server))
     status = server.request(
-        "MKCALENDAR", server.calendar, MKCALENDAR.format(name="Work"), Content_Type="application/xml; charset=utf-8"
+        "MKCALENDAR",
+        server.calendar,
+        body=MKCALENDAR.format(name="Work"),
+        Content_Type="application/xml; charset=utf-8",
     )
     assert status == 201, status
 

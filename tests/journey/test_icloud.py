@@ -21,7 +21,7 @@ WEEK = ("2026-06-01", "2026-06-08")
 MONDAY = ("2026-06-01T09:00:00Z", "2026-06-01T10:00:00Z", "BUSY")
 
 
-def event(uid: str, start: str, end: str) -> str:
+def event(uid: str, start: str, *, end: str) -> str:
     return (
         f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\nBEGIN:VEVENT\r\nUID:{uid}\r\n"
         f"DTSTAMP:20260101T000000Z\r\nDTSTART:{start}\r\nDTEND:{end}\r\nSUMMARY:secret meeting\r\n"
@@ -40,7 +40,7 @@ def anna(icloud: SimulatedIcloud) -> Account:
     account = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001")
     work = account.add_calendar("Work", id="work")
     account.add_calendar("Home", id="home")
-    work.put("monday.ics", event("monday", "20260601T090000Z", "20260601T100000Z"))
+    work.put("monday.ics", event("monday", "20260601T090000Z", end="20260601T100000Z"))
     return account
 
 
@@ -58,7 +58,7 @@ def poll(busyd: Busyd) -> None:
 def test_a_change_on_the_phone_is_seen_at_the_next_poll(busyd: Busyd, anna: Account) -> None:
     busyd.start()
     busyd.until_busy(*WEEK, [MONDAY])
-    anna.calendars["home"].put("tuesday.ics", event("tuesday", "20260602T090000Z", "20260602T100000Z"))
+    anna.calendars["home"].put("tuesday.ics", event("tuesday", "20260602T090000Z", end="20260602T100000Z"))
     busyd.until_busy(*WEEK, [MONDAY, ("2026-06-02T09:00:00Z", "2026-06-02T10:00:00Z", "BUSY")])
 
 
@@ -72,7 +72,7 @@ def test_an_idle_poll_is_one_request_and_a_changed_event_three(
     poll(busyd)
     assert [(one.method, one.depth) for one in icloud.log.requests()] == [("PROPFIND", "1")]
     icloud.log.clear()
-    anna.calendars["work"].put("monday.ics", event("monday", "20260601T090000Z", "20260601T110000Z"))
+    anna.calendars["work"].put("monday.ics", event("monday", "20260601T090000Z", end="20260601T110000Z"))
     poll(busyd)
     assert len(icloud.log.requests()) == 3
     busyd.until_busy(*WEEK, [("2026-06-01T09:00:00Z", "2026-06-01T11:00:00Z", "BUSY")])
@@ -82,7 +82,7 @@ def test_an_idle_poll_is_one_request_and_a_changed_event_three(
 def test_a_broken_answer_changes_nothing_and_is_told(busyd: Busyd, anna: Account, fault: str) -> None:
     busyd.start()
     busyd.until_busy(*WEEK, [MONDAY])
-    anna.calendars["work"].put("more.ics", event("more", "20260602T090000Z", "20260602T100000Z"))
+    anna.calendars["work"].put("more.ics", event("more", "20260602T090000Z", end="20260602T100000Z"))
     anna.knobs.play(fault, times=None)  # type: ignore[arg-type]
     wait_for(lambda: busyd.status()["connections"][0]["detail"], describe=busyd.status)
     assert busyd.busy(*WEEK) == [MONDAY]
@@ -141,7 +141,7 @@ def test_killed_in_the_middle_of_a_first_sync_the_next_start_completes_it(
 ) -> None:
     work = anna.calendars["work"]
     for number in range(300):
-        work.put(f"{number}.ics", event(f"n{number}", "20260603T090000Z", "20260603T093000Z"))
+        work.put(f"{number}.ics", event(f"n{number}", "20260603T090000Z", end="20260603T093000Z"))
     anna.knobs.play("delay", method="REPORT", seconds=0.3, times=None)
     busyd.start()
     wait_for(lambda: len(icloud.log.requests(method="REPORT")) >= 4, describe=busyd.log.read_text)

@@ -10,20 +10,20 @@ from tests.journey.daemon import Busyd
 
 def test_a_reload_applies_a_changed_file_without_a_gap_and_tells_what_changed(managed: Busyd, told: Told) -> None:
     managed.start()
-    managed.until_busy("2026-06-01", "2026-06-02", [])
+    managed.until_busy("2026-06-01", "2026-06-02", expected=[])
     managed.change("[anna/Work]", "[anna/Work, anna/Home]")
     ran = managed.command("reload")
     assert (ran.returncode, ran.stdout) == (0, "applied:\n  profile anna: conflicts\n")
     told("RELOADING=1")
     told("READY=1")
     assert len(managed.freebusy("2026-06-01", "2026-06-02")["calendars"]) == 2
-    managed.until_busy("2026-06-01", "2026-06-02", [])
+    managed.until_busy("2026-06-01", "2026-06-02", expected=[])
     assert managed.command("reload").stdout == "applied: nothing changed\n"
 
 
 def test_a_refused_reload_tells_every_fault_and_the_old_configuration_stays(managed: Busyd, told: Told) -> None:
     managed.start()
-    managed.until_busy("2026-06-01", "2026-06-02", [])
+    managed.until_busy("2026-06-01", "2026-06-02", expected=[])
     managed.change("conflicts", "conflict")
     managed.change("kind: icloud", "kind: cloud")
     ran = managed.command("reload")
@@ -39,7 +39,7 @@ def test_a_refused_reload_tells_every_fault_and_the_old_configuration_stays(mana
 
 def test_a_reload_asked_for_by_signal_is_the_same_one(managed: Busyd, told: Told) -> None:
     managed.start()
-    managed.until_busy("2026-06-01", "2026-06-02", [])
+    managed.until_busy("2026-06-01", "2026-06-02", expected=[])
     managed.change("conflicts", "conflict")
     assert managed.process is not None
     managed.process.send_signal(signal.SIGHUP)
@@ -55,7 +55,7 @@ def test_a_reload_asked_for_by_signal_is_the_same_one(managed: Busyd, told: Told
 
 def test_what_cannot_be_read_as_yaml_is_refused_too_and_status_works_beside_it(managed: Busyd, told: Told) -> None:
     managed.start()
-    managed.until_busy("2026-06-01", "2026-06-02", [])
+    managed.until_busy("2026-06-01", "2026-06-02", expected=[])
     managed.config.write_text("connections: {anna: [\n")
     assert managed.command("reload").returncode == 78
     told("READY=1")
@@ -68,7 +68,7 @@ def test_what_cannot_be_read_as_yaml_is_refused_too_and_status_works_beside_it(m
 
 def test_what_needs_a_restart_is_named_again_at_every_reload_until_there_was_one(busyd: Busyd) -> None:
     busyd.start()
-    busyd.until_busy("2026-06-01", "2026-06-02", [])
+    busyd.until_busy("2026-06-01", "2026-06-02", expected=[])
     busyd.config.write_text(f'hosts: [busy.example]\ncors: ["https://busy.example"]\n{busyd.config.read_text()}')
     busyd.change("kind: icloud", "kind: icloud, poll: 30s")
     first, second = busyd.command("reload"), busyd.command("reload", "--json")
@@ -80,13 +80,13 @@ def test_what_needs_a_restart_is_named_again_at_every_reload_until_there_was_one
     assert answer["needs_restart"] == ["hosts", "cors"]
     busyd.stop()
     busyd.start()
-    busyd.until_busy("2026-06-01", "2026-06-02", [])
+    busyd.until_busy("2026-06-01", "2026-06-02", expected=[])
     assert busyd.command("reload").stdout == "applied: nothing changed\n"
 
 
 def test_a_calendar_that_is_named_and_not_there_is_told_by_the_reload(busyd: Busyd) -> None:
     busyd.start()
-    busyd.until_busy("2026-06-01", "2026-06-02", [])
+    busyd.until_busy("2026-06-01", "2026-06-02", expected=[])
     busyd.change("[anna/Work]", "[anna/Work, anna/Hoem]")
     ran = busyd.command("reload")
     assert ran.returncode == 0

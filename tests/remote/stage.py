@@ -135,7 +135,9 @@ async def transport_to(
 ) -> AsyncIterator[Transport]:
     """A transport of a connection to that URL, closed at the end."""
     connection = Connection("test", kind, url, username)
-    transport = Transport(connection, lambda: Secret(PASSWORD), clock or StoppedClock(), limits=limits, allow=allow)
+    transport = Transport(
+        connection, lambda: Secret(PASSWORD), clock=clock or StoppedClock(), limits=limits, allow=allow
+    )
     try:
         yield transport
     finally:
@@ -145,14 +147,14 @@ async def transport_to(
 PROPFIND = DavRequest("PROPFIND", "/c/", "0", (("Content-Type", "application/xml; charset=utf-8"),), b"<x/>")
 
 
-async def ask(answer: Reply, request: DavRequest = PROPFIND, limits: TransferLimits = QUICK) -> DavResponse:
+async def ask(answer: Reply, request: DavRequest = PROPFIND, *, limits: TransferLimits = QUICK) -> DavResponse:
     """One request to a server that answers so."""
     async with raw_server(answer) as server, transport_to(server.url, limits=limits) as transport:
         return await transport.send(request)
 
 
-async def fault(answer: Reply, request: DavRequest = PROPFIND, limits: TransferLimits = QUICK) -> RemoteError:
+async def fault(answer: Reply, request: DavRequest = PROPFIND, *, limits: TransferLimits = QUICK) -> RemoteError:
     """The error that comes of such an answer."""
     with pytest.raises(RemoteError) as caught:
-        await ask(answer, request, limits)
+        await ask(answer, request, limits=limits)
     return caught.value

@@ -105,9 +105,9 @@ class OtherPlace:
         self.parsed.append("multiget")
         return read_multiget(asked, response)
 
-    async def read_sync_report(self, calendar: str, token: str | None, response: DavResponse) -> SyncDelta:
+    async def read_sync_report(self, calendar: str, token: str | None, *, response: DavResponse) -> SyncDelta:
         self.parsed.append("sync report")
-        return read_sync_report(calendar, token, response)
+        return read_sync_report(calendar, token, response=response)
 
 
 async def test_long_answers_that_are_marked_are_parsed_elsewhere_with_the_same_outcome() -> None:

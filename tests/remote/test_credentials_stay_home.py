@@ -13,7 +13,7 @@ from tests.remote.stage import TOKEN, RawServer, Request, raw_server, reply, tra
 CHAINS = 2000
 
 
-def strange_location(chance: random.Random, own: list[RawServer], canaries: list[RawServer], path: str) -> str:
+def strange_location(chance: random.Random, own: list[RawServer], *, canaries: list[RawServer], path: str) -> str:
     """A Location for the next hop: often honest, often hostile."""
     good, other = chance.choice(own), chance.choice(canaries)
     own_host, bad_host = good.url.removeprefix("http://"), other.url.removeprefix("http://")
@@ -51,7 +51,7 @@ async def test_two_thousand_redirect_chains_leak_no_credential() -> None:
             chain, _, hop = request.path.removeprefix("/").partition("/")
             if int(hop) == 3:
                 return reply(207)
-            location = strange_location(chance, own, canaries, f"/{chain}/{int(hop) + 1}")
+            location = strange_location(chance, own, canaries=canaries, path=f"/{chain}/{int(hop) + 1}")
             return reply(chance.choice([301, 302, 307, 308]), b"", f"Location: {location}")
 
         own += [await stack.enter_async_context(raw_server(lead_on)) for _ in range(2)]

@@ -67,7 +67,7 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, answer: str | None) -> None:
 
 
 async def failure_of(connection: Connection, context: Any = True) -> RemoteError:
-    transport = Transport(connection, lambda: Secret(PASSWORD), StoppedClock(), limits=QUICK, ssl_context=context)
+    transport = Transport(connection, lambda: Secret(PASSWORD), clock=StoppedClock(), limits=QUICK, ssl_context=context)
     try:
         with pytest.raises(RemoteError) as caught:
             await transport.send(DavRequest("PROPFIND", connection.url))

@@ -166,7 +166,7 @@ def test_an_exchange_is_written_as_tests_read_it() -> None:
         ("WWW-Authenticate", 'Basic realm="secret"'), ("Content-Encoding", "gzip"),
     )  # fmt: skip
     content = render_exchange(
-        exchange(DavResponse(401, "https://dav.example.org/anna/", headers, b"secret")), "01", WireRedactor()
+        exchange(DavResponse(401, "https://dav.example.org/anna/", headers, b"secret")), "01", redactor=WireRedactor()
     )
     assert content is not None
     assert b"secret" not in content
@@ -180,7 +180,7 @@ def test_an_exchange_is_written_as_tests_read_it() -> None:
 
 
 def test_without_an_answer_there_is_nothing_to_keep() -> None:
-    assert render_exchange(exchange(None), "01", WireRedactor()) is None
+    assert render_exchange(exchange(None), "01", redactor=WireRedactor()) is None
 
 
 class Scripted:

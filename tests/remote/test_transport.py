@@ -228,7 +228,7 @@ async def test_a_changed_password_is_used_at_once_after_a_refusal() -> None:
 
     async with raw_server(check) as server:
         transport = Transport(
-            Connection("t", ConnectionKind.CALDAV, server.url, "anna"), password, StoppedClock(), limits=QUICK
+            Connection("t", ConnectionKind.CALDAV, server.url, "anna"), password, clock=StoppedClock(), limits=QUICK
         )
         assert (await transport.send(PROPFIND)).status == 401
         assert len(server.requests) == 1
@@ -247,7 +247,7 @@ async def test_a_refused_password_stays_known_as_such() -> None:
 async def test_without_a_password_nothing_is_sent() -> None:
     async with raw_server(reply(207)) as server:
         transport = Transport(
-            Connection("t", ConnectionKind.CALDAV, server.url, "anna"), lambda: None, StoppedClock(), limits=QUICK
+            Connection("t", ConnectionKind.CALDAV, server.url, "anna"), lambda: None, clock=StoppedClock(), limits=QUICK
         )
         with pytest.raises(LoginRefused, match="no password"):
             await transport.send(PROPFIND)
@@ -281,5 +281,5 @@ async def test_no_log_and_no_error_holds_the_password(caplog: pytest.LogCaptureF
 
 def test_nothing_is_opened_before_the_first_request() -> None:
     server = RawServer(lambda _: b"")
-    Transport(Connection("t", ConnectionKind.CALDAV, "http://127.0.0.1:9/"), lambda: None, StoppedClock())
+    Transport(Connection("t", ConnectionKind.CALDAV, "http://127.0.0.1:9/"), lambda: None, clock=StoppedClock())
     assert server.connections == 0

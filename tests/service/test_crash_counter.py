@@ -65,16 +65,16 @@ def refuse(error: Exception) -> Callable[[], object]:
     return prepare
 
 
-async def start_and_die(state: Path, manager: ServiceManager, clock: Clock, *, times: int = 1) -> None:
+async def start_and_die(state: Path, manager: ServiceManager, *, clock: Clock, times: int = 1) -> None:
     for _ in range(times):
         with pytest.raises(Killed):
-            await CrashCounter(state, manager, clock).run(prepare=list, start=die, stop=asyncio.Event())
+            await CrashCounter(state, manager, clock=clock).run(prepare=list, start=die, stop=asyncio.Event())
         clock.time += 1
 
 
 @pytest.fixture
 def counter(manager: ServiceManager, tmp_path: Path) -> CrashCounter:
-    return CrashCounter(tmp_path, manager, Clock())
+    return CrashCounter(tmp_path, manager, clock=Clock())
 
 
 @pytest.mark.parametrize(("ends", "seconds"), [(0, 0), (1, 0), (3, 0), (4, 10), (5, 20), (6, 30), (10**9, 30)])
@@ -86,16 +86,16 @@ async def test_three_early_ends_cost_nothing_and_later_ones_more_and_more(
     tmp_path: Path, manager: ServiceManager
 ) -> None:
     clock = Clock()
-    await start_and_die(tmp_path, manager, clock, times=4)
+    await start_and_die(tmp_path, manager, clock=clock, times=4)
     assert clock.slept == []
-    await start_and_die(tmp_path, manager, clock, times=3)
+    await start_and_die(tmp_path, manager, clock=clock, times=3)
     assert clock.slept == [10, 20, 30]
 
 
 async def test_a_pause_is_told_and_extends_the_time_to_start(
     tmp_path: Path, notify_socket: socket.socket, caplog: pytest.LogCaptureFixture, manager: ServiceManager
 ) -> None:
-    await start_and_die(tmp_path, manager, Clock(), times=5)
+    await start_and_die(tmp_path, manager, clock=Clock(), times=5)
     told = notify_socket.recv(4096).decode().splitlines()
     assert told == ["EXTEND_TIMEOUT_USEC=70000000", "STATUS=the last 4 starts ended early: waiting 10 s"]
     assert caplog.messages == ["the last 4 starts ended early: waiting 10 seconds before this one"]
@@ -105,8 +105,8 @@ async def test_a_start_that_lived_long_enough_is_forgotten_with_all_before(
     tmp_path: Path, manager: ServiceManager
 ) -> None:
     clock = Clock()
-    await start_and_die(tmp_path, manager, clock, times=4)
-    counter = CrashCounter(tmp_path, manager, clock)
+    await start_and_die(tmp_path, manager, clock=clock, times=4)
+    counter = CrashCounter(tmp_path, manager, clock=clock)
 
     async def live_long_and_die() -> int:
         await counter.forget_later()
@@ -115,7 +115,7 @@ async def test_a_start_that_lived_long_enough_is_forgotten_with_all_before(
     with pytest.raises(Killed):
         await counter.run(prepare=list, start=live_long_and_die, stop=asyncio.Event())
     assert clock.slept == [10, LONG_ENOUGH]
-    await start_and_die(tmp_path, manager, clock, times=4)
+    await start_and_die(tmp_path, manager, clock=clock, times=4)
     assert clock.slept == [10, LONG_ENOUGH]
 
 
@@ -144,7 +144,7 @@ async def test_a_fault_that_passes_is_an_early_end(tmp_path: Path, manager: Serv
 
     for _ in range(5):
         with pytest.raises(TryAgain):
-            await CrashCounter(tmp_path, manager, clock).run(prepare=list, start=start, stop=asyncio.Event())
+            await CrashCounter(tmp_path, manager, clock=clock).run(prepare=list, start=start, stop=asyncio.Event())
     assert clock.slept == [10]
 
 
@@ -152,7 +152,7 @@ async def test_a_missing_disk_is_waited_for_though_nothing_can_be_counted(
     tmp_path: Path, notify_socket: socket.socket, manager: ServiceManager
 ) -> None:
     clock = Clock()
-    counter = CrashCounter(tmp_path / "disk" / "state", manager, clock)
+    counter = CrashCounter(tmp_path / "disk" / "state", manager, clock=clock)
     with pytest.raises(TryAgain):
         await counter.run(prepare=refuse(TryAgain("no disk")), start=die, stop=asyncio.Event())
     assert clock.slept == [10]
@@ -161,8 +161,8 @@ async def test_a_missing_disk_is_waited_for_though_nothing_can_be_counted(
 
 async def test_a_stop_ends_the_pause_and_the_next_start_is_at_once(tmp_path: Path, manager: ServiceManager) -> None:
     clock, stop = StoppedClock(), asyncio.Event()
-    await start_and_die(tmp_path, manager, clock, times=4)
-    counter = CrashCounter(tmp_path, manager, clock)
+    await start_and_die(tmp_path, manager, clock=clock, times=4)
+    counter = CrashCounter(tmp_path, manager, clock=clock)
     running = asyncio.create_task(counter.run(prepare=list, start=die, stop=stop))
     await asyncio.sleep(0)
     stop.set()
@@ -173,9 +173,9 @@ async def test_a_stop_ends_the_pause_and_the_next_start_is_at_once(tmp_path: Pat
 @pytest.mark.parametrize("moved", [3600, -3600])
 async def test_ends_of_long_ago_do_not_count(tmp_path: Path, moved: int, manager: ServiceManager) -> None:
     clock = Clock()
-    await start_and_die(tmp_path, manager, clock, times=4)
+    await start_and_die(tmp_path, manager, clock=clock, times=4)
     clock.time += moved
-    await start_and_die(tmp_path, manager, clock)
+    await start_and_die(tmp_path, manager, clock=clock)
     assert clock.slept == []
 
 
@@ -183,7 +183,7 @@ async def test_ends_of_long_ago_do_not_count(tmp_path: Path, moved: int, manager
 async def test_a_damaged_counter_is_begun_anew(tmp_path: Path, content: bytes, manager: ServiceManager) -> None:
     (tmp_path / COUNTER_FILE).write_bytes(content)
     clock = Clock()
-    await start_and_die(tmp_path, manager, clock)
+    await start_and_die(tmp_path, manager, clock=clock)
     assert (tmp_path / COUNTER_FILE).read_text() == f"1 {NOW}\n"
     assert clock.slept == []
 
@@ -207,6 +207,6 @@ async def test_a_counter_that_cannot_be_kept_prevents_no_start(
 def test_what_is_started_by_hand_never_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     clock = Clock()
-    asyncio.run(start_and_die(tmp_path, ServiceManager(), clock, times=9))
+    asyncio.run(start_and_die(tmp_path, ServiceManager(), clock=clock, times=9))
     assert clock.slept == []
     assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,7 @@ class QuietClock(StoppedClock):
 
 @pytest.fixture
 def inside(tmp_path: Path) -> Iterator[Inside]:
-    made = Inside(tmp_path, QuietClock(at("2026-06-01")), [Profile("anna", conflicts=(ref("feed"),))])
+    made = Inside(tmp_path, QuietClock(at("2026-06-01")), profiles=[Profile("anna", conflicts=(ref("feed"),))])
     yield made
     made.close()
 
@@ -39,7 +39,7 @@ async def test_requests_for_a_feed_are_counted_redirects_included(inside: Inside
     async with raw_server(answer) as server:
         feed = Connection("feed", ConnectionKind.ICS, f"{server.url}/f.ics", poll=timedelta(hours=1))
         inside.state.reconfigure([feed], [Profile("anna", conflicts=(ref("feed"),))])
-        polling = Polling(inside.writer, inside.ledger, inside.clock, tmp_path, on_change=lambda: None)
+        polling = Polling(inside.writer, inside.ledger, clock=inside.clock, folder=tmp_path, on_change=lambda: None)
         await polling.follow({"feed": ConnectionConfig(feed, None)})
         assert await polling.schedules["feed"].poll_now()
         assert inside.state.connections["feed"].requests == len(server.requests) == 2
@@ -52,7 +52,7 @@ async def test_a_feed_that_no_profile_uses_is_neither_asked_nor_said_to_be_polle
     async with raw_server(lambda _: reply(200, timed("a", "20260601T090000Z", "20260601T100000Z"))) as server:
         feed = Connection("feed", ConnectionKind.ICS, f"{server.url}/f.ics", poll=timedelta(hours=1))
         inside.state.reconfigure([feed], [Profile("anna")])
-        polling = Polling(inside.writer, inside.ledger, inside.clock, tmp_path, on_change=lambda: None)
+        polling = Polling(inside.writer, inside.ledger, clock=inside.clock, folder=tmp_path, on_change=lambda: None)
         await polling.follow({"feed": ConnectionConfig(feed, None)})
         assert await polling.schedules["feed"].poll_now()
         assert (server.requests, inside.state.connections["feed"].last_poll) == ([], None)

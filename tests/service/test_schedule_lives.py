@@ -16,7 +16,7 @@ from tests.index.inside import Inside, StoppedClock, at
 async def test_a_password_that_cannot_be_read_does_not_end_the_polling(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside = Inside(tmp_path, StoppedClock(at("2026-05-31T12:00")), [Profile("anna")])
+    inside = Inside(tmp_path, StoppedClock(at("2026-05-31T12:00")), profiles=[Profile("anna")])
     context = PollContext(inside.state.connections["anna"], None, None, inside.writer, inside.ledger, inside.clock)  # type: ignore[arg-type]
     asked = asyncio.Event()
 

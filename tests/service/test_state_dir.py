@@ -30,11 +30,11 @@ def test_a_state_directory_serves_one_daemon_and_names_it_to_the_second(tmp_path
 
 def test_the_local_token_is_for_the_owner_only_and_stays_the_same(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path / "ledger.sqlite3")
-    write_admin_token(tmp_path, ledger, NOW)
+    write_admin_token(tmp_path, ledger, now=NOW)
     path = tmp_path / ADMIN_TOKEN_FILE
     first = path.read_text()
     assert path.stat().st_mode & 0o077 == 0
-    write_admin_token(tmp_path, ledger, NOW)
+    write_admin_token(tmp_path, ledger, now=NOW)
     assert path.read_text() == first
     assert ledger.find_token(first.strip(), NOW) is not None
 
@@ -45,10 +45,10 @@ def test_the_local_token_is_for_the_owner_only_and_stays_the_same(tmp_path: Path
 )
 def test_a_lost_local_token_is_replaced_and_the_old_one_opens_nothing(tmp_path: Path, damage: object) -> None:
     ledger = Ledger.open(tmp_path / "ledger.sqlite3")
-    write_admin_token(tmp_path, ledger, NOW)
+    write_admin_token(tmp_path, ledger, now=NOW)
     old = (tmp_path / ADMIN_TOKEN_FILE).read_text().strip()
     damage(tmp_path / ADMIN_TOKEN_FILE)  # type: ignore[operator]
-    write_admin_token(tmp_path, ledger, NOW)
+    write_admin_token(tmp_path, ledger, now=NOW)
     assert ledger.find_token(old, NOW) is None
     assert len(ledger.tokens()) == 1
 

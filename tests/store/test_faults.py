@@ -34,7 +34,7 @@ def open_mirror(folder: Path) -> Store:
 
 
 def list_work(tx: Transaction) -> None:
-    tx.record_listing("anna", [WORK], NOW)
+    tx.record_listing("anna", [WORK], at=NOW)
 
 
 async def test_a_full_disk_is_told_as_such_and_passes(tmp_path: Path) -> None:

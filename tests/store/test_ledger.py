@@ -83,11 +83,11 @@ def test_a_new_token_does_not_show_its_secret_in_a_repr(ledger: Ledger) -> None:
 
 def test_a_feed_changed_when_its_tag_did_and_keeps_that_over_a_restart(ledger: Ledger, tmp_path: Path) -> None:
     number, _ = add(ledger)
-    assert ledger.feed_changed(number, "a", NOW) == NOW
-    assert ledger.feed_changed(number, "a", Instant(NOW + 9)) == NOW
+    assert ledger.feed_changed(number, "a", now=NOW) == NOW
+    assert ledger.feed_changed(number, "a", now=Instant(NOW + 9)) == NOW
     ledger.close()
     again = Ledger.open(tmp_path / "ledger.sqlite3")
-    assert again.feed_changed(number, "a", Instant(NOW + 99)) == NOW
-    assert again.feed_changed(number, "b", Instant(NOW - 99)) == NOW + 1
+    assert again.feed_changed(number, "a", now=Instant(NOW + 99)) == NOW
+    assert again.feed_changed(number, "b", now=Instant(NOW - 99)) == NOW + 1
     assert again.revoke_token(number)
     again.close()

@@ -23,7 +23,7 @@ HOME = RemoteCalendar("/1/calendars/home/", "Home", ctag="1")
 @pytest.fixture
 def tx(tmp_path: Path) -> Iterator[Transaction]:
     connection = open_connection(tmp_path / "mirror.sqlite3", journal="WAL", synchronous="NORMAL")
-    migrate(connection, tmp_path / "mirror.sqlite3", MIRROR_MIGRATIONS)
+    migrate(connection, tmp_path / "mirror.sqlite3", migrations=MIRROR_MIGRATIONS)
     yield Transaction(connection)
     connection.close()
 
@@ -33,15 +33,15 @@ def names(tx: Transaction) -> list[str]:
 
 
 def test_a_calendar_missing_from_a_listing_stays_and_is_marked(tx: Transaction) -> None:
-    tx.record_listing("anna", [WORK, HOME], NOW)
-    tx.record_listing("anna", [HOME], Instant(NOW + 60))
+    tx.record_listing("anna", [WORK, HOME], at=NOW)
+    tx.record_listing("anna", [HOME], at=Instant(NOW + 60))
     work, home = tx.read_calendars("anna")
     assert (work.missing_since, work.gone, home.missing_since) == (NOW + 60, False, None)
 
 
 def test_no_number_of_listings_makes_it_gone_but_its_own_word_does(tx: Transaction) -> None:
     for at in (0, 60, 60 + GONE_AFTER, 60 + 100 * GONE_AFTER):
-        tx.record_listing("anna", [HOME] if at else [WORK, HOME], Instant(NOW + at))
+        tx.record_listing("anna", [HOME] if at else [WORK, HOME], at=Instant(NOW + at))
         assert not tx.read_calendars("anna")[0].gone
     tx.record_gone(tx.read_calendars("anna")[0].id)
     work = tx.read_calendars("anna")[0]
@@ -49,27 +49,27 @@ def test_no_number_of_listings_makes_it_gone_but_its_own_word_does(tx: Transacti
 
 
 def test_a_calendar_that_turns_up_again_is_as_if_it_had_never_been_away(tx: Transaction) -> None:
-    tx.record_listing("anna", [WORK], NOW)
+    tx.record_listing("anna", [WORK], at=NOW)
     before = tx.read_calendars("anna")
-    tx.record_listing("anna", [], Instant(NOW + 60))
-    tx.record_listing("anna", [WORK], Instant(NOW + 120))
+    tx.record_listing("anna", [], at=Instant(NOW + 60))
+    tx.record_listing("anna", [WORK], at=Instant(NOW + 120))
     assert tx.read_calendars("anna") == before
 
 
 def test_what_the_server_could_not_describe_is_neither_new_nor_missing(tx: Transaction) -> None:
-    tx.record_listing("anna", [WORK], NOW)
-    tx.record_listing("anna", [], Instant(NOW + 60), unreadable=[WORK.href])
+    tx.record_listing("anna", [WORK], at=NOW)
+    tx.record_listing("anna", [], at=Instant(NOW + 60), unreadable=[WORK.href])
     assert tx.read_calendars("anna")[0].missing_since is None
 
 
 def test_connections_do_not_see_each_other(tx: Transaction) -> None:
-    tx.record_listing("anna", [WORK], NOW)
-    tx.record_listing("ben", [HOME], NOW)
+    tx.record_listing("anna", [WORK], at=NOW)
+    tx.record_listing("ben", [HOME], at=NOW)
     assert names(tx) == ["Work"]
 
 
 def test_an_object_keeps_its_id_when_it_changes(tx: Transaction) -> None:
-    tx.record_listing("anna", [WORK], NOW)
+    tx.record_listing("anna", [WORK], at=NOW)
     calendar = tx.read_calendars()[0].id
     first = tx.put_object(calendar, StoredObject("/1/calendars/work/a.ics", '"1"', "a", b"one"))
     again = tx.put_object(calendar, StoredObject("/1/calendars/work/a.ics", '"2"', "a", b"two"))
@@ -78,7 +78,7 @@ def test_an_object_keeps_its_id_when_it_changes(tx: Transaction) -> None:
 
 
 def test_an_object_that_cannot_be_fetched_keeps_its_payload_and_loses_its_etag(tx: Transaction) -> None:
-    tx.record_listing("anna", [WORK], NOW)
+    tx.record_listing("anna", [WORK], at=NOW)
     calendar = tx.read_calendars()[0].id
     tx.put_object(calendar, StoredObject("/a.ics", '"1"', "a", b"one"))
     nothing_known = tx.mark_unread(calendar, ["/a.ics", "/b.ics"])
@@ -88,7 +88,7 @@ def test_an_object_that_cannot_be_fetched_keeps_its_payload_and_loses_its_etag(t
 
 
 def test_a_sync_mark_is_read_back_as_written(tx: Transaction) -> None:
-    tx.record_listing("anna", [WORK], NOW)
+    tx.record_listing("anna", [WORK], at=NOW)
     number = tx.read_calendars()[0].id
     tx.record_sync(number, SyncMark("7", "t", NOW, NOW, {"/x": NOW}, {"etag": '"e"'}, "s", NOW))
     record = tx.read_calendars()[0]
@@ -101,7 +101,7 @@ async def test_a_transaction_that_fails_leaves_nothing_behind(tmp_path: Path) ->
     store = Store.open(tmp_path / "m.sqlite3")
 
     def half(tx: Transaction) -> None:
-        tx.record_listing("anna", [WORK], NOW)
+        tx.record_listing("anna", [WORK], at=NOW)
         raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):
@@ -114,17 +114,17 @@ def test_a_file_of_a_newer_busyd_is_refused_with_words(tmp_path: Path) -> None:
     connection = open_connection(tmp_path / "m.sqlite3", journal="WAL", synchronous="NORMAL")
     connection.execute("PRAGMA user_version=99")
     with pytest.raises(StorageError, match="newer busyd"):
-        migrate(connection, tmp_path / "m.sqlite3", MIRROR_MIGRATIONS)
+        migrate(connection, tmp_path / "m.sqlite3", migrations=MIRROR_MIGRATIONS)
     connection.close()
 
 
 def test_what_an_older_busyd_held_back_is_kept_and_nothing_held_is_an_empty_object(tmp_path: Path) -> None:
     path = tmp_path / "mirror.sqlite3"
     connection = open_connection(path, journal="WAL", synchronous="NORMAL")
-    migrate(connection, path, MIRROR_MIGRATIONS[:3])
+    migrate(connection, path, migrations=MIRROR_MIGRATIONS[:3])
     older = Transaction(connection)
-    older.record_listing("anna", [WORK, HOME], NOW)
+    older.record_listing("anna", [WORK, HOME], at=NOW)
     connection.execute("UPDATE calendar SET held=? WHERE href=?", (f'{{"/x": {NOW}}}', HOME.href))
-    migrate(connection, path, MIRROR_MIGRATIONS)
+    migrate(connection, path, migrations=MIRROR_MIGRATIONS)
     assert [record.held for record in Transaction(connection).read_calendars()] == [{}, {"/x": NOW}]
     connection.close()

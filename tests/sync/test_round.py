@@ -506,7 +506,7 @@ def test_a_subscribed_calendar_is_read_when_it_is_due(known: dict[str, Any], exp
 
 
 def test_a_host_of_a_feed_that_asks_for_peace_is_left_alone_for_twice_as_long() -> None:
-    failure = feed_failed(calendar(1).record, TooManyRequests("h", retry_after="900"), AT)
+    failure = feed_failed(calendar(1).record, TooManyRequests("h", retry_after="900"), at=AT)
     assert failure.retry_least == 1800
 
 

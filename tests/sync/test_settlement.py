@@ -15,7 +15,7 @@ CERTAIN = Doubt(0, Reason.NOTHING_ELSE_CHANGES)
 
 def next_look(outcome: SyncOutcome) -> tuple[int | None, str | None]:
     """In how many seconds, and from which token."""
-    mark = settle_calendar(outcome, CERTAIN, AT).mark
+    mark = settle_calendar(outcome, CERTAIN, at=AT).mark
     assert mark is not None
     return None if mark.look_again is None else mark.look_again - AT, mark.earlier_token
 
@@ -53,7 +53,7 @@ def feed(size: int, *, left: int, held: dict[str, Instant] | None = None) -> Set
     etags = {f"uid:{number}": "a" for number in range(size)}
     state = SyncState(etags, held=held or {})
     listed = {f"uid:{number}": "a" for number in range(left)}
-    return settle_feed(state, plan_listing(state, listed), {"etag": '"1"'}, AT)
+    return settle_feed(state, plan_listing(state, listed), validators={"etag": '"1"'}, at=AT)
 
 
 @pytest.mark.parametrize("held", [None, {"uid:7": Instant(AT - HOLD)}])

@@ -44,7 +44,7 @@ def open_house(tmp_path: Path, clock: StoppedClock) -> Iterator[Open]:
     opened: list[Inside] = []
 
     def make(*profiles: Profile) -> Inside:
-        opened.append(Inside(tmp_path, clock, profiles or [BERLIN]))
+        opened.append(Inside(tmp_path, clock, profiles=profiles or [BERLIN]))
         return opened[-1]
 
     yield make
@@ -106,8 +106,8 @@ async def test_a_roll_while_a_batch_is_expanded_leaves_no_day_out(
     await inside.put(WORK)
     expand = inside.writer.expansion.expand
 
-    async def midnight_meanwhile(payloads: Sequence[bytes], zones: Any, span: Period) -> list[Expanded]:
-        found = await expand(payloads, zones, span)
+    async def midnight_meanwhile(payloads: Sequence[bytes], zones: Any, *, span: Period) -> list[Expanded]:
+        found = await expand(payloads, zones, span=span)
         monkeypatch.undo()
         clock.instant = Instant(clock.instant + DAY)
         await roll_horizon(inside.writer, clock.now())
@@ -141,8 +141,8 @@ async def test_a_zone_that_is_added_while_a_batch_is_expanded_misses_nothing_of_
     await inside.put(WORK)
     expand = inside.writer.expansion.expand
 
-    async def reload_meanwhile(payloads: Sequence[bytes], zones: Any, span: Period) -> list[Expanded]:
-        found = await expand(payloads, zones, span)
+    async def reload_meanwhile(payloads: Sequence[bytes], zones: Any, *, span: Period) -> list[Expanded]:
+        found = await expand(payloads, zones, span=span)
         monkeypatch.undo()
         await reload(inside, replace(BERLIN, timezone="America/New_York"))
         return found
@@ -241,7 +241,7 @@ async def test_a_start_after_discovery_but_before_the_first_listing_knows_that_i
     again = open_house(team)
     again.state.reconfigure([ANNA, replace(TEAM, kind=ConnectionKind.ICS)], [team])
     feed = RemoteCalendar(TEAM.url, "team", CalendarKind.FEED)
-    await again.store.record_listing("team", [feed], again.clock.now())
+    await again.store.record_listing("team", [feed], at=again.clock.now())
     again.state.take_calendars(await again.store.read_calendars())
     await again.put(feed)
     await again.restore.load_tables()
@@ -262,13 +262,13 @@ async def test_a_changed_address_of_a_feed_is_followed_at_once(open_house: Open)
     old = Connection("holidays", ConnectionKind.ICS, "https://old.example.org/a.ics")
     inside.state.reconfigure([old], [profile])
     feed = RemoteCalendar(old.url, "holidays", CalendarKind.FEED)
-    await inside.store.record_listing("holidays", [feed], inside.clock.now())
+    await inside.store.record_listing("holidays", [feed], at=inside.clock.now())
     inside.state.take_calendars(await inside.store.read_calendars())
     await inside.put(feed)
     new = replace(old, url="https://new.example.org/b.ics")
     inside.state.reconfigure([new], [profile])
     moved = replace(feed, href=new.url)
-    await inside.store.record_listing("holidays", [moved], inside.clock.now())
+    await inside.store.record_listing("holidays", [moved], at=inside.clock.now())
     inside.state.take_calendars(await inside.store.read_calendars())
     await inside.writer.complete_tables()
     assert [record.remote.href for record in inside.state.linked_calendars("holidays")] == [new.url]
@@ -313,7 +313,7 @@ async def test_problems_of_a_calendar_that_is_no_longer_linked_are_no_longer_tol
 async def test_a_calendar_that_is_listed_with_a_fault_leaves_nothing_free_behind_a_wildcard(open_house: Open) -> None:
     inside = open_house()
     now = inside.clock.now()
-    await inside.store.transaction(lambda tx: tx.record_listing("anna", [WORK], now, unreadable=[HOME.href]))
+    await inside.store.transaction(lambda tx: tx.record_listing("anna", [WORK], at=now, unreadable=[HOME.href]))
     inside.state.take_calendars(await inside.store.read_calendars())
     await inside.restore.load_tables()
     await inside.put(WORK)
@@ -337,8 +337,8 @@ async def test_an_answer_beyond_the_horizon_claims_no_younger_proof_than_it_was_
     await inside.put(WORK)
     old, far = inside.clock.now(), window("2031-06-01", "2031-06-08")
 
-    async def expand(writer: IndexWriter, profile_state: ProfileState, wide: Period) -> Snapshot:
-        snapshot = await expand_window(writer, profile_state, wide)
+    async def expand(writer: IndexWriter, profile_state: ProfileState, *, window: Period) -> Snapshot:
+        snapshot = await expand_window(writer, profile_state, window=window)
         inside.clock.instant = Instant(old + 60)  # a poll ends meanwhile
         await inside.put(WORK, timed("a", "20310601T090000Z", "20310601T100000Z"))
         return snapshot
@@ -371,7 +371,7 @@ async def test_what_one_profile_cannot_store_does_not_keep_another_from_its_new_
     inside.store.transaction = disk_full  # type: ignore[method-assign,assignment]
     await asyncio.gather(inside.publisher.publish_snapshots(), return_exceptions=True)
     inside.store.transaction = transaction  # type: ignore[method-assign]
-    assert [len(await inside.busy("2026-06-01", "2026-06-08", name)) for name in ("anna", "amy")] == [1, 1]
+    assert [len(await inside.busy("2026-06-01", "2026-06-08", profile=name)) for name in ("anna", "amy")] == [1, 1]
 
 
 async def test_facts_that_no_occurrence_states_any_more_are_forgotten_with_the_day(

@@ -26,10 +26,12 @@ def fill(icloud: SimulatedIcloud) -> None:
     for number in range(EVENTS):
         day = MONDAY + timedelta(days=number % 150)
         hour = 8 + number // 150
-        work.put(f"{number}.ics", calendar(event(f"E{number}", "Filler", timed(day, f"{hour:02}:00", f"{hour:02}:30"))))
+        work.put(
+            f"{number}.ics", calendar(event(f"E{number}", "Filler", timed(day, f"{hour:02}:00", end=f"{hour:02}:30")))
+        )
     for number in range(2):
         day = MONDAY + timedelta(days=number)
-        hourly = event(f"H{number}", "Hourly", timed(day, "14:00", "14:10"), "RRULE:FREQ=HOURLY;COUNT=3")
+        hourly = event(f"H{number}", "Hourly", timed(day, "14:00", end="14:10"), "RRULE:FREQ=HOURLY;COUNT=3")
         work.put(f"hourly-{number}.ics", calendar(hourly))
 
 

@@ -67,7 +67,7 @@ def is_complete(machine: Machine) -> bool:
     return bool(answer and answer.get("complete"))
 
 
-def freebusy(machine: Machine, start: str = "2027-03-01", end: str = "2027-03-02") -> dict[str, object] | None:
+def freebusy(machine: Machine, start: str = "2027-03-01", *, end: str = "2027-03-02") -> dict[str, object] | None:
     answer: dict[str, object] | None = machine.get(f"/v1/profiles/anna/freebusy?start={start}&end={end}")
     return answer
 

@@ -16,14 +16,14 @@ def do(machine: Machine, heading: str) -> None:
     machine.shell("\n".join([f"cd {CLONE}", *commands_of(heading)]), environment=PIP)
 
 
-def edit(machine: Machine, before: str, after: str) -> None:
+def edit(machine: Machine, before: str, *, after: str) -> None:
     text = machine.run("cat", "/etc/busyd/config.yaml").stdout
     assert before in text
     machine.run("tee", "/etc/busyd/config.yaml", given=text.replace(before, after))
 
 
 def test_a_changed_configuration_is_checked_and_reloaded(machine: Machine) -> None:
-    edit(machine, "timezone: Europe/Berlin", "timezone: Europe/Lisbon")
+    edit(machine, "timezone: Europe/Berlin", after="timezone: Europe/Lisbon")
     do(machine, "Change the configuration")
     assert "Lisbon" in str(machine.get("/v1/profiles"))
 
@@ -48,7 +48,7 @@ def test_tls_is_served_with_a_key_that_only_root_can_read(machine: Machine) -> N
     machine.run("chmod", "600", "/etc/ssl/private/busyd.key")
     do(machine, "Serve TLS with a key that only root can read")
     keys = "tls: {cert: /etc/ssl/certs/busyd.pem, key: /run/credentials/busyd.service/tls.key}\n"
-    edit(machine, "connections:", f"{keys}connections:")
+    edit(machine, "connections:", after=f"{keys}connections:")
     machine.run("systemctl", "restart", "busyd")
     ask = "curl -s --cacert /etc/ssl/certs/busyd.pem https://localhost:8377/v1/profiles"
     assert "anna" in machine.wait_for(lambda: machine.shell(ask, check=False))

@@ -66,7 +66,7 @@ class Diagnosis(Struct, frozen=True):
     """What to do, the likeliest first."""
 
 
-def diagnose(error: BusydError, connection: Connection, seen: Surroundings) -> Diagnosis:
+def diagnose(error: BusydError, connection: Connection, *, seen: Surroundings) -> Diagnosis:
     """What an error of a connection means. Never raises; an unforeseen error is reported as it is."""
     host = getattr(error, "host", "") or host_of(connection.url)
     match error:
@@ -74,7 +74,7 @@ def diagnose(error: BusydError, connection: Connection, seen: Surroundings) -> D
             step = f"store it with `busyd credential set {connection.name}`"
             return Diagnosis("auth.no-password", Outcome.LOGIN, str(error), (step,))
         case LoginRefused() if connection.kind is ConnectionKind.ICLOUD:
-            return _apple_login(host, connection, seen)
+            return _apple_login(host, connection, seen=seen)
         case LoginRefused():
             return _login(host)
         case Unreachable(kind=Trouble.TLS):
@@ -122,7 +122,7 @@ def _login(host: str) -> Diagnosis:
     return Diagnosis("auth.refused", Outcome.LOGIN, f"{host} refused the user name or the password", steps)
 
 
-def _apple_login(host: str, connection: Connection, seen: Surroundings) -> Diagnosis:
+def _apple_login(host: str, connection: Connection, *, seen: Surroundings) -> Diagnosis:
     wrong_kind = f"the Apple Account password itself never works here: {CREATE_APP_PASSWORD}, and use that"
     no_two_factor = (
         f"if App-Specific Passwords is missing there, two-factor authentication is off: turn it on in {TWO_FACTOR} "

@@ -23,8 +23,8 @@ class Busy(Struct, frozen=True):
 def busy_periods(
     payloads: Sequence[bytes],
     window: Period,
-    zone: str,
     *,
+    zone: str,
     rules: Rules,
     addresses: Iterable[str],
     availability: bytes | None,
@@ -39,15 +39,15 @@ def busy_periods(
     spans: list[Span] = []
     problems: list[Problem] = []
     for payload in payloads:
-        indexed = index_object(payload, window, zone)
+        indexed = index_object(payload, window, zone=zone)
         problems += indexed.problems
-        verdicts = [decide(facts, rules, me) for facts in indexed.facts]
+        verdicts = [decide(facts, rules, me=me) for facts in indexed.facts]
         for start, end, number in indexed.rows:
             verdict = verdicts[number]
             if verdict.fbtype is not FbType.FREE:
                 spans.append((start - verdict.before, end + verdict.after, int(verdict.fbtype)))
     if availability is not None:
-        unavailable = read_availability(availability, window, zone)
+        unavailable = read_availability(availability, window, zone=zone)
         spans += unavailable.spans
         problems += unavailable.problems
     return Busy(flatten(clip(spans, window)), problems)

@@ -34,15 +34,15 @@ class IndexedObject(Struct, frozen=True):
     nothing, but makes every window incomplete."""
 
 
-def index_object(payload: bytes, span: Period, zone: str) -> IndexedObject:
+def index_object(payload: bytes, span: Period, *, zone: str) -> IndexedObject:
     """Parse and expand one calendar object. Never raises because of its content; time and memory are bounded.
 
     Raises UnknownZone when `zone` is no time zone.
     """
     parsed = parse_object(payload)
-    expanded = expand(parsed, span, zone)
+    expanded = expand(parsed, span, zone=zone)
     if parsed.has_availability:
-        _take_availability(expanded, payload, span, zone)
+        _take_availability(expanded, payload, span=span, zone=zone)
     return IndexedObject(
         uid=parsed.uid,
         recurring=expanded.recurring,
@@ -54,14 +54,14 @@ def index_object(payload: bytes, span: Period, zone: str) -> IndexedObject:
     )
 
 
-def _take_availability(expanded: ExpandedObject, payload: bytes, span: Period, zone: str) -> None:
+def _take_availability(expanded: ExpandedObject, payload: bytes, *, span: Period, zone: str) -> None:
     """Add what the VAVAILABILITY components (RFC 7953) of an object leave unavailable.
 
     RFC 4791 §7.10 does not mention them in a calendar collection, but a person who stored one there is not free then.
     """
     from busyd.ical.vavailability import read_availability
 
-    unavailable = read_availability(payload, span, zone)
+    unavailable = read_availability(payload, span, zone=zone)
     expanded.recurring = expanded.zone_dependent = True
     expanded.problems += [problem for problem in unavailable.problems if problem not in expanded.problems]
     numbers: dict[int, int] = {}

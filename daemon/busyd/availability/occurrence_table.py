@@ -54,7 +54,7 @@ class Chunk(Struct, frozen=True):
     def empty(cls) -> "Chunk":
         return cls(array("q"), array("q"), array("q"), array("I"))
 
-    def take(self, number: int, rows: "array[int]", facts: Sequence[int]) -> None:
+    def take(self, number: int, rows: "array[int]", *, facts: Sequence[int]) -> None:
         """Add rows of one object, flat triples as they are stored, before others may see the part."""
         self.objects.extend([number] * (len(rows) // 3))
         self.starts.extend(rows[0::3])
@@ -113,7 +113,7 @@ class OccurrenceTable:
         """The table of a calendar with too many occurrences, which may be at any time."""
         tables = cls(table)
         last = Chunk.empty()
-        last.take(0, array("q", (EARLIEST, LATEST, 0)), [table.number(Facts(unknown=why))])
+        last.take(0, array("q", (EARLIEST, LATEST, 0)), facts=[table.number(Facts(unknown=why))])
         tables.parts.append(last.sealed())
         tables.incomplete[0] = why
         tables.is_beyond = True
@@ -122,7 +122,7 @@ class OccurrenceTable:
     @property
     def count(self) -> int:
         """How many occurrences there are."""
-        return sum([len(part.objects) for part in self.parts])
+        return sum(len(part.objects) for part in self.parts)
 
     def pieces(self) -> Iterator[Chunk]:
         """All rows, in pieces that one step may process."""
@@ -158,7 +158,7 @@ class OccurrenceTable:
             spent += _ENTRY_COST
             for offset in range(0, len(entry.occurrences), 3 * SLICE):
                 rows = entry.occurrences[offset : offset + 3 * SLICE]
-                last.take(entry.object, rows, numbers)
+                last.take(entry.object, rows, facts=numbers)
                 if len(last.objects) >= SLICE:
                     self.parts.append(last.sealed())
                     last = Chunk.empty()

@@ -54,7 +54,7 @@ def open_slots(
     if bounds[0] >= bounds[1]:
         return
     spans: list[tuple[int, int]] = []
-    for span in _spans(window, zone, hours):
+    for span in _spans(window, zone, hours=hours):
         spans.append(span)
         if len(spans) % _LAID_OUT_AT_ONCE == 0:
             yield None
@@ -87,17 +87,17 @@ def open_slots(
 
 def count_steps(window: Period, *, zone: Zone, hours: Hours | None, step: int) -> int:
     """How many points the grid can have inside the hours of a window."""
-    inside = ((max(start, window.start), min(end, window.end)) for start, end in _spans(window, zone, hours))
+    inside = ((max(start, window.start), min(end, window.end)) for start, end in _spans(window, zone, hours=hours))
     return sum(-((start - end) // step) for start, end in inside)
 
 
-def _spans(window: Period, zone: Zone, hours: Hours | None) -> Iterator[tuple[int, int]]:
+def _spans(window: Period, zone: Zone, *, hours: Hours | None) -> Iterator[tuple[int, int]]:
     """The spans of hours that may touch the window, in order, as instants."""
     first = max(_date_at(window.start, zone).toordinal() - 1, date.min.toordinal())
     last = _date_at(window.end, zone).toordinal()
     for day in map(date.fromordinal, range(first, last + 1)):
         for opens, closes in hours.on(day) if hours is not None else _ALL_DAY:
-            start, end = instant_at(day, opens, zone), instant_at(day, closes, zone)
+            start, end = instant_at(day, opens, zone=zone), instant_at(day, closes, zone=zone)
             if start < end and start < window.end and window.start < end:
                 yield start, end
 
@@ -108,7 +108,7 @@ def _date_at(instant: Instant, zone: Zone) -> date:
     return date.fromordinal(min(max(ordinal, date.min.toordinal()), date.max.toordinal()))
 
 
-def instant_at(day: date, minute: int, zone: Zone) -> int:
+def instant_at(day: date, minute: int, *, zone: Zone) -> int:
     """The instant at which the clocks of a zone read so many minutes from midnight; 1440 is the next midnight.
 
     As in RFC 5545 §3.3.5, a local time that occurs twice is the first one, and one that is skipped is read with the

@@ -70,7 +70,7 @@ def build_snapshot(readings: Sequence[Reading], span: Period) -> Generator[None,
     buckets: dict[int, array[int]] = {}
     unknown: list[tuple[int, int]] = []
     for reading in readings:
-        yield from _spread(reading, span, buckets, unknown)
+        yield from _spread(reading, span, buckets=buckets, unknown=unknown)
     starts, ends, types = array("q"), array("q"), bytearray()
     for number in sorted(buckets):
         # Removed as it is processed: freeing all of them at the end would be the longest step.
@@ -94,7 +94,7 @@ def build_snapshot(readings: Sequence[Reading], span: Period) -> Generator[None,
 
 
 def _spread(
-    reading: Reading, span: Period, buckets: dict[int, "array[int]"], unknown: list[tuple[int, int]]
+    reading: Reading, span: Period, *, buckets: dict[int, "array[int]"], unknown: list[tuple[int, int]]
 ) -> Iterator[None]:
     """Decide about each occurrence, and put it into its buckets of time, as flat triples.
 
@@ -133,7 +133,7 @@ class _Verdicts(dict[int, tuple[int, int, int, bool]]):
 
     def __missing__(self, number: int) -> tuple[int, int, int, bool]:
         facts = self._reading.tables.table.facts[number]
-        verdict: Verdict = decide(facts, self._reading.rules, self._reading.me)
+        verdict: Verdict = decide(facts, self._reading.rules, me=self._reading.me)
         self[number] = short = (int(verdict.fbtype), verdict.before, verdict.after, bool(facts.unknown))
         return short
 

@@ -158,7 +158,7 @@ def _answer(
     busy = busy_periods(
         payloads,
         Period(first, last),
-        zone,
+        zone=zone,
         rules=read_rules(rules),
         addresses=addresses,
         availability=availability,

@@ -43,7 +43,7 @@ def check_configuration(arguments: argparse.Namespace) -> int:
         print_json({"ok": False, "faults": [_describe_fault(fault) for fault in error.faults], "warnings": []})
         return ExitStatus.CONFIG
     if arguments.online:
-        return _check_online(arguments, installation, warnings)
+        return _check_online(arguments, installation, warnings=warnings)
     if arguments.json:
         print_json(
             {"ok": True, "file": str(installation.path), "faults": [], "warnings": warnings, **_describe(config)}
@@ -81,7 +81,7 @@ def _hidden_files(installation: Installation) -> list[str]:
     ]
 
 
-def _check_online(arguments: argparse.Namespace, installation: Installation, warnings: list[str]) -> int:
+def _check_online(arguments: argparse.Namespace, installation: Installation, *, warnings: list[str]) -> int:
     # The HTTP client and the XML parser are slow to load.
     from busyd.cli.check_online import ask_servers, describe_check, print_check
 
@@ -119,7 +119,7 @@ def missing_passwords(config: Config, installation: Installation) -> list[str]:
         if connection.password is None or isinstance(connection.password, FromCommand):
             continue
         try:
-            read_password(connection.password, installation.state, installation.environment)
+            read_password(connection.password, installation.state, environment=installation.environment)
         except CredentialMissing as error:
             sentences.append(f"connection {name}: {describe_error(error)}")
     return sentences

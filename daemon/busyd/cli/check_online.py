@@ -44,7 +44,9 @@ def ask_servers(installation: Installation) -> OnlineCheck:
     answers = asyncio.run(_ask_all(installation, {reference.partition("/")[0] for reference in remembered}))
     calendars = {name: answer for name, answer in answers.items() if isinstance(answer, tuple)}
     troubles = {name: answer for name, answer in answers.items() if isinstance(answer, Diagnosis)}
-    return OnlineCheck(calendars, troubles, tuple(reference_faults(config, calendars, remembered)), remembered)
+    return OnlineCheck(
+        calendars, troubles, tuple(reference_faults(config, calendars, remembered=remembered)), remembered
+    )
 
 
 def print_check(config: Config, check: OnlineCheck) -> None:
@@ -61,7 +63,7 @@ def print_check(config: Config, check: OnlineCheck) -> None:
             profile_link.calendar.id,
             "read and write" if is_writable(profile_link.calendar) else "read-only",
         )
-        for profile_link in links_of(config, check.calendars, check.remembered)
+        for profile_link in links_of(config, check.calendars, remembered=check.remembered)
         if profile_link.calendar is not None
     ]
     for name, listed in check.calendars.items():
@@ -87,7 +89,7 @@ def describe_check(config: Config, check: OnlineCheck) -> dict[str, Any]:
                 "href": profile_link.calendar.shown_href,
                 "writable": is_writable(profile_link.calendar),
             }
-            for profile_link in links_of(config, check.calendars, check.remembered)
+            for profile_link in links_of(config, check.calendars, remembered=check.remembered)
             if profile_link.calendar is not None
         ],
     }
@@ -114,7 +116,7 @@ async def _ask(
     connection = settings.connection
     try:
         secret = await read_secret_of(settings, installation)
-        async with open_session(connection, secret, SystemClock(), announce_wait=True) as session:
+        async with open_session(connection, secret, clock=SystemClock(), announce_wait=True) as session:
             try:
                 return await session.list_calendars()
             except RemoteError as error:

@@ -57,15 +57,15 @@ class DaemonClient:
 
     def get(self, path: str, query: Mapping[str, str | None] | None = None) -> Any:
         """The JSON of an answer; parameters that are None are left out."""
-        return self._read_json(self._send("GET", path, query or {}, seconds=_SECONDS))
+        return self._read_json(self._send("GET", path, query=query or {}, seconds=_SECONDS))
 
     def post(self, path: str) -> Any:
         """POST, and the JSON of the answer, which may take minutes."""
-        return self._read_json(self._send("POST", path, {}, seconds=_PATIENT_SECONDS))
+        return self._read_json(self._send("POST", path, query={}, seconds=_PATIENT_SECONDS))
 
     def stream(self, path: str) -> Iterator[Any]:
         """POST, and the JSON lines of the answer as they come."""
-        response = self._send("POST", path, {}, seconds=_PATIENT_SECONDS)
+        response = self._send("POST", path, query={}, seconds=_PATIENT_SECONDS)
         try:
             while line := response.readline():
                 if line.strip():
@@ -74,7 +74,7 @@ class DaemonClient:
             raise _broken_off() from None
 
     def _send(
-        self, method: str, path: str, query: Mapping[str, str | None], *, seconds: float
+        self, method: str, path: str, *, query: Mapping[str, str | None], seconds: float
     ) -> http.client.HTTPResponse:
         given = {name: value for name, value in query.items() if value is not None}
         target = f"{path}?{urlencode(given)}" if given else path
@@ -101,7 +101,7 @@ class DaemonClient:
     def _connect(self, seconds: float) -> http.client.HTTPConnection:
         refused = False
         for listen in self._listen:
-            connection = _connection_to(listen, self._certificate, seconds)
+            connection = _connection_to(listen, self._certificate, seconds=seconds)
             try:
                 connection.connect()
             except ssl.SSLError as error:
@@ -168,7 +168,7 @@ def refuse_foreign_daemon(installation: Installation) -> None:
 def who_answers(listen: Iterable[ListenAddress]) -> ListenAddress | None:
     """The first of these addresses at which something listens."""
     for address in listen:
-        connection = _connection_to(address, "", _PROBE_SECONDS)
+        connection = _connection_to(address, "", seconds=_PROBE_SECONDS)
         try:
             connection.connect()
         except PermissionError:
@@ -224,7 +224,7 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def _connection_to(listen: ListenAddress, certificate: str, seconds: float) -> http.client.HTTPConnection:
+def _connection_to(listen: ListenAddress, certificate: str, *, seconds: float) -> http.client.HTTPConnection:
     if isinstance(listen, UnixAddress):
         return _UnixConnection(listen.path, seconds)
     host = _EVERY_ADDRESS.get(listen.host, listen.host)

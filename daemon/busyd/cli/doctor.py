@@ -137,12 +137,14 @@ async def _all_entries(arguments: argparse.Namespace, labels: Labels) -> AsyncIt
             sentence if labels.show_names else "a password passed by systemd has changed since the service started"
         )
         yield ReportEntry("credentials", "credential-changed", Level.WARNING, message, (step,))
-    for entry in mirror.ages(config, labels, clock):
+    for entry in mirror.ages(config, labels, clock=clock):
         yield entry
     for entry in mirror.failures(labels):
         yield entry
     for settings in chosen:
-        async for entry in _connection(settings, installation, labels, mirror, clock, write=arguments.write):
+        async for entry in _connection(
+            settings, installation, labels=labels, mirror=mirror, clock=clock, write=arguments.write
+        ):
             yield entry
 
 
@@ -217,10 +219,10 @@ def _owner(path: Path) -> int | None:
 async def _connection(
     settings: ConnectionConfig,
     installation: Installation,
+    *,
     labels: Labels,
     mirror: MirrorState,
     clock: Clock,
-    *,
     write: bool,
 ) -> AsyncIterator[ReportEntry]:
     connection = settings.connection
@@ -233,13 +235,13 @@ async def _connection(
         step = error.fix if shown and error.fix else "run `busyd check` to see what is missing"
         yield ReportEntry(subject, "credential", Level.FAILED, message, (step,), status=ExitStatus.CONFIG)
         return
-    yield _credential(subject, settings, secret, passed_on=is_passed_on(settings, installation))
+    yield _credential(subject, settings, secret=secret, passed_on=is_passed_on(settings, installation))
     try:
-        async with open_session(connection, secret, clock) as session:
-            async for entry in _network(session, subject, clock):
+        async with open_session(connection, secret, clock=clock) as session:
+            async for entry in _network(session, subject, clock=clock):
                 yield entry
             async for entry in examine_account(
-                session, installation.config, installation.state, labels, mirror, write=write
+                session, installation.config, state=installation.state, labels=labels, mirror=mirror, write=write
             ):
                 yield entry
     except UserError as error:
@@ -247,7 +249,7 @@ async def _connection(
         yield ReportEntry(subject, "url", Level.FAILED, labels.scrub(str(error)), steps, status=ExitStatus.CONFIG)
 
 
-def _credential(subject: str, settings: ConnectionConfig, secret: Secret | None, *, passed_on: bool) -> ReportEntry:
+def _credential(subject: str, settings: ConnectionConfig, *, secret: Secret | None, passed_on: bool) -> ReportEntry:
     if secret is None:
         return ReportEntry(subject, "credential", Level.OK, "no password is needed")
     if settings.connection.kind is ConnectionKind.ICLOUD and not looks_app_specific(secret.reveal()):
@@ -257,7 +259,7 @@ def _credential(subject: str, settings: ConnectionConfig, secret: Secret | None,
     return ReportEntry(subject, "credential", Level.OK, f"the password was read{source}")
 
 
-async def _network(session: RemoteSession, subject: str, clock: Clock) -> AsyncIterator[ReportEntry]:
+async def _network(session: RemoteSession, subject: str, *, clock: Clock) -> AsyncIterator[ReportEntry]:
     """Host name, both IP families, certificate; no password is sent."""
     address = session.address
     if address is None:

@@ -29,7 +29,7 @@ _FETCHED: Final = 50
 
 
 async def examine_account(
-    session: RemoteSession, config: Config, state: Path, labels: Labels, mirror: MirrorState, *, write: bool
+    session: RemoteSession, config: Config, *, state: Path, labels: Labels, mirror: MirrorState, write: bool
 ) -> AsyncIterator[ReportEntry]:
     """Log in and try everything; without a login there is nothing more to try."""
     connection = session.connection
@@ -41,14 +41,14 @@ async def examine_account(
             await session.list_calendars()
             return Level.OK, "the feed is available and complete"
         opened.append(await session.log_in())
-        return describe_login(*opened[0], session.observer.skew())
+        return describe_login(*opened[0], skew=session.observer.skew())
 
     login = await steps.take("login", log_in, again=False)
     yield login
     if not opened:
         return
     account, listing = opened[0]
-    links = links_of(config, {connection.name: listing.calendars}, remembered_links(state))
+    links = links_of(config, {connection.name: listing.calendars}, remembered=remembered_links(state))
     for entry in _primaries(links, labels):
         yield entry
     primaries = [
@@ -58,9 +58,9 @@ async def examine_account(
     ]
     calendar = choose_calendar(listing, primaries)
     if calendar is not None:
-        for check, step in SelfTest(session, account, calendar).steps():
+        for check, step in SelfTest(session, account, calendar=calendar).steps():
             yield await steps.take(check, step)
-    async for entry in _uncounted(steps, listing, links, labels):
+    async for entry in _uncounted(steps, listing, links=links, labels=labels):
         yield entry
     if write and account.is_single:
         message = "the url is that of a single calendar, so no scratch calendar can be created"
@@ -90,7 +90,7 @@ def _primaries(links: list[ProfileLink], labels: Labels) -> Iterator[ReportEntry
 
 
 async def _uncounted(
-    steps: Steps, listing: Listing, links: list[ProfileLink], labels: Labels
+    steps: Steps, listing: Listing, *, links: list[ProfileLink], labels: Labels
 ) -> AsyncIterator[ReportEntry]:
     """Calendars that no profile uses, though their events look as if one should."""
     counted = {link.calendar.href for link in links if link.calendar is not None and link.link.blocks}
@@ -102,10 +102,10 @@ async def _uncounted(
         and calendar.kind in (CalendarKind.OWN, CalendarKind.SHARED)
     ]
     for calendar in left[:_LOOKED_AT]:
-        yield await steps.take("uncounted", partial(_count, steps.session, calendar, labels))
+        yield await steps.take("uncounted", partial(_count, steps.session, calendar, labels=labels))
 
 
-async def _count(session: RemoteSession, calendar: RemoteCalendar, labels: Labels) -> Result:
+async def _count(session: RemoteSession, calendar: RemoteCalendar, *, labels: Labels) -> Result:
     label = labels.of("calendar", calendar.name or calendar.id)
     try:
         blocking = await blocking_events(session, calendar)
@@ -123,14 +123,14 @@ async def blocking_events(session: RemoteSession, calendar: RemoteCalendar) -> i
     """How many events of a calendar block time in the next 90 days; at most fifty are read."""
     now = session.clock.now()
     window = Period(now, Instant(now + _AHEAD))
-    hrefs = await session.client.run(events_between(calendar.href, window.start, window.end))
+    hrefs = await session.client.run(events_between(calendar.href, window.start, end=window.end))
     fetched = await session.client.run(fetch_objects(calendar.href, hrefs[:_FETCHED]))
     return sum(_blocks(fetched_object.payload, window) for fetched_object in fetched.objects)
 
 
 def _blocks(payload: bytes, window: Period) -> bool:
     """Whether an event has an occurrence in the window that is neither transparent nor cancelled."""
-    indexed = index_object(payload, window, "UTC")
+    indexed = index_object(payload, window, zone="UTC")
     return any(
         start < window.end
         and end > window.start

@@ -41,7 +41,7 @@ class MirrorState(Struct, frozen=True):
             step = "run `busyd status` to see which, why, and what to do"
             yield ReportEntry(labels.of("connection", name), "reading", Level.WARNING, message, (step,))
 
-    def ages(self, config: Config, labels: Labels, clock: Clock) -> Iterator[ReportEntry]:
+    def ages(self, config: Config, labels: Labels, *, clock: Clock) -> Iterator[ReportEntry]:
         """One entry for each profile: are its answers fresh enough?"""
         for name, profile in config.profiles.items():
             named = [*profile.conflicts, *([profile.primary] if profile.primary else [])]

@@ -142,15 +142,15 @@ def find_installation(
     if path is None and state is None and _may_enter(service.state) and _is_held(service.state):
         state = service.state
     if path is None:
-        path = _config_of(state, environment, service)
+        path = _config_of(state, environment, service=service)
     if state is None:
-        state = _state_of(path, environment, service)
+        state = _state_of(path, environment, service=service)
     if not named and (running := _running_on(state)) is not None and _is_trusted(Path(running.config)):
         path = Path(running.config)
     return Installation(path, state, named=named, service=service, environment=environment)
 
 
-def _config_of(state: Path | None, environment: Mapping[str, str], service: SystemService) -> Path | None:
+def _config_of(state: Path | None, environment: Mapping[str, str], *, service: SystemService) -> Path | None:
     """The default configuration: the system's where its service is meant, else this user's."""
     if state is not None and _same(state, service.state) and os.path.lexists(service.config):
         return service.config
@@ -160,7 +160,7 @@ def _config_of(state: Path | None, environment: Mapping[str, str], service: Syst
         return None
 
 
-def _state_of(path: Path | None, environment: Mapping[str, str], service: SystemService) -> Path:
+def _state_of(path: Path | None, environment: Mapping[str, str], *, service: SystemService) -> Path:
     """The state that belongs to a configuration, valid or not."""
     if path is not None and (written := written_state(path, environment)) is not None:
         return written

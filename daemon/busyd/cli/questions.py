@@ -32,7 +32,7 @@ class Questions:
         """
         for _ in range(_TRIES):
             try:
-                return parse(self._line(question, default, option))
+                return parse(self._line(question, default, option=option))
             except ValueError as error:
                 if not self.person_present:
                     message = f"{error}; nothing was saved"
@@ -58,7 +58,7 @@ class Questions:
         """A password, not shown. Raises CommandFailed when there is none."""
         return read_secret(f"{question}: ")
 
-    def _line(self, question: str, default: str | None, option: str) -> str:
+    def _line(self, question: str, default: str | None, *, option: str) -> str:
         if self._accept_defaults:
             if default is None:
                 message = f"{question}: there is no default for this; nothing was saved"

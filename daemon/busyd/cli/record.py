@@ -50,7 +50,7 @@ def record(arguments: argparse.Namespace) -> int:
     status = ExitStatus.OK
     for number, settings in enumerate(chosen, 1):
         folder = directory if len(chosen) == 1 else directory / f"connection-{number}"
-        failed = asyncio.run(_record_one(settings, installation, folder))
+        failed = asyncio.run(_record_one(settings, installation, folder=folder))
         status = status or failed
     return status
 
@@ -81,10 +81,10 @@ def _prepare(directory: Path) -> None:
         raise CommandFailed(message, fix="choose a new directory: recordings are never mixed", status=ExitStatus.USAGE)
 
 
-async def _record_one(settings: ConnectionConfig, installation: Installation, folder: Path) -> ExitStatus:
+async def _record_one(settings: ConnectionConfig, installation: Installation, *, folder: Path) -> ExitStatus:
     secret = await read_secret_of(settings, installation)
     status = ExitStatus.OK
-    async with open_session(settings.connection, secret, SystemClock(), announce_wait=True) as session:
+    async with open_session(settings.connection, secret, clock=SystemClock(), announce_wait=True) as session:
         try:
             await _converse(session)
         except RemoteError as error:
@@ -124,7 +124,7 @@ def _write(session: RemoteSession, folder: Path) -> int:
     written = 0
     for number, exchange in enumerate(session.observer.exchanges, 1):
         name = f"{number:02}-{exchange.request.method.lower()}-{exchange.status or 'no-answer'}"
-        content = render_exchange(exchange, name, redactor)
+        content = render_exchange(exchange, name, redactor=redactor)
         if content is not None:
             path = folder / f"{name}.txt"
             path.touch(mode=0o600)

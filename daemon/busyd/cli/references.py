@@ -33,7 +33,7 @@ class ProfileLink(Struct, frozen=True):
     calendar: RemoteCalendar | None
 
 
-def links_of(config: Config, calendars: Calendars, remembered: Mapping[str, str]) -> list[ProfileLink]:
+def links_of(config: Config, calendars: Calendars, *, remembered: Mapping[str, str]) -> list[ProfileLink]:
     """All links of all profiles to connections that were listed, in the order of the configuration."""
     numbered = [(name, calendar) for name, listed in calendars.items() for calendar in listed]
     records: dict[str, list[CalendarRecord]] = {name: [] for name in calendars}
@@ -48,11 +48,11 @@ def links_of(config: Config, calendars: Calendars, remembered: Mapping[str, str]
     return links
 
 
-def reference_faults(config: Config, calendars: Calendars, remembered: Mapping[str, str]) -> list[ConfigFault]:
+def reference_faults(config: Config, calendars: Calendars, *, remembered: Mapping[str, str]) -> list[ConfigFault]:
     """References that match no calendar or several, and primaries that cannot be written to."""
     locations = reference_locations(config)
     faults = []
-    for profile_link in links_of(config, calendars, remembered):
+    for profile_link in links_of(config, calendars, remembered=remembered):
         key = "primary" if profile_link.link.role is CalendarRole.PRIMARY else "conflicts"
         location = locations.get((profile_link.profile, key, str(profile_link.link.reference)), _NOWHERE)
         if profile_link.calendar is None:

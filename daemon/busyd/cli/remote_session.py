@@ -94,7 +94,7 @@ class RemoteSession(Struct, frozen=True):
             worked_before=worked_before,
             certificate=certificate,
         )
-        return diagnose(error, self.connection, seen)
+        return diagnose(error, self.connection, seen=seen)
 
     async def _log_in_once(self) -> tuple[Account, Listing]:
         account = await self.client.run(discover_account(self.connection.url))
@@ -111,7 +111,7 @@ class RemoteSession(Struct, frozen=True):
 
 @asynccontextmanager
 async def open_session(
-    connection: Connection, password: Secret | None, clock: Clock, *, announce_wait: bool = False
+    connection: Connection, password: Secret | None, *, clock: Clock, announce_wait: bool = False
 ) -> AsyncIterator[RemoteSession]:
     """A session for as long as the block lasts. Raises UserError for an unusable URL.
 
@@ -121,7 +121,7 @@ async def open_session(
         connection = replace(connection, url=str(feed_address(connection.url)))  # webcal: means https:
     if password is not None:
         hide_secret(password, connection.username)
-    transport = Transport(connection, lambda: password, clock)
+    transport = Transport(connection, lambda: password, clock=clock)
     observer = Observer(transport, clock)
     waiting = f"waiting for {connection.name} ..."
     note = asyncio.get_running_loop().call_later(_ANNOUNCE_AFTER, print_note, waiting) if announce_wait else None
@@ -145,9 +145,9 @@ async def read_secret_of(settings: ConnectionConfig, installation: Installation)
 
 def _read(source: PasswordSource, installation: Installation) -> Secret:
     if isinstance(source, FromCommand):  # may take long, and is run as the owner of the state
-        return read_password(source, installation.state, installation.environment)
+        return read_password(source, installation.state, environment=installation.environment)
     with installation.as_its_user():
-        return read_password(source, installation.state, installation.environment)
+        return read_password(source, installation.state, environment=installation.environment)
 
 
 def proxy_variable(environment: Mapping[str, str]) -> str:

@@ -35,7 +35,7 @@ def run_daemon(arguments: argparse.Namespace) -> int:
     from busyd.service import run_service
 
     try:
-        return run_service(path, state_directory(arguments, config), config)
+        return run_service(path, state_directory(arguments, config), config=config)
     except BusydError:
         raise
     except Exception:

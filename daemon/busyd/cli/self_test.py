@@ -103,7 +103,7 @@ class Steps:
 class SelfTest:
     """The reading steps, on one calendar of an account."""
 
-    def __init__(self, session: RemoteSession, account: Account, calendar: RemoteCalendar) -> None:
+    def __init__(self, session: RemoteSession, account: Account, *, calendar: RemoteCalendar) -> None:
         self._session = session
         self._account = account
         self._calendar = calendar
@@ -182,11 +182,11 @@ class SelfTest:
 
     async def _query(self) -> Result:
         now = self._session.clock.now()
-        hrefs = await self._session.client.run(events_between(self._calendar.href, now, Instant(now + 30 * DAY)))
+        hrefs = await self._session.client.run(events_between(self._calendar.href, now, end=Instant(now + 30 * DAY)))
         return Level.OK, f"a query finds {len(hrefs)} events in the next 30 days"
 
 
-def describe_login(account: Account, listing: Listing, skew: int | None) -> Result:
+def describe_login(account: Account, listing: Listing, *, skew: int | None) -> Result:
     """What a login gives access to: counts, never names."""
     kinds = [calendar.kind for calendar in listing.calendars]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in CalendarKind if kind in kinds)
@@ -205,7 +205,7 @@ def choose_calendar(listing: Listing, wanted: Sequence[str]) -> RemoteCalendar |
     return next(iter([*preferred, *own, *usable]), None)
 
 
-def events_between(calendar: str, start: Instant, end: Instant) -> Operation[tuple[Href, ...]]:
+def events_between(calendar: str, start: Instant, *, end: Instant) -> Operation[tuple[Href, ...]]:
     """RFC 4791 §7.8: the hrefs of events that touch a span. iCloud answers no other filter."""
     time_range = make(names.caldav("time-range"))
     time_range.set("start", to_utc(start))

@@ -89,7 +89,7 @@ class ScratchTest:
 
     async def _create_again(self) -> Result:
         outcome = await self._run(put_object(self._event, self._payload(0), if_none_match=True))
-        return _expect_refusal(outcome, 412, "creating the same event a second time")
+        return _expect_refusal(outcome, 412, what="creating the same event a second time")
 
     async def _read(self) -> Result:
         stored: FetchedObject | None = await self._run(fetch_object(self._event))
@@ -120,7 +120,7 @@ class ScratchTest:
 
     async def _update_with_old_etag(self) -> Result:
         outcome = await self._run(put_object(self._event, self._payload(2), if_match=self._stale))
-        return _expect_refusal(outcome, 412, "a change based on an outdated ETag")
+        return _expect_refusal(outcome, 412, what="a change based on an outdated ETag")
 
     async def _delete(self) -> Result:
         stored: FetchedObject | None = await self._run(fetch_object(self._event))
@@ -151,7 +151,7 @@ class ScratchTest:
         return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-def _expect_refusal(outcome: WriteOutcome, status: int, what: str) -> Result:
+def _expect_refusal(outcome: WriteOutcome, status: int, *, what: str) -> Result:
     if not isinstance(outcome, Refused):
         return Level.FAILED, f"{what} was not refused, so busyd cannot protect changes made elsewhere"
     if outcome.status != status:

@@ -15,4 +15,4 @@ def load_settings(arguments: Namespace) -> tuple[Path, Config]:
 
 def state_directory(arguments: Namespace, config: Config | None) -> Path:
     """The directory that holds the mirror, the ledger and the encrypted passwords; it need not exist yet."""
-    return find_state(arguments.state, config, os.environ)
+    return find_state(arguments.state, config, environment=os.environ)

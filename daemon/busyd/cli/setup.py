@@ -77,24 +77,24 @@ def set_up(arguments: argparse.Namespace) -> int:
     questions = Questions(accept_defaults=arguments.yes)
     kind = ConnectionKind(arguments.kind)
     password = questions.secret("Password") if arguments.password_stdin else None
-    url = _ask_url(arguments, questions, kind)
-    username = _ask_username(arguments, questions, kind)
-    _refuse_twice(place, kind, url, username, arguments.name)
+    url = _ask_url(arguments, questions, kind=kind)
+    username = _ask_username(arguments, questions, kind=kind)
+    _refuse_twice(place, kind, url=url, username=username, name=arguments.name)
     if username:
-        _refuse_clear_text(url, kind, questions)
-    connection = Connection(_name(arguments, place, kind, url, username), kind, url, username)
+        _refuse_clear_text(url, kind, questions=questions)
+    connection = Connection(_name(arguments, place, kind=kind, url=url, username=username), kind, url, username)
     if arguments.password_file is not None:
-        password = read_password(FromFile(arguments.password_file), state, os.environ)
-    login = _log_in(connection, password, questions, force=arguments.any_password)
+        password = read_password(FromFile(arguments.password_file), state, environment=os.environ)
+    login = _log_in(connection, password, questions=questions, force=arguments.any_password)
     if isinstance(login, int):
         return login
     password, calendars = login
     print_calendars(connection, calendars)
-    profile = ask_profile(arguments, questions, connection, calendars, place.config)
+    profile = ask_profile(arguments, questions, connection=connection, calendars=calendars, config=place.config)
     if not questions.confirm(f"Write {place.file_for(connection.name)}", default=True):
         raise CommandFailed("stopped; nothing was saved")
     text = render(connection, profile, has_password=password is not None, label=label_of_this_machine())
-    file = save(place, connection.name, text, password, state)
+    file = save(place, connection.name, text=text, password=password, state=state)
     print(f"wrote {file}")
     if password is not None:
         print(f"stored the encrypted password as credential {connection.name} in {state}")
@@ -131,7 +131,7 @@ def parse_apple_id(text: str) -> str:
     return apple_id
 
 
-def _ask_url(arguments: argparse.Namespace, questions: Questions, kind: ConnectionKind) -> str:
+def _ask_url(arguments: argparse.Namespace, questions: Questions, *, kind: ConnectionKind) -> str:
     if kind is ConnectionKind.ICLOUD and not arguments.url:
         return ICLOUD_URL
     schemes = ("https", "http", "webcal", "webcals") if kind is ConnectionKind.ICS else ("https", "http")
@@ -140,12 +140,14 @@ def _ask_url(arguments: argparse.Namespace, questions: Questions, kind: Connecti
         split_url(text.strip(), schemes)
         return text.strip()
 
-    return _given_or_asked(questions, arguments.url, "Address of the server", parse, option="--url URL")
+    return _given_or_asked(questions, arguments.url, question="Address of the server", parse=parse, option="--url URL")
 
 
-def _ask_username(arguments: argparse.Namespace, questions: Questions, kind: ConnectionKind) -> str:
+def _ask_username(arguments: argparse.Namespace, questions: Questions, *, kind: ConnectionKind) -> str:
     if kind is ConnectionKind.ICLOUD:
-        return _given_or_asked(questions, arguments.username, "Apple ID", parse_apple_id, option="--username NAME")
+        return _given_or_asked(
+            questions, arguments.username, question="Apple ID", parse=parse_apple_id, option="--username NAME"
+        )
 
     def parse(text: str) -> str:
         if ":" in text or not text.strip().isprintable():
@@ -154,11 +156,11 @@ def _ask_username(arguments: argparse.Namespace, questions: Questions, kind: Con
 
     if kind is ConnectionKind.ICS:
         return parse(arguments.username or "")
-    return _given_or_asked(questions, arguments.username, "User name", parse, option="--username NAME")
+    return _given_or_asked(questions, arguments.username, question="User name", parse=parse, option="--username NAME")
 
 
 def _given_or_asked(
-    questions: Questions, given: str | None, question: str, parse: Callable[[str], str], *, option: str
+    questions: Questions, given: str | None, *, question: str, parse: Callable[[str], str], option: str
 ) -> str:
     if given is None:
         return questions.ask(question, parse, option=option)
@@ -169,7 +171,7 @@ def _given_or_asked(
         raise CommandFailed(message, fix=f"correct {option}", status=ExitStatus.USAGE) from None
 
 
-def _refuse_twice(place: ConfigTarget, kind: ConnectionKind, url: str, username: str, name: str | None) -> None:
+def _refuse_twice(place: ConfigTarget, kind: ConnectionKind, *, url: str, username: str, name: str | None) -> None:
     """Connecting the same account again is usually an attempt to replace its password."""
     if name in _taken(place):
         message = f"there is already a connection or a stored password named {name}; nothing was saved"
@@ -189,7 +191,7 @@ def _refuse_twice(place: ConfigTarget, kind: ConnectionKind, url: str, username:
             raise CommandFailed(message, fix=fix)
 
 
-def _name(arguments: argparse.Namespace, place: ConfigTarget, kind: ConnectionKind, url: str, username: str) -> str:
+def _name(arguments: argparse.Namespace, place: ConfigTarget, *, kind: ConnectionKind, url: str, username: str) -> str:
     if arguments.name is not None:
         try:
             return parse_name(arguments.name)
@@ -205,7 +207,7 @@ def _name(arguments: argparse.Namespace, place: ConfigTarget, kind: ConnectionKi
     return next(name for name in (plain, *numbered) if name not in taken and not os.path.lexists(place.file_for(name)))
 
 
-def _refuse_clear_text(url: str, kind: ConnectionKind, questions: Questions) -> None:
+def _refuse_clear_text(url: str, kind: ConnectionKind, *, questions: Questions) -> None:
     """A password is sent unencrypted only after a confirmation; to iCloud, never."""
     parts = urlsplit(url)
     if parts.scheme != "http" or kind is ConnectionKind.ICLOUD or is_loopback_host(parts.hostname or ""):
@@ -224,7 +226,7 @@ def _taken(place: ConfigTarget) -> set[str]:
 
 
 def _log_in(
-    connection: Connection, given: Secret | None, questions: Questions, *, force: bool
+    connection: Connection, given: Secret | None, *, questions: Questions, force: bool
 ) -> tuple[Secret | None, tuple[RemoteCalendar, ...]] | int:
     """A password that works and the calendars it opens, or the status to end with."""
     if not connection.username:
@@ -267,7 +269,7 @@ async def _try(
 ) -> tuple[Secret | None, tuple[RemoteCalendar, ...]] | Outcome:
     """Log in once, or explain why that failed."""
     print_note(f"Connecting to {urlsplit(connection.url).hostname} ...")
-    async with open_session(connection, password, SystemClock()) as session:
+    async with open_session(connection, password, clock=SystemClock()) as session:
         try:
             calendars = await session.list_calendars()
         except RemoteError as error:

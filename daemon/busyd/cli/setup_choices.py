@@ -53,6 +53,7 @@ def describe_access(calendar: RemoteCalendar) -> str:
 def ask_profile(
     arguments: argparse.Namespace,
     questions: Questions,
+    *,
     connection: Connection,
     calendars: Calendars,
     config: Config | None,
@@ -63,8 +64,8 @@ def ask_profile(
     primary: RemoteCalendar | None = None
     conflicts: tuple[str, ...] = (connection.name,)
     if not feed:
-        primary = _choose(questions, arguments.primary, connection, calendars)
-        conflicts = _choose_conflicts(questions, arguments.conflicts, connection, calendars)
+        primary = _choose(questions, arguments.primary, connection=connection, calendars=calendars)
+        conflicts = _choose_conflicts(questions, arguments.conflicts, connection=connection, calendars=calendars)
     default = NONE if (feed and taken) or connection.name in taken else connection.name
 
     def parse(text: str) -> str:
@@ -74,7 +75,7 @@ def ask_profile(
             raise ValueError(message)
         return name
 
-    name = _given(arguments.profile, parse, "--profile")
+    name = _given(arguments.profile, parse, option="--profile")
     if name is None:
         name = questions.ask(
             f"Name of the person or role ('{NONE}' for no profile)", parse, default=default, option="--profile"
@@ -83,10 +84,12 @@ def ask_profile(
         shown = connection.name if feed else f"{connection.name}/*"
         print(f"to use it in an existing profile, add '{shown}' to the conflicts of that profile")
         return None
-    zone = _given(arguments.timezone, parse_zone, "--timezone")
+    zone = _given(arguments.timezone, parse_zone, option="--timezone")
     if zone is None:
         zone = questions.ask("Time zone", parse_zone, default=_default_zone(primary), option="--timezone")
-    return NewProfile(name, zone, reference_to(primary, calendars, connection.name) if primary else None, conflicts)
+    return NewProfile(
+        name, zone, reference_to(primary, calendars, connection=connection.name) if primary else None, conflicts
+    )
 
 
 def default_primary(calendars: Sequence[RemoteCalendar]) -> RemoteCalendar | None:
@@ -98,7 +101,7 @@ def default_primary(calendars: Sequence[RemoteCalendar]) -> RemoteCalendar | Non
 
 
 def _choose(
-    questions: Questions, given: str | None, connection: Connection, calendars: Calendars
+    questions: Questions, given: str | None, *, connection: Connection, calendars: Calendars
 ) -> RemoteCalendar | None:
     def parse(text: str) -> RemoteCalendar | None:
         if text.strip().lower() == NONE:
@@ -111,7 +114,7 @@ def _choose(
 
     default = default_primary(calendars)
     if given is not None:
-        return _given(given, parse, "--primary")
+        return _given(given, parse, option="--primary")
     shown = str(calendars.index(default) + 1) if default is not None else NONE
     return questions.ask(
         f"Primary calendar, where appointments are written (number, name, or '{NONE}')",
@@ -122,7 +125,7 @@ def _choose(
 
 
 def _choose_conflicts(
-    questions: Questions, given: str | None, connection: Connection, calendars: Calendars
+    questions: Questions, given: str | None, *, connection: Connection, calendars: Calendars
 ) -> tuple[str, ...]:
     def parse(text: str) -> tuple[str, ...]:
         if text.strip().lower() in (ALL, "*"):
@@ -130,12 +133,12 @@ def _choose_conflicts(
         if text.strip().lower() == NONE:
             return ()
         chosen = dict.fromkeys(
-            reference_to(calendar, calendars, connection.name) for calendar in _several(text, calendars)
+            reference_to(calendar, calendars, connection=connection.name) for calendar in _several(text, calendars)
         )
         return tuple(chosen)
 
     if given is not None:
-        return _given(given, parse, "--conflicts") or ()
+        return _given(given, parse, option="--conflicts") or ()
     question = f"Conflict calendars, whose events block time (numbers or names with commas, '{ALL}' or '{NONE}')"
     return questions.ask(question, parse, default=ALL, option="--conflicts")
 
@@ -168,7 +171,7 @@ def _several(text: str, calendars: Sequence[RemoteCalendar]) -> list[RemoteCalen
     return [find_by_answer(part, calendars) for part in text.split(",") if part.strip()]
 
 
-def _given(text: str | None, parse: Callable[[str], T], option: str) -> T | None:
+def _given(text: str | None, parse: Callable[[str], T], *, option: str) -> T | None:
     if text is None:
         return None
     try:

@@ -82,7 +82,7 @@ def render(connection: Connection, profile: NewProfile | None, *, has_password: 
     return "\n".join(lines) + "\n"
 
 
-def save(place: ConfigTarget, name: str, text: str, password: Secret | None, state: Path) -> Path:
+def save(place: ConfigTarget, name: str, *, text: str, password: Secret | None, state: Path) -> Path:
     """Write the password and the file, or, when anything fails, neither. Returns the file.
 
     Raises CommandFailed, CredentialMissing, and ConfigFaults when the result would not be a valid configuration.
@@ -111,7 +111,7 @@ def save(place: ConfigTarget, name: str, text: str, password: Secret | None, sta
     return file
 
 
-def reference_to(calendar: RemoteCalendar, calendars: tuple[RemoteCalendar, ...], connection: str) -> str:
+def reference_to(calendar: RemoteCalendar, calendars: tuple[RemoteCalendar, ...], *, connection: str) -> str:
     """`CONNECTION/CALENDAR` that names this calendar and no other: by its name if possible, else by its id."""
     name = calendar.name
     alike = [other for other in calendars if name.casefold() in (other.name.casefold(), other.id.casefold())]

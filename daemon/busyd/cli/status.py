@@ -34,9 +34,11 @@ def show_status(arguments: argparse.Namespace) -> int:
         return ExitStatus.OK
     connections = answer.get("connections") or []
     calendars = [calendar for connection in connections for calendar in connection.get("calendars") or []]
-    _print_section(("CONNECTION", "STATE", "LAST POLL", "NEXT POLL"), connections, ("name", "last_poll", "next_poll"))
-    _print_section(("CALENDAR", "STATE", "CONFIRMED"), calendars, ("calendar", "as_of"))
-    _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], ("name", "as_of"))
+    _print_section(
+        ("CONNECTION", "STATE", "LAST POLL", "NEXT POLL"), connections, keys=("name", "last_poll", "next_poll")
+    )
+    _print_section(("CALENDAR", "STATE", "CONFIRMED"), calendars, keys=("calendar", "as_of"))
+    _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], keys=("name", "as_of"))
     if faults:
         answer.pop("configuration", None)  # why the last reload was refused; the faults of the current file say more
     for note in [*faults, *_troubles(answer, [*connections, *calendars])]:
@@ -44,7 +46,7 @@ def show_status(arguments: argparse.Namespace) -> int:
     return ExitStatus.OK
 
 
-def _print_section(headers: tuple[str, ...], rows: list[dict[str, Any]], keys: tuple[str, ...]) -> None:
+def _print_section(headers: tuple[str, ...], rows: list[dict[str, Any]], *, keys: tuple[str, ...]) -> None:
     if rows:
         (name, *times), zone = keys, own_zone()
         print_table(

@@ -42,33 +42,33 @@ def read_connections(reader: ConfigReader, entry: Entry | None) -> dict[str, Con
             parse_name(name)
         except ValueError as error:
             reader.fault(written.location, f"connection {error}")
-        connections[name] = _read_connection(reader, name, written)
+        connections[name] = _read_connection(reader, name, entry=written)
     return connections
 
 
-def _read_connection(reader: ConfigReader, name: str, entry: Entry) -> ConnectionConfig:
+def _read_connection(reader: ConfigReader, name: str, *, entry: Entry) -> ConnectionConfig:
     what = f"connection {name}"
-    keys = reader.section(entry, what, _KEYS)
-    kind = reader.choice(keys.get("kind"), "kind", tuple(ConnectionKind), ConnectionKind.ICLOUD)
+    keys = reader.section(entry, what, known=_KEYS)
+    kind = reader.choice(keys.get("kind"), "kind", options=tuple(ConnectionKind), default=ConnectionKind.ICLOUD)
     password = _read_password(reader, keys.get("password"))
     if "password" in keys:
         reader.locations[f"password of {name}"] = keys["password"].value.location
     connection = Connection(
         name,
         kind,
-        url=_read_url(reader, entry.location, what, kind, keys),
-        username=reader.value(keys.get("username"), "username", _username, ""),
+        url=_read_url(reader, entry.location, what=what, kind=kind, keys=keys),
+        username=reader.value(keys.get("username"), "username", parse=_username, default=""),
         poll=_read_poll(reader, keys.get("poll")),
-        allow_private=reader.value(keys.get("allow_private"), "allow_private", parse_flag, False),
+        allow_private=reader.value(keys.get("allow_private"), "allow_private", parse=parse_flag, default=False),
     )
-    _check_login(reader, entry.location, what, connection, keys)
+    _check_login(reader, entry.location, what=what, connection=connection, keys=keys)
     if isinstance(password, Literal) and kind is ConnectionKind.ICLOUD:
-        _check_shape(reader, keys["password"].value.location, password)
+        _check_shape(reader, keys["password"].value.location, password=password)
     return ConnectionConfig(connection, password)
 
 
 def _read_url(
-    reader: ConfigReader, location: SourceLocation, what: str, kind: ConnectionKind, keys: Mapping[str, Entry]
+    reader: ConfigReader, location: SourceLocation, *, what: str, kind: ConnectionKind, keys: Mapping[str, Entry]
 ) -> str:
     schemes = ("https", "http", "webcal", "webcals") if kind is ConnectionKind.ICS else ("https", "http")
 
@@ -84,7 +84,7 @@ def _read_url(
             example = "webcal://example.org/holidays.ics" if kind is ConnectionKind.ICS else "https://dav.example.org/"
             reader.fault(location, f"{what} needs a url, such as {example}")
         return ICLOUD_URL
-    url = reader.value(keys["url"], "url", parse, "")
+    url = reader.value(keys["url"], "url", parse=parse, default="")
     if (
         url.startswith("http:")
         and kind is not ConnectionKind.ICS
@@ -106,14 +106,14 @@ def _username(text: str) -> str:
 
 
 def _read_poll(reader: ConfigReader, entry: Entry | None) -> timedelta:
-    poll = reader.value(entry, "poll", parse_duration, DEFAULT_POLL)
+    poll = reader.value(entry, "poll", parse=parse_duration, default=DEFAULT_POLL)
     if entry is not None and poll < LEAST_POLL:
         reader.fault(entry.value.location, "poll: must be at least 5s")
     return poll
 
 
 def _check_login(
-    reader: ConfigReader, location: SourceLocation, what: str, connection: Connection, keys: Mapping[str, Entry]
+    reader: ConfigReader, location: SourceLocation, *, what: str, connection: Connection, keys: Mapping[str, Entry]
 ) -> None:
     icloud = connection.kind is ConnectionKind.ICLOUD
     if "username" not in keys and (icloud or "password" in keys):
@@ -137,7 +137,7 @@ def _read_password(reader: ConfigReader, entry: Entry | None) -> PasswordSource 
             return Literal(Secret(text))
         case MappingNode(entries=entries) if len(entries) == 1 and next(iter(entries)) in _SOURCES:
             ((source, value),) = entries.items()
-            return _read_source(reader, source, value)
+            return _read_source(reader, source, entry=value)
         case MappingNode(entries=entries):
             # A typing mistake can turn the password itself into a key, so unknown keys are not quoted.
             near = [did_you_mean(key, _SOURCES) for key in entries if key not in _SOURCES]
@@ -147,25 +147,27 @@ def _read_password(reader: ConfigReader, entry: Entry | None) -> PasswordSource 
     return None
 
 
-def _read_source(reader: ConfigReader, source: str, entry: Entry) -> PasswordSource | None:
+def _read_source(reader: ConfigReader, source: str, *, entry: Entry) -> PasswordSource | None:
     what = f"password: {source}"
     match source:
         case "credential":
-            name = reader.value(entry, what, _credential_name, "")
+            name = reader.value(entry, what, parse=_credential_name, default="")
             return FromCredential(name) if name else None
         case "env":
-            variable = reader.value(entry, what, _variable_name, "")
+            variable = reader.value(entry, what, parse=_variable_name, default="")
             return FromEnvironment(variable) if variable else None
         case "file":
             folder = folder_of(entry.location)
-            path = reader.value(entry, what, lambda text: parse_path(text, folder, reader.environment), None)
+            path = reader.value(
+                entry, what, parse=lambda text: parse_path(text, folder, environment=reader.environment), default=None
+            )
             return FromFile(path) if path is not None else None
     if isinstance(entry.value, ScalarNode):
         reader.fault(
             entry.value.location, f"{what}: expected a list of program and arguments, such as [pass, show, icloud]"
         )
         return None
-    argv = tuple(argument for _, argument in reader.values(entry, what, str))
+    argv = tuple(argument for _, argument in reader.values(entry, what, parse=str))
     if not argv or not argv[0]:
         reader.fault(entry.value.location, f"{what}: the list is empty")
         return None
@@ -209,6 +211,6 @@ def _check_private(reader: ConfigReader, node: Node) -> None:
         reader.warn(node.location, "the password is stored in plain text; `busyd credential set` would encrypt it")
 
 
-def _check_shape(reader: ConfigReader, location: SourceLocation, password: Literal) -> None:
+def _check_shape(reader: ConfigReader, location: SourceLocation, *, password: Literal) -> None:
     if not looks_app_specific(password.secret.reveal()):
         reader.warn(location, f"{NOT_APP_SPECIFIC}; {CREATE_APP_PASSWORD}")

@@ -30,7 +30,7 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
     if tree is None:
         # References into a file that cannot be parsed would be reported as well.
         raise ConfigFaults(reader.faults)
-    config = _read_config(reader, tree, files)
+    config = _read_config(reader, tree, files=files)
     if reader.faults:
         raise ConfigFaults(reader.faults)
     return config
@@ -45,7 +45,7 @@ def find_config(explicit: Path | None, environment: Mapping[str, str], *, system
         return explicit
     if named := environment.get("BUSYD_CONFIG"):
         return Path(named)
-    usual = [folder / "busyd" / "config.yaml" for folder in _xdg(environment, "XDG_CONFIG_HOME", ".config")]
+    usual = [folder / "busyd" / "config.yaml" for folder in _xdg(environment, "XDG_CONFIG_HOME", default=".config")]
     usual.append(system or SYSTEM_CONFIG)
     for path in usual:
         # Not `Path.exists`: an inaccessible file counts as present, and reading it will report the reason.
@@ -59,10 +59,10 @@ def written_state(path: Path, environment: Mapping[str, str]) -> Path | None:
     """`state:` of a configuration that may have faults elsewhere; None without the key, or when it is not YAML."""
     reader = ConfigReader(environment)
     tree, _ = _read_files(path, reader.faults)
-    return _read_path(reader, tree.entries.get("state"), "state") if tree is not None else None
+    return _read_path(reader, tree.entries.get("state"), what="state") if tree is not None else None
 
 
-def find_state(explicit: Path | None, config: Config | None, environment: Mapping[str, str]) -> Path:
+def find_state(explicit: Path | None, config: Config | None, *, environment: Mapping[str, str]) -> Path:
     """`--state`, `state:` of the configuration, `$STATE_DIRECTORY`, the user's own. The directory may not exist yet."""
     if explicit is not None:
         return explicit
@@ -76,12 +76,12 @@ def find_state(explicit: Path | None, config: Config | None, environment: Mappin
 
 def own_state(environment: Mapping[str, str]) -> Path:
     """The state directory of a user who runs busyd without a service manager. Raises ConfigMissing."""
-    for folder in _xdg(environment, "XDG_STATE_HOME", ".local/state"):
+    for folder in _xdg(environment, "XDG_STATE_HOME", default=".local/state"):
         return folder / "busyd"
     raise ConfigMissing("no state directory: HOME is not set", fix="pass --state DIR")
 
 
-def _xdg(environment: Mapping[str, str], variable: str, default: str) -> list[Path]:
+def _xdg(environment: Mapping[str, str], variable: str, *, default: str) -> list[Path]:
     # The XDG Base Directory Specification ignores relative paths.
     given = Path(environment.get(variable, ""))
     if given.is_absolute():
@@ -106,16 +106,16 @@ def _read_files(path: Path, faults: list[ConfigFault]) -> tuple[MappingNode | No
             faults.append(unreadable.fault)
             whole = False
         else:
-            tree = file_tree if tree is None else merge_trees(tree, file_tree, faults)
+            tree = file_tree if tree is None else merge_trees(tree, file_tree, faults=faults)
     return (tree if whole else None), (path, *extra)
 
 
-def _read_config(reader: ConfigReader, tree: MappingNode, files: tuple[Path, ...]) -> Config:
-    keys = reader.known_only(tree.entries, "the configuration", _KEYS)
+def _read_config(reader: ConfigReader, tree: MappingNode, *, files: tuple[Path, ...]) -> Config:
+    keys = reader.known_only(tree.entries, "the configuration", known=_KEYS)
     connections = read_connections(reader, keys.get("connections"))
     profiles = ProfileReader(reader, connections).read_all(keys.get("profiles"))
     tls = _read_tls(reader, keys.get("tls"))
-    behind_proxy = reader.value(keys.get("behind_proxy"), "behind_proxy", parse_flag, False)
+    behind_proxy = reader.value(keys.get("behind_proxy"), "behind_proxy", parse=parse_flag, default=False)
     listen = _read_listen(reader, keys.get("listen"), protected="tls" in keys or behind_proxy)
     if not connections and not reader.faults:
         reader.warn(tree.location, "no connections are configured; `busyd setup` creates one")
@@ -125,10 +125,12 @@ def _read_config(reader: ConfigReader, tree: MappingNode, files: tuple[Path, ...
         listen=listen,
         tls=tls,
         behind_proxy=behind_proxy,
-        hosts=tuple(host for _, host in reader.values(keys.get("hosts"), "hosts", parse_host)),
-        local_access=reader.choice(keys.get("local_access"), "local_access", ("freebusy", "none"), "freebusy"),
-        cors=tuple(origin for _, origin in reader.values(keys.get("cors"), "cors", parse_origin)),
-        state=_read_path(reader, keys.get("state"), "state"),
+        hosts=tuple(host for _, host in reader.values(keys.get("hosts"), "hosts", parse=parse_host)),
+        local_access=reader.choice(
+            keys.get("local_access"), "local_access", options=("freebusy", "none"), default="freebusy"
+        ),
+        cors=tuple(origin for _, origin in reader.values(keys.get("cors"), "cors", parse=parse_origin)),
+        state=_read_path(reader, keys.get("state"), what="state"),
         files=files,
         locations=reader.locations,
         warnings=tuple(str(warning) for warning in sorted(set(reader.warnings))),
@@ -140,7 +142,9 @@ def _read_listen(reader: ConfigReader, entry: Entry | None, *, protected: bool) 
         return (DEFAULT_LISTEN,)
     folder = folder_of(entry.location)
     addresses: list[ListenAddress] = []
-    for location, listen in reader.values(entry, "listen", lambda text: parse_listen(text, folder, reader.environment)):
+    for location, listen in reader.values(
+        entry, "listen", parse=lambda text: parse_listen(text, folder, environment=reader.environment)
+    ):
         if listen in addresses:
             reader.fault(location, f"listen: {listen} is listed twice")
         elif not listen.loopback and not protected:
@@ -159,11 +163,11 @@ def _read_listen(reader: ConfigReader, entry: Entry | None, *, protected: bool) 
 def _read_tls(reader: ConfigReader, entry: Entry | None) -> Tls | None:
     if entry is None:
         return None
-    keys = reader.section(entry, "tls", ("cert", "key"))
+    keys = reader.section(entry, "tls", known=("cert", "key"))
     for key in ("cert", "key"):
         if key not in keys and isinstance(entry.value, MappingNode):
             reader.fault(entry.location, f"tls needs a {key}, the path of a PEM file")
-    cert, key_path = (_read_path(reader, keys.get(key), key) for key in ("cert", "key"))
+    cert, key_path = (_read_path(reader, keys.get(key), what=key) for key in ("cert", "key"))
     for name, path in (("cert", cert), ("key", key_path)):
         if path is not None:
             reader.locations[name] = keys[name].value.location
@@ -183,8 +187,10 @@ def _is_missing(path: Path) -> bool:
     return False
 
 
-def _read_path(reader: ConfigReader, entry: Entry | None, what: str) -> Path | None:
+def _read_path(reader: ConfigReader, entry: Entry | None, *, what: str) -> Path | None:
     if entry is None:
         return None
     folder = folder_of(entry.location)
-    return reader.value(entry, what, lambda text: parse_path(text, folder, reader.environment), None)
+    return reader.value(
+        entry, what, parse=lambda text: parse_path(text, folder, environment=reader.environment), default=None
+    )

@@ -131,13 +131,13 @@ def write_span(span: MinuteSpan) -> str:
     return "-".join(f"{minutes // 60:02}:{minutes % 60:02}" for minutes in span)
 
 
-def parse_listen(text: str, folder: Path, environment: Mapping[str, str]) -> ListenAddress:
+def parse_listen(text: str, folder: Path, *, environment: Mapping[str, str]) -> ListenAddress:
     """`host:port`, `[::1]:port` or `unix:PATH`."""
     if text.startswith("unix:"):
         if not text[5:]:
             message = "the path after 'unix:' is missing, such as unix:/run/busyd/busyd.sock"
             raise ValueError(message)
-        return UnixAddress(parse_path(text[5:].removeprefix("//"), folder, environment))
+        return UnixAddress(parse_path(text[5:].removeprefix("//"), folder, environment=environment))
     if text.startswith("/"):
         message = f"a socket path needs the prefix 'unix:', did you mean {quote('unix:' + text)}?"
         raise ValueError(message)
@@ -172,7 +172,7 @@ def _tcp(host: str, port: int) -> TcpAddress:
     return TcpAddress(str(address), port)
 
 
-def parse_path(text: str, folder: Path, environment: Mapping[str, str]) -> Path:
+def parse_path(text: str, folder: Path, *, environment: Mapping[str, str]) -> Path:
     """A path; a relative one is relative to the file it is written in, and `~/` is the home directory."""
     if "\0" in text or not text.strip():
         message = "expected a path"

@@ -64,32 +64,32 @@ class ProfileReader:
 
     def _read(self, name: str, entry: Entry) -> ProfileConfig:
         reader = self._reader
-        keys = reader.section(entry, f"profile {name}", _KEYS)
-        primary = reader.value(keys.get("primary"), "primary", self._primary, None)
+        keys = reader.section(entry, f"profile {name}", known=_KEYS)
+        primary = reader.value(keys.get("primary"), "primary", parse=self._primary, default=None)
         conflicts = self._conflicts(keys.get("conflicts"))
-        rules = self._rules(keys.get("rules"), Rules(), "rules")
+        rules = self._rules(keys.get("rules"), Rules(), what="rules")
         if not {"primary", "conflicts"} & set(keys):
             reader.warn(entry.location, f"profile {name} has no calendars; add 'primary' and 'conflicts'")
         linked = [reference for reference in (primary, *conflicts) if reference is not None]
         blocks = keys.get("primary_blocks")
         return ProfileConfig(
             name=name,
-            timezone=reader.value(keys.get("timezone"), "timezone", parse_zone, None),
+            timezone=reader.value(keys.get("timezone"), "timezone", parse=parse_zone, default=None),
             primary=primary,
             conflicts=conflicts,
-            primary_blocks=reader.value(blocks, "primary_blocks", parse_flag, True),
+            primary_blocks=reader.value(blocks, "primary_blocks", parse=parse_flag, default=True),
             primary_blocks_origin=blocks.location.short if blocks is not None else "",
-            addresses=tuple(value for _, value in reader.values(keys.get("addresses"), "addresses", _address)),
+            addresses=tuple(value for _, value in reader.values(keys.get("addresses"), "addresses", parse=_address)),
             rules=rules,
-            calendar_rules=self._calendar_rules(keys.get("calendars"), rules, linked),
+            calendar_rules=self._calendar_rules(keys.get("calendars"), rules, linked=linked),
             hours=read_hours(reader, keys.get("hours")),
             slots=self._slots(keys.get("slots")),
-            max_age=self._positive(keys.get("max_age"), "max_age", timedelta(minutes=15)),
+            max_age=self._positive(keys.get("max_age"), "max_age", default=timedelta(minutes=15)),
         )
 
     def _conflicts(self, entry: Entry | None) -> tuple[CalendarReference, ...]:
         references: list[CalendarReference] = []
-        for location, reference in self._reader.values(entry, "conflicts", self._reference):
+        for location, reference in self._reader.values(entry, "conflicts", parse=self._reference):
             if reference in references:
                 self._reader.warn(location, f"conflicts: {reference} is listed twice")
             else:
@@ -110,7 +110,7 @@ class ProfileReader:
         name, slash, calendar = text.partition("/")
         connection = self._connections.get(name)
         if connection is None:
-            message = self._explain_unknown(name, slash, text)
+            message = self._explain_unknown(name, slash, text=text)
             raise ValueError(message)
         if connection.connection.kind is ConnectionKind.ICS:
             if calendar not in ("", "*", name):
@@ -122,7 +122,7 @@ class ProfileReader:
             raise ValueError(message)
         return CalendarReference(name, calendar)
 
-    def _explain_unknown(self, name: str, slash: str, text: str) -> str:
+    def _explain_unknown(self, name: str, slash: str, *, text: str) -> str:
         if not self._connections:
             return f"there is no connection {quote(name)}; none is configured"
         if slash and not name:
@@ -135,21 +135,23 @@ class ProfileReader:
         known = ", ".join(sorted(self._connections)[:8])
         return f"there is no connection {quote(name)}{near or f'; known connections: {known}'}"
 
-    def _rules(self, entry: Entry | None, base: Rules, what: str) -> Rules:
+    def _rules(self, entry: Entry | None, base: Rules, *, what: str) -> Rules:
         reader = self._reader
-        keys = reader.section(entry, what, _RULES)
+        keys = reader.section(entry, what, known=_RULES)
         changes: dict[str, Any] = {
-            key: reader.choice(written, key, _CHOICES[key], getattr(base, key))
+            key: reader.choice(written, key, options=_CHOICES[key], default=getattr(base, key))
             for key, written in keys.items()
             if key in _CHOICES
         }
         if "travel_time" in keys:
-            changes["travel_time"] = reader.value(keys["travel_time"], "travel_time", parse_flag, base.travel_time)
+            changes["travel_time"] = reader.value(
+                keys["travel_time"], "travel_time", parse=parse_flag, default=base.travel_time
+            )
         origin = {**base.origin, **{key: written.location.short for key, written in keys.items()}}
         return replace(base, **changes, origin=origin)
 
     def _calendar_rules(
-        self, entry: Entry | None, rules: Rules, linked: Iterable[CalendarReference]
+        self, entry: Entry | None, rules: Rules, *, linked: Iterable[CalendarReference]
     ) -> dict[CalendarReference, Rules]:
         reader = self._reader
         used = {reference.connection for reference in linked}
@@ -162,26 +164,26 @@ class ProfileReader:
                 continue
             if reference.connection not in used:
                 reader.fault(written.location, f"calendars: this profile uses no calendar of {reference.connection}")
-            calendar_rules[reference] = self._rules(written, rules, f"the rules of {quote(key)}")
+            calendar_rules[reference] = self._rules(written, rules, what=f"the rules of {quote(key)}")
         return calendar_rules
 
     def _slots(self, entry: Entry | None) -> SlotDefaults:
-        keys = self._reader.section(entry, "slots", _SLOTS)
+        keys = self._reader.section(entry, "slots", known=_SLOTS)
         default = SlotDefaults()
         return SlotDefaults(
-            duration=self._positive(keys.get("duration"), "duration", default.duration),
-            step=self._positive(keys.get("step"), "step", default.step),
-            notice=self._reader.value(keys.get("notice"), "notice", parse_duration, default.notice),
+            duration=self._positive(keys.get("duration"), "duration", default=default.duration),
+            step=self._positive(keys.get("step"), "step", default=default.step),
+            notice=self._reader.value(keys.get("notice"), "notice", parse=parse_duration, default=default.notice),
             buffer_before=self._reader.value(
-                keys.get("buffer_before"), "buffer_before", parse_duration, default.buffer_before
+                keys.get("buffer_before"), "buffer_before", parse=parse_duration, default=default.buffer_before
             ),
             buffer_after=self._reader.value(
-                keys.get("buffer_after"), "buffer_after", parse_duration, default.buffer_after
+                keys.get("buffer_after"), "buffer_after", parse=parse_duration, default=default.buffer_after
             ),
         )
 
-    def _positive(self, entry: Entry | None, what: str, default: timedelta) -> timedelta:
-        span = self._reader.value(entry, what, parse_duration, default)
+    def _positive(self, entry: Entry | None, what: str, *, default: timedelta) -> timedelta:
+        span = self._reader.value(entry, what, parse=parse_duration, default=default)
         if entry is not None and not span:
             self._reader.fault(entry.value.location, f"{what}: must not be zero")
         return span
@@ -195,7 +197,7 @@ def read_hours(reader: ConfigReader, entry: Entry | None) -> Hours | None:
     weekdays: dict[int, tuple[SourceLocation, tuple[MinuteSpan, ...]]] = {}
     exceptions: dict[date, tuple[MinuteSpan, ...]] = {}
     for key, day in written.items():
-        spans = _read_spans(reader, key, day)
+        spans = _read_spans(reader, key, entry=day)
         try:
             exception = parse_date(key)
             days = [] if exception else parse_days(key)
@@ -217,8 +219,8 @@ def read_hours(reader: ConfigReader, entry: Entry | None) -> Hours | None:
     return Hours(tuple(weekdays[number][1] if number in weekdays else () for number in range(7)), exceptions)
 
 
-def _read_spans(reader: ConfigReader, key: str, entry: Entry) -> tuple[MinuteSpan, ...]:
-    spans = reader.values(entry, f"hours {quote(key)}", parse_span)
+def _read_spans(reader: ConfigReader, key: str, *, entry: Entry) -> tuple[MinuteSpan, ...]:
+    spans = reader.values(entry, f"hours {quote(key)}", parse=parse_span)
     try:
         return sort_spans([span for _, span in spans])
     except ValueError as error:

@@ -66,12 +66,12 @@ class ConfigReader:
         self.fault(entry.value.location, f"{what}: expected 'key: value' lines")
         return {}
 
-    def section(self, entry: Entry | None, what: str, known: Sequence[str]) -> dict[str, Entry]:
+    def section(self, entry: Entry | None, what: str, *, known: Sequence[str]) -> dict[str, Entry]:
         """The entries of a mapping whose keys are busyd's; any other key is a fault."""
         entries = self.mapping(entry, what)
-        return self.known_only(entries, what, known)
+        return self.known_only(entries, what, known=known)
 
-    def known_only(self, entries: Mapping[str, Entry], what: str, known: Sequence[str]) -> dict[str, Entry]:
+    def known_only(self, entries: Mapping[str, Entry], what: str, *, known: Sequence[str]) -> dict[str, Entry]:
         for key, entry in entries.items():
             if key not in known:
                 other = _OTHER_WORDS.get(key.lower().replace("-", "_"))
@@ -79,11 +79,11 @@ class ConfigReader:
                 self.fault(entry.location, f"unknown key {quote(key)} in {what}{hint or f'; expected {one_of(known)}'}")
         return {key: entry for key, entry in entries.items() if key in known}
 
-    def value(self, entry: Entry | None, what: str, parse: Callable[[str], T], default: T) -> T:
+    def value(self, entry: Entry | None, what: str, *, parse: Callable[[str], T], default: T) -> T:
         """One value; `parse` raises ValueError with a message that may be shown."""
-        return default if entry is None else self.item(entry.value, what, parse, default)
+        return default if entry is None else self.item(entry.value, what, parse=parse, default=default)
 
-    def item(self, node: Node, what: str, parse: Callable[[str], T], default: T) -> T:
+    def item(self, node: Node, what: str, *, parse: Callable[[str], T], default: T) -> T:
         match node:
             case ScalarNode(broken=True):
                 return default
@@ -100,15 +100,15 @@ class ConfigReader:
                 self.fault(node.location, f"{what}: expected one value, not 'key: value' lines")
         return default
 
-    def values(self, entry: Entry | None, what: str, parse: Callable[[str], T]) -> list[tuple[SourceLocation, T]]:
+    def values(self, entry: Entry | None, what: str, *, parse: Callable[[str], T]) -> list[tuple[SourceLocation, T]]:
         """A list, or a single value instead of a list of one; invalid items are left out."""
         if entry is None or (isinstance(entry.value, ScalarNode) and entry.value.missing):
             return []
         nodes = entry.value.items if isinstance(entry.value, SequenceNode) else (entry.value,)
-        values = [(node.location, self.item(node, what, parse, None)) for node in nodes]
+        values = [(node.location, self.item(node, what, parse=parse, default=None)) for node in nodes]
         return [(location, value) for location, value in values if value is not None]
 
-    def choice(self, entry: Entry | None, what: str, options: tuple[T, ...], default: T) -> T:
+    def choice(self, entry: Entry | None, what: str, *, options: tuple[T, ...], default: T) -> T:
         """One of a few words (literals or members of a StrEnum)."""
 
         def parse(text: str) -> T:
@@ -119,7 +119,7 @@ class ConfigReader:
             message = f"expected {one_of(words)}, not {quote(text)}{did_you_mean(text, words)}"
             raise ValueError(message)
 
-        return self.value(entry, what, parse, default)
+        return self.value(entry, what, parse=parse, default=default)
 
 
 def folder_of(location: SourceLocation) -> Path:

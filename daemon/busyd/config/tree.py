@@ -97,7 +97,7 @@ def read_tree(path: Path, faults: list[ConfigFault]) -> MappingNode:
     try:
         nodes = _Builder(start.file, faults).build(yaml.parse(text, Loader=_loader()))
     except yaml.YAMLError as error:
-        raise Unreadable(_explain_syntax(text, start, error)) from None
+        raise Unreadable(_explain_syntax(text, start, error=error)) from None
     if not nodes:
         raise Unreadable(ConfigFault(start, "the file is empty; it needs at least 'connections' and 'profiles'"))
     if not isinstance(nodes[0], MappingNode):
@@ -106,7 +106,7 @@ def read_tree(path: Path, faults: list[ConfigFault]) -> MappingNode:
     return nodes[0]
 
 
-def merge_trees(base: MappingNode, extra: MappingNode, faults: list[ConfigFault], *, within: str = "") -> MappingNode:
+def merge_trees(base: MappingNode, extra: MappingNode, *, faults: list[ConfigFault], within: str = "") -> MappingNode:
     """`base` with the keys of `extra`: mappings merge by key, any other key that is set twice is a fault."""
     entries = dict(base.entries)
     for key, entry in extra.entries.items():
@@ -114,7 +114,7 @@ def merge_trees(base: MappingNode, extra: MappingNode, faults: list[ConfigFault]
         if before is None or _says_nothing(before.value):
             entries[key] = entry
         elif isinstance(before.value, MappingNode) and isinstance(entry.value, MappingNode):
-            merged = merge_trees(before.value, entry.value, faults, within=f"{within}{key}.")
+            merged = merge_trees(before.value, entry.value, faults=faults, within=f"{within}{key}.")
             entries[key] = Entry(before.location, merged)
         elif not _says_nothing(entry.value):
             faults.append(ConfigFault(entry.location, f"{within}{key} is already set at {before.location}"))
@@ -152,18 +152,20 @@ def _decode(content: bytes, start: SourceLocation) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         head = content[: error.start].decode(errors="replace")
-        raise Unreadable(ConfigFault(_location_of(head, len(head), start), "the file is not valid UTF-8")) from None
+        raise Unreadable(
+            ConfigFault(_location_of(head, len(head), start=start), "the file is not valid UTF-8")
+        ) from None
     if match := _UNPRINTABLE.search(text):
         message = f"invalid character U+{ord(match.group()):04X}"
-        raise Unreadable(ConfigFault(_location_of(text, match.start(), start), message))
+        raise Unreadable(ConfigFault(_location_of(text, match.start(), start=start), message))
     return text
 
 
-def _location_of(text: str, offset: int, start: SourceLocation) -> SourceLocation:
+def _location_of(text: str, offset: int, *, start: SourceLocation) -> SourceLocation:
     return SourceLocation(start.file, text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset))
 
 
-def _explain_syntax(text: str, start: SourceLocation, error: yaml.YAMLError) -> ConfigFault:
+def _explain_syntax(text: str, start: SourceLocation, *, error: yaml.YAMLError) -> ConfigFault:
     if _deepest_flow(text) <= _DEEPEST:  # deeper than that the plain parser takes minutes
         try:
             # The two parsers word their errors differently: messages always come from the one that is always there.

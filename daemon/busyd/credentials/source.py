@@ -74,13 +74,13 @@ class Literal(Struct, frozen=True):
 PasswordSource = FromCredential | FromFile | FromEnvironment | FromCommand | Literal
 
 
-def read_password(source: PasswordSource, state_directory: Path, environment: Mapping[str, str]) -> Secret:
+def read_password(source: PasswordSource, state_directory: Path, *, environment: Mapping[str, str]) -> Secret:
     """The password, without its trailing newline. Raises CredentialMissing; a command may take 30 seconds."""
     match source:
         case Literal(secret):
             return secret
         case FromCredential(name):
-            return _read_credential(name, state_directory, environment)
+            return _read_credential(name, state_directory, environment=environment)
         case FromFile(path):
             return _read_file(path, fix=f"write the password to {path}, readable only by its owner (mode 0600)")
         case FromEnvironment(name):
@@ -93,10 +93,10 @@ def read_password(source: PasswordSource, state_directory: Path, environment: Ma
                 fix=f"set {name} to the password and nothing else",
             )
         case FromCommand(argv):
-            return _run_command(argv, state_directory, environment)
+            return _run_command(argv, state_directory, environment=environment)
 
 
-def _read_credential(name: str, state_directory: Path, environment: Mapping[str, str]) -> Secret:
+def _read_credential(name: str, state_directory: Path, *, environment: Mapping[str, str]) -> Secret:
     fix = f"store it with `busyd credential set {name}`"
     if not is_credential_name(name):
         message = f"{name!r} is not a valid credential name"
@@ -128,7 +128,7 @@ def _read_file(path: Path, *, fix: str) -> Secret:
     return _decode(content, str(path), fix=fix)
 
 
-def _run_command(argv: tuple[str, ...], state_directory: Path, environment: Mapping[str, str]) -> Secret:
+def _run_command(argv: tuple[str, ...], state_directory: Path, *, environment: Mapping[str, str]) -> Secret:
     program = Path(argv[0]).name
     fix = f"run {program} by hand, as the user busyd runs as, to see why"
     try:

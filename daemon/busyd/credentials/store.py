@@ -108,9 +108,9 @@ class CredentialStore:
             raise CredentialStoreUnreadable(message, fix="upgrade busyd" if future else _set_again(self._path))
         body = content[len(_HEADER) :]
         salt, nonce, sealed = body[:_SALT], body[_SALT : _SALT + _NONCE], body[_SALT + _NONCE :]
-        return self._open(salt, nonce, sealed)
+        return self._open(salt, nonce, sealed=sealed)
 
-    def _open(self, salt: bytes, nonce: bytes, sealed: bytes) -> dict[str, str]:
+    def _open(self, salt: bytes, nonce: bytes, *, sealed: bytes) -> dict[str, str]:
         from cryptography.exceptions import InvalidTag
 
         try:

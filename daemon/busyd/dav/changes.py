@@ -60,10 +60,14 @@ def sync_collection(calendar: str, token: str | None) -> Operation[SyncDelta]:
     says nothing about the token; a caller that meets it repeatedly drops the token.
     """
     response = yield report(calendar, depth="0", body=SyncCollection(token), answer=SyncAnswer(calendar, token))
-    return response.parsed if isinstance(response.parsed, SyncDelta) else read_sync_report(calendar, token, response)
+    return (
+        response.parsed
+        if isinstance(response.parsed, SyncDelta)
+        else read_sync_report(calendar, token, response=response)
+    )
 
 
-def read_sync_report(calendar: str, token: str | None, response: DavResponse) -> SyncDelta:
+def read_sync_report(calendar: str, token: str | None, *, response: DavResponse) -> SyncDelta:
     """The delta in the response to it. Raises like `sync_collection`."""
     if response.status != 207:
         _refuse(response, token)

@@ -176,4 +176,4 @@ class Backend:
     async def _expand(self, profile_state: ProfileState, window: Period) -> Snapshot:
         from busyd.index.rolling import expand_window
 
-        return await expand_window(self._writer, profile_state, window)
+        return await expand_window(self._writer, profile_state, window=window)

@@ -66,7 +66,7 @@ async def explain_window(writer: IndexWriter, profile_state: ProfileState, *, wi
             profile_state.profile.primary_blocks_origin,
             window,
         )
-        read = writer.expansion.index((known.payload for known in stored), link.zone, window)
+        read = writer.expansion.index((known.payload for known in stored), link.zone, span=window)
         numbered = iter(stored)
         async for indexed in read:
             events += _explain_object(next(numbered), indexed, reading=reading)
@@ -93,7 +93,7 @@ def _explain_object(stored: StoredObject, indexed: PackedObject, *, reading: _Re
     events = []
     for start, end, number in indexed.rows():
         facts = indexed.facts[number]
-        verdict = decide(facts, link.rules, reading.me)
+        verdict = decide(facts, link.rules, me=reading.me)
         low, high = start - verdict.before, end + verdict.after
         if low == high:
             verdict = NO_LENGTH

@@ -53,7 +53,7 @@ async def poll_connection(context: PollContext, report: Report) -> bool:
     await _take_listing(context, listing, account=account, at=at)
     known, now = known_calendars(context), Now(at, context.clock.monotonic())
     plan = await _read(context, listing, known=known, now=now, report=report)
-    await _commit(context, plan, at)
+    await _commit(context, plan, at=at)
     for decision in plan.having(Action.READ_FEED):
         await _read_subscription(context, decision.record, at=at, report=report)
     if plan.ended is not None:
@@ -74,7 +74,7 @@ async def _read(
         outcomes.append(await _send(context, plan.request, at=now.wall, report=report))
         earlier, plan = plan, plan_round(listing, known, outcomes=outcomes, now=now)
         for failure in plan.failed_since(earlier):
-            _note_failure(context, failure, report)
+            _note_failure(context, failure, report=report)
     logger.debug("%s: this round is decided\n%s", context.name, plan)
     return plan
 
@@ -103,7 +103,7 @@ async def _read_calendar(
         return ReadFailed(record, error)
 
 
-async def _commit(context: PollContext, plan: RoundPlan, at: Instant) -> None:
+async def _commit(context: PollContext, plan: RoundPlan, *, at: Instant) -> None:
     """What is believed, one transaction a calendar; then all that the listing has proved."""
     for decision in plan.having(Action.SETTLE):
         await commit_settlement(context, decision)
@@ -116,19 +116,19 @@ async def _commit(context: PollContext, plan: RoundPlan, at: Instant) -> None:
     for decision in plan.left_alone:
         leave_alone(context, decision)
     remember_doubts(context, plan)
-    await _confirm(context, [decision.record for decision in plan.confirm], at)
+    await _confirm(context, [decision.record for decision in plan.confirm], at=at)
 
 
 async def _read_subscription(context: PollContext, record: CalendarRecord, *, at: Instant, report: Report) -> None:
     """Follow a subscribed calendar. Its host is not the account's, so no trouble there is the account's."""
     try:
-        await read_subscription(context, record, at)
+        await read_subscription(context, record, at=at)
         remember_recovery(context, record)
     except BusydError as error:
-        _note_failure(context, feed_failed(record, error, at), report)
+        _note_failure(context, feed_failed(record, error, at=at), report=report)
 
 
-def _note_failure(context: PollContext, failure: Decision, report: Report) -> None:
+def _note_failure(context: PollContext, failure: Decision, *, report: Report) -> None:
     remember_failure(context, failure)
     trouble = context.connection_state.calendar_trouble[failure.record.id]
     report(Progress(context.name, failure.record.label, "failed", detail=trouble))
@@ -140,7 +140,7 @@ async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountR
     account = await context.store.read_account(connection.name)
     login = (connection.url, connection.username)
     known = account if account is not None and (account.root, account.username) == login else None
-    if known is not None and not has_passed(known.discovered, REDISCOVER_EVERY, context.clock.now()):
+    if known is not None and not has_passed(known.discovered, REDISCOVER_EVERY, at=context.clock.now()):
         try:
             return await context.client.run(list_calendars(known.home, single=known.single)), None
         except (NotFound, Forbidden):
@@ -173,7 +173,7 @@ async def _take_listing(context: PollContext, listing: Listing, *, account: Acco
     def commit(tx: Transaction) -> None:
         if account is not None:
             tx.record_account(account)
-        tx.record_listing(context.name, taken.calendars, at, unreadable=taken.unreadable)
+        tx.record_listing(context.name, taken.calendars, at=at, unreadable=taken.unreadable)
 
     await context.store.transaction(commit)
     if account is not None:
@@ -181,7 +181,7 @@ async def _take_listing(context: PollContext, listing: Listing, *, account: Acco
     await refresh_state(context, relink=not context.connection_state.listed)
 
 
-async def _confirm(context: PollContext, records: Sequence[CalendarRecord], at: Instant) -> None:
+async def _confirm(context: PollContext, records: Sequence[CalendarRecord], *, at: Instant) -> None:
     """The listing has just proved that these calendars are as the mirror has them."""
     for record in records:
         remember_recovery(context, record)

@@ -49,7 +49,7 @@ class Tokens:
     async def feed_changed(self, token_id: str, tag: str, *, now: Instant) -> Instant | None:
         """When the feed of a token became what bears this tag; None when that cannot be recorded."""
         try:
-            return await self._ledger.feed_changed(token_id, tag, now)
+            return await self._ledger.feed_changed(token_id, tag, now=now)
         except StorageError as error:
             logger.warning("cannot record a change of the feed of token %s: %s", token_id, error)
             return None

@@ -71,7 +71,7 @@ class Connection(RequestHandler):
         super().connection_lost(exc)
         release(transport)
 
-    def handle_error(
+    def handle_error(  # noqa: PLR0917 - aiohttp's own signature
         self,
         request: web.BaseRequest,
         status: int = 500,

@@ -100,7 +100,7 @@ class FeedHandler:
             slots = await self._detailed_slots(token, profile.name, window=window)
         else:
             slots = await self._slots(token, profile, window=window)
-        body = await in_slices(compose_feed(f"Busy: {profile.name}", profile.configured_timezone, slots))
+        body = await in_slices(compose_feed(f"Busy: {profile.name}", profile.configured_timezone, slots=slots))
         finished = await self._finish(token, body, before=kept, now=now)
         if len(self._kept) >= _MOST_KEPT:
             self._kept.clear()

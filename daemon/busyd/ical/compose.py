@@ -60,7 +60,7 @@ def compose_vfreebusy(window: Period, spans: Iterable[Span], *, uid: str, stamp:
     return "\r\n".join(lines).encode()
 
 
-def compose_feed(name: str, zone: str, slots: Iterable[BlockedSlot]) -> Generator[None, None, bytes]:
+def compose_feed(name: str, zone: str, *, slots: Iterable[BlockedSlot]) -> Generator[None, None, bytes]:
     """A calendar of blocked slots, without METHOD (it would make DTSTAMP the moment of writing, RFC 5545 §3.8.7.2).
 
     `zone` is an IANA name or empty. Yields between slices; returns the bytes.

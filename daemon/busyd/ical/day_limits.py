@@ -51,27 +51,27 @@ class DayLimits:
             if at not in by_year_day and at - year.length - 1 not in by_year_day:
                 return False
         if by_week is not None:
-            number = week_year(self._scale, day, self._rule.week_start)
-            first, weeks = weeks_of(self._scale, number, self._rule.week_start)
+            number = week_year(self._scale, day, week_start=self._rule.week_start)
+            first, weeks = weeks_of(self._scale, number, week_start=self._rule.week_start)
             at = (day - first) // 7 + 1
             return at in by_week or at - weeks - 1 in by_week
         return True
 
 
-def week_year(scale: Scale, day: int, week_start: int) -> int:
+def week_year(scale: Scale, day: int, *, week_start: int) -> int:
     """The year whose numbered weeks contain a day (ISO 8601, with any first day of the week)."""
     number = scale.year_of(day)
-    if day >= _first_week(scale, number + 1, week_start):
+    if day >= _first_week(scale, number + 1, week_start=week_start):
         return number + 1
-    return number if day >= _first_week(scale, number, week_start) else number - 1
+    return number if day >= _first_week(scale, number, week_start=week_start) else number - 1
 
 
-def weeks_of(scale: Scale, number: int, week_start: int) -> tuple[int, int]:
+def weeks_of(scale: Scale, number: int, *, week_start: int) -> tuple[int, int]:
     """(first day of week 1, number of weeks): week 1 is the first with at least four days in the year."""
-    first = _first_week(scale, number, week_start)
-    return first, (_first_week(scale, number + 1, week_start) - first) // 7
+    first = _first_week(scale, number, week_start=week_start)
+    return first, (_first_week(scale, number + 1, week_start=week_start) - first) // 7
 
 
-def _first_week(scale: Scale, number: int, week_start: int) -> int:
+def _first_week(scale: Scale, number: int, *, week_start: int) -> int:
     fourth = scale.year(number).first + 3
     return fourth - (weekday(fourth) - week_start) % 7

@@ -12,7 +12,7 @@ class PeriodDays:
 
     __slots__ = ("_base", "_default_code", "_default_day", "_limits", "_offsets", "_rule", "_scale", "_start")
 
-    def __init__(self, rule: Rule, start_day: int, scale: Scale) -> None:
+    def __init__(self, rule: Rule, start_day: int, *, scale: Scale) -> None:
         self._rule = rule
         self._scale = scale
         self._start = start_day
@@ -21,7 +21,9 @@ class PeriodDays:
         frequency = rule.frequency
         if frequency is Frequency.YEARLY:
             self._base = (
-                scale.year_of(start_day) if rule.by_week is None else week_year(scale, start_day, rule.week_start)
+                scale.year_of(start_day)
+                if rule.by_week is None
+                else week_year(scale, start_day, week_start=rule.week_start)
             )
         elif frequency is Frequency.MONTHLY:
             self._base = scale.month_of(start_day)
@@ -99,7 +101,7 @@ class PeriodDays:
         if rule.by_month_day is None and rule.by_day is not None:
             return _weekdays_of_month(month, rule.by_day)
         numbers = rule.by_month_day if rule.by_month_day is not None else (self._default_day,)
-        days = _month_days(month, numbers, rule.skip)
+        days = _month_days(month, numbers, skip=rule.skip)
         if rule.by_day is not None:
             allowed = set(_weekdays_of_month(month, rule.by_day))
             days = [day for day in days if day in allowed]
@@ -110,24 +112,28 @@ class PeriodDays:
         if rule.by_week is not None:
             days = self._days_of_weeks(number)
         elif rule.by_year_day is not None:
-            days = _year_days(scale, number, rule)
+            days = _year_days(scale, number, rule=rule)
         elif rule.by_month_day is None and rule.by_day is not None and rule.by_month is None:
             year = scale.year(number)
-            return _weekdays_between(year.first, year.length, rule.by_day)
+            return _weekdays_between(year.first, year.length, by_day=rule.by_day)
         elif rule.by_month is None and rule.by_month_day is not None and rule.by_day is not None:
             # RFC 5545 §3.3.10: BYMONTHDAY expands to days of every month, which BYDAY (note 2) then limits.
             year = scale.year(number)
             months = map(scale.month, range(year.first_month, year.first_month + year.months))
-            days = [day for month in months for day in _month_days(month, rule.by_month_day, rule.skip)]
+            days = [day for month in months for day in _month_days(month, rule.by_month_day, skip=rule.skip)]
             return self._limit_by_weekday(days, number)
         else:
             codes = rule.by_month if rule.by_month is not None else (self._default_code,)
-            return [day for month in _months(scale, number, codes, rule.skip) for day in self._pick_in_month(month)]
+            return [
+                day
+                for month in _months(scale, number, codes=codes, skip=rule.skip)
+                for day in self._pick_in_month(month)
+            ]
         return self._limit_in_year(days, number)
 
     def _days_of_weeks(self, number: int) -> list[int]:
         rule = self._rule
-        first, weeks = weeks_of(self._scale, number, rule.week_start)
+        first, weeks = weeks_of(self._scale, number, week_start=rule.week_start)
         if rule.by_day is not None:
             weekdays = {at for _, at in rule.by_day}
         elif rule.by_month_day is not None or rule.by_year_day is not None:
@@ -160,12 +166,12 @@ class PeriodDays:
             allowed = {day for at in months for day in _weekdays_of_month(scale.month(at), rule.by_day)}
         else:
             year = scale.year(number)
-            allowed = set(_weekdays_between(year.first, year.length, rule.by_day))
+            allowed = set(_weekdays_between(year.first, year.length, by_day=rule.by_day))
             allowed |= {day for day in days if (0, weekday(day)) in rule.by_day}
         return [day for day in days if day in allowed]
 
 
-def _months(scale: Scale, number: int, codes: Iterable[int], skip: Skip) -> list[Month]:
+def _months(scale: Scale, number: int, *, codes: Iterable[int], skip: Skip) -> list[Month]:
     year = scale.year(number)
     months = {month.code: month for month in map(scale.month, range(year.first_month, year.first_month + year.months))}
     chosen: list[Month] = []
@@ -178,18 +184,18 @@ def _months(scale: Scale, number: int, codes: Iterable[int], skip: Skip) -> list
     return chosen
 
 
-def _month_days(month: Month, numbers: Iterable[int], skip: Skip) -> list[int]:
+def _month_days(month: Month, numbers: Iterable[int], *, skip: Skip) -> list[int]:
     days: list[int] = []
     for number in numbers:
         at = number - 1 if number > 0 else month.length + number
         if 0 <= at < month.length:
             days.append(month.first + at)
         elif skip is not Skip.OMIT:
-            days.append(_nearest(month.first, month.length, at, skip))
+            days.append(_nearest(month.first, month.length, at=at, skip=skip))
     return days
 
 
-def _year_days(scale: Scale, number: int, rule: Rule) -> list[int]:
+def _year_days(scale: Scale, number: int, *, rule: Rule) -> list[int]:
     year = scale.year(number)
     days: list[int] = []
     for wanted in rule.by_year_day or ():
@@ -197,11 +203,11 @@ def _year_days(scale: Scale, number: int, rule: Rule) -> list[int]:
         if 0 <= at < year.length:
             days.append(year.first + at)
         elif rule.skip is not Skip.OMIT:
-            days.append(_nearest(year.first, year.length, at, rule.skip))
+            days.append(_nearest(year.first, year.length, at=at, skip=rule.skip))
     return days
 
 
-def _nearest(first: int, length: int, at: int, skip: Skip) -> int:
+def _nearest(first: int, length: int, *, at: int, skip: Skip) -> int:
     """RFC 7529 §4.1: a date that does not exist becomes the last date before or the first date after the gap."""
     if at < 0:
         return first - 1 if skip is Skip.BACKWARD else first
@@ -213,10 +219,10 @@ def _all_days(month: Month) -> list[int]:
 
 
 def _weekdays_of_month(month: Month, by_day: Iterable[tuple[int, int]]) -> list[int]:
-    return _weekdays_between(month.first, month.length, by_day)
+    return _weekdays_between(month.first, month.length, by_day=by_day)
 
 
-def _weekdays_between(first: int, length: int, by_day: Iterable[tuple[int, int]]) -> list[int]:
+def _weekdays_between(first: int, length: int, *, by_day: Iterable[tuple[int, int]]) -> list[int]:
     days: list[int] = []
     end = first + length
     for number, at in by_day:

@@ -102,7 +102,7 @@ def read_event(component: Component, zones: Zones, *, cancelled: bool) -> Event:
     facts = facts_of(component, all_day=is_date, cancelled=cancelled)
     odd = ""
     try:
-        days, seconds = _length(component, zones, begin, start)
+        days, seconds = _length(component, zones, begin=begin, start=start)
     except BadValue as error:
         odd = f"its end cannot be read: {error}"
         days, seconds = (1, 0) if is_date else (0, DAY)
@@ -114,7 +114,7 @@ def read_event(component: Component, zones: Zones, *, cancelled: bool) -> Event:
     return Event(wall, zone, is_date, start, min(days, MAX_LENGTH // DAY), min(seconds, MAX_LENGTH), facts, odd)
 
 
-def _length(component: Component, zones: Zones, begin: Moment, start: int) -> tuple[int, int]:
+def _length(component: Component, zones: Zones, *, begin: Moment, start: int) -> tuple[int, int]:
     """(days, seconds); one of them negative when the end is before the start. DTEND wins over DURATION."""
     properties = component.properties
     if "DTEND" in properties:

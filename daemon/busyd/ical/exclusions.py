@@ -85,7 +85,7 @@ class Future(Struct, frozen=True):
     event: Event
 
     @classmethod
-    def of(cls, replaced: Moment, event: Event, master: Event) -> "Future":
+    def of(cls, replaced: Moment, event: Event, *, master: Event) -> "Future":
         """The shift is measured on the master's wall clock; between a DATE and a time, it is counted in days."""
         if replaced.is_date or replaced.zone is master.zone:
             before = replaced.wall

@@ -94,7 +94,7 @@ def facts_of(component: Component, *, all_day: bool, cancelled: bool = False) ->
     attendees = properties.get("ATTENDEE")
     if not attendees:
         # The organizer matters only if there are attendees.
-        return _shared_facts(transp, status, busystatus, all_day, before, after)
+        return _shared_facts(transp, status, busystatus=busystatus, all_day=all_day, before=before, after=after)
     organizer = properties.get("ORGANIZER")
     return Facts(
         transp,
@@ -130,7 +130,7 @@ def _word(lines: list[Property] | None) -> str | None:
 
 @lru_cache(maxsize=512)
 def _shared_facts(
-    transp: str | None, status: str | None, busystatus: str | None, all_day: bool, before: int, after: int
+    transp: str | None, status: str | None, *, busystatus: str | None, all_day: bool, before: int, after: int
 ) -> Facts:
     return Facts(transp, status, busystatus, all_day, before, after)
 

@@ -155,7 +155,7 @@ def read_calendars(payload: bytes) -> list[CalendarText]:
     text, is_plain = _unfold(payload)
     if is_plain and text.count("BEGIN:VEVENT") == 1:
         calendars = _read(_LINE_OF_ONE.findall(text))
-        if sum([len(calendar.components) for calendar in calendars]) == 1:
+        if sum(len(calendar.components) for calendar in calendars) == 1:
             return calendars
     return _read((_LINE if is_plain else _line_in_any_case()).findall(text))
 

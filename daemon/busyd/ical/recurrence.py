@@ -41,7 +41,7 @@ class ExpandedObject(Struct):
     """Why some of the object's time is entirely unknown; empty when all of it is known."""
 
 
-def expand(calendar_object: CalendarObject, span: Period, zone: str) -> ExpandedObject:
+def expand(calendar_object: CalendarObject, span: Period, *, zone: str) -> ExpandedObject:
     """All occurrences that overlap the span widened by their own travel times, sorted.
 
     Series without RRULE give all their occurrences, whatever the span. DATE and floating values are read in `zone`.
@@ -69,7 +69,7 @@ class _Expander:
         self._numbers: dict[int, int] = {}
 
     def take_calendar(self, calendar: GroupedCalendar, reader: Zone) -> None:
-        zones = Zones(reader, calendar.text.zones, calendar.text.value("X-WR-TIMEZONE"))
+        zones = Zones(reader, calendar.text.zones, x_wr_timezone=calendar.text.value("X-WR-TIMEZONE"))
         for series in calendar.series:
             self._uid = series.uid
             if (
@@ -77,12 +77,12 @@ class _Expander:
                 and not series.overrides
                 and _RECURRING.isdisjoint(series.masters[0].properties)
             ):
-                self._take_single(series.masters[0], calendar, zones)
+                self._take_single(series.masters[0], calendar, zones=zones)
             elif len(self.result.rows) > MAX_OCCURRENCES:
                 self.refuse(series.uid, "the object has more occurrences than can be counted")
                 break
             else:
-                self._take_series(series, calendar, zones)
+                self._take_series(series, calendar, zones=zones)
         for component in calendar.freebusy:
             self._uid = component.value("UID")
             for start, end, facts, odd in read_freebusy(component, zones):
@@ -92,7 +92,7 @@ class _Expander:
                     self.problem(ProblemKind.BAD_TIME, odd)
                     self.result.incomplete = self.result.incomplete or odd
                 else:
-                    self.add(start, end, facts)
+                    self.add(start, end, facts=facts)
         self.result.zone_dependent |= zones.used_reader
         for tzid, why in zones.unknown.items():
             reason = f"its time zone {tzid[:60]!r} is unknown, so the profile's time zone is used: {why}"
@@ -101,15 +101,15 @@ class _Expander:
     def refuse(self, uid: str, why: str) -> None:
         """Block the whole span as not understood."""
         self._uid = uid
-        self.unknown(self._span.start, self._span.end, why)
+        self.unknown(self._span.start, self._span.end, why=why)
         self.problem(ProblemKind.TOO_MUCH, why)
 
-    def unknown(self, start: int, end: int, why: str) -> None:
+    def unknown(self, start: int, end: int, *, why: str) -> None:
         """Block a span in which something is not understood; it depends on the span asked for."""
         self.result.recurring = True
-        self.add(max(start, self._span.start), min(end, self._span.end), Facts(unknown=why))
+        self.add(max(start, self._span.start), min(end, self._span.end), facts=Facts(unknown=why))
 
-    def add(self, start: int, end: int, facts: Facts) -> None:
+    def add(self, start: int, end: int, *, facts: Facts) -> None:
         """Add an occurrence; one of no length blocks only its travel times, but `explain` lists it."""
         if start < EARLIEST or end > LATEST:
             start, end = max(start, EARLIEST), min(end, LATEST)
@@ -138,7 +138,7 @@ class _Expander:
         if len(self.result.problems) < MAX_PROBLEMS and problem not in self.result.problems:
             self.result.problems.append(problem)
 
-    def _read(self, component: Component, calendar: GroupedCalendar, zones: Zones) -> Event | None:
+    def _read(self, component: Component, calendar: GroupedCalendar, *, zones: Zones) -> Event | None:
         """The event of a component, or None when its time is entirely unknown."""
         try:
             event = read_event(component, zones, cancelled=calendar.is_cancelled)
@@ -153,14 +153,14 @@ class _Expander:
             self.problem(ProblemKind.BAD_TIME, f"its travel time {odd!r} cannot be read")
         return event
 
-    def _take_single(self, component: Component, calendar: GroupedCalendar, zones: Zones) -> None:
-        event = self._read(component, calendar, zones)
+    def _take_single(self, component: Component, calendar: GroupedCalendar, *, zones: Zones) -> None:
+        event = self._read(component, calendar, zones=zones)
         if event is not None:
-            self.add(event.start, event.end(event.start, event.wall), event.facts)
+            self.add(event.start, event.end(event.start, event.wall), facts=event.facts)
         elif not _blocks_nothing(component, calendar):
             self.result.incomplete = self.result.incomplete or "an event has no readable start"
 
-    def _take_series(self, series: Series, calendar: GroupedCalendar, zones: Zones) -> None:
+    def _take_series(self, series: Series, calendar: GroupedCalendar, *, zones: Zones) -> None:
         if len(series.overrides) > MAX_OVERRIDES:
             self.refuse(
                 series.uid, f"the series has {len(series.overrides)} changed occurrences, more than busyd reads"
@@ -168,18 +168,18 @@ class _Expander:
             return
         overrides = self._newest_overrides(series, zones)
         masters = newest(series.masters)
-        events = [(master, self._read(master, calendar, zones)) for master in masters]
+        events = [(master, self._read(master, calendar, zones=zones)) for master in masters]
         if not any(event is not None for _, event in events):
             for master in masters:
-                self._take_single(master, calendar, zones)
+                self._take_single(master, calendar, zones=zones)
             for _, component in overrides:
-                self._take_orphan(component, calendar, zones)
+                self._take_orphan(component, calendar, zones=zones)
             return
         for master, event in events:
             if event is None:
-                self._take_single(master, calendar, zones)
+                self._take_single(master, calendar, zones=zones)
             else:
-                self._take_master(master, event, overrides, calendar, zones)
+                self._take_master(master, event, overrides=overrides, calendar=calendar, zones=zones)
 
     def _newest_overrides(self, series: Series, zones: Zones) -> list[tuple["_ReplacedId | None", Component]]:
         by_id: dict[object, list[Component]] = {}
@@ -201,19 +201,20 @@ class _Expander:
             return None
         return _ReplacedId(moment, "THISANDFUTURE" in line[0].upper())
 
-    def _take_orphan(self, component: Component, calendar: GroupedCalendar, zones: Zones) -> None:
+    def _take_orphan(self, component: Component, calendar: GroupedCalendar, *, zones: Zones) -> None:
         """An override without a master: a single event, invited to this occurrence only (RFC 4791 §4.1)."""
         if "RRULE" not in component.properties:
-            self._take_single(component, calendar, zones)
+            self._take_single(component, calendar, zones=zones)
             return
-        event = self._read(component, calendar, zones)
+        event = self._read(component, calendar, zones=zones)
         if event is not None:
-            self._take_master(component, event, [], calendar, zones)
+            self._take_master(component, event, overrides=[], calendar=calendar, zones=zones)
 
     def _take_master(
         self,
         master: Component,
         event: Event,
+        *,
         overrides: list[tuple["_ReplacedId | None", Component]],
         calendar: GroupedCalendar,
         zones: Zones,
@@ -224,7 +225,7 @@ class _Expander:
         futures: list[Future] = []
         replaced: list[_ReplacedId] = []
         for replaced_id, component in overrides:
-            changed = self._read(component, calendar, zones)
+            changed = self._read(component, calendar, zones=zones)
             if replaced_id is None:
                 if changed is not None:
                     self._add_event(changed)
@@ -240,15 +241,17 @@ class _Expander:
                 continue
             self._add_event(changed)
             if replaced_id.and_future:
-                futures.append(Future.of(replaced_id.moment, changed, event))
+                futures.append(Future.of(replaced_id.moment, changed, master=event))
         for replaced_id in replaced:
             excluded.add(replaced_id.moment)
-        RecurrenceSet(master, event, excluded, futures, zones, self._span, self).add_all()
+        RecurrenceSet(
+            master, event, excluded=excluded, futures=futures, zones=zones, span=self._span, collector=self
+        ).add_all()
         if "RRULE" in master.properties:
             self.result.recurring = True
 
     def _add_event(self, event: Event) -> None:
-        self.add(event.start, event.end(event.start, event.wall), event.facts)
+        self.add(event.start, event.end(event.start, event.wall), facts=event.facts)
 
 
 class _ReplacedId(NamedTuple):

@@ -27,9 +27,9 @@ class Collector(Protocol):
 
     budget: Budget
 
-    def add(self, start: int, end: int, facts: Facts) -> None: ...
+    def add(self, start: int, end: int, *, facts: Facts) -> None: ...
     def add_many(self, spans: Iterable[tuple[int, int]], facts: Facts) -> None: ...
-    def unknown(self, start: int, end: int, why: str) -> None: ...
+    def unknown(self, start: int, end: int, *, why: str) -> None: ...
     def problem(self, kind: ProblemKind, reason: str) -> None: ...
 
 
@@ -54,6 +54,7 @@ class RecurrenceSet:
         self,
         component: Component,
         master: Event,
+        *,
         excluded: Excluded,
         futures: Iterable[Future],
         zones: Zones,
@@ -89,7 +90,7 @@ class RecurrenceSet:
             self._add_rule(text)
         if len(rules) > MAX_RULES:
             self._collector.problem(ProblemKind.TOO_MUCH, "it has more RRULEs than busyd expands")
-            self._collector.unknown(master.start, self._span.end, "the event has more RRULEs than busyd expands")
+            self._collector.unknown(master.start, self._span.end, why="the event has more RRULEs than busyd expands")
 
     def _add(self, start: int, wall: int) -> None:
         if start in self._seen:
@@ -103,14 +104,14 @@ class RecurrenceSet:
             future = self._futures[at - 1]
             event = future.event
             start, wall = future.move(wall, self._master)
-        self._put(start, event.end(start, wall), event.facts)
+        self._put(start, event.end(start, wall), facts=event.facts)
 
-    def _put(self, start: int, end: int, facts: Facts) -> None:
+    def _put(self, start: int, end: int, *, facts: Facts) -> None:
         if self._recurs and not (
             start - facts.travel_before < self._span.end and end + facts.travel_after > self._span.start
         ):
             return
-        self._collector.add(start, end, facts)
+        self._collector.add(start, end, facts=facts)
 
     def _add_dates(self, lines: Iterable[Property]) -> None:
         taken = 0
@@ -122,7 +123,7 @@ class RecurrenceSet:
                 if taken > MAX_DATES:
                     self._collector.problem(ProblemKind.TOO_MUCH, "it has more RDATEs than busyd reads")
                     self._collector.unknown(
-                        self._span.start, self._span.end, "the event has more RDATEs than busyd reads"
+                        self._span.start, self._span.end, why="the event has more RDATEs than busyd reads"
                     )
                     return
                 try:
@@ -136,11 +137,11 @@ class RecurrenceSet:
         moment = read_moment((parameters, first), self._zones)
         if slash:
             start = moment.instant
-            end = read_period_end(moment, (parameters, last), self._zones)
+            end = read_period_end(moment, (parameters, last), zones=self._zones)
             if end < start:
                 self._collector.problem(ProblemKind.BAD_TIME, "an RDATE period ends before it starts")
             elif not self._excluded.has(start, master.zone.wall(start)):
-                self._put(start, end, master.facts)
+                self._put(start, end, facts=master.facts)
         elif moment.is_date == master.is_date:
             start = moment.instant
             self._add(start, moment.wall if moment.zone is master.zone else master.zone.wall(start))
@@ -161,7 +162,7 @@ class RecurrenceSet:
             self._collector.problem(ProblemKind.BAD_RULE, f"only its first occurrence counts: {error}")
         except UnknownScale as error:
             self._collector.problem(ProblemKind.BAD_RULE, str(error))
-            self._collector.unknown(master.start, self._span.end, str(error))
+            self._collector.unknown(master.start, self._span.end, why=str(error))
 
     def _expand(self, rule: Rule) -> None:
         master = self._master
@@ -170,13 +171,15 @@ class RecurrenceSet:
         high, until = self._until(rule, zone.wall(self._high) + DAY)
         try:
             if rule.frequency > Frequency.DAILY and not self._futures:
-                self._add_runs(runs_of_rule(rule, master.wall, low, high, self._collector.budget), until)
+                self._add_runs(
+                    runs_of_rule(rule, master.wall, low=low, high=high, budget=self._collector.budget), until
+                )
                 return
-            walls = walls_of_rule(rule, master.wall, low, high, self._collector.budget)
+            walls = walls_of_rule(rule, master.wall, low=low, high=high, budget=self._collector.budget)
         except TooManyOccurrences as error:
             walls = list(error.walls)
             self._collector.problem(ProblemKind.TOO_MUCH, str(error))
-            self._collector.unknown(zone.instant(error.at), min(self._span.end, until), str(error))
+            self._collector.unknown(zone.instant(error.at), min(self._span.end, until), why=str(error))
         if walls:
             self._add_walls(walls, until)
 
@@ -246,12 +249,12 @@ class RecurrenceSet:
             begin = first + (run.first - first) % run.step
             end = min(last, until + offset)
             end -= (end - begin) % run.step
-            for low, high in self._gaps(begin, end, run.step, offset):
+            for low, high in self._gaps(begin, end, step=run.step, offset=offset):
                 blocks += 1
-                self._put(low - offset, high - offset + master.seconds, master.facts)
+                self._put(low - offset, high - offset + master.seconds, facts=master.facts)
         return blocks
 
-    def _gaps(self, begin: int, end: int, step: int, offset: int) -> Iterator[tuple[int, int]]:
+    def _gaps(self, begin: int, end: int, *, step: int, offset: int) -> Iterator[tuple[int, int]]:
         """The evenly spaced walls from `begin` to `end` as (first, last), cut at what is excluded."""
         holes = [(instant + offset, instant + offset) for instant in self._excluded.instants]
         holes += [(day * DAY, day * DAY + DAY - 1) for day in self._excluded.days]
@@ -272,7 +275,7 @@ def _reach(event: Event) -> tuple[int, int]:
     return event.facts.travel_before, longest + event.facts.travel_after
 
 
-def read_period_end(start: Moment, line: Property, zones: Zones) -> int:
+def read_period_end(start: Moment, line: Property, *, zones: Zones) -> int:
     """The end of a PERIOD, which is a time or a duration (RFC 5545 §3.3.9). Raises BadValue."""
     text = line[1].strip()
     if not text.upper().lstrip("+-").startswith("P"):

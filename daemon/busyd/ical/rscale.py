@@ -24,8 +24,8 @@ class ByYear:
         self,
         first_day: Callable[[int], int],
         months: Callable[[int], Sequence[tuple[int, int]]],
-        first_month: Callable[[int], int],
         *,
+        first_month: Callable[[int], int],
         mean_year: float,
         origin: int,
     ) -> None:
@@ -88,7 +88,7 @@ def _coptic_like(origin: int) -> ByYear:
     return ByYear(
         lambda year: origin + 365 * (year - 1) + year // 4,
         months,
-        lambda year: 13 * year,
+        first_month=lambda year: 13 * year,
         mean_year=365.25,
         origin=origin,
     )
@@ -104,7 +104,7 @@ def _islamic(origin: int) -> ByYear:
     return ByYear(
         lambda year: origin + 354 * (year - 1) + (11 * year + 3) // 30,
         months,
-        lambda year: 12 * year,
+        first_month=lambda year: 12 * year,
         mean_year=354.36,
         origin=origin,
     )
@@ -212,15 +212,23 @@ def _all_scales() -> dict[str, Scale]:
     hebrew = ByYear(
         _hebrew_new_year,
         _hebrew_months,
-        lambda year: (235 * year - 234) // 19,
+        first_month=lambda year: (235 * year - 234) // 19,
         mean_year=365.2468,
         origin=_hebrew_new_year(1),
     )
     persian = ByYear(
-        _persian_new_year, _persian_months, lambda year: 12 * year, mean_year=365.2424, origin=_PERSIAN_ORIGIN
+        _persian_new_year,
+        _persian_months,
+        first_month=lambda year: 12 * year,
+        mean_year=365.2424,
+        origin=_PERSIAN_ORIGIN,
     )
     indian = ByYear(
-        _indian_new_year, _indian_months, lambda year: 12 * year, mean_year=365.2425, origin=_indian_new_year(1)
+        _indian_new_year,
+        _indian_months,
+        first_month=lambda year: 12 * year,
+        mean_year=365.2425,
+        origin=_indian_new_year(1),
     )
     return {
         **dict.fromkeys(("GREGORY", "ISO8601", "BUDDHIST", "JAPANESE", "ROC"), GREGORIAN),

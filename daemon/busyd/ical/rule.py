@@ -104,16 +104,18 @@ def read_rule(text: str) -> Rule:
         oddities.append("UNTIL is empty, so the series has no end")
     scale = parts.get("RSCALE", "").upper() or "GREGORIAN"
     numbers = {
-        name: _numbers(parts[name], low, high, signed, oddities, name) if name in parts else None
+        name: _numbers(parts[name], low, high=high, signed=signed, oddities=oddities, name=name)
+        if name in parts
+        else None
         for name, (low, high, signed) in _RANGES.items()
     }
-    by_day = _by_day(parts["BYDAY"], frequency, oddities) if "BYDAY" in parts else None
+    by_day = _by_day(parts["BYDAY"], frequency, oddities=oddities) if "BYDAY" in parts else None
     return Rule(
         frequency=frequency,
         interval=interval,
         count=count,
         until=parts.get("UNTIL", ""),
-        by_month=_months(parts["BYMONTH"], scale, oddities) if "BYMONTH" in parts else None,
+        by_month=_months(parts["BYMONTH"], scale, oddities=oddities) if "BYMONTH" in parts else None,
         by_week=numbers["BYWEEKNO"],
         by_year_day=numbers["BYYEARDAY"],
         by_month_day=numbers["BYMONTHDAY"],
@@ -175,7 +177,7 @@ def _number(text: str) -> int | None:
     return int(text) if _INTEGER.fullmatch(text) else None
 
 
-def _numbers(text: str, low: int, high: int, signed: bool, oddities: list[str], name: str) -> tuple[int, ...]:
+def _numbers(text: str, low: int, *, high: int, signed: bool, oddities: list[str], name: str) -> tuple[int, ...]:
     numbers: set[int] = set()
     for item in text.split(","):
         number = _number(item.strip())
@@ -186,7 +188,7 @@ def _numbers(text: str, low: int, high: int, signed: bool, oddities: list[str], 
     return tuple(sorted(numbers))
 
 
-def _months(text: str, scale: str, oddities: list[str]) -> tuple[int, ...]:
+def _months(text: str, scale: str, *, oddities: list[str]) -> tuple[int, ...]:
     months: set[int] = set()
     for item in text.upper().split(","):
         match = _MONTH.fullmatch(item.strip())
@@ -199,7 +201,7 @@ def _months(text: str, scale: str, oddities: list[str]) -> tuple[int, ...]:
     return tuple(sorted(months))
 
 
-def _by_day(text: str, frequency: Frequency, oddities: list[str]) -> tuple[tuple[int, int], ...]:
+def _by_day(text: str, frequency: Frequency, *, oddities: list[str]) -> tuple[tuple[int, int], ...]:
     days: set[tuple[int, int]] = set()
     for item in text.upper().split(","):
         match = _DAY.fullmatch(item.strip())

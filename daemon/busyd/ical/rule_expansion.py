@@ -24,7 +24,7 @@ from busyd.ical.subdaily import runs_of_rule
 from busyd.ical.values import DAY
 
 
-def walls_of_rule(rule: Rule, start: int, low: int, high: int, budget: Budget | None = None) -> list[int]:
+def walls_of_rule(rule: Rule, start: int, *, low: int, high: int, budget: Budget | None = None) -> list[int]:
     """The wall times of a rule of any FREQ from `low` to `high`, both included, sorted.
 
     Only those that the rule itself yields, at or after `start`; DTSTART, which is always an occurrence, is up to the
@@ -34,31 +34,31 @@ def walls_of_rule(rule: Rule, start: int, low: int, high: int, budget: Budget | 
     if low > high or rule.count == 0:
         return []
     if rule.frequency > Frequency.DAILY:
-        runs = list(runs_of_rule(rule, start, low, high, budget))
+        runs = list(runs_of_rule(rule, start, low=low, high=high, budget=budget))
         if sum(run.size for run in runs) > MAX_OCCURRENCES:
             raise TooManyOccurrences(low)
         return sorted({wall for run in runs for wall in range(run.first, run.last + 1, run.step)})
     try:
-        return _walls_by_day(rule, start, low, high, scale_of(rule), budget or Budget())
+        return _walls_by_day(rule, start, low=low, high=high, scale=scale_of(rule), budget=budget or Budget())
     except BeyondScale as error:
         raise UnknownScale(str(error)) from error
 
 
-def _walls_by_day(rule: Rule, start: int, low: int, high: int, scale: Scale, budget: Budget) -> list[int]:
+def _walls_by_day(rule: Rule, start: int, *, low: int, high: int, scale: Scale, budget: Budget) -> list[int]:
     start_day, start_time = divmod(start, DAY)
     times = times_of_day(rule, start_time)
-    periods = PeriodDays(rule, start_day, scale)
+    periods = PeriodDays(rule, start_day, scale=scale)
     count = rule.count
     if not times:
         return []
     is_plain = times == [start_time] and rule.by_position is None
     if is_plain and not periods.is_limited and rule.frequency in (Frequency.DAILY, Frequency.WEEKLY):
-        high = min(high, _last_even(rule, periods, start_day, start_time))
+        high = min(high, _last_even(rule, periods, start_day=start_day, start_time=start_time))
         if rule.frequency is Frequency.DAILY:
             step = rule.interval * DAY
             first = start + max(0, -((start - low) // step)) * step
             return _capped(range(first, high + 1, step))
-        return _weekly(rule, periods, start_time, low, high)
+        return _weekly(rule, periods, time=start_time, low=low, high=high)
     number = 0 if count is not None else max(0, periods.number_of(low // DAY) - 1)
     first_day, last_day = low // DAY, high // DAY
     result: list[int] = []
@@ -70,14 +70,14 @@ def _walls_by_day(rule: Rule, start: int, low: int, high: int, scale: Scale, bud
             return result
         days = periods.days(number + steps)
         if rule.by_position is not None:
-            walls = pick_positions(days, times, rule.by_position)
+            walls = pick_positions(days, times, positions=rule.by_position)
         else:
-            days, passed = _drop_before(days, start_day, first_day, last_day)
+            days, passed = _drop_before(days, start_day, first_day=first_day, last_day=last_day)
             if count is not None and passed:
                 count -= passed * len(times)
                 if count <= 0:
                     return result
-            walls = _in_bounds(days, times, MAX_OCCURRENCES + 1 - len(result))
+            walls = _in_bounds(days, times, most=MAX_OCCURRENCES + 1 - len(result))
         for wall in walls:
             if wall <= latest:
                 continue
@@ -95,7 +95,7 @@ def _walls_by_day(rule: Rule, start: int, low: int, high: int, scale: Scale, bud
     raise TooManyOccurrences(max(low, latest + 1), result)
 
 
-def _drop_before(days: Sequence[int], start_day: int, first_day: int, last_day: int) -> tuple[Sequence[int], int]:
+def _drop_before(days: Sequence[int], start_day: int, *, first_day: int, last_day: int) -> tuple[Sequence[int], int]:
     """(days that matter, how many of those after DTSTART were skipped because they are before the span)."""
     begin = bisect_left(days, first_day)
     passed = begin - min(begin, bisect_right(days, start_day))
@@ -104,14 +104,14 @@ def _drop_before(days: Sequence[int], start_day: int, first_day: int, last_day: 
     return (kept if begin == passed or days[begin - passed - 1] != start_day else [start_day, *kept]), passed
 
 
-def _in_bounds(days: Sequence[int], times: Sequence[int], most: int) -> list[int]:
+def _in_bounds(days: Sequence[int], times: Sequence[int], *, most: int) -> list[int]:
     if len(times) == 1:
         at = times[0]
         return [day * DAY + at for day in days]
     return [day * DAY + at for day in days[: most // len(times) + 1] for at in times]
 
 
-def _weekly(rule: Rule, periods: PeriodDays, time: int, low: int, high: int) -> list[int]:
+def _weekly(rule: Rule, periods: PeriodDays, *, time: int, low: int, high: int) -> list[int]:
     """A WEEKLY rule without limits: the same days of every week."""
     week = periods.first_day(0)
     step = 7 * rule.interval
@@ -126,7 +126,7 @@ def _weekly(rule: Rule, periods: PeriodDays, time: int, low: int, high: int) -> 
     return walls
 
 
-def _last_even(rule: Rule, periods: PeriodDays, start_day: int, start_time: int) -> int:
+def _last_even(rule: Rule, periods: PeriodDays, *, start_day: int, start_time: int) -> int:
     """The wall time at which COUNT ends a rule that selects the same days of every period."""
     if rule.count is None:
         return LAST_WALL

@@ -72,7 +72,7 @@ def in_minute(rule: Rule, start_time: int) -> tuple[int, ...]:
     return rule.by_second if rule.by_second is not None else (start_time % 60,)
 
 
-def pick_positions(days: Sequence[int], times: Sequence[int], positions: Iterable[int]) -> list[int]:
+def pick_positions(days: Sequence[int], times: Sequence[int], *, positions: Iterable[int]) -> list[int]:
     """BYSETPOS: some of all times of all days of a period, without listing them all."""
     size = len(days) * len(times)
     picked = sorted({at - 1 if at > 0 else size + at for at in positions if -size <= at <= size})

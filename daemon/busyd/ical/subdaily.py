@@ -32,7 +32,7 @@ class Run(NamedTuple):
         return (self.last - self.first) // self.step + 1
 
 
-def runs_of_rule(rule: Rule, start: int, low: int, high: int, budget: Budget | None = None) -> Iterator[Run]:
+def runs_of_rule(rule: Rule, start: int, *, low: int, high: int, budget: Budget | None = None) -> Iterator[Run]:
     """The wall times of a rule of FREQ HOURLY, MINUTELY or SECONDLY from `low` to `high`, both included.
 
     Runs may interleave; none is empty.
@@ -42,7 +42,7 @@ def runs_of_rule(rule: Rule, start: int, low: int, high: int, budget: Budget | N
     low, high = max(low, start, FIRST_WALL), min(high, LAST_WALL)
     if low > high or rule.count == 0:
         return
-    windows = _Windows(rule, start, scale_of(rule), budget or Budget())
+    windows = _Windows(rule, start, scale=scale_of(rule), budget=budget or Budget())
     if rule.count is not None:
         last = windows.last_counted(rule.count, high)
         high = high if last is None else min(high, last)
@@ -54,7 +54,7 @@ class _Windows:
 
     __slots__ = ("_budget", "_inside", "_limits", "_parts", "_patterns", "_start", "_step", "_unit")
 
-    def __init__(self, rule: Rule, start: int, scale: Scale, budget: Budget) -> None:
+    def __init__(self, rule: Rule, start: int, *, scale: Scale, budget: Budget) -> None:
         self._budget = budget
         self._start = start
         self._unit = {Frequency.HOURLY: 3600, Frequency.MINUTELY: 60, Frequency.SECONDLY: 1}[rule.frequency]
@@ -65,7 +65,7 @@ class _Windows:
             inside = in_hour(rule, time)
         else:
             inside = in_minute(rule, time) if rule.frequency is Frequency.MINUTELY else (0,)
-        self._inside = inside if rule.by_position is None else pick_positions((0,), inside, rule.by_position)
+        self._inside = inside if rule.by_position is None else pick_positions((0,), inside, positions=rule.by_position)
         self._limits = DayLimits(rule, scale)
         self._parts = _allowed_parts(rule)
         self._patterns: dict[int, list[Run]] = {}
@@ -77,13 +77,13 @@ class _Windows:
     def runs(self, low: int, high: int) -> Iterator[Run]:
         """All runs from `low` to `high`, both included."""
         if self._is_even:
-            yield from self._cut(self._runs_between(self._unit_floor(self._start), high + 1), low, high)
+            yield from self._cut(self._runs_between(self._unit_floor(self._start), high + 1), low, high=high)
             return
         for steps, day in enumerate(range(low // DAY, high // DAY + 1)):
             if steps > MAX_STEPS or not self._budget.take():
                 raise TooManyOccurrences(max(low, day * DAY))
             if not self._limits.any or self._limits.allow(day):
-                yield from self._cut(self._of_day(day), low, high)
+                yield from self._cut(self._of_day(day), low, high=high)
 
     def last_counted(self, count: int, high: int) -> int | None:
         """The wall time of the COUNTth occurrence, or None when it is after `high`."""
@@ -99,7 +99,7 @@ class _Windows:
             steps += 1
             if self._limits.any and not self._limits.allow(day):
                 continue
-            runs = list(self._cut(self._of_day(day), self._start, (day + 1) * DAY - 1))
+            runs = list(self._cut(self._of_day(day), self._start, high=(day + 1) * DAY - 1))
             size = sum(run.size for run in runs)
             if size >= count:
                 return sorted(wall for run in runs for wall in range(run.first, run.last + 1, run.step))[count - 1]
@@ -134,7 +134,7 @@ class _Windows:
             for rest in self._inside:
                 yield Run(first + rest, last + rest, self._step)
 
-    def _cut(self, runs: Iterable[Run], low: int, high: int) -> Iterator[Run]:
+    def _cut(self, runs: Iterable[Run], low: int, *, high: int) -> Iterator[Run]:
         low = max(low, self._start)
         for first, last, step in runs:
             begin = first if first >= low else first + -(-(low - first) // step) * step

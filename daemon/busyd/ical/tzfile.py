@@ -155,13 +155,13 @@ def _parse(name: str, data: bytes) -> Zone:
     footer = data[at:].strip().decode("ascii") if wide else ""
     changes = [(instant, offsets[at]) for instant, at in zip(instants, indexes, strict=True) if instant > -(1 << 58)]
     last_offset = changes[-1][1] if changes else offsets[0]
-    tail = _footer_changes(footer, changes[-1][0] if changes else None, last_offset)
+    tail = _footer_changes(footer, changes[-1][0] if changes else None, offset=last_offset)
     if tail is None:
-        return Zone(name, offsets[0], changes)
-    return Zone(name, offsets[0], [*changes, *tail], repeats=len(tail) > _SPAN)
+        return Zone(name, offsets[0], changes=changes)
+    return Zone(name, offsets[0], changes=[*changes, *tail], repeats=len(tail) > _SPAN)
 
 
-def _footer_changes(footer: str, after: int | None, offset: int) -> list[tuple[int, int]] | None:
+def _footer_changes(footer: str, after: int | None, *, offset: int) -> list[tuple[int, int]] | None:
     """The clock changes of a POSIX TZ string after an instant."""
     rule = _FOOTER.fullmatch(footer)
     if rule is None:
@@ -182,7 +182,7 @@ def _footer_changes(footer: str, after: int | None, offset: int) -> list[tuple[i
 def _year(instant: int) -> int:
     low = instant // (366 * DAY) + 1970 if instant >= 0 else instant // (365 * DAY) + 1969
     year = max(low, 1)
-    while day_number(year + 1, 1, 1) * DAY <= instant:
+    while day_number(year + 1, 1, day=1) * DAY <= instant:
         year += 1
     return year
 
@@ -191,18 +191,18 @@ def _rule_wall(rule: str, year: int) -> int:
     """The wall time of `M3.2.0/2`, `J60` or `59/3` in a year."""
     day, _, time = rule.partition("/")
     seconds = _seconds(time) if time else 7200
-    first = day_number(year, 1, 1)
+    first = day_number(year, 1, day=1)
     if day.startswith("M"):
         month, week, weekday = map(int, day[1:].split("."))
-        start = day_number(year, month, 1)
+        start = day_number(year, month, day=1)
         change_day = start + (weekday - (start + 4)) % 7 + 7 * (week - 1)
-        end = day_number(year + month // 12, month % 12 + 1, 1)
+        end = day_number(year + month // 12, month % 12 + 1, day=1)
         while change_day >= end:
             change_day -= 7
         return change_day * DAY + seconds
     if day.startswith("J"):
         number = int(day[1:])
-        leap = day_number(year, 3, 1) - first == 60
+        leap = day_number(year, 3, day=1) - first == 60
         return (first + number - 1 + (leap and number > 59)) * DAY + seconds
     return (first + int(day)) * DAY + seconds
 

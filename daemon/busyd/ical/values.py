@@ -77,7 +77,7 @@ def _midnight(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         message = f"{text[:40]!r} is not a date"
         raise BadValue(message)
-    return day_number(int(text[:4]), int(text[4:6]), int(text[6:8])) * DAY
+    return day_number(int(text[:4]), int(text[4:6]), day=int(text[6:8])) * DAY
 
 
 @lru_cache(maxsize=1024)
@@ -108,7 +108,7 @@ def read_duration(text: str) -> Length:
     return Length(sign * min(weeks * 7 + days, MAX_LENGTH // DAY), sign * exact)
 
 
-def day_number(year: int, month: int, day: int) -> int:
+def day_number(year: int, month: int, *, day: int) -> int:
     """Days since 1970-01-01. Raises BadValue for a date that does not exist; year 0 is clamped to year 1."""
     if year == 0:
         return FIRST_DAY

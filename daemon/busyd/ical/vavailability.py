@@ -27,7 +27,7 @@ class Unavailable(Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-def read_availability(payload: bytes, window: Period, zone: str) -> Unavailable:
+def read_availability(payload: bytes, window: Period, *, zone: str) -> Unavailable:
     """Parse all VAVAILABILITY components of a text. Never raises because of its content.
 
     An AVAILABLE part that cannot be parsed makes nobody available. A component without DTSTART or DTEND is unbounded on
@@ -46,11 +46,11 @@ def read_availability(payload: bytes, window: Period, zone: str) -> Unavailable:
     for priority in sorted(by_priority):
         decided: list[tuple[int, int]] = []
         for component, text in by_priority[priority]:
-            own = _bounds(component, text, window, zone, problems)
+            own = _bounds(component, text, window=window, zone=zone, problems=problems)
             if own is None:
                 continue
             decided.append(own)
-            outside = subtract([own], _available(component, text, window, zone, problems))
+            outside = subtract([own], _available(component, text, window=window, zone=zone, problems=problems))
             fbtype = _BUSYTYPES.get(component.value("BUSYTYPE").upper(), FbType.BUSY_UNAVAILABLE)
             spans += [(start, end, int(fbtype)) for start, end in _common(outside, left)]
         left = subtract(left, coalesce(decided))
@@ -67,10 +67,10 @@ def _priority(component: Component) -> int:
 
 
 def _bounds(
-    component: Component, text: CalendarText, window: Period, zone: str, problems: list[Problem]
+    component: Component, text: CalendarText, *, window: Period, zone: str, problems: list[Problem]
 ) -> tuple[int, int] | None:
     """The span of a component inside the window, or None when they do not meet."""
-    zones = Zones(reading_zone(zone), text.zones, text.value("X-WR-TIMEZONE"))
+    zones = Zones(reading_zone(zone), text.zones, x_wr_timezone=text.value("X-WR-TIMEZONE"))
     start, end = int(window.start), int(window.end)
     properties = component.properties
     try:
@@ -80,7 +80,7 @@ def _bounds(
         if "DTEND" in properties:
             end = min(end, read_moment(properties["DTEND"][0], zones).instant)
         elif "DURATION" in properties and begin is not None:
-            end = min(end, read_period_end(begin, properties["DURATION"][0], zones))
+            end = min(end, read_period_end(begin, properties["DURATION"][0], zones=zones))
     except BadValue as error:
         reason = f"the bounds of a VAVAILABILITY cannot be read, so it counts as unbounded: {error}"
         problems.append(Problem(ProblemKind.BAD_TIME, component.value("UID"), reason))
@@ -89,13 +89,13 @@ def _bounds(
 
 
 def _available(
-    component: Component, text: CalendarText, window: Period, zone: str, problems: list[Problem]
+    component: Component, text: CalendarText, *, window: Period, zone: str, problems: list[Problem]
 ) -> list[tuple[int, int]]:
     """The AVAILABLE occurrences of a component; they recur like events, with overrides."""
     parts = CalendarText(properties=text.properties, components=component.inside, zones=text.zones, closed=True)
     periods = CalendarObject()
     periods.calendars.append(group_components(parts, periods))
-    expansion = expand(periods, window, zone)
+    expansion = expand(periods, window, zone=zone)
     problems += expansion.problems
     usable = [not facts.unknown and facts.status != "CANCELLED" for facts in expansion.facts]
     return coalesce((start, end) for start, end, number in expansion.rows if usable[number])

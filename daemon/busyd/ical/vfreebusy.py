@@ -28,6 +28,6 @@ def read_freebusy(component: Component, zones: Zones) -> Iterator[tuple[int, int
             first, _, last = value.partition("/")
             try:
                 start = read_moment((parameters, first), zones)
-                yield start.instant, read_period_end(start, (parameters, last), zones), facts, ""
+                yield start.instant, read_period_end(start, (parameters, last), zones=zones), facts, ""
             except BadValue as error:
                 yield 0, 0, facts, f"a FREEBUSY period cannot be read: {error}"

@@ -17,7 +17,7 @@ from busyd.ical.rule_times import Budget, TooManyOccurrences, UnknownScale
 from busyd.ical.values import DAY, BadValue, day_number, read_time
 from busyd.ical.zone_transitions import CYCLE, Zone
 
-_FROM: Final = day_number(1900, 1, 1) * DAY
+_FROM: Final = day_number(1900, 1, day=1) * DAY
 _CYCLE: Final = CYCLE + 3 * 366 * DAY
 """Rules are expanded until this long after the last DTSTART; after that, the preceding 400 years repeat."""
 
@@ -46,7 +46,7 @@ def read_definition(tzid: str, block: str) -> Zone:
         onsets: list[tuple[int, int]] = []
         budget = Budget()
         for observance in observances:
-            onsets += _onsets(observance, end, budget)
+            onsets += _onsets(observance, end, budget=budget)
             if len(onsets) > MAX_ONSETS:
                 raise UnreadableDefinition("it has too many clock changes")
     except (BadValue, BadRule, TooManyOccurrences, UnknownScale) as error:
@@ -55,7 +55,7 @@ def read_definition(tzid: str, block: str) -> Zone:
         raise UnreadableDefinition("it has no STANDARD or DAYLIGHT part")
     onsets.sort()
     repeats = onsets[-1][0] > end - 2 * 366 * DAY
-    return Zone(tzid, onsets[0][1], onsets, repeats=repeats)
+    return Zone(tzid, onsets[0][1], changes=onsets, repeats=repeats)
 
 
 def _observances(block: str) -> list[_Observance]:
@@ -84,7 +84,7 @@ def _observances(block: str) -> list[_Observance]:
     return observances
 
 
-def _onsets(observance: _Observance, end: int, budget: Budget) -> list[tuple[int, int]]:
+def _onsets(observance: _Observance, end: int, *, budget: Budget) -> list[tuple[int, int]]:
     """(instant, offset from then on) of every onset; onset times are on the clock before the change."""
     before = _offset(observance.offset_from or observance.offset_to)
     after = _offset(observance.offset_to)
@@ -94,11 +94,11 @@ def _onsets(observance: _Observance, end: int, budget: Budget) -> list[tuple[int
         local = read_time(date.partition("/")[0].strip())
         walls.add(local.wall + before if local.is_utc else local.wall)
     for text in observance.rules or ():
-        walls |= _rule_walls(text, start, before, end, budget)
+        walls |= _rule_walls(text, start, before=before, end=end, budget=budget)
     return [(wall - before, after) for wall in walls]
 
 
-def _rule_walls(text: str, start: int, before: int, end: int, budget: Budget) -> set[int]:
+def _rule_walls(text: str, start: int, *, before: int, end: int, budget: Budget) -> set[int]:
     if not text:
         return set()
     rule = read_rule(text)
@@ -108,7 +108,7 @@ def _rule_walls(text: str, start: int, before: int, end: int, budget: Budget) ->
     if rule.until:
         until = read_time(rule.until)
         high = min(high, until.wall + before if until.is_utc else until.wall + (DAY - 1 if until.is_date else 0))
-    return set(walls_of_rule(rule, start, max(start, _FROM), high, budget))
+    return set(walls_of_rule(rule, start, low=max(start, _FROM), high=high, budget=budget))
 
 
 def _offset(text: str) -> int:

@@ -18,7 +18,7 @@ class Zone:
     __slots__ = ("_changes", "_end", "_offsets", "_walls", "name")
 
     def __init__(
-        self, name: str, first_offset: int, changes: Iterable[tuple[int, int]], *, repeats: bool = False
+        self, name: str, first_offset: int, *, changes: Iterable[tuple[int, int]], repeats: bool = False
     ) -> None:
         """`changes` are (instant, offset from then on), sorted; `first_offset` holds before the first of them.
 
@@ -80,4 +80,4 @@ class Zone:
         yield first, last, self._offsets[at]
 
 
-UTC: Final = Zone("UTC", 0, ())
+UTC: Final = Zone("UTC", 0, changes=())

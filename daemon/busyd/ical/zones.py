@@ -82,7 +82,7 @@ class Zones:
 
     __slots__ = ("_blocks", "_definitions", "_found", "floating", "reader", "unknown", "used_reader")
 
-    def __init__(self, reader: Zone, blocks: list[str], x_wr_timezone: str = "") -> None:
+    def __init__(self, reader: Zone, blocks: list[str], *, x_wr_timezone: str = "") -> None:
         self.reader = reader
         self._blocks = blocks
         self._definitions: dict[str, str] | None = None

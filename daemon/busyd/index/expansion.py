@@ -26,7 +26,7 @@ class Expanded(Struct, frozen=True):
 
     def entries(self, object_id: int, span: Period) -> list[IndexEntry]:
         """As they are stored under the object's id."""
-        return [entry_of(object_id, zone, span, indexed) for zone, indexed in self.by_zone]
+        return [entry_of(object_id, zone, span=span, indexed=indexed) for zone, indexed in self.by_zone]
 
 
 class Expansion:
@@ -35,27 +35,27 @@ class Expansion:
     def __init__(self) -> None:
         self.worker = Worker()
 
-    async def index(self, payloads: Iterable[bytes], zone: str, span: Period) -> AsyncIterator[PackedObject]:
+    async def index(self, payloads: Iterable[bytes], zone: str, *, span: Period) -> AsyncIterator[PackedObject]:
         """What each payload says of time inside `span`, read in `zone`. Never raises for what is in a payload."""
         for batch in _batches(payloads):
             rest = batch
             while rest:
-                part = await self._index_some(rest, zone, span)
+                part = await self._index_some(rest, zone, span=span)
                 rest = rest[len(part) :]
                 for indexed in part:
                     yield indexed
 
-    async def expand(self, payloads: Sequence[bytes], zones: Iterable[str], span: Period) -> list[Expanded]:
+    async def expand(self, payloads: Sequence[bytes], zones: Iterable[str], *, span: Period) -> list[Expanded]:
         """The same for every zone in which somebody reads them, each object as often as that makes a difference.
 
         Of the first of the payloads at least, and of as many as are light enough to be held at once.
         """
         first_zone, *other_zones = sorted(zones)
-        first = await self._index_some(next(_batches(payloads)), first_zone, span)
+        first = await self._index_some(next(_batches(payloads)), first_zone, span=span)
         others: dict[int, list[tuple[str, PackedObject]]] = {}
         dependent = [number for number, indexed in enumerate(first) if indexed.zone_dependent]
         for zone in other_zones:
-            again = self.index([payloads[number] for number in dependent], zone, span)
+            again = self.index([payloads[number] for number in dependent], zone, span=span)
             for number in dependent:
                 others.setdefault(number, []).append((zone, await anext(again)))
         return [
@@ -66,12 +66,12 @@ class Expansion:
             for number, indexed in enumerate(first)
         ]
 
-    async def _index_some(self, batch: list[bytes], zone: str, span: Period) -> list[PackedObject]:
+    async def _index_some(self, batch: list[bytes], zone: str, *, span: Period) -> list[PackedObject]:
         """What at least the first of these says."""
         if len(batch) < FEW and not any(map(is_heavy, batch)):
             await let_others_run()
-            return [pack_object(index_object(payload, span, zone)) for payload in batch]
-        return await self.worker.index(batch, span, zone)
+            return [pack_object(index_object(payload, span, zone=zone)) for payload in batch]
+        return await self.worker.index(batch, span, zone=zone)
 
     async def close(self) -> None:
         """End the worker."""
@@ -92,7 +92,7 @@ def _batches(payloads: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield batch
 
 
-def entry_of(object_id: int, zone: str, span: Period, indexed: PackedObject) -> IndexEntry:
+def entry_of(object_id: int, zone: str, *, span: Period, indexed: PackedObject) -> IndexEntry:
     """What is stored of one reading."""
     return IndexEntry(
         object=object_id,

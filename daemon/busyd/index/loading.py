@@ -29,12 +29,12 @@ def is_too_much(rows: int) -> bool:
     return rows > MAX_CALENDAR_OCCURRENCES
 
 
-async def load_tables(writer: "IndexWriter", calendar: int, zone: str) -> None:
+async def load_tables(writer: "IndexWriter", calendar: int, *, zone: str) -> None:
     """Have the calendar in memory as it is read in this zone. To be called with `changing` held."""
     state, store = writer.state, writer.store
     was_beyond = state.is_beyond(calendar)
     while True:
-        postponed = await _expand_lacking(writer, calendar, zone)
+        postponed = await _expand_lacking(writer, calendar, zone=zone)
         counts = await store.count_rows(calendar)
         if is_too_much(counts.most):
             state.tables[calendar, zone] = OccurrenceTable(state.table)
@@ -48,7 +48,7 @@ async def load_tables(writer: "IndexWriter", calendar: int, zone: str) -> None:
     while part := await store.read_entries(calendar, zone, after=after):
         await in_slices(tables.add(entry for _, entry in part))
         for href, entry in part:
-            writer.remember_problems(calendar, entry.object, href, entry.problems)
+            writer.remember_problems(calendar, entry.object, href=href, problems=entry.problems)
         after = part[-1][1].object
     state.tables[calendar, zone] = tables
 
@@ -64,18 +64,18 @@ def put_beyond(writer: "IndexWriter", calendar: int, *, told: bool = False) -> N
         logger.warning("%s: %s", state.label_of(calendar), BEYOND)
 
 
-async def _expand_lacking(writer: "IndexWriter", calendar: int, zone: str) -> list[IndexEntry]:
+async def _expand_lacking(writer: "IndexWriter", calendar: int, *, zone: str) -> list[IndexEntry]:
     """Expand and store what the index lacks. The entries of what could not be read, which are not stored."""
     store, span = writer.store, writer.horizon
     postponed: list[IndexEntry] = []
     counts = await store.count_rows(calendar)
     rows, after = counts.read_in(zone), 0
-    while lacking := await store.objects_to_expand(calendar, zone, span, after=after):
-        expanded = await writer.expansion.expand([payload for _, payload, _ in lacking], [zone], span)
+    while lacking := await store.objects_to_expand(calendar, zone, span=span, after=after):
+        expanded = await writer.expansion.expand([payload for _, payload, _ in lacking], [zone], span=span)
         new: list[IndexEntry] = []
         for (number, payload, is_outdated), read in zip(lacking, expanded, strict=False):
             entries = read.entries(number, span) if payload else [not_fetched(number, span)]
-            writer.note_postponed(calendar, number, entries)
+            writer.note_postponed(calendar, number, entries=entries)
             new += outdated(entries) if is_outdated else entries
             after = number
         postponed += [entry for entry in new if entry.postponed]

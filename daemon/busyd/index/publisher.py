@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 class SnapshotPublisher:
     """Builds snapshots of the tables, swaps them in, keeps them for the next start, and then shows proofs."""
 
-    def __init__(self, store: Store, state: State, clock: Clock) -> None:
+    def __init__(self, store: Store, state: State, *, clock: Clock) -> None:
         self.horizon = horizon_at(clock.now())
         """The span of time that the tables and the snapshots cover."""
         self.changing = asyncio.Lock()
@@ -46,7 +46,7 @@ class SnapshotPublisher:
         await self.publish_snapshots()
         self._state.confirm(records)
 
-    def key_of(self, profile_state: ProfileState, generation: int, horizon: Period) -> str:
+    def key_of(self, profile_state: ProfileState, generation: int, *, horizon: Period) -> str:
         """Names all that a snapshot of the profile depends on."""
         return self._state.snapshot_key(
             profile_state, generation=generation, day=horizon.start // DAY, version=index_version()
@@ -60,7 +60,7 @@ class SnapshotPublisher:
         if readings is None:
             return
         known = profile_state.snapshot
-        if known is not None and profile_state.restored == self.key_of(profile_state, generation, horizon):
+        if known is not None and profile_state.restored == self.key_of(profile_state, generation, horizon=horizon):
             # It was stored when it was built from these.
             profile_state.readings, profile_state.restored = readings, ""
         if known is None or profile_state.readings != readings or known.span != horizon:
@@ -68,15 +68,17 @@ class SnapshotPublisher:
             if profile_state.swap_in(snapshot, readings):
                 self._state.publish()
             if links is profile_state.next_links:
-                await self._keep(profile_state, self.key_of(profile_state, generation, horizon), snapshot)
+                await self._keep(
+                    profile_state, self.key_of(profile_state, generation, horizon=horizon), snapshot=snapshot
+                )
         if profile_state.links is not links:
             profile_state.links = links
             self._state.publish()
 
-    async def _keep(self, profile_state: ProfileState, key: str, snapshot: Snapshot) -> None:
+    async def _keep(self, profile_state: ProfileState, key: str, *, snapshot: Snapshot) -> None:
         """A snapshot that cannot be kept costs the next start a moment, nothing else."""
         name = profile_state.profile.name
         try:
-            await self._store.record_snapshot(name, key, pack(snapshot))
+            await self._store.record_snapshot(name, key, body=pack(snapshot))
         except StorageError as error:
             logger.warning("the snapshot of profile %s was not kept: %s", name, error)

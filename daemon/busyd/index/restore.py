@@ -60,7 +60,7 @@ class Restore:
     def _take_snapshot(self, profile_state: ProfileState, tx: Transaction) -> None:
         publisher, name = self._writer.publisher, profile_state.profile.name
         key, body = tx.read_snapshot(name) or ("", b"")
-        if key != publisher.key_of(profile_state, tx.generation(), publisher.horizon):
+        if key != publisher.key_of(profile_state, tx.generation(), horizon=publisher.horizon):
             return
         try:
             snapshot = unpack(body)

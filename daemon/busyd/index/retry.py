@@ -43,7 +43,7 @@ async def _read_due(writer: "IndexWriter", now: float) -> None:
     state = writer.state
     for calendar, numbers in state.postponed.due(now).items():
         while numbers:
-            numbers = numbers[await _read_again(writer, calendar, numbers[:AT_ONCE]) :]
+            numbers = numbers[await _read_again(writer, calendar, numbers=numbers[:AT_ONCE]) :]
         rest = len(state.postponed.of(calendar))
         label = state.label_of(calendar)
         if rest:
@@ -53,7 +53,7 @@ async def _read_due(writer: "IndexWriter", now: float) -> None:
     await writer.publisher.publish_snapshots()
 
 
-async def _read_again(writer: "IndexWriter", calendar: int, numbers: Sequence[int]) -> int:
+async def _read_again(writer: "IndexWriter", calendar: int, *, numbers: Sequence[int]) -> int:
     """Try the first of these objects. How many."""
     state = writer.state
     tried = {number: state.postponed.get(number) for number in numbers}
@@ -63,7 +63,7 @@ async def _read_again(writer: "IndexWriter", calendar: int, numbers: Sequence[in
         state.postponed.discard(number)
     if not stored:
         return len(numbers)
-    expanded = await writer.expansion.expand([known.payload for known in stored.values()], zones, span)
+    expanded = await writer.expansion.expand([known.payload for known in stored.values()], zones, span=span)
     async with writer.publisher.changing:
         if (zones, span) != (writer.zones_of(calendar), writer.horizon):
             return len(numbers)  # the next round does it
@@ -76,7 +76,7 @@ async def _read_again(writer: "IndexWriter", calendar: int, numbers: Sequence[in
             if not any(entry.postponed for entry in entries):
                 read[number], uids[number] = entries if known.etag else outdated(entries), again.uid
             else:
-                writer.note_postponed(calendar, number, entries)
+                writer.note_postponed(calendar, number, entries=entries)
 
         withheld = state.is_beyond(calendar)
 

@@ -29,7 +29,7 @@ async def roll_horizon(writer: IndexWriter, now: Instant) -> bool:
         table = FactsTable()  # what no occurrence states any more is left behind
         beyond: list[tuple[int, str]] = []
         for (calendar, zone), tables in list(state.tables.items()):
-            moved = await _extended(writer, calendar, zone, new, tables) if tables.recurring else tables
+            moved = await _extended(writer, calendar, zone=zone, new=new, tables=tables) if tables.recurring else tables
             if is_too_much(moved.count) or moved.is_beyond:
                 beyond.append((calendar, zone))
             else:
@@ -37,12 +37,12 @@ async def roll_horizon(writer: IndexWriter, now: Instant) -> bool:
         state.table = table
         writer.publisher.horizon = new
         for calendar, zone in beyond:  # it may have fewer now
-            await load_tables(writer, calendar, zone)
+            await load_tables(writer, calendar, zone=zone)
     await writer.publisher.publish_snapshots()
     return True
 
 
-async def expand_window(writer: IndexWriter, profile_state: ProfileState, window: Period) -> Snapshot:
+async def expand_window(writer: IndexWriter, profile_state: ProfileState, *, window: Period) -> Snapshot:
     """A snapshot of a window beyond the horizon, by the same engine: costs the recurring objects of the mirror."""
     links = profile_state.links
     readings = writer.state.readings(profile_state, links)
@@ -56,27 +56,29 @@ async def expand_window(writer: IndexWriter, profile_state: ProfileState, window
     wide: list[Reading] = []
     blocking = [link for link in links if link.calendar is not None and link.blocks]
     for link, reading in zip(blocking, readings, strict=True):
-        tables = await _seen_through(writer, reading.tables, link.calendar or 0, link.zone, window)
+        tables = await _seen_through(writer, reading.tables, calendar=link.calendar or 0, zone=link.zone, window=window)
         wide.append(replace(reading, tables=tables))
     return await in_slices(build_snapshot(wide, window))
 
 
 async def _seen_through(
-    writer: IndexWriter, tables: OccurrenceTable, calendar: int, zone: str, window: Period
+    writer: IndexWriter, tables: OccurrenceTable, *, calendar: int, zone: str, window: Period
 ) -> OccurrenceTable:
     """The tables with the recurring objects as they are in a window."""
     if tables.is_beyond:
         return tables
-    async for part in _recurring(writer, calendar, zone):
-        indexed = writer.expansion.index([payload for _, payload in part], zone, window)
-        changes = {entry.object: entry_of(entry.object, zone, window, await anext(indexed)) for entry, _ in part}
+    async for part in _recurring(writer, calendar, zone=zone):
+        indexed = writer.expansion.index([payload for _, payload in part], zone, span=window)
+        changes = {
+            entry.object: entry_of(entry.object, zone, span=window, indexed=await anext(indexed)) for entry, _ in part
+        }
         tables = await in_slices(tables.changed(changes))
         if is_too_much(tables.count):
             return OccurrenceTable.beyond(tables.table, BEYOND)
     return tables
 
 
-async def _recurring(writer: IndexWriter, calendar: int, zone: str) -> AsyncIterator[list[tuple[IndexEntry, bytes]]]:
+async def _recurring(writer: IndexWriter, calendar: int, *, zone: str) -> AsyncIterator[list[tuple[IndexEntry, bytes]]]:
     """The recurring objects of a calendar with their payloads, some at a time."""
     after = 0
     while part := await writer.store.read_recurring(calendar, zone, after=after):
@@ -85,20 +87,20 @@ async def _recurring(writer: IndexWriter, calendar: int, zone: str) -> AsyncIter
 
 
 async def _extended(
-    writer: IndexWriter, calendar: int, zone: str, new: Period, tables: OccurrenceTable
+    writer: IndexWriter, calendar: int, *, zone: str, new: Period, tables: OccurrenceTable
 ) -> OccurrenceTable:
     """The tables with recurring objects over the new horizon, each from what it has and the piece that it lacks."""
-    async for part in _recurring(writer, calendar, zone):
+    async for part in _recurring(writer, calendar, zone=zone):
         by_piece: dict[Period, list[tuple[IndexEntry, bytes]]] = {}
         for entry, payload in part:
             by_piece.setdefault(_lacking(entry.span, new), []).append((entry, payload))
         grown: dict[int, IndexEntry] = {}
         for piece, members in by_piece.items():
-            indexed = writer.expansion.index([payload for _, payload in members], zone, piece)
+            indexed = writer.expansion.index([payload for _, payload in members], zone, span=piece)
             for old, _ in members:
-                grown[old.object] = entry = _join(old, await anext(indexed), piece, new)
+                grown[old.object] = entry = _join(old, await anext(indexed), piece=piece, new=new)
                 if entry.postponed:
-                    writer.note_postponed(calendar, old.object, [entry])
+                    writer.note_postponed(calendar, old.object, entries=[entry])
                 await let_others_run()
         await writer.store.put_entries(grown.values())
         tables = await in_slices(tables.changed(grown))
@@ -111,12 +113,12 @@ def _lacking(old: Period, new: Period) -> Period:
     return Period(old.end, new.end) if follows else new
 
 
-def _join(old: IndexEntry, indexed: PackedObject, piece: Period, new: Period) -> IndexEntry:
-    added = entry_of(old.object, old.zone, new, indexed)
-    return added if piece == new or added.postponed else _joined(old, added, new)
+def _join(old: IndexEntry, indexed: PackedObject, *, piece: Period, new: Period) -> IndexEntry:
+    added = entry_of(old.object, old.zone, span=new, indexed=indexed)
+    return added if piece == new or added.postponed else _joined(old, added, span=new)
 
 
-def _joined(old: IndexEntry, added: IndexEntry, span: Period) -> IndexEntry:
+def _joined(old: IndexEntry, added: IndexEntry, *, span: Period) -> IndexEntry:
     """Two expansions of one object as one; what both have counts once, what ended before the span is dropped."""
     facts: dict[Facts, int] = {}
     rows: set[tuple[int, int, int]] = set()

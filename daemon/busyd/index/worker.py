@@ -92,7 +92,7 @@ class Worker:
         self._failures = 0
         """How many questions about objects in a row it has failed over."""
 
-    async def index(self, payloads: Sequence[bytes], span: Period, zone: str) -> list[PackedObject]:
+    async def index(self, payloads: Sequence[bytes], span: Period, *, zone: str) -> list[PackedObject]:
         """What `index_object` says of the first of the payloads, or of more of them, in their order.
 
         Those the worker fails over are postponed. Holds up to a megabyte or so: more should be asked for piece by
@@ -102,7 +102,7 @@ class Worker:
         try:
             found, _ = await self._ask(work, Frame[PackedObject])
         except NoWorker as error:
-            return [await _read_light(payload, span, zone, str(error)) for payload in payloads]
+            return [await _read_light(payload, span, zone=zone, why=str(error)) for payload in payloads]
         except WorkerFailed as error:
             self._failures += 1
             why = str(error)
@@ -116,24 +116,29 @@ class Worker:
             if self._failures > STRIKES:
                 found.append(postpone_object(why))
             else:
-                found += await self.index([payload], span, zone)
+                found += await self.index([payload], span, zone=zone)
         return found
 
     async def read_multiget(self, asked: Sequence[Href], response: DavResponse) -> Fetched:
         """What `dav.objects.read_multiget` says of an answer with status 207. Raises MalformedResponse."""
         work = Multiget(tuple(asked), response.url, response.body)
-        parts = await self._take_apart(work, Frame[Fetched], response, lambda: read_multiget(asked, response))
+        parts = await self._take_apart(
+            work, Frame[Fetched], response=response, read_here=lambda: read_multiget(asked, response)
+        )
         return Fetched(
             tuple(found for part in parts for found in part.objects),
             frozenset().union(*(part.vanished for part in parts)),
             frozenset().union(*(part.missing for part in parts)),
         )
 
-    async def read_sync_report(self, calendar: str, token: str | None, response: DavResponse) -> SyncDelta:
+    async def read_sync_report(self, calendar: str, token: str | None, *, response: DavResponse) -> SyncDelta:
         """What `dav.changes.read_sync_report` says of an answer with status 207. Raises MalformedResponse."""
         work = SyncReport(calendar, token, response.url, response.body)
         (delta,) = await self._take_apart(
-            work, Frame[SyncDelta], response, lambda: read_sync_report(calendar, token, response)
+            work,
+            Frame[SyncDelta],
+            response=response,
+            read_here=lambda: read_sync_report(calendar, token, response=response),
         )
         return delta
 
@@ -163,7 +168,7 @@ class Worker:
             await process.communicate()
 
     async def _take_apart(
-        self, work: Work, frame: type[Frame[T]], response: DavResponse, read_here: Callable[[], T]
+        self, work: Work, frame: type[Frame[T]], *, response: DavResponse, read_here: Callable[[], T]
     ) -> list[T]:
         try:
             found, unreadable = await self._ask(work, frame)
@@ -182,11 +187,11 @@ class Worker:
         """
         seconds = self._deadline if deadline is None else deadline
         try:
-            return await self._ask_once(work, frame, seconds)
+            return await self._ask_once(work, frame, seconds=seconds)
         except WorkerKilled:
-            return await self._ask_once(work, frame, seconds)
+            return await self._ask_once(work, frame, seconds=seconds)
 
-    async def _ask_once(self, work: Work, frame: type[Frame[T]], seconds: float) -> tuple[list[T], str]:
+    async def _ask_once(self, work: Work, frame: type[Frame[T]], *, seconds: float) -> tuple[list[T], str]:
         async with self._turn:
             if self._idle is not None:
                 self._idle.cancel()
@@ -264,9 +269,9 @@ def environment_of_worker(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name in _KEPT or name.startswith("LC_")}
 
 
-async def _read_light(payload: bytes, span: Period, zone: str, why: str) -> PackedObject:
+async def _read_light(payload: bytes, span: Period, *, zone: str, why: str) -> PackedObject:
     """Without a process the loop has to wait for the engine, which is bounded: for what is light at first sight."""
     if is_heavy(payload):
         return postpone_object(why)
     await let_others_run()
-    return pack_object(index_object(payload, span, zone))
+    return pack_object(index_object(payload, span, zone=zone))

@@ -135,14 +135,14 @@ def _answer(work: Work) -> Iterator[Item]:
     response = DavResponse(207, work.url, body=work.body)
     if isinstance(work, Multiget):
         return _take_apart(work.asked, response)
-    return iter([(read_sync_report(work.calendar, work.token, response), len(work.body))])
+    return iter([(read_sync_report(work.calendar, work.token, response=response), len(work.body))])
 
 
 def _read_payloads(work: Payloads) -> Iterator[Item]:
     span = Period(Instant(work.start), Instant(work.end))
     answered = 0
     for payload in work.payloads:
-        packed = pack_object(index_object(payload, span, work.zone))
+        packed = pack_object(index_object(payload, span, zone=work.zone))
         yield packed, len(packed.occurrences) + 200
         answered += len(packed.occurrences)
         if answered > ANSWER_BYTES:

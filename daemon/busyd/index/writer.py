@@ -45,7 +45,7 @@ class Incoming(Struct, frozen=True):
 class IndexWriter:
     """Writes the mirror and its index, and keeps the tables in memory equal to them."""
 
-    def __init__(self, store: Store, state: State, clock: Clock, publisher: SnapshotPublisher) -> None:
+    def __init__(self, store: Store, state: State, *, clock: Clock, publisher: SnapshotPublisher) -> None:
         self.store = store
         self.state = state
         self.clock = clock
@@ -75,7 +75,7 @@ class IndexWriter:
             for calendar in list(self.state.calendars):
                 for zone in self.state.zones_of(calendar):
                     if (calendar, zone) not in self.state.tables:
-                        await load_tables(self, calendar, zone)
+                        await load_tables(self, calendar, zone=zone)
                         self.tell_postponed(calendar)
         await self.publisher.publish_snapshots()
         self.state.forget_unlinked()
@@ -96,7 +96,7 @@ class IndexWriter:
         end = _End(tuple(gone), tuple(unread), mark)
         changed, rest = 0, list(incoming)
         while True:
-            taken, count = await self._store_some(calendar, rest, end)
+            taken, count = await self._store_some(calendar, rest, end=end)
             changed += count
             rest = rest[taken:]
             if not rest:
@@ -117,13 +117,13 @@ class IndexWriter:
         state = self.state
         changes = await self.store.transaction(work)
         for number, entries in changes.items():
-            self.note_postponed(calendar, number, entries or ())
+            self.note_postponed(calendar, number, entries=entries or ())
         zones = [zone for number, zone in state.tables if number == calendar] if changes else []
         if state.is_beyond(calendar):
             counts = await self.store.count_rows(calendar)
             if not is_too_much(counts.most):
                 for zone in zones:
-                    await load_tables(self, calendar, zone)
+                    await load_tables(self, calendar, zone=zone)
             return changes
         for zone in zones:
             mine = {object_id: _read_in(zone, entries) for object_id, entries in changes.items()}
@@ -133,7 +133,7 @@ class IndexWriter:
                 break
         return changes
 
-    def note_postponed(self, calendar: int, number: int, entries: Iterable[IndexEntry]) -> None:
+    def note_postponed(self, calendar: int, number: int, *, entries: Iterable[IndexEntry]) -> None:
         """Remember which objects could not be read, and which could."""
         known = self.state.postponed.get(number)
         postponed = next((entry for entry in entries if entry.postponed), None)
@@ -145,16 +145,18 @@ class IndexWriter:
         if self.state.postponed.get(number) is not known:
             self.state.publish()  # what answers say of the calendar changes
 
-    async def _store_some(self, calendar: CalendarRecord, incoming: Sequence[Incoming], end: "_End") -> tuple[int, int]:
+    async def _store_some(
+        self, calendar: CalendarRecord, incoming: Sequence[Incoming], *, end: "_End"
+    ) -> tuple[int, int]:
         """Commit the first of the objects, with the last of them the end. How many, and how many changed."""
         payloads = [fetched.payload for fetched in incoming[:BATCH]]
         zones, horizon = self.zones_of(calendar.id), self.horizon
-        expanded = await self.expansion.expand(payloads, zones, horizon) if payloads else []
+        expanded = await self.expansion.expand(payloads, zones, span=horizon) if payloads else []
         async with self.publisher.changing:
             if (zones, horizon) != (self.zones_of(calendar.id), self.horizon):
                 # A reload or a new day came in between.
                 zones, horizon = self.zones_of(calendar.id), self.horizon
-                expanded = await self.expansion.expand(payloads, zones, horizon) if payloads else []
+                expanded = await self.expansion.expand(payloads, zones, span=horizon) if payloads else []
             is_last = len(expanded) == len(incoming)
             batch = _Batch(
                 calendar.id,
@@ -164,7 +166,7 @@ class IndexWriter:
                 withheld=self.state.is_beyond(calendar.id),
             )
             changes = await to_the_end(self.commit(calendar.id, batch.commit))
-        self._note_problems(calendar, changes, batch.hrefs)
+        self._note_problems(calendar, changes, hrefs=batch.hrefs)
         return len(expanded), len(changes)
 
     def tell_postponed(self, calendar: int) -> None:
@@ -172,17 +174,17 @@ class IndexWriter:
         if self.state.postponed.take_untold(calendar):
             logger.warning("%s: %s", self.state.label_of(calendar), self.state.postponed.note(calendar))
 
-    def _note_problems(self, calendar: CalendarRecord, changes: Changes, hrefs: Mapping[int, str]) -> None:
+    def _note_problems(self, calendar: CalendarRecord, changes: Changes, *, hrefs: Mapping[int, str]) -> None:
         """Remember what is wrong with the objects, and say it once in the log."""
         for number, entries in changes.items():
             known = {noted.problem for noted in self.state.problems.pop(number, ())}
             problems = entries[0].problems if entries else ()
-            self.remember_problems(calendar.id, number, hrefs.get(number, ""), problems)
+            self.remember_problems(calendar.id, number, href=hrefs.get(number, ""), problems=problems)
             for problem in problems:
                 if problem not in known:
                     logger.warning("%s: event %s: %s", calendar.label, problem.uid or hrefs[number], problem.reason)
 
-    def remember_problems(self, calendar: int, number: int, href: str, problems: Sequence[Problem]) -> None:
+    def remember_problems(self, calendar: int, number: int, *, href: str, problems: Sequence[Problem]) -> None:
         if problems:
             self.state.problems[number] = tuple(ObjectProblem(calendar, href, problem) for problem in problems)
 

@@ -26,7 +26,7 @@ class AnswerParser(Protocol):
 
     async def read_multiget(self, asked: Sequence[Href], response: DavResponse) -> Fetched: ...
 
-    async def read_sync_report(self, calendar: str, token: str | None, response: DavResponse) -> SyncDelta: ...
+    async def read_sync_report(self, calendar: str, token: str | None, *, response: DavResponse) -> SyncDelta: ...
 
 
 class Sender(Protocol):
@@ -75,7 +75,9 @@ class CaldavClient:
             case MultigetAnswer(asked=asked):
                 return replace(response, parsed=await self._parser().read_multiget(asked, response))
             case SyncAnswer(calendar=calendar, token=token):
-                return replace(response, parsed=await self._parser().read_sync_report(calendar, token, response))
+                return replace(
+                    response, parsed=await self._parser().read_sync_report(calendar, token, response=response)
+                )
         return response
 
 

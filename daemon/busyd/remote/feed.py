@@ -68,9 +68,11 @@ async def fetch_feed(
             on_request()
             login = list(_login(username, password)) if address.origin == own else []
             try:
-                answer = await exchange(session, "GET", address, headers=headers + login, body=b"", limits=limits)
+                answer = await exchange(
+                    session, "GET", address=address, headers=headers + login, body=b"", limits=limits
+                )
             except MalformedResponse as error:
-                raise _malformed(error.host, error.reason, error.status) from None
+                raise _malformed(error.host, error.reason, status=error.status) from None
             location = answer.header("Location")
             if answer.status not in _REDIRECTS or not location:
                 return _read(answer, address.origin)
@@ -123,5 +125,5 @@ def _read(answer: Answer, origin: Origin) -> FeedAnswer:
     return FeedContent(payload, answer.header("ETag"), answer.header("Last-Modified"))
 
 
-def _malformed(host: str, reason: str, status: int | None = 200) -> MalformedResponse:
+def _malformed(host: str, reason: str, *, status: int | None = 200) -> MalformedResponse:
     return MalformedResponse(host, reason, status=status, wanted="calendar feed")

@@ -38,15 +38,15 @@ _WIDTH: Final = 75
 Replace = Callable[[str], str]
 
 
-def redact_icalendar(text: str, person: Replace, uid: Replace) -> str:
+def redact_icalendar(text: str, person: Replace, *, uid: Replace) -> str:
     """The text with the same lines in the same order; `person` and `uid` return placeholders for addresses and UIDs."""
     newline = "\r\n" if "\r\n" in text else "\n"
     unfolded = re.sub(r"\r?\n[ \t]", "", text)
-    lines = (_redact_line(line, person, uid) for line in re.split(r"\r?\n", unfolded))
+    lines = (_redact_line(line, person, uid=uid) for line in re.split(r"\r?\n", unfolded))
     return newline.join(_fold(line, newline) for line in lines)
 
 
-def _redact_line(line: str, person: Replace, uid: Replace) -> str:
+def _redact_line(line: str, person: Replace, *, uid: Replace) -> str:
     if not line.strip():
         return line
     match = _LINE.fullmatch(line)
@@ -54,7 +54,7 @@ def _redact_line(line: str, person: Replace, uid: Replace) -> str:
         return LEFT_OUT
     name, parameters, value = match[1].upper(), match[2], match[3]
     kept = "".join(
-        f";{key}={_parameter(key.upper(), written, person)}" for key, written in _PARAMETER.findall(parameters)
+        f";{key}={_parameter(key.upper(), written, person=person)}" for key, written in _PARAMETER.findall(parameters)
     )
     if name in _PEOPLE:
         address = person(value)
@@ -66,7 +66,7 @@ def _redact_line(line: str, person: Replace, uid: Replace) -> str:
     return f"{match[1]}{kept}:{value}"
 
 
-def _parameter(name: str, written: str, person: Replace) -> str:
+def _parameter(name: str, written: str, *, person: Replace) -> str:
     if name in _PARAMETERS:
         return written
     return person(written.strip('"')) if name == "EMAIL" else LEFT_OUT

@@ -45,9 +45,9 @@ class Observer:
         try:
             response = await self._sender.send(request)
         except RemoteError as error:
-            self._note(request, None, error, before)
+            self._note(request, None, error=error, before=before)
             raise
-        self._note(request, response, None, before)
+        self._note(request, response, error=None, before=before)
         return response
 
     @property
@@ -73,7 +73,7 @@ class Observer:
                 yield exchange.at - date
 
     def _note(
-        self, request: DavRequest, response: DavResponse | None, error: RemoteError | None, before: float
+        self, request: DavRequest, response: DavResponse | None, *, error: RemoteError | None, before: float
     ) -> None:
         seconds = self._clock.monotonic() - before
         self.exchanges.append(Exchange(request, response, error, seconds, self._clock.now()))

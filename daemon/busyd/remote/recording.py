@@ -16,7 +16,7 @@ from busyd.remote.wire import USER_AGENT
 _NOTE: Final = "redacted by busyd {version}: names, addresses, titles, tokens and hosts are placeholders"
 
 
-def render_exchange(exchange: Exchange, name: str, redactor: WireRedactor) -> bytes | None:
+def render_exchange(exchange: Exchange, name: str, *, redactor: WireRedactor) -> bytes | None:
     """The content of a file for one exchange, or None when there was no answer."""
     request, response = exchange.request, exchange.response
     if response is None:
@@ -37,16 +37,16 @@ def render_exchange(exchange: Exchange, name: str, redactor: WireRedactor) -> by
         (
             f"# {name}\n#\n# {_NOTE.format(version=__version__)}\n\n".encode(),
             b"==== REQUEST\n",
-            _head(f"{request.method} {path} HTTP/1.1", asked, "> "),
+            _head(f"{request.method} {path} HTTP/1.1", asked, mark="> "),
             body,
             b"\n==== RESPONSE\n",
-            _head(f"HTTP/1.1 {response.status} {_phrase(response.status)}", answered, "< "),
+            _head(f"HTTP/1.1 {response.status} {_phrase(response.status)}", answered, mark="< "),
             answer,
         )
     )
 
 
-def _head(first: str, headers: Headers, mark: str) -> bytes:
+def _head(first: str, headers: Headers, *, mark: str) -> bytes:
     lines = [first, *(f"{name}: {value}" for name, value in headers), ""]
     # A header is one line here, whatever a server put into it.
     return "".join(f"{mark}{' '.join(line.split())}\n" for line in lines).encode()

@@ -66,13 +66,13 @@ class WireRedactor:
                 return LEFT_OUT
             host = self.host(parts.hostname or "", parts.port)
             return f"{scheme}://{host}{port}{self._path(parts.path)}"
-        return self._stand_in("urn", bare, "urn:uuid:00000000-0000-4000-8000-{:012}") if bare else ""
+        return self._stand_in("urn", bare, form="urn:uuid:00000000-0000-4000-8000-{:012}") if bare else ""
 
     def host(self, name: str, port: int | None = None) -> str:
         """iCloud's own hosts stay, all others are replaced by reserved names (RFC 2606)."""
         if _ICLOUD.fullmatch(name.lower()):
             return name.lower()
-        return self._stand_in("host", f"{name.lower()}:{port or ''}", "server-{}.example")
+        return self._stand_in("host", f"{name.lower()}:{port or ''}", form="server-{}.example")
 
     def headers(self, headers: Headers) -> Headers:
         """Headers without personal data, and without those that describe the bytes on the wire."""
@@ -85,7 +85,7 @@ class WireRedactor:
         if not body.strip():
             return body
         if body.lstrip(b"\xef\xbb\xbf \t\r\n")[:15].upper() == b"BEGIN:VCALENDAR":
-            return redact_icalendar(body.decode("utf-8", "replace"), self._person, self._uid).encode()
+            return redact_icalendar(body.decode("utf-8", "replace"), self._person, uid=self._uid).encode()
         try:
             parse_xml(body)
             text = body.decode("utf-8")
@@ -119,7 +119,7 @@ class WireRedactor:
         if not bare or element in _TEXTS:
             return text
         if element in ("calendar-data", "calendar-timezone"):
-            return redact_icalendar(text, self._person, self._uid)
+            return redact_icalendar(text, self._person, uid=self._uid)
         return text.replace(bare, self._short_text(element, bare))
 
     def _short_text(self, element: str, text: str) -> str:
@@ -127,7 +127,7 @@ class WireRedactor:
             case "href":
                 return self.url(text)
             case "displayname":
-                return self._stand_in("name", text, "Name {}")
+                return self._stand_in("name", text, form="Name {}")
             case "sync-token" | "getctag":
                 return self._token(text)
             case "getetag" | "schedule-tag":
@@ -154,30 +154,30 @@ class WireRedactor:
         if not plain or plain.lower() in _PLACES:
             return segment
         if plain.isdigit():
-            return self._stand_in("number", plain, "10000000{}")
+            return self._stand_in("number", plain, form="10000000{}")
         if _OBJECT.fullmatch(plain):
-            return self._stand_in("object", plain, "object-{}.ics")
-        return self._stand_in("segment", plain, "collection-{}")
+            return self._stand_in("object", plain, form="object-{}.ics")
+        return self._stand_in("segment", plain, form="collection-{}")
 
     def _person(self, address: str) -> str:
         bare = re.sub(r"^mailto:", "", address.strip(), flags=re.IGNORECASE).lower()
         if "@" not in bare:
             return self.url(address) if bare.startswith(("/", "http", "urn:")) else LEFT_OUT
-        return self._stand_in("person", bare, "person-{}@example.com")
+        return self._stand_in("person", bare, form="person-{}@example.com")
 
     def _uid(self, uid: str) -> str:
-        return self._stand_in("uid", uid, "uid-{}")
+        return self._stand_in("uid", uid, form="uid-{}")
 
     def _etag(self, etag: str) -> str:
         weak, quoted = etag.startswith("W/"), etag.endswith('"')
-        made = self._stand_in("etag", etag, "etag-{}")
+        made = self._stand_in("etag", etag, form="etag-{}")
         return f"{'W/' if weak else ''}{chr(34) + made + chr(34) if quoted else made}"
 
     def _token(self, token: str) -> str:
-        made = self._stand_in("token", token, "token-{}")
+        made = self._stand_in("token", token, form="token-{}")
         return f"data:,{made}" if token.startswith("data:") else made
 
-    def _stand_in(self, kind: str, text: str, form: str) -> str:
+    def _stand_in(self, kind: str, text: str, *, form: str) -> str:
         if (kind, text) not in self._stand_ins:
             self._counts[kind] = self._counts.get(kind, 0) + 1
             self._stand_ins[kind, text] = form.format(self._counts[kind])

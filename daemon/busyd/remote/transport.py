@@ -42,8 +42,8 @@ class Transport:
         self,
         connection: Connection,
         password: PasswordOf,
-        clock: Clock,
         *,
+        clock: Clock,
         limits: TransferLimits | None = None,
         user_agent: str = USER_AGENT,
         allow: Iterable[str] = (),
@@ -170,7 +170,7 @@ class Transport:
             self._session = open_session(self._limits, public_only=self._public_only, ssl_context=self._ssl_context)
         self.requests_sent += 1
         answer = await exchange(
-            self._session, request.method, address, headers=headers, body=request.body, limits=self._limits
+            self._session, request.method, address=address, headers=headers, body=request.body, limits=self._limits
         )
         if answer.status in _PROXY:
             raise Unreachable(address.origin.host, Trouble.PROXY)

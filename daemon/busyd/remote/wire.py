@@ -93,8 +93,8 @@ def open_session(limits: TransferLimits, *, public_only: bool, ssl_context: Any 
 async def exchange(
     session: aiohttp.ClientSession,
     method: str,
-    address: Address,
     *,
+    address: Address,
     headers: Iterable[tuple[str, str]],
     body: bytes,
     limits: TransferLimits,
@@ -112,7 +112,7 @@ async def exchange(
             method, URL(str(address), encoded=True), headers=list(headers), data=body or None, allow_redirects=False
         ) as response:
             try:
-                content = await _read_body(response, host, limits)
+                content = await _read_body(response, host, limits=limits)
             except BaseException:
                 response.close()
                 raise
@@ -130,7 +130,7 @@ async def exchange(
     raise fault
 
 
-async def _read_body(response: aiohttp.ClientResponse, host: str, limits: TransferLimits) -> bytes:
+async def _read_body(response: aiohttp.ClientResponse, host: str, *, limits: TransferLimits) -> bytes:
     if response.content_length is not None and response.content_length > limits.wire_bytes:
         raise AnswerTooLarge(host, limits.wire_bytes)
     taken = 0

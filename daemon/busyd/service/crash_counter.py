@@ -39,7 +39,7 @@ class CrashCounter:
     Nothing is counted, and nothing waits, without a service manager: who starts busyd by hand wants it now.
     """
 
-    def __init__(self, state: Path, manager: ServiceManager, clock: Clock) -> None:
+    def __init__(self, state: Path, manager: ServiceManager, *, clock: Clock) -> None:
         self._path = state / COUNTER_FILE
         self._manager = manager
         self._clock = clock
@@ -59,14 +59,14 @@ class CrashCounter:
             if pause := pause_after(ends):
                 why = f"the last {ends} starts ended early"
                 logger.warning("%s: waiting %g seconds before this one", why, pause)
-                await self._wait(pause, f"{why}: waiting {pause:g} s", stop)
+                await self._wait(pause, f"{why}: waiting {pause:g} s", stop=stop)
             status = 0 if stop.is_set() else await start()
         except (Misconfigured, StorageUnusable):
             self.forget()
             raise
         except (TryAgain, StorageError) as error:
             if self._manager.present and not self._counted:
-                await self._wait(_FIRST_PAUSE, str(error), stop)
+                await self._wait(_FIRST_PAUSE, str(error), stop=stop)
             raise
         if status == 0:
             self.forget()
@@ -104,7 +104,7 @@ class CrashCounter:
         except (OSError, ValueError):
             return 0, 0
 
-    async def _wait(self, seconds: float, why: str, stop: asyncio.Event) -> None:
+    async def _wait(self, seconds: float, why: str, *, stop: asyncio.Event) -> None:
         """Let time pass, or be stopped."""
         self._manager.starting_later(seconds, why)
         tasks = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.create_task(stop.wait())]

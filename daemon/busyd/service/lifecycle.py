@@ -59,24 +59,24 @@ SWITCH: Final = 0.0005
 listing is read would be that late, several times over."""
 
 
-def run_service(config_path: Path, state: Path, config: Config) -> int:
+def run_service(config_path: Path, state: Path, *, config: Config) -> int:
     """Run the daemon until SIGTERM or SIGINT; 0 after a clean stop. Raises BusydError when it cannot start."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload asked for during the start is what the start does anyway
     sys.setswitchinterval(SWITCH)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(Service(config_path, state, config).run())
+        return runner.run(Service(config_path, state, config=config).run())
 
 
 class Service:
     """The daemon between its start and its stop."""
 
-    def __init__(self, config_path: Path, state: Path, config: Config, *, clock: Clock | None = None) -> None:
+    def __init__(self, config_path: Path, state: Path, *, config: Config, clock: Clock | None = None) -> None:
         self._config_path = config_path
         self._folder = state
         self._config = config
         self._clock = clock or SystemClock()
         self._manager = ServiceManager()
-        self._crashes = CrashCounter(state, self._manager, self._clock)
+        self._crashes = CrashCounter(state, self._manager, clock=self._clock)
         self._stop = asyncio.Event()
         self._ready = False
         self._exit_status = 0
@@ -122,13 +122,13 @@ class Service:
             zone = machine_zone(os.environ)
             self._state = State(connections, self._config.profiles.values(), machine_zone=zone)
             self._state.remembered = opened.resolved_links()
-            publisher = SnapshotPublisher(store, self._state, self._clock)
-            self._writer = IndexWriter(store, self._state, self._clock, publisher)
+            publisher = SnapshotPublisher(store, self._state, clock=self._clock)
+            self._writer = IndexWriter(store, self._state, clock=self._clock, publisher=publisher)
             resources.push_async_callback(self._writer.close)
             self._restore = Restore(self._writer)
             self._restore.take_snapshots()
             self._backend = Backend(self._state, self._writer, ledger=ledger, clock=self._clock)
-            write_admin_token(self._folder, opened, self._clock.now())
+            write_admin_token(self._folder, opened, now=self._clock.now())
             endpoint = build_app(self._backend, endpoint_settings(self._config))
             listeners = await start_listeners(endpoint, self._config.listen, tls=tls_context(self._config))
             resources.push_async_callback(listeners.close)
@@ -169,11 +169,15 @@ class Service:
         gc.collect()
         gc.freeze()  # modules and code stay for good: to look through them again and again would hold the loop up
         self._polling = Polling(
-            self._writer, ledger, self._clock, self._folder, on_change=lambda: self._manager.status(self._status())
+            self._writer,
+            ledger,
+            clock=self._clock,
+            folder=self._folder,
+            on_change=lambda: self._manager.status(self._status()),
         )
         self._backend.schedules = self._polling.schedules
         await self._polling.follow(self._config.connections)
-        reloader = Reloader(self._config_path, self._config, self._writer)
+        reloader = Reloader(self._config_path, self._config, writer=self._writer)
         await self._backend.reloads.serve(functools.partial(self._reload, reloader, self._polling))
 
     async def _reload(self, reloader: Reloader, polling: "Polling") -> ReloadOutcome:

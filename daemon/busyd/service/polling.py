@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 class PolledConnection:
     """One connection under polling: its transport, its schedule and the task that runs it."""
 
-    def __init__(self, settings: ConnectionConfig, transport: Transport, schedule: PollSchedule) -> None:
+    def __init__(self, settings: ConnectionConfig, transport: Transport, *, schedule: PollSchedule) -> None:
         self.settings = settings
         self.transport = transport
         self.schedule = schedule
@@ -85,9 +85,9 @@ class Polling:
         self,
         writer: IndexWriter,
         ledger: LedgerThread,
+        *,
         clock: Clock,
         folder: Path,
-        *,
         on_change: Callable[[], None],
     ) -> None:
         self.schedules: dict[str, PollSchedule] = {}
@@ -132,7 +132,7 @@ class Polling:
     def _open(self, settings: ConnectionConfig) -> PolledConnection:
         connection = settings.connection
         password = functools.partial(self._password, settings)
-        transport = Transport(_reachable(connection), password, self._clock)
+        transport = Transport(_reachable(connection), password, clock=self._clock)
         feeds = FeedReader(connection, password)
         context = PollContext(
             connection_state=self._writer.state.connections[connection.name],
@@ -148,7 +148,7 @@ class Polling:
             self._on_change()
 
         schedule = PollSchedule(context, has_another_password=transport.has_another_password, on_change=on_change)
-        return PolledConnection(settings, transport, schedule)
+        return PolledConnection(settings, transport, schedule=schedule)
 
     async def _password(self, settings: ConnectionConfig) -> Secret | None:
         if settings.password is None:
@@ -168,4 +168,4 @@ def _reachable(connection: Connection) -> Connection:
 
 
 def _read(source: PasswordSource, folder: Path) -> Secret:
-    return read_password(source, folder, os.environ)
+    return read_password(source, folder, environment=os.environ)

@@ -30,7 +30,7 @@ _KEYS: Final = {"calendar_rules": "calendars"}
 class Reloader:
     """Reads the files again and applies them. `config` is what counts at the moment."""
 
-    def __init__(self, path: Path, config: Config, writer: IndexWriter) -> None:
+    def __init__(self, path: Path, config: Config, *, writer: IndexWriter) -> None:
         self.config = config
         self._path = path
         self._started = config

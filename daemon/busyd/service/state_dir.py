@@ -114,7 +114,7 @@ def _take(lock: int) -> None:
     return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def write_admin_token(state: Path, ledger: Ledger, now: Instant) -> None:
+def write_admin_token(state: Path, ledger: Ledger, *, now: Instant) -> None:
     """Have a token in a 0600 file with which the command line of the same user may ask the daemon for anything.
 
     Raises OSError when the file cannot be written, StorageError when the ledger cannot.

@@ -50,20 +50,35 @@ def resolve_links(
     """
     links: list[Link] = []
     if profile.primary is not None:
-        links += _resolve_one(profile, profile.primary, CalendarRole.PRIMARY, records, remembered, machine_zone)
+        links += _resolve_one(
+            profile,
+            profile.primary,
+            role=CalendarRole.PRIMARY,
+            records=records,
+            remembered=remembered,
+            machine_zone=machine_zone,
+        )
     primary = links[0].href if links else None
     named = [reference for reference in profile.conflicts if not reference.is_wildcard]
     for reference in named:
-        links += _resolve_one(profile, reference, CalendarRole.CONFLICT, records, remembered, machine_zone)
+        links += _resolve_one(
+            profile,
+            reference,
+            role=CalendarRole.CONFLICT,
+            records=records,
+            remembered=remembered,
+            machine_zone=machine_zone,
+        )
     for reference in profile.conflicts:
         if reference.is_wildcard:
-            links += _resolve_all(profile, reference, primary, records, machine_zone)
+            links += _resolve_all(profile, reference, primary=primary, records=records, machine_zone=machine_zone)
     return _once_each(links)
 
 
 def _resolve_one(
     profile: Profile,
     reference: CalendarReference,
+    *,
     role: CalendarRole,
     records: Mapping[str, Sequence[CalendarRecord]],
     remembered: Mapping[str, str],
@@ -86,43 +101,44 @@ def _resolve_one(
         trouble = f"{reference.connection} has no calendar {reference.calendar!r}; it has: {names}"
         return [Link(reference, role, str(reference), None, blocks=blocks, trouble=trouble)]
     record = next(record for record in known if record.remote.href == found.href)
-    return [_link(profile, reference, role, record, machine_zone, blocks=blocks)]
+    return [_link(profile, reference, role=role, record=record, machine_zone=machine_zone, blocks=blocks)]
 
 
 def _resolve_all(
     profile: Profile,
     reference: CalendarReference,
+    *,
     primary: str | None,
     records: Mapping[str, Sequence[CalendarRecord]],
     machine_zone: str,
 ) -> list[Link]:
     known = records.get(reference.connection)
     if known is None:
-        return [_nowhere(reference, CalendarRole.CONFLICT, "its calendars have not been listed yet")]
+        return [_nowhere(reference, CalendarRole.CONFLICT, trouble="its calendars have not been listed yet")]
     if not known:
-        return [_nowhere(reference, CalendarRole.CONFLICT, "its server lists no event calendar at all")]
+        return [_nowhere(reference, CalendarRole.CONFLICT, trouble="its server lists no event calendar at all")]
     chosen = {
         remote.href
         for remote in calendars_by_default([record.remote for record in known if not record.gone], primary=primary)
     }
     return [
-        _link(profile, reference, CalendarRole.CONFLICT, record, machine_zone, blocks=True)
+        _link(profile, reference, role=CalendarRole.CONFLICT, record=record, machine_zone=machine_zone, blocks=True)
         for record in known
         if record.remote.href in chosen
     ]
 
 
-def _nowhere(reference: CalendarReference, role: CalendarRole, trouble: str) -> Link:
+def _nowhere(reference: CalendarReference, role: CalendarRole, *, trouble: str) -> Link:
     return Link(reference, role, str(reference), None, trouble=trouble)
 
 
 def _link(
     profile: Profile,
     reference: CalendarReference,
+    *,
     role: CalendarRole,
     record: CalendarRecord,
     machine_zone: str,
-    *,
     blocks: bool,
 ) -> Link:
     return Link(

@@ -59,7 +59,7 @@ class Ledger:
         connection = open_connection(path, journal="DELETE", synchronous="FULL", patience=patience)
         try:
             check(connection, path)
-            migrate(connection, path, [_create, _remember_feeds])
+            migrate(connection, path, migrations=[_create, _remember_feeds])
         except StorageDamaged as error:
             connection.close()
             fix = "put a backup of it in place, or move it away: then tokens must be made anew"
@@ -183,7 +183,7 @@ class Ledger:
         """Delete a token; False when there is none of that id."""
         return self._write("DELETE FROM token WHERE id=?", (token_id,)) > 0
 
-    def feed_changed(self, token_id: str, tag: str, now: Instant) -> Instant:
+    def feed_changed(self, token_id: str, tag: str, *, now: Instant) -> Instant:
         """When the feed of a token became what bears this tag: now, unless that is known from before.
 
         Later than each earlier change, whatever the clock says: it may then be later than now.

@@ -50,9 +50,9 @@ class LedgerThread:
         if self._ledger.note_use(token, now) and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(USES_ARE_WRITTEN_AFTER, self._begin_writing)
 
-    async def feed_changed(self, token_id: str, tag: str, now: Instant) -> Instant:
+    async def feed_changed(self, token_id: str, tag: str, *, now: Instant) -> Instant:
         """As `Ledger.feed_changed`."""
-        return await self._run(lambda: self._ledger.feed_changed(token_id, tag, now))
+        return await self._run(lambda: self._ledger.feed_changed(token_id, tag, now=now))
 
     async def record_links(self, links: Mapping[str, str]) -> None:
         """As `Ledger.record_links`."""

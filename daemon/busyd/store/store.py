@@ -81,8 +81,8 @@ class Store:
     async def read_calendars(self, connection: str | None = None) -> list[CalendarRecord]:
         return await self._read(lambda tx: tx.read_calendars(connection))
 
-    async def record_listing(self, connection: str, calendars: Iterable[RemoteCalendar], at: Instant) -> None:
-        await self.transaction(lambda tx: tx.record_listing(connection, calendars, at))
+    async def record_listing(self, connection: str, calendars: Iterable[RemoteCalendar], *, at: Instant) -> None:
+        await self.transaction(lambda tx: tx.record_listing(connection, calendars, at=at))
 
     async def record_listed(self, connection: str, remote: RemoteCalendar) -> None:
         await self.transaction(lambda tx: tx.record_listed(connection, remote))
@@ -112,9 +112,9 @@ class Store:
         return await self._read(lambda tx: tx.read_recurring(calendar, zone, after=after))
 
     async def objects_to_expand(
-        self, calendar: int, zone: str, span: Period, *, after: int = 0
+        self, calendar: int, zone: str, *, span: Period, after: int = 0
     ) -> list[tuple[int, bytes, bool]]:
-        return await self._read(lambda tx: tx.objects_to_expand(calendar, zone, span, after=after))
+        return await self._read(lambda tx: tx.objects_to_expand(calendar, zone, span=span, after=after))
 
     async def put_entries(self, entries: Iterable[IndexEntry]) -> None:
         await self.transaction(lambda tx: tx.put_entries(entries))
@@ -122,8 +122,8 @@ class Store:
     async def forget_withheld(self, calendar: int) -> None:
         await self.transaction(lambda tx: tx.forget_withheld(calendar))
 
-    async def record_snapshot(self, profile: str, key: str, body: bytes) -> None:
-        await self.transaction(lambda tx: tx.record_snapshot(profile, key, body))
+    async def record_snapshot(self, profile: str, key: str, *, body: bytes) -> None:
+        await self.transaction(lambda tx: tx.record_snapshot(profile, key, body=body))
 
     async def _read(self, work: Callable[[Transaction], T]) -> T:
         return await self._database.read(lambda db: work(Transaction(db)))

@@ -24,15 +24,15 @@ logger = logging.getLogger(__name__)
 async def read_changes(context: PollContext, record: CalendarRecord, *, at: Instant, report: Report) -> SyncOutcome:
     """Look at a calendar and store what is new and changed in it. Raises RemoteError; what was stored stays."""
     etags = await context.store.read_etags(record.id)
-    plan = plan_look(record, etags, at)
-    seen = await look(context.client, record.remote.href, plan.state, ctag=record.remote.ctag, full=plan.full)
+    plan = plan_look(record, etags, at=at)
+    seen = await look(context.client, record.remote.href, state=plan.state, ctag=record.remote.ctag, full=plan.full)
     wanted, listed = seen.plan.fetch, seen.plan.etags
     if seen.compared_all and plan.reread:
         wanted = tuple(sorted({*wanted, *hrefs_to_reread(etags.keys() - seen.plan.gone, at)}))
     done, vanished, unread = 0, set[str](), False
     report(Progress(context.name, record.label, "fetching", 0, len(wanted)))
     try:
-        async with aclosing(fetch(context.client, record.remote.href, wanted, known=etags)) as batches:
+        async with aclosing(fetch(context.client, record.remote.href, hrefs=wanted, known=etags)) as batches:
             async for batch in batches:
                 incoming = [
                     Incoming(fetched.href, fetched.etag or listed.get(fetched.href, ""), fetched.payload)

@@ -35,7 +35,7 @@ class Doubts(Struct, frozen=True):
         return Doubt(HOLD, Reason.OTHERS_CHANGING)
 
 
-def find_doubts(looks: Sequence[Decision], ceasing: frozenset[int], this: RoundFacts) -> Doubts:
+def find_doubts(looks: Sequence[Decision], ceasing: frozenset[int], *, this: RoundFacts) -> Doubts:
     """Every other calendar must be known to be as mirrored, by a listing younger than the removal."""
     if any(look.action is Action.LEAVE_UNREAD for look in looks):
         return Doubts(frozenset(), Doubt(UNTIL_READ, Reason.OTHERS_UNREAD))
@@ -49,13 +49,13 @@ def find_doubts(looks: Sequence[Decision], ceasing: frozenset[int], this: RoundF
             return replace(doubts, need_listing=True)
         if this.listed_again.listing is None:
             return replace(doubts, general=Doubt(HOLD, Reason.NOT_LISTED_AGAIN))
-        if _has_changed_meanwhile(this.listed_again.listing, doubts.changing, this):
+        if _has_changed_meanwhile(this.listed_again.listing, doubts.changing, this=this):
             return replace(doubts, general=Doubt(HOLD, Reason.CHANGED_MEANWHILE))
     stop = (this.known[number] for number in ceasing)
-    return replace(doubts, need_listing=any(is_ceasing_over(calendar, doubts, this.now) for calendar in stop))
+    return replace(doubts, need_listing=any(is_ceasing_over(calendar, doubts, now=this.now) for calendar in stop))
 
 
-def is_ceasing_over(calendar: KnownCalendar, doubts: Doubts, now: Now) -> bool:
+def is_ceasing_over(calendar: KnownCalendar, doubts: Doubts, *, now: Now) -> bool:
     """Whether a calendar has been listed as one that does not count for as long as there is doubt."""
     return now.wall - ceasing_since(calendar, now) >= doubts.about(calendar.record).grace_period
 
@@ -70,7 +70,7 @@ def _is_to_be_looked_at_again(calendar: KnownCalendar, now: Now) -> bool:
     return calendar.is_followed and pending
 
 
-def _has_changed_meanwhile(listing: Listing, changing: frozenset[int], this: RoundFacts) -> bool:
+def _has_changed_meanwhile(listing: Listing, changing: frozenset[int], *, this: RoundFacts) -> bool:
     """Whether a listing taken now shows other calendars changed than those that are known to be, or new ones."""
     known = {
         calendar.record.remote.href: calendar.record for calendar in this.known.values() if not calendar.record.gone

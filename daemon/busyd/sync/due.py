@@ -35,7 +35,7 @@ def why_read(record: CalendarRecord, at: Instant) -> Reason | None:
     A missing one is asked itself now and then: nothing else proves that it is gone.
     """
     if record.missing_since is not None:
-        asked_lately = not has_passed(record.as_of, GONE_AFTER, at)
+        asked_lately = not has_passed(record.as_of, GONE_AFTER, at=at)
         return Reason.LONG_MISSING if is_long_missing(record, at) and not asked_lately else None
     if not record.complete:
         return Reason.NEVER_READ
@@ -46,7 +46,7 @@ def why_read(record: CalendarRecord, at: Instant) -> Reason | None:
     return Reason.DAILY_COMPARISON if is_comparison_due(record, at) else None
 
 
-def why_read_feed(record: CalendarRecord, wanted: Instant | None, at: Instant) -> Reason | None:
+def why_read_feed(record: CalendarRecord, wanted: Instant | None, *, at: Instant) -> Reason | None:
     """Why the source of a subscribed calendar is to be read; None while it is not due.
 
     `wanted`: somebody waits for a proof at least as young as this.
@@ -60,7 +60,7 @@ def why_read_feed(record: CalendarRecord, wanted: Instant | None, at: Instant) -
     if is_look_due(record, at):
         return Reason.LOOK_AGAIN
     interval = int(record.validators.get("interval", SUBSCRIPTION_INTERVAL))
-    return Reason.INTERVAL_OVER if has_passed(record.as_of, interval, at) else None
+    return Reason.INTERVAL_OVER if has_passed(record.as_of, interval, at=at) else None
 
 
 def may_answer_not_modified(record: CalendarRecord) -> bool:
@@ -68,7 +68,7 @@ def may_answer_not_modified(record: CalendarRecord) -> bool:
     return record.complete and not record.held
 
 
-def plan_look(record: CalendarRecord, etags: Mapping[str, str], at: Instant) -> LookPlan:
+def plan_look(record: CalendarRecord, etags: Mapping[str, str], *, at: Instant) -> LookPlan:
     """How to look into a calendar of which the mirror has `etags` (href -> ETag).
 
     A second look starts from the token before the last one, so that it sees the last look's changes once more; without
@@ -90,12 +90,12 @@ def is_look_due(record: CalendarRecord, at: Instant) -> bool:
 
 def is_comparison_due(record: CalendarRecord, at: Instant) -> bool:
     """Whether the daily comparison of the whole calendar is due; the first read is one by itself."""
-    return record.reconciled is not None and has_passed(record.reconciled, RECONCILE_EVERY, at)
+    return record.reconciled is not None and has_passed(record.reconciled, RECONCILE_EVERY, at=at)
 
 
 def is_long_missing(record: CalendarRecord, at: Instant) -> bool:
     """Whether no listing has had a calendar for so long that its own word about being gone counts."""
-    return record.missing_since is not None and has_passed(record.missing_since, GONE_AFTER, at)
+    return record.missing_since is not None and has_passed(record.missing_since, GONE_AFTER, at=at)
 
 
 def has_news(record: CalendarRecord) -> bool:

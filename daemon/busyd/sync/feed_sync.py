@@ -43,38 +43,38 @@ async def poll_feed(context: PollContext, at: Instant) -> bool:
     """
     connection = context.connection_state.connection
     remote = RemoteCalendar(href=connection.url, name=connection.name, kind=CalendarKind.FEED, writable=False)
-    await context.store.record_listing(connection.name, [remote], at)
+    await context.store.record_listing(connection.name, [remote], at=at)
     context.connection_state.listed = True
     await refresh_state(context)
     linked = context.state.linked_calendars(connection.name)
     wanted = [record for record in linked if record.remote.href == remote.href]
     for record in wanted:
-        await _read(context, record, connection.url, at, interval=int(connection.poll.total_seconds()))
+        await _read(context, record, url=connection.url, at=at, interval=int(connection.poll.total_seconds()))
     return bool(wanted)
 
 
-async def read_subscription(context: PollContext, record: CalendarRecord, at: Instant) -> None:
+async def read_subscription(context: PollContext, record: CalendarRecord, *, at: Instant) -> None:
     """Read the source of a subscribed calendar. Never sends the account's credential there. Raises BusydError."""
     source = record.remote.source
     if source is None:
         message = "its server does not say where its events are"
         raise DataError(message)
-    await _read(context, record, source, at, interval=None)
+    await _read(context, record, url=source, at=at, interval=None)
 
 
-async def _read(context: PollContext, record: CalendarRecord, url: str, at: Instant, *, interval: int | None) -> None:
+async def _read(context: PollContext, record: CalendarRecord, *, url: str, at: Instant, interval: int | None) -> None:
     """`interval`: seconds between two looks, None to let the feed decide."""
     known = record.validators if record.validators.get("source") == url else {}
     answer = await context.read_feed(url, known if may_answer_not_modified(record) else {})
     if isinstance(answer, NotModified):
-        await _confirm(context, record, {**known, **_validators(answer)}, at)
+        await _confirm(context, record, validators={**known, **_validators(answer)}, at=at)
         return
     pieces = {f"uid:{piece.uid}": piece for piece in await _split(context, answer.payload)}
     listed = {href: piece.digest for href, piece in pieces.items()}
     state = SyncState(await context.store.read_etags(record.id), held=record.held)
     plan = plan_listing(state, listed)
     pace = {"source": url, "interval": str(_wanted_interval(answer.payload) if interval is None else interval)}
-    settlement = settle_feed(state, plan, _validators(answer) | pace, at)
+    settlement = settle_feed(state, plan, validators=_validators(answer) | pace, at=at)
     incoming = [Incoming(href, listed[href], pieces[href].payload) for href in plan.fetch if href in pieces]
     changed = await context.writer.store_batch(record, incoming, gone=settlement.forget, mark=settlement.mark)
     if changed or not record.complete:
@@ -92,7 +92,7 @@ async def _split(context: PollContext, payload: bytes) -> list[FeedPiece]:
         raise DataError(message) from None
 
 
-async def _confirm(context: PollContext, record: CalendarRecord, validators: Mapping[str, str], at: Instant) -> None:
+async def _confirm(context: PollContext, record: CalendarRecord, *, validators: Mapping[str, str], at: Instant) -> None:
     """The feed has not changed. A validator may have been renewed all the same (RFC 9110 §15.4.5)."""
     if not record.complete:
         message = "the feed's server says that nothing changed, but nothing was read of it yet"

@@ -38,7 +38,7 @@ class Batch(Struct, frozen=True):
 
 
 async def fetch(
-    client: CaldavClient, calendar: str, hrefs: Sequence[str], *, known: Container[str]
+    client: CaldavClient, calendar: str, *, hrefs: Sequence[str], known: Container[str]
 ) -> AsyncGenerator[Batch, None]:
     """Fetch objects batch by batch, two requests in flight, in the order of `hrefs`. Close it when done (aclosing).
 
@@ -49,7 +49,7 @@ async def fetch(
     batches = [hrefs[start : start + BATCH] for start in range(0, len(hrefs), BATCH)]
     try:
         for batch in batches:
-            waiting.append(asyncio.create_task(_fetch_batch(client, calendar, batch, known)))
+            waiting.append(asyncio.create_task(_fetch_batch(client, calendar, hrefs=batch, known=known)))
             if len(waiting) > IN_FLIGHT:
                 yield await waiting.popleft()  # while it is stored, the next ones are under way
         while waiting:
@@ -60,12 +60,12 @@ async def fetch(
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def _fetch_batch(client: CaldavClient, calendar: str, hrefs: Sequence[str], known: Container[str]) -> Batch:
+async def _fetch_batch(client: CaldavClient, calendar: str, *, hrefs: Sequence[str], known: Container[str]) -> Batch:
     """One multiget; what it leaves out is asked for once more, then singly: only a 404 of its own proves absence."""
-    answer = await _multiget(client, calendar, [Href(href) for href in hrefs])
+    answer = await _multiget(client, calendar, hrefs=[Href(href) for href in hrefs])
     objects, vanished, missing = list(answer.objects), set(answer.vanished), answer.missing
     if 1 < len(missing) < len(hrefs):
-        again = await _multiget(client, calendar, sorted(missing))
+        again = await _multiget(client, calendar, hrefs=sorted(missing))
         objects += again.objects
         vanished |= again.vanished
         missing = again.missing
@@ -82,7 +82,7 @@ def _is_whole(payload: bytes) -> bool:
     return b"BEGIN:VCALENDAR" in payload[:_EDGE].upper() and b"END:VCALENDAR" in payload[-_EDGE:].upper()
 
 
-async def _multiget(client: CaldavClient, calendar: str, hrefs: Sequence[Href]) -> Fetched:
+async def _multiget(client: CaldavClient, calendar: str, *, hrefs: Sequence[Href]) -> Fetched:
     """A multiget; when it fails it is halved, for the server may choke on one object, or the heap be too large."""
     try:
         return await client.run(fetch_objects(calendar, hrefs))

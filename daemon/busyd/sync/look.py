@@ -27,28 +27,28 @@ _ROUNDS: Final = 1000
 """A truncated sync answer is continued at most so often."""
 
 
-async def look(client: CaldavClient, calendar: str, state: SyncState, *, ctag: str | None, full: bool) -> Look:
+async def look(client: CaldavClient, calendar: str, *, state: SyncState, ctag: str | None, full: bool) -> Look:
     """Find out what changed in a calendar since `state`. Raises RemoteError; then nothing is known.
 
     `full` compares everything without a token: the daily check, and the second look at what seemed gone.
     """
     if full or not state.tokens:
-        return await _compare(client, calendar, state, refused=False)
+        return await _compare(client, calendar, state=state, refused=False)
     changed: dict[str, str] = {}
     vanished: set[str] = set()
     newest: str | None = None
     for asked in state.tokens:
         try:
-            delta = await _collect(client, calendar, asked)
+            delta = await _collect(client, calendar, token=asked)
         except (InvalidSyncToken, SyncUnsupported):
-            return await _compare(client, calendar, state, refused=True)
+            return await _compare(client, calendar, state=state, refused=True)
         except ServerFault as error:
             # QUIRK(calendarserver): a token that another server gave out is no 403 there but a fault of its own.
             if error.status != 500:
                 raise
-            return await _compare(client, calendar, state, refused=True)
+            return await _compare(client, calendar, state=state, refused=True)
         if contradicts(state, asked, delta=delta, ctag=ctag) or may_be_everything(state, asked, delta=delta):
-            return await _compare(client, calendar, state, refused=True)
+            return await _compare(client, calendar, state=state, refused=True)
         vanished = (vanished - delta.changed.keys()) | delta.vanished
         changed = {href: etag for href, etag in {**changed, **delta.changed}.items() if href not in delta.vanished}
         newest = delta.token
@@ -58,10 +58,10 @@ async def look(client: CaldavClient, calendar: str, state: SyncState, *, ctag: s
     return Look(plan, newest, compared_all=False)
 
 
-async def _compare(client: CaldavClient, calendar: str, state: SyncState, *, refused: bool) -> Look:
+async def _compare(client: CaldavClient, calendar: str, *, state: SyncState, refused: bool) -> Look:
     """Compare the whole calendar. What a listing leaves out is asked for in another way before it counts as gone."""
     try:
-        everything = await _collect(client, calendar, None)
+        everything = await _collect(client, calendar, token=None)
     except (InvalidSyncToken, SyncUnsupported):
         everything = Delta(await _members(client, calendar), frozenset(), None, itself=True)
     except ServerFault as error:
@@ -76,7 +76,7 @@ async def _compare(client: CaldavClient, calendar: str, state: SyncState, *, ref
         listed = {**members, **listed}
     unproved = False
     if absent := to_ask_singly(state, listed):
-        present, unproved = await _still_there(client, state, absent)
+        present, unproved = await _still_there(client, state, absent=absent)
         listed = {**listed, **present}
     await let_others_run()
     plan = plan_listing(state, listed)
@@ -89,7 +89,9 @@ async def _members(client: CaldavClient, calendar: str) -> dict[str, str]:
     return {str(href): str(etag) for href, etag in (await client.run(list_members(calendar))).items()}
 
 
-async def _still_there(client: CaldavClient, state: SyncState, absent: frozenset[str]) -> tuple[dict[str, str], bool]:
+async def _still_there(
+    client: CaldavClient, state: SyncState, *, absent: frozenset[str]
+) -> tuple[dict[str, str], bool]:
     """Those of a few hrefs, missing from a listing, that are not proved gone: listings lag behind, a GET does not.
 
     True when one could not be had: it counts as unchanged.
@@ -109,7 +111,7 @@ async def _still_there(client: CaldavClient, state: SyncState, absent: frozenset
     return present, unproved
 
 
-async def _collect(client: CaldavClient, calendar: str, token: str | None) -> Delta:
+async def _collect(client: CaldavClient, calendar: str, *, token: str | None) -> Delta:
     """A sync-collection answer, continued while the server truncates it (RFC 6578 §3.6)."""
     changed: dict[str, str] = {}
     vanished: set[str] = set()

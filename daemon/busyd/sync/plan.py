@@ -92,16 +92,16 @@ def plan_delta(state: SyncState, *, changed: Mapping[str, str], vanished: Iterab
     """
     gone = frozenset(vanished) & state.etags.keys() - changed.keys()
     unmentioned = frozenset(state.held.keys() & state.etags.keys() - changed.keys() - gone)
-    return SyncPlan(_differing(state, changed, gone), gone, unmentioned, etags=changed)
+    return SyncPlan(_differing(state, changed, gone=gone), gone, unmentioned, etags=changed)
 
 
 def plan_listing(state: SyncState, listed: Mapping[str, str]) -> SyncPlan:
     """Plan for a complete listing: what the mirror has beyond it is gone."""
     gone = frozenset(state.etags.keys() - listed.keys())
-    return SyncPlan(_differing(state, listed, gone), gone, empty=not listed, etags=listed)
+    return SyncPlan(_differing(state, listed, gone=gone), gone, empty=not listed, etags=listed)
 
 
-def weigh(state: SyncState, plan: SyncPlan, at: Instant, *, gone: Iterable[str] = (), grace_period: int = 0) -> Removal:
+def weigh(state: SyncState, plan: SyncPlan, *, at: Instant, gone: Iterable[str] = (), grace_period: int = 0) -> Removal:
     """Decide what to believe of a plan's `gone`, and of further hrefs that fetching found gone.
 
     `grace_period` is how many seconds anything found gone must have been so already, because there is some doubt.
@@ -110,12 +110,12 @@ def weigh(state: SyncState, plan: SyncPlan, at: Instant, *, gone: Iterable[str] 
     waiting = {href: state.held[href] for href in plan.unmentioned - all_gone}
     if is_much(state, plan, gone=all_gone):
         grace_period = max(grace_period, HOLD)
-    forget = {href for href in all_gone if _is_proved(state.held.get(href), at, grace_period)}
+    forget = {href for href in all_gone if _is_proved(state.held.get(href), at, grace_period=grace_period)}
     held = {href: min(state.held.get(href, at), at) for href in all_gone - forget}
     return Removal(frozenset(forget), held | waiting)
 
 
-def _is_proved(first: Instant | None, at: Instant, grace_period: int) -> bool:
+def _is_proved(first: Instant | None, at: Instant, *, grace_period: int) -> bool:
     """Found gone for the first time it is believed unless there is doubt; what was once doubted stays so a while."""
     return not grace_period if first is None else at - first >= max(grace_period, HOLD)
 
@@ -158,6 +158,6 @@ def to_ask_singly(state: SyncState, listed: Mapping[str, str]) -> frozenset[str]
     return absent if listed and not is_many(state, absent) else frozenset()
 
 
-def _differing(state: SyncState, listed: Mapping[str, str], gone: frozenset[str]) -> tuple[str, ...]:
+def _differing(state: SyncState, listed: Mapping[str, str], *, gone: frozenset[str]) -> tuple[str, ...]:
     unread = {href for href, etag in state.etags.items() if etag == UNREAD_ETAG} - gone
     return tuple(sorted(unread.union(href for href, etag in listed.items() if state.etags.get(href) != etag)))

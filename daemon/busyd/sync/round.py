@@ -54,11 +54,11 @@ def plan_round(
             return RoundPlan((*looks, *others), ReadCalendar(look.record), ceasing, this.ended)
         if look.action is Action.ASK:
             return RoundPlan((*looks, *others), AskWhetherGone(look.record), ceasing, this.ended)
-    doubts = find_doubts(looks, ceasing, this)
+    doubts = find_doubts(looks, ceasing, this=this)
     if this.listed_again is None and doubts.need_listing:
         return RoundPlan((*looks, *others), ListAgain(), ceasing, this.ended)
-    concluded = [_concluded(look, doubts, this) for look in looks]
-    concluded += [_about_ceasing(calendar, doubts, this) for calendar in known if calendar.record.id in ceasing]
+    concluded = [_concluded(look, doubts, this=this) for look in looks]
+    concluded += [_about_ceasing(calendar, doubts, this=this) for calendar in known if calendar.record.id in ceasing]
     return RoundPlan((*concluded, *others), None, ceasing, this.ended)
 
 
@@ -83,7 +83,7 @@ def keep_counting(listing: Listing, records: Sequence[CalendarRecord]) -> Listin
     return replace(listing, calendars=tuple(kept))
 
 
-def feed_failed(record: CalendarRecord, error: BusydError, at: Instant) -> Decision:
+def feed_failed(record: CalendarRecord, error: BusydError, *, at: Instant) -> Decision:
     """What follows when a subscribed calendar could not be read. Its host is not the account's: nothing else does."""
     told = parse_retry_after(error.retry_after, at) if isinstance(error, TooManyRequests) else None
     return Decision(
@@ -118,7 +118,7 @@ def _about_collection(calendar: KnownCalendar, this: RoundFacts) -> Decision:
     if record.id in this.read:
         return Decision(record, Action.HOLD, Reason.NOT_ALL_READ)
     if record.id in this.failed:
-        return _after_failure(calendar, this.failed[record.id], this)
+        return _after_failure(calendar, this.failed[record.id], this=this)
     if record.remote.href in this.listing.unreadable:
         return Decision(record, Action.LEAVE_UNREAD, Reason.LISTED_WITH_A_FAULT)
     reason = why_read(record, this.now.wall)
@@ -139,7 +139,7 @@ def _not_now(calendar: KnownCalendar, this: RoundFacts) -> Decision | None:
     return Decision(calendar.record, Action.LEAVE_UNREAD, reason)
 
 
-def _after_failure(calendar: KnownCalendar, error: BusydError, this: RoundFacts) -> Decision:
+def _after_failure(calendar: KnownCalendar, error: BusydError, *, this: RoundFacts) -> Decision:
     """What follows when a calendar could not be read. A 404 is no proof while the calendar is, or just was, listed."""
     record = calendar.record
     if isinstance(error, NotFound | Forbidden) and is_long_missing(record, this.now.wall):
@@ -173,7 +173,7 @@ def _about_other(calendar: KnownCalendar, now: Now) -> Decision:
         return Decision(record, Action.SKIP, Reason.NOT_LINKED)
     if now.monotonic < calendar.not_before:
         return Decision(record, Action.SKIP, Reason.BACKING_OFF)
-    reason = why_read_feed(record, calendar.wanted, now.wall)
+    reason = why_read_feed(record, calendar.wanted, at=now.wall)
     return (
         Decision(record, Action.SKIP, Reason.NOT_DUE) if reason is None else Decision(record, Action.READ_FEED, reason)
     )
@@ -182,12 +182,12 @@ def _about_other(calendar: KnownCalendar, now: Now) -> Decision:
 # What is done once everything was looked at.
 
 
-def _concluded(look: Decision, doubts: Doubts, this: RoundFacts) -> Decision:
+def _concluded(look: Decision, doubts: Doubts, *, this: RoundFacts) -> Decision:
     """What is done about a calendar that was looked at, now that all are."""
     record, doubt = look.record, doubts.about(look.record)
     outcome = this.read.get(record.id)
     if outcome is not None:
-        settlement = settle_calendar(outcome, doubt, this.now.wall)
+        settlement = settle_calendar(outcome, doubt, at=this.now.wall)
         return Decision(record, Action.SETTLE, settlement.reason, settlement)
     if not this.is_gone.get(record.id):
         return look
@@ -198,11 +198,11 @@ def _concluded(look: Decision, doubts: Doubts, this: RoundFacts) -> Decision:
     return Decision(record, Action.HOLD, doubt.reason, since=since, retry=GONE_RETRY)
 
 
-def _about_ceasing(calendar: KnownCalendar, doubts: Doubts, this: RoundFacts) -> Decision:
+def _about_ceasing(calendar: KnownCalendar, doubts: Doubts, *, this: RoundFacts) -> Decision:
     """Whether a calendar is believed not to count any more: at the end it must still be listed so."""
     record, doubt = calendar.record, doubts.about(calendar.record)
     since = ceasing_since(calendar, this.now)
-    if not is_ceasing_over(calendar, doubts, this.now):
+    if not is_ceasing_over(calendar, doubts, now=this.now):
         return Decision(record, Action.KEEP_COUNTING, doubt.reason, since=since)
     listing = this.listed_again.listing if this.listed_again is not None else None
     if listing is None:

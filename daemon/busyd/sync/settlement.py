@@ -70,14 +70,14 @@ class Settlement(Struct, frozen=True):
         return self.mark.look_again if self.mark is not None else None
 
 
-def settle_calendar(outcome: SyncOutcome, doubt: Doubt, at: Instant) -> Settlement:
+def settle_calendar(outcome: SyncOutcome, doubt: Doubt, *, at: Instant) -> Settlement:
     """Settle a collection, with the doubt that the other calendars leave."""
     look = outcome.look
     own = _own_doubt(outcome)
     if own is not None and own.grace_period > doubt.grace_period:
         doubt = own
-    removal = weigh(outcome.state, look.plan, at, gone=outcome.vanished, grace_period=doubt.grace_period)
-    look_again, earlier_token = _second_look(outcome, removal.held, at)
+    removal = weigh(outcome.state, look.plan, at=at, gone=outcome.vanished, grace_period=doubt.grace_period)
+    look_again, earlier_token = _second_look(outcome, removal.held, at=at)
     mark = SyncMark(
         ctag=outcome.record.remote.ctag,
         sync_token=look.sync_token,
@@ -87,12 +87,12 @@ def settle_calendar(outcome: SyncOutcome, doubt: Doubt, at: Instant) -> Settleme
         earlier_token=earlier_token,
         look_again=look_again,
     )
-    return _settlement(removal, doubt, mark, known=outcome.state, fetched=outcome.fetched)
+    return _settlement(removal, doubt, mark=mark, known=outcome.state, fetched=outcome.fetched)
 
 
-def settle_feed(state: SyncState, plan: SyncPlan, validators: Mapping[str, str], at: Instant) -> Settlement:
+def settle_feed(state: SyncState, plan: SyncPlan, *, validators: Mapping[str, str], at: Instant) -> Settlement:
     """Settle a feed, which has no other calendar to which something could have moved."""
-    removal = weigh(state, plan, at)
+    removal = weigh(state, plan, at=at)
     doubt = Doubt(HOLD, Reason.MUCH_AT_ONCE) if is_much(state, plan) else Doubt(0, Reason.NOTHING_ELSE_CHANGES)
     mark = SyncMark(
         ctag=None,
@@ -103,10 +103,10 @@ def settle_feed(state: SyncState, plan: SyncPlan, validators: Mapping[str, str],
         validators=validators,
         look_again=Instant(at + HOLD) if removal.held else None,
     )
-    return _settlement(removal, doubt, mark, known=state, fetched=len(plan.fetch))
+    return _settlement(removal, doubt, mark=mark, known=state, fetched=len(plan.fetch))
 
 
-def _settlement(removal: Removal, doubt: Doubt, mark: SyncMark, *, known: SyncState, fetched: int) -> Settlement:
+def _settlement(removal: Removal, doubt: Doubt, *, mark: SyncMark, known: SyncState, fetched: int) -> Settlement:
     newly_held = frozenset(removal.held.keys() - known.held.keys())
     return Settlement(removal.forget, mark, _reason(removal, doubt), newly_held, fetched)
 
@@ -126,7 +126,9 @@ def _reason(removal: Removal, doubt: Doubt) -> Reason:
     return Reason.NOTHING_GONE
 
 
-def _second_look(outcome: SyncOutcome, held: Mapping[str, Instant], at: Instant) -> tuple[Instant | None, str | None]:
+def _second_look(
+    outcome: SyncOutcome, held: Mapping[str, Instant], *, at: Instant
+) -> tuple[Instant | None, str | None]:
     """When to look again although nothing may seem to have changed, and from which token; (None, None): all is settled.
 
     Without a token that look compares everything.

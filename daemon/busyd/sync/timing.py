@@ -53,7 +53,7 @@ SECRET_CHECK: Final = 30.0
 """Between two looks whether a password that was refused has been replaced."""
 
 
-def has_passed(since: int | None, seconds: int, at: int) -> bool:
+def has_passed(since: int | None, seconds: int, *, at: int) -> bool:
     """True when so much wall time has passed since a moment, there is no such moment, or it lies ahead.
 
     A wall clock that was set back must not stop what is due by it.

@@ -99,8 +99,8 @@ class CalendarStatements(Statements):
         self,
         connection: str,
         calendars: Iterable[RemoteCalendar],
-        at: Instant,
         *,
+        at: Instant,
         unreadable: Iterable[str] = (),
     ) -> None:
         """Take a complete listing: new calendars appear, changed ones change, absent ones are marked, none is dropped.

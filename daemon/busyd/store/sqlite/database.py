@@ -112,7 +112,7 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         raise StorageDamaged(message)
 
 
-def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+def migrate(connection: sqlite3.Connection, path: Path, *, migrations: Sequence[Migration]) -> None:
     """Bring the file to the newest schema; `user_version` counts the migrations it has seen. Raises StorageError."""
     with storage_errors(path):
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -152,7 +152,7 @@ class Database:
             if left_unclean:
                 check(self._connection, path)
                 _suspect(path).unlink(missing_ok=True)
-            migrate(self._connection, path, migrations)
+            migrate(self._connection, path, migrations=migrations)
         except BaseException:
             self._connection.close()
             raise

@@ -82,7 +82,7 @@ class IndexStatements(Statements):
         return [(row[9], _entry(row[:9])) for row in _some(rows, lambda row: len(row[5]))]
 
     def objects_to_expand(
-        self, calendar: int, zone: str, span: Period, *, after: int = 0
+        self, calendar: int, zone: str, *, span: Period, after: int = 0
     ) -> list[tuple[int, bytes, bool]]:
         """The next objects that were not yet read in this zone, or, recurring, over another span of time, by their ids.
 
@@ -120,7 +120,7 @@ class IndexStatements(Statements):
         ).fetchone()
         return row
 
-    def record_snapshot(self, profile: str, key: str, body: bytes) -> None:
+    def record_snapshot(self, profile: str, key: str, *, body: bytes) -> None:
         self._db.execute("INSERT OR REPLACE INTO snapshot (profile, key, body) VALUES (?,?,?)", (profile, key, body))
 
     def forget_snapshots(self, profiles: Container[str]) -> None:
