@@ -77,24 +77,6 @@ ALLOWED: Final = (
 )
 """Legitimate uses, removed before the check."""
 
-PENDING: Final = frozenset(
-    {
-        "daemon/busyd/flow/poll.py",
-        "daemon/busyd/service/schedule.py",
-        "daemon/busyd/store/ledger.py",
-        "daemon/busyd/store/sqlite/database.py",
-        "daemon/busyd/sync/fetch.py",
-        "daemon/busyd/sync/look.py",
-        "tests/http/test_answer_cache.py",
-        "tests/http/test_connections.py",
-        "tests/http/test_feed.py",
-        "tests/store/test_faults.py",
-        "tests/store/test_ledger_thread.py",
-        "tests/sync/test_truth_under_change.py",
-    }
-)
-"""Files that still offend; whoever changes one of them empties its line."""
-
 
 class Offence(Struct, frozen=True, order=True):
     """A forbidden word in a file."""
@@ -163,14 +145,7 @@ def offences_of(file: str) -> list[Offence]:
 @pytest.mark.parametrize("file", checked_files())
 def test_a_file_uses_the_words_of_the_field(file: str) -> None:
     offences = offences_of(file)
-    if file in PENDING:
-        assert offences, f"{file} no longer offends: take it out of PENDING"
-    else:
-        assert not offences, "\n".join(map(str, offences))
-
-
-def test_every_pending_file_exists() -> None:
-    assert set(checked_files()) >= PENDING
+    assert not offences, "\n".join(map(str, offences))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_one_large_answer_does_not_replace_all_others() -> None:
     assert cache.get("/large") is None
 
 
-def test_a_new_answer_takes_the_room_of_the_old_one() -> None:
+def test_a_new_answer_replaces_the_old_one() -> None:
     cache = AnswerCache()
     ask_twice(cache, "/a", size=1000)
     cache.put("/a", answer(10))

@@ -60,7 +60,7 @@ async def test_when_all_places_are_taken_the_next_is_refused_at_once(serve: Serv
     assert b"Retry-After: 5" in head
 
 
-async def test_a_connection_that_idles_makes_room_for_a_new_one(serve: Serve) -> None:
+async def test_an_idle_connection_is_closed_in_favour_of_a_new_one(serve: Serve) -> None:
     served = await serve(limits=FEW)
     async with idlers(served, 6):
         age(served, 2)

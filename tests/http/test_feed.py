@@ -186,14 +186,14 @@ async def test_before_the_first_reading_a_feed_is_unavailable_and_not_empty(
 
 async def test_only_a_token_made_for_it_shows_titles(served: Served) -> None:
     start, end, kind = busy(21)
-    told = ("anna/Work", "uid-1", "/1.ics", "Dentist; room, 3", "Main St\n5")
+    told = ("anna/Work", "uid-1", "/1.ics", "Dentist; suite, 3", "Main St\n5")
     served.backend.explained = [
         Explained(*told, Instant(start), Instant(end), kind, "opaque", "", ""),
         Explained(*told, Instant(start), Instant(end), FbType.FREE, "declined", "", ""),
     ]
     open_feed = await served.ask(f"/feeds/{served.backend.token('anna', details=True)}.ics")
     [event] = events(open_feed)
-    assert (str(event["SUMMARY"]), str(event["LOCATION"])) == ("Dentist; room, 3", "Main St\n5")
+    assert (str(event["SUMMARY"]), str(event["LOCATION"])) == ("Dentist; suite, 3", "Main St\n5")
     assert b"uid-1" not in open_feed.body
     closed_feed = await served.ask(f"/feeds/{served.backend.token('anna', 'freebusy', 'details')}.ics")
     assert b"Dentist" not in closed_feed.body

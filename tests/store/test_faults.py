@@ -157,7 +157,7 @@ def test_a_file_of_a_newer_busyd_stays_what_it_is(tmp_path: Path) -> None:
 
 
 async def test_a_locked_ledger_does_not_hold_up_the_loop(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path / "ledger.sqlite3", patience=0.05)
+    ledger = Ledger.open(tmp_path / "ledger.sqlite3", busy_timeout=0.05)
     other = open_connection(tmp_path / "ledger.sqlite3", journal="DELETE", synchronous="FULL")
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StorageError, match="locked"):

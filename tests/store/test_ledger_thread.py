@@ -32,7 +32,7 @@ def command_line(path: Path) -> Iterator[Ledger]:
 @pytest.fixture
 def opened(path: Path, command_line: Ledger) -> Ledger:
     assert command_line.tokens() == []
-    return Ledger.open(path, patience=0.05)
+    return Ledger.open(path, busy_timeout=0.05)
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ def clock() -> StoppedClock:
 
 
 @pytest.fixture
-def open_house(tmp_path: Path, clock: StoppedClock) -> Iterator[Open]:
+def open_daemon(tmp_path: Path, clock: StoppedClock) -> Iterator[Open]:
     opened: list[Inside] = []
 
     def make(*profiles: Profile) -> Inside:
@@ -71,25 +71,25 @@ async def edge_day(inside: Inside) -> int:
 
 
 async def test_days_that_passed_while_busyd_was_stopped_are_expanded_at_the_start(
-    open_house: Open, clock: StoppedClock
+    open_daemon: Open, clock: StoppedClock
 ) -> None:
-    inside = open_house()
+    inside = open_daemon()
     await inside.show(WORK)
     await inside.put(WORK, DAILY)
     clock.instant = Instant(clock.instant + 30 * DAY)
-    again = open_house()
+    again = open_daemon()
     await again.restore.load_tables()
     assert await edge_day(again) == 1
 
 
 async def test_days_that_passed_while_busyd_was_stopped_are_not_lost_at_the_next_roll(
-    open_house: Open, clock: StoppedClock
+    open_daemon: Open, clock: StoppedClock
 ) -> None:
-    inside = open_house()
+    inside = open_daemon()
     await inside.show(WORK)
     await inside.put(WORK, DAILY)
     clock.instant = Instant(clock.instant + 30 * DAY)
-    again = open_house()
+    again = open_daemon()
     await again.restore.load_tables()
     clock.instant = Instant(clock.instant + DAY)
     await roll_horizon(again.writer, clock.now())
@@ -99,9 +99,9 @@ async def test_days_that_passed_while_busyd_was_stopped_are_not_lost_at_the_next
 
 
 async def test_a_roll_while_a_batch_is_expanded_leaves_no_day_out(
-    open_house: Open, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
+    open_daemon: Open, clock: StoppedClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside = open_house()
+    inside = open_daemon()
     await inside.show(WORK)
     await inside.put(WORK)
     expand = inside.writer.expansion.expand
@@ -123,8 +123,8 @@ async def reload(inside: Inside, *profiles: Profile) -> None:
     await inside.writer.complete_tables()
 
 
-async def test_a_zone_that_was_left_and_is_read_in_again_has_what_changed_meanwhile(open_house: Open) -> None:
-    inside = open_house()
+async def test_a_zone_that_was_left_and_is_read_in_again_has_what_changed_meanwhile(open_daemon: Open) -> None:
+    inside = open_daemon()
     await inside.show(WORK)
     await inside.put(WORK)
     await reload(inside, replace(BERLIN, timezone="America/New_York"))
@@ -134,9 +134,9 @@ async def test_a_zone_that_was_left_and_is_read_in_again_has_what_changed_meanwh
 
 
 async def test_a_zone_that_is_added_while_a_batch_is_expanded_misses_nothing_of_it(
-    open_house: Open, monkeypatch: pytest.MonkeyPatch
+    open_daemon: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside = open_house()
+    inside = open_daemon()
     await inside.show(WORK)
     await inside.put(WORK)
     expand = inside.writer.expansion.expand
@@ -152,8 +152,8 @@ async def test_a_zone_that_is_added_while_a_batch_is_expanded_misses_nothing_of_
     assert await inside.busy("2026-06-01", "2026-06-08") == [(at("2026-06-03T04:00"), at("2026-06-04T04:00"), "BUSY")]
 
 
-async def test_a_batch_that_is_broken_off_is_in_memory_as_it_is_on_the_disk(open_house: Open) -> None:
-    inside = open_house()
+async def test_a_batch_that_is_broken_off_is_in_memory_as_it_is_on_the_disk(open_daemon: Open) -> None:
+    inside = open_daemon()
     await inside.show(WORK)
     await inside.put(WORK)
     transaction, loop = inside.store.transaction, asyncio.get_running_loop()
@@ -184,9 +184,9 @@ async def test_a_batch_that_is_broken_off_is_in_memory_as_it_is_on_the_disk(open
     assert (on_disk, len(busy)) in ((0, 0), (1, 1))
 
 
-async def test_what_a_broken_off_poll_has_stored_shows_before_the_next_poll_calls_it_fresh(open_house: Open) -> None:
+async def test_what_a_broken_off_poll_has_stored_shows_before_the_next_poll_calls_it_fresh(open_daemon: Open) -> None:
     """`refresh_state` of the next, idle poll confirms the calendar: its time must be in the snapshot by then."""
-    inside = open_house()
+    inside = open_daemon()
     await inside.show(WORK)
     await inside.put(WORK)
     mark = SyncMark("2", None, Instant(inside.clock.now() + 60))
@@ -200,8 +200,8 @@ async def test_what_a_broken_off_poll_has_stored_shows_before_the_next_poll_call
     assert answer.freshness.as_of != mark.as_of or answer.spans == [(NINE, TEN, 3)]
 
 
-async def test_other_addresses_count_as_soon_as_they_are_discovered(open_house: Open) -> None:
-    inside = open_house()
+async def test_other_addresses_count_as_soon_as_they_are_discovered(open_daemon: Open) -> None:
+    inside = open_daemon()
     await inside.show(WORK)
     connection_state = inside.state.connections["anna"]
     connection_state.addresses = ("mailto:old@example.org",)
@@ -214,16 +214,16 @@ async def test_other_addresses_count_as_soon_as_they_are_discovered(open_house: 
     assert await inside.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
 
 
-async def test_a_changed_poll_interval_does_not_forget_who_i_am(open_house: Open) -> None:
-    inside = open_house()
+async def test_a_changed_poll_interval_does_not_forget_who_i_am(open_daemon: Open) -> None:
+    inside = open_daemon()
     inside.state.connections["anna"].addresses = ("mailto:alias@example.org",)
     inside.state.reconfigure([replace(ANNA, poll=timedelta(seconds=90))], [BERLIN])
     assert inside.state.connections["anna"].addresses == ("mailto:alias@example.org",)
 
 
-async def test_a_connection_dropped_by_a_reload_leaves_no_gap_in_service(open_house: Open) -> None:
+async def test_a_connection_dropped_by_a_reload_leaves_no_gap_in_service(open_daemon: Open) -> None:
     both = replace(BERLIN, conflicts=(ref("anna/*"), ref("team/Roadmap")))
-    inside = open_house(both)
+    inside = open_daemon(both)
     await inside.show(WORK)
     inside.state.reconfigure([ANNA, TEAM], [both])
     await inside.writer.complete_tables()
@@ -232,13 +232,13 @@ async def test_a_connection_dropped_by_a_reload_leaves_no_gap_in_service(open_ho
 
 
 async def test_a_start_after_discovery_but_before_the_first_listing_knows_that_it_knows_nothing(
-    open_house: Open,
+    open_daemon: Open,
 ) -> None:
-    inside = open_house()
+    inside = open_daemon()
     account = AccountRecord("anna", ANNA.url, ANNA.username, "/p/", "/1/calendars/", (), False, inside.clock.now())
     await inside.store.transaction(lambda tx: tx.record_account(account))  # killed here
     team = Profile("anna", conflicts=(ref("team"), ref("anna/*")))
-    again = open_house(team)
+    again = open_daemon(team)
     again.state.reconfigure([ANNA, replace(TEAM, kind=ConnectionKind.ICS)], [team])
     feed = RemoteCalendar(TEAM.url, "team", CalendarKind.FEED)
     await again.store.record_listing("team", [feed], at=again.clock.now())
@@ -248,17 +248,17 @@ async def test_a_start_after_discovery_but_before_the_first_listing_knows_that_i
     assert not (await again.backend.freebusy("anna", WEEK)).complete
 
 
-async def test_a_proof_that_lies_ahead_of_the_clock_is_no_proof(open_house: Open, clock: StoppedClock) -> None:
-    inside = open_house()
+async def test_a_proof_that_lies_ahead_of_the_clock_is_no_proof(open_daemon: Open, clock: StoppedClock) -> None:
+    inside = open_daemon()
     await inside.show(WORK)
     await inside.put(WORK)
     clock.instant = Instant(clock.instant - 30 * DAY)
     assert (await inside.backend.freebusy("anna", WEEK)).freshness.stale
 
 
-async def test_a_changed_address_of_a_feed_is_followed_at_once(open_house: Open) -> None:
+async def test_a_changed_address_of_a_feed_is_followed_at_once(open_daemon: Open) -> None:
     profile = Profile("anna", conflicts=(ref("holidays"),))
-    inside = open_house(profile)
+    inside = open_daemon(profile)
     old = Connection("holidays", ConnectionKind.ICS, "https://old.example.org/a.ics")
     inside.state.reconfigure([old], [profile])
     feed = RemoteCalendar(old.url, "holidays", CalendarKind.FEED)
@@ -275,17 +275,17 @@ async def test_a_changed_address_of_a_feed_is_followed_at_once(open_house: Open)
     assert not (await inside.backend.freebusy("anna", WEEK)).complete
 
 
-async def test_explain_names_the_line_where_the_rule_stands_after_a_reload(open_house: Open) -> None:
+async def test_explain_names_the_line_where_the_rule_stands_after_a_reload(open_daemon: Open) -> None:
     rules = Rules(all_day="busy", origin={"all_day": "config.yaml:10"})
-    inside = open_house(replace(BERLIN, rules=rules))
+    inside = open_daemon(replace(BERLIN, rules=rules))
     await inside.show(WORK)
     await inside.put(WORK, event("day", "DTSTART;VALUE=DATE:20260603", "TRANSP:TRANSPARENT"))
     await reload(inside, replace(BERLIN, rules=replace(rules, origin={"all_day": "config.yaml:12"})))
     assert [one.origin for one in await inside.backend.explain("anna", WEEK)] == ["config.yaml:12"]
 
 
-async def test_explain_names_the_line_that_keeps_the_primary_from_blocking(open_house: Open) -> None:
-    inside = open_house(
+async def test_explain_names_the_line_that_keeps_the_primary_from_blocking(open_daemon: Open) -> None:
+    inside = open_daemon(
         Profile("anna", primary=ref("anna/Work"), primary_blocks=False, primary_blocks_origin="c.yaml:7")
     )
     await inside.show(WORK)
@@ -294,15 +294,15 @@ async def test_explain_names_the_line_that_keeps_the_primary_from_blocking(open_
     assert (one.reason, one.rule, one.origin) == ("primary-does-not-block", "primary_blocks", "c.yaml:7")
 
 
-async def test_explain_tells_of_a_calendar_that_was_never_read(open_house: Open) -> None:
-    inside = open_house()
+async def test_explain_tells_of_a_calendar_that_was_never_read(open_daemon: Open) -> None:
+    inside = open_daemon()
     await inside.show(WORK, HOME)
     await inside.put(WORK)
     assert [one.reason for one in await inside.backend.explain("anna", WEEK)] == ["never-read"]
 
 
-async def test_problems_of_a_calendar_that_is_no_longer_linked_are_no_longer_told(open_house: Open) -> None:
-    inside = open_house()
+async def test_problems_of_a_calendar_that_is_no_longer_linked_are_no_longer_told(open_daemon: Open) -> None:
+    inside = open_daemon()
     await inside.show(WORK, HOME)
     await inside.put(WORK, event("odd", "DTSTART:notadate"))
     await reload(inside, replace(BERLIN, conflicts=(ref("anna/Home"),)))
@@ -310,8 +310,8 @@ async def test_problems_of_a_calendar_that_is_no_longer_linked_are_no_longer_tol
     assert {calendar for calendar, _ in inside.state.tables} == {inside.record(HOME).id}
 
 
-async def test_a_calendar_that_is_listed_with_a_fault_leaves_nothing_free_behind_a_wildcard(open_house: Open) -> None:
-    inside = open_house()
+async def test_a_calendar_that_is_listed_with_a_fault_leaves_nothing_free_behind_a_wildcard(open_daemon: Open) -> None:
+    inside = open_daemon()
     now = inside.clock.now()
     await inside.store.transaction(lambda tx: tx.record_listing("anna", [WORK], at=now, unreadable=[HOME.href]))
     inside.state.take_calendars(await inside.store.read_calendars())
@@ -320,8 +320,8 @@ async def test_a_calendar_that_is_listed_with_a_fault_leaves_nothing_free_behind
     assert not (await inside.backend.freebusy("anna", WEEK)).complete
 
 
-async def test_calendars_of_another_account_under_the_same_name_do_not_answer_for_this_one(open_house: Open) -> None:
-    inside = open_house()
+async def test_calendars_of_another_account_under_the_same_name_do_not_answer_for_this_one(open_daemon: Open) -> None:
+    inside = open_daemon()
     await inside.show(WORK)
     await inside.put(WORK)
     inside.state.reconfigure([replace(ANNA, username="ben@icloud.com")], [BERLIN])
@@ -330,9 +330,9 @@ async def test_calendars_of_another_account_under_the_same_name_do_not_answer_fo
 
 
 async def test_an_answer_beyond_the_horizon_claims_no_younger_proof_than_it_was_made_from(
-    open_house: Open, monkeypatch: pytest.MonkeyPatch
+    open_daemon: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside = open_house()
+    inside = open_daemon()
     await inside.show(WORK)
     await inside.put(WORK)
     old, far = inside.clock.now(), window("2031-06-01", "2031-06-08")
@@ -348,20 +348,20 @@ async def test_an_answer_beyond_the_horizon_claims_no_younger_proof_than_it_was_
     assert answer.spans or answer.freshness.as_of == old
 
 
-async def test_a_start_on_a_full_disk_answers_from_what_there_is(open_house: Open) -> None:
-    inside = open_house()
+async def test_a_start_on_a_full_disk_answers_from_what_there_is(open_daemon: Open) -> None:
+    inside = open_daemon()
     await inside.show(WORK)
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
-    again = open_house()
+    again = open_daemon()
 
     again.store.transaction = disk_full  # type: ignore[method-assign,assignment]
     await again.restore.load_tables()
     assert await again.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
 
 
-async def test_what_one_profile_cannot_store_does_not_keep_another_from_its_new_snapshot(open_house: Open) -> None:
+async def test_what_one_profile_cannot_store_does_not_keep_another_from_its_new_snapshot(open_daemon: Open) -> None:
     amy = replace(BERLIN, name="amy")
-    inside = open_house(BERLIN, amy)
+    inside = open_daemon(BERLIN, amy)
     await inside.show(WORK)
     await inside.put(WORK)
     record = inside.record(WORK)
@@ -375,9 +375,9 @@ async def test_what_one_profile_cannot_store_does_not_keep_another_from_its_new_
 
 
 async def test_facts_that_no_occurrence_states_any_more_are_forgotten_with_the_day(
-    open_house: Open, clock: StoppedClock
+    open_daemon: Open, clock: StoppedClock
 ) -> None:
-    inside = open_house()
+    inside = open_daemon()
     await inside.show(WORK)
     for number in range(30):
         guest = f"ATTENDEE;PARTSTAT=ACCEPTED:mailto:guest{number}@example.org"

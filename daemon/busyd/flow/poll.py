@@ -2,7 +2,7 @@
 
 Read it from the top down; nothing is decided here. An idle poll of an account is one request; a changed event costs two
 more, and one at the next poll. Whatever goes wrong leaves the mirror as it was, lets the proof of the calendar age, and
-is told in words.
+is shown by status and the log with its reason.
 """
 
 import logging

@@ -88,8 +88,8 @@ class PollSchedule:
             self._failed(error)
             return False
         except Exception as error:
-            logger.exception("polling %s ran into a fault of busyd itself", name)
-            fault = f"busyd ran into a fault of its own ({type(error).__name__}); the log has its place"
+            logger.exception("polling %s failed with an internal error", name)
+            fault = f"internal error in busyd ({type(error).__name__}): see its log, and please report it"
             self._failed(RemoteError(fault))
             return False
         finally:

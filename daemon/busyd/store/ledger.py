@@ -49,14 +49,14 @@ class Ledger:
         """Text of a token -> its id, for those of `_tokens` whose secret was found to be right."""
 
     @classmethod
-    def open(cls, path: Path, *, patience: float = 10.0) -> "Ledger":
-        """Open or create the file. `patience` is how many seconds to wait for another process that writes it.
+    def open(cls, path: Path, *, busy_timeout: float = 10.0) -> "Ledger":
+        """Open or create the file. `busy_timeout` is how many seconds to wait for another process that writes it.
 
         Raises StorageError: a damaged ledger is never replaced by an empty one. Raises TryAgain, Misconfigured when
         there is no directory for it.
         """
         make_state_directory(path.parent)
-        connection = open_connection(path, journal="DELETE", synchronous="FULL", patience=patience)
+        connection = open_connection(path, journal="DELETE", synchronous="FULL", busy_timeout=busy_timeout)
         try:
             check(connection, path)
             migrate(connection, path, migrations=[_create, _remember_feeds])

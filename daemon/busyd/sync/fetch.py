@@ -34,7 +34,7 @@ class Batch(Struct, frozen=True):
     vanished: frozenset[str]
     """Gone: those that were known, by a 404 of their own."""
     unread: frozenset[str]
-    """Listed, but not to be had: they keep what the mirror has, and are tried again."""
+    """Listed, but could not be read: they keep what the mirror has, and are tried again."""
 
 
 async def fetch(

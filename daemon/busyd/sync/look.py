@@ -43,7 +43,7 @@ async def look(client: CaldavClient, calendar: str, *, state: SyncState, ctag: s
         except (InvalidSyncToken, SyncUnsupported):
             return await _compare(client, calendar, state=state, refused=True)
         except ServerFault as error:
-            # QUIRK(calendarserver): a token that another server gave out is no 403 there but a fault of its own.
+            # QUIRK(calendarserver): a token that another server gave out is answered 500 there, not 403.
             if error.status != 500:
                 raise
             return await _compare(client, calendar, state=state, refused=True)

@@ -81,14 +81,14 @@ def _storage_error(path: Path, error: OSError) -> StorageError:
     return kind(str(fault), fix=fault.fix)
 
 
-def open_connection(path: Path, *, journal: str, synchronous: str, patience: float = 10.0) -> sqlite3.Connection:
+def open_connection(path: Path, *, journal: str, synchronous: str, busy_timeout: float = 10.0) -> sqlite3.Connection:
     """A connection with explicit transactions and the defensive pragmas, of a file that was found sound.
 
-    `patience` is how many seconds a statement waits for another process. Raises StorageError, StorageDamaged.
+    `busy_timeout` is how many seconds a statement waits for another process. Raises StorageError, StorageDamaged.
     """
     with storage_errors(path):
         new = not path.exists()
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=patience)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=busy_timeout)
         try:
             if new:
                 path.chmod(0o600)
