@@ -1,7 +1,8 @@
 """The layers and walls of the package, checked on its own source. `busyd/__init__.py` says what they are for."""
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,22 @@ def test_a_planted_violation_is_caught(path: str, source: str) -> None:
 
 def test_the_package_itself_imports_nothing_so_every_edge_is_seen() -> None:
     assert not list(imports_of((PACKAGE / "__init__.py").read_text()))
+
+
+def test_no_two_classes_share_a_name() -> None:
+    assert shared_class_names({str(path.relative_to(PACKAGE)): path.read_text() for path in MODULES}) == {}
+
+
+def test_a_planted_second_class_of_a_name_is_caught() -> None:
+    sources = {"dav/a.py": "class Written: ...\nclass Refused: ...", "http/b.py": "def make():\n    class Written: ..."}
+    assert shared_class_names(sources) == {"Written": ["dav/a.py", "http/b.py"]}
+
+
+def shared_class_names(sources: Mapping[str, str]) -> dict[str, list[str]]:
+    """Every class name that is defined more than once, private and nested ones too -> where."""
+    places = defaultdict(list)
+    for path, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(path)
+    return {name: paths for name, paths in places.items() if len(paths) > 1}

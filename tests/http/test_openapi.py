@@ -63,4 +63,4 @@ def test_every_reference_leads_somewhere() -> None:
 @pytest.mark.parametrize("name", sorted(TITLES))
 def test_problem_names_stay_as_they_are(name: str) -> None:
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", name)
-    assert name in describe()["components"]["schemas"]["Problem"]["properties"]["type"]["pattern"]
+    assert name in describe()["components"]["schemas"]["ProblemDetails"]["properties"]["type"]["pattern"]

@@ -14,7 +14,7 @@ from busyd.flow.ask import Unanswerable
 from busyd.flow.backend import Backend
 from busyd.http.auth import Authenticator, Caller, login_needed, login_refused, scope_missing
 from busyd.http.call import Call
-from busyd.http.connections import Connection, CountingServer, Gate
+from busyd.http.connections import ClientConnection, CountingServer, Gate
 from busyd.http.cors import allow_origin, preflight
 from busyd.http.freebusy import FreeBusyHandler
 from busyd.http.metrics import Metrics
@@ -67,7 +67,7 @@ class Endpoint:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Every request comes through here."""
-        connection = cast(Connection, request.protocol)
+        connection = cast(ClientConnection, request.protocol)
         began = connection.since = asyncio.get_running_loop().time()
         connection.handling = True
         connection.served += 1
@@ -80,7 +80,7 @@ class Endpoint:
             cached = self.freebusy.at_once(request.raw_path, now) if request.method == "GET" else None
             if cached is not None and self._may_have(cached.profile, head, connection=connection, now=now):
                 name = "/v1/profiles/{profile}/freebusy"
-                response: web.StreamResponse | None = cached.finished.written(request, head, date=self._date.at(now))
+                response: web.StreamResponse | None = cached.finished.serialized(request, head, date=self._date.at(now))
                 if response is None:
                     response = await cached.finished.response(head)
             else:
@@ -101,7 +101,7 @@ class Endpoint:
         self.metrics.count(name, status=response.status, seconds=connection.since - began)
         return response
 
-    def _may_have(self, profile: str, head: RequestHeaders, *, connection: Connection, now: Instant) -> bool:
+    def _may_have(self, profile: str, head: RequestHeaders, *, connection: ClientConnection, now: Instant) -> bool:
         """Whether a cached answer may go to this caller at once. If not, the usual way finds out why."""
         if head.fault or head.calendar or connection.reserved:
             return False
@@ -113,7 +113,7 @@ class Endpoint:
     def _match(self, request: web.BaseRequest, head: RequestHeaders) -> Match:
         path = request.raw_path.partition("?")[0].partition("#")[0]
         if not path.startswith("/"):
-            path = _origin_form(path, cast(Connection, request.protocol))
+            path = _origin_form(path, cast(ClientConnection, request.protocol))
         if head.fault:
             raise _refusal(head.fault)
         match = self.routes.find(path)
@@ -124,7 +124,7 @@ class Endpoint:
         return match
 
     async def _answer(
-        self, request: web.BaseRequest, connection: Connection, *, head: RequestHeaders, match: Match
+        self, request: web.BaseRequest, connection: ClientConnection, *, head: RequestHeaders, match: Match
     ) -> web.StreamResponse:
         method, route = request.method, match.route
         if method == "OPTIONS":
@@ -194,7 +194,7 @@ class Endpoint:
         return self.gate.crashes.take(error, asyncio.get_running_loop().time())
 
 
-def _origin_form(target: str, connection: Connection) -> str:
+def _origin_form(target: str, connection: ClientConnection) -> str:
     """The path of a request in absolute form (RFC 9112 §3.2.2), whose host counts as much as the Host field's."""
     scheme, separator, rest = target.partition("://")
     authority, slash, path = rest.partition("/")

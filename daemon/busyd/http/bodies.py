@@ -17,7 +17,7 @@ Count = Annotated[int, Meta(ge=0)]
 BusyType = Literal["BUSY", "BUSY-TENTATIVE", "BUSY-UNAVAILABLE"]
 
 
-class BusyPeriod(Struct, frozen=True):
+class BusyPeriodInAnswer(Struct, frozen=True):
     """A half-open period that is not free, with its free/busy type (RFC 5545 section 3.2.9)."""
 
     start: Time
@@ -43,7 +43,7 @@ class FreeBusy(Struct, frozen=True):
     as_of: Time | None
     stale: bool
     complete: bool
-    busy: list[BusyPeriod]
+    busy: list[BusyPeriodInAnswer]
     calendars: list[CalendarInAnswer]
 
 
@@ -66,7 +66,7 @@ class Slots(Struct, frozen=True):
     slots: list[Slot]
 
 
-class Profile(Struct, frozen=True):
+class ProfileSummary(Struct, frozen=True):
     """A profile and how far it can be answered for."""
 
     name: str
@@ -81,7 +81,7 @@ class Profile(Struct, frozen=True):
 class Profiles(Struct, frozen=True):
     """The profiles that the caller may see."""
 
-    profiles: list[Profile]
+    profiles: list[ProfileSummary]
 
 
 class ExplainedEvent(Struct, frozen=True):
@@ -119,7 +119,7 @@ class LinkedCalendar(Struct, frozen=True):
     detail: str
 
 
-class ProfileStatus(Profile, frozen=True):
+class ProfileStatus(ProfileSummary, frozen=True):
     """A profile with the calendars that count for it."""
 
     calendars: list[LinkedCalendar]
@@ -149,7 +149,7 @@ class Calendars(Struct, frozen=True):
     calendars: list[Calendar]
 
 
-class Connection(Struct, frozen=True):
+class ConnectionStatus(Struct, frozen=True):
     """A connection, how its last poll went, and its calendars."""
 
     name: str
@@ -169,7 +169,7 @@ class Status(Struct, frozen=True):
     version: str
     now: Time
     profiles: list[ProfileStatus]
-    connections: list[Connection]
+    connections: list[ConnectionStatus]
     problems: list[ProblemView]
     configuration: str | UnsetType = UNSET
 

@@ -29,7 +29,7 @@ _RESERVED_SECONDS: Final = 2.0
 """Until one of the reserved connections must have sent its first request."""
 
 
-class Connection(RequestHandler):
+class ClientConnection(RequestHandler):
     """One client connection."""
 
     __slots__ = ("client", "gate", "handling", "listener", "reserved", "served", "since", "site_is_local", "unread")
@@ -106,7 +106,7 @@ class CountingServer(web.Server):
         A connection cannot tell: accepted on 0.0.0.0 from this machine, it is one from 127.0.0.1 to 127.0.0.1.
         """
         loop = asyncio.get_running_loop()
-        return partial(Connection, self, site_is_local=is_local, loop=loop, **self._options)
+        return partial(ClientConnection, self, site_is_local=is_local, loop=loop, **self._options)
 
 
 class Gate:
@@ -117,7 +117,7 @@ class Gate:
         self._listeners: dict[tuple[object, bool, bool], ListenerContext] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.crashes = CrashLog()
-        self.open: set[Connection] = set()
+        self.open: set[ClientConnection] = set()
         self.refused = 0
         """Connections that were refused because there were too many."""
         self.dropped = 0
@@ -140,7 +140,7 @@ class Gate:
             )
         return listener
 
-    def enter(self, connection: Connection) -> bool:
+    def enter(self, connection: ClientConnection) -> bool:
         """Count a new connection, if need be in place of one that idles; False when there are too many."""
         if len(self.open) >= self.limits.connections - self.limits.reserve:
             idle = self._longest_idle()
@@ -154,7 +154,7 @@ class Gate:
         self.open.add(connection)
         return True
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: ClientConnection) -> None:
         self.open.discard(connection)
 
     def start(self) -> None:
@@ -180,7 +180,7 @@ class Gate:
         self.sweep()
         self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep_again)
 
-    def _does_not_read(self, connection: Connection, now: float) -> bool:
+    def _does_not_read(self, connection: ClientConnection, now: float) -> bool:
         transport = connection.transport
         size = transport.get_write_buffer_size() if transport is not None else 0
         if not size:
@@ -189,14 +189,14 @@ class Gate:
             connection.unread = (now, size)
         return connection.unread is not None and now - connection.unread[0] > self.limits.idle_seconds
 
-    def _longest_idle(self) -> Connection | None:
+    def _longest_idle(self) -> ClientConnection | None:
         now = asyncio.get_running_loop().time()
         idle = [
             connection for connection in self.open if not connection.handling and now - connection.since > _IDLE_ENOUGH
         ]
         return min(idle, key=lambda connection: connection.since, default=None)
 
-    def _drop(self, connection: Connection) -> None:
+    def _drop(self, connection: ClientConnection) -> None:
         self.dropped += 1
         self.leave(connection)
         transport = connection.transport

@@ -10,13 +10,13 @@ import busyd
 from busyd.flow.reload import ReloadOutcome
 from busyd.http.bodies import Calendars, Explanation, FreeBusy, Health, Profiles, Slots, Status
 from busyd.http.call import Call
-from busyd.http.problem import PROBLEM_TYPE, Problem
+from busyd.http.problem import PROBLEM_TYPE, ProblemDetails
 from busyd.http.response import JSON, Finished, headers_for
 from busyd.http.slots import MAX_STEPS
 
 Schema = dict[str, Any]
 
-BODIES: Final = (Calendars, Explanation, FreeBusy, Health, Problem, Profiles, ReloadOutcome, Slots, Status)
+BODIES: Final = (Calendars, Explanation, FreeBusy, Health, ProblemDetails, Profiles, ReloadOutcome, Slots, Status)
 _TEXT: Final[Schema] = {"type": "string"}
 _ASKED: Final[Schema] = {
     "anyOf": [
@@ -64,7 +64,7 @@ def describe() -> Schema:
             "responses": {
                 "problem": {
                     "description": "The request cannot be answered",
-                    "content": {PROBLEM_TYPE: {"schema": _reference("schemas/Problem")}},
+                    "content": {PROBLEM_TYPE: {"schema": _reference("schemas/ProblemDetails")}},
                 }
             },
         },

@@ -49,7 +49,7 @@ TITLES: Final[Mapping[str, str]] = {
 """Every name that can follow `ERROR_BASE`, and its title."""
 
 
-class Problem(Struct, frozen=True):
+class ProblemDetails(Struct, frozen=True):
     """Why there is no answer, and what to do about it (RFC 9457)."""
 
     type: Annotated[str, Meta(pattern=f"/errors/({'|'.join(TITLES)})$")]
@@ -74,7 +74,7 @@ class HttpProblem(BusydError):
     def body(self) -> bytes:
         """RFC 9457 §3: the same problem has the same bytes."""
         return msgspec.json.encode(
-            Problem(
+            ProblemDetails(
                 type=ERROR_BASE + self.name,
                 title=TITLES[self.name],
                 status=self.status,

@@ -4,7 +4,7 @@ from aiohttp import web
 
 from busyd.flow.backend import Backend
 from busyd.flow.views import ProfileView
-from busyd.http.bodies import Profile, Profiles, time_or_none
+from busyd.http.bodies import Profiles, ProfileSummary, time_or_none
 from busyd.http.call import Call
 from busyd.http.response import json_response
 
@@ -20,9 +20,9 @@ class ProfilesHandler:
         return await json_response(Profiles(visible), call.head)
 
 
-def profile_body(view: ProfileView) -> Profile:
+def profile_body(view: ProfileView) -> ProfileSummary:
     """One profile, without details."""
-    return Profile(
+    return ProfileSummary(
         name=view.name,
         timezone=view.timezone,
         primary=view.primary,

@@ -27,7 +27,7 @@ _COMPRESS_AT_ONCE: Final = 32 * 1024
 """Bytes that zlib compresses in about half a millisecond."""
 
 
-class Written(web.StreamResponse):
+class SerializedResponse(web.StreamResponse):
     """A 200 that is complete as bytes. aiohttp asks a response to prepare itself and to write: this one has no header
     fields to assemble, which is a third of the cost of an answer. Only for HTTP/1.1 on a connection that stays open.
     """
@@ -60,16 +60,16 @@ class Finished(Struct):
     """Of a 200 without compression, with `Last-Modified` where the answer has it. Shared, so never changed."""
     etag: str = ""
     fields: bytes = b""
-    """`headers` as they go over the wire, where the answer may be given as `Written`."""
+    """`headers` as they go over the wire, where the answer may be given as a `SerializedResponse`."""
     zipped: bytes | None = None
 
-    def written(self, request: web.BaseRequest, head: RequestHeaders, *, date: bytes) -> Written | None:
+    def serialized(self, request: web.BaseRequest, head: RequestHeaders, *, date: bytes) -> SerializedResponse | None:
         """The whole answer as bytes, for a client that wants it whole and stays connected."""
         if head.conditional or head.gzip or head.origin or request.version != HttpVersion11 or not request.keep_alive:
             return None
         body = self.body
         tail = f"ETag: {self.etag}\r\nContent-Length: {len(body)}\r\nDate: ".encode()
-        return Written(b"".join((b"HTTP/1.1 200 OK\r\n", self.fields, tail, date, b"\r\n\r\n", body)))
+        return SerializedResponse(b"".join((b"HTTP/1.1 200 OK\r\n", self.fields, tail, date, b"\r\n\r\n", body)))
 
     async def response(self, head: RequestHeaders) -> web.Response:
         """What this client gets: a 304 when it already has the answer, compressed when it asked for that."""

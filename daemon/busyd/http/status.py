@@ -16,7 +16,7 @@ from busyd.connection import ConnectionKind
 from busyd.flow.backend import Backend
 from busyd.flow.views import CalendarView, ConnectionView, ProfileView
 from busyd.http.auth import Caller
-from busyd.http.bodies import Calendar, Calendars, Connection, LinkedCalendar, ProfileStatus, Status, time_or_none
+from busyd.http.bodies import Calendar, Calendars, ConnectionStatus, LinkedCalendar, ProfileStatus, Status, time_or_none
 from busyd.http.call import Call
 from busyd.http.profiles import profile_body
 from busyd.http.response import json_response
@@ -86,9 +86,9 @@ def _profile(view: ProfileView) -> ProfileStatus:
     return ProfileStatus(**asdict(profile_body(view)), calendars=calendars)
 
 
-def _connection(view: ConnectionView, calendars: Sequence[CalendarView]) -> Connection:
+def _connection(view: ConnectionView, calendars: Sequence[CalendarView]) -> ConnectionStatus:
     state, detail = _state_of(view)
-    return Connection(
+    return ConnectionStatus(
         name=view.name,
         kind=view.kind,
         state=state,
