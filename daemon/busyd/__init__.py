@@ -36,7 +36,6 @@ server fails to say deletes anything.
 Caches, each with its key and the one rule by which it is dropped:
 
     Ledger._tokens, _admitted         token id; token text   the file's change counter is not the one read
-    Tokens._views                     token id               another Token value
     Backend._seen                     profile                State.revision, the snapshot or the clock moved on
     AnswerCache                       text of the question   another profile revision, or another "now" it depends on
     FreeBusyJson._frames, _periods    profile                another freshness; another snapshot

@@ -12,9 +12,9 @@ from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_table
 from busyd.clock import SystemClock
 from busyd.config import Config
+from busyd.credentials.tokens import Token, split_token
 from busyd.period import Instant, to_rfc3339
 from busyd.store.ledger import ledger_of
-from busyd.store.tokens import Token, split_token
 from busyd.timetext import BadText, parse_duration
 
 SCOPES: Final = ("freebusy", "details", "book", "admin")

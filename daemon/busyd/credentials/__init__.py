@@ -1,7 +1,8 @@
-"""Passwords: a type that hides them, the sources they come from, and the encrypted file that stores them.
+"""Passwords: a type that hides them, the sources they come from, and the encrypted file that stores them. Tokens of
+clients, as values (`tokens.py`).
 
-Reading blocks (a file, or a program for up to 30 seconds), so the daemon does it in a thread. The store is imported
-only where there is one, because cryptography is slow to load.
+Reading a password blocks (a file, or a program for up to 30 seconds), so the daemon does it in a thread. The store is
+imported only where there is one, because cryptography is slow to load.
 """
 
 from busyd.credentials.files import CredentialMissing, is_credential_name

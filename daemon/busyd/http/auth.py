@@ -11,7 +11,8 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.clock import Clock
-from busyd.flow.tokens import Tokens, TokenView
+from busyd.credentials.tokens import Token
+from busyd.flow.tokens import Tokens
 from busyd.http.problem import HttpProblem
 from busyd.http.request_headers import RequestHeaders
 from busyd.http.settings import Limits
@@ -27,7 +28,7 @@ _MINUTE: Final = 60.0
 class Caller(Struct, frozen=True):
     """Who asks."""
 
-    token: TokenView | None
+    token: Token | None
     here: bool = False
     """From this machine, which may ask for what holds no details."""
 
@@ -76,7 +77,7 @@ class Authenticator:
 
     def has_succeeded(self, caller: Caller | None) -> bool:
         """Whether the token was used before this request: such callers still get a connection when few are left."""
-        return caller is not None and caller.token is not None and caller.token.was_used
+        return caller is not None and caller.token is not None and caller.token.last_used is not None
 
     async def throttle(self, client: str) -> None:
         """Count a wrong token; from the eleventh within a minute on, every further one has to wait.

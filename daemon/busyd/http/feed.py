@@ -20,9 +20,9 @@ from aiohttp import web
 from msgspec import Struct
 
 from busyd.cooperative import in_slices
+from busyd.credentials.tokens import Token
 from busyd.flow.ask import answer_at_once
 from busyd.flow.backend import Backend
-from busyd.flow.tokens import TokenView
 from busyd.flow.views import ProfileView
 from busyd.http.auth import Authenticator
 from busyd.http.call import Call
@@ -74,7 +74,7 @@ class FeedHandler:
         finished = await self._feed(token, profile)
         return await finished.response(call.head)
 
-    async def _feed(self, token: TokenView, profile: ProfileView) -> Finished:
+    async def _feed(self, token: Token, profile: ProfileView) -> Finished:
         now = self._backend.clock.now()
         window = feed_window(now)
         if profile.snapshot is None:
@@ -91,12 +91,12 @@ class FeedHandler:
             kept is not None
             and kept.snapshot_version == profile.snapshot_version
             # A changed title does not change the snapshot, but it does change the feed that shows it.
-            and (kept.revision == profile.revision or not token.shows_details)
+            and (kept.revision == profile.revision or not token.details)
             and kept.known == known
             and kept.window == window
         ):
             return kept.finished
-        if token.shows_details:
+        if token.details:
             slots = await self._detailed_slots(token, profile.name, window=window)
         else:
             slots = await self._slots(token, profile, window=window)
@@ -113,14 +113,14 @@ class FeedHandler:
         )
         return finished
 
-    async def _slots(self, token: TokenView, profile: ProfileView, *, window: Period) -> list[BlockedSlot]:
+    async def _slots(self, token: Token, profile: ProfileView, *, window: Period) -> list[BlockedSlot]:
         answer = answer_at_once(profile, window) or await self._backend.freebusy(profile.name, window)
         return [
             BlockedSlot(_uid(token, (str(start), str(end), str(kind))), start, end, FbType(kind), stamp_of(end))
             for start, end, kind in answer.spans
         ]
 
-    async def _detailed_slots(self, token: TokenView, profile: str, *, window: Period) -> list[BlockedSlot]:
+    async def _detailed_slots(self, token: Token, profile: str, *, window: Period) -> list[BlockedSlot]:
         slots = []
         for event in await self._backend.explain(profile, window):
             start, end = max(event.start, window.start), min(event.end, window.end)
@@ -141,7 +141,7 @@ class FeedHandler:
             )
         return sorted(slots, key=lambda slot: (slot.start, slot.end, slot.uid))
 
-    async def _finish(self, token: TokenView, body: bytes, *, before: _Kept | None, now: Instant) -> Finished:
+    async def _finish(self, token: Token, body: bytes, *, before: _Kept | None, now: Instant) -> Finished:
         if before is not None and before.finished.body == body:
             return before.finished
         etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
@@ -169,7 +169,7 @@ def stamp_of(end: int) -> int:
     return end - AHEAD
 
 
-def _uid(token: TokenView, content: Iterable[str]) -> str:
+def _uid(token: Token, content: Iterable[str]) -> str:
     """Says nothing about the content to those who do not know the key."""
     text = "\x1f".join(content)
-    return f"{hmac.new(token.feed_key, text.encode(errors='surrogatepass'), hashlib.sha256).hexdigest()[:32]}@busyd"
+    return f"{hmac.new(token.digest, text.encode(errors='surrogatepass'), hashlib.sha256).hexdigest()[:32]}@busyd"

@@ -17,11 +17,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from busyd.credentials.tokens import TOKEN_PREFIX, NewToken, Token, split_token
 from busyd.ownership import as_owner_of, make_state_directory
 from busyd.period import Instant
 from busyd.store.errors import StorageDamaged
 from busyd.store.sqlite.database import check, migrate, open_connection, storage_errors, transaction
-from busyd.store.tokens import TOKEN_PREFIX, NewToken, Token, split_token
 
 LEDGER_FILE: Final = "ledger.sqlite3"
 _USE_IS_NOTED_EVERY: Final = 60

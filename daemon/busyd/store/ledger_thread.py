@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from busyd.credentials.tokens import Token
 from busyd.period import Instant
 from busyd.store.errors import StorageError
 from busyd.store.ledger import Ledger
-from busyd.store.tokens import Token
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Tokens: what is stored of a permission, and the text its holder sends."""
+"""Tokens of clients: what is stored of a permission, and the text its holder sends."""
 
 import hashlib
 import hmac
@@ -26,7 +26,7 @@ class Token(Struct, frozen=True):
     last_used: Instant | None
     """Exact to a minute, and up to a few seconds late in the file: the daemon writes uses down in batches."""
     digest: bytes
-    """SHA-256 of the secret part."""
+    """SHA-256 of the secret part. Never leaves busyd; the UIDs of the feed are derived from it."""
 
     def is_alive(self, now: Instant) -> bool:
         """Whether it has not expired."""
