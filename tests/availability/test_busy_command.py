@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from busyd.availability.policy import Rules
 from busyd.cli.busy import add_busy_command, answer_lines, read_instant, read_rules
 from busyd.errors import UserError
 from tests.ical.objects import calendar, event
@@ -134,6 +135,13 @@ def test_wrong_words_are_user_errors_that_say_what_to_write(tmp_path: Path) -> N
         run(str(tmp_path / "none.ics"), "--start", "2026-06-01", "--end", "2026-06-02")
     with pytest.raises(UserError, match="NAME=VALUE"):
         run("a.ics", "--start", "2026-06-01", "--end", "2026-06-02", "--rules", "x")
-    with pytest.raises(UserError) as refused:
+    with pytest.raises(UserError, match="rule travel_time: expected true or false"):
         read_rules({"travel_time": "perhaps"})
-    assert "true or false" in refused.value.fix
+    with pytest.raises(UserError, match=r"rule all_day: expected as-marked, busy or free, .* did you mean 'busy'"):
+        read_rules({"all_day": "bussy"})
+
+
+def test_rules_are_read_as_in_the_configuration() -> None:
+    assert read_rules({"travel_time": "no", "all_day": "Free", "tentative": "busy"}) == Rules(
+        travel_time=False, all_day="free", tentative="busy"
+    )

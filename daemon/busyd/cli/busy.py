@@ -6,9 +6,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
-
-from msgspec.structs import fields
+from typing import Any
 
 from busyd.availability.busy import Busy, busy_periods
 from busyd.availability.policy import Rules
@@ -189,24 +187,21 @@ def read_instant(text: str, zone: str) -> Instant:
 
 def read_rules(settings: Mapping[str, object]) -> Rules:
     """Rules from their names and values. Raises UserError that names the choices."""
-    chosen_rules: dict[str, Any] = {}
-    kinds = get_type_hints(Rules)
-    names = [entry.name for entry in fields(Rules) if entry.name != "origin"]
+    if not settings:
+        return Rules()
+    from busyd.config.rules import RULES  # loads YAML, too, which most calls do without
+
+    chosen: dict[str, Any] = {}
     for name, value in settings.items():
-        if name not in names:
+        if name not in RULES:
             message = f"unknown rule {name!r}"
-            raise UserError(message, fix=f"known rules: {', '.join(names)}")
-        if kinds[name] is bool:
-            choices: Mapping[str, object] = {"true": True, "false": False}
-            chosen = choices.get(str(value).lower())
-        else:
-            choices = {choice: choice for choice in get_args(kinds[name])}
-            chosen = choices.get(str(value))
-        if chosen is None:
-            message = f"{value!r} is not a value of the rule {name}"
-            raise UserError(message, fix=f"use {' or '.join(choices)}")
-        chosen_rules[name] = chosen
-    return Rules(**chosen_rules)
+            raise UserError(message, fix=f"known rules: {', '.join(RULES)}")
+        try:
+            chosen[name] = RULES[name](str(value))
+        except ValueError as error:
+            message = f"rule {name}: {error}"
+            raise UserError(message) from None
+    return Rules(**chosen)
 
 
 def _read_file(path: Path) -> list[bytes]:

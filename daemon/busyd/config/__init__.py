@@ -1,7 +1,7 @@
 """The configuration: YAML files in, one frozen `Config` or all faults at once out.
 
 Start with `load.py`. A file becomes a tree of texts with their locations (`tree.py`), the sections take their values
-from it (`connections.py`, `profiles.py`, with `reader.py` and `parsers.py`), and the result is in `model.py`.
+from it (`connections.py`, `profiles.py`, by `reader.py`, `parsers.py`, `rules.py`), and the result is in `model.py`.
 """
 
 from busyd.config.errors import ConfigFault, ConfigFaults, ConfigMissing, SourceLocation

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -43,6 +43,16 @@ def parse_flag(text: str) -> bool:
         case "false" | "no" | "off":
             return False
     message = f"expected true or false, not {quote(text)}"
+    raise ValueError(message)
+
+
+def parse_choice(text: str, *, options: Sequence[T]) -> T:
+    """One of a few words (literals or members of a StrEnum), in any case."""
+    for option in options:
+        if str(option) == text.lower():
+            return option
+    words = [str(option) for option in options]
+    message = f"expected {one_of(words)}, not {quote(text)}{did_you_mean(text, words)}"
     raise ValueError(message)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final
 
 from msgspec.structs import replace
 
@@ -22,6 +22,7 @@ from busyd.config.parsers import (
     sort_spans,
 )
 from busyd.config.reader import ConfigReader
+from busyd.config.rules import RULES
 from busyd.config.tree import Entry
 from busyd.connection import CalendarReference, ConnectionKind
 
@@ -37,10 +38,6 @@ _KEYS: Final = (
     "slots",
     "max_age",
 )
-_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
-    name: get_args(hint) for name, hint in get_type_hints(Rules).items() if get_args(hint) and name != "origin"
-}
-_RULES: Final = (*_CHOICES, "travel_time")
 _SLOTS: Final = ("duration", "step", "notice", "buffer_before", "buffer_after")
 
 
@@ -137,16 +134,11 @@ class ProfileReader:
 
     def _rules(self, entry: Entry | None, base: Rules, *, what: str) -> Rules:
         reader = self._reader
-        keys = reader.section(entry, what, known=_RULES)
+        keys = reader.section(entry, what, known=tuple(RULES))
         changes: dict[str, Any] = {
-            key: reader.choice(written, key, options=_CHOICES[key], default=getattr(base, key))
+            key: reader.value(written, key, parse=RULES[key], default=getattr(base, key))
             for key, written in keys.items()
-            if key in _CHOICES
         }
-        if "travel_time" in keys:
-            changes["travel_time"] = reader.value(
-                keys["travel_time"], "travel_time", parse=parse_flag, default=base.travel_time
-            )
         origin = {**base.origin, **{key: written.location.short for key, written in keys.items()}}
         return replace(base, **changes, origin=origin)
 

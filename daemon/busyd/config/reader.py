@@ -1,10 +1,12 @@
 """Reads values from the tree: each method returns the value, or notes a fault and returns the default."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from busyd.config.errors import ConfigFault, SourceLocation, did_you_mean, one_of, quote
+from busyd.config.parsers import parse_choice
 from busyd.config.tree import Entry, MappingNode, Node, ScalarNode, SequenceNode
 
 T = TypeVar("T")
@@ -109,17 +111,8 @@ class ConfigReader:
         return [(location, value) for location, value in values if value is not None]
 
     def choice(self, entry: Entry | None, what: str, *, options: tuple[T, ...], default: T) -> T:
-        """One of a few words (literals or members of a StrEnum)."""
-
-        def parse(text: str) -> T:
-            for option in options:
-                if str(option) == text.lower():
-                    return option
-            words = [str(option) for option in options]
-            message = f"expected {one_of(words)}, not {quote(text)}{did_you_mean(text, words)}"
-            raise ValueError(message)
-
-        return self.value(entry, what, parse=parse, default=default)
+        """One of a few words: see `parse_choice`."""
+        return self.value(entry, what, parse=partial(parse_choice, options=options), default=default)
 
 
 def folder_of(location: SourceLocation) -> Path:
