@@ -1,6 +1,7 @@
 """The layers and walls of the package, checked on its own source. `busyd/__init__.py` says what they are for."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -40,6 +41,8 @@ BANNED = {
 }
 """Library -> the only packages that may import it."""
 HTTP_MAY_NOT_IMPORT = {"busyd.store", "busyd.state"}
+CATCH_EVERYTHING = {"cli/run.py", "http/app.py", "service/schedule.py"}
+"""Where an error nobody expected is logged, and life goes on. `except BaseException` cleans up and raises again."""
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem != "__init__"]
 
 
@@ -76,7 +79,19 @@ def violations(path: str, source: str) -> list[str]:
             found.append(f"{path} is pure and imports {first}")
         if package == "http" and ".".join(name.split(".")[:2]) in HTTP_MAY_NOT_IMPORT:
             found.append(f"{path} imports {name}: handlers go through the Backend")
+    if path not in CATCH_EVERYTHING and catches_everything(source):
+        found.append(f"{path} has `except Exception`")
     return found
+
+
+def catches_everything(source: str) -> bool:
+    """Whether an `except` catches Exception, or has no class at all."""
+    handlers = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ExceptHandler)]
+    return any(
+        handler.type is None
+        or any(isinstance(node, ast.Name) and node.id == "Exception" for node in ast.walk(handler.type))
+        for handler in handlers
+    )
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -97,6 +112,8 @@ def test_a_module_imports_only_what_its_layer_may(module: Path) -> None:
         ("flow/poll.py", "from aiohttp import ClientError"),
         ("http/feed.py", "from busyd.store.ledger import Token"),
         ("http/feed.py", "if TYPE_CHECKING:\n    from busyd.state.state import State"),
+        ("sync/look.py", "try: ...\nexcept (ValueError, Exception): ..."),
+        ("sync/look.py", "try: ...\nexcept: ..."),
     ],
 )
 def test_a_planted_violation_is_caught(path: str, source: str) -> None:
@@ -105,6 +122,27 @@ def test_a_planted_violation_is_caught(path: str, source: str) -> None:
 
 def test_the_package_itself_imports_nothing_so_every_edge_is_seen() -> None:
     assert not list(imports_of((PACKAGE / "__init__.py").read_text()))
+
+
+def test_the_architecture_docstring_names_every_package_and_module_of_the_top() -> None:
+    text = ast.get_docstring(ast.parse((PACKAGE / "__init__.py").read_text())) or ""
+    layers = set(text.partition("Layers")[2].partition("Pipelines")[0].split())
+    assert {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES} - {"__main__"} <= layers
+
+
+def test_every_package_says_what_it_is_for() -> None:
+    packages = [path for path in PACKAGE.rglob("__init__.py") if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert packages == []
+
+
+def test_every_file_that_is_pointed_to_exists() -> None:
+    pointers = {
+        (str(path.relative_to(PACKAGE)), name)
+        for path in PACKAGE.rglob("*.py")
+        for name in re.findall(r"`([a-z_/]+\.py)`", path.read_text())
+        if not any((base / name).exists() for base in (path.parent, PACKAGE, PACKAGE.parent.parent))
+    }
+    assert pointers == set()
 
 
 def test_no_two_classes_share_a_name() -> None:

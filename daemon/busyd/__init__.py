@@ -15,7 +15,8 @@ Layers, from the top; each imports only from those below it (`tests/test_archite
     remote  store                            bytes to and from servers; storage behind one interface
     ical  dav  credentials  running          RFC 5545; RFC 4918, 4791 and 6578 as values; secrets; running daemons
     connection  address  clock  cooperative  progress  timetext  ownership       vocabulary
-    os_errors  period  errors                the ground
+    os_errors  regular_file                  faults of the system; files that somebody else may have put there
+    period  errors                           the ground
 
 Pipelines:
 

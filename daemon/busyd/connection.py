@@ -1,6 +1,6 @@
 """What the user has linked: connections, the calendars found behind them, and references that name one.
 
-Pure values. How a calendar is read is `remote/`, what was last read of it is `store/`.
+Pure values. How a calendar is read is `sync/`, what was last read of it is `store/`.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Ask: when is this person busy in a window, how fresh is that, and is it complete? Every answer is decided here.
 
-Handlers, feeds, slots and bookings only render an answer or reckon with it. None of them decides what is known.
+Handlers, feeds and slots only render an answer or reckon with it. None of them decides what is known.
 """
 
 from enum import StrEnum

@@ -3,9 +3,9 @@
 from aiohttp import web
 
 from busyd.flow.backend import Backend
-from busyd.http.body import read_nothing
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem
+from busyd.http.request_body import read_nothing
 from busyd.http.response import json_response
 
 

@@ -10,8 +10,8 @@ from msgspec import UNSET, Struct
 
 from busyd.flow.backend import Backend
 from busyd.http.bodies import SyncFinished, SyncProgress
-from busyd.http.body import read_nothing
 from busyd.http.call import Call
+from busyd.http.request_body import read_nothing
 from busyd.http.response import headers_for
 from busyd.http.status import visible_connections
 from busyd.progress import Progress

@@ -1,4 +1,4 @@
-"""The pump: carries out operations, request by request. It knows neither sockets nor calendars."""
+"""The pump: carries out operations, request by request. It opens no socket, and decides nothing about an answer."""
 
 import asyncio
 import contextlib

@@ -11,10 +11,10 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from busyd.address import UnixAddress
 from busyd.clock import Clock, SystemClock
@@ -36,6 +36,7 @@ from busyd.service.crash_counter import CrashCounter
 from busyd.service.reload import Reloader
 from busyd.service.settings import certificate_text, endpoint_settings, tls_context
 from busyd.service.state_dir import locked, machine_zone, prepare_state, write_admin_token
+from busyd.service.tasks import run_until_stopped
 from busyd.state.state import State
 from busyd.store.errors import StorageError
 from busyd.store.ledger import LEDGER_FILE, Ledger
@@ -262,35 +263,6 @@ class Service:
             f"{refused}{len(self._state.profiles)} profiles, {calendars} calendars linked, "
             f"{len(connections) - failing} of {len(connections)} connections reachable"
         )
-
-
-class _Stopped(Exception):
-    """Ends the task group of `run_until_stopped`, and never leaves it."""
-
-
-async def run_until_stopped(stop: asyncio.Event, work: Mapping[str, Coroutine[Any, Any, None]]) -> None:
-    """Run all of it until the stop, and cancel it then; the names are those of the tasks.
-
-    What returns early is done. The first to fail ends the others, and its error is raised as it is; what others run
-    into while they end is logged.
-    """
-
-    async def wait_for_stop() -> None:
-        await stop.wait()
-        raise _Stopped
-
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            for name, coroutine in work.items():
-                tasks.create_task(coroutine, name=name)
-            tasks.create_task(wait_for_stop(), name="stop")
-    except BaseExceptionGroup as group:
-        first, *later = group.exceptions
-        for error in later:
-            if not isinstance(error, _Stopped):
-                logger.error("while everything was stopped: %s", error, exc_info=error)
-        if not isinstance(first, _Stopped):
-            raise first from None
 
 
 def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":

@@ -1,7 +1,7 @@
 """When a connection is polled: on and on, earlier when somebody asks, later when its server wants peace.
 
-One poll at a time; who asks during one waits for it. `except Exception` stands here and nowhere else: whatever one poll
-runs into, the next one comes.
+One poll at a time; who asks during one waits for it. Whatever one poll runs into, the next one comes: one of three
+places that catch every exception, with the answer to a request (`http/app.py`) and the last resort (`cli/run.py`).
 """
 
 import asyncio

@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 
 import pytest
 
-from busyd.service.lifecycle import run_until_stopped
+from busyd.service.tasks import run_until_stopped
 from busyd.store.errors import StorageError
 
 
