@@ -9,7 +9,8 @@ import pytest
 from busyd.address import TcpAddress, UnixAddress
 from busyd.availability.hours import Hours, SlotDefaults
 from busyd.availability.policy import Rules
-from busyd.config import Config, ConfigMissing, Tls, find_config, find_state, load_config
+from busyd.config import Config, ConfigMissing, Tls, find_config, load_config
+from busyd.config.load import own_state
 from busyd.config.parsers import parse_span
 from busyd.connection import ICLOUD_URL, CalendarReference, Connection, ConnectionKind
 from busyd.credentials import FromCommand, FromCredential, FromEnvironment, FromFile, Literal, Secret
@@ -331,16 +332,11 @@ def test_no_configuration_anywhere_is_told_with_the_places(tmp_path: Path, monke
         find_config(None, {"HOME": str(tmp_path)})
 
 
-def test_the_state_is_looked_for_in_the_order_of_the_contract() -> None:
-    environment = {"HOME": "/h", "XDG_STATE_HOME": "/x", "STATE_DIRECTORY": "/s:/t"}
-    config = Config(state=Path("/c"))
-    assert find_state(Path("/explicit"), config, environment=environment) == Path("/explicit")
-    assert find_state(None, config, environment=environment) == Path("/c")
-    assert find_state(None, Config(), environment=environment) == Path("/s")
-    assert find_state(None, None, environment={"HOME": "/h", "XDG_STATE_HOME": "/x"}) == Path("/x/busyd")
-    assert find_state(None, None, environment={"HOME": "/h"}) == Path("/h/.local/state/busyd")
+def test_a_users_own_state_is_below_their_home() -> None:
+    assert own_state({"HOME": "/h", "XDG_STATE_HOME": "/x"}) == Path("/x/busyd")
+    assert own_state({"HOME": "/h"}) == Path("/h/.local/state/busyd")
     with pytest.raises(ConfigMissing):
-        find_state(None, None, environment={})
+        own_state({})
 
 
 # Values

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from busyd.cli.exit_status import CommandFailed
+from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, SystemService, find_installation
 from busyd.config import ConfigFaults
 from busyd.running import Running, write_record
@@ -146,6 +146,49 @@ def test_another_user_is_told_that_busyd_runs_as_a_service(home: Path, service: 
             with pytest.raises(CommandFailed, match="busyd runs as a service here") as told:
                 ask()
             assert "sudo" in told.value.fix
+
+
+def test_how_to_start_and_restart_is_told_for_the_installation_that_is_meant(
+    home: Path, service: SystemService, own: Path
+) -> None:
+    users = find(home, service)
+    assert "`busyd run`" in users.how_to_start and "systemctl" not in users.how_to_start + users.how_to_restart
+    own.unlink()
+    service.state.mkdir(mode=0o700)
+    services = find(home, service)
+    assert "busyd run" not in services.how_to_start + services.how_to_restart
+    assert "`systemctl start busyd`" in services.how_to_start
+    assert "`journalctl -u busyd -p err`" in services.how_to_start
+    assert "`systemctl restart busyd`" in services.how_to_restart
+
+
+def test_root_does_not_run_the_daemon_of_the_service_by_hand(
+    home: Path, service: SystemService, own: Path, tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        skip("only root can give a directory to another user")
+    find(home, service).require_own()
+    own.unlink()
+    service.state.mkdir(mode=0o700)
+    find(home, service).require_own()  # a service that runs as root
+    give_to_nobody(service.state)
+    with pytest.raises(CommandFailed, match="busyd runs as a service here") as told:
+        find(home, service).require_own()
+    assert "`systemctl start busyd`" in told.value.fix
+    assert told.value.status == ExitStatus.CONFIG
+    find(home, service, state=tmp_path / "own").require_own()
+
+
+def test_another_user_does_not_run_the_daemon_of_the_service_on_a_state_of_their_own(
+    home: Path, service: SystemService, own: Path
+) -> None:
+    if os.geteuid() != 0:
+        skip("only root can become another user")
+    own.unlink()
+    service.state.mkdir(mode=0o700)
+    _open_the_way_to(service.config.parent)
+    with being_nobody(), pytest.raises(CommandFailed, match="busyd runs as a service here"):
+        find(home, service).require_own()
 
 
 def test_root_takes_no_configuration_from_a_record_that_its_user_could_have_written(

@@ -63,7 +63,7 @@ def test_root_does_not_run_on_the_state_of_another_user(foreign_state: Path) -> 
     for state in (foreign_state, foreign_state / "below"):
         with pytest.raises(Misconfigured, match="belongs to nobody") as refused:
             prepare_state(state)
-        assert "systemctl start busyd" in refused.value.fix
+        assert "run busyd as nobody" in refused.value.fix
     assert list(foreign_state.iterdir()) == []
 
 

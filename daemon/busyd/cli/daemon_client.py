@@ -43,16 +43,32 @@ _STATUS: Final = {
 }
 
 
+class NotAnswering(CommandFailed):
+    """Nobody answered: there is no daemon, or it hangs."""
+
+    def __init__(self, message: str, *, fix: str) -> None:
+        super().__init__(message, fix=fix, status=ExitStatus.REMOTE_UNAVAILABLE)
+
+
 class DaemonClient:
     """One request at a time to one daemon. Raises CommandFailed with a message for a person."""
 
     def __init__(
-        self, listen: Sequence[ListenAddress], *, certificate: str, token: str, unknown: CommandFailed | None = None
+        self,
+        listen: Sequence[ListenAddress],
+        *,
+        certificate: str,
+        token: str,
+        unanswered: str,
+        unknown: CommandFailed | None = None,
     ) -> None:
-        """`certificate` is in PEM, empty without TLS; `unknown` says why there is no token that the daemon knows."""
+        """`certificate` is in PEM, empty without TLS; `unanswered` says what to do when nobody answers, `unknown` why
+        there is no token that the daemon knows.
+        """
         self._listen = sorted(listen, key=lambda address: (not isinstance(address, UnixAddress), not address.loopback))
         self._certificate = certificate
         self._token = token
+        self._unanswered = unanswered
         self._unknown = unknown
 
     def get(self, path: str, query: Mapping[str, str | None] | None = None) -> Any:
@@ -88,6 +104,10 @@ class DaemonClient:
         try:
             connection.request(method, target, body=b"{}" if method == "POST" else None, headers=headers)
             response = connection.getresponse()
+        except TimeoutError:
+            connection.close()
+            message = f"the daemon has not answered within {seconds:g} seconds"
+            raise NotAnswering(message, fix=self._unanswered) from None
         except (OSError, http.client.HTTPException):
             connection.close()
             raise _broken_off() from None
@@ -117,8 +137,7 @@ class DaemonClient:
             message = f"this user may not connect to {where}"
             raise CommandFailed(message, fix="run this as the user busyd runs as", status=ExitStatus.FAILED)
         message = f"no daemon answers at {where}"
-        fix = "start it with `busyd run`, or `systemctl start busyd`"
-        raise CommandFailed(message, fix=fix, status=ExitStatus.REMOTE_UNAVAILABLE)
+        raise NotAnswering(message, fix=self._unanswered)
 
     @staticmethod
     def _read_json(response: http.client.HTTPResponse) -> Any:
@@ -146,12 +165,15 @@ def client_of(installation: Installation) -> DaemonClient:
     running = installation.running
     if running is not None:
         token = read_local_token(installation.state)
-        return DaemonClient(running.addresses, certificate=running.certificate, token=token)
+        revive = installation.how_to_revive
+        return DaemonClient(running.addresses, certificate=running.certificate, token=token, unanswered=revive)
     config = installation.config
     certificate = _read_certificate(config.tls.cert) if config.tls is not None else ""
     if installation.is_in_use:
-        return DaemonClient(config.listen, certificate=certificate, token=read_local_token(installation.state))
-    return DaemonClient(config.listen, certificate=certificate, token="", unknown=_why_unknown(installation, config))
+        token, starting = read_local_token(installation.state), "it may be starting: try again in a moment"
+        return DaemonClient(config.listen, certificate=certificate, token=token, unanswered=starting)
+    start, unknown = installation.how_to_start, _why_unknown(installation, config)
+    return DaemonClient(config.listen, certificate=certificate, token="", unanswered=start, unknown=unknown)
 
 
 def refuse_foreign_daemon(installation: Installation) -> None:

@@ -1,5 +1,6 @@
 """How old the mirror is: asked of the running daemon, or read from the file when none is running."""
 
+import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -7,16 +8,17 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from busyd.cli.daemon_client import client_of
+from busyd.cli.daemon_client import NotAnswering, client_of
 from busyd.cli.doctor_report import Labels, Level, ReportEntry, count
 from busyd.cli.exit_status import CommandFailed
 from busyd.cli.installation import Installation
 from busyd.clock import Clock
 from busyd.config import Config
-from busyd.errors import BusydError
+from busyd.errors import BusydError, Misconfigured
 from busyd.ownership import as_owner_of
 from busyd.period import Instant
-from busyd.service.state_dir import StateInUse, locked
+from busyd.running import LOCK_FILE
+from busyd.store.errors import StorageDamaged, StorageUnusable
 from busyd.store.mirror import MIRROR_FILE
 from busyd.store.store import read_calendars_of_stopped
 
@@ -27,6 +29,8 @@ class MirrorState(Struct, frozen=True):
     proofs: Mapping[str, tuple[Instant, ...]] = field(default_factory=dict)
     """By connection; empty for one that was never read."""
     running: bool = False
+    known: bool = True
+    """False when nobody could say what the mirror holds: `proofs` is empty then."""
     unread: Mapping[str, int] = field(default_factory=dict)
     """How many calendars of a connection hold something that could not be parsed on this machine."""
 
@@ -43,7 +47,7 @@ class MirrorState(Struct, frozen=True):
 
     def ages(self, config: Config, labels: Labels, *, clock: Clock) -> Iterator[ReportEntry]:
         """One entry for each profile: are its answers fresh enough?"""
-        for name, profile in config.profiles.items():
+        for name, profile in config.profiles.items() if self.known else ():
             named = [*profile.conflicts, *([profile.primary] if profile.primary else [])]
             proofs = [
                 proof for used in {reference.connection for reference in named} for proof in self.proofs.get(used, ())
@@ -66,11 +70,11 @@ class MirrorState(Struct, frozen=True):
 
 
 def read_mirror_state(installation: Installation) -> tuple[MirrorState, ReportEntry]:
-    """What is known of the mirror, and whether the daemon is running."""
+    """What is known of the mirror, and whether the daemon is running and answering."""
     try:
         answer = client_of(installation).get("/v1/status")
-    except CommandFailed:
-        return _read_file(installation.state)
+    except CommandFailed as error:
+        return _without_answer(installation, hangs=isinstance(error, NotAnswering))
     proofs = {
         str(connection.get("name")): tuple(_moments(connection.get("calendars") or ()))
         for connection in answer.get("connections") or ()
@@ -84,32 +88,67 @@ def read_mirror_state(installation: Installation) -> tuple[MirrorState, ReportEn
     return MirrorState(proofs, running=True, unread=unread), entry
 
 
-def _read_file(state: Path) -> tuple[MirrorState, ReportEntry]:
+def _without_answer(installation: Installation, *, hangs: bool) -> tuple[MirrorState, ReportEntry]:
+    """Whether it runs is known from its lock, which is only looked at: the daemon alone holds it."""
+    if installation.is_closed or _is_hidden(installation.state / LOCK_FILE):
+        step = "run this as root, or as the user busyd runs as"
+        return _unknown("this user may not check whether it is running", step)
+    if not installation.is_in_use:
+        return _read_file(installation)
+    if not hangs:
+        step = "run `busyd status` to see why"
+        return _unknown("running, but it does not answer this user", step)
+    if installation.running is None:
+        step = f"try again in a moment; if it does not begin to answer, {installation.how_to_revive}"
+        return _unknown("starting: it does not answer yet", step)
+    entry = ReportEntry(
+        "daemon", "daemon", Level.FAILED, "running, but it does not answer", (installation.how_to_revive,)
+    )
+    return MirrorState(running=True, known=False), entry
+
+
+def _read_file(installation: Installation) -> tuple[MirrorState, ReportEntry]:
+    state = installation.state
     path = state / MIRROR_FILE
-    stopped = ReportEntry("daemon", "daemon", Level.WARNING, "not running", ("start it with `busyd run`",))
+    stopped = ReportEntry("daemon", "daemon", Level.WARNING, "not running", (installation.how_to_start,))
     try:
-        if not path.exists():
-            return MirrorState(), stopped
-        with as_owner_of(state), locked(state):
+        with as_owner_of(state):
+            if not path.exists():
+                return MirrorState(), stopped
             records = read_calendars_of_stopped(path)
-    except PermissionError:
-        message, step = (
-            "this user may not check whether it is running",
-            "run this as root, or as the user busyd runs as",
-        )
-        return MirrorState(), ReportEntry("daemon", "daemon", Level.WARNING, message, (step,))
-    except StateInUse:
-        message = "running, but it does not answer this user"
-        return MirrorState(running=True), ReportEntry("daemon", "daemon", Level.WARNING, message)
-    except (OSError, BusydError):
-        message = "the mirror cannot be read, but it can be rebuilt"
-        step = f"stop the daemon and move {MIRROR_FILE} out of the state directory: the calendars are then read again"
-        return MirrorState(), ReportEntry("state", "mirror-file", Level.FAILED, message, (step,))
+    except (OSError, BusydError) as error:
+        if installation.is_in_use:  # a daemon has begun to write meanwhile
+            return _unknown("starting: it does not answer yet", "try again in a moment")
+        return MirrorState(known=False), _unreadable(error)
+    if records is None:
+        return MirrorState(known=False), stopped
     proofs: dict[str, tuple[Instant, ...]] = {}
     for record in records:
         if record.as_of is not None and not record.gone:
             proofs[record.connection] = (*proofs.get(record.connection, ()), record.as_of)
     return MirrorState(proofs), stopped
+
+
+def _unreadable(error: OSError | BusydError) -> ReportEntry:
+    """Why the mirror of a stopped daemon cannot be read. The error itself may name the user or the directory."""
+    if isinstance(error, StorageDamaged):
+        message = "the mirror is damaged, but it can be rebuilt"
+        step = f"move {MIRROR_FILE} out of the state directory before the next start: the calendars are then read again"
+    elif isinstance(error, StorageUnusable | PermissionError | Misconfigured):
+        message = "the mirror cannot be opened"
+        step = f"check owner, mode and type of {MIRROR_FILE} in the state directory"
+    else:
+        message = "the mirror cannot be read at the moment"
+        step = "check the disk of the state directory (`df`, `dmesg`), and try again"
+    return ReportEntry("state", "mirror-file", Level.FAILED, message, (step,))
+
+
+def _unknown(message: str, step: str) -> tuple[MirrorState, ReportEntry]:
+    return MirrorState(running=True, known=False), ReportEntry("daemon", "daemon", Level.WARNING, message, (step,))
+
+
+def _is_hidden(lock: Path) -> bool:
+    return os.path.lexists(lock) and not os.access(lock, os.R_OK, effective_ids=True)
 
 
 def _moments(calendars: Any) -> Iterator[Instant]:

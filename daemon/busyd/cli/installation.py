@@ -16,7 +16,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from busyd.cli.exit_status import CommandFailed
+from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.config import Config, ConfigFaults, ConfigMissing, find_config, load_config
 from busyd.config.load import SYSTEM_CONFIG, own_state, written_state
 from busyd.errors import Misconfigured, TryAgain
@@ -51,10 +51,15 @@ class Installation:
         self._service = service
         self._environment = environment
 
-    @cached_property
+    @property
     def is_in_use(self) -> bool:
         """A process works on the state, so a daemon will notice what is written there."""
-        return _is_held(self.state)
+        return self.holder is not None
+
+    @property
+    def holder(self) -> int | None:
+        """The process that works on the state; 0 when it has not said which it is, None when there is none."""
+        return _holder_on(self.state)
 
     @cached_property
     def running(self) -> Running | None:
@@ -66,11 +71,16 @@ class Installation:
         """What the configuration says. Raises ConfigFaults, ConfigMissing; CommandFailed where only sudo would help."""
         if self.is_closed and (self.path is None or not os.access(self.path, os.R_OK, effective_ids=True)):
             self.require_access()
-        path = self.path or find_config(None, self._environment, system=self._service.config)
+        path = self.config_path
         if not self.is_service:
             return load_config(path, self._environment)
         with self.as_its_user():  # what the service may not read does not count
             return load_config(path, self._environment)
+
+    @property
+    def config_path(self) -> Path:
+        """The configuration file, whether it is there or not. Raises ConfigMissing when none was named or found."""
+        return self.path or find_config(None, self._environment, system=self._service.config)
 
     @property
     def config_or_none(self) -> Config | None:
@@ -107,6 +117,34 @@ class Installation:
         with as_user(self.user, self.state):
             yield
 
+    @property
+    def how_to_start(self) -> str:
+        """What to do when no daemon runs on the state."""
+        if self.is_service:
+            return "run `systemctl start busyd`; if that fails, `journalctl -u busyd -p err` says why"
+        return "start it with `busyd run`"
+
+    @property
+    def how_to_restart(self) -> str:
+        """What to do when the daemon has to be started again."""
+        return "run `systemctl restart busyd`" if self.is_service else "stop `busyd run` and start it again"
+
+    @property
+    def how_to_revive(self) -> str:
+        """What to do when the daemon is there, but does not answer. systemd also ends one that does not stop."""
+        if self.is_service:
+            return f"{self.how_to_restart}; `journalctl -u busyd` says what it was doing"
+        pid = self.holder
+        return f"end it with `kill -9 {pid}`, and start it again with `busyd run`" if pid else self.how_to_restart
+
+    def require_own(self) -> None:
+        """Raises CommandFailed where this user may not be a daemon of this installation: systemd starts the service."""
+        if self.is_service and (self.is_closed or (os.geteuid() == 0 and self.user != 0)):
+            message = f"busyd runs as a service here, with the state directory {self.state}"
+            fix = f"{self.how_to_start}; for a daemon of your own, pass --config and --state"
+            raise CommandFailed(message, fix=fix, status=ExitStatus.CONFIG)
+        self.require_access()
+
     def require_access(self) -> None:
         """Raises CommandFailed when this user may not look into the state."""
         if self.is_closed:
@@ -139,7 +177,7 @@ def find_installation(
     path: Path | None = arguments.config or (Path(given) if given else None)
     state: Path | None = arguments.state
     named = path is not None
-    if path is None and state is None and _may_enter(service.state) and _is_held(service.state):
+    if path is None and state is None and _may_enter(service.state) and _holder_on(service.state) is not None:
         state = service.state
     if path is None:
         path = _config_of(state, environment, service=service)
@@ -164,6 +202,7 @@ def _state_of(path: Path | None, environment: Mapping[str, str], *, service: Sys
     """The state that belongs to a configuration, valid or not."""
     if path is not None and (written := written_state(path, environment)) is not None:
         return written
+    # systemd separates several with colons; busyd's unit has one.
     if given := environment.get("STATE_DIRECTORY", "").partition(":")[0]:
         return Path(given)
     candidates = [service.state]
@@ -188,10 +227,10 @@ def _is_installed(service: SystemService) -> bool:
     return False
 
 
-def _is_held(state: Path) -> bool:
+def _holder_on(state: Path) -> int | None:
     with suppress(PermissionError, TryAgain, Misconfigured), as_owner_of(state):
-        return holder_of(state) is not None
-    return False
+        return holder_of(state)
+    return None
 
 
 def _running_on(state: Path) -> Running | None:

@@ -29,8 +29,7 @@ def reload_daemon(arguments: argparse.Namespace) -> int:
     installation.require_access()
     if not installation.is_in_use:
         message = f"no daemon runs on {installation.state}"
-        fix = "start it with `busyd run`, or `systemctl start busyd`"
-        raise CommandFailed(message, fix=fix, status=ExitStatus.REMOTE_UNAVAILABLE)
+        raise CommandFailed(message, fix=installation.how_to_start, status=ExitStatus.REMOTE_UNAVAILABLE)
     answer = _ask(installation)
     outcome = answer.get("outcome") if isinstance(answer, dict) else None
     if arguments.json:
@@ -38,7 +37,7 @@ def reload_daemon(arguments: argparse.Namespace) -> int:
     elif outcome == "refused":
         _print_refusal(answer)
     else:
-        _print_applied(answer)
+        _print_applied(answer, installation)
     return {"applied": ExitStatus.OK, "refused": ExitStatus.CONFIG}.get(str(outcome), ExitStatus.FAILED)
 
 
@@ -60,7 +59,7 @@ def _print_refusal(answer: dict[str, Any]) -> None:
     print(f"busyd: refused because of {counted}; the old configuration stays in effect", file=sys.stderr)
 
 
-def _print_applied(answer: dict[str, Any]) -> None:
+def _print_applied(answer: dict[str, Any], installation: Installation) -> None:
     for warning in answer.get("warnings") or []:
         print_note(str(warning))
     changed = answer.get("changed") or []
@@ -70,4 +69,4 @@ def _print_applied(answer: dict[str, Any]) -> None:
     if waiting := answer.get("needs_restart"):
         sys.stdout.flush()
         print(f"busyd: a restart is needed for {', '.join(map(str, waiting))}", file=sys.stderr)
-        print("       run `systemctl restart busyd`, or stop `busyd run` and start it again", file=sys.stderr)
+        print(f"       {installation.how_to_restart}", file=sys.stderr)

@@ -5,7 +5,7 @@ import gc
 import logging
 
 from busyd.cli.exit_status import ExitStatus
-from busyd.cli.settings import load_settings, state_directory
+from busyd.cli.installation import find_installation
 from busyd.config import ConfigFaults, find_file_faults, find_socket_faults
 from busyd.errors import BusydError
 
@@ -25,7 +25,9 @@ def add_run_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPar
 
 def run_daemon(arguments: argparse.Namespace) -> int:
     """Start the service; returns when it has stopped."""
-    path, config = load_settings(arguments)
+    installation = find_installation(arguments)
+    installation.require_own()
+    config = installation.config
     if faults := [*find_file_faults(config), *find_socket_faults(config)]:
         raise ConfigFaults(faults)
     for warning in config.warnings:
@@ -35,7 +37,7 @@ def run_daemon(arguments: argparse.Namespace) -> int:
     from busyd.service import run_service
 
     try:
-        return run_service(path, state_directory(arguments, config), config=config)
+        return run_service(installation.config_path, installation.state, config=config)
     except BusydError:
         raise
     except Exception:

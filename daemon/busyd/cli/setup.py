@@ -104,7 +104,8 @@ def set_up(arguments: argparse.Namespace) -> int:
 
 def _next(place: ConfigTarget) -> str:
     if place.config is not None:
-        return "`busyd reload` if the daemon is running, otherwise `busyd run`"
+        start = "systemctl start busyd" if place.main == SYSTEM_CONFIG else "busyd run"
+        return f"`busyd reload` if the daemon is running, otherwise `{start}`"
     if place.main == SYSTEM_CONFIG:
         return "`systemctl enable --now busyd`"
     service = f"to set up the system service instead, pass `--config {SYSTEM_CONFIG} --state {SERVICE.state}`"

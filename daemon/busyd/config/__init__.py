@@ -6,7 +6,7 @@ from it (`connections.py`, `profiles.py`, by `reader.py`, `parsers.py`, `rules.p
 
 from busyd.config.errors import ConfigFault, ConfigFaults, ConfigMissing, SourceLocation
 from busyd.config.files import find_file_faults, find_password_faults, find_socket_faults
-from busyd.config.load import find_config, find_state, load_config
+from busyd.config.load import find_config, load_config
 from busyd.config.model import Config, ConnectionConfig, ProfileConfig, Tls
 
 __all__ = [
@@ -22,6 +22,5 @@ __all__ = [
     "find_file_faults",
     "find_password_faults",
     "find_socket_faults",
-    "find_state",
     "load_config",
 ]

@@ -62,18 +62,6 @@ def written_state(path: Path, environment: Mapping[str, str]) -> Path | None:
     return _read_path(reader, tree.entries.get("state"), what="state") if tree is not None else None
 
 
-def find_state(explicit: Path | None, config: Config | None, *, environment: Mapping[str, str]) -> Path:
-    """`--state`, `state:` of the configuration, `$STATE_DIRECTORY`, the user's own. The directory may not exist yet."""
-    if explicit is not None:
-        return explicit
-    if config is not None and config.state is not None:
-        return config.state
-    # systemd separates several with colons; busyd's unit has one.
-    if given := environment.get("STATE_DIRECTORY", "").partition(":")[0]:
-        return Path(given)
-    return own_state(environment)
-
-
 def own_state(environment: Mapping[str, str]) -> Path:
     """The state directory of a user who runs busyd without a service manager. Raises ConfigMissing."""
     for folder in _xdg(environment, "XDG_STATE_HOME", default=".local/state"):

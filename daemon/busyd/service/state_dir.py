@@ -57,7 +57,7 @@ def prepare_state(state: Path) -> None:
     if os.geteuid() == 0 and owner != 0:
         user = describe_user(owner)
         message = f"the state directory {state} belongs to {user}, who could not open what root makes there"
-        raise Misconfigured(message, fix=f"run busyd as {user}, as its unit does: `systemctl start busyd`")
+        raise Misconfigured(message, fix=f"run busyd as {user}, or start the service that does")
     make_state_directory(state)
     if obstacle := obstacle_of(state, os.R_OK | os.W_OK | os.X_OK):
         raise _state_fault(state, obstacle)

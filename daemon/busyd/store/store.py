@@ -15,7 +15,7 @@ from busyd.period import Instant, Period
 from busyd.store.errors import StorageDamaged
 from busyd.store.mirror import AccountRecord, CalendarRecord, StoredObject
 from busyd.store.occurrences import IndexEntry, RowCounts
-from busyd.store.sqlite.database import Database, open_connection, set_aside, storage_errors
+from busyd.store.sqlite.database import Database, has_unwritten_log, open_unlocked, set_aside, storage_errors
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.transaction import Transaction
 
@@ -129,11 +129,13 @@ class Store:
         return await self._database.read(lambda db: work(Transaction(db)))
 
 
-def read_calendars_of_stopped(path: Path) -> list[CalendarRecord]:
-    """The calendars in the file of a daemon that does not run, whose state the caller has locked. Nothing is changed.
+def read_calendars_of_stopped(path: Path) -> list[CalendarRecord] | None:
+    """The calendars in the file of a daemon that does not run; None when it ended before everything was written there.
 
-    Raises StorageError.
+    Nothing is changed or locked. Raises StorageError, also when a daemon has begun to write meanwhile.
     """
-    connection = open_connection(path, journal="WAL", synchronous="NORMAL")
+    if has_unwritten_log(path):
+        return None
+    connection = open_unlocked(path)
     with contextlib.closing(connection), storage_errors(path):
         return Transaction(connection).read_calendars()

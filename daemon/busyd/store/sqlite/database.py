@@ -103,6 +103,21 @@ def open_connection(path: Path, *, journal: str, synchronous: str, busy_timeout:
     return connection
 
 
+def open_unlocked(path: Path) -> sqlite3.Connection:
+    """A connection that only reads a file which nobody writes: it takes no lock, and does not see the write-ahead log.
+
+    Raises StorageError when the file cannot be opened.
+    """
+    with storage_errors(path):
+        return sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True, isolation_level=None)
+
+
+def has_unwritten_log(path: Path) -> bool:
+    """Whether the last process on the file ended before all of its write-ahead log was written into the file."""
+    with storage_errors(path):
+        return _wal_of(path).exists() and _wal_of(path).stat().st_size > 0
+
+
 def check(connection: sqlite3.Connection, path: Path) -> None:
     """Look the whole file over. Raises StorageDamaged."""
     with storage_errors(path):
@@ -146,7 +161,7 @@ class Database:
         self.path = path
         self.on_damage: Callable[[], object] = lambda: None
         """Called, on any thread, when the file turns out to be damaged while it is used."""
-        left_unclean = _suspect(path).exists() or (_wal_of(path).exists() and _wal_of(path).stat().st_size > 0)
+        left_unclean = _suspect(path).exists() or has_unwritten_log(path)
         self._connection = open_connection(path, journal=journal, synchronous=synchronous)
         try:
             if left_unclean:
