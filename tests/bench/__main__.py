@@ -21,6 +21,7 @@ from tests.bench.importing import measure_import, measure_old_series
 from tests.bench.peers import measure_peers
 from tests.bench.starting import measure_memory, measure_restart
 from tests.bench.syncing import measure_full_sync, measure_polls
+from tests.bench.tokens import measure_tokens
 from tests.bench.workshop import Workshop
 
 ROWS: Final[Mapping[str, Callable[[Workshop], list[Figure]]]] = {
@@ -34,6 +35,7 @@ ROWS: Final[Mapping[str, Callable[[Workshop], list[Figure]]]] = {
     "polls": measure_polls,
     "sync": measure_full_sync,
     "calm": measure_calm,
+    "tokens": measure_tokens,
     "crowd": measure_crowd,
 }
 HOW_TO_READ: Final = """
