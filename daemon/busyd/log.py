@@ -10,7 +10,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from textwrap import shorten
 from typing import Final, TextIO
 from urllib.parse import quote
 
@@ -28,6 +29,8 @@ _PRIORITY: Final = {
 }
 """Syslog priorities (sd-daemon(3)); 5, notice, has no equivalent in Python."""
 _SHORTEST: Final = 4
+_MOST_LINES: Final = 5
+_LONGEST_LINE: Final = 300
 _PATTERNS: Final = (
     # Tokens of feeds and of busyd in general, credentials of HTTP, passwords in addresses.
     (re.compile(r"(/feeds/)[^\s/\"'?#]+?(?=\.ics\b|[\s/\"'?#]|$)"), rf"\1{HIDDEN}"),
@@ -121,6 +124,13 @@ def set_up_logging(
         logging.getLogger(name).setLevel(logging.WARNING)
     for name, own in levels.items():
         logging.getLogger(name).setLevel(own)
+
+
+def first_few(lines: Sequence[str]) -> list[str]:
+    """As much of a list of faults as a log should hold: the first lines, shortened, and how many more there are."""
+    shown = [shorten(line, _LONGEST_LINE, placeholder=" …") for line in lines[:_MOST_LINES]]
+    more = len(lines) - len(shown)
+    return [*shown, f"and {more} more, which `busyd check` lists"] if more else shown
 
 
 def error_prefix(stream: TextIO, environment: Mapping[str, str]) -> str:

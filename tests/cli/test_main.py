@@ -110,7 +110,11 @@ def test_an_error_is_told_without_a_traceback(
 
 @pytest.mark.parametrize(
     ("text", "lines"),
-    [("profiles:\n  anna: {conflict: []}\n  ben: {conflict: []}\n", 3), ("listen: unix:/nonexistent/s\n", 2)],
+    [
+        ("profiles:\n  anna: {conflict: []}\n  ben: {conflict: []}\n", 3),
+        ("listen: unix:/nonexistent/s\n", 2),
+        ("".join(f"wrong{number}: 1\n" for number in range(110)), 7),
+    ],
 )
 def test_every_line_of_an_error_is_one_in_the_journal(tmp_path: Path, text: str, lines: int) -> None:
     (tmp_path / "config.yaml").write_text(text)

@@ -1,11 +1,17 @@
-"""What a reload says has changed: names and keys, never a value."""
+"""What a reload says has changed: names and keys, never a value. What it refuses, and that it always ends."""
 
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+import busyd.service.reload
 from busyd.config import Config, load_config
-from busyd.service.reload import describe_changes
+from busyd.service.reload import Reloader, describe_changes
+from tests.index.inside import Inside, StoppedClock, at
 
 BEFORE = """
 connections:
@@ -43,3 +49,87 @@ def test_each_connection_and_profile_is_told_with_its_keys(
 ) -> None:
     before, after = read(tmp_path, BEFORE), read(tmp_path, BEFORE.replace(old, new))
     assert list(describe_changes(before, after)) == changes
+
+
+class Alarm(StoppedClock):
+    """Whoever sleeps wakes up when a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(at("2026-06-01"))
+        self.rings = asyncio.Event()
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await self.rings.wait()
+
+
+class NoPolling:
+    """In place of the connections that would be polled."""
+
+    async def follow(self, connections: Mapping[str, object]) -> None:
+        del connections
+
+
+class Installed:
+    """A reloader with a configuration that a test can change."""
+
+    def __init__(self, folder: Path, inside: Inside, clock: Alarm) -> None:
+        self.clock = clock
+        self.state = inside.state
+        self.path = folder / "config.yaml"
+        self.reloader = Reloader(self.path, read(folder, BEFORE), writer=inside.writer, clock=clock)
+
+    async def reload(self) -> Any:
+        return await self.reloader.reload(cast("Any", NoPolling()))
+
+
+@pytest.fixture
+async def installed(tmp_path: Path) -> AsyncIterator[Installed]:
+    clock = Alarm()
+    inside = Inside(tmp_path, clock, profiles=[])
+    yield Installed(tmp_path, inside, clock)
+    await inside.writer.close()
+    inside.close()
+
+
+async def test_a_file_system_that_hangs_refuses_the_reload_and_is_asked_again_when_it_is_back(
+    installed: Installed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, back = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hang(path: Path, environment: Mapping[str, str]) -> Config:
+        loop.call_soon_threadsafe(reads.set)
+        back.wait()
+        return load_config(path, environment)
+
+    monkeypatch.setattr(busyd.service.reload, "load_config", hang)
+    running = asyncio.create_task(installed.reload())
+    await reads.wait()
+    installed.clock.rings.set()
+    outcome = await running
+    assert outcome.outcome == "refused"
+    assert "could not be read within 20 s; check the disk" in outcome.reason
+    assert installed.state.refused_configuration
+    assert installed.clock.slept == [20.0]
+    installed.clock.rings.clear()
+    again = await installed.reload()
+    assert "an earlier reload is still waiting" in again.faults[0].message
+    back.set()
+    assert installed.reloader._reading is not None
+    await installed.reloader._reading
+    assert (await installed.reload()).outcome == "applied"
+    assert not installed.state.refused_configuration
+
+
+async def test_of_many_faults_the_log_has_the_first_and_their_number_and_who_asked_has_all(
+    installed: Installed, caplog: pytest.LogCaptureFixture
+) -> None:
+    installed.path.write_text("".join(f"wrong{number}: {'x' * 1000}\n" for number in range(110)))
+    outcome = await installed.reload()
+    assert len(outcome.faults) == 110
+    told = caplog.records[-1].getMessage().splitlines()
+    assert len(told) == 6
+    assert told[-1] == "and 105 more, which `busyd check` lists"
+    assert max(map(len, told)) < 500

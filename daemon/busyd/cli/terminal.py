@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from busyd.errors import BusydError
@@ -12,20 +12,19 @@ from busyd.errors import BusydError
 def print_error(error: BusydError) -> None:
     """`busyd: message` on standard error, and below it what to do; faults of a configuration one per line.
 
-    In the journal, every line has the priority of an error.
+    In the journal, every line has the priority of an error, and of many faults there are only the first.
     """
-    from busyd.log import error_prefix  # not needed by a command that succeeds
+    from busyd.log import error_prefix, first_few  # not needed by a command that succeeds
 
     prefix = error_prefix(sys.stderr, os.environ)
-    for line in _lines_of(error):
+    for line in _lines_of(error, shown=first_few if prefix else list):
         print(f"{prefix}{line}", file=sys.stderr)
 
 
-def _lines_of(error: BusydError) -> Iterator[str]:
+def _lines_of(error: BusydError, *, shown: Callable[[Sequence[str]], list[str]]) -> Iterator[str]:
     faults = getattr(error, "faults", None)
     if isinstance(faults, tuple):
-        for fault in faults:
-            yield printable(str(fault))
+        yield from shown([printable(str(fault)) for fault in faults])
         count = "1 error" if len(faults) == 1 else f"{len(faults)} errors"
         yield f"busyd: {count} in the configuration"
         return

@@ -178,7 +178,7 @@ class Service:
         )
         self._backend.schedules = self._polling.schedules
         await self._polling.follow(self._config.connections)
-        reloader = Reloader(self._config_path, self._config, writer=self._writer)
+        reloader = Reloader(self._config_path, self._config, writer=self._writer, clock=self._clock)
         await self._backend.reloads.serve(functools.partial(self._reload, reloader, self._polling))
 
     async def _reload(self, reloader: Reloader, polling: "Polling") -> ReloadOutcome:

@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct
 from msgspec.structs import fields, replace
 
 from busyd.availability.profile import Profile
+from busyd.clock import Clock
 from busyd.config import Config, ConfigFault, ConfigFaults, find_file_faults, find_socket_faults, load_config
-from busyd.errors import UserError
+from busyd.errors import TryAgain, UserError
 from busyd.flow.reload import ReloadFault, ReloadOutcome
 from busyd.index.writer import IndexWriter
+from busyd.log import first_few
+from busyd.service.own_thread import in_own_thread
 from busyd.service.settings import certificate_text
 
 if TYPE_CHECKING:
@@ -25,30 +29,45 @@ _NOT_COMPARED: Final = frozenset({"connections", "profiles", "files", "locations
 """What of a configuration is applied at once, or is no setting at all. Everything else needs a restart."""
 _KEYS: Final = {"calendar_rules": "calendars"}
 """Fields of a profile that the configuration calls otherwise."""
+READ_WITHIN: Final = 20.0
+"""Seconds for reading all files. systemd gives a reload TimeoutStartSec=, 60 s in the unit."""
+
+
+class ReadFiles(Struct, frozen=True):
+    """What the files say now."""
+
+    config: Config
+    certificate: str
+    """The text of the TLS certificate; empty without TLS."""
 
 
 class Reloader:
     """Reads the files again and applies them. `config` is what counts at the moment."""
 
-    def __init__(self, path: Path, config: Config, *, writer: IndexWriter) -> None:
+    def __init__(self, path: Path, config: Config, *, writer: IndexWriter, clock: Clock) -> None:
         self.config = config
         self._path = path
         self._started = config
         self._certificate = certificate_text(config)
         self._writer = writer
+        self._clock = clock
+        self._reading: asyncio.Future[ReadFiles] | None = None
+        """The last reading; not done when it was given up, and its thread still waits."""
 
     async def reload(self, polling: "Polling") -> ReloadOutcome:
         """Apply changed files without a gap in service; faulty ones change nothing. Raises StorageError."""
         state = self._writer.state
         try:
-            config = await asyncio.to_thread(self._read)
+            files = await self._read_in_time()
         except ConfigFaults as error:
             faults = tuple(_fault(fault) for fault in error.faults)
             return self._refuse(ReloadOutcome("refused", faults=faults))
         except UserError as error:
-            return self._refuse(ReloadOutcome("refused", faults=(ReloadFault(str(self._path), 1, 1, str(error)),)))
+            message = "; ".join(filter(None, (str(error), error.fix)))
+            return self._refuse(ReloadOutcome("refused", faults=(ReloadFault(str(self._path), 1, 1, message),)))
+        config = files.config
         changed = tuple(describe_changes(self.config, config))
-        needs_restart = tuple(self._waiting_for_restart(config))
+        needs_restart = tuple(self._waiting_for_restart(files))
         state.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
         await self._writer.complete_tables()
         await polling.follow(config.connections)
@@ -63,26 +82,41 @@ class Reloader:
             logger.warning("changes of these keys count only after a restart: %s", ", ".join(needs_restart))
         return ReloadOutcome("restart-needed" if needs_restart else "applied", changed, needs_restart, (), warnings)
 
-    def _read(self) -> Config:
+    async def _read_in_time(self) -> ReadFiles:
+        """Read the files, but do not wait for a file system that hangs. Raises UserError."""
+        if self._reading is not None and not self._reading.done():
+            raise _hangs("an earlier reload is still waiting for the configuration, or for a file that it names")
+        self._reading = in_own_thread(self._read, name="read the configuration")
+        late = asyncio.ensure_future(self._clock.sleep(READ_WITHIN))
+        try:
+            await asyncio.wait((self._reading, late), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            late.cancel()
+        if not self._reading.done():
+            message = f"the configuration, or a file that it names, could not be read within {READ_WITHIN:g} s"
+            raise _hangs(message)
+        return self._reading.result()
+
+    def _read(self) -> ReadFiles:
         """As at a start: what could not be started with is refused. Raises UserError."""
         config = load_config(self._path, os.environ)
         if faults := [*find_file_faults(config), *find_socket_faults(config)]:
             raise ConfigFaults(faults)
-        return config
+        return ReadFiles(config, certificate_text(config))
 
     def _refuse(self, outcome: ReloadOutcome) -> ReloadOutcome:
-        told = "\n".join(str(fault) for fault in outcome.faults)
+        told = "\n".join(first_few([str(fault) for fault in outcome.faults]))
         logger.error("the configuration was not reloaded, the old one stays: %s", told)
         self._writer.state.refused_configuration = told
         self._writer.state.publish()
         return outcome
 
-    def _waiting_for_restart(self, config: Config) -> Iterator[str]:
+    def _waiting_for_restart(self, files: ReadFiles) -> Iterator[str]:
         """Keys that are not as they were at the start; it counts what the daemon runs with, not what was read last."""
         for name in (one.name for one in fields(Config) if one.name not in _NOT_COMPARED):
-            if getattr(config, name) != getattr(self._started, name):
+            if getattr(files.config, name) != getattr(self._started, name):
                 yield name
-            elif name == "tls" and certificate_text(config) != self._certificate:
+            elif name == "tls" and files.certificate != self._certificate:
                 yield "tls (another certificate is in the file)"
 
     def _missing_calendars(self) -> Iterator[str]:
@@ -91,6 +125,10 @@ class Reloader:
             for link in profile.next_links:
                 if link.calendar is None and state.connection_state(link.reference.connection).listed:
                     yield f"profile {name}: {link.trouble}"
+
+
+def _hangs(message: str) -> TryAgain:
+    return TryAgain(message, fix="check the disk or the network file system it is on, then reload again")
 
 
 def describe_changes(old: Config, new: Config) -> Iterator[str]:
