@@ -9,7 +9,7 @@ import pytest
 from busyd.address import TcpAddress, UnixAddress
 from busyd.availability.hours import Hours, SlotDefaults
 from busyd.availability.policy import Rules
-from busyd.config import Config, ConfigMissing, Tls, find_config, load_config
+from busyd.config import Config, ConfigMissing, Tls, find_config, find_file_faults, load_config
 from busyd.config.load import own_state
 from busyd.config.parsers import parse_span
 from busyd.connection import ICLOUD_URL, CalendarReference, Connection, ConnectionKind
@@ -330,6 +330,14 @@ def test_no_configuration_anywhere_is_told_with_the_places(tmp_path: Path, monke
     monkeypatch.setattr("busyd.config.load.SYSTEM_CONFIG", tmp_path / "etc.yaml")
     with pytest.raises(ConfigMissing, match=f"{tmp_path}/.config/busyd/config.yaml and {tmp_path}/etc.yaml"):
         find_config(None, {"HOME": str(tmp_path)})
+
+
+def test_what_systemd_passes_on_is_missing_only_when_the_service_runs(tmp_path: Path) -> None:
+    path, passed_on = tmp_path / "config.yaml", Path("/run/credentials/busyd-test.service")
+    path.write_text(f"tls: {{cert: {passed_on}/cert, key: {passed_on}/key}}\nconnections: {{}}\n")
+    config = load_config(path, {})
+    assert find_file_faults(config, made_at_start=[passed_on]) == []
+    assert len(find_file_faults(config)) == 2
 
 
 def test_a_users_own_state_is_below_their_home() -> None:

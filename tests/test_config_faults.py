@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from busyd.config import ConfigFaults, load_config
+from busyd.ownership import describe_user
 
 ICLOUD = "connections:\n  anna: {username: a@b.c, password: {credential: anna}}\n"
 FEED = ICLOUD + "  days: {kind: ics, url: 'https://example.org/x.ics'}\n"
@@ -495,7 +496,7 @@ def test_an_unreadable_file_is_told_so(tmp_path: Path, request: pytest.FixtureRe
     path.write_text("{}")
     path.chmod(0)
     request.getfixturevalue("as_nobody")
-    told = re.compile(r"1:1: user \S+ may not (read|enter) /\S+: run `chgrp \S+ /\S+` and `chmod \S+ /\S+`")
+    told = re.compile(r"1:1: user \S+ may not (read|enter) /\S+: run `chgrp \S+ /\S+` and `chmod \S+ /\S+`.*")
     assert any(told.fullmatch(fault) for fault in faults_of(path))
 
 
@@ -516,7 +517,11 @@ def test_a_plain_password_in_a_file_of_somebody_else_is_a_fault(
     path.write_text("connections:\n  anna: {username: a, password: abcd-efgh-ijkl-mnop}\n")
     path.chmod(0o600)
     monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
-    assert faults_of(path) == ["2:33: this file contains a password, but does not belong to the user busyd runs as"]
+    user = describe_user(os.geteuid())
+    assert faults_of(path) == [
+        f"2:33: this file contains a password, and another user owns it: run `chown {user}: {path}` and "
+        f"`chmod 600 {path}`, or use credential, file, env or command instead"
+    ]
 
 
 def test_a_key_set_in_two_files_is_told_with_both_places(tmp_path: Path) -> None:

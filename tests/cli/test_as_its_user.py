@@ -47,6 +47,34 @@ def test_a_configuration_that_its_user_may_not_read_is_told_with_the_cure(busyd:
     assert busyd("--config", str(config), "doctor").status == 78
 
 
+@pytest.mark.parametrize(("mode", "owner"), [(0o600, 0), (0o640, 0), (0o640, NOBODY.pw_uid), (0o644, 0)])
+def test_one_advice_makes_a_configuration_with_a_password_in_it_acceptable(
+    busyd: Busyd, config: Path, mode: int, owner: int
+) -> None:
+    config.write_text(config.read_text().replace("{file: pw}", "abcd-efgh-ijkl-mnop"))
+    os.chown(config, owner, NOBODY.pw_gid)
+    config.chmod(mode)
+    told = busyd("--config", str(config), "check")
+    assert told.status == 78
+    assert f"`chmod 600 {config}`" in told.err
+    assert (f"`chown nobody: {config}`" in told.err) == (owner == 0)
+    give_to_nobody(config)
+    config.chmod(0o600)
+    done = busyd("--config", str(config), "check")
+    assert done.status == 0
+    assert "stored in plain text" in done.err
+
+
+def test_a_store_of_passwords_that_is_a_link_is_told_as_one(busyd: Busyd, config: Path, foreign_state: Path) -> None:
+    closed = config.parent / "closed"
+    closed.mkdir(mode=0o700)
+    (foreign_state / "credentials").symlink_to(closed / "credentials")
+    config.write_text(config.read_text().replace("{file: pw}", "{credential: anna}"))
+    told = busyd("--config", str(config), "check").err
+    assert f"{foreign_state}/credentials is a symbolic link to where user nobody may not go; " in told
+    assert "root" not in told
+
+
 def test_a_directory_that_its_user_may_not_enter_is_named(busyd: Busyd, config: Path) -> None:
     closed = config.parent / "closed"
     closed.mkdir(mode=0o700)

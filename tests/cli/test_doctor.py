@@ -297,6 +297,9 @@ def test_a_calendar_that_is_too_much_to_hold_is_told_with_what_to_do(tmp_path: P
         assert not busyd.freebusy("now", "+1d", profile="boss")["complete"]
         doctor, status = busyd.command("doctor"), busyd.command("status")
     assert "warning  connection 1: 1 calendar could be fetched, but not fully parsed" in doctor.stdout
+    assert "warning  profile 1: nothing can be proved to be free: every answer is incomplete" in doctor.stdout
+    assert "incomplete" in status.stdout
+    assert "fresh" not in status.stdout
     assert "crowd: it has more than 500,000 occurrences" in status.stdout + status.stderr
 
 

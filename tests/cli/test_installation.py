@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from busyd.cli.check import read_as_the_daemon
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, SystemService, find_installation
 from busyd.config import ConfigFaults
@@ -189,6 +190,22 @@ def test_another_user_does_not_run_the_daemon_of_the_service_on_a_state_of_their
     _open_the_way_to(service.config.parent)
     with being_nobody(), pytest.raises(CommandFailed, match="busyd runs as a service here"):
         find(home, service).require_own()
+
+
+def test_what_systemd_makes_at_the_start_is_not_missing_while_the_service_is_stopped(
+    home: Path, service: SystemService, own: Path, run: Run, tmp_path: Path
+) -> None:
+    own.unlink()
+    made = tmp_path / "run"
+    service = SystemService(service.config, service.state, "no-such-user", (made,))
+    service.state.mkdir(mode=0o700)
+    service.config.write_text(f"listen: [unix:{made}/s, unix:{tmp_path}/typo/s]\n{CONFIG}")
+    missing = f"there is no directory {made};"
+    _, warnings = read_as_the_daemon(find(home, service))
+    assert missing not in str(warnings) and f"there is no directory {tmp_path}/typo;" in str(warnings)
+    run(service.state, service.config)
+    _, warnings = read_as_the_daemon(find(home, service))
+    assert missing in str(warnings)
 
 
 def test_root_takes_no_configuration_from_a_record_that_its_user_could_have_written(

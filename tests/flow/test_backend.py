@@ -8,7 +8,7 @@ import pytest
 from busyd.availability.profile import Profile
 from busyd.flow.views import ProfileHealth, ProfileView
 from busyd.period import Instant
-from tests.index.inside import HOME, WORK, Inside, StoppedClock, at, ref, timed
+from tests.index.inside import HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
 
 
 @pytest.fixture
@@ -62,6 +62,14 @@ async def test_time_alone_makes_another_revision_on_the_second_at_which_it_turns
     assert anna(inside).state is ProfileHealth.FRESH
     inside.clock.instant = Instant(confirmed + 901)
     assert anna(inside).state is ProfileHealth.STALE
+
+
+async def test_a_profile_of_which_no_window_is_complete_is_not_called_fresh(inside: Inside) -> None:
+    await inside.show(WORK, HOME)
+    await inside.put(HOME)
+    await inside.put(WORK, event("a", "DTSTART:someday"))
+    assert anna(inside).state is ProfileHealth.INCOMPLETE
+    assert not (await inside.backend.freebusy("anna", window("2026-06-01", "2026-06-02"))).complete
 
 
 async def test_a_clock_set_back_makes_a_confirmation_worthless(inside: Inside) -> None:

@@ -173,3 +173,16 @@ def test_the_write_ahead_log_does_not_stay_as_large_as_its_largest_transaction(t
     database = open_database(tmp_path)
     assert 0 < database.write_now(lambda db: db.execute("PRAGMA journal_size_limit").fetchone()[0]) < 2**26
     database.close()
+
+
+def test_what_is_no_file_is_called_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    os.mkfifo(path)
+    with pytest.raises(StorageUnusable, match="is not a regular file") as raised:
+        Ledger.open(path)
+    assert raised.value.fix == "something else is already there; move it away, or use another path"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageUnusable) as raised:
+        Ledger.open(path)
+    assert "there is a directory" in raised.value.fix

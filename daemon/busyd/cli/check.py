@@ -58,10 +58,10 @@ def check_configuration(arguments: argparse.Namespace) -> int:
 def read_as_the_daemon(installation: Installation) -> tuple[Config, list[str]]:
     """The configuration and warnings, read as the user busyd runs as. Raises ConfigFaults, ConfigMissing."""
     with installation.as_its_user():
-        config = installation.config
-        if faults := [*find_file_faults(config), *find_password_faults(config)]:
+        config, later = installation.config, installation.made_at_start
+        if faults := [*find_file_faults(config, made_at_start=later), *find_password_faults(config)]:
             raise ConfigFaults(faults)
-        sockets = [str(fault) for fault in find_socket_faults(config)]
+        sockets = [str(fault) for fault in find_socket_faults(config, made_at_start=later)]
         warnings = [*config.warnings, *sockets, *_hidden_files(installation)]
         return config, [*warnings, *missing_passwords(config, installation)]
 

@@ -2,12 +2,8 @@
 
 import argparse
 import asyncio
-import os
-import stat
 import sys
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Final
+from collections.abc import AsyncIterator
 
 from busyd.advice.apple import CREATE_APP_PASSWORD
 from busyd.cli.check import read_as_the_daemon
@@ -24,6 +20,7 @@ from busyd.cli.doctor_report import (
     print_summary,
     status_of_entries,
 )
+from busyd.cli.doctor_state import examine_state
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.remote_session import RemoteSession, open_session, read_secret_of
@@ -34,16 +31,7 @@ from busyd.config import Config, ConfigFaults, ConfigMissing, ConnectionConfig
 from busyd.connection import ConnectionKind
 from busyd.credentials import CredentialMissing, Secret, looks_app_specific
 from busyd.errors import UserError
-from busyd.ownership import describe_user
 from busyd.remote.probe import Reachability, fetch_certificate, reach
-
-_PRIVATE_FILES: Final = (
-    "credentials",
-    "credentials.key",
-    "ledger.sqlite3",
-    "mirror.sqlite3",
-    "local-admin-token",
-)
 
 
 def add_doctor_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -123,11 +111,10 @@ async def _all_entries(arguments: argparse.Namespace, labels: Labels) -> AsyncIt
     for name in config.profiles:
         labels.of("profile", name)
     chosen = _chosen(config, arguments.connection)
-    state = installation.state
     clock = SystemClock()
     yield _configuration(config)
     if not installation.is_closed:
-        for entry in _state(state):
+        for entry in examine_state(installation.state):
             yield entry
     mirror, entry = await asyncio.to_thread(read_mirror_state, installation)
     yield entry
@@ -166,54 +153,6 @@ def _configuration(config: Config) -> ReportEntry:
     return ReportEntry(
         "configuration", "configuration", Level.WARNING, f"{message}; {count(len(config.warnings), 'warning')}", (step,)
     )
-
-
-def _state(state: Path) -> Iterator[ReportEntry]:
-    """Does the state directory exist, is it ours, and is it closed to others?"""
-    try:
-        status = state.stat()
-    except FileNotFoundError:
-        yield ReportEntry("state", "state", Level.WARNING, "there is no state directory yet; busyd has not run here")
-        return
-    except OSError as error:
-        message = f"cannot access the state directory: {(error.strerror or 'access denied').lower()}"
-        yield ReportEntry("state", "state", Level.FAILED, message, ("run this as the user busyd runs as",))
-        return
-    if not stat.S_ISDIR(status.st_mode):
-        yield ReportEntry("state", "state", Level.FAILED, "the state directory is not a directory")
-        return
-    if status.st_uid != os.geteuid() != 0:
-        message = "the state directory belongs to another user"
-        yield ReportEntry("state", "state-owner", Level.WARNING, message, ("run this as the user busyd runs as",))
-    open_files = [name for name in _PRIVATE_FILES if _mode(state / name) & 0o077]
-    if stat.S_IMODE(status.st_mode) & 0o077:
-        message = f"other users can access the state directory (mode {stat.S_IMODE(status.st_mode):04o})"
-        yield ReportEntry("state", "state-mode", Level.WARNING, message, ("run `chmod 700` on the directory",))
-    elif not open_files:
-        yield ReportEntry("state", "state-mode", Level.OK, "only its owner can access the state directory")
-    if foreign := [name for name in _PRIVATE_FILES if _owner(state / name) not in (None, status.st_uid)]:
-        message = f"files in the state directory do not belong to its owner: {', '.join(foreign)}"
-        step = f"run `chown {describe_user(status.st_uid)}: {' '.join(foreign)}` in the state directory"
-        yield ReportEntry("state", "state-owner", Level.FAILED, message, (step,), status=ExitStatus.CONFIG)
-    if open_files:
-        message = f"other users can read {', '.join(open_files)} in the state directory"
-        step = f"run `chmod 600 {' '.join(open_files)}` in the state directory"
-        yield ReportEntry("state", "state-files", Level.FAILED, message, (step,))
-
-
-def _mode(path: Path) -> int:
-    try:
-        found = path.lstat()  # not of what a link leads to: `chmod` would follow it
-    except OSError:
-        return 0
-    return stat.S_IMODE(found.st_mode) if stat.S_ISREG(found.st_mode) else 0
-
-
-def _owner(path: Path) -> int | None:
-    try:
-        return path.lstat().st_uid
-    except OSError:
-        return None
 
 
 async def _connection(

@@ -29,6 +29,8 @@ class MirrorState(Struct, frozen=True):
     proofs: Mapping[str, tuple[Instant, ...]] = field(default_factory=dict)
     """By connection; empty for one that was never read."""
     running: bool = False
+    incomplete: frozenset[str] = frozenset()
+    """Profiles of which nothing can be proved to be free."""
     known: bool = True
     """False when nobody could say what the mirror holds: `proofs` is empty then."""
     unread: Mapping[str, int] = field(default_factory=dict)
@@ -58,7 +60,11 @@ class MirrorState(Struct, frozen=True):
                 continue
             age, most = clock.now() - min(proofs), int(profile.max_age.total_seconds())
             message = f"its oldest data was confirmed {_span(age)} ago (allowed: {_span(most)})"
-            if age <= most:
+            if name in self.incomplete:
+                message = "nothing can be proved to be free: every answer is incomplete"
+                step = "run `busyd status` to see which calendar is the reason"
+                yield ReportEntry(subject, "complete", Level.WARNING, message, (step,))
+            elif age <= most:
                 yield ReportEntry(subject, "mirror", Level.OK, message)
             else:
                 step = (
@@ -85,7 +91,10 @@ def read_mirror_state(installation: Installation) -> tuple[MirrorState, ReportEn
         if (number := sum(1 for calendar in connection.get("calendars") or () if calendar.get("note")))
     }
     entry = ReportEntry("daemon", "daemon", Level.OK, "running and answering")
-    return MirrorState(proofs, running=True, unread=unread), entry
+    incomplete = frozenset(
+        str(profile.get("name")) for profile in answer.get("profiles") or () if profile.get("state") == "incomplete"
+    )
+    return MirrorState(proofs, running=True, unread=unread, incomplete=incomplete), entry
 
 
 def _without_answer(installation: Installation, *, hangs: bool) -> tuple[MirrorState, ReportEntry]:

@@ -30,6 +30,8 @@ class SystemService(Struct, frozen=True):
     config: Path = SYSTEM_CONFIG
     state: Path = Path("/var/lib/busyd")
     user: str = "busyd"
+    made_at_start: tuple[Path, ...] = (Path("/run/busyd"), Path("/run/credentials/busyd.service"))
+    """Directories that exist only while it runs."""
 
 
 SERVICE: Final = SystemService()
@@ -89,6 +91,11 @@ class Installation:
             return self.config
         except (ConfigFaults, ConfigMissing, CommandFailed):
             return None
+
+    @property
+    def made_at_start(self) -> tuple[Path, ...]:
+        """Directories that are not there yet, because systemd makes them when it starts the daemon."""
+        return self._service.made_at_start if self.is_service and not self.is_in_use else ()
 
     @property
     def environment(self) -> dict[str, str]:

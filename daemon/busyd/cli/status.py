@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from busyd.cli.daemon_client import client_of
+from busyd.cli.disk_space import FREE_SOME, find_lack_of_space
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_note, print_table
@@ -41,7 +42,8 @@ def show_status(arguments: argparse.Namespace) -> int:
     _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], keys=("name", "as_of"))
     if faults:
         answer.pop("configuration", None)  # why the last reload was refused; the faults of the current file say more
-    for note in [*faults, *_troubles(answer, [*connections, *calendars])]:
+    lack = find_lack_of_space(installation.state)
+    for note in [*([f"{lack}: {FREE_SOME}"] if lack else []), *faults, *_troubles(answer, [*connections, *calendars])]:
         print_note(note)
     return ExitStatus.OK
 

@@ -11,6 +11,7 @@ from busyd.advice.apple import CREATE_APP_PASSWORD, NOT_APP_SPECIFIC
 from busyd.config.errors import SourceLocation, did_you_mean, one_of
 from busyd.config.model import ConnectionConfig
 from busyd.config.parsers import is_loopback_host, parse_duration, parse_flag, parse_name, parse_path, split_url
+from busyd.config.permission import how_to_make_private
 from busyd.config.reader import ConfigReader, folder_of
 from busyd.config.tree import Entry, MappingNode, Node, ScalarNode
 from busyd.connection import ICLOUD_URL, Connection, ConnectionKind
@@ -199,14 +200,13 @@ def _check_private(reader: ConfigReader, node: Node) -> None:
     except OSError:
         return
     mode = stat.S_IMODE(status.st_mode)
-    if mode & 0o077:
+    if mode & 0o077 or status.st_uid != os.geteuid():
+        reason = f"other users can read it (mode {mode:04o})" if mode & 0o077 else "another user owns it"
         reader.fault(
             node.location,
-            f"this file contains a password, and other users can read it (mode {mode:04o}): "
-            f"run `chmod 600 {path}`, or use {one_of(_SOURCES)} instead",
+            f"this file contains a password, and {reason}: "
+            f"run {how_to_make_private(path)}, or use {one_of(_SOURCES)} instead",
         )
-    elif status.st_uid != os.geteuid():
-        reader.fault(node.location, "this file contains a password, but does not belong to the user busyd runs as")
     else:
         reader.warn(node.location, "the password is stored in plain text; `busyd credential set` would encrypt it")
 

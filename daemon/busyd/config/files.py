@@ -5,7 +5,7 @@ Other commands do not check them: a user who may ask the daemon need not be able
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +22,13 @@ _LONGEST_SOCKET: Final = 107
 _BELONG: Final = "use the key that belongs to the certificate, or create both again"
 
 
-def find_file_faults(config: Config) -> list[ConfigFault]:
-    """What would keep the daemon from using its certificate. Raises TryAgain on a temporary disk error."""
-    return [ConfigFault(config.locations[name], f"{name}: {message}") for name, message in _check_tls(config.tls)]
+def find_file_faults(config: Config, *, made_at_start: Collection[Path] = ()) -> list[ConfigFault]:
+    """What would keep the daemon from using its certificate. Raises TryAgain on a temporary disk error.
+
+    `made_at_start`: directories that systemd makes when it starts the service; nothing is missing in them before.
+    """
+    faults = _check_tls(config.tls, made_at_start)
+    return [ConfigFault(config.locations[name], f"{name}: {message}") for name, message in faults]
 
 
 def find_password_faults(config: Config) -> list[ConfigFault]:
@@ -36,16 +40,16 @@ def find_password_faults(config: Config) -> list[ConfigFault]:
     ]
 
 
-def find_socket_faults(config: Config) -> list[ConfigFault]:
-    """Paths at which no socket can be created. Under systemd the directory may exist only while the unit runs."""
+def find_socket_faults(config: Config, *, made_at_start: Collection[Path] = ()) -> list[ConfigFault]:
+    """Paths at which no socket can be created; `made_at_start` as above."""
     return [
         ConfigFault(config.locations[str(listen)], f"listen: {message}")
         for listen in config.listen
-        if isinstance(listen, UnixAddress) and (message := _check_socket(listen.path))
+        if isinstance(listen, UnixAddress) and (message := _check_socket(listen.path, made_at_start))
     ]
 
 
-def _check_socket(path: Path) -> str:
+def _check_socket(path: Path, made_at_start: Collection[Path]) -> str:
     length = len(os.fsencode(path))
     if length > _LONGEST_SOCKET:
         return f"the path is {length} bytes long, but a socket path can have at most {_LONGEST_SOCKET}"
@@ -55,6 +59,8 @@ def _check_socket(path: Path) -> str:
         if os.path.lexists(path) and not stat.S_ISSOCK(path.lstat().st_mode):
             return f"{path} exists and is not a socket; move it away, or use another path"
     except FileNotFoundError:
+        if _is_made_later(path, made_at_start):
+            return ""
         return f"there is no directory {path.parent}; create it, or have systemd create it with RuntimeDirectory="
     except OSError as error:
         if passes_by_itself(error):
@@ -63,7 +69,11 @@ def _check_socket(path: Path) -> str:
     return ""
 
 
-def _check_tls(tls: Tls | None) -> Iterator[tuple[str, str]]:
+def _is_made_later(path: Path, made_at_start: Collection[Path]) -> bool:
+    return Path(os.path.realpath(path.parent)) in {Path(os.path.realpath(folder)) for folder in made_at_start}
+
+
+def _check_tls(tls: Tls | None, made_at_start: Collection[Path]) -> Iterator[tuple[str, str]]:
     if tls is None:
         return
     texts: dict[str, bytes] = {}
@@ -71,7 +81,8 @@ def _check_tls(tls: Tls | None) -> Iterator[tuple[str, str]]:
         try:
             texts[name] = read_regular_file(path)
         except FileNotFoundError:
-            yield name, f"there is no file {path}"
+            if not _is_made_later(path, made_at_start):
+                yield name, f"there is no file {path}"
         except OSError as error:
             if passes_by_itself(error):
                 raise fault_of(error, f"cannot read {path}") from None

@@ -16,6 +16,8 @@ from busyd.config.reader import ConfigReader, folder_of
 from busyd.config.tree import Entry, MappingNode, Unreadable, merge_trees, read_tree
 
 SYSTEM_CONFIG: Final = Path("/etc/busyd/config.yaml")
+_PASSED_ON: Final = Path("/run/credentials")
+"""What systemd passes on to a service is there only while the service runs."""
 
 _KEYS: Final = ("listen", "connections", "profiles", "tls", "behind_proxy", "hosts", "local_access", "cors", "state")
 
@@ -159,7 +161,7 @@ def _read_tls(reader: ConfigReader, entry: Entry | None) -> Tls | None:
     for name, path in (("cert", cert), ("key", key_path)):
         if path is not None:
             reader.locations[name] = keys[name].value.location
-        if path is not None and _is_missing(path):
+        if path is not None and not path.is_relative_to(_PASSED_ON) and _is_missing(path):
             reader.fault(keys[name].value.location, f"{name}: there is no such file")
     return Tls(cert, key_path) if cert is not None and key_path is not None else None
 

@@ -134,7 +134,7 @@ def _read_bytes(path: Path, start: SourceLocation) -> bytes:
     except IsADirectoryError:
         raise Unreadable(ConfigFault(start, "this is a directory, not a file")) from None
     except PermissionError:
-        raise Unreadable(ConfigFault(start, why_unreadable(path))) from None
+        raise Unreadable(ConfigFault(start, why_unreadable(path, may_hold_password=True))) from None
     except OSError as error:
         if passes_by_itself(error):
             raise fault_of(error, f"cannot read {path}") from None

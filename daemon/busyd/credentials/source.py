@@ -20,7 +20,7 @@ from busyd.credentials.files import (
     read_secret_bytes,
 )
 from busyd.credentials.secret import Secret
-from busyd.ownership import groups_of, owner_of
+from busyd.ownership import describe_user, groups_of, owner_of
 
 COMMAND_SECONDS: Final = 30.0
 
@@ -82,7 +82,8 @@ def read_password(source: PasswordSource, state_directory: Path, *, environment:
         case FromCredential(name):
             return _read_credential(name, state_directory, environment=environment)
         case FromFile(path):
-            return _read_file(path, fix=f"write the password to {path}, readable only by its owner (mode 0600)")
+            user = describe_user(os.geteuid())
+            return _read_file(path, fix=f"write the password to {path}, so that only {user} can read it")
         case FromEnvironment(name):
             if name not in environment:
                 message = f"the environment variable {name} is not set"
@@ -107,6 +108,10 @@ def _read_credential(name: str, state_directory: Path, *, environment: Mapping[s
     try:
         has_store = (state_directory / STORE_FILE).exists()
     except PermissionError:
+        store = state_directory / STORE_FILE
+        if os.path.islink(store):  # noqa: PTH114 - that of Path raises where this user may not look
+            message = f"{store} is a symbolic link to where user {describe_user(os.geteuid())} may not go"
+            raise CredentialMissing(message, fix="put the file itself there, or remove the link") from None
         message = f"this user may not read the credential {name} in {state_directory}"
         raise CredentialMissing(message, fix="run this as root, or as the user busyd runs as") from None
     if has_store:

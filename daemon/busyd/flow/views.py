@@ -27,7 +27,7 @@ class ProfileHealth(StrEnum):
     LOADING = "loading"
     """Its calendars are being read for the first time."""
     INCOMPLETE = "incomplete"
-    """Some calendar was never read."""
+    """Some calendar was never read, or nothing can be proved to be free for another reason: no window is complete."""
     STALE = "stale"
     FRESH = "fresh"
 
@@ -193,7 +193,7 @@ def _health(freshness: Freshness, snapshot: Snapshot | None) -> ProfileHealth:
         return ProfileHealth.UNCONFIGURED
     if snapshot is None:
         return ProfileHealth.LOADING
-    if not freshness.known:
+    if not freshness.known or snapshot.incomplete:
         return ProfileHealth.INCOMPLETE
     return ProfileHealth.STALE if freshness.stale else ProfileHealth.FRESH
 

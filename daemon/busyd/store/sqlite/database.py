@@ -63,8 +63,10 @@ def _find_obstacle(path: Path) -> OSError | None:
         for file in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))):
             if not file.exists():
                 continue
-            if not stat.S_ISREG(file.stat().st_mode):
-                return OSError(errno.EISDIR, f"{file.name} is not a regular file")
+            mode = file.stat().st_mode
+            if not stat.S_ISREG(mode):
+                number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EEXIST
+                return OSError(number, f"{file.name} is not a regular file")
             if obstacle := obstacle_of(file, os.R_OK | os.W_OK):
                 return obstacle
         if not path.parent.is_dir():
