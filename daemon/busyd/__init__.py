@@ -42,6 +42,7 @@ Caches, each with its key and the one rule by which it is dropped:
     FreeBusyJson._frames, _periods    profile                another freshness; another snapshot
     FeedHandler._kept                 token id               what the feed was made from differs
     ListenerContext.heads             raw header fields      never: pure, bounded
+    Chunk.known_cells                 the chunk                never: a chunk does not change once published
     State.tables                      calendar, zone         changed with the commit of the index only
     stored index                      object, zone           another index version, or span for recurring objects
     stored snapshot                   profile                another snapshot_key (day, links, rules, addresses …)

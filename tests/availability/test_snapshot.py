@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from busyd.availability.building import Reading, build_snapshot
 from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.policy import Rules, decide
-from busyd.availability.snapshot import Reading, Snapshot, build_snapshot, pack, unpack
+from busyd.availability.snapshot import Snapshot, pack, unpack
 from busyd.ical.facts import Facts
 from busyd.period import Instant, Period, Span, clip, flatten
 from busyd.store.occurrences import IndexEntry

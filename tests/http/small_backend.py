@@ -7,10 +7,10 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from busyd.availability.building import build_snapshot
 from busyd.availability.hours import Hours
 from busyd.availability.occurrence_table import OccurrenceTable
 from busyd.availability.profile import Profile
-from busyd.availability.snapshot import build_snapshot
 from busyd.connection import CalendarReference, Connection, ConnectionKind, RemoteCalendar
 from busyd.cooperative import in_slices
 from busyd.flow.backend import Backend

@@ -7,7 +7,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from busyd.availability.snapshot import Snapshot, build_snapshot, pack
+from busyd.availability.snapshot import Snapshot, pack
+from busyd.availability.splicing import Built, rebuild_snapshot
 from busyd.clock import Clock
 from busyd.cooperative import in_slices
 from busyd.index.version import index_version
@@ -64,7 +65,11 @@ class SnapshotPublisher:
             # It was stored when it was built from these.
             profile_state.readings, profile_state.restored = readings, ""
         if known is None or profile_state.readings != readings or known.span != horizon:
-            snapshot = await in_slices(build_snapshot(readings, horizon))
+            before = None
+            if known is not None and profile_state.readings is not None:
+                before = Built(known, profile_state.readings)
+            rebuilt = await in_slices(rebuild_snapshot(before, readings, span=horizon))
+            snapshot = rebuilt.snapshot
             if profile_state.swap_in(snapshot, readings):
                 self._state.publish()
             if links is profile_state.next_links:

@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator
 
 from msgspec.structs import replace
 
+from busyd.availability.building import Reading, build_snapshot
 from busyd.availability.index import PackedObject
 from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
-from busyd.availability.snapshot import Reading, Snapshot, build_snapshot, nothing_known
+from busyd.availability.snapshot import Snapshot, nothing_known
 from busyd.cooperative import in_slices, let_others_run
 from busyd.ical.facts import Facts
 from busyd.index.expansion import entry_of

@@ -2,8 +2,9 @@
 
 from msgspec import Struct
 
+from busyd.availability.building import Reading
 from busyd.availability.profile import Profile
-from busyd.availability.snapshot import Reading, Snapshot
+from busyd.availability.snapshot import Snapshot
 from busyd.state.links import Link
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from busyd.availability.building import Reading
 from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.profile import Profile
-from busyd.availability.snapshot import Reading
 from busyd.connection import Connection, ConnectionKind
 from busyd.ical.facts import Problem, normalise_address
 from busyd.state.connection_state import ConnectionState
@@ -179,7 +179,8 @@ class State:
             if tables is None:
                 return None
             me = self.addresses_for(state, link.reference.connection)
-            readings.append(Reading(tables, link.rules, me))
+            rules = replace(link.rules, origin={})  # where a rule is written down changes no answer
+            readings.append(Reading(tables, rules, me, link.calendar))
         return tuple(readings)
 
     def snapshot_key(self, state: ProfileState, *, generation: int, day: int, version: str) -> str:
