@@ -31,7 +31,7 @@ PURE = {"advice", "ical", "dav", "connection", "address", "timetext", "period", 
 """Packages whose modules compute and do nothing else."""
 IO_MODULES = {"aiohttp", "asyncio", "socket", "sqlite3", "subprocess", "time"}
 FILES = {"os", "pathlib", "shutil", "tempfile"}
-READS_FILES = {"ical/tzfile.py", "ical/zones.py", "ical/rscale.py"}
+READS_FILES = {"ical/tzfile.py", "ical/zone_names.py", "ical/rscale.py"}
 """Pure but for data that comes with the package or the system."""
 NAMES_FILES = {"address.py"}
 """Carries a path without opening it."""

@@ -12,8 +12,8 @@ from busyd.period import FbType, Instant, Period, Span, clip, flatten
 
 TESTS = Path(__file__).parents[1]
 FOLDERS = (TESTS / "cases", TESTS / ".." / ".." / "shared" / "cases")
-PENDING = {"faults.jsonl"}
-"""Cases of rulings that the engine does not follow yet."""
+OVERRULED = {"rule-tz-missing"}
+"""Cases that a later ruling contradicts: what is in an unknown zone may be at any time of the day."""
 Case = dict[str, Any]
 
 
@@ -22,10 +22,10 @@ def read_cases() -> Iterator[Case]:
     seen: set[str] = set()
     for folder in FOLDERS:
         for path in sorted(folder.glob("*.jsonl")):
-            if path.name not in seen | PENDING:
+            if path.name not in seen:
                 seen.add(path.name)
                 with path.open(encoding="utf-8") as lines:
-                    yield from map(json.loads, lines)
+                    yield from (case for case in map(json.loads, lines) if case["id"] not in OVERRULED)
 
 
 def payloads_of(case: Case) -> list[bytes]:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from busyd.ical import tzfile, zones
+from busyd.ical import tzfile, zone_names, zones
 from busyd.ical.vtimezone import UnreadableDefinition, read_definition
 from busyd.ical.zones import Zones, find_zone, reading_zone, tzdata_version
 from tests.ical.objects import busy, calendar, event, spans
@@ -101,7 +101,7 @@ def test_what_is_no_zone_is_not_found(tzid: str) -> None:
 
 
 def test_every_windows_zone_of_cldr_leads_to_a_zone() -> None:
-    table = zones._windows_zones()
+    table = zone_names._ids()
     assert len(table) >= 139
     assert [name for name in table if find_zone(name) is None] == []
 
@@ -124,11 +124,138 @@ def test_a_definition_of_the_object_is_used_only_for_a_name_nobody_else_knows() 
     assert not own.unknown
 
 
-def test_an_unknown_zone_is_read_as_the_readers_and_reported() -> None:
-    found = busy(calendar(event("DTSTART;TZID=Nowhere/Land:20260601T110000", "DURATION:PT1H")), zone="Europe/Berlin")
-    assert spans(found) == ["0601T0900-0601T1000"]
-    assert [problem.kind.value for problem in found.problems] == ["unknown-zone"]
-    assert "Nowhere/Land" in found.problems[0].reason
+def unknown_zone(*lines: str, zone: str = "Europe/Berlin") -> tuple[list[str], list[str]]:
+    """The busy time of an event, and the kinds of its problems."""
+    found = busy(calendar(event(*lines)), zone=zone)
+    return spans(found), [problem.kind.value for problem in found.problems]
+
+
+def test_an_event_in_an_unknown_zone_may_be_anywhere_from_the_earliest_to_the_latest_time_it_may_mean() -> None:
+    lasting = ["DTSTART;TZID=Nowhere/Land:20260610T120000", "DURATION:PT1H"]
+    ending = ["DTSTART;TZID=Nowhere/Land:20260610T120000", "DTEND;TZID=Nowhere/Land:20260610T130000"]
+    expected = (["0609T2200-0611T0100 BUSY-UNAVAILABLE"], ["unknown-zone"])
+    assert unknown_zone(*lasting) == unknown_zone(*ending) == expected
+
+
+def test_one_end_in_an_unknown_zone_leaves_the_other_end_known() -> None:
+    begins = unknown_zone("DTSTART;TZID=Nowhere:20260610T120000", "DTEND:20260610T130000Z")
+    assert begins == (["0609T2200-0610T1300 BUSY-UNAVAILABLE"], ["unknown-zone"])
+    ends = unknown_zone("DTSTART:20260610T120000Z", "DTEND;TZID=Nowhere:20260610T130000")
+    assert ends == (["0610T1200-0611T0100 BUSY-UNAVAILABLE"], ["unknown-zone"])
+    both = unknown_zone("DTSTART;TZID=Here:20260610T120000", "DTEND;TZID=There:20260610T110000")
+    assert both == (["0609T2200-0610T2300 BUSY-UNAVAILABLE"], ["unknown-zone", "unknown-zone"])
+
+
+def test_every_occurrence_in_an_unknown_zone_has_its_span_and_those_taken_out_have_none() -> None:
+    series = ["DTSTART;TZID=Nowhere:20260610T120000", "DURATION:PT1H", "RRULE:FREQ=WEEKLY;COUNT=3"]
+    taken_out = unknown_zone(*series, "EXDATE;TZID=Nowhere:20260617T120000")
+    expected = ["0609T2200-0611T0100 BUSY-UNAVAILABLE", "0623T2200-0625T0100 BUSY-UNAVAILABLE"]
+    assert taken_out == (expected, ["unknown-zone"])
+
+
+def test_a_date_in_an_unknown_zone_takes_nothing_out_of_a_series_in_a_known_one_nor_the_reverse() -> None:
+    # Read as if it were known, each of them would free a time by chance.
+    known = unknown_zone("DTSTART:20260610T220000Z", "DURATION:PT1H", "EXDATE;TZID=Nowhere:20260611T120000")
+    assert known == (["0610T2200-0610T2300"], ["bad-time", "unknown-zone"])
+    unknown = unknown_zone("DTSTART;TZID=Nowhere:20260611T120000", "DURATION:PT1H", "EXDATE:20260610T220000Z")
+    assert unknown == (["0610T2200-0612T0100 BUSY-UNAVAILABLE"], ["bad-time", "unknown-zone"])
+    moved = busy(
+        calendar(
+            event("DTSTART:20260610T220000Z", "DURATION:PT1H", "RRULE:FREQ=DAILY;COUNT=1"),
+            event("RECURRENCE-ID;TZID=Nowhere:20260611T120000", "DTSTART:20260612T120000Z", "DURATION:PT1H"),
+        )
+    )
+    assert spans(moved) == ["0610T2200-0610T2300", "0612T1200-0612T1300"]
+
+
+def test_an_extra_date_in_an_unknown_zone_has_its_span() -> None:
+    extra = unknown_zone("DTSTART:20260601T090000Z", "DURATION:PT1H", "RDATE;TZID=Nowhere:20260610T120000")
+    assert extra[0] == ["0601T0900-0601T1000", "0609T2200-0611T0100 BUSY-UNAVAILABLE"]
+    period = "RDATE;TZID=Nowhere;VALUE=PERIOD:20260610T120000/PT2H"
+    extra = unknown_zone("DTSTART:20260601T090000Z", "DURATION:PT1H", period)
+    assert extra[0] == ["0601T0900-0601T1000", "0609T2200-0611T0200 BUSY-UNAVAILABLE"]
+
+
+@pytest.mark.parametrize(
+    "line", ["TRANSP:TRANSPARENT", "STATUS:CANCELLED", "DURATION:PT0S", "DTEND;TZID=Nowhere:20260610T120000"]
+)
+def test_what_blocks_nothing_does_not_block_in_an_unknown_zone_either(line: str) -> None:
+    assert unknown_zone("DTSTART;TZID=Nowhere:20260610T120000", line)[0] == []
+
+
+def test_floating_times_of_a_feed_whose_own_zone_is_unknown_may_be_anywhere() -> None:
+    floating = event("DTSTART:20260610T120000", "DURATION:PT1H", uid="a")
+    found = busy(calendar("X-WR-TIMEZONE:Nowhere", floating, event("DTSTART:20260601T120000Z", "DURATION:PT1H")))
+    assert spans(found) == ["0601T1200-0601T1300", "0609T2200-0611T0100 BUSY-UNAVAILABLE"]
+
+
+def test_availability_in_an_unknown_zone_makes_nobody_available() -> None:
+    available = (
+        "BEGIN:AVAILABLE", "UID:b", "DTSTART;TZID=Nowhere:20260610T090000", "DTEND;TZID=Nowhere:20260610T170000",
+        "END:AVAILABLE",
+    )  # fmt: skip
+    found = busy(calendar("BEGIN:VAVAILABILITY", "UID:a", *available, "END:VAVAILABILITY"))
+    assert spans(found) == ["0601T0000-0701T0000 BUSY-UNAVAILABLE"]
+
+
+@pytest.mark.parametrize(
+    ("tzid", "name"),
+    [
+        ("(UTC-08:00) Pacific Time (US & Canada)", "America/Los_Angeles"),
+        ("Pacific Time (US & Canada)", "America/Los_Angeles"),
+        ("(GMT+01:00) Amsterdam, Berlin, Bern, Rome, Stockholm, Vienna", "Europe/Berlin"),
+        ("(UTC+01:00) amsterdam, berlin, bern, rome, stockholm, vienna 1", "Europe/Berlin"),
+        ("(UTC) Coordinated Universal Time", "UTC"),
+        ("W. Europe Standard Time 1", "Europe/Berlin"),
+        ("W. Europe Daylight Time", "Europe/Berlin"),
+        ("Russia Time Zone 10", "Asia/Srednekolymsk"),
+    ],
+)
+def test_windows_zones_are_known_as_they_are_shown_and_with_a_number_behind_them(tzid: str, name: str) -> None:
+    found, meant = find_zone(tzid), reading_zone(name)
+    assert found is not None
+    assert [found.instant(week * WEEK) for week in range(3000)] == [meant.instant(week * WEEK) for week in range(3000)]
+
+
+def test_every_name_that_windows_shows_leads_to_a_zone() -> None:
+    shown = zone_names._shown_names()
+    assert len(shown) >= 140
+    assert [name for name in shown if find_zone(name) is None] == []
+
+
+@pytest.mark.parametrize(
+    ("tzid", "hours"),
+    [
+        ("UTC+01", 1), ("UTC+01:00", 1), ("GMT-0400", -4), ("+0100", 1), ("GMT+5:30", 5.5), ("(UTC-03:00)", -3),
+        ("utc+14", 14), ("CEST", 2), ("PST", -8), ("PDT", -7), ("(UTC)", 0), ("Z", 0),
+    ],
+)  # fmt: skip
+def test_an_offset_or_an_abbreviation_in_the_place_of_a_name_is_meant_as_people_write_it(
+    tzid: str, hours: float
+) -> None:
+    found = busy(calendar(event(f"DTSTART;TZID={tzid}:20260610T120000", "DURATION:PT1H")), zone="Asia/Tokyo")
+    start = datetime(2026, 6, 10, 12, tzinfo=UTC) - timedelta(hours=hours)
+    assert [period[0] for period in found.periods] == [start.timestamp()]
+    assert [problem.kind.value for problem in found.problems] == ["forgiven"]
+
+
+@pytest.mark.parametrize("tzid", ["UTC+15", "UTC+1:75", "CST", "BST", "IST", "UTC", "Europe/Berlin", "+", "Kerio City"])
+def test_an_offset_nobody_has_and_an_abbreviation_of_several_meanings_are_no_offset(tzid: str) -> None:
+    assert zone_names.fixed_zone(tzid) is None
+
+
+def test_a_definition_of_the_object_goes_before_what_its_name_seems_to_say() -> None:
+    own = Zones(reading_zone("UTC"), [f"\nTZID:UTC+09:00\n{BERLIN_RULES}"])
+    assert own.named("UTC+09:00").instant(1782907200) == 1782907200 - 7200
+
+
+def test_the_persons_own_names_go_before_windows_and_the_object_and_after_iana() -> None:
+    names = {"kerio city": "Europe/Prague", "w. europe standard time": "Asia/Tokyo", "europe/berlin": "Asia/Tokyo"}
+    own = Zones(reading_zone("UTC"), [f"\nTZID:Kerio City\n{BERLIN_RULES}"], own=names)
+    assert own.named("Kerio City") is find_zone("Europe/Prague")
+    assert own.named('"kerio  CITY"'.replace("  ", " ")) is find_zone("Europe/Prague")
+    assert own.named("W. Europe Standard Time") is find_zone("Asia/Tokyo")
+    assert own.named("Europe/Berlin") is find_zone("Europe/Berlin")
 
 
 def test_an_unreadable_definition_leads_to_its_location() -> None:
@@ -157,7 +284,7 @@ def test_the_first_observance_holds_for_all_time_before_it_and_the_rules_for_all
 @pytest.fixture
 def fresh_data() -> Iterator[None]:
     """Forget what was read of time zone data, before and after."""
-    tables = (tzfile.load_zone, tzfile.zone_names, zones.find_zone)
+    tables = (tzfile.load_zone, tzfile.zone_names, zones.find_zone, zones._database_zone)
     caches = (tzfile.tzdata_version, tzfile._system, tzfile._package_version, *tables)
     for cache in caches:
         cache.cache_clear()

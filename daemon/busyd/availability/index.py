@@ -8,6 +8,7 @@ from msgspec import Struct
 from busyd.ical.facts import Facts, Problem
 from busyd.ical.parse import parse_object
 from busyd.ical.recurrence import ExpandedObject, Row, expand
+from busyd.ical.zones import NO_OWN_ZONES, OwnZones
 from busyd.period import EARLIEST, LATEST, FbType, Period
 
 __all__ = ["IndexedObject", "PackedObject", "Row", "index_object", "pack_object", "postpone_object"]
@@ -31,18 +32,20 @@ class IndexedObject(Struct, frozen=True):
     problems: tuple[Problem, ...]
     incomplete: str = ""
     """Not empty: the time of something in the object is entirely unknown, for the reason stated here. It blocks
-    nothing, but makes every window incomplete."""
+    nothing, but makes windows incomplete."""
+    incomplete_since: int = EARLIEST
+    """From when on: windows that end before it are complete."""
 
 
-def index_object(payload: bytes, span: Period, *, zone: str) -> IndexedObject:
+def index_object(payload: bytes, span: Period, *, zone: str, own_zones: OwnZones = NO_OWN_ZONES) -> IndexedObject:
     """Parse and expand one calendar object. Never raises because of its content; time and memory are bounded.
 
-    Raises UnknownZone when `zone` is no time zone.
+    `own_zones` are the person's names for time zones. Raises UnknownZone when `zone` is no time zone.
     """
     parsed = parse_object(payload)
-    expanded = expand(parsed, span, zone=zone)
+    expanded = expand(parsed, span, zone=zone, own_zones=own_zones)
     if parsed.has_availability:
-        _take_availability(expanded, payload, span=span, zone=zone)
+        _take_availability(expanded, payload, span=span, zone=zone, own_zones=own_zones)
     return IndexedObject(
         uid=parsed.uid,
         recurring=expanded.recurring,
@@ -51,17 +54,20 @@ def index_object(payload: bytes, span: Period, *, zone: str) -> IndexedObject:
         rows=expanded.rows,
         problems=tuple(expanded.problems),
         incomplete=expanded.incomplete,
+        incomplete_since=expanded.incomplete_since,
     )
 
 
-def _take_availability(expanded: ExpandedObject, payload: bytes, *, span: Period, zone: str) -> None:
+def _take_availability(
+    expanded: ExpandedObject, payload: bytes, *, span: Period, zone: str, own_zones: OwnZones
+) -> None:
     """Add what the VAVAILABILITY components (RFC 7953) of an object leave unavailable.
 
     RFC 4791 §7.10 does not mention them in a calendar collection, but a person who stored one there is not free then.
     """
     from busyd.ical.vavailability import read_availability
 
-    unavailable = read_availability(payload, span, zone=zone)
+    unavailable = read_availability(payload, span, zone=zone, own_zones=own_zones)
     expanded.recurring = expanded.zone_dependent = True
     expanded.problems += [problem for problem in unavailable.problems if problem not in expanded.problems]
     numbers: dict[int, int] = {}
@@ -84,6 +90,7 @@ class PackedObject(Struct, frozen=True):
     """The rows, as an array of 64-bit integers in the byte order of this machine."""
     problems: tuple[Problem, ...] = ()
     incomplete: str = ""
+    incomplete_since: int = EARLIEST
     postponed: bool = False
     """The object could not be parsed just now: it may be at any time, and parsing must be tried again."""
 
@@ -109,6 +116,7 @@ def pack_object(indexed: IndexedObject) -> PackedObject:
         occurrences=array("q", [number for row in indexed.rows for number in row]).tobytes(),
         problems=indexed.problems,
         incomplete=indexed.incomplete,
+        incomplete_since=indexed.incomplete_since,
     )
 
 

@@ -39,19 +39,19 @@ class Verdict(Struct, frozen=True):
 def decide(facts: Facts, rules: Rules, *, me: frozenset[str]) -> Verdict:
     """What an occurrence with these facts means for the person who has these addresses and rules.
 
-    `me` holds addresses in the form of `normalise_address`. The first of these that applies decides: not understood; a
-    stored VFREEBUSY period; cancelled; declined or delegated by me; the `all_day` rule; TRANSP; a vendor's busy status
-    where TRANSP says nothing; then tentative, out of office, opaque.
+    `me` holds addresses in the form of `normalise_address`. The first of these that applies decides: a stored VFREEBUSY
+    period; cancelled; declined or delegated by me; the `all_day` rule; TRANSP; a vendor's busy status where TRANSP says
+    nothing; then tentative, out of office, opaque. What would block and was not understood is unavailable.
     """
     verdict = _decide(facts, rules, me=me)
+    if facts.unknown and verdict.fbtype is not FbType.FREE:
+        verdict = _NOT_UNDERSTOOD
     if verdict.fbtype is not FbType.FREE and rules.travel_time and (facts.travel_before or facts.travel_after):
         return replace(verdict, before=facts.travel_before, after=facts.travel_after)
     return verdict
 
 
 def _decide(facts: Facts, rules: Rules, *, me: frozenset[str]) -> Verdict:
-    if facts.unknown:
-        return _NOT_UNDERSTOOD
     if facts.fbtype is not None:
         return Verdict(facts.fbtype, "freebusy")
     if facts.status == "CANCELLED":

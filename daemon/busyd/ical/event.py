@@ -12,7 +12,7 @@ from busyd.errors import DataError
 from busyd.ical.facts import Facts, facts_of
 from busyd.ical.limits import MAX_LENGTH
 from busyd.ical.lines import Component, Property, read_parameters
-from busyd.ical.values import DAY, BadValue, read_duration, read_time
+from busyd.ical.values import DAY, BadValue, date_of_utc, read_duration, read_time
 from busyd.ical.zones import UTC, Zone, Zones
 
 
@@ -59,21 +59,27 @@ class Event(NamedTuple):
         return self.zone.instant(self.zone.wall(start) + self.days * DAY) + self.seconds
 
 
-def read_moment(line: Property, zones: Zones) -> Moment:
-    """Parse a DATE or DATE-TIME value by its form; VALUE=DATE turns a DATE-TIME into a DATE. Raises BadValue.
+def read_moment(line: Property, zones: Zones, *, beside: Zone | None = None) -> Moment:
+    """Parse a DATE or DATE-TIME value by its form alone, whatever VALUE says. Raises BadValue.
 
-    A `Z` takes precedence over a TZID. An unknown TZID is read in the reader's zone and noted in `zones.unknown`.
+    A `Z` takes precedence over a TZID. `beside` is the zone of the event's DTSTART, in which the other times of the
+    event are read where they name none. An unknown TZID is noted in `zones.unknown`.
     """
     parameters, text = line
     wall, is_date, is_utc = read_time(text.strip())
     if is_date:
         return Moment(wall, zones.of_date(), True)
-    if not parameters:
-        return Moment(wall, UTC if is_utc else zones.of_time(None), False)
-    tzid, is_value_date = _read_time_parameters(parameters)
-    if is_value_date:
-        return Moment(wall - wall % DAY, zones.of_date(), True)
-    return Moment(wall, UTC if is_utc else zones.of_time(tzid), False)
+    tzid = None
+    if parameters:
+        tzid, is_value_date = _read_time_parameters(parameters)
+        if is_value_date:
+            zones.notes.append(f"{text.strip()[:40]!r} has VALUE=DATE and a time, which counts")
+    if is_utc:
+        return Moment(wall, UTC, False)
+    if tzid or beside is None:
+        return Moment(wall, zones.of_time(tzid), False)
+    zones.notes.append(f"{text.strip()[:40]!r} names no time zone, so it is read in that of DTSTART, {beside.name}")
+    return Moment(wall, beside, False)
 
 
 @lru_cache(maxsize=1024)
@@ -87,7 +93,7 @@ def read_event(component: Component, zones: Zones, *, cancelled: bool) -> Event:
     """Read a VEVENT or AVAILABLE. Raises UnreadableEvent when there is no usable DTSTART.
 
     An event that ends before it starts has no length. One whose end cannot be parsed is assumed to last a day and is
-    marked as not understood, unless it does not block anyway.
+    marked as not understood. So is one whose zone nobody knows: it lasts from the earliest to the latest it may mean.
     """
     lines = component.properties.get("DTSTART")
     if not lines:
@@ -102,39 +108,56 @@ def read_event(component: Component, zones: Zones, *, cancelled: bool) -> Event:
     facts = facts_of(component, all_day=is_date, cancelled=cancelled)
     odd = ""
     try:
-        days, seconds = _length(component, zones, begin=begin, start=start)
+        days, seconds, end_zone = _length(component, zones, begin=begin, start=start)
     except BadValue as error:
         odd = f"its end cannot be read: {error}"
-        days, seconds = (1, 0) if is_date else (0, DAY)
-        if facts.transp != "TRANSPARENT" and facts.status != "CANCELLED":
-            facts = replace(facts, unknown=odd)
+        days, seconds, end_zone = (1, 0, zone) if is_date else (0, DAY, zone)
+        facts = replace(facts, unknown=odd)
+    if end_zone.spread and end_zone is not zone:
+        seconds += end_zone.spread
     if days < 0 or seconds < 0:
         odd, days, seconds = "it ends before it starts", 0, 0
         facts = replace(facts, travel_before=0, travel_after=0)  # no travel to an event whose end is unknown
+    elif (zone.spread or end_zone.spread) and (days or seconds or facts.travel_before or facts.travel_after):
+        if end_zone is zone:
+            seconds += zone.spread
+        facts = replace(
+            facts,
+            unknown=facts.unknown or f"its time zone {(zone if zone.spread else end_zone).name[:60]!r} is unknown",
+        )
     return Event(wall, zone, is_date, start, min(days, MAX_LENGTH // DAY), min(seconds, MAX_LENGTH), facts, odd)
 
 
-def _length(component: Component, zones: Zones, *, begin: Moment, start: int) -> tuple[int, int]:
-    """(days, seconds); one of them negative when the end is before the start. DTEND wins over DURATION."""
+def _length(component: Component, zones: Zones, *, begin: Moment, start: int) -> tuple[int, int, Zone]:
+    """(days, seconds, the zone of the end); a number is negative when the end is first. DTEND wins over DURATION."""
     properties = component.properties
     if "DTEND" in properties:
         try:
-            end = read_moment(properties["DTEND"][0], zones)
+            end = read_moment(properties["DTEND"][0], zones, beside=zone_beside(component, begin))
         except BadValue:
             if "DURATION" not in properties:
                 raise
         else:
             if begin.is_date:
                 # An end with a time counts by its date, and an end on the first day still means one day.
-                return (end.wall // DAY - begin.wall // DAY) or 1, 0
+                last = date_of_utc(end.wall) if end.zone is UTC and not end.is_date else end.wall // DAY
+                return (last - begin.wall // DAY) or 1, 0, begin.zone
             if not end.is_date:
-                return 0, end.instant - start
+                return 0, end.instant - start, end.zone
             # A date in place of a time is its midnight; on the day of the start only the next one makes sense.
             same_day = end.wall == begin.wall // DAY * DAY
-            return 0, begin.zone.instant(end.wall + DAY * same_day) - start
+            return 0, begin.zone.instant(end.wall + DAY * same_day) - start, begin.zone
     if "DURATION" in properties:
         length = read_duration(properties["DURATION"][0][1].strip())
         if begin.is_date and length.total >= 0:
-            return (length.days + -(-length.seconds // DAY)) or (0 if length.total else 1), 0
-        return length.days, length.seconds
-    return (1, 0) if begin.is_date else (0, 0)
+            return (length.days + -(-length.seconds // DAY)) or (0 if length.total else 1), 0, begin.zone
+        return length.days, length.seconds, begin.zone
+    return (1 if begin.is_date else 0), 0, begin.zone
+
+
+def zone_beside(component: Component, begin: Moment | Event) -> Zone | None:
+    """The zone that DTSTART gives the other times of its event; None when it is a DATE, or floating itself."""
+    if begin.is_date:
+        return None
+    parameters, _ = component.properties["DTSTART"][0]
+    return begin.zone if begin.zone is UTC or (parameters and _read_time_parameters(parameters)[0]) else None

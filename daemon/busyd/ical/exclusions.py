@@ -4,18 +4,25 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from busyd.ical.event import Event, Moment, read_moment
+from busyd.ical.event import Event, Moment, read_moment, zone_beside
 from busyd.ical.limits import MAX_DATES
 from busyd.ical.lines import Component
-from busyd.ical.values import DAY, BadValue
+from busyd.ical.values import DAY, BadValue, date_of_utc
 from busyd.ical.zones import UTC, Zones
 
 
 def local_day(moment: Moment, master: Event) -> int:
-    """The day of a value on the master's calendar: as written, or for UTC the day in the master's zone."""
+    """The day of a value on the master's calendar: as written, or for UTC the day that somebody's midnight means."""
     if moment.is_date or moment.zone is not UTC:
         return moment.wall // DAY
-    return master.zone.wall(moment.wall) // DAY
+    return date_of_utc(moment.wall) if master.is_date else master.zone.wall(moment.wall) // DAY
+
+
+def can_match(moment: Moment, master: Event) -> bool:
+    """Whether a value can be held against the master's occurrences: not where one of their zones is unknown."""
+    if moment.is_date != master.is_date or moment.zone is master.zone:
+        return True
+    return not moment.zone.spread and not master.zone.spread
 
 
 class Excluded:
@@ -61,6 +68,7 @@ class Excluded:
     def read(self, component: Component, zones: Zones) -> Iterator[str]:
         """Add the EXDATEs of a component. Yields a sentence for each that cannot be used, which excludes nothing."""
         taken = 0
+        beside = zone_beside(component, self._master)
         for parameters, text in component.properties.get("EXDATE", ()):
             for value in text.split(","):
                 if not value.strip():
@@ -70,9 +78,14 @@ class Excluded:
                     yield "it has more EXDATEs than busyd reads; the remaining dates stay busy"
                     return
                 try:
-                    self.add(read_moment((parameters, value), zones))
+                    moment = read_moment((parameters, value), zones, beside=beside)
                 except BadValue as error:
                     yield f"an EXDATE cannot be read, so its date stays busy: {error}"
+                    continue
+                if can_match(moment, self._master):
+                    self.add(moment)
+                else:
+                    yield "an EXDATE is in another zone than the event, and one of them is unknown, so it stays busy"
 
 
 class Future(Struct, frozen=True):

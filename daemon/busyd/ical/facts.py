@@ -3,6 +3,7 @@
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -52,6 +53,10 @@ class ProblemKind(StrEnum):
     BAD_RULE = "bad-rule"
     BAD_TIME = "bad-time"
     TOO_MUCH = "too-much"
+    DUPLICATE_UID = "duplicate-uid"
+    """Several events have one UID; all of them count."""
+    FORGIVEN = "forgiven"
+    """Written otherwise than the RFCs say, and understood all the same: nothing is lost by it."""
 
 
 class Problem(Struct, frozen=True):
@@ -65,16 +70,18 @@ class Problem(Struct, frozen=True):
 
 
 def normalise_address(text: str) -> str:
-    """A calendar user address in its form for comparison: lower case, no `mailto:`, no trailing slash.
+    """A calendar user address in its form for comparison: lower case, no `mailto:`, no escapes, no trailing slash.
 
     RFC 6638 §2.4.1 addresses are URIs; iCloud writes `mailto:`, `urn:uuid:`, and principal paths with and without
     a trailing slash; the same principal may be named as a path and as a URL on any of its hosts.
     """
     address = text.strip().strip('"').lower()
+    if "%" in address:
+        address = unquote(address).lower()
     scheme, separator, rest = address.partition("://")
     if separator and scheme in ("http", "https"):
         address = "/" + rest.partition("/")[2]
-    return address.removeprefix("mailto:").rstrip("/") or address
+    return address.removeprefix("mailto:").strip().rstrip("/") or address
 
 
 def facts_of(component: Component, *, all_day: bool, cancelled: bool = False) -> Facts:

@@ -32,5 +32,6 @@ MAX_ZONES: Final = 50
 """VTIMEZONEs of one object that are parsed; further names count as unknown."""
 MAX_OBSERVANCES: Final = 500
 """STANDARD and DAYLIGHT parts of one VTIMEZONE."""
-MAX_LENGTH: Final = 366 * 86_400 * 400
-"""Seconds: a longer event or travel time is limited to it."""
+MAX_LENGTH: Final = 366 * 86_400 * 10_000
+"""Seconds: a longer event or travel time is limited to it. Longer than all time that can be written, so that the bound
+never ends anything early."""

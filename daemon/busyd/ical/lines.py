@@ -12,6 +12,8 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from busyd.ical.unfolding import PARAMETERS, unfold_and_look
+
 Property = tuple[str, str]
 """(the raw parameters, from the first semicolon on; the raw value)."""
 
@@ -23,7 +25,7 @@ class Component(Struct):
     properties: dict[str, list[Property]] = field(default_factory=dict)
     inside: list["Component"] = field(default_factory=list)
     closed: bool = False
-    """It has an END line."""
+    """It has an END line, and so has everything in it."""
 
     def value(self, name: str) -> str:
         """The first value of a property, without white space around it; empty when there is none."""
@@ -39,6 +41,8 @@ class CalendarText(Struct):
     zones: list[str] = field(default_factory=list)
     """The lines between BEGIN:VTIMEZONE and its END, each with a line feed before it."""
     closed: bool = False
+    strays: bool = False
+    """Something that looks like an event, or like a part of one, is not where it can be read as one."""
 
     def value(self, name: str) -> str:
         """The first value of a property, without white space around it; empty when there is none."""
@@ -62,15 +66,20 @@ def _any_case(names: Iterable[str]) -> str:
 
 
 _OF_ONE: Final = frozenset((
-    "BEGIN", "END", "DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID", "UID", "STATUS",
-    "TRANSP", "ATTENDEE", "ORGANIZER", "METHOD", "X-WR-TIMEZONE", "X-MICROSOFT-CDO-BUSYSTATUS",
+    "BEGIN", "END", "DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "EXRULE", "RECURRENCE-ID", "UID",
+    "STATUS", "TRANSP", "ATTENDEE", "ORGANIZER", "METHOD", "X-WR-TIMEZONE", "X-MICROSOFT-CDO-BUSYSTATUS",
     "X-APPLE-EWS-BUSYSTATUS", "X-APPLE-TRAVEL-DURATION", "X-APPLE-TRAVEL-RETURN-DURATION",
 ))  # fmt: skip
 """The properties that determine the busy time of a single event."""
 WANTED: Final = _OF_ONE | {"SEQUENCE", "DTSTAMP", "LAST-MODIFIED", "FREEBUSY", "BUSYTYPE", "PRIORITY"}
 """In addition, those that decide between several components, or that only other components have. All others are
 skipped."""
-_PARAMETERS: Final = r"(?:;(?:[^\":\n]++|\"[^\"\n]*+\")*+|;[^:\n]*+)"
+_ONLY_IN_EVENTS: Final = frozenset({"DTSTART", "DTEND", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID", "FREEBUSY"})
+"""Found outside of any component, they are what is left of an event."""
+_TIMES: Final = _ONLY_IN_EVENTS - {"RRULE", "FREEBUSY"}
+_REST_OF_ZONE: Final = re.compile(r"(\d\d(?!\d)[^:]*):(\s*\d{8}.*)", re.ASCII)
+_HARMLESS: Final = frozenset({"VTODO", "VJOURNAL", "VTIMEZONE"})
+"""Components that never block, so that one without END hides nothing."""
 
 
 def _lines_named(names: str) -> re.Pattern[str]:
@@ -83,7 +92,7 @@ def _lines_named(names: str) -> re.Pattern[str]:
         r"(?i:VTIMEZONE)[ \t]*+((?:\n(?![EeBb](?i:ND:V|EGIN:V))[^\n]*+)*+)\n(?i:END:VTIMEZONE)[ \t]*+(?=\n)|"
         r"(?i:VALARM)[ \t]*+(?:\n(?![BbEe](?i:EGIN:|ND:))[^\n]*+)*+\n(?i:END:VALARM)[ \t]*+(?=\n)|"
         r"(?i:VPOLL)[ \t]*+(?:\n(?![BbEe](?i:EGIN:VPOLL|ND:VPOLL))[^\n]*+)*+\n(?i:END:VPOLL)[ \t]*+(?=\n))|"
-        rf"({names})[ \t]*+({_PARAMETERS}|):([^\n]*+))"
+        rf"({names})[ \t]*+({PARAMETERS}|):([^\n]*+))"
     )
 
 
@@ -97,53 +106,10 @@ def _line_in_any_case() -> re.Pattern[str]:
     return _lines_named(_any_case(sorted(WANTED)))
 
 
-_ANY_LINE: Final = re.compile(rf"\n([A-Za-z0-9-]++)(?:[ \t]*+({_PARAMETERS}))?:([^\n]*+)")
-_LONE_CR: Final = re.compile(rb"\r(?!\n)")
-_BLANK_LINES: Final = re.compile(rb"\n\n++")
-_STRANGE: Final = re.compile(rb"\n(?![ \t]|[A-Z0-9-]++[;:]|\Z)")
-"""An empty line, or one that does not look like a property in capital letters: such a text needs the slower pattern."""
-_MISSED_FOLD: Final = re.compile(
-    rb"(\n[^\n]{70,}+)\n(?![ \t\n]|[A-Za-z0-9-]++(?:[ \t]*+" + _PARAMETERS.encode() + rb")?:|\Z)"
-)
+_ANY_LINE: Final = re.compile(rf"\n([A-Za-z0-9-]++)(?:[ \t]*+({PARAMETERS}))?:([^\n]*+)")
 _PARAMETER: Final = re.compile(r";[ \t]*([A-Za-z0-9-]+)[ \t]*=((?:\"[^\"]*\"|[^\";])*)")
-_WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 _TOP: Final = frozenset({"VEVENT", "VFREEBUSY", "VAVAILABILITY"})
 _DEEPEST: Final = 64
-
-
-def unfold(payload: bytes) -> str:
-    """The text with one line per property, line feeds only, and a line feed before the first and after the last line.
-
-    A fold may split a UTF-8 character, so bytes are unfolded before they are decoded. A line that is not UTF-8 is
-    read as cp1252, that line only.
-    """
-    return _unfold(payload)[0]
-
-
-def _unfold(payload: bytes) -> tuple[str, bool]:
-    """The text, and whether every line of it starts with a name in capital letters."""
-    if payload[:2] in _WIDE_MARKS:
-        wide = payload.decode("utf-16", "replace")
-        if "BEGIN:" in wide.upper():  # else the mark lies
-            payload = wide.encode("utf-8", "replace")
-    # Removing a character is much cheaper than replacing two with one, and split and join are cheaper than replace.
-    if _LONE_CR.search(payload):
-        payload = payload.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    else:
-        payload = payload.replace(b"\r", b"")
-    payload = payload.removeprefix(b"\xef\xbb\xbf")
-    payload = b"\n%b" % payload if payload.endswith(b"\n") else b"\n%b\n" % payload
-    is_plain = not _STRANGE.search(payload)
-    if not is_plain:
-        payload = _BLANK_LINES.sub(b"\n", payload)
-        payload = _MISSED_FOLD.sub(rb"\1", payload)
-    payload = b"".join(payload.split(b"\n "))
-    if b"\t" in payload:
-        payload = payload.replace(b"\n\t", b"")
-    try:
-        return payload.decode(), is_plain
-    except UnicodeDecodeError:
-        return "\n".join(map(_decode_line, payload.split(b"\n"))), is_plain
 
 
 def read_calendars(payload: bytes) -> list[CalendarText]:
@@ -152,7 +118,7 @@ def read_calendars(payload: bytes) -> list[CalendarText]:
     Events outside of any VCALENDAR are put into one. A component that is not closed is closed by the next of its kind,
     or by the end of the text.
     """
-    text, is_plain = _unfold(payload)
+    text, is_plain = unfold_and_look(payload)
     if is_plain and text.count("BEGIN:VEVENT") == 1:
         calendars = _read(_LINE_OF_ONE.findall(text))
         if sum(len(calendar.components) for calendar in calendars) == 1:
@@ -173,11 +139,23 @@ def _read(lines: Iterable[tuple[str, str, str, str]]) -> list[CalendarText]:
             if zone:
                 reader.calendar().zones.append(zone)
         elif target is not None:
+            if parameters and ":" in value and key in _TIMES:
+                parameters, value = _with_whole_zone(parameters, value)
             if key in target:
                 target[key].append((parameters, value))
             else:
                 target[key] = [(parameters, value)]
+        elif key in _ONLY_IN_EVENTS and reader.is_outside:
+            reader.calendar().strays = True
+    for calendar in reader.calendars:
+        calendar.strays = calendar.strays or not _ONLY_IN_EVENTS.isdisjoint(calendar.properties)
     return reader.calendars
+
+
+def _with_whole_zone(parameters: str, value: str) -> tuple[str, str]:
+    """The line when its TZID holds a colon and is not in quotes, as in `TZID=UTC+01:00`."""
+    written = _REST_OF_ZONE.fullmatch(value)
+    return (f"{parameters}:{written[1]}", written[2]) if written is not None else (parameters, value)
 
 
 def all_properties(text: str) -> Iterator[tuple[str, str, str]]:
@@ -208,14 +186,21 @@ class _ComponentReader:
     `begin` and `end` return where the following properties belong; None if they are ignored.
     """
 
-    __slots__ = ("_calendar", "_child", "_open", "_skipped", "calendars")
+    __slots__ = ("_calendar", "_child", "_in_calendar", "_open", "_skipped", "calendars")
 
     def __init__(self) -> None:
         self.calendars: list[CalendarText] = []
         self._calendar: CalendarText | None = None
         self._open: Component | None = None
         self._child: Component | None = None
+        self._in_calendar = False
+        """Inside a BEGIN:VCALENDAR, not inside one that was made up."""
         self._skipped: list[str] = []
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether what follows is in no component at all."""
+        return self._calendar is None and not self._skipped
 
     def calendar(self) -> CalendarText:
         """The calendar that is open; one without BEGIN is opened where there is none."""
@@ -227,12 +212,15 @@ class _ComponentReader:
     def begin(self, name: str) -> dict[str, list[Property]] | None:
         if name in _TOP and (self._open is None or name in (self._open.name, "VEVENT")):
             self._open = component = Component(name)
-            self.calendar().components.append(component)
+            calendar = self.calendar()
+            calendar.strays = calendar.strays or not self._in_calendar
+            calendar.components.append(component)
             self._child = None
             self._skipped = []
             return component.properties
         if name == "VCALENDAR":
             self._calendar = calendar = CalendarText()
+            self._in_calendar = True
             self.calendars.append(calendar)
             self._open = self._child = None
             self._skipped = []
@@ -251,13 +239,16 @@ class _ComponentReader:
             while self._skipped.pop() != name:
                 pass
         elif self._open is not None and name == self._open.name:
-            self._open.closed = True
+            self._open.closed = not self._skipped  # else an alarm without END may have swallowed some of it
             self._open = self._child = None
             self._skipped = []
         elif name == "VCALENDAR":
             if self._calendar is not None:
                 self._calendar.closed = True
+                cut = self._skipped and self._open is None and self._skipped[0] not in _HARMLESS
+                self._calendar.strays = self._calendar.strays or bool(cut)
             self._calendar = self._open = self._child = None
+            self._in_calendar = False
             self._skipped = []
         elif name == "AVAILABLE" and self._child is not None:
             self._child.closed = True
@@ -267,10 +258,3 @@ class _ComponentReader:
             return None
         current = self._child or self._open or self._calendar
         return current.properties if current is not None else None
-
-
-def _decode_line(line: bytes) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        return line.decode("cp1252", "replace")

@@ -1,6 +1,6 @@
 """A payload -> its events, grouped into series. No zones are looked up, nothing is expanded."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 
 from msgspec import Struct, field
 
@@ -30,6 +30,14 @@ class GroupedCalendar(Struct):
         """METHOD:CANCEL: every event in it is cancelled (RFC 5546 §3.2.5)."""
         return self.text.value("METHOD").upper() == "CANCEL"
 
+    def is_cancelling(self, component: Component) -> bool:
+        """Whether the event is cancelled."""
+        return self.is_cancelled or component.value("STATUS").upper() == "CANCELLED"
+
+    def blocks_nothing(self, component: Component) -> bool:
+        """Whether the event blocks no time, whenever it is."""
+        return self.is_cancelling(component) or component.value("TRANSP").upper() == "TRANSPARENT"
+
 
 class CalendarObject(Struct):
     """Everything in one payload that matters for busy time: usually one calendar with one series."""
@@ -41,7 +49,9 @@ class CalendarObject(Struct):
     has_availability: bool = False
     """It contains VAVAILABILITY components."""
     cut_short: str = ""
-    """Not empty: the payload may be incomplete, for the reason stated here."""
+    """Not empty: the payload ends early, for the reason stated here."""
+    damage: str = ""
+    """Not empty: a part of the payload is lost, or was never in it, for the reason stated here."""
     refused: str = ""
     """Not empty: the payload exceeds a bound and was not parsed, for the reason stated here."""
 
@@ -63,12 +73,19 @@ def parse_object(payload: bytes) -> CalendarObject:
             continue
         if not text.closed:
             parsed.cut_short = "the object is cut short: END:VCALENDAR is missing"
+        if text.strays:
+            _note_damage(parsed, "a part of an event is outside of any component, or outside of any calendar", uid="")
         parsed.calendars.append(group_components(text, parsed))
     if not parsed.calendars and not has_reply:
         parsed.cut_short = "this is not an iCalendar object"
     if parsed.cut_short:
-        parsed.problems.append(Problem(ProblemKind.UNREADABLE, parsed.uid, parsed.cut_short))
+        _note_damage(parsed, parsed.cut_short, uid=parsed.uid)
     return parsed
+
+
+def _note_damage(parsed: CalendarObject, why: str, *, uid: str) -> None:
+    parsed.damage = parsed.damage or why
+    parsed.problems.append(Problem(ProblemKind.UNREADABLE, uid, why))
 
 
 def group_components(text: CalendarText, parsed: CalendarObject) -> GroupedCalendar:
@@ -79,9 +96,7 @@ def group_components(text: CalendarText, parsed: CalendarObject) -> GroupedCalen
         uid = component.value("UID")
         parsed.uid = parsed.uid or uid
         if not component.closed:
-            parsed.problems.append(
-                Problem(ProblemKind.UNREADABLE, uid, f"the {component.name} is cut short: it has no END")
-            )
+            _note_damage(parsed, f"the {component.name} is cut short: it, or something in it, has no END", uid=uid)
         if component.name == "VFREEBUSY":
             calendar.freebusy.append(component)
         elif component.name == "VAVAILABILITY":
@@ -97,6 +112,20 @@ def group_components(text: CalendarText, parsed: CalendarObject) -> GroupedCalen
             members = series.overrides if "RECURRENCE-ID" in component.properties else series.masters
             members.append(component)
     return calendar
+
+
+def current(masters: Iterable[Component], *, start: Callable[[Component], Hashable]) -> list[Component]:
+    """The masters of one UID that count: of the highest SEQUENCE, and of those with one DTSTART the newest.
+
+    Several with different DTSTARTs are different events that a program gave one UID: each counts.
+    """
+    by_start: dict[Hashable, list[Component]] = {}
+    candidates = list(masters)
+    highest = max(map(sequence_of, candidates))
+    for component in candidates:
+        if sequence_of(component) == highest:
+            by_start.setdefault(start(component), []).append(component)
+    return [component for versions in by_start.values() for component in newest(versions)]
 
 
 def newest(components: Iterable[Component]) -> list[Component]:

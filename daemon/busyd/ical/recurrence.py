@@ -9,22 +9,22 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from busyd.ical.event import Event, Moment, UnreadableEvent, read_event, read_moment
-from busyd.ical.exclusions import Excluded, Future
+from busyd.ical.event import Event, Moment, UnreadableEvent, read_event, read_moment, zone_beside
+from busyd.ical.exclusions import Excluded, Future, can_match
 from busyd.ical.facts import Facts, Problem, ProblemKind, odd_travel_time
 from busyd.ical.limits import MAX_OCCURRENCES, MAX_OVERRIDES, MAX_PROBLEMS, MAX_WORK
 from busyd.ical.lines import Component
-from busyd.ical.parse import CalendarObject, GroupedCalendar, Series, newest, sequence_of
+from busyd.ical.parse import CalendarObject, GroupedCalendar, Series, current, newest, sequence_of
 from busyd.ical.recurrence_set import RecurrenceSet
 from busyd.ical.rule_times import Budget
 from busyd.ical.values import BadValue
 from busyd.ical.vfreebusy import read_freebusy
-from busyd.ical.zones import Zone, Zones, reading_zone
+from busyd.ical.zones import NO_OWN_ZONES, OwnZones, Zone, Zones, reading_zone
 from busyd.period import EARLIEST, LATEST, Period
 
 Row = tuple[int, int, int]
 """(start, end, number of its facts in `ExpandedObject.facts`), in UTC, before travel time."""
-_RECURRING = frozenset({"RRULE", "RDATE", "EXDATE"})
+_RECURRING = frozenset({"RRULE", "RDATE", "EXDATE", "EXRULE"})
 
 
 class ExpandedObject(Struct):
@@ -39,16 +39,26 @@ class ExpandedObject(Struct):
     """The rows depend on the reader's zone."""
     incomplete: str = ""
     """Why some of the object's time is entirely unknown; empty when all of it is known."""
+    incomplete_since: int = EARLIEST
+    """From when on, if `incomplete` is not empty: an unreadable rule leaves the time before DTSTART known."""
+
+    def lose_track(self, why: str, *, since: int = EARLIEST) -> None:
+        """Note that something may be at any time from then on."""
+        if not self.incomplete or since < self.incomplete_since:
+            self.incomplete, self.incomplete_since = why, since
 
 
-def expand(calendar_object: CalendarObject, span: Period, *, zone: str) -> ExpandedObject:
+def expand(
+    calendar_object: CalendarObject, span: Period, *, zone: str, own_zones: OwnZones = NO_OWN_ZONES
+) -> ExpandedObject:
     """All occurrences that overlap the span widened by their own travel times, sorted.
 
-    Series without RRULE give all their occurrences, whatever the span. DATE and floating values are read in `zone`.
-    Never raises for what is in the object; raises UnknownZone when `zone` is no time zone.
+    Series without RRULE give all their occurrences, whatever the span. DATE and floating values are read in `zone`;
+    `own_zones` are the person's names for zones. Never raises for what is in the object; raises UnknownZone when `zone`
+    is no time zone.
     """
     reader = reading_zone(zone)
-    expander = _Expander(calendar_object, span)
+    expander = _Expander(calendar_object, span, own_zones=own_zones)
     if calendar_object.refused:
         expander.refuse(calendar_object.uid, calendar_object.refused)
     for calendar in calendar_object.calendars:
@@ -60,29 +70,31 @@ def expand(calendar_object: CalendarObject, span: Period, *, zone: str) -> Expan
 class _Expander:
     """Collects the occurrences of the calendars of one object."""
 
-    def __init__(self, calendar_object: CalendarObject, span: Period) -> None:
+    def __init__(self, calendar_object: CalendarObject, span: Period, *, own_zones: OwnZones) -> None:
         problems = calendar_object.problems[:MAX_PROBLEMS]
-        self.result = ExpandedObject(problems=problems, incomplete=calendar_object.cut_short)
+        self.result = ExpandedObject(problems=problems, incomplete=calendar_object.damage)
         self._span = span
+        self._own_zones = own_zones
         self.budget = Budget(MAX_WORK)
         self._uid = calendar_object.uid
         self._numbers: dict[int, int] = {}
 
     def take_calendar(self, calendar: GroupedCalendar, reader: Zone) -> None:
-        zones = Zones(reader, calendar.text.zones, x_wr_timezone=calendar.text.value("X-WR-TIMEZONE"))
+        zones = Zones(
+            reader, calendar.text.zones, x_wr_timezone=calendar.text.value("X-WR-TIMEZONE"), own=self._own_zones
+        )
         for series in calendar.series:
             self._uid = series.uid
-            if (
-                len(series.masters) == 1
-                and not series.overrides
-                and _RECURRING.isdisjoint(series.masters[0].properties)
-            ):
+            single = len(series.masters) == 1 and not series.overrides
+            if single and _RECURRING.isdisjoint(series.masters[0].properties):
                 self._take_single(series.masters[0], calendar, zones=zones)
             elif len(self.result.rows) > MAX_OCCURRENCES:
                 self.refuse(series.uid, "the object has more occurrences than can be counted")
                 break
             else:
                 self._take_series(series, calendar, zones=zones)
+            if zones.notes or zones.unknown:
+                self._report(zones)
         for component in calendar.freebusy:
             self._uid = component.value("UID")
             for start, end, facts, odd in read_freebusy(component, zones):
@@ -90,13 +102,27 @@ class _Expander:
                     self.problem(ProblemKind.BAD_TIME, "a FREEBUSY period ends before it starts")
                 elif odd:
                     self.problem(ProblemKind.BAD_TIME, odd)
-                    self.result.incomplete = self.result.incomplete or odd
+                    self.lose_track(odd)
                 else:
                     self.add(start, end, facts=facts)
+            self._report(zones)
         self.result.zone_dependent |= zones.used_reader
+
+    def _report(self, zones: Zones) -> None:
+        """Note what was unknown, and what was read leniently, in the current series."""
         for tzid, why in zones.unknown.items():
-            reason = f"its time zone {tzid[:60]!r} is unknown, so the profile's time zone is used: {why}"
+            reason = (
+                f"its time zone {tzid[:60]!r} is unknown, so it counts from the earliest to the latest time that it may"
+                f" mean; `time_zones` in the configuration can name it: {why}"
+            )
             self.problem(ProblemKind.UNKNOWN_ZONE, reason)
+        for note in zones.notes:
+            self.problem(ProblemKind.FORGIVEN, note)
+        zones.notes.clear()
+
+    def lose_track(self, why: str, *, since: int = EARLIEST) -> None:
+        """Note that something of the object may be at any time from then on."""
+        self.result.lose_track(why, since=since)
 
     def refuse(self, uid: str, why: str) -> None:
         """Block the whole span as not understood."""
@@ -157,8 +183,8 @@ class _Expander:
         event = self._read(component, calendar, zones=zones)
         if event is not None:
             self.add(event.start, event.end(event.start, event.wall), facts=event.facts)
-        elif not _blocks_nothing(component, calendar):
-            self.result.incomplete = self.result.incomplete or "an event has no readable start"
+        elif not calendar.blocks_nothing(component):
+            self.lose_track("an event has no readable start")
 
     def _take_series(self, series: Series, calendar: GroupedCalendar, *, zones: Zones) -> None:
         if len(series.overrides) > MAX_OVERRIDES:
@@ -166,49 +192,58 @@ class _Expander:
                 series.uid, f"the series has {len(series.overrides)} changed occurrences, more than busyd reads"
             )
             return
-        overrides = self._newest_overrides(series, zones)
-        masters = newest(series.masters)
-        events = [(master, self._read(master, calendar, zones=zones)) for master in masters]
+        events = [(master, self._read(master, calendar, zones=zones)) for master in series.masters]
+        events = self._current_masters(events)
         if not any(event is not None for _, event in events):
-            for master in masters:
+            for master, _ in events:
                 self._take_single(master, calendar, zones=zones)
-            for _, component in overrides:
-                self._take_orphan(component, calendar, zones=zones)
+            # Without a master each is a single event: invited to this occurrence only (RFC 4791 §4.1).
+            for _, component in self._newest_overrides(series, zones, beside=None):
+                self._take_single(component, calendar, zones=zones)
             return
         for master, event in events:
             if event is None:
                 self._take_single(master, calendar, zones=zones)
             else:
+                overrides = self._newest_overrides(series, zones, beside=zone_beside(master, event))
                 self._take_master(master, event, overrides=overrides, calendar=calendar, zones=zones)
 
-    def _newest_overrides(self, series: Series, zones: Zones) -> list[tuple["_ReplacedId | None", Component]]:
+    def _current_masters(self, events: list[tuple[Component, Event | None]]) -> list[tuple[Component, Event | None]]:
+        """Of several masters those that count: versions of one event are told apart by DTSTART (`parse.current`)."""
+        if len(events) < 2:
+            return events
+        starts = {
+            id(master): (event.start, event.is_date) if event is not None else master.value("DTSTART")
+            for master, event in events
+        }
+        kept = current([master for master, _ in events], start=lambda master: starts[id(master)])
+        if len({starts[id(master)] for master in kept}) > 1:
+            reason = f"{len(kept)} different events have this UID in one object; each of them counts"
+            self.problem(ProblemKind.DUPLICATE_UID, reason)
+        wanted = set(map(id, kept))
+        return [(master, event) for master, event in events if id(master) in wanted]
+
+    def _newest_overrides(
+        self, series: Series, zones: Zones, *, beside: Zone | None
+    ) -> list[tuple["_ReplacedId | None", Component]]:
         by_id: dict[object, list[Component]] = {}
         ids: dict[int, _ReplacedId | None] = {}
         for number, component in enumerate(series.overrides):
-            ids[id(component)] = replaced = self._replaced_id(component, zones)
+            ids[id(component)] = replaced = self._replaced_id(component, zones, beside=beside)
             key: object = (replaced.moment.instant, replaced.moment.is_date) if replaced is not None else number
             by_id.setdefault(key, []).append(component)
         return [(ids[id(component)], component) for overrides in by_id.values() for component in newest(overrides)]
 
-    def _replaced_id(self, component: Component, zones: Zones) -> "_ReplacedId | None":
+    def _replaced_id(self, component: Component, zones: Zones, *, beside: Zone | None) -> "_ReplacedId | None":
         line = component.properties["RECURRENCE-ID"][0]
         try:
-            moment = read_moment(line, zones)
+            moment = read_moment(line, zones, beside=beside)
         except BadValue as error:
             self.problem(
                 ProblemKind.BAD_TIME, f"its RECURRENCE-ID cannot be read, so it counts as a separate event: {error}"
             )
             return None
         return _ReplacedId(moment, "THISANDFUTURE" in line[0].upper())
-
-    def _take_orphan(self, component: Component, calendar: GroupedCalendar, *, zones: Zones) -> None:
-        """An override without a master: a single event, invited to this occurrence only (RFC 4791 §4.1)."""
-        if "RRULE" not in component.properties:
-            self._take_single(component, calendar, zones=zones)
-            return
-        event = self._read(component, calendar, zones=zones)
-        if event is not None:
-            self._take_master(component, event, overrides=[], calendar=calendar, zones=zones)
 
     def _take_master(
         self,
@@ -226,12 +261,14 @@ class _Expander:
         replaced: list[_ReplacedId] = []
         for replaced_id, component in overrides:
             changed = self._read(component, calendar, zones=zones)
-            if replaced_id is None:
+            if replaced_id is None or not can_match(replaced_id.moment, event):
                 if changed is not None:
                     self._add_event(changed)
                 continue
-            cancelled = _is_cancelled(component, calendar)
+            cancelled = calendar.is_cancelling(component)
             if changed is None and not cancelled:
+                if not calendar.blocks_nothing(component):
+                    self.lose_track("a changed occurrence has no readable start")
                 continue
             dropped = cancelled or sequence_of(component) <= sequence_of(master)
             if dropped and excluded.covers(replaced_id.moment):
@@ -247,7 +284,7 @@ class _Expander:
         RecurrenceSet(
             master, event, excluded=excluded, futures=futures, zones=zones, span=self._span, collector=self
         ).add_all()
-        if "RRULE" in master.properties:
+        if "RRULE" in master.properties or "EXRULE" in master.properties:
             self.result.recurring = True
 
     def _add_event(self, event: Event) -> None:
@@ -259,11 +296,3 @@ class _ReplacedId(NamedTuple):
 
     moment: Moment
     and_future: bool
-
-
-def _is_cancelled(component: Component, calendar: GroupedCalendar) -> bool:
-    return calendar.is_cancelled or component.value("STATUS").upper() == "CANCELLED"
-
-
-def _blocks_nothing(component: Component, calendar: GroupedCalendar) -> bool:
-    return _is_cancelled(component, calendar) or component.value("TRANSP").upper() == "TRANSPARENT"

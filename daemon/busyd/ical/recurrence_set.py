@@ -1,4 +1,5 @@
-"""One master -> its occurrences in a span: DTSTART, RRULE, RDATE, without EXDATE and overrides, after THISANDFUTURE.
+"""One master -> its occurrences in a span: DTSTART, RRULE, RDATE, without EXDATE, EXRULE and overrides, after
+THISANDFUTURE.
 
 Everything is compared as instants (UTC); local days are compared only where a DATE meets a series of times or the
 reverse.
@@ -8,18 +9,23 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from busyd.ical.event import Event, Moment, read_moment
+from msgspec.structs import replace
+
+from busyd.ical.event import Event, Moment
 from busyd.ical.exclusions import Excluded, Future, local_day
+from busyd.ical.exrule import starts_of_exrule
 from busyd.ical.facts import Facts, ProblemKind
-from busyd.ical.limits import MAX_DATES, MAX_OCCURRENCES, MAX_RULES
-from busyd.ical.lines import Component, Property
+from busyd.ical.limits import MAX_OCCURRENCES, MAX_RULES
+from busyd.ical.lines import Component
+from busyd.ical.rdate import ExtraDate, read_extra_dates
 from busyd.ical.rule import BadRule, Frequency, Rule, by_days, read_rule
 from busyd.ical.rule_expansion import walls_of_rule
 from busyd.ical.rule_times import Budget, TooManyOccurrences, UnknownScale
 from busyd.ical.subdaily import Run, runs_of_rule
-from busyd.ical.values import DAY, BadValue, read_duration, read_time
+from busyd.ical.until import until_of
+from busyd.ical.values import DAY
 from busyd.ical.zones import Zones
-from busyd.period import Period
+from busyd.period import EARLIEST, Period
 
 
 class Collector(Protocol):
@@ -30,6 +36,7 @@ class Collector(Protocol):
     def add(self, start: int, end: int, *, facts: Facts) -> None: ...
     def add_many(self, spans: Iterable[tuple[int, int]], facts: Facts) -> None: ...
     def unknown(self, start: int, end: int, *, why: str) -> None: ...
+    def lose_track(self, why: str, *, since: int) -> None: ...
     def problem(self, kind: ProblemKind, reason: str) -> None: ...
 
 
@@ -44,6 +51,7 @@ class RecurrenceSet:
         "_high",
         "_low",
         "_master",
+        "_periods",
         "_recurs",
         "_seen",
         "_span",
@@ -68,8 +76,10 @@ class RecurrenceSet:
         self._zones = zones
         self._span = span
         self._collector = collector
-        self._recurs = "RRULE" in component.properties
+        self._recurs = "RRULE" in component.properties or "EXRULE" in component.properties
         self._seen: set[int] = set()
+        self._periods: set[int] = set()
+        """Starts whose length an RDATE period gives, whatever else makes them (RFC 5545 §3.8.5.3)."""
         before, after = _reach(master)
         shift = DAY
         for future in self._futures:
@@ -82,9 +92,12 @@ class RecurrenceSet:
     def add_all(self) -> None:
         """Pass every occurrence and problem to the collector."""
         master, properties = self._master, self._component.properties
+        for _, text in properties.get("EXRULE", ())[:MAX_RULES]:
+            self._exclude_rule(text)
+        dates = self._add_periods() if "RDATE" in properties else []
         self._add(master.start, master.wall)
-        if "RDATE" in properties:
-            self._add_dates(properties["RDATE"])
+        for date in dates:
+            self._add_date(date.moment)
         rules = [text for _, text in properties.get("RRULE", ())]
         for text in rules[:MAX_RULES]:
             self._add_rule(text)
@@ -113,35 +126,34 @@ class RecurrenceSet:
             return
         self._collector.add(start, end, facts=facts)
 
-    def _add_dates(self, lines: Iterable[Property]) -> None:
-        taken = 0
-        for parameters, text in lines:
-            for value in text.split(","):
-                if not value.strip():
-                    continue
-                taken += 1
-                if taken > MAX_DATES:
-                    self._collector.problem(ProblemKind.TOO_MUCH, "it has more RDATEs than busyd reads")
-                    self._collector.unknown(
-                        self._span.start, self._span.end, why="the event has more RDATEs than busyd reads"
-                    )
-                    return
-                try:
-                    self._add_date(parameters, value)
-                except BadValue as error:
-                    self._collector.problem(ProblemKind.BAD_TIME, f"an RDATE cannot be read: {error}")
-
-    def _add_date(self, parameters: str, value: str) -> None:
-        master = self._master
-        first, slash, last = value.partition("/")
-        moment = read_moment((parameters, first), self._zones)
-        if slash:
+    def _add_periods(self) -> list[ExtraDate]:
+        """Add the RDATEs that have an end of their own; the others are returned."""
+        master, collector = self._master, self._collector
+        extra = read_extra_dates(self._component, self._zones, master=master)
+        for why in extra.unreadable:
+            collector.problem(ProblemKind.BAD_TIME, f"an RDATE cannot be read: {why}")
+            self._lose_track(f"an RDATE cannot be read: {why}", since=EARLIEST)
+        if extra.too_many:
+            collector.problem(ProblemKind.TOO_MUCH, "it has more RDATEs than busyd reads")
+            collector.unknown(self._span.start, self._span.end, why="the event has more RDATEs than busyd reads")
+        for moment, end in extra.dates:
+            if end is None:
+                continue
             start = moment.instant
-            end = read_period_end(moment, (parameters, last), zones=self._zones)
             if end < start:
-                self._collector.problem(ProblemKind.BAD_TIME, "an RDATE period ends before it starts")
-            elif not self._excluded.has(start, master.zone.wall(start)):
-                self._put(start, end, facts=master.facts)
+                collector.problem(ProblemKind.BAD_TIME, "an RDATE period ends before it starts")
+                continue
+            self._periods.add(start)
+            if not self._excluded.has(start, master.zone.wall(start)):
+                self._put(start, end, facts=_facts_at(moment, master))
+        self._seen |= self._periods
+        return [date for date in extra.dates if date.end is None]
+
+    def _add_date(self, moment: Moment) -> None:
+        master = self._master
+        if moment.zone.spread and moment.zone is not master.zone and not master.is_date:
+            end = master.end(moment.instant, moment.wall) + moment.zone.spread
+            self._put(moment.instant, end, facts=_facts_at(moment, master))
         elif moment.is_date == master.is_date:
             start = moment.instant
             self._add(start, moment.wall if moment.zone is master.zone else master.zone.wall(start))
@@ -149,17 +161,34 @@ class RecurrenceSet:
             wall = local_day(moment, master) * DAY + master.wall % DAY
             self._add(master.zone.instant(wall), wall)
 
+    def _lose_track(self, why: str, *, since: int) -> None:
+        facts = self._master.facts
+        if facts.status == "CANCELLED" or (facts.transp == "TRANSPARENT" and not facts.all_day):
+            return  # whenever it is, it blocks nothing; what a DATE blocks is up to the person's rules
+        self._collector.lose_track(why, since=since)
+
+    def _exclude_rule(self, text: str) -> None:
+        master, zone, budget = self._master, self._master.zone, self._collector.budget
+        low, high = zone.wall(self._low) - DAY, zone.wall(self._high) + DAY
+        try:
+            self._excluded.instants.update(starts_of_exrule(text, master, low=low, high=high, budget=budget))
+        except BadRule as error:
+            reason = f"an EXRULE cannot be used, so what it takes out stays busy: {error}"
+            self._collector.problem(ProblemKind.BAD_RULE, reason)
+
     def _add_rule(self, text: str) -> None:
         master = self._master
         try:
             rule = read_rule(text)
             for oddity in rule.oddities:
-                self._collector.problem(ProblemKind.BAD_RULE, oddity)
+                self._collector.problem(ProblemKind.FORGIVEN, oddity)
             if master.is_date:
                 rule = by_days(rule)
             self._expand(rule)
         except BadRule as error:
-            self._collector.problem(ProblemKind.BAD_RULE, f"only its first occurrence counts: {error}")
+            reason = f"of a rule that cannot be read only the first occurrence is known: {error}"
+            self._collector.problem(ProblemKind.BAD_RULE, reason)
+            self._lose_track(reason, since=master.start)
         except UnknownScale as error:
             self._collector.problem(ProblemKind.BAD_RULE, str(error))
             self._collector.unknown(master.start, self._span.end, why=str(error))
@@ -168,7 +197,7 @@ class RecurrenceSet:
         master = self._master
         zone = master.zone
         low = zone.wall(self._low) - DAY
-        high, until = self._until(rule, zone.wall(self._high) + DAY)
+        high, until = until_of(rule, master, high=zone.wall(self._high) + DAY)
         try:
             if rule.frequency > Frequency.DAILY and not self._futures:
                 self._add_runs(
@@ -207,27 +236,6 @@ class RecurrenceSet:
         self._seen.update(ends_by_start)
         self._collector.add_many(ends_by_start.items(), master.facts)
 
-    def _until(self, rule: Rule, high: int) -> tuple[int, int]:
-        """(last wall time, last instant) that UNTIL allows.
-
-        For zoned times, the RFC requires UTC. A DATE means the whole local day, a local time the clock of DTSTART. For
-        all-day events, midnight and 23:59:59 UTC are common misspellings of a date.
-        """
-        no_end = 1 << 60
-        if not rule.until:
-            return high, no_end
-        master = self._master
-        try:
-            wall, is_date, is_utc = read_time(rule.until)
-        except BadValue as error:
-            self._collector.problem(ProblemKind.BAD_RULE, f"UNTIL cannot be read, so the series has no end: {error}")
-            return high, no_end
-        if is_date or (master.is_date and (not is_utc or wall % DAY in (0, DAY - 1))):
-            return min(high, wall - wall % DAY + DAY - 1), no_end
-        if is_utc:
-            return min(high, master.zone.wall(wall) + DAY), wall
-        return min(high, wall), no_end
-
     def _add_runs(self, runs: Iterable[Run], until: int) -> None:
         """Dense occurrences that touch are merged into one block; others are listed up to the bound."""
         master = self._master
@@ -256,7 +264,7 @@ class RecurrenceSet:
 
     def _gaps(self, begin: int, end: int, *, step: int, offset: int) -> Iterator[tuple[int, int]]:
         """The evenly spaced walls from `begin` to `end` as (first, last), cut at what is excluded."""
-        holes = [(instant + offset, instant + offset) for instant in self._excluded.instants]
+        holes = [(instant + offset, instant + offset) for instant in self._excluded.instants | self._periods]
         holes += [(day * DAY, day * DAY + DAY - 1) for day in self._excluded.days]
         for first, last in sorted(holes):
             if last < begin or first > end or (first == last and (first - begin) % step):
@@ -275,12 +283,8 @@ def _reach(event: Event) -> tuple[int, int]:
     return event.facts.travel_before, longest + event.facts.travel_after
 
 
-def read_period_end(start: Moment, line: Property, *, zones: Zones) -> int:
-    """The end of a PERIOD, which is a time or a duration (RFC 5545 §3.3.9). Raises BadValue."""
-    text = line[1].strip()
-    if not text.upper().lstrip("+-").startswith("P"):
-        return read_moment((line[0], text), zones).instant
-    length = read_duration(text)
-    if not length.days:
-        return start.instant + length.seconds
-    return start.zone.instant(start.zone.wall(start.instant) + length.days * DAY) + length.seconds
+def _facts_at(moment: Moment, master: Event) -> Facts:
+    """The facts of an RDATE: not understood where its own zone is unknown."""
+    if not moment.zone.spread or master.facts.unknown:
+        return master.facts
+    return replace(master.facts, unknown=f"the time zone {moment.zone.name[:60]!r} of an RDATE is unknown")

@@ -12,7 +12,8 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.errors import DataError
-from busyd.ical.lines import unescape, unfold
+from busyd.ical.lines import unescape
+from busyd.ical.unfolding import unfold
 
 TextRange = tuple[int, int]
 """Where a block begins and ends in the text."""
@@ -63,8 +64,9 @@ def cut_feed(payload: bytes) -> Iterator[FeedObject]:
             calendar = calendars[number]
             body = "\n".join([text[start:end] for _, (start, end) in own])
             wanted = {_zone_key(tzid) for tzid in _TZID.findall(body)} if calendar.zones else ()
-            needed = [zone for name, zone in calendar.zones if name in wanted]
-            texts.append("\n".join((*calendar.head, *needed, body, "END:VCALENDAR")))
+            # Where a name with a colon is not in quotes, only what is before the colon was found.
+            needed = [zone for name, zone in calendar.zones if name in wanted or name.partition(":")[0] in wanted]
+            texts.append("\n".join((*calendar.head, *needed, body, *calendar.tail)))
         yield FeedObject(uid, ("\n".join(texts) + "\n").replace("\n", "\r\n").encode())
 
 
@@ -73,6 +75,7 @@ _TZID: Final = re.compile(r"^[A-Z-]+[^:\n\"]*?;TZID=(\"[^\"\n]*\"|[^;:\n]*)", re
 # The pattern starts with a line feed and ignores case only after it, which makes the search fast.
 _EDGE: Final = re.compile(r"\n((?i:BEGIN|END)):([A-Za-z0-9-]+)[ \t]*(?=\n|\Z)")
 _HEAD: Final = re.compile(r"\n((?i:METHOD|X-WR-TIMEZONE|CALSCALE)[;:][^\n]*)")
+_STRAY: Final = re.compile(r"\n(?i:DTSTART|DTEND|RRULE|RDATE|EXDATE|RECURRENCE-ID|FREEBUSY)[;:]")
 _NAME: Final = re.compile(r"\n(?i:UID|TZID)(?:;[^:\n]*)?:([^\n]*)")
 
 
@@ -85,8 +88,7 @@ def _calendars(text: str) -> "Iterator[_Cutter]":
         seen = edge.end()
         if name == "VCALENDAR":
             cutter.close(edge.start())
-            if not begins:
-                yield cutter
+            yield cutter if not begins else cutter.without_end()
             cutter = _Cutter(text)
         elif begins and (not cutter.kind or name == "VEVENT"):
             cutter.close(edge.start())
@@ -106,11 +108,17 @@ class _Cutter:
         """Each TZID with its VTIMEZONE."""
         self.blocks: list[tuple[str, TextRange]] = []
         """Each UID with the place of an event."""
+        self.tail: tuple[str, ...] = ("END:VCALENDAR",)
         self.kind = ""
         self.depth = 0
         self._text = text
         self._start = 0
         self._name = ""
+
+    def without_end(self) -> "_Cutter":
+        """The same for what no END:VCALENDAR follows: its events are read, and known to be cut short."""
+        self.tail = ()
+        return self
 
     def open(self, kind: str, start: int) -> None:
         self.kind, self.depth, self._start, self._name = kind, 1, start, ""
@@ -119,6 +127,9 @@ class _Cutter:
         """Note what matters in the lines between two BEGIN or END lines."""
         if not self.kind:
             self.head += _HEAD.findall(self._text, start, end)
+            if _STRAY.search(self._text, start, end):
+                # What is left of an event goes into an object of its own, which then says so.
+                self.blocks.append((_made_up(self._text[start:end]), (start + 1, end)))
         elif self.depth == 1 and not self._name:
             # The UID and TZID of the block itself: Apple's alarms have UIDs too.
             names = (match[1].strip() for match in _NAME.finditer(self._text, start, end))

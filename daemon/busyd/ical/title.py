@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from busyd.ical.lines import unfold
+from busyd.ical.unfolding import unfold
 
 _LINE: Final = re.compile(r"\n(BEGIN|END|SUMMARY|LOCATION)(?:;(?:[^\":\n]|\"[^\"\n]*\")*)?:([^\n]*)", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"\\([nN;,\\])")

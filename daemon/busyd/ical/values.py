@@ -72,6 +72,16 @@ def read_time(text: str) -> LocalTime:
     return LocalTime(wall, False, bool(utc))
 
 
+def date_of_utc(wall: int) -> int:
+    """The day that a time in UTC means where a DATE is due: somebody's local midnight, or the date as written.
+
+    Local midnights are at full, half and quarter hours; east of Greenwich they are on the evening before in UTC, from
+    UTC+14 on, which is 10:00.
+    """
+    day, time = divmod(wall, DAY)
+    return day + (time >= _EASTERNMOST_MIDNIGHT and time % _QUARTER == 0)
+
+
 @lru_cache(maxsize=2048)
 def _midnight(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
@@ -119,6 +129,8 @@ def day_number(year: int, month: int, *, day: int) -> int:
         raise BadValue(message) from None
 
 
+_EASTERNMOST_MIDNIGHT: Final = 10 * 3600
+_QUARTER: Final = 900
 _LENIENT: Final = re.compile(
     r"(\d{4})-?(\d\d)-?(\d\d)(?:([Tt ])(\d\d):?(\d\d)(?::?(\d\d)(?:[.,]\d+)?)?(?:([Zz])|([+-])(\d\d):?(\d\d)?)?)?",
     re.ASCII,

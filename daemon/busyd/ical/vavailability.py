@@ -12,10 +12,10 @@ from busyd.ical.event import read_moment
 from busyd.ical.facts import Problem, ProblemKind
 from busyd.ical.lines import CalendarText, Component
 from busyd.ical.parse import CalendarObject, group_components, parse_object
+from busyd.ical.rdate import read_period_end
 from busyd.ical.recurrence import expand
-from busyd.ical.recurrence_set import read_period_end
 from busyd.ical.values import BadValue
-from busyd.ical.zones import Zones, reading_zone
+from busyd.ical.zones import NO_OWN_ZONES, OwnZones, Zones, reading_zone
 from busyd.period import FbType, Period, Span, coalesce, subtract
 
 
@@ -27,13 +27,13 @@ class Unavailable(Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-def read_availability(payload: bytes, window: Period, *, zone: str) -> Unavailable:
+def read_availability(payload: bytes, window: Period, *, zone: str, own_zones: OwnZones = NO_OWN_ZONES) -> Unavailable:
     """Parse all VAVAILABILITY components of a text. Never raises because of its content.
 
     An AVAILABLE part that cannot be parsed makes nobody available. A component without DTSTART or DTEND is unbounded on
     that side. DATE and floating values, which the RFC forbids, are read in `zone`.
     """
-    parsed = parse_object(payload)
+    parsed, reader = parse_object(payload), reading_zone(zone)
     problems = list(parsed.problems)
     by_priority: dict[int, list[tuple[Component, CalendarText]]] = {}
     for calendar in parsed.calendars:
@@ -46,11 +46,13 @@ def read_availability(payload: bytes, window: Period, *, zone: str) -> Unavailab
     for priority in sorted(by_priority):
         decided: list[tuple[int, int]] = []
         for component, text in by_priority[priority]:
-            own = _bounds(component, text, window=window, zone=zone, problems=problems)
-            if own is None:
+            zones = Zones(reader, text.zones, x_wr_timezone=text.value("X-WR-TIMEZONE"), own=own_zones)
+            span = _bounds(component, zones, window=window, problems=problems)
+            if span is None:
                 continue
-            decided.append(own)
-            outside = subtract([own], _available(component, text, window=window, zone=zone, problems=problems))
+            decided.append(span)
+            available = _available(component, text, window=window, zone=zone, own_zones=own_zones, problems=problems)
+            outside = subtract([span], available)
             fbtype = _BUSYTYPES.get(component.value("BUSYTYPE").upper(), FbType.BUSY_UNAVAILABLE)
             spans += [(start, end, int(fbtype)) for start, end in _common(outside, left)]
         left = subtract(left, coalesce(decided))
@@ -66,11 +68,8 @@ def _priority(component: Component) -> int:
     return number or 10
 
 
-def _bounds(
-    component: Component, text: CalendarText, *, window: Period, zone: str, problems: list[Problem]
-) -> tuple[int, int] | None:
-    """The span of a component inside the window, or None when they do not meet."""
-    zones = Zones(reading_zone(zone), text.zones, x_wr_timezone=text.value("X-WR-TIMEZONE"))
+def _bounds(component: Component, zones: Zones, *, window: Period, problems: list[Problem]) -> tuple[int, int] | None:
+    """The span of a component inside the window, or None when they do not meet; the longest where a zone is unknown."""
     start, end = int(window.start), int(window.end)
     properties = component.properties
     try:
@@ -78,7 +77,8 @@ def _bounds(
         if begin is not None:
             start = max(start, begin.instant)
         if "DTEND" in properties:
-            end = min(end, read_moment(properties["DTEND"][0], zones).instant)
+            finish = read_moment(properties["DTEND"][0], zones)
+            end = min(end, finish.instant + finish.zone.spread)
         elif "DURATION" in properties and begin is not None:
             end = min(end, read_period_end(begin, properties["DURATION"][0], zones=zones))
     except BadValue as error:
@@ -89,13 +89,19 @@ def _bounds(
 
 
 def _available(
-    component: Component, text: CalendarText, *, window: Period, zone: str, problems: list[Problem]
+    component: Component,
+    text: CalendarText,
+    *,
+    window: Period,
+    zone: str,
+    own_zones: OwnZones,
+    problems: list[Problem],
 ) -> list[tuple[int, int]]:
     """The AVAILABLE occurrences of a component; they recur like events, with overrides."""
     parts = CalendarText(properties=text.properties, components=component.inside, zones=text.zones, closed=True)
     periods = CalendarObject()
     periods.calendars.append(group_components(parts, periods))
-    expansion = expand(periods, window, zone=zone)
+    expansion = expand(periods, window, zone=zone, own_zones=own_zones)
     problems += expansion.problems
     usable = [not facts.unknown and facts.status != "CANCELLED" for facts in expansion.facts]
     return coalesce((start, end) for start, end, number in expansion.rows if usable[number])

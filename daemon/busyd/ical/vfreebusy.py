@@ -6,7 +6,7 @@ from typing import Final
 from busyd.ical.event import read_moment
 from busyd.ical.facts import Facts
 from busyd.ical.lines import Component, read_parameters
-from busyd.ical.recurrence_set import read_period_end
+from busyd.ical.rdate import read_period_end
 from busyd.ical.values import BadValue
 from busyd.ical.zones import Zones
 from busyd.period import FbType
@@ -28,6 +28,9 @@ def read_freebusy(component: Component, zones: Zones) -> Iterator[tuple[int, int
             first, _, last = value.partition("/")
             try:
                 start = read_moment((parameters, first), zones)
-                yield start.instant, read_period_end(start, (parameters, last), zones=zones), facts, ""
+                end = read_period_end(start, (parameters, last), zones=zones)
+                if start.zone.spread:
+                    facts = Facts(fbtype=fbtype, unknown=f"the time zone {start.zone.name[:60]!r} is unknown")
+                yield start.instant, end, facts, ""
             except BadValue as error:
                 yield 0, 0, facts, f"a FREEBUSY period cannot be read: {error}"

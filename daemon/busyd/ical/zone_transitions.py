@@ -16,6 +16,8 @@ class Zone:
     """Offsets from UTC for all time. Immutable; compared by identity."""
 
     __slots__ = ("_changes", "_end", "_offsets", "_walls", "name")
+    spread = 0
+    """Seconds by which a wall time may be later than `instant` says: not 0 only for a zone that nobody knows."""
 
     def __init__(
         self, name: str, first_offset: int, *, changes: Iterable[tuple[int, int]], repeats: bool = False

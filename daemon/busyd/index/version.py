@@ -5,7 +5,7 @@ from typing import Final
 import busyd
 from busyd.ical.zones import tzdata_version
 
-INDEX_FORMAT: Final = 3
+INDEX_FORMAT: Final = 4
 """Grows whenever the engine says something else of the same object, or says it in another form."""
 
 
