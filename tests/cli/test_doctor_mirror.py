@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import busyd.cli.daemon_client
+import busyd.cli.doctor_mirror
 from busyd.cli.doctor_mirror import MirrorState, read_mirror_state
 from busyd.cli.doctor_report import Level, ReportEntry
 from busyd.cli.installation import SystemService, find_installation
@@ -36,7 +36,7 @@ def state(home: Path) -> Path:
 @pytest.fixture
 def hung(state: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A daemon that took its lock, listens, and never answers; the state."""
-    monkeypatch.setattr(busyd.cli.daemon_client, "_SECONDS", 0.01)
+    monkeypatch.setattr(busyd.cli.doctor_mirror, "ANSWERS_WITHIN", 0.01)
     with ExitStack() as daemon:
         daemon.enter_context(locked(state))
         listener = daemon.enter_context(socket.create_server(("127.0.0.1", 0)))

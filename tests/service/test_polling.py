@@ -1,15 +1,18 @@
 """What the polling of a connection leaves behind for those who ask how it goes."""
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+import busyd.service.polling
 from busyd.availability.profile import Profile
 from busyd.config import ConnectionConfig
 from busyd.connection import Connection, ConnectionKind
+from busyd.credentials import FromFile, Secret
 from busyd.service.polling import Polling
 from tests.index.inside import Inside, StoppedClock, at, ref, timed
 from tests.remote.stage import Request, raw_server, reply
@@ -60,3 +63,29 @@ async def test_a_feed_that_no_profile_uses_is_neither_asked_nor_said_to_be_polle
         assert await polling.schedules["feed"].poll_now()
         assert inside.state.connections["feed"].last_poll == inside.clock.now()
         await polling.close()
+
+
+async def test_passwords_on_a_file_system_that_hangs_keep_nothing_else_from_going_on(
+    inside: Inside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging, back, loop = asyncio.Semaphore(0), threading.Event(), asyncio.get_running_loop()
+
+    def hang(*_: object, **__: object) -> Secret:
+        loop.call_soon_threadsafe(hanging.release)
+        back.wait()
+        return Secret("abcd")
+
+    monkeypatch.setattr(busyd.service.polling, "read_password", hang)
+    names = [f"feed{number}" for number in range(40)]  # more than asyncio has threads
+    feeds = [Connection(name, ConnectionKind.ICS, f"http://127.0.0.1:1/{name}.ics", "anna") for name in names]
+    inside.state.reconfigure(feeds, [Profile("anna", conflicts=tuple(map(ref, names)))])
+    polling = Polling(inside.writer, inside.ledger, clock=inside.clock, folder=tmp_path, on_change=lambda: None)
+    await polling.follow({feed.name: ConnectionConfig(feed, FromFile(tmp_path / "password")) for feed in feeds})
+    try:
+        async with asyncio.timeout(60):
+            for _ in names:
+                await hanging.acquire()
+            assert await asyncio.to_thread(lambda: "somebody else's work") == "somebody else's work"
+            await polling.close()
+    finally:
+        back.set()

@@ -80,3 +80,40 @@ def test_another_user_gets_a_sentence_and_never_a_dead_token(shared_machine: Mac
     assert made.returncode != 0
     assert "bd_" not in made.stdout + made.stderr
     assert "sudo" in made.stderr
+
+
+def test_root_starts_no_second_daemon_beside_the_service(shared_machine: Machine) -> None:
+    machine = shared_machine
+    for _ in range(2):
+        refused = machine.run("busyd", "run", check=False)
+        assert refused.returncode == 78
+        assert "`systemctl start busyd`" in refused.stderr
+        assert machine.run("test", "-e", "/root/.local/state/busyd", check=False).returncode != 0
+        machine.run("systemctl", "stop", "busyd")
+    assert "`systemctl start busyd`" in machine.run("busyd", "status", check=False).stderr
+    assert "not running" in machine.run("busyd", "doctor", check=False).stdout
+    machine.run("systemctl", "start", "busyd")
+
+
+def test_a_service_that_is_stopped_by_a_signal_is_running_and_not_answering(shared_machine: Machine) -> None:
+    machine = shared_machine
+    pid = str(machine.main_pid("busyd"))
+    machine.run("kill", "-STOP", pid)
+    try:
+        told = machine.run("busyd", "doctor", check=False).stdout
+    finally:
+        machine.run("kill", "-CONT", pid)
+    assert "failed   daemon: running, but it does not answer" in told
+    assert "`systemctl restart busyd`" in told
+
+
+def test_a_socket_in_the_runtime_directory_is_no_fault_while_the_service_is_stopped(shared_machine: Machine) -> None:
+    machine = shared_machine
+    sound = machine.run("cat", "/etc/busyd/config.yaml").stdout
+    machine.run("systemctl", "stop", "busyd")
+    machine.run("tee", "/etc/busyd/config.yaml", given=f"listen: [127.0.0.1:8377, unix:/run/busyd/s]\n{sound}")
+    assert "/run/busyd" not in machine.run("busyd", "check").stderr
+    machine.run("systemctl", "start", "busyd")
+    machine.run("test", "-S", "/run/busyd/s")
+    machine.run("tee", "/etc/busyd/config.yaml", given=sound)
+    machine.run("systemctl", "restart", "busyd")

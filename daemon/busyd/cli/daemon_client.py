@@ -71,9 +71,9 @@ class DaemonClient:
         self._unanswered = unanswered
         self._unknown = unknown
 
-    def get(self, path: str, query: Mapping[str, str | None] | None = None) -> Any:
-        """The JSON of an answer; parameters that are None are left out."""
-        return self._read_json(self._send("GET", path, query=query or {}, seconds=_SECONDS))
+    def get(self, path: str, query: Mapping[str, str | None] | None = None, *, seconds: float = _SECONDS) -> Any:
+        """The JSON of an answer; parameters that are None are left out. `seconds`: how long to wait for it."""
+        return self._read_json(self._send("GET", path, query=query or {}, seconds=seconds))
 
     def post(self, path: str) -> Any:
         """POST, and the JSON of the answer, which may take minutes."""

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct, field
 
@@ -21,6 +21,9 @@ from busyd.running import LOCK_FILE
 from busyd.store.errors import StorageDamaged, StorageUnusable
 from busyd.store.mirror import MIRROR_FILE
 from busyd.store.store import read_calendars_of_stopped
+
+ANSWERS_WITHIN: Final = 10.0
+"""Seconds after which a daemon is taken for one that hangs; it answers in thousandths, also while it reads."""
 
 
 class MirrorState(Struct, frozen=True):
@@ -78,7 +81,7 @@ class MirrorState(Struct, frozen=True):
 def read_mirror_state(installation: Installation) -> tuple[MirrorState, ReportEntry]:
     """What is known of the mirror, and whether the daemon is running and answering."""
     try:
-        answer = client_of(installation).get("/v1/status")
+        answer = client_of(installation).get("/v1/status", seconds=ANSWERS_WITHIN)
     except CommandFailed as error:
         return _without_answer(installation, hangs=isinstance(error, NotAnswering))
     proofs = {

@@ -28,6 +28,7 @@ from busyd.log import hide_secret
 from busyd.remote.client import CaldavClient
 from busyd.remote.feed import FeedAnswer, feed_address, fetch_feed
 from busyd.remote.transport import Transport
+from busyd.service.own_thread import in_own_thread
 from busyd.service.schedule import PollSchedule
 from busyd.store.ledger_thread import LedgerThread
 from busyd.sync.context import PollContext
@@ -153,7 +154,8 @@ class Polling:
     async def _password(self, settings: ConnectionConfig) -> Secret | None:
         if settings.password is None:
             return None
-        secret = await asyncio.to_thread(_read, settings.password, self._folder)
+        source = settings.password
+        secret = await in_own_thread(lambda: _read(source, self._folder), name="read a password")
         if settings.connection.kind is ConnectionKind.ICLOUD and looks_app_specific(secret.reveal()):
             secret = Secret(normalise_app_specific(secret.reveal()))
         hide_secret(secret, settings.connection.username)
