@@ -141,7 +141,7 @@ async def _seed(household: Household, fill: Fill, *, calendars: int) -> None:
             root=connection.url,
             username=connection.username,
             principal="/anna/",
-            home=f"{connection.url}anna/",
+            homes=(f"{connection.url}anna/",),
             addresses=(),
             single=False,
             discovered=now,

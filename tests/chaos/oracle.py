@@ -36,6 +36,8 @@ def truth_of(account: Account, *feeds: Feed) -> Truth:
     """What `anna/*` and the given feeds block."""
     truth: Truth = {}
     for calendar in account.calendars.values():
+        if account.home_of(calendar.id) not in account.homes:
+            continue
         if calendar.kind == "calendar" and not calendar.transparent and "VEVENT" in calendar.components:
             for stored in calendar.objects().values():
                 truth.update(_spans_in(stored.text))

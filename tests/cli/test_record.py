@@ -86,8 +86,8 @@ def test_they_replay_as_if_the_server_were_there(folder: Path, monkeypatch: pyte
     start = "http://server-1.example/"
     account = replay(discover_account(start), folder, monkeypatch, "01-propfind-207", "02-propfind-207")
     assert isinstance(account, Account)
-    assert account.home == "http://server-2.example/100000001/calendars/"
-    listing = replay(list_calendars(account.home), folder, monkeypatch, "03-propfind-207")
+    assert account.homes[0] == "http://server-2.example/100000001/calendars/"
+    listing = replay(list_calendars(account.homes[0]), folder, monkeypatch, "03-propfind-207")
     assert isinstance(listing, Listing)
     assert [one.kind for one in listing.calendars].count(CalendarKind.SHARED) == 2
     home = next(one.href for one in listing.calendars if one.id == "home")

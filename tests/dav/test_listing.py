@@ -3,8 +3,9 @@
 import pytest
 
 from busyd.connection import CalendarKind, RemoteCalendar
-from busyd.dav.errors import LoginRefused, MalformedResponse, ServerFault
-from busyd.dav.listing import Listing, list_calendars
+from busyd.dav.errors import Forbidden, LoginRefused, MalformedResponse, NotFound, ServerFault
+from busyd.dav.exchange import DavResponse
+from busyd.dav.listing import Listing, list_calendars, list_homes
 from tests.dav.script import answer, exchange, member, multistatus, status
 from tests.wire.recording import recording
 
@@ -65,6 +66,9 @@ def test_a_calendar_is_listed_with_what_tells_whether_it_changed() -> None:
         (types(), False),
         (types(f"<schedule-inbox {CAL}/>") + components("VEVENT"), False),
         (types(f"<schedule-outbox {CAL}/>"), False),
+        (types(CALENDAR, f"<schedule-outbox {CAL}/>"), True),
+        (types(f"<schedule-outbox {CAL}/>", CALENDAR) + components("VEVENT"), True),
+        (types(SUBSCRIBED, f"<schedule-inbox {CAL}/>"), False),
         (types(f"<notification {CS}/>"), False),
         ("<displayname>no type</displayname>", False),
     ],
@@ -161,6 +165,99 @@ def test_a_single_calendar_is_listed_without_its_events() -> None:
     calendar = multistatus(member("/u/work/", types(CALENDAR)))
     listing, asked = exchange(list_calendars("https://example.org/u/work/", single=True), calendar)
     assert (asked[0].depth, [found.href for found in listing.calendars]) == ("0", ["/u/work/"])
+
+
+def state(ctag: str, token: str = "t") -> str:
+    return types(CALENDAR) + f"<getctag {CS}>{ctag}</getctag><sync-token>{token}</sync-token>"
+
+
+def test_a_calendar_listed_twice_alike_is_one() -> None:
+    row = member("/300/calendars/A/", state("1"))
+    (calendar,) = listed(row, row.replace("A/", "A"))
+    assert (calendar.ctag, calendar.sync_token) == ("1", "t")
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        member("/300/calendars/A/", state("2", "t")),
+        member("/300/calendars/A", state("1", "u")),
+        member("/300/calendars/A/", types()),
+        status("/300/calendars/A/", "HTTP/1.1 404 Not Found"),
+        status("/300/calendars/A/", "HTTP/1.1 503 Unavailable"),
+    ],
+)
+def test_of_a_calendar_whose_rows_differ_no_state_is_known_so_that_it_is_looked_into(second: str) -> None:
+    first = member("/300/calendars/A/", state("1"))
+    for rows in ((first, second), (second, first)):
+        (calendar,) = listed(*rows)
+        assert (calendar.ctag, calendar.sync_token) == (None, None)
+
+
+def test_a_calendar_counts_as_long_as_one_of_its_rows_says_so() -> None:
+    transparent = f"<schedule-calendar-transp {CAL}><transparent/></schedule-calendar-transp>"
+    rows = (
+        member("/300/calendars/A/", types(CALENDAR, SUBSCRIBED) + transparent),
+        member("/300/calendars/A/", types(CALENDAR)),
+    )
+    for order in (rows, rows[::-1]):
+        (calendar,) = listed(*order)
+        assert (calendar.kind, calendar.transparent) == (CalendarKind.OWN, False)
+
+
+@pytest.mark.parametrize("itself", [(SELF,), ()])
+def test_a_listing_that_goes_on_is_partial_whatever_else_it_has(itself: tuple[str, ...]) -> None:
+    more = status("/300/calendars/", "HTTP/1.1 507 Insufficient Storage")
+    rows = (*itself, member("/300/calendars/A/", types(CALENDAR)), more)
+    listing, _ = exchange(list_calendars(HOME), multistatus(*rows))
+    assert ([calendar.id for calendar in listing.calendars], listing.unreadable) == (["A"], ())
+    assert "only a part of its calendars" in listing.partial
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(404, NotFound), (403, Forbidden), (503, ServerFault), (401, LoginRefused)]
+)
+def test_a_home_that_is_told_inside_a_207_not_to_be_there_lists_nothing(code: int, error: type) -> None:
+    with pytest.raises(error):
+        exchange(list_calendars(HOME), multistatus(status("/300/calendars/", f"HTTP/1.1 {code} Refused")))
+
+
+@pytest.mark.parametrize("code", [401, 403, 500, 503])
+def test_a_row_whose_properties_are_refused_is_neither_listed_nor_gone(code: int) -> None:
+    row = (
+        "<response><href>/300/calendars/A/</href><propstat><prop><resourcetype/><displayname/></prop>"
+        f"<status>HTTP/1.1 {code} Refused</status></propstat></response>"
+    )
+    listing, _ = exchange(list_calendars(HOME), multistatus(SELF, row))
+    assert listing == Listing((), ("/300/calendars/A/",))  # type: ignore[arg-type]
+
+
+TEAM = "https://p180-caldav.icloud.com/300/team/"
+TEAM_SELF = member("/300/team/", "<resourcetype><collection/></resourcetype>")
+
+
+def test_each_home_costs_one_request_and_all_calendars_count_once() -> None:
+    listing, asked = exchange(
+        list_homes([HOME, TEAM]),
+        multistatus(SELF, member("/300/calendars/A/", state("1")), member("/300/shared/S/", state("1"))),
+        multistatus(TEAM_SELF, member("/300/team/B/", state("1")), member("/300/shared/S/", state("2"))),
+    )
+    assert [request.target for request in asked] == [HOME, TEAM]
+    assert [(calendar.id, calendar.ctag) for calendar in listing.calendars] == [("A", "1"), ("S", None), ("B", "1")]
+    assert listing.partial == ""
+
+
+@pytest.mark.parametrize("trouble", [answer(403), answer(404), answer(500), answer(207, b"<html>")])
+def test_a_home_that_fails_beside_another_makes_the_listing_partial(trouble: DavResponse) -> None:
+    home = multistatus(SELF, member("/300/calendars/A/", types(CALENDAR)))
+    listing, _ = exchange(list_homes([TEAM, HOME]), trouble, home)
+    assert [calendar.id for calendar in listing.calendars] == ["A"]
+    assert "one of its calendar homes cannot be listed" in listing.partial
+
+
+def test_when_no_home_answers_there_is_no_listing() -> None:
+    with pytest.raises(NotFound):
+        exchange(list_homes([HOME, TEAM]), answer(404), answer(500))
 
 
 def test_a_database_that_is_down_is_a_fault_of_the_server() -> None:

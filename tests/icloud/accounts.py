@@ -135,6 +135,16 @@ class Account:
         """Move the account to the other shard; what the old one says from now on is the `wrong_shard` knob."""
         self.shard = "other-shard" if self.shard == "shard" else "shard"
 
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """The names of the homes that the principal names. The others go on answering."""
+        named = {"own": ("calendars",), "both": ("calendars", "team"), "team": ("team",)}
+        return named[self.knobs.homes]
+
+    def home_of(self, id: str) -> str:
+        """The name of the home in which a collection is."""
+        return "team" if id in self.knobs.team_calendars else "calendars"
+
     def find_uid(self, uid: str) -> tuple[Calendar, StoredObject] | None:
         """Where in the whole account an object with that UID is."""
         for calendar in self.calendars.values():

@@ -25,6 +25,8 @@ class Knobs:
     wrong_shard: Literal["serves", "421", "401"] = "421"  # (64) the other shard
     bootstrap_redirect: int = 0  # (10) 301, 302, 307 or 308: every request on the generic host
     redirect_to: Literal["shard", "http", "other-domain", "private-address", "loop"] = "shard"  # (63)
+    homes: Literal["own", "both", "team"] = "own"  # (5) what the principal names: the home, that of the team, or both
+    team_calendars: set[str] = field(default_factory=set)  # (5) ids of calendars that are in the team's home
     # Authentication
     combined_challenge: bool = False  # (12) the answer of Apple's edge
     revoked: bool = False  # (13) every app-specific password is gone
@@ -38,6 +40,10 @@ class Knobs:
     deleted_calendars_return: bool = False  # (24) re-created under the same path, a calendar has its old events
     listing_hides: set[str] = field(default_factory=set)  # (57) ids of calendars
     listing_only_home: bool = False  # (57)
+    listing_truncates_at: int = 0  # (57) members in a listing, which then ends with a 507
+    listing_repeats: set[str] = field(default_factory=set)  # (57) ids that come again at the end, as they were made
+    listing_fails: set[str] = field(default_factory=set)  # (57) ids whose properties are in a 503 propstat
+    listing_outbox: set[str] = field(default_factory=set)  # (16) ids of calendars that are the outbox as well: SOGo's
     ctag_missing: set[str] = field(default_factory=set)  # (58) ids
     gone_but_listed: set[str] = field(default_factory=set)  # (59) ids: 404 on REPORT
     # Sync and reports

@@ -53,7 +53,7 @@ _KIND_PRIVILEGES = {
 
 def principal_properties(account: Account, places: Places) -> dict[str, Value]:
     """The home-set is absolute, on the shard, with its port; every other address is a bare path."""
-    home = places.of(account.shard) + href_of(account.dsid, "calendars", collection=True)
+    homes = [places.of(account.shard) + href_of(account.dsid, name, collection=True) for name in account.homes]
     principal = Value(xml.href(href_of(account.dsid, "principal", collection=True)))
     own = {
         kind: Value(xml.href(href_of(account.dsid, "calendars", kind, collection=True)))
@@ -64,7 +64,7 @@ def principal_properties(account: Account, places: Places) -> dict[str, Value]:
         clark(DAV, "principal-URL"): principal,
         clark(DAV, "displayname"): xml.text(account.display_name),
         RESOURCETYPE: Value("<principal/>"),
-        clark(CALDAV, "calendar-home-set"): Value(xml.href(home)),
+        clark(CALDAV, "calendar-home-set"): Value("".join(xml.href(home) for home in homes)),
         clark(CALDAV, "calendar-user-address-set"): Value(_addresses(account)),
         clark(CALDAV, "schedule-inbox-URL"): own["inbox"],
         clark(CALDAV, "schedule-outbox-URL"): own["outbox"],
@@ -92,7 +92,10 @@ def collection_properties(account: Account, calendar: Calendar) -> dict[str, Val
     shown = calendar.revision if account.knobs.lag_token_ahead else calendar.revision_seen_after(lag)
     token = xml.text(calendar.token(shown))
     found = {
-        RESOURCETYPE: Value(_resourcetype(calendar, both=account.knobs.subscribed_is_calendar)),
+        RESOURCETYPE: Value(
+            _resourcetype(calendar, both=account.knobs.subscribed_is_calendar)
+            + (_KINDS["outbox"] if calendar.id in account.knobs.listing_outbox else "")
+        ),
         GETETAG: Value(escape(calendar.etag)),
         GETCTAG: token,
         SYNC_TOKEN: token,

@@ -12,8 +12,10 @@ from tests.icloud.calendars import Calendar, StoredObject
 from tests.icloud.exchange import Answer, Call, empty, href_of, html_page, multistatus
 from tests.icloud.places import Places
 from tests.icloud.properties import (
+    GETCTAG,
     GETETAG,
     RESOURCETYPE,
+    SYNC_TOKEN,
     collection_properties,
     home_properties,
     principal_properties,
@@ -46,9 +48,9 @@ def principal(call: Call, account: Account, *, places: Places) -> Answer:
     return _answer(call, account, rows=[(path, principal_properties(account, places))])
 
 
-def home(call: Call, account: Account) -> Answer:
+def home(call: Call, account: Account, *, name: str) -> Answer:
     """Depth 1 lists the home itself first, then every collection, in no order to rely on."""
-    itself = (href_of(account.dsid, "calendars", collection=True), home_properties(account))
+    itself = (href_of(account.dsid, name, collection=True), home_properties(account))
     if call.depth in (None, "0"):
         return _answer(call, account, rows=[itself])
     if call.depth != "1":
@@ -57,11 +59,23 @@ def home(call: Call, account: Account) -> Answer:
     members = [
         (_path_of(account, calendar), collection_properties(account, calendar))
         for calendar in list(account.calendars.values())
-        if calendar.id not in knobs.listing_hides and not knobs.listing_only_home
+        if calendar.id not in knobs.listing_hides
+        and not knobs.listing_only_home
+        and account.home_of(calendar.id) == name
     ]
     if knobs.shuffled_listing:
         random.shuffle(members)
-    return _answer(call, account, rows=[itself, *members])
+    further = []
+    if 0 < knobs.listing_truncates_at < len(members):
+        members, further = (
+            members[: knobs.listing_truncates_at],
+            [xml.status_response(itself[0], "507 Insufficient Storage")],
+        )
+    made = {_path_of(account, calendar): calendar.token(1) for calendar in account.calendars.values()
+            if calendar.id in knobs.listing_repeats}  # fmt: skip
+    again = [(path, {**found, GETCTAG: xml.text(made[path]), SYNC_TOKEN: xml.text(made[path])})
+             for path, found in members if path in made]  # fmt: skip
+    return _answer(call, account, rows=[itself, *members, *again], further=further)
 
 
 def collection(call: Call, account: Account, *, calendar: Calendar) -> Answer:
@@ -70,7 +84,10 @@ def collection(call: Call, account: Account, *, calendar: Calendar) -> Answer:
     if call.depth == "1":
         seen = calendar.revision_seen_after(account.knobs.lag_seconds)
         rows += [
-            (href_of(account.dsid, "calendars", calendar.id, name, collection=False), _member_properties(stored))
+            (
+                href_of(account.dsid, account.home_of(calendar.id), calendar.id, name, collection=False),
+                _member_properties(stored),
+            )
             for name, stored in calendar.objects(seen).items()
         ]
     elif call.depth not in (None, "0"):
@@ -83,7 +100,7 @@ def member(call: Call, account: Account, *, calendar: Calendar, name: str) -> An
     stored = calendar.get(name, calendar.revision_seen_after(account.knobs.lag_seconds))
     if stored is None:
         return empty(404)
-    path = href_of(account.dsid, "calendars", calendar.id, name, collection=False)
+    path = href_of(account.dsid, account.home_of(calendar.id), calendar.id, name, collection=False)
     return _answer(call, account, rows=[(path, _member_properties(stored))])
 
 
@@ -92,10 +109,12 @@ def _member_properties(stored: StoredObject) -> dict[str, Value]:
 
 
 def _path_of(account: Account, calendar: Calendar) -> str:
-    return href_of(account.dsid, "calendars", calendar.id, collection=True)
+    return href_of(account.dsid, account.home_of(calendar.id), calendar.id, collection=True)
 
 
-def _answer(call: Call, account: Account, *, rows: Sequence[tuple[str, Mapping[str, Value]]]) -> Answer:
+def _answer(
+    call: Call, account: Account, *, rows: Sequence[tuple[str, Mapping[str, Value]]], further: Sequence[str] = ()
+) -> Answer:
     asked = list(xml.asked_properties(xml.read(call.body))) if call.body else []
     if not asked and account.knobs.allprop == "500":
         return html_page(500)
@@ -105,5 +124,7 @@ def _answer(call: Call, account: Account, *, rows: Sequence[tuple[str, Mapping[s
     for path, properties in rows:
         found = {name: properties[name] for name in names if name in properties}
         missing = [name for name in names if name not in properties] if asked else []
-        responses.append(xml.response(path, found, missing=missing, empty_status=account.knobs.empty_404_status))
-    return multistatus(*responses)
+        one = xml.response(path, found, missing=missing, empty_status=account.knobs.empty_404_status)
+        fails = path.rstrip("/").rpartition("/")[2] in account.knobs.listing_fails
+        responses.append(one.replace("HTTP/1.1 200 OK", "HTTP/1.1 503 Service Unavailable") if fails else one)
+    return multistatus(*responses, *further)

@@ -68,19 +68,21 @@ def query(account: Account, calendar: Calendar, *, root: etree._Element) -> Answ
         objects = calendar.objects(calendar.revision_seen_after(account.knobs.lag_seconds)).values()
         members = [item for item in objects if span is None or timerange.overlaps(item.text, *span)]
     asked = xml.asked_properties(root)
-    itself = href_of(account.dsid, "calendars", calendar.id, collection=not account.knobs.self_without_slash)
+    itself = href_of(
+        account.dsid, account.home_of(calendar.id), calendar.id, collection=not account.knobs.self_without_slash
+    )
     missing = [name for name in asked if name != GETETAG]
     found = {GETETAG: xml.text(calendar.etag)} if GETETAG in asked and members else {}
     responses = [xml.response(itself, found, missing=missing)]
     for stored in members:
-        path = href_of(account.dsid, "calendars", calendar.id, stored.name, collection=False)
+        path = href_of(account.dsid, account.home_of(calendar.id), calendar.id, stored.name, collection=False)
         responses.append(_object_response(path, stored, account=account, root=root))
     return multistatus(*responses)
 
 
 def _object_at(path: str, account: Account, *, calendar: Calendar, revision: int) -> StoredObject | None:
     folder, _, name = path.rpartition("/")
-    if unquote(folder) != f"/{account.dsid}/calendars/{calendar.id}":
+    if unquote(folder) != f"/{account.dsid}/{account.home_of(calendar.id)}/{calendar.id}":
         return None
     return calendar.get(unquote(name), revision)
 

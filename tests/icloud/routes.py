@@ -38,21 +38,21 @@ def _route(call: Call, account: Account, *, places: Places) -> Answer:
             if owner not in (account.dsid, account.principal_token):
                 return empty(403)
             return propfind.principal(call, account, places=places) if call.method == "PROPFIND" else empty(405)
-        case (owner, "calendars", *rest):
-            return empty(403) if owner != account.dsid else _in_home(call, account, rest=rest)
+        case (owner, "calendars" | "team" as name, *rest):
+            return empty(403) if owner != account.dsid else _in_home(call, account, home=name, rest=rest)
         case _:
             return empty(404)
 
 
-def _in_home(call: Call, account: Account, *, rest: list[str]) -> Answer:
+def _in_home(call: Call, account: Account, *, home: str, rest: list[str]) -> Answer:
     if not rest:
         if call.method == "PROPFIND":
-            return propfind.home(call, account)
+            return propfind.home(call, account, name=home)
         return _bad_request(account) if call.method in ("GET", "REPORT") else empty(403)
     calendar = account.calendars.get(rest[0])
     if len(rest) == 1 and call.method == "MKCALENDAR":
         return writes.make_calendar(call, account, id=rest[0])
-    if calendar is None or len(rest) > 2:
+    if calendar is None or len(rest) > 2 or account.home_of(calendar.id) != home:
         return empty(404)
     if len(rest) == 1:
         return _on_collection(call, account, calendar=calendar)

@@ -43,13 +43,13 @@ def _answer(
     shown = changes[: knobs.sync_truncates_at] if truncated else changes
     # Truncated in the order of change, so that the token of the last one shown stands for exactly what was shown.
     reached = shown[-1].revision if truncated else calendar.revision if knobs.lag_token_ahead else seen
-    itself = href_of(account.dsid, "calendars", calendar.id, collection=not knobs.self_without_slash)
+    itself = href_of(account.dsid, account.home_of(calendar.id), calendar.id, collection=not knobs.self_without_slash)
     missing = [name for name in xml.asked_properties(root) if name != GETETAG]
     responses = []
     if not since or calendar.properties_changed(since, seen):
         responses.append(xml.response(itself, {GETETAG: xml.text(calendar.etag)}, missing=missing))
     for change in shown:
-        path = href_of(account.dsid, "calendars", calendar.id, change.name, collection=False)
+        path = href_of(account.dsid, account.home_of(calendar.id), calendar.id, change.name, collection=False)
         if change.current is None:
             responses.append(xml.status_response(path, "404 Not Found"))
         else:

@@ -56,6 +56,22 @@ async def test_the_home_set_is_absolute_on_the_shard_with_its_port(generic: RawC
     assert (await generic.propfind(path, "c:calendar-home-set", depth="1")).status == 400
 
 
+@pytest.mark.parametrize(("named", "homes"), [("both", ["calendars", "team"]), ("team", ["team"])])
+async def test_the_home_set_may_name_two_homes_or_another(
+    generic: RawClient, dav: RawClient, anna: Account, named: str, homes: list[str]
+) -> None:
+    anna.knobs.apply({"homes": named, "team_calendars": ["work"]})
+    path = "/300000001/principal/"
+    found = (await generic.propfind(path, "c:calendar-home-set")).props(path)[HOME_SET].findall(clark(DAV, "href"))
+    assert [(home.text or "").rstrip("/").rpartition("/")[2] for home in found] == homes
+    assert "/300000001/team/work/" in (await dav.propfind("/300000001/team/", "d:getetag", depth="1")).hrefs
+    assert (
+        "/300000001/calendars/work/" not in (await dav.propfind("/300000001/calendars/", "d:getetag", depth="1")).hrefs
+    )
+    assert (await dav.propfind("/300000001/team/work/", "d:getetag")).status == 207
+    assert (await dav.propfind("/300000001/calendars/work/", "d:getetag")).status == 404
+
+
 async def test_the_principal_may_call_itself_by_a_shorter_path(generic: RawClient, anna: Account) -> None:
     anna.knobs.short_principal_href = True
     reply = await generic.propfind("/300000001/principal/", "c:calendar-home-set")

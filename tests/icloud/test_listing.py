@@ -192,3 +192,19 @@ async def test_proppatch_renames_a_calendar(dav: RawClient, work: Calendar) -> N
 async def test_options_advertises_what_calendarserver_advertised(dav: RawClient) -> None:
     reply = await dav.ask("OPTIONS", HOME)
     assert {"calendar-access", "calendar-auto-schedule"} <= set(reply.headers["DAV"].split(", "))
+
+
+async def test_a_listing_may_end_early_repeat_itself_or_fail_in_part(dav: RawClient, anna: Account) -> None:
+    anna.knobs.listing_truncates_at = 2
+    reply = await dav.propfind(HOME, *ALL_PROPS, depth="1")
+    assert (len(reply.hrefs), reply.hrefs[-1], "507" in reply.text) == (4, HOME, True)
+    anna.knobs.reset()
+    anna.knobs.listing_repeats, anna.knobs.listing_outbox, anna.knobs.listing_fails = {"work"}, {"work"}, {"home"}
+    anna.calendars["work"].put("e.ics", meeting())
+    reply = await dav.propfind(HOME, *ALL_PROPS, depth="1")
+    assert reply.hrefs.count(WORK) == 2 and reply.hrefs[-1] == WORK
+    rows = [row for row in reply.root.iter(clark(DAV, "response")) if row.findtext(clark(DAV, "href")) == WORK]
+    assert len({row.findtext(f".//{CTAG}") for row in rows}) == 2
+    assert reply.props(WORK)[TYPE].find(clark(CALDAV, "schedule-outbox")) is not None
+    statuses = [node.text for node in reply.response(HOME + "home/").iter(clark(DAV, "status"))]
+    assert statuses[0] == "HTTP/1.1 503 Service Unavailable"

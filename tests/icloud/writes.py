@@ -116,7 +116,7 @@ def change_properties(call: Call, account: Account, *, calendar: Calendar) -> An
         elif prop.tag == clark(APPLE_ICAL, "calendar-color"):
             calendar.color = value
     calendar.touch_collection()
-    path = href_of(account.dsid, "calendars", calendar.id, collection=True)
+    path = href_of(account.dsid, account.home_of(calendar.id), calendar.id, collection=True)
     body = xml.multistatus([xml.response(path, {str(prop.tag): xml.Value("") for prop in props})])
     return Answer(207, body.encode(), "text/xml")
 
@@ -160,7 +160,7 @@ def _refuse_identity(account: Account, calendar: Calendar, *, name: str, text: s
     if holder is None or (holder[0] is calendar and holder[1].name == name):
         return None
     if account.knobs.uid_conflict == "403":
-        path = href_of(account.dsid, "calendars", holder[0].id, holder[1].name, collection=False)
+        path = href_of(account.dsid, account.home_of(holder[0].id), holder[0].id, holder[1].name, collection=False)
         return dav_error(403, f"<no-uid-conflict xmlns='{CALDAV}'>{xml.href(path)}</no-uid-conflict>")
     return empty(412)
 

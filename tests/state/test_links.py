@@ -115,3 +115,14 @@ def test_a_calendar_zone_that_is_none_is_passed_over_and_a_windows_one_translate
         "UTC",
         "Europe/Berlin",
     ]
+
+
+def test_a_wildcard_of_a_connection_that_does_not_show_all_of_its_calendars_leaves_time_unknown() -> None:
+    profile = Profile("anna", conflicts=(ref("anna/Work"), ref("anna/*")))
+    found = resolve_links(
+        profile, {"anna": (WORK, HOME)}, remembered={}, machine_zone="UTC", partial={"anna": "only a part is listed"}
+    )
+    assert [(link.label, link.calendar) for link in found] == [("anna/Work", 1), ("anna/Home", 2), ("anna/*", None)]
+    assert found[2].trouble == "only a part is listed; name the calendars that count instead of anna/*"
+    named = Profile("anna", conflicts=(ref("anna/Work"),))
+    assert len(resolve_links(named, {"anna": (WORK,)}, remembered={}, machine_zone="UTC", partial={"anna": "x"})) == 1

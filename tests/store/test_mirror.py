@@ -128,3 +128,18 @@ def test_what_an_older_busyd_held_back_is_kept_and_nothing_held_is_an_empty_obje
     migrate(connection, path, migrations=MIRROR_MIGRATIONS)
     assert [record.held for record in Transaction(connection).read_calendars()] == [{}, {"/x": NOW}]
     connection.close()
+
+
+def test_the_home_of_an_account_that_an_older_busyd_found_stays_its_home(tmp_path: Path) -> None:
+    path = tmp_path / "mirror.sqlite3"
+    connection = open_connection(path, journal="WAL", synchronous="NORMAL")
+    migrate(connection, path, migrations=MIRROR_MIGRATIONS[:4])
+    connection.execute(
+        "INSERT INTO account (connection, root, username, principal, home, addresses, single, discovered)"
+        " VALUES ('anna', 'https://x.test/', 'anna', '/p/', 'https://x.test/h/', '[]', 0, 7)"
+    )
+    migrate(connection, path, migrations=MIRROR_MIGRATIONS)
+    account = Transaction(connection).read_account("anna")
+    assert account is not None
+    assert (account.homes, account.discovered, account.partial) == (("https://x.test/h/",), 7, "")
+    connection.close()

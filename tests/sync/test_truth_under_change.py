@@ -235,7 +235,7 @@ async def test_a_start_after_discovery_but_before_the_first_listing_knows_that_i
     open_daemon: Open,
 ) -> None:
     inside = open_daemon()
-    account = AccountRecord("anna", ANNA.url, ANNA.username, "/p/", "/1/calendars/", (), False, inside.clock.now())
+    account = AccountRecord("anna", ANNA.url, ANNA.username, "/p/", ("/1/calendars/",), (), False, inside.clock.now())
     await inside.store.transaction(lambda tx: tx.record_account(account))  # killed here
     team = Profile("anna", conflicts=(ref("team"), ref("anna/*")))
     again = open_daemon(team)

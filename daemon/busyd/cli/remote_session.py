@@ -26,7 +26,7 @@ from busyd.credentials import (
     read_password,
 )
 from busyd.dav.errors import LoginRefused
-from busyd.dav.operation import Account, Listing, discover_account, list_calendars
+from busyd.dav.operation import Account, Listing, discover_account, list_homes
 from busyd.errors import BusydError
 from busyd.log import hide_secret
 from busyd.remote.allowlist import Address, UnsafeUrl, to_ascii
@@ -98,7 +98,7 @@ class RemoteSession(Struct, frozen=True):
 
     async def _log_in_once(self) -> tuple[Account, Listing]:
         account = await self.client.run(discover_account(self.connection.url))
-        return account, await self.client.run(list_calendars(account.home, single=account.is_single))
+        return account, await self.client.run(list_homes(account.homes, single=account.is_single))
 
     @property
     def address(self) -> Address | None:

@@ -123,7 +123,7 @@ class SelfTest:
         ]
 
     async def _options(self) -> Result:
-        allowed, offered = await self._session.client.run(_ask_options(self._account.home))
+        allowed, offered = await self._session.client.run(_ask_options(self._account.homes[0]))
         if "calendar-access" not in offered:
             return Level.WARNING, "the calendar home does not advertise calendar-access"
         return Level.OK, f"the calendar home advertises calendar-access and {len(allowed)} methods"

@@ -39,7 +39,7 @@ class ScratchTest:
         self._run = steps.session.client.run
         self._clock = steps.session.clock
         name = str(uuid.uuid4()).upper()
-        self._calendar = resolve_url(account.home, f"{name}/", collection=True)
+        self._calendar = resolve_url(account.homes[0], f"{name}/", collection=True)
         self._uid = str(uuid.uuid4()).upper()
         self._event = f"{normalise_href(self._calendar)}{self._uid}.ics"
         self._etag = ETag("")

@@ -1,14 +1,16 @@
 """One PROPFIND for all calendars of a home, which is all that an idle poll needs. Their changes are `changes.py`."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.connection import CalendarKind, RemoteCalendar
 from busyd.dav import names
-from busyd.dav.errors import MalformedResponse
-from busyd.dav.exchange import Operation, propfind, read_multistatus
+from busyd.dav.errors import DavError, Forbidden, MalformedResponse, NotFound, ServerFault
+from busyd.dav.exchange import DavResponse, Operation, failure, propfind, read_multistatus
 from busyd.dav.href import Href, normalise_href, spellings
 from busyd.dav.multistatus import MemberResponse
 
@@ -26,45 +28,112 @@ LISTED: Final = (
     names.SOURCE,
 )
 _NOT_FOR_EVENTS: Final = frozenset({names.SCHEDULE_INBOX, names.SCHEDULE_OUTBOX, names.NOTIFICATION})
+_TRUNCATED: Final = 507
+"""The status of a row that says that the listing goes on (RFC 6578 §3.6, RFC 5323 §2.3.1)."""
 _ZONE_LINE: Final = re.compile(r"^(TZID|X-LIC-LOCATION)(?:;[^:]*)?:(.+?)\s*$", re.MULTILINE)
 
 
 class Listing(Struct, frozen=True):
-    """The event calendars of a home at one moment."""
+    """The event calendars of an account at one moment."""
 
     calendars: tuple[RemoteCalendar, ...]
     unreadable: tuple[Href, ...] = ()
     """Members that the server listed without a resourcetype: neither known nor gone."""
+    truncated: bool = False
+    """The server says that it left members out: what is not listed may be there all the same."""
+    failed: tuple[str, ...] = ()
+    """What went wrong with each home that could not be listed while others could."""
+
+    @property
+    def partial(self) -> str:
+        """Why there may be calendars that are not listed, as a sentence; empty when all are."""
+        truncated = ("its server lists only a part of its calendars (status 507)",) if self.truncated else ()
+        return "; ".join((*truncated, *(f"one of its calendar homes cannot be listed: {why}" for why in self.failed)))
+
+
+def list_homes(homes: Sequence[str], *, single: bool = False) -> Operation[Listing]:
+    """Every event calendar of an account that has one home or several (RFC 4791 §6.2.1), one request a home.
+
+    One home that fails while others answer makes the listing partial; when none answers, the first error is raised.
+    """
+    listings: list[Listing] = []
+    failures: list[DavError] = []
+    for home in homes:
+        try:
+            listings.append((yield from list_calendars(home, single=single)))
+        except (NotFound, Forbidden, MalformedResponse, ServerFault) as error:
+            failures.append(error)
+    if not listings:
+        raise failures[0]
+    by_href: dict[str, list[RemoteCalendar]] = {}
+    for calendar in (calendar for listing in listings for calendar in listing.calendars):
+        by_href.setdefault(calendar.href, []).append(calendar)
+    return Listing(
+        tuple(_only(calendars) for calendars in by_href.values()),
+        tuple(href for listing in listings for href in listing.unreadable if href not in by_href),
+        any(listing.truncated for listing in listings),
+        tuple(str(error) for error in failures),
+    )
 
 
 def list_calendars(home: str, *, single: bool = False) -> Operation[Listing]:
     """Every event calendar below the home, with its ctag and sync token, in one request.
 
     `single` means that the home is itself the only calendar (`Account.is_single`): Depth 0, its events are not listed.
-    Raises MalformedResponse unless the response is a complete multistatus that contains the home itself: anything less
-    may be a truncated listing, in which a missing calendar would look deleted.
+    Raises MalformedResponse unless the response is a multistatus that contains the home itself: anything less may be
+    a truncated listing, in which a missing calendar would look deleted. Raises the error that the home's own row
+    stands for.
     """
     response = yield propfind(home, depth="0" if single else "1", properties=LISTED)
-    responses = read_multistatus(response).responses
     selves = spellings(home, response.url)
-    if not any(member.href in selves for member in responses):
-        raise MalformedResponse(response.host, "the listing lacks the calendar home itself", status=207)
+    rows: dict[Href, list[MemberResponse]] = {}
+    truncated = False
+    for member in read_multistatus(response).responses:
+        truncated = truncated or member.status == _TRUNCATED
+        rows.setdefault(normalise_href(member.href, collection=True), []).append(member)
+    _check_home([member for href, members in rows.items() if href in selves for member in members], response)
     calendars: list[RemoteCalendar] = []
     unreadable: list[Href] = []
-    for member in responses:
-        calendar = _calendar(member)
-        if calendar is not None:
-            calendars.append(calendar)
-        elif _lacks_resourcetype(member) and member.href not in selves:
-            unreadable.append(normalise_href(member.href, collection=True))
-    return Listing(tuple(calendars), tuple(unreadable))
+    for href, members in rows.items():
+        told = [member for member in members if href not in selves or member.status != _TRUNCATED]
+        found = [calendar for member in told if (calendar := _calendar(member)) is not None]
+        if found:
+            calendars.append(_only(found, contradicted=len(found) < len(told)))
+        elif href not in selves and any(_lacks_resourcetype(member) for member in told):
+            unreadable.append(href)
+    return Listing(tuple(calendars), tuple(unreadable), truncated)
+
+
+def _check_home(itself: Sequence[MemberResponse], response: DavResponse) -> None:
+    """QUIRK(xandikos): an unknown path gets a 207 that contains nothing but a 404."""
+    if not itself:
+        raise MalformedResponse(response.host, "the listing lacks the calendar home itself", status=207)
+    statuses = [member.status or 200 for member in itself]
+    if all(status >= 400 and status != _TRUNCATED for status in statuses):
+        raise failure(replace(response, status=statuses[0], body=b""))
+
+
+def _only(rows: Sequence[RemoteCalendar], *, contradicted: bool = False) -> RemoteCalendar:
+    """One calendar of all the rows that list it.
+
+    Tokens are opaque, so which of two rows is the newer one cannot be seen. Neither state is kept then: a calendar
+    whose state is not known is looked into at each poll.
+    """
+    first = rows[0]
+    if not contradicted and all(row == first for row in rows):
+        return first
+    own = next((row for row in rows if row.kind is not CalendarKind.SUBSCRIBED), first)
+    transparent = all(row.transparent for row in rows)
+    return replace(own, transparent=transparent, ctag=None, sync_token=None)
 
 
 def _calendar(member: MemberResponse) -> RemoteCalendar | None:
     """The member as an event calendar, or None when it is something else (a reminders list, an inbox, the home)."""
     resourcetype = member.find(names.RESOURCETYPE)
     types = {child.name for child in resourcetype.children} if resourcetype is not None else set()
-    if not types & {names.CALENDAR, names.SUBSCRIBED} or types & _NOT_FOR_EVENTS or not _holds_events(member):
+    # QUIRK(sogo): every person's main calendar is a schedule-outbox as well.
+    is_one = names.CALENDAR in types or (names.SUBSCRIBED in types and not types & _NOT_FOR_EVENTS)
+    if not is_one or not _holds_events(member):
         return None
     source = member.find(names.SOURCE)
     transp = member.find(names.SCHEDULE_CALENDAR_TRANSP)

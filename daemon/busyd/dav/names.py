@@ -46,6 +46,7 @@ GETCONTENTTYPE: Final = dav("getcontenttype")
 
 # RFC 3744 §5.4 and RFC 5397: the principal and its privileges
 CURRENT_USER_PRINCIPAL: Final = dav("current-user-principal")
+PRINCIPAL: Final = dav("principal")
 UNAUTHENTICATED: Final = dav("unauthenticated")
 CURRENT_USER_PRIVILEGE_SET: Final = dav("current-user-privilege-set")
 WRITE_PRIVILEGES: Final = frozenset({dav("all"), dav("write"), dav("write-content")})

@@ -3,7 +3,8 @@
 from busyd.dav.changes import SyncDelta, list_members, sync_collection
 from busyd.dav.discovery import Account, discover_account
 from busyd.dav.exchange import DavRequest, DavResponse, Operation
-from busyd.dav.listing import Listing, list_calendars
+from busyd.dav.href import Href, normalise_href
+from busyd.dav.listing import Listing, list_calendars, list_homes
 from busyd.dav.objects import (
     Fetched,
     FetchedObject,
@@ -22,6 +23,7 @@ __all__ = [
     "DavResponse",
     "Fetched",
     "FetchedObject",
+    "Href",
     "Listing",
     "Operation",
     "Refused",
@@ -33,7 +35,9 @@ __all__ = [
     "fetch_object",
     "fetch_objects",
     "list_calendars",
+    "list_homes",
     "list_members",
+    "normalise_href",
     "put_object",
     "sync_collection",
 ]

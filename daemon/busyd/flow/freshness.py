@@ -95,7 +95,8 @@ def _judge(
 ) -> CalendarFreshness:
     connection = state.connection_state(link.reference.connection)
     if link.calendar is None:
-        health = CalendarHealth.MISSING if connection.listed else CalendarHealth.NEVER_READ
+        is_beyond = link.reference.is_wildcard and connection.partial
+        health = CalendarHealth.MISSING if connection.listed and not is_beyond else CalendarHealth.NEVER_READ
         return CalendarFreshness(link.label, None, health, connection.trouble or link.trouble)
     record = state.calendars[link.calendar]
     trouble = connection.calendar_trouble.get(record.id, "") or connection.trouble

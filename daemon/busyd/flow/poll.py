@@ -8,9 +8,11 @@ is shown by status and the log with its reason.
 import logging
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from busyd.connection import ConnectionKind
 from busyd.dav.errors import DavError, Forbidden, LoginRefused, NotFound
-from busyd.dav.operation import Listing, discover_account, list_calendars
+from busyd.dav.operation import Href, Listing, discover_account, list_homes, normalise_href
 from busyd.errors import BusydError, DataError, RemoteError
 from busyd.period import Instant
 from busyd.progress import Progress, Report
@@ -135,35 +137,51 @@ def _note_failure(context: PollContext, failure: Decision, *, report: Report) ->
 
 
 async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountRecord | None]:
-    """The calendars behind the connection: one request, unless the account must be discovered first (then with it)."""
-    connection = context.connection_state.connection
+    """The calendars behind the connection: one request a home, unless the account must be discovered first (then with
+    it)."""
+    connection, at = context.connection_state.connection, context.clock.now()
     account = await context.store.read_account(connection.name)
     login = (connection.url, connection.username)
     known = account if account is not None and (account.root, account.username) == login else None
-    if known is not None and not has_passed(known.discovered, REDISCOVER_EVERY, at=context.clock.now()):
+    is_lost = False
+    if known is not None and not has_passed(known.discovered, REDISCOVER_EVERY, at=at):
         try:
-            return await context.client.run(list_calendars(known.home, single=known.single)), None
+            return await _list_homes(context, known.homes, single=known.single), None
         except (NotFound, Forbidden):
             logger.info("%s: its calendar home has moved, discovering it anew", connection.name)
-            known = None
+            is_lost = True
     report(Progress(connection.name, "", "discovering"))
     try:
         discovered = await context.client.run(discover_account(connection.url))
-    except DavError:
-        if known is None:
+    except DavError as error:
+        if known is not None and known.single and isinstance(error, NotFound | Forbidden):
+            return Listing(()), None  # the one calendar says itself that it is not there: it is missing
+        if known is None or is_lost:
             raise
-        return await context.client.run(list_calendars(known.home, single=known.single)), None
-    listing = await context.client.run(list_calendars(discovered.home, single=discovered.is_single))
+        return await _list_homes(context, known.homes, single=known.single), None
+    listing = await _list_homes(context, discovered.homes, single=discovered.is_single)
     return listing, AccountRecord(
         connection=connection.name,
         root=connection.url,
         username=connection.username,
         principal=discovered.principal,
-        home=discovered.home,
+        homes=discovered.homes,
         addresses=tuple(filter(None, (*discovered.addresses, discovered.principal))),
         single=discovered.is_single,
         discovered=context.clock.now(),
     )
+
+
+async def _list_homes(context: PollContext, homes: Sequence[str], *, single: bool) -> Listing:
+    """What the homes list. Of a partial listing nothing is proved absent: what it lacks is neither known nor gone."""
+    listing = await context.client.run(list_homes(homes, single=single))
+    if not listing.partial:
+        return listing
+    shown = {remote.href for remote in listing.calendars}
+    known = [calendar.record for calendar in known_calendars(context)]
+    absent = [record.remote.href for record in known if not record.gone and record.remote.href not in shown]
+    hidden = tuple(Href(href) for href in absent if href not in listing.unreadable)
+    return replace(listing, unreadable=listing.unreadable + hidden)
 
 
 async def _take_listing(context: PollContext, listing: Listing, *, account: AccountRecord | None, at: Instant) -> None:
@@ -171,14 +189,32 @@ async def _take_listing(context: PollContext, listing: Listing, *, account: Acco
     taken = keep_counting(listing, [calendar.record for calendar in known_calendars(context)])
 
     def commit(tx: Transaction) -> None:
+        before = tx.read_account(context.name)
         if account is not None:
             tx.record_account(account)
+        tx.record_partial(context.name, listing.partial)
         tx.record_listing(context.name, taken.calendars, at=at, unreadable=taken.unreadable)
+        if account is not None and before is not None and _has_moved(before, account):
+            # What the old home says any longer, even that all is there, is nothing.
+            for record in tx.read_calendars(context.name):
+                if record.missing_since is not None:
+                    tx.record_gone(record.id)
 
     await context.store.transaction(commit)
+    connection_state = context.connection_state
     if account is not None:
-        context.connection_state.addresses = account.addresses
-    await refresh_state(context, relink=not context.connection_state.listed)
+        connection_state.addresses = account.addresses
+    if listing.partial and not connection_state.partial:
+        logger.warning("%s: %s; what is not listed counts as not known", context.name, listing.partial)
+    is_other = listing.partial != connection_state.partial
+    connection_state.partial = listing.partial
+    await refresh_state(context, relink=not connection_state.listed or is_other)
+
+
+def _has_moved(before: AccountRecord, after: AccountRecord) -> bool:
+    """Whether none of an account's homes is one any more. Another host alone is none: iCloud's shards come and go."""
+    old, new = ({normalise_href(home, collection=True) for home in account.homes} for account in (before, after))
+    return not before.single and not after.single and old.isdisjoint(new)
 
 
 async def _confirm(context: PollContext, records: Sequence[CalendarRecord], *, at: Instant) -> None:

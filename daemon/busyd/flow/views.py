@@ -91,6 +91,8 @@ class ConnectionView(Struct, frozen=True):
     last_poll: Instant | None
     """When a poll last succeeded."""
     next_poll: Instant | None
+    partial: str
+    """Why it may have calendars that are not known; empty when all are."""
     requests: int
     """Requests sent to the remote since the start."""
     calendars: tuple[CalendarView, ...]
@@ -144,6 +146,7 @@ def view_connections(state: State) -> list[ConnectionView]:
             trouble_since=connection_state.trouble_since,
             last_poll=connection_state.last_poll,
             next_poll=connection_state.next_poll,
+            partial=connection_state.partial,
             requests=connection_state.requests,
             calendars=tuple(_view_calendar(state, connection_state, record=record) for record in calendars[name]),
         )

@@ -126,7 +126,7 @@ def _state_of(view: ConnectionView) -> tuple[Literal["ok", "trouble", "starting"
     is_used = any(calendar.profiles for calendar in view.calendars)
     if view.kind is ConnectionKind.ICS and not is_used:
         return UNUSED, "no profile uses this feed, so it is not polled"
-    return ("starting" if view.last_poll is None else "ok"), ""
+    return ("starting" if view.last_poll is None else "ok"), view.partial
 
 
 def _state_of_calendar(view: CalendarView) -> Literal["missing", "not-linked", "read", "never-read"]:

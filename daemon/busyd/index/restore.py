@@ -52,6 +52,7 @@ class Restore:
             account = tx.read_account(name)
             if account is not None:
                 connection_state.addresses, connection_state.listed = account.addresses, True
+                connection_state.partial = account.partial
         state.take_calendars(tx.read_calendars())
         if tx.read_meta(_VERSION) == index_version():
             for profile_state in state.profiles.values():

@@ -14,6 +14,8 @@ class ConnectionState(Struct):
     addresses: tuple[str, ...] = ()
     listed: bool = False
     """Whether its calendars were ever listed."""
+    partial: str = ""
+    """Why it may have calendars that its last listing did not show; empty when it showed all."""
     last_poll: Instant | None = None
     """When a poll last succeeded."""
     next_poll: Instant | None = None

@@ -42,11 +42,12 @@ def resolve_links(
     *,
     remembered: Mapping[str, str],
     machine_zone: str,
+    partial: Mapping[str, str] | None = None,
 ) -> tuple[Link, ...]:
     """The links of a profile, each calendar once.
 
     `records` are the known calendars by connection (a connection without an entry was never listed); `remembered` maps
-    references to the href they meant before.
+    references to the href they meant before; `partial` says of a connection why it may have further calendars.
     """
     links: list[Link] = []
     if profile.primary is not None:
@@ -72,6 +73,10 @@ def resolve_links(
     for reference in profile.conflicts:
         if reference.is_wildcard:
             links += _resolve_all(profile, reference, primary=primary, records=records, machine_zone=machine_zone)
+            if partial and reference.connection in partial:
+                # Any of those that are not shown would count: their time is not known.
+                trouble = f"{partial[reference.connection]}; name the calendars that count instead of {reference}"
+                links.append(_nowhere(reference, CalendarRole.CONFLICT, trouble=trouble))
     return _once_each(links)
 
 

@@ -118,6 +118,7 @@ class State:
                 profile.profile,
                 by_connection,
                 remembered=self.remembered,
+                partial={name: state.partial for name, state in self.connections.items() if state.partial},
                 machine_zone=self.machine_zone,
             )
             for link in profile.next_links:

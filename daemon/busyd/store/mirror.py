@@ -22,12 +22,15 @@ class AccountRecord(Struct, frozen=True):
     """The bootstrap URL it was discovered from; with another one, or another user, it is another account."""
     username: str
     principal: str
-    home: str
+    homes: tuple[str, ...]
+    """The collections in which its calendars are."""
     addresses: tuple[str, ...]
     """calendar-user-address-set (RFC 6638 §2.4.1), as sent."""
     single: bool
     """The home is itself the one calendar."""
     discovered: Instant
+    partial: str = ""
+    """Why there may be calendars that its last listing did not show; empty when it showed all."""
 
 
 class CalendarRecord(Struct, frozen=True):

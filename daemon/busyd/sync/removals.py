@@ -6,7 +6,7 @@ When that is done, and what follows from the answers, is decided in `round.py`.
 import logging
 
 from busyd.dav.errors import Forbidden, NotFound
-from busyd.dav.operation import list_calendars, list_members
+from busyd.dav.operation import list_homes, list_members
 from busyd.errors import RemoteError
 from busyd.store.mirror import CalendarRecord
 from busyd.sync.context import PollContext, refresh_state
@@ -33,7 +33,7 @@ async def list_again(context: PollContext) -> ListedAgain:
     if account is None:
         return ListedAgain(None)
     try:
-        return ListedAgain(await context.client.run(list_calendars(account.home, single=account.single)))
+        return ListedAgain(await context.client.run(list_homes(account.homes, single=account.single)))
     except RemoteError:
         return ListedAgain(None)
 

@@ -15,11 +15,12 @@ class CalendarStatements(Statements):
     """Accounts with the calendars in them."""
 
     def read_account(self, connection: str) -> AccountRecord | None:
-        columns = "connection, root, username, principal, home, addresses, single, discovered"
+        columns = "connection, root, username, principal, homes, addresses, single, discovered, partial"
         row = self._db.execute(f"SELECT {columns} FROM account WHERE connection=?", (connection,)).fetchone()
         if row is None:
             return None
-        return AccountRecord(row[0], row[1], row[2], row[3], row[4], tuple(json.loads(row[5])), bool(row[6]), row[7])
+        homes, addresses = tuple(json.loads(row[4])), tuple(json.loads(row[5]))
+        return AccountRecord(row[0], row[1], row[2], row[3], homes, addresses, bool(row[6]), row[7], row[8])
 
     def record_account(self, account: AccountRecord) -> None:
         """Take what discovery found; the calendars of another account under the same name are forgotten."""
@@ -28,19 +29,24 @@ class CalendarStatements(Statements):
             self._db.execute("DELETE FROM calendar WHERE connection=?", (account.connection,))
             self.advance_generation()
         self._db.execute(
-            "INSERT OR REPLACE INTO account (connection, root, username, principal, home, addresses, single,"
-            " discovered) VALUES (?,?,?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO account (connection, root, username, principal, homes, addresses, single,"
+            " discovered, partial) VALUES (?,?,?,?,?,?,?,?,?)",
             (
                 account.connection,
                 account.root,
                 account.username,
                 account.principal,
-                account.home,
+                json.dumps(account.homes),
                 json.dumps(account.addresses),
                 account.single,
                 account.discovered,
+                account.partial,
             ),
         )
+
+    def record_partial(self, connection: str, partial: str) -> None:
+        """Why the listing just taken may lack calendars; empty when it is whole."""
+        self._db.execute("UPDATE account SET partial=? WHERE connection=?", (partial, connection))
 
     def forget_other_accounts(self, connections: Iterable[Connection]) -> None:
         """Forget what was read of accounts that are no longer configured so: another login, another feed, or none.

@@ -62,4 +62,20 @@ def _held_is_an_object(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (_first, _second_looks, _row_counts, _held_is_an_object)
+def _several_homes(connection: sqlite3.Connection) -> None:
+    for statement in (
+        "ALTER TABLE account ADD COLUMN homes TEXT NOT NULL DEFAULT '[]'",
+        "UPDATE account SET homes=json_array(home)",
+        "ALTER TABLE account DROP COLUMN home",
+        "ALTER TABLE account ADD COLUMN partial TEXT NOT NULL DEFAULT ''",  # why the last listing may lack calendars
+    ):
+        connection.execute(statement)
+
+
+MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
+    _first,
+    _second_looks,
+    _row_counts,
+    _held_is_an_object,
+    _several_homes,
+)
