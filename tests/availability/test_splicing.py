@@ -209,6 +209,15 @@ def test_what_makes_no_difference_to_time_touches_nothing() -> None:
     assert made.snapshot == built.snapshot
 
 
+def test_a_change_in_front_of_everything_else_repeats_nothing() -> None:
+    later = {number: [(NOON + number * DAY, 3600, 0)] for number in range(1, 6)}
+    reading, built = one_calendar(later)
+    readings = [after(reading, {9: ([(HORIZON.start + 600, 600, 0)], "")})]
+    made = rebuilt(built, readings)
+    assert made.touched is not None
+    assert made.snapshot == anew(readings)
+
+
 def test_a_moved_event_tells_the_time_it_freed_and_the_time_it_took() -> None:
     reading, built = one_calendar({1: [(NOON, 3600, 0)]})
     made = rebuilt(built, [after(reading, {1: ([(NOON + 7200, 3600, 1)], "")})])

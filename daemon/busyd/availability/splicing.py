@@ -190,6 +190,6 @@ def _copy(snapshot: Snapshot, columns: SpanColumns, *, start: int, end: int) -> 
     last = bisect_left(snapshot.starts, end, first)
     # The first and the last may be cut, or touch what was added before.
     columns.add(list(clip(snapshot.rows(first, min(first + 1, last)), Period(Instant(start), Instant(end)))))
-    columns.add_from(snapshot, first=first + 1, last=last - 1)
     if last - first > 1:
+        columns.add_from(snapshot, first=first + 1, last=last - 1)
         columns.add(list(clip(snapshot.rows(last - 1, last), Period(Instant(start), Instant(end)))))
