@@ -55,6 +55,17 @@ async def test_a_change_touches_no_other_event(served: Served) -> None:
     assert first in after.body
 
 
+async def test_a_feed_says_that_it_is_not_complete_and_names_no_event(served: Served) -> None:
+    path = f"/feeds/{served.backend.token('anna')}.ics"
+    assert b"X-WR-CALDESC" not in (await served.ask(path)).body
+    await served.backend.set_busy("anna", [busy(21)], incomplete="its start cannot be read")
+    told = icalendar.Calendar.from_ical((await served.ask(path)).body)
+    assert str(told["X-WR-CALDESC"]).startswith("Not complete: an event could not be understood")
+    assert "uid" not in str(told["X-WR-CALDESC"])
+    await served.backend.set_busy("anna", [busy(21)])
+    assert b"X-WR-CALDESC" not in (await served.ask(path)).body
+
+
 async def test_two_feeds_of_one_profile_share_no_uid(served: Served) -> None:
     one = await served.ask(f"/feeds/{served.backend.token('anna')}.ics")
     other = await served.ask(f"/feeds/{served.backend.token('anna')}.ics")

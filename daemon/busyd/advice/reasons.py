@@ -17,7 +17,7 @@ PHRASES: Final[Mapping[str, str]] = {
     "freebusy": "published free/busy time",
     "no-length": "takes no time",
     "not-understood": "could not be understood",
-    "unreadable": "its start could not be read",
+    "unreadable": "may be at any time",
     "never-read": "calendar never read",
     "too-much": "calendar with too many occurrences",
     "primary-does-not-block": "primary does not block",

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from busyd.availability.occurrence_table import OccurrenceTable
 from busyd.availability.policy import Rules, Verdict, decide
-from busyd.availability.snapshot import Snapshot
+from busyd.availability.snapshot import NEVER, Snapshot
 from busyd.period import Period, Span, coalesce, flatten
 
 BUCKET_BITS: Final = 18
@@ -83,13 +83,13 @@ def build_snapshot(readings: Sequence[Reading], span: Period) -> Generator[None,
         ends=columns.ends,
         types=bytes(columns.types),
         unknown=tuple(coalesce(unknown)),
-        incomplete=has_unplaced(readings),
+        incomplete_since=unplaced_since(readings),
     )
 
 
-def has_unplaced(readings: Sequence[Reading]) -> bool:
-    """Whether something exists whose time is not known at all."""
-    return any(reading.tables.incomplete for reading in readings)
+def unplaced_since(readings: Sequence[Reading]) -> int:
+    """From when on something may be at any time."""
+    return min((what.since for reading in readings for what in reading.tables.incomplete.values()), default=NEVER)
 
 
 def _spread(

@@ -45,7 +45,7 @@ def find_changes(
         return changes
     causes = touched or ()
     stretches = coalesce(stretch for one in causes for stretch in one.stretches)
-    if touched is None or before.incomplete != now.incomplete:
+    if touched is None or before.incomplete_since != now.incomplete_since:
         stretches = [(low, high)]
     for start, end in stretches:
         window = Period(Instant(max(start, low)), Instant(min(end, high)))
@@ -100,13 +100,15 @@ class _Sight:
     def __init__(self, snapshot: Snapshot, window: Period) -> None:
         self._spans = snapshot.between(window)
         self._starts = [start for start, _, _ in self._spans]
-        self._unplaced = snapshot.incomplete
+        self._unplaced_since = snapshot.incomplete_since
         inside = [(max(start, window.start), min(end, window.end)) for start, end in snapshot.unknown]
         self._unknown = _Stretches(coalesce(inside))
         self.edges = {edge for start, end, _ in self._spans for edge in (start, end)} | set(self._unknown.edges)
+        if window.start < self._unplaced_since < window.end:
+            self.edges.add(self._unplaced_since)
 
     def at(self, moment: int) -> Known:
         number = bisect_right(self._starts, moment) - 1
         is_busy = number >= 0 and moment < self._spans[number][1]
         fbtype = FbType(self._spans[number][2]) if is_busy else FbType.FREE
-        return Known(fbtype, self._unplaced or self._unknown.has(moment))
+        return Known(fbtype, moment >= self._unplaced_since or self._unknown.has(moment))

@@ -104,6 +104,13 @@ class Chunk(Struct, eq=False):
             yield Chunk(self.objects[part], self.starts[part], self.ends[part], self.facts[part])
 
 
+class Unplaced(Struct, frozen=True):
+    """Something of an object that may be at any time from a moment on."""
+
+    why: str
+    since: int = EARLIEST
+
+
 class OccurrenceTable:
     """One calendar as read in one zone. A change makes a new table, so that every reader sees one consistent state.
 
@@ -117,8 +124,8 @@ class OccurrenceTable:
         self.parts: list[Chunk] = []
         self.recurring: frozenset[int] = frozenset()
         """Objects that have occurrences beyond the horizon, which are not included."""
-        self.incomplete: dict[int, str] = {}
-        """Object -> why some of its time is entirely unknown."""
+        self.incomplete: dict[int, Unplaced] = {}
+        """Object -> what of its time is entirely unknown."""
         self.is_beyond = False
         """The calendar has too many occurrences: none of them are kept, and all its time is unknown."""
 
@@ -129,7 +136,7 @@ class OccurrenceTable:
         last = Chunk.empty()
         last.take(0, array("q", (EARLIEST, LATEST, 0)), facts=[table.number(Facts(unknown=why))])
         tables.parts.append(last.sealed())
-        tables.incomplete[0] = why
+        tables.incomplete[0] = Unplaced(why)
         tables.is_beyond = True
         return tables
 
@@ -147,7 +154,7 @@ class OccurrenceTable:
         """The table with these entries in place of what the objects had; None forgets one. Yields between slices."""
         new = OccurrenceTable(self.table)
         new.recurring = self.recurring - changes.keys()
-        new.incomplete = {number: why for number, why in self.incomplete.items() if number not in changes}
+        new.incomplete = {number: what for number, what in self.incomplete.items() if number not in changes}
         lowest, highest = min(changes, default=0), max(changes, default=0)
         for part in self.parts:
             if highest < part.lowest or part.highest < lowest or changes.keys().isdisjoint(part.objects):
@@ -168,7 +175,7 @@ class OccurrenceTable:
             if entry.recurring:
                 recurring.add(entry.object)
             if entry.incomplete:
-                self.incomplete[entry.object] = entry.incomplete
+                self.incomplete[entry.object] = Unplaced(entry.incomplete, entry.incomplete_since)
             spent += _ENTRY_COST
             for offset in range(0, len(entry.occurrences), 3 * SLICE):
                 rows = entry.occurrences[offset : offset + 3 * SLICE]

@@ -8,9 +8,11 @@ from typing import Final
 
 from msgspec import Struct
 
-from busyd.period import FbType, Instant, Period, Span, flatten
+from busyd.period import LATEST, FbType, Instant, Period, Span, flatten
 
 _DIGEST_SIZE: Final = 16
+NEVER: Final = LATEST + 1
+"""Later than every window."""
 
 
 class Snapshot(Struct, frozen=True):
@@ -22,8 +24,8 @@ class Snapshot(Struct, frozen=True):
     types: bytes
     unknown: tuple[tuple[int, int], ...] = ()
     """Spans in which an event could not be understood: windows that touch them are incomplete."""
-    incomplete: bool = False
-    """Some event's time is not known at all: no window is complete."""
+    incomplete_since: int = NEVER
+    """From then on some event may be at any time: no window that reaches beyond it is complete."""
 
     def between(self, window: Period) -> list[Span]:
         """The busy spans of a window inside `span`, clipped to it."""
@@ -41,7 +43,14 @@ class Snapshot(Struct, frozen=True):
 
     def understood(self, window: Period) -> bool:
         """True when every event that may touch the window was understood."""
-        return not self.incomplete and not any(start < window.end and window.start < end for start, end in self.unknown)
+        return window.end <= self.incomplete_since and not any(
+            start < window.end and window.start < end for start, end in self.unknown
+        )
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether some event may be at any time, from a moment inside `span` on at the latest."""
+        return self.incomplete_since < self.span.end
 
     def covers(self, window: Period) -> bool:
         return self.span.start <= window.start and window.end <= self.span.end
@@ -57,7 +66,7 @@ def nothing_known(span: Period) -> Snapshot:
 def pack(snapshot: Snapshot) -> bytes:
     """The snapshot in its stored form, so that a start need not build it."""
     size = len(snapshot.starts)
-    head = array("q", [snapshot.span.start, snapshot.span.end, snapshot.incomplete, size])
+    head = array("q", [snapshot.span.start, snapshot.span.end, snapshot.incomplete_since, size])
     pairs = array("q", [edge for pair in snapshot.unknown for edge in pair])
     body = b"".join(
         (head.tobytes(), snapshot.starts.tobytes(), snapshot.ends.tobytes(), snapshot.types, pairs.tobytes())
@@ -71,7 +80,7 @@ def unpack(stored: bytes) -> Snapshot:
     if digest != _digest(body):
         raise ValueError("a stored snapshot is damaged")
     head = _column(body[:32])
-    start, end, incomplete, count = head
+    start, end, incomplete_since, count = head
     at = 32 + 8 * count
     edges = _column(body[32 + 17 * count :])
     return Snapshot(
@@ -80,7 +89,7 @@ def unpack(stored: bytes) -> Snapshot:
         ends=_column(body[at : at + 8 * count]),
         types=body[at + 8 * count : at + 9 * count],
         unknown=tuple(_pairs(edges)),
-        incomplete=bool(incomplete),
+        incomplete_since=incomplete_since,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from busyd.availability.building import BUCKET_BITS, Reading, SpanColumns, Verdicts, build_snapshot, has_unplaced
+from busyd.availability.building import BUCKET_BITS, Reading, SpanColumns, Verdicts, build_snapshot, unplaced_since
 from busyd.availability.cells import cells_of, flags_of, rows_in, stretches_of, widened
 from busyd.availability.occurrence_table import SLICE, Chunk
 from busyd.availability.snapshot import Snapshot
@@ -137,7 +137,7 @@ def _splice(old: Snapshot, readings: Sequence[Reading], *, stretches: Stretches)
         ends=columns.ends,
         types=bytes(columns.types),
         unknown=tuple(coalesce(unknown)),
-        incomplete=has_unplaced(readings),
+        incomplete_since=unplaced_since(readings),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from busyd.advice.reasons import describe_reason
 from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import ExitStatus
-from busyd.cli.terminal import print_json, print_table
+from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.cli.window import add_window_options, print_freshness, show_time, shown_zone, window_query
 
 
@@ -45,6 +45,9 @@ def show_explanation(arguments: argparse.Namespace) -> int:
         print_table(("START", "END", "TYPE", "WHY", "CALENDAR", "EVENT"), rows)
     else:
         print("no events touch this window")
+    for event in answer.get("events", []):
+        for note in event.get("notes") or []:
+            print_note(f"{event.get('calendar')}: {event.get('summary') or event.get('uid')}: {note}")
     print_freshness(answer, zone)
     return ExitStatus.OK
 

@@ -3,7 +3,9 @@
 Handlers, feeds and slots only render an answer or reckon with it. None of them decides what is known.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,10 +13,13 @@ from msgspec.structs import replace
 from busyd.availability.snapshot import Snapshot, with_unknown
 from busyd.errors import BusydError, UserError
 from busyd.flow.freshness import Freshness
-from busyd.flow.views import ProfileView
+from busyd.flow.views import ProfileView, UnplacedEvent
 from busyd.period import BusyPeriod, FbType, Instant, Period, Span, to_rfc3339
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
+
+_MOST_NAMED: Final = 3
+"""Events that a refusal names."""
 
 
 class FreeBusyAnswer(Struct, frozen=True):
@@ -29,6 +34,8 @@ class FreeBusyAnswer(Struct, frozen=True):
     """Whether the time between busy spans is known to be free; it is unavailable otherwise."""
     snapshot: Snapshot | None
     """Covers the window; None when nothing has been read yet. With free gaps, `spans` is `snapshot.between(window)`."""
+    unplaced: tuple[str, ...] = ()
+    """Names of events that may be at any time in the window."""
 
     @property
     def spans(self) -> list[Span]:
@@ -43,8 +50,8 @@ class FreeBusyAnswer(Struct, frozen=True):
 
     @property
     def has_unplaced_event(self) -> bool:
-        """Whether an event exists whose time nobody can read: it may be at any time."""
-        return self.snapshot is not None and self.snapshot.incomplete
+        """Whether an event exists whose time nobody can read: it may be at any time in the window."""
+        return self.snapshot is not None and self.snapshot.incomplete_since < self.window.end
 
 
 class UnknownProfile(UserError):
@@ -63,7 +70,7 @@ class StaleAnswer(Unanswerable):
     """What is known is stale, and the question does not accept that."""
 
 
-class UnplacedEvent(Unanswerable):
+class NotUnderstood(Unanswerable):
     """An event may be at any time, so that nothing is known to be free."""
 
 
@@ -87,7 +94,14 @@ def find_profile(state: State, name: str) -> ProfileState:
     return profile_state
 
 
-def answer(profile: str, snapshot: Snapshot | None, *, freshness: Freshness, window: Period) -> FreeBusyAnswer:
+def answer(
+    profile: str,
+    snapshot: Snapshot | None,
+    *,
+    freshness: Freshness,
+    window: Period,
+    unplaced: Sequence[UnplacedEvent] = (),
+) -> FreeBusyAnswer:
     """Decide what is known of a window that the snapshot covers.
 
     What is not known is never free: without a snapshot, or with a calendar that was never read, the gaps are
@@ -102,6 +116,7 @@ def answer(profile: str, snapshot: Snapshot | None, *, freshness: Freshness, win
         complete=known and understood,
         gaps_are_free=known,
         snapshot=snapshot,
+        unplaced=tuple([event.name for event in unplaced if event.since < window.end]),
     )
 
 
@@ -110,7 +125,7 @@ def answer_at_once(profile: ProfileView, window: Period) -> FreeBusyAnswer | Non
     snapshot = profile.snapshot
     if snapshot is not None and not snapshot.covers(window):
         return None
-    return answer(profile.name, snapshot, freshness=profile.freshness, window=window)
+    return answer(profile.name, snapshot, freshness=profile.freshness, window=window, unplaced=profile.unplaced)
 
 
 def resolve_stale(answer: FreeBusyAnswer, on_stale: OnStale) -> FreeBusyAnswer:
@@ -128,7 +143,7 @@ def resolve_stale(answer: FreeBusyAnswer, on_stale: OnStale) -> FreeBusyAnswer:
 def resolve_unknown(answer: FreeBusyAnswer, on_stale: OnStale) -> FreeBusyAnswer:
     """The same for those who offer free time: an event that may be at any time leaves nothing certainly free.
 
-    Raises StaleAnswer, UnplacedEvent.
+    Raises StaleAnswer, NotUnderstood.
     """
     answer = resolve_stale(answer, on_stale)
     if not answer.has_unplaced_event or on_stale is OnStale.SERVE:
@@ -136,4 +151,7 @@ def resolve_unknown(answer: FreeBusyAnswer, on_stale: OnStale) -> FreeBusyAnswer
     if on_stale is OnStale.BUSY:
         return replace(answer, gaps_are_free=False)
     message = f"an event in the calendars of {answer.profile} could not be understood, and it may be at any time"
-    raise UnplacedEvent(message)
+    if answer.unplaced:
+        more = len(answer.unplaced) - _MOST_NAMED
+        message += f": {'; '.join(answer.unplaced[:_MOST_NAMED])}{f'; and {more} more' if more > 0 else ''}"
+    raise NotUnderstood(message)

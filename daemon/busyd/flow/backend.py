@@ -96,7 +96,8 @@ class Backend:
         snapshot = profile_state.snapshot
         if snapshot is not None and not snapshot.covers(window):
             snapshot = await self._expand(profile_state, window)
-        return answer(profile, snapshot, freshness=freshness, window=window)
+        unplaced = self._view(profile_state).unplaced
+        return answer(profile, snapshot, freshness=freshness, window=window, unplaced=unplaced)
 
     async def explain(self, profile: str, window: Period) -> "list[Explained]":
         """Why? Every event that touches the window, also those that do not block. Raises UnknownProfile."""

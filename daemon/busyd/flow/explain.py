@@ -46,6 +46,8 @@ class Explained(Struct, frozen=True):
     """The rule of the configuration that decided, or empty when the event itself did."""
     origin: str
     """FILE:LINE where that rule was set; empty when it is the default."""
+    notes: tuple[str, ...] = ()
+    """What in its object was read leniently, or could not be understood."""
 
 
 async def explain_window(writer: IndexWriter, profile_state: ProfileState, *, window: Period) -> list[Explained]:
@@ -89,6 +91,7 @@ async def _objects_touching(writer: IndexWriter, link: Link, *, window: Period) 
 
 def _explain_object(stored: StoredObject, indexed: PackedObject, *, reading: _Reading) -> list[Explained]:
     link, window = reading.link, reading.window
+    notes = tuple(problem.reason for problem in indexed.problems)
     title: Title | None = None
     events = []
     for start, end, number in indexed.rows():
@@ -117,12 +120,13 @@ def _explain_object(stored: StoredObject, indexed: PackedObject, *, reading: _Re
                 reason=verdict.reason if link.blocks else "primary-does-not-block",
                 rule=rule,
                 origin=origin,
+                notes=notes,
             )
         )
-    if indexed.incomplete:
+    if indexed.incomplete and indexed.incomplete_since < window.end:
         unplaced = replace(_nothing_known(link, window), reason="unreadable", fbtype=FbType.FREE)
         summary = title_of(stored.payload).summary
-        events.append(replace(unplaced, uid=indexed.uid, href=stored.href, summary=summary))
+        events.append(replace(unplaced, uid=indexed.uid, href=stored.href, summary=summary, notes=notes))
     return events
 
 

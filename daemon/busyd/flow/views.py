@@ -32,6 +32,14 @@ class ProfileHealth(StrEnum):
     FRESH = "fresh"
 
 
+class UnplacedEvent(Struct, frozen=True, order=True):
+    """Something that may be at any time from a moment on."""
+
+    since: int
+    name: str
+    """Its calendar and UID, and what is wrong with it; no title."""
+
+
 class ProfileView(Struct, frozen=True):
     """One profile."""
 
@@ -51,6 +59,8 @@ class ProfileView(Struct, frozen=True):
     """Another number for each new snapshot of the profile."""
     revision: int
     """Another number whenever anything above changes: what was made from an older one is worth nothing."""
+    unplaced: tuple[UnplacedEvent, ...] = ()
+    """What may be at any time, the earliest first; empty while the calendars are not loaded yet."""
 
 
 class CalendarView(Struct, frozen=True):
@@ -127,6 +137,7 @@ def view_profile(
         snapshot=profile_state.snapshot,
         snapshot_version=snapshot_version,
         revision=revision,
+        unplaced=_unplaced(state, profile_state),
     )
 
 
@@ -196,9 +207,21 @@ def _health(freshness: Freshness, snapshot: Snapshot | None) -> ProfileHealth:
         return ProfileHealth.UNCONFIGURED
     if snapshot is None:
         return ProfileHealth.LOADING
-    if not freshness.known or snapshot.incomplete:
+    if not freshness.known or snapshot.is_incomplete:
         return ProfileHealth.INCOMPLETE
     return ProfileHealth.STALE if freshness.stale else ProfileHealth.FRESH
+
+
+def _unplaced(state: State, profile_state: ProfileState) -> tuple[UnplacedEvent, ...]:
+    found: list[UnplacedEvent] = []
+    for link in profile_state.links:
+        tables = state.tables.get((link.calendar or 0, link.zone)) if link.blocks else None
+        for number, what in tables.incomplete.items() if tables is not None else ():
+            noted = state.problems.get(number)
+            uid = next((one.problem.uid for one in noted or () if one.problem.uid), "")
+            event = f"event {uid}" if uid else "an event without UID"
+            found.append(UnplacedEvent(what.since, f"{link.label}: {event}: {what.why}"))
+    return tuple(sorted(found))
 
 
 def _timezone(state: State, profile_state: ProfileState) -> str:

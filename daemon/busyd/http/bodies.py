@@ -99,6 +99,7 @@ class ExplainedEvent(Struct, frozen=True):
     reason: str
     rule: str | None
     origin: str | None
+    notes: tuple[str, ...]
 
 
 class Explanation(Struct, frozen=True):

@@ -51,4 +51,5 @@ def _event(event: "Explained") -> ExplainedEvent:
         reason=event.reason,
         rule=event.rule or None,
         origin=event.origin or None,
+        notes=event.notes,
     )

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from busyd.cooperative import in_slices
 from busyd.credentials.tokens import Token
-from busyd.flow.ask import answer_at_once
+from busyd.flow.ask import FreeBusyAnswer, answer_at_once
 from busyd.flow.backend import Backend
 from busyd.flow.views import ProfileView
 from busyd.http.auth import Authenticator
@@ -38,6 +38,11 @@ AHEAD: Final = 431 * DAY
 """After the first of the current month: 400 days and the longest month."""
 CALENDAR: Final = "text/calendar; charset=utf-8"
 _MOST_KEPT: Final = 32
+_INCOMPLETE: Final = (
+    "Not complete: an event could not be understood, so time without an entry is not surely free."
+    " `busyd status` names it."
+)
+_UNREAD: Final = "Not complete: a calendar has never been read, so all of its time counts as busy."
 
 
 class _Kept(Struct, frozen=True):
@@ -96,11 +101,18 @@ class FeedHandler:
             and kept.window == window
         ):
             return kept.finished
+        answer = answer_at_once(profile, window) or await self._backend.freebusy(profile.name, window)
         if token.details:
             slots = await self._detailed_slots(token, profile.name, window=window)
         else:
-            slots = await self._slots(token, profile, window=window)
-        body = await in_slices(compose_feed(f"Busy: {profile.name}", profile.configured_timezone, slots=slots))
+            slots = _slots(token, answer)
+        composed = compose_feed(
+            f"Busy: {profile.name}",
+            profile.configured_timezone,
+            slots=slots,
+            description="" if answer.complete else _INCOMPLETE if known else _UNREAD,
+        )
+        body = await in_slices(composed)
         finished = await self._finish(token, body, before=kept, now=now)
         if len(self._kept) >= _MOST_KEPT:
             self._kept.clear()
@@ -112,13 +124,6 @@ class FeedHandler:
             window=window,
         )
         return finished
-
-    async def _slots(self, token: Token, profile: ProfileView, *, window: Period) -> list[BlockedSlot]:
-        answer = answer_at_once(profile, window) or await self._backend.freebusy(profile.name, window)
-        return [
-            BlockedSlot(_uid(token, (str(start), str(end), str(kind))), start, end, FbType(kind), stamp_of(end))
-            for start, end, kind in answer.spans
-        ]
 
     async def _detailed_slots(self, token: Token, profile: str, *, window: Period) -> list[BlockedSlot]:
         slots = []
@@ -162,6 +167,13 @@ def feed_window(now: Instant) -> Period:
         Instant(int((first - timedelta(seconds=BACK)).timestamp())),
         Instant(int((first + timedelta(seconds=AHEAD)).timestamp())),
     )
+
+
+def _slots(token: Token, answer: FreeBusyAnswer) -> list[BlockedSlot]:
+    return [
+        BlockedSlot(_uid(token, (str(start), str(end), str(kind))), start, end, FbType(kind), stamp_of(end))
+        for start, end, kind in answer.spans
+    ]
 
 
 def stamp_of(end: int) -> int:

@@ -12,7 +12,7 @@ from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from busyd.errors import BusydError
-from busyd.flow.ask import NotConfirmed, Unanswerable, UnplacedEvent
+from busyd.flow.ask import NotConfirmed, NotUnderstood, Unanswerable
 from busyd.http.response import SECURITY_HEADERS
 
 ERROR_BASE: Final = "https://busyd.invalid/errors/"
@@ -95,7 +95,7 @@ def bad_request(detail: str, *, fix: str = "", name: str = "bad-request") -> Htt
 
 def not_answered(error: Unanswerable) -> HttpProblem:
     """503: the question cannot be answered as it was asked."""
-    if isinstance(error, UnplacedEvent):
+    if isinstance(error, NotUnderstood):
         return HttpProblem(
             "incomplete",
             503,

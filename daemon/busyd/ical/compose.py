@@ -60,10 +60,13 @@ def compose_vfreebusy(window: Period, spans: Iterable[Span], *, uid: str, stamp:
     return "\r\n".join(lines).encode()
 
 
-def compose_feed(name: str, zone: str, *, slots: Iterable[BlockedSlot]) -> Generator[None, None, bytes]:
+def compose_feed(
+    name: str, zone: str, *, slots: Iterable[BlockedSlot], description: str = ""
+) -> Generator[None, None, bytes]:
     """A calendar of blocked slots, without METHOD (it would make DTSTAMP the moment of writing, RFC 5545 §3.8.7.2).
 
-    `zone` is an IANA name or empty. Yields between slices; returns the bytes.
+    `zone` is an IANA name or empty; `description` is a sentence for who looks at the calendar, or empty. Yields between
+    slices; returns the bytes.
     """
     lines = [
         "BEGIN:VCALENDAR",
@@ -73,6 +76,8 @@ def compose_feed(name: str, zone: str, *, slots: Iterable[BlockedSlot]) -> Gener
         fold(f"NAME:{escape_text(name)}"),
         fold(f"X-WR-CALNAME:{escape_text(name)}"),
     ]
+    if description:
+        lines.append(fold(f"X-WR-CALDESC:{escape_text(description)}"))
     if zone:
         lines.append(fold(f"X-WR-TIMEZONE:{escape_text(zone)}"))
     lines += [f"REFRESH-INTERVAL;VALUE=DURATION:{REFRESH}", f"X-PUBLISHED-TTL:{REFRESH}"]

@@ -103,5 +103,6 @@ def entry_of(object_id: int, zone: str, *, span: Period, indexed: PackedObject) 
         facts=indexed.facts,
         problems=indexed.problems,
         incomplete=indexed.incomplete,
+        incomplete_since=indexed.incomplete_since,
         postponed=indexed.postponed,
     )

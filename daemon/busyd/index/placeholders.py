@@ -22,7 +22,10 @@ def not_fetched(object_id: int, span: Period) -> IndexEntry:
 
 def outdated(entries: Iterable[IndexEntry]) -> list[IndexEntry]:
     """What is known of an object that has changed and is not handed out: it may be at any time now."""
-    return [entry if entry.incomplete else _at_any_time(entry, _OUTDATED) for entry in entries]
+    return [
+        entry if entry.incomplete and entry.incomplete_since <= EARLIEST else _at_any_time(entry, _OUTDATED)
+        for entry in entries
+    ]
 
 
 def _at_any_time(entry: IndexEntry, why: str) -> IndexEntry:
@@ -34,4 +37,5 @@ def _at_any_time(entry: IndexEntry, why: str) -> IndexEntry:
         facts=(*entry.facts, Facts(unknown=why)),
         problems=(*entry.problems, Problem(ProblemKind.UNREADABLE, "", why)),
         incomplete=why,
+        incomplete_since=EARLIEST,
     )

@@ -138,4 +138,7 @@ def _joined(old: IndexEntry, added: IndexEntry, *, span: Period) -> IndexEntry:
         facts=tuple(facts),
         problems=tuple(dict.fromkeys((*old.problems, *added.problems))),
         incomplete=old.incomplete or added.incomplete,
+        incomplete_since=min(
+            (entry.incomplete_since for entry in (old, added) if entry.incomplete), default=added.incomplete_since
+        ),
     )

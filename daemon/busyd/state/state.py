@@ -149,8 +149,8 @@ class State:
 
     def note_about(self, calendar: int) -> str:
         """A sentence for its owner when part of a calendar is not known for another reason than its server's."""
-        beyond = [why for (number, _), tables in self.tables.items() if number == calendar and tables.is_beyond
-                  for why in tables.incomplete.values()]  # fmt: skip
+        beyond = [what.why for (number, _), tables in self.tables.items() if number == calendar and tables.is_beyond
+                  for what in tables.incomplete.values()]  # fmt: skip
         return "; ".join(filter(None, (*beyond[:1], self.postponed.note(calendar))))
 
     def label_of(self, calendar: int) -> str:

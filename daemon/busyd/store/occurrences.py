@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.ical.facts import Facts, Problem
-from busyd.period import Period
+from busyd.period import EARLIEST, Period
 
 ANY_ZONE: Final = ""
 """The zone of entries that do not depend on the reader's."""
@@ -26,6 +26,9 @@ class IndexEntry(Struct, frozen=True):
     facts: tuple[Facts, ...]
     problems: tuple[Problem, ...] = ()
     incomplete: str = ""
+    """Not empty: something of the object may be at any time, for the reason stated here."""
+    incomplete_since: int = EARLIEST
+    """From when on."""
     postponed: bool = False
     """The object could not be read just now. Such an entry is never stored: it is lacking, until it is read."""
 

@@ -17,7 +17,8 @@ BYTES_AT_ONCE: Final = 512 * 1024
 _facts_decoder: Final = msgspec.msgpack.Decoder(tuple[Facts, ...])
 _problems_decoder: Final = msgspec.msgpack.Decoder(tuple[Problem, ...])
 _COLUMNS: Final = (
-    "SELECT object, zone, span_start, span_end, recurring, occurrences, facts, problems, incomplete FROM busy_index"
+    "SELECT object, zone, span_start, span_end, recurring, occurrences, facts, problems, incomplete, incomplete_since"
+    " FROM busy_index"
 )
 
 
@@ -36,7 +37,7 @@ class IndexStatements(Statements):
         """
         self._db.executemany(
             "INSERT OR REPLACE INTO busy_index (object, zone, span_start, span_end, recurring, occurrences, facts,"
-            " problems, incomplete, rows) VALUES (?,?,?,?,?,?,?,?,?,?)",
+            " problems, incomplete, incomplete_since, rows) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
             [
                 (
                     entry.object,
@@ -48,6 +49,7 @@ class IndexStatements(Statements):
                     msgspec.msgpack.encode(entry.facts),
                     msgspec.msgpack.encode(entry.problems),
                     entry.incomplete,
+                    entry.incomplete_since,
                     len(entry.occurrences) // 3,
                 )
                 for entry in entries
@@ -79,7 +81,7 @@ class IndexStatements(Statements):
             " WHERE object.calendar=? AND zone IN ('', ?) AND object>? ORDER BY object",
             (calendar, zone, after),
         )
-        return [(row[9], _entry(row[:9])) for row in _some(rows, lambda row: len(row[5]))]
+        return [(row[10], _entry(row[:10])) for row in _some(rows, lambda row: len(row[5]))]
 
     def objects_to_expand(
         self, calendar: int, zone: str, *, span: Period, after: int = 0
@@ -103,7 +105,7 @@ class IndexStatements(Statements):
             " WHERE object.calendar=? AND object.id>? AND zone IN ('', ?) AND recurring=1 ORDER BY object.id",
             (calendar, after, zone),
         )
-        return [(_entry(row[:9]), row[9]) for row in _some(rows, lambda row: len(row[9]) + len(row[5]))]
+        return [(_entry(row[:10]), row[10]) for row in _some(rows, lambda row: len(row[10]) + len(row[5]))]
 
     def entries_of(self, number: int) -> list[IndexEntry]:
         """The entries of one object, one a reading zone."""
@@ -140,7 +142,7 @@ def _some(rows: Iterable[Any], size: Callable[[Any], int]) -> Iterator[Any]:
             return
 
 
-def _entry(row: tuple[int, str, int, int, int, bytes, bytes, bytes, str]) -> IndexEntry:
+def _entry(row: tuple[int, str, int, int, int, bytes, bytes, bytes, str, int]) -> IndexEntry:
     occurrences = array("q")
     occurrences.frombytes(row[5])
     return IndexEntry(
@@ -152,4 +154,5 @@ def _entry(row: tuple[int, str, int, int, int, bytes, bytes, bytes, str]) -> Ind
         facts=_facts_decoder.decode(row[6]),
         problems=_problems_decoder.decode(row[7]),
         incomplete=row[8],
+        incomplete_since=row[9],
     )

@@ -72,10 +72,16 @@ def _several_homes(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _incomplete_since(connection: sqlite3.Connection) -> None:
+    # Until now what was incomplete was so for all time, from the year 1 on.
+    connection.execute("ALTER TABLE busy_index ADD COLUMN incomplete_since INTEGER NOT NULL DEFAULT -62135596800")
+
+
 MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _first,
     _second_looks,
     _row_counts,
     _held_is_an_object,
     _several_homes,
+    _incomplete_since,
 )
