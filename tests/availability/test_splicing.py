@@ -210,7 +210,7 @@ def test_what_makes_no_difference_to_time_touches_nothing() -> None:
 
 
 def test_a_change_in_front_of_everything_else_repeats_nothing() -> None:
-    later = {number: [(NOON + number * DAY, 3600, 0)] for number in range(1, 6)}
+    later: dict[int, Rows] = {number: [(NOON + number * DAY, 3600, 0)] for number in range(1, 6)}
     reading, built = one_calendar(later)
     readings = [after(reading, {9: ([(HORIZON.start + 600, 600, 0)], "")})]
     made = rebuilt(built, readings)

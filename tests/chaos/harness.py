@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 
 from msgspec.structs import replace
 
+from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
 from busyd.connection import CalendarReference, Connection, ConnectionKind
 from busyd.credentials import Secret
@@ -117,6 +118,7 @@ class World:
         self.allow_private = True
         self.feeds: list[Feed] = []
         self.conflicts = ["anna/*"] if connection.kind is ConnectionKind.ICLOUD else ["anna"]
+        self.calendar_rules: dict[str, Rules] = {}
         self.meanwhile: Callable[[], None] = lambda: None
         self.shown: set[tuple[str, Span]] = set()
         """What was called busy, and is so."""
@@ -160,7 +162,8 @@ class World:
         ledger = Ledger.open(self.folder / LEDGER_FILE)
         self.ledger = LedgerThread(ledger)
         references = tuple(CalendarReference.parse(text) for text in self.conflicts)
-        profile = Profile("anna", conflicts=references, timezone="UTC")
+        rules = {CalendarReference.parse(text): rules for text, rules in self.calendar_rules.items()}
+        profile = Profile("anna", conflicts=references, timezone="UTC", calendar_rules=rules)
         self.state = State([self.connection], [profile], machine_zone="UTC")
         self.state.remembered = ledger.resolved_links()
         self.publisher = WatchedPublisher(self.store, self.state, clock=self.clock)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from busyd.availability.policy import Rules
 from busyd.connection import ConnectionKind
 from busyd.flow.freshness import CalendarHealth
 from busyd.sync.timing import REDISCOVER_EVERY
@@ -179,3 +180,21 @@ async def aim(world: World, calendar: str) -> None:
     world.connection = replace(world.connection, url=url)
     world.conflicts = ["anna/*"]
     await world.restart()
+
+
+async def test_rules_stay_where_they_were_when_names_are_exchanged_and_a_restart_comes_between(
+    synced: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    synced.calendar_rules = {"anna/Work": Rules(all_day="free")}
+    await synced.restart()
+    await synced.poll()
+    await synced.restart()  # what the rules mean is in the ledger
+    synced.anna.calendars["work"].rename("Old")
+    synced.anna.calendars["home"].rename("Work")
+    for _ in range(3):
+        await synced.poll()
+    links = {link.href.rpartition("/calendars/")[2]: link for link in synced.state.profiles["anna"].links}
+    assert (links["work/"].rules.all_day, links["home/"].rules.all_day) == ("free", "as-marked")
+    about = next(one for one in synced.ask().freshness.calendars if one.calendar == "anna/Old")
+    assert "go on applying to it" in about.detail
+    assert caplog.text.count("go on applying to it, not to the one that is called 'Work' now") == 1

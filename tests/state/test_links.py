@@ -126,3 +126,46 @@ def test_a_wildcard_of_a_connection_that_does_not_show_all_of_its_calendars_leav
     assert found[2].trouble == "only a part is listed; name the calendars that count instead of anna/*"
     named = Profile("anna", conflicts=(ref("anna/Work"),))
     assert len(resolve_links(named, {"anna": (WORK,)}, remembered={}, machine_zone="UTC", partial={"anna": "x"})) == 1
+
+
+FREE, BUSY = Rules(all_day="free"), Rules(all_day="busy")
+
+
+def rules_of(found: tuple[Link, ...]) -> dict[int | None, str]:
+    return {link.calendar: link.rules.all_day for link in found}
+
+
+def ruled(**rules: Rules) -> Profile:
+    return Profile("anna", conflicts=(ref("anna/*"),), calendar_rules={ref(f"anna/{n}"): r for n, r in rules.items()})
+
+
+def test_rules_stay_with_a_calendar_that_was_renamed_and_say_so() -> None:
+    renamed = calendar("Büro", 1)
+    found = links(ruled(Work=BUSY), renamed, HOME, remembered={"anna/Work": renamed.remote.href})
+    assert rules_of(found) == {1: "busy", 2: "as-marked"}
+    assert "go on applying to it; write anna/büro-1 under `calendars`" in found[0].note
+    assert found[1].note == ""
+
+
+def test_rules_do_not_go_over_to_a_calendar_that_takes_the_name() -> None:
+    old, other = calendar("Old", 1), calendar("Birthdays", 2)
+    found = links(ruled(Birthdays=FREE), old, other, remembered={"anna/Birthdays": old.remote.href})
+    assert rules_of(found) == {1: "free", 2: "as-marked"}
+    assert "not to the one that is called 'Birthdays' now" in found[0].note
+
+
+def test_rules_of_a_calendar_that_is_gone_go_to_the_one_made_again_under_its_name() -> None:
+    again = calendar("Work", 7)
+    found = links(ruled(Work=BUSY), calendar("Work", 1, gone=True), again, remembered={"anna/Work": WORK.remote.href})
+    assert (rules_of(found), found[0].note) == ({7: "busy"}, "")
+
+
+def test_rules_for_a_name_that_two_calendars_bear_count_for_both() -> None:
+    assert rules_of(links(ruled(Work=BUSY), WORK, calendar("Work", 5))) == {1: "busy", 5: "busy"}
+
+
+def test_rules_for_a_name_or_an_id_count_whatever_its_case() -> None:
+    profile = Profile(
+        "anna", conflicts=(ref("anna/*"),), calendar_rules={ref("anna/work"): BUSY, ref("anna/home-2"): FREE}
+    )
+    assert rules_of(links(profile, WORK, HOME)) == {1: "busy", 2: "free"}

@@ -112,7 +112,7 @@ def _judge(
     else:
         # A confirmation from the future is none: the clock was set back, and nobody knows how wrong it was before.
         health = CalendarHealth.FRESH if record.as_of <= now <= fresh_until else CalendarHealth.STALE
-    detail = "; ".join(filter(None, (trouble, note)))
+    detail = "; ".join(filter(None, (trouble, note, link.note)))
     return CalendarFreshness(link.label, record.as_of, health, detail, note, fresh_until)
 
 

@@ -1,9 +1,11 @@
 """From what the user wrote to the calendars that are there: which calendars count for a profile, and how. Pure."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
@@ -34,6 +36,8 @@ class Link(Struct, frozen=True):
     """False for a primary that is only written to."""
     trouble: str = ""
     """Why the reference leads nowhere, and what to do."""
+    note: str = ""
+    """What to know about its rules, when the configuration calls it by a name that it no longer bears."""
 
 
 def resolve_links(
@@ -77,7 +81,8 @@ def resolve_links(
                 # Any of those that are not shown would count: their time is not known.
                 trouble = f"{partial[reference.connection]}; name the calendars that count instead of {reference}"
                 links.append(_nowhere(reference, CalendarRole.CONFLICT, trouble=trouble))
-    return _once_each(links)
+    bound = bind_rules(profile, records, remembered=remembered)
+    return tuple(_with_rules(profile, _once_each(links), records=records, bound=bound))
 
 
 def _resolve_one(
@@ -94,19 +99,26 @@ def _resolve_one(
     if known is None:
         trouble = "its calendars have not been listed yet"
         return [Link(reference, role, str(reference), None, blocks=blocks, trouble=trouble)]
-    href = remembered.get(str(reference))
     try:
-        # A calendar that is there wins over the remembered one that is gone: it may have been made again.
-        found = find_calendar(reference, [record.remote for record in known if not record.gone], remembered=href)
-        found = found or next((record.remote for record in known if record.remote.href == href), None)
+        record = _find(reference, known, remembered=remembered)
     except AmbiguousCalendar as error:
         return [Link(reference, role, str(reference), None, blocks=blocks, trouble=f"{error}; {error.fix}")]
-    if found is None:
+    if record is None:
         names = ", ".join(sorted(record.remote.name or record.remote.id for record in known)) or "none"
         trouble = f"{reference.connection} has no calendar {reference.calendar!r}; it has: {names}"
         return [Link(reference, role, str(reference), None, blocks=blocks, trouble=trouble)]
-    record = next(record for record in known if record.remote.href == found.href)
     return [_link(profile, reference, role=role, record=record, machine_zone=machine_zone, blocks=blocks)]
+
+
+def _find(
+    reference: CalendarReference, known: Sequence[CalendarRecord], *, remembered: Mapping[str, str]
+) -> CalendarRecord | None:
+    """The calendar that a reference means. Raises AmbiguousCalendar."""
+    href = remembered.get(str(reference))
+    # A calendar that is there wins over the remembered one that is gone: it may have been made again.
+    found = find_calendar(reference, [record.remote for record in known if not record.gone], remembered=href)
+    wanted = found.href if found is not None else href
+    return next((record for record in known if record.remote.href == wanted), None)
 
 
 def _resolve_all(
@@ -153,7 +165,6 @@ def _link(
         calendar=record.id,
         href=record.remote.href,
         zone=_zone(profile.timezone, record.remote.timezone, machine_zone),
-        rules=_rules_for(profile, record),
         blocks=blocks,
     )
 
@@ -164,13 +175,72 @@ def _zone(*names: str | None) -> str:
     return next((zone.name for zone in known if zone is not None), "UTC")
 
 
-def _rules_for(profile: Profile, record: CalendarRecord) -> Rules:
-    """The rules the user wrote for this very calendar, by whichever of its names, else those of the profile."""
-    for reference, rules in profile.calendar_rules.items():
-        names = (record.remote.name, record.remote.id, record.remote.href, record.remote.href.rstrip("/"))
-        if reference.connection == record.connection and (not reference.calendar or reference.calendar in names):
-            return rules
-    return profile.rules
+def bind_rules(
+    profile: Profile, records: Mapping[str, Sequence[CalendarRecord]], *, remembered: Mapping[str, str]
+) -> dict[CalendarReference, CalendarRecord]:
+    """The one calendar that each key of `calendars:` means, by the rules of links: also after it was renamed.
+
+    A key that names several calendars, or a whole connection, is bound to none.
+    """
+    bound = {}
+    for reference in profile.calendar_rules:
+        if not reference.calendar or reference.is_wildcard:
+            continue
+        with contextlib.suppress(AmbiguousCalendar):
+            record = _find(reference, records.get(reference.connection, ()), remembered=remembered)
+            if record is not None:
+                bound[reference] = record
+    return bound
+
+
+def _with_rules(
+    profile: Profile,
+    links: Iterable[Link],
+    *,
+    records: Mapping[str, Sequence[CalendarRecord]],
+    bound: Mapping[CalendarReference, CalendarRecord],
+) -> Iterator[Link]:
+    """Each link with the rules the user wrote for its calendar, else those of the profile."""
+    for link in links:
+        known = records.get(link.reference.connection, ())
+        record = next((record for record in known if record.id == link.calendar), None)
+        reference = _rules_of(profile, record, bound=bound) if record is not None else None
+        if record is None or reference is None:
+            yield replace(link, rules=profile.rules)
+        else:
+            note = "" if _is_called(record, reference) else _renamed(profile, reference, record=record, known=known)
+            yield replace(link, rules=profile.calendar_rules[reference], note=note)
+
+
+def _rules_of(
+    profile: Profile, record: CalendarRecord, *, bound: Mapping[CalendarReference, CalendarRecord]
+) -> CalendarReference | None:
+    """The key of `calendars:` that counts for a calendar: the first that is bound to it or, bound to none, names it."""
+    for reference in profile.calendar_rules:
+        if reference.connection != record.connection:
+            continue
+        owner = bound.get(reference)
+        if (owner is None and _is_called(record, reference)) or (owner is not None and owner.id == record.id):
+            return reference
+    return None
+
+
+def _is_called(record: CalendarRecord, reference: CalendarReference) -> bool:
+    remote, wanted = record.remote, reference.calendar
+    return (
+        wanted in ("", remote.id, remote.href, remote.href.rstrip("/")) or wanted.casefold() == remote.name.casefold()
+    )
+
+
+def _renamed(
+    profile: Profile, reference: CalendarReference, *, record: CalendarRecord, known: Sequence[CalendarRecord]
+) -> str:
+    named = any(_is_called(other, reference) for other in known if other.id != record.id and not other.gone)
+    others = f", not to the one that is called {reference.calendar!r} now" if named else ""
+    return (
+        f"the rules of profile {profile.name} for {reference} were written when {record.label} had that name, and go on"
+        f" applying to it{others}; write {record.connection}/{record.remote.id} under `calendars` to say so"
+    )
 
 
 def _once_each(links: Sequence[Link]) -> tuple[Link, ...]:

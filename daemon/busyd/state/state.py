@@ -5,6 +5,7 @@ The poll pipeline writes it, the ask pipeline reads it. It holds no connection t
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -16,10 +17,12 @@ from busyd.availability.profile import Profile
 from busyd.connection import Connection, ConnectionKind
 from busyd.ical.facts import Problem, normalise_address
 from busyd.state.connection_state import ConnectionState
-from busyd.state.links import Link, resolve_links
+from busyd.state.links import Link, bind_rules, resolve_links
 from busyd.state.postponed import PostponedObjects
 from busyd.state.profile_state import ProfileState
 from busyd.store.mirror import CalendarRecord
+
+logger = logging.getLogger(__name__)
 
 
 class ObjectProblem(Struct, frozen=True):
@@ -39,6 +42,9 @@ class State:
         self.profiles = {profile.name: ProfileState(profile) for profile in profiles}
         self.calendars: dict[int, CalendarRecord] = {}
         self.remembered: dict[str, str] = {}
+        """Reference -> href of the calendar it means, also after that was renamed."""
+        self.recorded: dict[str, str] = {}
+        """What of it is in the ledger for certain."""
         self.tables: dict[tuple[int, str], OccurrenceTable] = {}
         """(calendar, reading zone) -> its occurrences; filled after the start has answered from stored snapshots."""
         self.problems: dict[int, tuple[ObjectProblem, ...]] = {}
@@ -53,6 +59,8 @@ class State:
         self.revision = 0
         """Grows whenever something changes that others may see; what was made from an older one is to be made anew."""
         self._published = asyncio.Event()
+        self._told: set[str] = set()
+        """The notes of links that the log has already."""
 
     def publish(self) -> None:
         """Show what has changed: raise the revision and wake whoever waits for it."""
@@ -124,9 +132,19 @@ class State:
             for link in profile.next_links:
                 if link.calendar is not None and not link.reference.is_wildcard:
                     self.remembered[str(link.reference)] = link.href
+            for reference, record in bind_rules(profile.profile, by_connection, remembered=self.remembered).items():
+                self.remembered[str(reference)] = record.remote.href
+            self._tell_notes(profile.next_links)
             if profile.snapshot is None:
                 profile.links = profile.next_links
         self.publish()
+
+    def _tell_notes(self, links: Iterable[Link]) -> None:
+        """Log what is to be known about links, once each."""
+        for note in [link.note for link in links if link.note]:
+            if note not in self._told:
+                self._told.add(note)
+                logger.warning("%s", note)
 
     def confirm(self, records: Iterable[CalendarRecord]) -> None:
         """Take calendars whose proof, ctag or listing moved on, without any effect on links."""

@@ -138,17 +138,23 @@ async def refresh_state(context: PollContext, *, relink: bool = False) -> None:
     records = await context.store.read_calendars(context.name)
     before = {record.id: record for record in state.calendars.values() if record.connection == context.name}
     shapes = {record.id: _shape(record) for record in records}
-    if relink or shapes != {number: _shape(old) for number, old in before.items()}:
+    is_other = relink or shapes != {number: _shape(old) for number, old in before.items()}
+    if is_other:
         context.connection_state.listed = True
         state.take_listing(context.name, records)
-        await _remember_links(context)
+    await _remember_links(context)
+    if is_other:
         await context.writer.complete_tables()
     await context.writer.publisher.confirm(records)
 
 
 async def _remember_links(context: PollContext) -> None:
+    remembered = dict(context.state.remembered)
+    if remembered == context.state.recorded:
+        return
     try:
-        await context.ledger.record_links(context.state.remembered)
+        await context.ledger.record_links(remembered)
+        context.state.recorded = remembered
     except StorageError as error:
         logger.warning("which calendars are meant was not written down, the next poll tries again: %s", error)
 
