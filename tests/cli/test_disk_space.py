@@ -51,3 +51,4 @@ def test_doctor_and_status_tell_it_with_what_to_do(disk: Path, busyd: Busyd, dae
     ran = busyd("status")
     assert ran.status == 0
     assert "nearly full (64 kB are free): free some space on that disk" in ran.err
+    assert "nearly full" in busyd("status", "--json").err

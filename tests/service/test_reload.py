@@ -133,3 +133,18 @@ async def test_of_many_faults_the_log_has_the_first_and_their_number_and_who_ask
     assert len(told) == 6
     assert told[-1] == "and 105 more, which `busyd check` lists"
     assert max(map(len, told)) < 500
+
+
+async def test_of_many_warnings_the_log_has_the_first_and_who_asked_has_all(
+    installed: Installed, caplog: pytest.LogCaptureFixture
+) -> None:
+    password = "not-app-specific"
+    entries = "".join(f"  c{n}: {{username: anna{n}@icloud.com, password: {password}}}\n" for n in range(30))
+    installed.path.write_text(f"connections:\n{entries}")
+    installed.path.chmod(0o600)
+    outcome = await installed.reload()
+    assert outcome.outcome == "applied"
+    assert len(outcome.warnings) > 30
+    told = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert len(told) == 6
+    assert password not in caplog.text

@@ -28,10 +28,12 @@ def show_status(arguments: argparse.Namespace) -> int:
     installation = find_installation(arguments)
     answer = client_of(installation).get("/v1/status")
     faults = _faults_of_file(installation)
+    lack = find_lack_of_space(installation.state)
+    own_notes = [*([f"{lack}: {FREE_SOME}"] if lack else []), *faults]
     if arguments.json:
         print_json(answer)
-        for fault in faults:
-            print_note(fault)
+        for note in own_notes:
+            print_note(note)
         return ExitStatus.OK
     connections = answer.get("connections") or []
     calendars = [calendar for connection in connections for calendar in connection.get("calendars") or []]
@@ -42,8 +44,7 @@ def show_status(arguments: argparse.Namespace) -> int:
     _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], keys=("name", "as_of"))
     if faults:
         answer.pop("configuration", None)  # why the last reload was refused; the faults of the current file say more
-    lack = find_lack_of_space(installation.state)
-    for note in [*([f"{lack}: {FREE_SOME}"] if lack else []), *faults, *_troubles(answer, [*connections, *calendars])]:
+    for note in [*own_notes, *_troubles(answer, [*connections, *calendars])]:
         print_note(note)
     return ExitStatus.OK
 

@@ -75,7 +75,7 @@ class Reloader:
         state.publish()
         self.config = config
         warnings = (*config.warnings, *self._missing_calendars())
-        for warning in warnings:
+        for warning in first_few(warnings):
             logger.warning("%s", warning)
         logger.info("the configuration was reloaded: %s", "; ".join(changed) or "nothing has changed")
         if needs_restart:
