@@ -281,6 +281,13 @@ def test_tls_hosts_origins_and_access(tmp_path: Path) -> None:
     assert config.cors == ("https://example.org", "http://localhost:3000")
 
 
+def test_names_of_time_zones_that_nobody_knows(tmp_path: Path) -> None:
+    config = load(tmp_path, 'time_zones: {"Kerio City": Europe/Prague, " Büro ": Asia/Tokyo}\n')
+    assert config.time_zones == {"kerio city": "Europe/Prague", "büro": "Asia/Tokyo"}
+    config = load(tmp_path, "time_zones: {europe/Berlin: Asia/Tokyo}\n")
+    assert any("is an IANA time zone itself, so this has no effect" in warning for warning in config.warnings)
+
+
 def test_files_of_config_d_are_merged_in_order_of_name(tmp_path: Path) -> None:
     extra = tmp_path / "config.d"
     extra.mkdir()

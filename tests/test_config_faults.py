@@ -83,7 +83,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
         "xyzzy: 1\n",
         [
             "1:1: unknown key 'xyzzy' in the configuration; expected listen, connections, profiles, tls, "
-            "behind_proxy, hosts, local_access, cors or state"
+            "behind_proxy, hosts, local_access, cors, time_zones or state"
         ],
     ),
     "listen without port": ("listen: 127.0.0.1\n", ["1:9: listen: '127.0.0.1' has no port, such as '127.0.0.1:8377'"]),
@@ -140,6 +140,21 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     "local access": (
         "local_access: nothing\n",
         ["1:15: local_access: expected freebusy or none, not 'nothing'"],
+    ),
+    "time zone nobody knows": (
+        "time_zones: {Kerio City: Europe/Prag, Home: Nowhere}\n",
+        [
+            "1:26: time_zones: 'Kerio…': 'Europe/Prag' is not an IANA time zone, did you mean 'Europe/Prague'?",
+            "1:45: time_zones: 'Home': 'Nowhere' is not an IANA time zone: write a name such as Europe/Berlin",
+        ],
+    ),
+    "time zone named twice": (
+        "time_zones:\n  Home: Europe/Prague\n  HOME: Europe/Berlin\n",
+        ["3:3: time_zones: 'HOME' is written twice, once in another spelling"],
+    ),
+    "time zones as a list": (
+        "time_zones: [Europe/Prague]\n",
+        ["1:13: time_zones: expected 'key: value' lines"],
     ),
     "cors for all": (
         "cors: ['*']\n",

@@ -11,7 +11,7 @@ import pytest
 import busyd.service.reload
 from busyd.config import Config, load_config
 from busyd.service.reload import Reloader, describe_changes
-from tests.index.inside import Inside, StoppedClock, at
+from tests.index.inside import HOME, Inside, StoppedClock, at, event, window
 
 BEFORE = """
 connections:
@@ -42,6 +42,7 @@ def read(folder: Path, text: str) -> Config:
         ("  ben: {", "  carl: {", ["profile carl: added", "profile ben: removed"]),
         ("[team/Plan]}", "[team/Plan], max_age: 1h, hours: {mon: '09:00-12:00'}}", ["profile ben: hours, max_age"]),
         ("all_day: free", "all_day: as-marked", ["profile anna: calendars"]),
+        ("profiles:", "time_zones: {Kerio City: Europe/Prague}\nprofiles:", ["time_zones"]),
     ],
 )
 def test_each_connection_and_profile_is_told_with_its_keys(
@@ -76,6 +77,7 @@ class Installed:
 
     def __init__(self, folder: Path, inside: Inside, clock: Alarm) -> None:
         self.clock = clock
+        self.inside = inside
         self.state = inside.state
         self.path = folder / "config.yaml"
         self.reloader = Reloader(self.path, read(folder, BEFORE), writer=inside.writer, clock=clock)
@@ -148,3 +150,24 @@ async def test_of_many_warnings_the_log_has_the_first_and_who_asked_has_all(
     told = [record for record in caplog.records if record.levelname == "WARNING"]
     assert len(told) == 6
     assert password not in caplog.text
+
+
+async def test_a_name_for_an_unknown_time_zone_counts_for_what_is_mirrored_and_no_longer_when_it_is_gone(
+    installed: Installed,
+) -> None:
+    inside, june = installed.inside, ("2026-06-09", "2026-06-12")
+    folder, text = installed.path.parent, BEFORE.replace(", team/Plan", "")
+    read(folder, text)
+    await installed.reload()
+    await inside.show(HOME)
+    await inside.put(HOME, event("a", "DTSTART;TZID=Kerio City:20260610T120000", "DURATION:PT1H"))
+    unknown = [(at("2026-06-09T22:00"), at("2026-06-11T01:00"), "BUSY-UNAVAILABLE")]
+    assert await inside.busy(*june) == unknown
+    read(folder, "time_zones: {Kerio City: Europe/Prague}\n" + text)
+    assert (await installed.reload()).changed == ("time_zones",)
+    assert await inside.busy(*june) == [(at("2026-06-10T10:00"), at("2026-06-10T11:00"), "BUSY")]
+    assert (await inside.backend.freebusy("anna", window(*june))).complete
+    assert not inside.backend.problems()
+    read(folder, text)
+    await installed.reload()
+    assert await inside.busy(*june) == unknown

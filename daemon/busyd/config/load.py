@@ -7,19 +7,31 @@ from typing import Final
 
 from busyd.address import ListenAddress
 from busyd.config.connections import read_connections
-from busyd.config.errors import ConfigFault, ConfigFaults, ConfigMissing, SourceLocation
+from busyd.config.errors import ConfigFault, ConfigFaults, ConfigMissing, SourceLocation, quote
 from busyd.config.model import DEFAULT_LISTEN, Config, Tls
-from busyd.config.parsers import parse_flag, parse_host, parse_listen, parse_origin, parse_path
+from busyd.config.parsers import parse_flag, parse_host, parse_listen, parse_origin, parse_path, parse_zone
 from busyd.config.permission import why_unreadable
 from busyd.config.profiles import ProfileReader
 from busyd.config.reader import ConfigReader, folder_of
 from busyd.config.tree import Entry, MappingNode, Unreadable, merge_trees, read_tree
+from busyd.ical.zones import is_database_name, zone_key
 
 SYSTEM_CONFIG: Final = Path("/etc/busyd/config.yaml")
 _PASSED_ON: Final = Path("/run/credentials")
 """What systemd passes on to a service is there only while the service runs."""
 
-_KEYS: Final = ("listen", "connections", "profiles", "tls", "behind_proxy", "hosts", "local_access", "cors", "state")
+_KEYS: Final = (
+    "listen",
+    "connections",
+    "profiles",
+    "tls",
+    "behind_proxy",
+    "hosts",
+    "local_access",
+    "cors",
+    "time_zones",
+    "state",
+)
 
 
 def load_config(path: Path, environment: Mapping[str, str]) -> Config:
@@ -120,6 +132,7 @@ def _read_config(reader: ConfigReader, tree: MappingNode, *, files: tuple[Path, 
             keys.get("local_access"), "local_access", options=("freebusy", "none"), default="freebusy"
         ),
         cors=tuple(origin for _, origin in reader.values(keys.get("cors"), "cors", parse=parse_origin)),
+        time_zones=_read_time_zones(reader, keys.get("time_zones")),
         state=_read_path(reader, keys.get("state"), what="state"),
         files=files,
         locations=reader.locations,
@@ -164,6 +177,23 @@ def _read_tls(reader: ConfigReader, entry: Entry | None) -> Tls | None:
         if path is not None and not path.is_relative_to(_PASSED_ON) and _is_missing(path):
             reader.fault(keys[name].value.location, f"{name}: there is no such file")
     return Tls(cert, key_path) if cert is not None and key_path is not None else None
+
+
+def _read_time_zones(reader: ConfigReader, entry: Entry | None) -> dict[str, str]:
+    zones: dict[str, str] = {}
+    for name, written in reader.mapping(entry, "time_zones").items():
+        zone = reader.value(written, f"time_zones: {quote(name)}", parse=parse_zone, default="")
+        key = zone_key(name)
+        if not key:
+            reader.fault(written.location, "time_zones: the name is empty")
+        elif key in zones:
+            reader.fault(written.location, f"time_zones: {quote(name)} is written twice, once in another spelling")
+        elif is_database_name(name):
+            reader.warn(
+                written.location, f"time_zones: {quote(name)} is an IANA time zone itself, so this has no effect"
+            )
+        zones[key] = zone
+    return zones
 
 
 def _is_missing(path: Path) -> bool:

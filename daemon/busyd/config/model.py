@@ -51,6 +51,8 @@ class Config(Struct, frozen=True):
     """What a local request may ask without a token."""
     cors: tuple[str, ...] = ()
     """Origins of web pages that may read answers, as browsers write them."""
+    time_zones: Mapping[str, str] = field(default_factory=dict)
+    """Names that calendars use and nobody knows, in the form of `zone_key` -> IANA names."""
     state: Path | None = None
     files: tuple[Path, ...] = ()
     """What was read, the main file first."""

@@ -197,6 +197,11 @@ class Zones:
         return zone
 
 
+def is_database_name(tzid: str) -> bool:
+    """Whether the time-zone database has the name, in any case and behind any vendor's prefix."""
+    return _database_zone(tzid) is not None
+
+
 def zone_key(tzid: str) -> str:
     """A name of a zone in its form for comparison."""
     return _bare(tzid).lower()

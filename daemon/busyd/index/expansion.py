@@ -9,6 +9,7 @@ from busyd.availability.index import PackedObject, index_object, pack_object
 from busyd.cooperative import let_others_run
 from busyd.index.worker import Worker, is_heavy
 from busyd.period import Period
+from busyd.state.state import State
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
 
 FEW: Final = 8
@@ -32,8 +33,9 @@ class Expanded(Struct, frozen=True):
 class Expansion:
     """Reads and expands objects without ever holding the loop for long."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: State) -> None:
         self.worker = Worker()
+        self._state = state
 
     async def index(self, payloads: Iterable[bytes], zone: str, *, span: Period) -> AsyncIterator[PackedObject]:
         """What each payload says of time inside `span`, read in `zone`. Never raises for what is in a payload."""
@@ -68,10 +70,11 @@ class Expansion:
 
     async def _index_some(self, batch: list[bytes], zone: str, *, span: Period) -> list[PackedObject]:
         """What at least the first of these says."""
+        own = self._state.own_zones
         if len(batch) < FEW and not any(map(is_heavy, batch)):
             await let_others_run()
-            return [pack_object(index_object(payload, span, zone=zone)) for payload in batch]
-        return await self.worker.index(batch, span, zone=zone)
+            return [pack_object(index_object(payload, span, zone=zone, own_zones=own)) for payload in batch]
+        return await self.worker.index(batch, span, zone=zone, own_zones=own)
 
     async def close(self) -> None:
         """End the worker."""

@@ -50,7 +50,7 @@ class SnapshotPublisher:
     def key_of(self, profile_state: ProfileState, generation: int, *, horizon: Period) -> str:
         """Names all that a snapshot of the profile depends on."""
         return self._state.snapshot_key(
-            profile_state, generation=generation, day=horizon.start // DAY, version=index_version()
+            profile_state, generation=generation, day=horizon.start // DAY, version=index_version(self._state.own_zones)
         )
 
     async def _publish(self, profile_state: ProfileState) -> None:

@@ -1,6 +1,7 @@
 """What a start takes from the disk, before any network: calendars and snapshots at once, the tables a moment later."""
 
 import logging
+from functools import partial
 from typing import Final
 
 from busyd.availability.snapshot import unpack
@@ -34,14 +35,15 @@ class Restore:
 
         Raises StorageError.
         """
-        version, writer = index_version(), self._writer
+        version, writer = index_version(self._state.own_zones), self._writer
         stored = await writer.store.read_meta(_VERSION)
         if stored != version:
             if stored is not None:
                 logger.info("the index was made by busyd %s, this is %s: expanding everything anew", stored, version)
             async with writer.publisher.changing:
-                await writer.store.transaction(_begin_index)
+                await writer.store.transaction(partial(_begin_index, version=version))
                 self._state.tables.clear()
+                self._state.problems.clear()
         await writer.complete_tables()
 
     def _take(self, tx: Transaction) -> None:
@@ -54,7 +56,7 @@ class Restore:
                 connection_state.addresses, connection_state.listed = account.addresses, True
                 connection_state.partial = account.partial
         state.take_calendars(tx.read_calendars())
-        if tx.read_meta(_VERSION) == index_version():
+        if tx.read_meta(_VERSION) == index_version(self._state.own_zones):
             for profile_state in state.profiles.values():
                 self._take_snapshot(profile_state, tx)
 
@@ -71,7 +73,7 @@ class Restore:
             profile_state.restore(snapshot, key)
 
 
-def _begin_index(tx: Transaction) -> None:
+def _begin_index(tx: Transaction, version: str) -> None:
     tx.forget_entries()
-    tx.record_meta(_VERSION, index_version())
+    tx.record_meta(_VERSION, version)
     tx.advance_generation()

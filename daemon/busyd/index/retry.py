@@ -58,14 +58,14 @@ async def _read_again(writer: "IndexWriter", calendar: int, *, numbers: Sequence
     state = writer.state
     tried = {number: state.postponed.get(number) for number in numbers}
     stored = await writer.store.read_objects_by_id(numbers)
-    zones, span = writer.zones_of(calendar), writer.horizon
+    zones, span, own = writer.zones_of(calendar), writer.horizon, state.own_zones
     for number in set(numbers) - stored.keys():
         state.postponed.discard(number)
     if not stored:
         return len(numbers)
     expanded = await writer.expansion.expand([known.payload for known in stored.values()], zones, span=span)
     async with writer.publisher.changing:
-        if (zones, span) != (writer.zones_of(calendar), writer.horizon):
+        if (zones, span, own) != (writer.zones_of(calendar), writer.horizon, state.own_zones):
             return len(numbers)  # the next round does it
         read: dict[int, list[IndexEntry]] = {}
         uids: dict[int, str] = {}

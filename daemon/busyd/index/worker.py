@@ -25,6 +25,7 @@ from busyd.dav.href import Href
 from busyd.dav.objects import Fetched, read_multiget
 from busyd.errors import BusydError
 from busyd.ical.split import UnreadableFeed, split_feed
+from busyd.ical.zones import NO_OWN_ZONES, OwnZones
 from busyd.index.worker_process import (
     LENGTH,
     OUT_OF_MEMORY,
@@ -92,17 +93,21 @@ class Worker:
         self._failures = 0
         """How many questions about objects in a row it has failed over."""
 
-    async def index(self, payloads: Sequence[bytes], span: Period, *, zone: str) -> list[PackedObject]:
+    async def index(
+        self, payloads: Sequence[bytes], span: Period, *, zone: str, own_zones: OwnZones = NO_OWN_ZONES
+    ) -> list[PackedObject]:
         """What `index_object` says of the first of the payloads, or of more of them, in their order.
 
         Those the worker fails over are postponed. Holds up to a megabyte or so: more should be asked for piece by
         piece.
         """
-        work = Payloads(list(payloads), span.start, span.end, zone)
+        work = Payloads(list(payloads), span.start, span.end, zone, dict(own_zones))
         try:
             found, _ = await self._ask(work, Frame[PackedObject])
         except NoWorker as error:
-            return [await _read_light(payload, span, zone=zone, why=str(error)) for payload in payloads]
+            return [
+                await _read_light(payload, span, zone=zone, own_zones=own_zones, why=str(error)) for payload in payloads
+            ]
         except WorkerFailed as error:
             self._failures += 1
             why = str(error)
@@ -116,7 +121,7 @@ class Worker:
             if self._failures > STRIKES:
                 found.append(postpone_object(why))
             else:
-                found += await self.index([payload], span, zone=zone)
+                found += await self.index([payload], span, zone=zone, own_zones=own_zones)
         return found
 
     async def read_multiget(self, asked: Sequence[Href], response: DavResponse) -> Fetched:
@@ -269,9 +274,9 @@ def environment_of_worker(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name in _KEPT or name.startswith("LC_")}
 
 
-async def _read_light(payload: bytes, span: Period, *, zone: str, why: str) -> PackedObject:
+async def _read_light(payload: bytes, span: Period, *, zone: str, own_zones: OwnZones, why: str) -> PackedObject:
     """Without a process the loop has to wait for the engine, which is bounded: for what is light at first sight."""
     if is_heavy(payload):
         return postpone_object(why)
     await let_others_run()
-    return pack_object(index_object(payload, span, zone=zone))
+    return pack_object(index_object(payload, span, zone=zone, own_zones=own_zones))

@@ -53,6 +53,7 @@ class Payloads(msgspec.Struct, tag=True):
     start: int
     end: int
     zone: str
+    own_zones: dict[str, str]
 
 
 class Multiget(msgspec.Struct, tag=True):
@@ -142,7 +143,7 @@ def _read_payloads(work: Payloads) -> Iterator[Item]:
     span = Period(Instant(work.start), Instant(work.end))
     answered = 0
     for payload in work.payloads:
-        packed = pack_object(index_object(payload, span, zone=work.zone))
+        packed = pack_object(index_object(payload, span, zone=work.zone, own_zones=work.own_zones))
         yield packed, len(packed.occurrences) + 200
         answered += len(packed.occurrences)
         if answered > ANSWER_BYTES:

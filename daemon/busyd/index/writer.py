@@ -61,7 +61,7 @@ class IndexWriter:
         """The engine. Loaded when it is first needed: a start answers without it."""
         from busyd.index.expansion import Expansion
 
-        return Expansion()
+        return Expansion(self.state)
 
     async def close(self) -> None:
         """End what the engine has started."""
@@ -150,10 +150,10 @@ class IndexWriter:
     ) -> tuple[int, int]:
         """Commit the first of the objects, with the last of them the end. How many, and how many changed."""
         payloads = [fetched.payload for fetched in incoming[:BATCH]]
-        zones, horizon = self.zones_of(calendar.id), self.horizon
+        zones, horizon, own = self.zones_of(calendar.id), self.horizon, self.state.own_zones
         expanded = await self.expansion.expand(payloads, zones, span=horizon) if payloads else []
         async with self.publisher.changing:
-            if (zones, horizon) != (self.zones_of(calendar.id), self.horizon):
+            if (zones, horizon, own) != (self.zones_of(calendar.id), self.horizon, self.state.own_zones):
                 # A reload or a new day came in between.
                 zones, horizon = self.zones_of(calendar.id), self.horizon
                 expanded = await self.expansion.expand(payloads, zones, span=horizon) if payloads else []

@@ -122,6 +122,7 @@ class Service:
             connections = [settings.connection for settings in self._config.connections.values()]
             zone = machine_zone(os.environ)
             self._state = State(connections, self._config.profiles.values(), machine_zone=zone)
+            self._state.own_zones = self._config.time_zones
             self._state.remembered = opened.resolved_links()
             publisher = SnapshotPublisher(store, self._state, clock=self._clock)
             self._writer = IndexWriter(store, self._state, clock=self._clock, publisher=publisher)

@@ -15,6 +15,7 @@ from busyd.clock import Clock
 from busyd.config import Config, ConfigFault, ConfigFaults, find_file_faults, find_socket_faults, load_config
 from busyd.errors import TryAgain, UserError
 from busyd.flow.reload import ReloadFault, ReloadOutcome
+from busyd.index.restore import Restore
 from busyd.index.writer import IndexWriter
 from busyd.log import first_few
 from busyd.service.own_thread import in_own_thread
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_NOT_COMPARED: Final = frozenset({"connections", "profiles", "files", "locations", "warnings"})
+_NOT_COMPARED: Final = frozenset({"connections", "profiles", "time_zones", "files", "locations", "warnings"})
 """What of a configuration is applied at once, or is no setting at all. Everything else needs a restart."""
 _KEYS: Final = {"calendar_rules": "calendars"}
 """Fields of a profile that the configuration calls otherwise."""
@@ -69,7 +70,8 @@ class Reloader:
         changed = tuple(describe_changes(self.config, config))
         needs_restart = tuple(self._waiting_for_restart(files))
         state.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
-        await self._writer.complete_tables()
+        state.own_zones = config.time_zones
+        await Restore(self._writer).load_tables()
         await polling.follow(config.connections)
         state.refused_configuration = ""
         state.publish()
@@ -147,6 +149,8 @@ def describe_changes(old: Config, new: Config) -> Iterator[str]:
             yield f"profile {name}: added"
         elif keys := [*_differences(_without_locations(before), _without_locations(profile))]:
             yield f"profile {name}: {', '.join(_KEYS.get(key, key) for key in keys)}"
+    if old.time_zones != new.time_zones:
+        yield "time_zones"
     yield from (f"profile {name}: removed" for name in old.profiles if name not in new.profiles)
 
 

@@ -16,6 +16,7 @@ from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.profile import Profile
 from busyd.connection import Connection, ConnectionKind
 from busyd.ical.facts import Problem, normalise_address
+from busyd.ical.zones import NO_OWN_ZONES, OwnZones
 from busyd.state.connection_state import ConnectionState
 from busyd.state.links import Link, bind_rules, resolve_links
 from busyd.state.postponed import PostponedObjects
@@ -38,6 +39,8 @@ class State:
 
     def __init__(self, connections: Iterable[Connection], profiles: Iterable[Profile], *, machine_zone: str) -> None:
         self.machine_zone = machine_zone
+        self.own_zones: OwnZones = NO_OWN_ZONES
+        """The person's names for time zones: `time_zones` of the configuration."""
         self.connections = {connection.name: ConnectionState(connection) for connection in connections}
         self.profiles = {profile.name: ProfileState(profile) for profile in profiles}
         self.calendars: dict[int, CalendarRecord] = {}
