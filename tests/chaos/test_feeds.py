@@ -1,13 +1,16 @@
 """Calendars published as files: subscribed ones through their source, and `ics` connections."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from busyd.connection import ConnectionKind
 from busyd.remote.backoff import HURRY
+from busyd.sync.timing import FEED_HOLD
 from tests.chaos.harness import POLL, World, fill, slot
 from tests.chaos.oracle import feed_of, vevent
 from tests.icloud.faults import Fault
@@ -148,9 +151,103 @@ async def test_a_subscription_that_points_elsewhere_now_is_read_anew_without_the
 async def test_a_source_that_loses_much_is_believed_at_a_second_look(subscribed: World) -> None:
     subscribed.feeds[0].replace(text(100))
     await subscribed.poll(after=HOUR)
-    assert slot(105) in subscribed.busy()
-    await subscribed.poll()
+    subscribed.mark()
+    for _ in range(FEED_HOLD // POLL - 1):
+        await subscribed.poll(after=POLL)
+    assert (asked(subscribed), slot(105) in subscribed.busy()) == (0, True)
+    await subscribed.poll(after=POLL)
+    assert asked(subscribed) == 1
     subscribed.assert_right()
+
+
+async def test_a_feed_polled_once_an_hour_is_looked_at_again_after_ten_minutes(tmp_path: Path) -> None:
+    async with World.start(tmp_path, kind=ConnectionKind.ICS, url=PATH[1:], poll=HOUR) as world:
+        world.anna.calendars.clear()
+        world.feeds.append(world.icloud.add_feed(PATH, text(*range(100, 112))))
+        await world.sync(polls=1)
+        world.feeds[0].replace(text(*range(100, 104)))
+        await world.poll(after=HOUR)
+        assert slot(105) in world.busy()
+        world.mark()
+        await world.clock.run_for(FEED_HOLD + 30, asyncio.create_task(world.schedule.run()))
+        world.assert_right()
+        whole = world.sent(path=PATH)[-1]
+        assert ("If-None-Match" in whole.headers, whole.status) == (False, 200)
+        world.mark()
+        await world.clock.run_for(HOUR // 2, asyncio.create_task(world.schedule.run()))
+        assert asked(world) <= 1  # and all is as it was
+
+
+async def test_a_second_look_that_fails_is_not_repeated_without_a_pause(tmp_path: Path) -> None:
+    async with World.start(tmp_path, kind=ConnectionKind.ICS, url=PATH[1:], poll=HOUR) as world:
+        world.anna.calendars.clear()
+        world.feeds.append(world.icloud.add_feed(PATH, text(*range(100, 112))))
+        await world.sync(polls=1)
+        world.feeds[0].replace(text())
+        await world.poll(after=HOUR)
+        world.feeds[0].faults.add(Fault(kind="status", status=500, times=None))
+        world.mark()
+        await world.clock.run_for(HOUR, asyncio.create_task(world.schedule.run()))
+        assert asked(world) < 30
+        assert slot(105) in world.busy()
+
+
+async def test_a_source_that_always_says_not_modified_is_read_as_a_whole_once_a_day(subscribed: World) -> None:
+    subscribed.feeds[0].never_modified = True
+    subscribed.feeds[0].replace(text(*range(100, 113)))
+    for _ in range(23):
+        await subscribed.poll(after=HOUR)
+    assert slot(112) not in subscribed.busy()
+    await subscribed.poll(after=HOUR)
+    await subscribed.poll(after=HOUR)
+    subscribed.assert_right()
+
+
+async def test_sync_now_reads_a_published_calendar_as_a_whole(published: World) -> None:
+    await sync_now(published)
+
+
+async def test_sync_now_reads_a_source_as_a_whole(subscribed: World) -> None:
+    await sync_now(subscribed)
+
+
+async def sync_now(world: World) -> None:
+    world.feeds[0].never_modified = True
+    world.feeds[0].replace(text(*range(100, 113)))
+    world.clock.advance(20)
+    world.mark()
+    assert await world.backend.sync_now(lambda _: None) == []
+    assert [entry.status for entry in world.sent(path=PATH)] == [200]
+    world.assert_right()
+    world.clock.advance(20)
+    world.mark()
+    assert await world.schedule.poll_now()
+    assert [entry.status for entry in world.sent(path=PATH)] in ([304], [])
+
+
+async def test_what_another_login_was_shown_of_the_same_address_counts_no_more(published: World) -> None:
+    published.connection = replace(published.connection, username="ben")
+    published.mark()
+    await published.restart()
+    assert not published.ask().complete
+    await published.poll()
+    assert "If-None-Match" not in published.sent(path=PATH)[0].headers
+    published.assert_right()
+    assert len(published.state.calendars) == 1
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "BEGIN:VCALENDAR\r\n<html><body>Sign in: here</body></html>\r\nEND:VCALENDAR\r\n",
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nService temporarily unavailable\r\nEND:VCALENDAR\r\n",
+    ],
+)
+async def test_a_page_between_the_lines_of_a_calendar_is_no_calendar(published: World, page: str) -> None:
+    published.feeds[0].replace(page)
+    assert not await published.poll()
+    assert "not a calendar" in published.trouble
+    assert slot(105) in published.busy()
 
 
 async def test_a_published_calendar_is_followed_as_often_as_configured(published: World) -> None:
@@ -169,8 +266,10 @@ async def test_a_published_calendar_is_followed_as_often_as_configured(published
 async def test_a_published_calendar_that_is_emptied_blocks_until_a_second_look(published: World) -> None:
     published.feeds[0].replace(text())
     await published.poll()
-    assert slot(105) in published.busy()
-    await published.poll()
+    for _ in range(FEED_HOLD // POLL - 1):
+        await published.poll(after=POLL)
+        assert slot(105) in published.busy()
+    await published.poll(after=POLL)
     published.assert_right()
 
 

@@ -125,7 +125,19 @@ def test_a_generated_feed_and_its_parts_are_busy_at_the_same_time() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"\r\n", b"<!DOCTYPE html><html></html>", b"{}", FEED[:-20], FEED[:200], FEED[5:]]
+    "answer",
+    [
+        b"",
+        b"\r\n",
+        b"<!DOCTYPE html><html></html>",
+        b"{}",
+        FEED[:-20],
+        FEED[:200],
+        FEED[5:],
+        b"BEGIN:VCALENDAR\r\n<html><body>Sign in: here</body></html>\r\nEND:VCALENDAR\r\n",
+        b"BEGIN:VCALENDAR\nVERSION:2.0\nService unavailable\nEND:VCALENDAR\n",
+        FEED.removesuffix(b"END:VCALENDAR\r\n") + b"<br />\r\n<b>Fatal error</b>\r\nEND:VCALENDAR\r\n",
+    ],
 )
 def test_an_answer_that_is_no_whole_calendar_is_never_an_empty_feed(answer: bytes) -> None:
     with pytest.raises(UnreadableFeed):

@@ -22,6 +22,8 @@ class Feed:
     content_type: str = "text/calendar"
     refresh_header: str = ""
     modified: float = 0.0
+    never_modified: bool = False
+    """Whatever the client has is said to be the current version."""
     faults: FaultQueue = field(default_factory=FaultQueue)
 
     @property
@@ -45,6 +47,9 @@ class Feed:
         if self.refresh_header:
             headers.append(("Cache-Control", self.refresh_header))
         known = call.headers.get("If-None-Match")
+        is_conditional = known is not None or "If-Modified-Since" in call.headers
+        if self.never_modified and is_conditional:
+            return empty(304, *headers)
         if known == self.etag or (known is None and call.headers.get("If-Modified-Since") == modified):
             return empty(304, *headers)
         return Answer(200, with_crlf(self.text).encode(), self.content_type, headers)

@@ -7,7 +7,7 @@ from busyd.period import Instant
 from busyd.sync.plan import UNREAD_ETAG, SyncState, plan_listing
 from busyd.sync.reasons import Reason
 from busyd.sync.settlement import Doubt, Settlement, SyncOutcome, settle_calendar, settle_feed
-from busyd.sync.timing import HOLD, SETTLE, UNREAD_AGAIN
+from busyd.sync.timing import FEED_HOLD, HOLD, SETTLE, UNREAD_AGAIN
 from tests.sync.rounds import AT, calendar, changed, outcome_of
 
 CERTAIN = Doubt(0, Reason.NOTHING_ELSE_CHANGES)
@@ -64,10 +64,33 @@ def test_an_event_missing_from_a_feed_is_gone_at_once(held: dict[str, Instant] |
     assert settlement.look_again is None
 
 
-@pytest.mark.parametrize(("size", "left"), [(12, 7), (1, 0)])
-def test_much_missing_from_a_feed_stays_until_a_second_look_that_is_due_a_minute_later(size: int, left: int) -> None:
+@pytest.mark.parametrize(("size", "left"), [(1, 0), (3, 0), (4, 0), (4, 3), (5, 3), (12, 7), (12, 9), (200, 150)])
+def test_a_feed_that_is_empty_or_lost_more_than_a_fifth_is_believed_ten_minutes_later(size: int, left: int) -> None:
     settlement = feed(size, left=left)
     assert (len(settlement.forget), len(settlement.held)) == (0, size - left)
-    assert (settlement.look_again, settlement.reason) == (AT + HOLD, Reason.MUCH_AT_ONCE)
-    agreed = feed(size, left=left, held=dict.fromkeys(settlement.held, Instant(AT - HOLD)))
-    assert agreed.forget == settlement.held.keys()
+    assert (settlement.look_again, settlement.reason) == (AT + FEED_HOLD, Reason.MUCH_AT_ONCE)
+    early = feed(size, left=left, held=dict.fromkeys(settlement.held, Instant(AT - FEED_HOLD + 1)))
+    assert (early.forget, early.look_again) == (frozenset(), AT + 1)
+    agreed = feed(size, left=left, held=dict.fromkeys(settlement.held, Instant(AT - FEED_HOLD)))
+    assert (agreed.forget, agreed.look_again) == (frozenset(settlement.held), None)
+
+
+@pytest.mark.parametrize(("size", "left"), [(2, 1), (3, 1), (5, 4), (12, 10), (100, 80)])
+def test_what_a_feed_may_lose_is_gone_at_once(size: int, left: int) -> None:
+    settlement = feed(size, left=left)
+    assert (len(settlement.forget), settlement.look_again) == (size - left, None)
+
+
+def test_a_large_feed_that_lost_many_but_no_fifth_is_believed_a_minute_later() -> None:
+    settlement = feed(200, left=170)
+    assert (len(settlement.held), settlement.look_again) == (30, AT + HOLD)
+
+
+def test_of_what_came_back_into_a_feed_nothing_is_held_any_more() -> None:
+    held = {f"uid:{number}": Instant(AT - 60) for number in range(6, 12)}
+    settlement = feed(12, left=11, held=held)
+    assert (settlement.forget, settlement.look_again) == (frozenset({"uid:11"}), None)
+
+
+def test_a_feed_that_never_had_an_event_is_empty_at_once() -> None:
+    assert feed(0, left=0).look_again is None

@@ -144,7 +144,8 @@ async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountR
     login = (connection.url, connection.username)
     known = account if account is not None and (account.root, account.username) == login else None
     is_lost = False
-    if known is not None and not has_passed(known.discovered, REDISCOVER_EVERY, at=at):
+    is_due = known is None or has_passed(known.discovered, REDISCOVER_EVERY, at=at)
+    if known is not None and not is_due and not context.connection_state.thorough:
         try:
             return await _list_homes(context, known.homes, single=known.single), None
         except (NotFound, Forbidden):

@@ -53,6 +53,8 @@ def cut_feed(payload: bytes) -> Iterator[FeedObject]:
     if not re.fullmatch(r"END:VCALENDAR\s*", last, re.IGNORECASE):
         raise UnreadableFeed("the calendar is cut short: END:VCALENDAR is missing")
     calendars = list(_calendars(text))
+    if not any(calendar.blocks for calendar in calendars) and _TEXT.search(text):
+        raise UnreadableFeed("the response is not a calendar: between BEGIN:VCALENDAR and END:VCALENDAR is other text")
     # UID -> the places of its events, each calendar's behind the number of the calendar.
     cut: dict[str, list[tuple[int, TextRange]]] = {}
     for number, calendar in enumerate(calendars):
@@ -76,6 +78,9 @@ _TZID: Final = re.compile(r"^[A-Z-]+[^:\n\"]*?;TZID=(\"[^\"\n]*\"|[^;:\n]*)", re
 _EDGE: Final = re.compile(r"\n((?i:BEGIN|END)):([A-Za-z0-9-]+)[ \t]*(?=\n|\Z)")
 _HEAD: Final = re.compile(r"\n((?i:METHOD|X-WR-TIMEZONE|CALSCALE)[;:][^\n]*)")
 _STRAY: Final = re.compile(r"\n(?i:DTSTART|DTEND|RRULE|RDATE|EXDATE|RECURRENCE-ID|FREEBUSY)[;:]")
+_MARKUP: Final = re.compile(r"\n[ \t]*<")
+_TEXT: Final = re.compile(r"\n(?![A-Za-z0-9.-]+[;:])(?![ \t]*(?:\n|\Z))")
+"""The start of a line that has neither a name nor nothing at all."""
 _NAME: Final = re.compile(r"\n(?i:UID|TZID)(?:;[^:\n]*)?:([^\n]*)")
 
 
@@ -126,6 +131,8 @@ class _Cutter:
     def pass_lines(self, start: int, end: int) -> None:
         """Note what matters in the lines between two BEGIN or END lines."""
         if not self.kind:
+            if _MARKUP.search(self._text, start, end):
+                raise UnreadableFeed("the response is not a calendar, but a web page inside one")
             self.head += _HEAD.findall(self._text, start, end)
             if _STRAY.search(self._text, start, end):
                 # What is left of an event goes into an object of its own, which then says so.

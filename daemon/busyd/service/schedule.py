@@ -13,6 +13,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from busyd.advice.trouble import describe_trouble
+from busyd.connection import CalendarKind
 from busyd.dav.errors import LoginRefused
 from busyd.errors import BusydError, RemoteError
 from busyd.flow.poll import poll_connection
@@ -25,6 +26,7 @@ from busyd.sync.timing import SECRET_CHECK
 logger = logging.getLogger(__name__)
 
 NEVER: Final = float("inf")
+_FEEDS: Final = (CalendarKind.FEED, CalendarKind.SUBSCRIBED)
 
 
 class PollSchedule:
@@ -54,21 +56,25 @@ class PollSchedule:
     async def poll_now(self, report: Report | None = None) -> bool:
         """Poll once, or join the poll under way. True when the connection could be read.
 
-        While its server has asked for peace, or only another password would help, nothing is sent: False. Our own
-        caution after a failure gives way to who asks, every few seconds.
+        With `report`, somebody waits for everything to be asked anew; a poll under way that began without that does
+        not do. While its server has asked for peace, or only another password would help, nothing is sent: False. Our
+        own caution after a failure gives way to who asks, every few seconds.
         """
+        connection_state = self.context.connection_state
         if report is not None:
             self._listeners.append(report)
             self.context.backoff.end_all()
+            connection_state.thorough, connection_state.wanted = True, self.context.clock.now()
         try:
-            if self._running is None or self._running.done():
-                if not await self._may_try():
-                    self._report(
-                        Progress(self.context.name, "", "failed", detail=self.context.connection_state.trouble)
-                    )
-                    return False
-                self._running = asyncio.create_task(self._poll(), name=f"poll {self.context.name}")
-            return await asyncio.shield(self._running)
+            while True:
+                if self._running is None or self._running.done():
+                    if not await self._may_try():
+                        self._report(Progress(self.context.name, "", "failed", detail=connection_state.trouble))
+                        return False
+                    self._running = asyncio.create_task(self._poll(), name=f"poll {self.context.name}")
+                good = await asyncio.shield(self._running)
+                if report is None or not good or not connection_state.thorough:
+                    return good
         finally:
             if report is not None:
                 self._listeners.remove(report)
@@ -82,6 +88,7 @@ class PollSchedule:
     async def _poll(self) -> bool:
         clock, name = self.context.clock, self.context.name
         self.context.connection_state.login_accepted = False
+        is_thorough = self.context.connection_state.thorough
         try:
             asked = await poll_connection(self.context, self._report)
         except BusydError as error:
@@ -95,6 +102,8 @@ class PollSchedule:
         finally:
             self._last = clock.monotonic()
         self._backoff = after_success(self._backoff)
+        if is_thorough:
+            self.context.connection_state.thorough = False
         if self.context.connection_state.trouble:
             logger.info("%s: reachable again", name)
             self.context.connection_state.trouble, self.context.connection_state.trouble_since = "", None
@@ -158,6 +167,11 @@ class PollSchedule:
             wait = NEVER if due is None else due - clock.monotonic()
             if wait <= 0:
                 return
+            look = self._until_second_look()
+            if look < wait and not self._backoff.refusals and self._backoff.not_before <= clock.monotonic():
+                connection_state.next_poll = Instant(clock.now() + int(look))
+                await clock.sleep(look)
+                return
             connection_state.next_poll = None if due is None else Instant(clock.now() + int(wait))
             if not self._backoff.refusals:
                 await clock.sleep(wait)
@@ -166,6 +180,13 @@ class PollSchedule:
             await self._forgive_another_password()
             if not self._backoff.refusals:
                 return
+
+    def _until_second_look(self) -> float:
+        """Seconds until a second look at a feed is due that a poll in its own time would take too late."""
+        now = self.context.clock.now()
+        linked = self.context.state.linked_calendars(self.context.name)
+        looks = [record.look_again for record in linked if record.remote.kind in _FEEDS]
+        return min((look - now for look in looks if look is not None and look > now), default=NEVER)
 
     def _report(self, progress: Progress) -> None:
         for listener in self._listeners:

@@ -26,6 +26,8 @@ class ConnectionState(Struct):
     """Whether the present poll, or the last one, got an answer with its credentials."""
     wanted: Instant | None = None
     """Somebody waits for a proof at least as young as this, of subscribed calendars too."""
+    thorough: bool = False
+    """Somebody wants everything asked anew, also what "not modified" would do for otherwise."""
     requests: int = 0
     calendar_trouble: dict[int, str] = field(default_factory=dict)
     """What went wrong with single calendars while the others were read."""

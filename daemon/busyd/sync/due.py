@@ -55,7 +55,7 @@ def why_read_feed(record: CalendarRecord, wanted: Instant | None, *, at: Instant
         return Reason.NO_SOURCE
     if not record.complete or record.validators.get("source") != record.remote.source:
         return Reason.NEVER_READ
-    if wanted is not None and (record.as_of is None or record.as_of < wanted):
+    if wanted is not None and (record.as_of is None or not wanted <= record.as_of <= at):
         return Reason.WANTED
     if is_look_due(record, at):
         return Reason.LOOK_AGAIN
@@ -63,9 +63,10 @@ def why_read_feed(record: CalendarRecord, wanted: Instant | None, *, at: Instant
     return Reason.INTERVAL_OVER if has_passed(record.as_of, interval, at=at) else None
 
 
-def may_answer_not_modified(record: CalendarRecord) -> bool:
-    """Whether "not modified" is an answer of use; a feed of which something is held is wanted as a whole."""
-    return record.complete and not record.held
+def may_answer_not_modified(record: CalendarRecord, *, at: Instant) -> bool:
+    """Whether "not modified" is an answer of use. A feed of which something is held is wanted as a whole, and every
+    feed once a day: a server may say for ever that it has not changed."""
+    return record.complete and not record.held and not is_comparison_due(record, at)
 
 
 def plan_look(record: CalendarRecord, etags: Mapping[str, str], *, at: Instant) -> LookPlan:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from busyd.connection import CalendarKind, RemoteCalendar
+from busyd.connection import CalendarKind, Connection, RemoteCalendar
 from busyd.errors import DataError
 from busyd.ical.values import BadValue, read_duration
 from busyd.index.worker import WorkerFailed
@@ -18,7 +18,7 @@ from busyd.index.worker_process import FeedPiece
 from busyd.index.writer import Incoming
 from busyd.period import Instant
 from busyd.remote.feed import FeedContent, NotModified
-from busyd.store.mirror import CalendarRecord
+from busyd.store.mirror import AccountRecord, CalendarRecord
 from busyd.store.transaction import Transaction
 from busyd.sync.context import PollContext, refresh_state
 from busyd.sync.due import may_answer_not_modified
@@ -43,7 +43,15 @@ async def poll_feed(context: PollContext, at: Instant) -> bool:
     """
     connection = context.connection_state.connection
     remote = RemoteCalendar(href=connection.url, name=connection.name, kind=CalendarKind.FEED, writable=False)
-    await context.store.record_listing(connection.name, [remote], at=at)
+
+    def commit(tx: Transaction) -> None:
+        known = tx.read_account(connection.name)
+        if known is None or (known.root, known.username) != (connection.url, connection.username):
+            # Another login may be shown other events under the same address: what is known of it goes with the login.
+            tx.record_account(_account_of(connection, at=at))
+        tx.record_listing(connection.name, [remote], at=at)
+
+    await context.store.transaction(commit)
     context.connection_state.listed = True
     await refresh_state(context)
     linked = context.state.linked_calendars(connection.name)
@@ -51,6 +59,19 @@ async def poll_feed(context: PollContext, at: Instant) -> bool:
     for record in wanted:
         await _read(context, record, url=connection.url, at=at, interval=int(connection.poll.total_seconds()))
     return bool(wanted)
+
+
+def _account_of(connection: Connection, *, at: Instant) -> AccountRecord:
+    return AccountRecord(
+        connection=connection.name,
+        root=connection.url,
+        username=connection.username,
+        principal="",
+        homes=(connection.url,),
+        addresses=(),
+        single=True,
+        discovered=at,
+    )
 
 
 async def read_subscription(context: PollContext, record: CalendarRecord, *, at: Instant) -> None:
@@ -65,7 +86,8 @@ async def read_subscription(context: PollContext, record: CalendarRecord, *, at:
 async def _read(context: PollContext, record: CalendarRecord, *, url: str, at: Instant, interval: int | None) -> None:
     """`interval`: seconds between two looks, None to let the feed decide."""
     known = record.validators if record.validators.get("source") == url else {}
-    answer = await context.read_feed(url, known if may_answer_not_modified(record) else {})
+    is_conditional = may_answer_not_modified(record, at=at) and not context.connection_state.thorough
+    answer = await context.read_feed(url, known if is_conditional else {})
     if isinstance(answer, NotModified):
         await _confirm(context, record, validators={**known, **_validators(answer)}, at=at)
         return

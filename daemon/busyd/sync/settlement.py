@@ -4,6 +4,7 @@ Whether there is doubt because of other calendars comes in from `round.py`.
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 
@@ -12,7 +13,12 @@ from busyd.store.mirror import CalendarRecord, SyncMark
 from busyd.sync.due import is_look_due
 from busyd.sync.plan import UNREAD_ETAG, Look, Removal, SyncPlan, SyncState, is_much, weigh
 from busyd.sync.reasons import Reason
-from busyd.sync.timing import HOLD, SETTLE, UNREAD_AGAIN
+from busyd.sync.timing import FEED_HOLD, HOLD, SETTLE, UNREAD_AGAIN
+
+_FEW_IN_FEED: Final = 3
+"""From a feed of no more events than this any number may be gone at once, unless it is empty."""
+_SHARE_OF_FEED: Final = 5
+"""More than one in so many gone is much."""
 
 
 class SyncOutcome(Struct, frozen=True):
@@ -92,8 +98,11 @@ def settle_calendar(outcome: SyncOutcome, doubt: Doubt, *, at: Instant) -> Settl
 
 def settle_feed(state: SyncState, plan: SyncPlan, *, validators: Mapping[str, str], at: Instant) -> Settlement:
     """Settle a feed, which has no other calendar to which something could have moved."""
-    removal = weigh(state, plan, at=at)
-    doubt = Doubt(HOLD, Reason.MUCH_AT_ONCE) if is_much(state, plan) else Doubt(0, Reason.NOTHING_ELSE_CHANGES)
+    doubt = _doubt_of_feed(state, plan)
+    removal = weigh(state, plan, at=at, grace_period=doubt.grace_period)
+    held_since = min(removal.held.values(), default=at)
+    # What was doubted once is believed after HOLD, as soon as nothing much is missing any more.
+    believed = held_since + max(doubt.grace_period, HOLD)
     mark = SyncMark(
         ctag=None,
         sync_token=None,
@@ -101,9 +110,19 @@ def settle_feed(state: SyncState, plan: SyncPlan, *, validators: Mapping[str, st
         reconciled=at,
         held=removal.held,
         validators=validators,
-        look_again=Instant(at + HOLD) if removal.held else None,
+        look_again=Instant(believed if believed > at else at + HOLD) if removal.held else None,
     )
     return _settlement(removal, doubt, mark=mark, known=state, fetched=len(plan.fetch))
+
+
+def _doubt_of_feed(state: SyncState, plan: SyncPlan) -> Doubt:
+    """A feed that is empty, or has lost more than a fifth of more than a few events, is believed when a download at
+    least FEED_HOLD later agrees."""
+    known = len(state.etags)
+    is_empty = plan.empty and known > 0
+    if is_empty or (known > _FEW_IN_FEED and _SHARE_OF_FEED * len(plan.gone) > known):
+        return Doubt(FEED_HOLD, Reason.MUCH_AT_ONCE)
+    return Doubt(HOLD, Reason.MUCH_AT_ONCE) if is_much(state, plan) else Doubt(0, Reason.NOTHING_ELSE_CHANGES)
 
 
 def _settlement(removal: Removal, doubt: Doubt, *, mark: SyncMark, known: SyncState, fetched: int) -> Settlement:

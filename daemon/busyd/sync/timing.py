@@ -10,6 +10,8 @@ from typing import Final
 
 HOLD: Final = 60
 """Until a second look may believe what looks deleted but is doubted: whatever confuses a server has passed by then."""
+FEED_HOLD: Final = 600
+"""The same for a feed, which is made anew as a whole: whatever makes it empty or half lasts longer than a poll."""
 UNTIL_READ: Final = 1 << 60
 """Without an end: what left a calendar is kept while another one, to which it may have moved, cannot be read."""
 GONE_AFTER: Final = 300
