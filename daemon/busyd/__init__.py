@@ -37,13 +37,14 @@ server fails to say deletes anything.
 Caches, each with its key and the one rule by which it is dropped:
 
     Ledger._tokens, _admitted         token id; token text   the file's change counter is not the one read
-    Backend._seen                     profile                State.revision, the snapshot or the clock moved on
+    Backend._seen                     profile                its revision, its snapshot or the clock moved on
     AnswerCache                       text of the question   another profile revision, or another "now" it depends on
     FreeBusyJson._frames, _periods    profile                another freshness; another snapshot
     FeedHandler._kept                 token id               what the feed was made from differs
     ListenerContext.heads             raw header fields      never: pure, bounded
     Chunk.known_cells                 the chunk                never: a chunk does not change once published
     State.tables                      calendar, zone         changed with the commit of the index only
+    State.links                       calendar; connection   the links of a profile change
     stored index                      object, zone           another index version, or span for recurring objects
     stored snapshot                   profile                another snapshot_key (day, links, rules, addresses …)
     lru_cache in ical and period      the arguments          never: pure; zones when the time-zone data is replaced

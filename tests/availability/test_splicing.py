@@ -1,7 +1,7 @@
 """A snapshot made from the one before equals one built anew, and says where it may differ."""
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -167,7 +167,7 @@ def event_entry(number: int, zone: str, event: tuple[str, datetime, str, bool]) 
     return entry_of(number, zone, span=HORIZON, indexed=pack_object(index_object(payload, HORIZON, zone=zone)))
 
 
-def one_calendar(rows: dict[int, Rows], count: int = 0) -> tuple[Reading, Built]:
+def one_calendar(rows: Mapping[int, Rows], count: int = 0) -> tuple[Reading, Built]:
     tables = filler(FactsTable(), count)
     reading = Reading(changed(tables, {number: (own, "") for number, own in rows.items()}), Rules(), ME, 7)
     return reading, Built(anew([reading]), (reading,))

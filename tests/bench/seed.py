@@ -153,7 +153,8 @@ async def _seed(household: Household, fill: Fill, *, calendars: int) -> None:
         for number in numbers:
             tx.record_sync(number, SyncMark(ctag="1", sync_token="1", as_of=now, reconciled=now))
         tx.record_meta("index", index_version())
-        tx.advance_generation()
+        for number in numbers:
+            tx.advance_generation(number)
 
     await store.transaction(commit)
     connections = [one.connection for one in config.connections.values()]

@@ -82,8 +82,8 @@ class WatchedPublisher(SnapshotPublisher):
 
     watch: Callable[[], None] = staticmethod(lambda: None)
 
-    async def publish_snapshots(self) -> None:
-        await super().publish_snapshots()
+    async def publish_snapshots(self, connections: Iterable[str] | None = None) -> None:
+        await super().publish_snapshots(connections)
         self.watch()
 
 

@@ -106,7 +106,7 @@ async def test_a_start_has_the_same_answer_before_anything_is_loaded(start: Open
     await inside.show(WORK)
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
     again = start()
-    assert not again.state.tables
+    assert not again.state.tables.calendars
     assert await again.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
     assert await ask(again.backend) == await ask(inside.backend)
 
@@ -137,7 +137,7 @@ async def test_changed_rules_count_at_a_reload(start: Open) -> None:
     await inside.put(WORK, event("day", "DTSTART;VALUE=DATE:20260601", "TRANSP:TRANSPARENT"))
     assert await inside.busy("2026-06-01", "2026-06-08") == []
     changed = replace(anna, rules=replace(anna.rules, all_day="busy"), timezone="Europe/Berlin")
-    inside.state.reconfigure([one.connection for one in inside.state.connections.values()], [changed])
+    await inside.state.reconfigure([one.connection for one in inside.state.connections.values()], [changed])
     await inside.writer.complete_tables()
     day = (at("2026-05-31T22:00"), at("2026-06-01T22:00"))
     assert await inside.busy("2026-05-30", "2026-06-08") == [(*day, "BUSY")]

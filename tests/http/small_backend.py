@@ -107,7 +107,8 @@ class SmallBackend(Backend):
         )
         profile_state = self.state.profiles[name]
         table = await in_slices(OccurrenceTable(self.state.table).changed({1: entry}))
-        self.state.tables.update({(link.calendar or 0, link.zone): table for link in profile_state.links})
+        for link in profile_state.links:
+            self.state.put_table(link.calendar or 0, link.zone, table=table)
         readings = self.state.readings(profile_state, profile_state.links)
         assert readings is not None
         profile_state.snapshot = await in_slices(build_snapshot(readings, HORIZON))

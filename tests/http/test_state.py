@@ -53,7 +53,7 @@ async def test_status_says_what_is_wrong_in_words(served: Served) -> None:
 async def test_a_feed_that_no_profile_uses_is_told_as_unused(served: Served) -> None:
     state = served.backend.state
     feed = Connection("holidays", ConnectionKind.ICS, SECRET)
-    state.reconfigure(
+    await state.reconfigure(
         [*(profile_state.connection for profile_state in state.connections.values()), feed],
         [profile_state.profile for profile_state in state.profiles.values()],
     )

@@ -153,7 +153,7 @@ async def test_a_start_does_not_read_what_is_too_much(open_inside: Open) -> None
     assert is_all_unknown(await ask(again))
     await again.restore.load_tables()
     assert is_all_unknown(await ask(again))
-    assert again.state.tables[again.record(WORK).id, "Europe/Berlin"].count == 1
+    assert again.state.tables.of(again.record(WORK).id)["Europe/Berlin"].count == 1
 
 
 async def test_as_time_goes_on_it_may_fit_again(open_inside: Open, clock: StoppedClock) -> None:

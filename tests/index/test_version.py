@@ -32,7 +32,7 @@ async def with_a_wrong_index(folder: Path, clock: StoppedClock) -> None:
         _, entry = tx.read_entries(inside.record(WORK).id, "UTC")[0]
         wrong = array("q", [at("2026-06-01"), at("2026-06-01T01:00"), 0])
         tx.put_entries([replace(entry, occurrences=wrong)])
-        tx.advance_generation()
+        tx.advance_generation(inside.record(WORK).id)
 
     await inside.store.transaction(spoil)
     inside.close()

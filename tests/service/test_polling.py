@@ -41,7 +41,7 @@ async def test_requests_for_a_feed_are_counted_redirects_included(inside: Inside
 
     async with raw_server(answer) as server:
         feed = Connection("feed", ConnectionKind.ICS, f"{server.url}/f.ics", poll=timedelta(hours=1))
-        inside.state.reconfigure([feed], [Profile("anna", conflicts=(ref("feed"),))])
+        await inside.state.reconfigure([feed], [Profile("anna", conflicts=(ref("feed"),))])
         polling = Polling(inside.writer, inside.ledger, clock=inside.clock, folder=tmp_path, on_change=lambda: None)
         await polling.follow({"feed": ConnectionConfig(feed, None)})
         assert await polling.schedules["feed"].poll_now()
@@ -54,12 +54,12 @@ async def test_a_feed_that_no_profile_uses_is_neither_asked_nor_said_to_be_polle
 ) -> None:
     async with raw_server(lambda _: reply(200, timed("a", "20260601T090000Z", "20260601T100000Z"))) as server:
         feed = Connection("feed", ConnectionKind.ICS, f"{server.url}/f.ics", poll=timedelta(hours=1))
-        inside.state.reconfigure([feed], [Profile("anna")])
+        await inside.state.reconfigure([feed], [Profile("anna")])
         polling = Polling(inside.writer, inside.ledger, clock=inside.clock, folder=tmp_path, on_change=lambda: None)
         await polling.follow({"feed": ConnectionConfig(feed, None)})
         assert await polling.schedules["feed"].poll_now()
         assert (server.requests, inside.state.connections["feed"].last_poll) == ([], None)
-        inside.state.reconfigure([feed], [Profile("anna", conflicts=(ref("feed"),))])
+        await inside.state.reconfigure([feed], [Profile("anna", conflicts=(ref("feed"),))])
         assert await polling.schedules["feed"].poll_now()
         assert inside.state.connections["feed"].last_poll == inside.clock.now()
         await polling.close()
@@ -78,7 +78,7 @@ async def test_passwords_on_a_file_system_that_hangs_keep_nothing_else_from_goin
     monkeypatch.setattr(busyd.service.polling, "read_password", hang)
     names = [f"feed{number}" for number in range(40)]  # more than asyncio has threads
     feeds = [Connection(name, ConnectionKind.ICS, f"http://127.0.0.1:1/{name}.ics", "anna") for name in names]
-    inside.state.reconfigure(feeds, [Profile("anna", conflicts=tuple(map(ref, names)))])
+    await inside.state.reconfigure(feeds, [Profile("anna", conflicts=tuple(map(ref, names)))])
     polling = Polling(inside.writer, inside.ledger, clock=inside.clock, folder=tmp_path, on_change=lambda: None)
     await polling.follow({feed.name: ConnectionConfig(feed, FromFile(tmp_path / "password")) for feed in feeds})
     try:

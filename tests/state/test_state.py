@@ -40,10 +40,10 @@ async def test_a_change_wakes_nobody_twice() -> None:
     await waiting
 
 
-def test_another_configuration_and_a_proof_are_changes_others_may_see() -> None:
+async def test_another_configuration_and_a_proof_are_changes_others_may_see() -> None:
     shown = state()
     seen = [shown.revision]
-    shown.reconfigure([ANNA], [])
+    await shown.reconfigure([ANNA], [])
     seen.append(shown.revision)
     shown.confirm([])
     seen.append(shown.revision)

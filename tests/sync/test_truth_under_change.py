@@ -119,7 +119,7 @@ async def test_a_roll_while_a_batch_is_expanded_leaves_no_day_out(
 
 
 async def reload(inside: Inside, *profiles: Profile) -> None:
-    inside.state.reconfigure([one.connection for one in inside.state.connections.values()], profiles)
+    await inside.state.reconfigure([one.connection for one in inside.state.connections.values()], profiles)
     await inside.writer.complete_tables()
 
 
@@ -217,7 +217,7 @@ async def test_other_addresses_count_as_soon_as_they_are_discovered(open_daemon:
 async def test_a_changed_poll_interval_does_not_forget_who_i_am(open_daemon: Open) -> None:
     inside = open_daemon()
     inside.state.connections["anna"].addresses = ("mailto:alias@example.org",)
-    inside.state.reconfigure([replace(ANNA, poll=timedelta(seconds=90))], [BERLIN])
+    await inside.state.reconfigure([replace(ANNA, poll=timedelta(seconds=90))], [BERLIN])
     assert inside.state.connections["anna"].addresses == ("mailto:alias@example.org",)
 
 
@@ -225,9 +225,9 @@ async def test_a_connection_dropped_by_a_reload_leaves_no_gap_in_service(open_da
     both = replace(BERLIN, conflicts=(ref("anna/*"), ref("team/Roadmap")))
     inside = open_daemon(both)
     await inside.show(WORK)
-    inside.state.reconfigure([ANNA, TEAM], [both])
+    await inside.state.reconfigure([ANNA, TEAM], [both])
     await inside.writer.complete_tables()
-    inside.state.reconfigure([ANNA], [BERLIN])  # complete_tables has to wait for the store: somebody asks
+    await inside.state.reconfigure([ANNA], [BERLIN])  # complete_tables has to wait for the store: somebody asks
     await inside.backend.freebusy("anna", WEEK)
 
 
@@ -239,7 +239,7 @@ async def test_a_start_after_discovery_but_before_the_first_listing_knows_that_i
     await inside.store.transaction(lambda tx: tx.record_account(account))  # killed here
     team = Profile("anna", conflicts=(ref("team"), ref("anna/*")))
     again = open_daemon(team)
-    again.state.reconfigure([ANNA, replace(TEAM, kind=ConnectionKind.ICS)], [team])
+    await again.state.reconfigure([ANNA, replace(TEAM, kind=ConnectionKind.ICS)], [team])
     feed = RemoteCalendar(TEAM.url, "team", CalendarKind.FEED)
     await again.store.record_listing("team", [feed], at=again.clock.now())
     again.state.take_calendars(await again.store.read_calendars())
@@ -260,13 +260,13 @@ async def test_a_changed_address_of_a_feed_is_followed_at_once(open_daemon: Open
     profile = Profile("anna", conflicts=(ref("holidays"),))
     inside = open_daemon(profile)
     old = Connection("holidays", ConnectionKind.ICS, "https://old.example.org/a.ics")
-    inside.state.reconfigure([old], [profile])
+    await inside.state.reconfigure([old], [profile])
     feed = RemoteCalendar(old.url, "holidays", CalendarKind.FEED)
     await inside.store.record_listing("holidays", [feed], at=inside.clock.now())
     inside.state.take_calendars(await inside.store.read_calendars())
     await inside.put(feed)
     new = replace(old, url="https://new.example.org/b.ics")
-    inside.state.reconfigure([new], [profile])
+    await inside.state.reconfigure([new], [profile])
     moved = replace(feed, href=new.url)
     await inside.store.record_listing("holidays", [moved], at=inside.clock.now())
     inside.state.take_calendars(await inside.store.read_calendars())
@@ -324,7 +324,7 @@ async def test_calendars_of_another_account_under_the_same_name_do_not_answer_fo
     inside = open_daemon()
     await inside.show(WORK)
     await inside.put(WORK)
-    inside.state.reconfigure([replace(ANNA, username="ben@icloud.com")], [BERLIN])
+    await inside.state.reconfigure([replace(ANNA, username="ben@icloud.com")], [BERLIN])
     await inside.writer.complete_tables()
     assert not (await inside.backend.freebusy("anna", WEEK)).complete
 

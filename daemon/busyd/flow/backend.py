@@ -141,7 +141,7 @@ class Backend:
         same_snapshot = (
             seen is not None and seen.profile_state is profile_state and seen.version == profile_state.version
         )
-        if seen is not None and same_snapshot and seen.state_revision == state.revision:
+        if seen is not None and same_snapshot and seen.state_revision == profile_state.revision:
             freshness = seen.view.freshness
             if freshness.holds_from <= now <= freshness.holds_until:
                 return seen.view
@@ -153,7 +153,7 @@ class Backend:
             revision=self._revision,
             snapshot_version=seen.view.snapshot_version if seen is not None and same_snapshot else self._revision,
         )
-        self._seen[name] = _Seen(view, profile_state, profile_state.version, state.revision)
+        self._seen[name] = _Seen(view, profile_state, profile_state.version, profile_state.revision)
         return view
 
     async def _confirm(self, profile_state: ProfileState, max_age: int) -> None:

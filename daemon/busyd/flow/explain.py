@@ -78,7 +78,7 @@ async def explain_window(writer: IndexWriter, profile_state: ProfileState, *, wi
 async def _objects_touching(writer: IndexWriter, link: Link, *, window: Period) -> list[StoredObject]:
     """The objects with an occurrence in or near the window; beyond the horizon every recurring one may have some."""
     calendar = link.calendar or 0
-    tables = writer.state.tables.get((calendar, link.zone))
+    tables = writer.state.tables.get(calendar, link.zone)
     if tables is None:
         return await writer.store.read_objects(calendar)
     travel = max((max(facts.travel_before, facts.travel_after) for facts in tables.table.facts), default=0)

@@ -94,11 +94,11 @@ def _judge(
     state: State, profile_state: ProfileState, *, link: Link, now: Instant, max_age: int | None
 ) -> CalendarFreshness:
     connection = state.connection_state(link.reference.connection)
-    if link.calendar is None:
+    record = state.calendars.get(link.calendar) if link.calendar is not None else None
+    if record is None:  # also one that left with its connection, until a snapshot without it is made
         is_beyond = link.reference.is_wildcard and connection.partial
         health = CalendarHealth.MISSING if connection.listed and not is_beyond else CalendarHealth.NEVER_READ
         return CalendarFreshness(link.label, None, health, connection.trouble or link.trouble)
-    record = state.calendars[link.calendar]
     trouble = connection.calendar_trouble.get(record.id, "") or connection.trouble
     note = state.note_about(record.id)
     if not record.complete or record.as_of is None:

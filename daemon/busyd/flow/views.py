@@ -143,23 +143,20 @@ def view_profile(
 
 def view_connections(state: State) -> list[ConnectionView]:
     """All connections as they are now, in the order of the configuration, with all of their calendars."""
-    calendars: dict[str, list[CalendarRecord]] = {name: [] for name in state.connections}
-    for record in state.calendars.values():
-        if record.connection in calendars:
-            calendars[record.connection].append(record)
-    named = {name: _connections_of(profile_state) for name, profile_state in state.profiles.items()}
     return [
         ConnectionView(
             name=name,
             kind=connection_state.connection.kind,
-            profiles=frozenset(profile for profile, connections in named.items() if name in connections),
+            profiles=frozenset(state.links.profiles_naming(name)),
             trouble=connection_state.trouble,
             trouble_since=connection_state.trouble_since,
             last_poll=connection_state.last_poll,
             next_poll=connection_state.next_poll,
             partial=connection_state.partial,
             requests=connection_state.requests,
-            calendars=tuple(_view_calendar(state, connection_state, record=record) for record in calendars[name]),
+            calendars=tuple(
+                _view_calendar(state, connection_state, record=record) for record in state.calendars_of(name)
+            ),
         )
         for name, connection_state in state.connections.items()
     ]
@@ -178,12 +175,6 @@ def view_problem(state: State, problem: ObjectProblem) -> ProblemView:
 
 def _view_calendar(state: State, connection_state: ConnectionState, *, record: CalendarRecord) -> CalendarView:
     remote = record.remote
-    linked = (
-        name
-        for name, profile_state in state.profiles.items()
-        for link in (*profile_state.links, *profile_state.next_links)
-        if link.calendar == record.id
-    )
     return CalendarView(
         label=record.label,
         connection=record.connection,
@@ -193,7 +184,7 @@ def _view_calendar(state: State, connection_state: ConnectionState, *, record: C
         kind=remote.kind,
         writable=remote.writable,
         transparent=remote.transparent,
-        profiles=frozenset(linked),
+        profiles=frozenset(state.links.profiles_of(record.id)),
         is_complete=record.complete,
         is_missing=record.missing_since is not None,
         as_of=record.as_of,
@@ -215,7 +206,7 @@ def _health(freshness: Freshness, snapshot: Snapshot | None) -> ProfileHealth:
 def _unplaced(state: State, profile_state: ProfileState) -> tuple[UnplacedEvent, ...]:
     found: list[UnplacedEvent] = []
     for link in profile_state.links:
-        tables = state.tables.get((link.calendar or 0, link.zone)) if link.blocks else None
+        tables = state.tables.get(link.calendar or 0, link.zone) if link.blocks else None
         for number, what in tables.incomplete.items() if tables is not None else ():
             noted = state.problems.get(number)
             uid = next((one.problem.uid for one in noted or () if one.problem.uid), "")
@@ -228,9 +219,3 @@ def _timezone(state: State, profile_state: ProfileState) -> str:
     """The profile's own zone, else that of its first linked calendar, else the machine's."""
     linked = next((link.zone for link in profile_state.links if link.zone), "")
     return reading_zone(profile_state.profile.timezone or linked or state.machine_zone).name
-
-
-def _connections_of(profile_state: ProfileState) -> set[str]:
-    profile = profile_state.profile
-    primary = [profile.primary] if profile.primary is not None else []
-    return {reference.connection for reference in (*profile.conflicts, *primary)}

@@ -37,7 +37,8 @@ async def load_tables(writer: "IndexWriter", calendar: int, *, zone: str) -> Non
         postponed = await _expand_lacking(writer, calendar, zone=zone)
         counts = await store.count_rows(calendar)
         if is_too_much(counts.most):
-            state.tables[calendar, zone] = OccurrenceTable(state.table)
+            state.put_table(calendar, zone, table=OccurrenceTable(state.table))
+            state.tables.generations[calendar] = await store.generation_of(calendar)
             put_beyond(writer, calendar, told=was_beyond)
             return
         if not counts.withheld:
@@ -50,16 +51,16 @@ async def load_tables(writer: "IndexWriter", calendar: int, *, zone: str) -> Non
         for href, entry in part:
             writer.remember_problems(calendar, entry.object, href=href, problems=entry.problems)
         after = part[-1][1].object
-    state.tables[calendar, zone] = tables
+    state.put_table(calendar, zone, table=tables)
+    state.tables.generations[calendar] = await store.generation_of(calendar)
 
 
 def put_beyond(writer: "IndexWriter", calendar: int, *, told: bool = False) -> None:
     """Let go of a calendar's occurrences, in every zone: there are too many."""
     state = writer.state
-    for number, zone in list(state.tables):
-        if number == calendar:
-            state.tables[number, zone] = OccurrenceTable.beyond(state.table, BEYOND)
-    state.publish()
+    for zone in list(state.tables.of(calendar)):
+        state.put_table(calendar, zone, table=OccurrenceTable.beyond(state.table, BEYOND))
+    state.publish_calendar(calendar)
     if not told:
         logger.warning("%s: %s", state.label_of(calendar), BEYOND)
 
@@ -81,11 +82,11 @@ async def _expand_lacking(writer: "IndexWriter", calendar: int, *, zone: str) ->
         postponed += [entry for entry in new if entry.postponed]
         rows += sum(len(entry.occurrences) // 3 for entry in new)
         withheld = is_too_much(rows)
-        await store.transaction(partial(_put, entries=new, withheld=withheld))
+        await store.transaction(partial(_put, calendar=calendar, entries=new, withheld=withheld))
     return postponed
 
 
-def _put(tx: Transaction, entries: Sequence[IndexEntry], *, withheld: bool) -> None:
+def _put(tx: Transaction, *, calendar: int, entries: Sequence[IndexEntry], withheld: bool) -> None:
     tx.put_entries(entries, withheld=withheld)
     if any(not entry.postponed for entry in entries):
-        tx.advance_generation()
+        tx.advance_generation(calendar)

@@ -5,8 +5,9 @@ A proof is shown only once the snapshot holds what it proves.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from busyd.availability.building import Reading
 from busyd.availability.snapshot import Snapshot, pack
 from busyd.availability.splicing import Built, rebuild_snapshot
 from busyd.clock import Clock
@@ -14,6 +15,7 @@ from busyd.cooperative import in_slices
 from busyd.index.version import index_version
 from busyd.period import Period
 from busyd.state.horizon import DAY, horizon_at
+from busyd.state.links import Link
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
 from busyd.store.errors import StorageError
@@ -33,52 +35,81 @@ class SnapshotPublisher:
         """Held while the stored index and the tables change together."""
         self._store = store
         self._state = state
-        self._building = asyncio.Lock()
 
-    async def publish_snapshots(self) -> None:
-        """Build anew every snapshot that is not of what is known now, swap it in, and keep it for the next start."""
-        for profile_state in list(self._state.profiles.values()):
-            # One at a time: a snapshot of older tables must not be swapped in after one of newer ones.
-            async with self._building:
-                await self._publish(profile_state)
+    def move_horizon(self, horizon: Period) -> None:
+        """Cover another span of time from the next snapshots on."""
+        self.horizon = horizon
+        self._state.due.add(self._state.profiles)
+
+    async def publish_snapshots(self, connections: Iterable[str] | None = None) -> None:
+        """Build every snapshot that is not of what is known now, swap it in, and keep it for the next start.
+
+        Of all profiles, or of those that name one of these connections. What another task is building is waited for.
+        """
+        state = self._state
+        due = state.due_snapshots()
+        if connections is None:
+            names = list(due)
+        else:
+            names = sorted({name for connection in connections for name in state.links.profiles_naming(connection)})
+        for name in names:
+            profile_state = state.profiles.get(name)
+            if profile_state is None or not (name in due or profile_state.building.locked()):
+                continue
+            async with profile_state.building:
+                if name in state.due_snapshots():
+                    await self._publish(profile_state)
 
     async def confirm(self, records: Sequence[CalendarRecord]) -> None:
         """Show new proofs, once the snapshots hold what they prove."""
-        await self.publish_snapshots()
+        await self.publish_snapshots({record.connection for record in records})
         self._state.confirm(records)
 
-    def key_of(self, profile_state: ProfileState, generation: int, *, horizon: Period) -> str:
+    def key_of(self, profile_state: ProfileState, generations: Mapping[int, int], *, horizon: Period) -> str:
         """Names all that a snapshot of the profile depends on."""
-        return self._state.snapshot_key(
-            profile_state, generation=generation, day=horizon.start // DAY, version=index_version(self._state.own_zones)
-        )
+        version = index_version(self._state.own_zones)
+        return self._state.snapshot_key(profile_state, generations, day=horizon.start // DAY, version=version)
 
     async def _publish(self, profile_state: ProfileState) -> None:
+        state, name = self._state, profile_state.profile.name
         async with self.changing:
-            generation = await self._store.generation()
             links, horizon = profile_state.next_links, self.horizon
-            readings = self._state.readings(profile_state, links)
-        if readings is None:
-            return
-        known = profile_state.snapshot
-        if known is not None and profile_state.restored == self.key_of(profile_state, generation, horizon=horizon):
-            # It was stored when it was built from these.
-            profile_state.readings, profile_state.restored = readings, ""
+            readings = state.readings(profile_state, links)
+            if readings is None:
+                return
+            key = self.key_of(profile_state, state.tables.generations, horizon=horizon)
+            state.due.discard(name)
+        try:
+            await self._build(profile_state, links, readings=readings, key=key, horizon=horizon)
+        except BaseException:
+            state.due.add((name,))
+            raise
+
+    async def _build(
+        self,
+        profile_state: ProfileState,
+        links: tuple[Link, ...],
+        *,
+        readings: tuple[Reading, ...],
+        key: str,
+        horizon: Period,
+    ) -> None:
+        state, known = self._state, profile_state.snapshot
+        if known is not None and profile_state.restored == key:
+            profile_state.readings = readings  # it was stored when it was built from these
+        profile_state.restored = ""
         if known is None or profile_state.readings != readings or known.span != horizon:
             before = None
             if known is not None and profile_state.readings is not None:
                 before = Built(known, profile_state.readings)
             rebuilt = await in_slices(rebuild_snapshot(before, readings, span=horizon))
-            snapshot = rebuilt.snapshot
-            if profile_state.swap_in(snapshot, readings):
-                self._state.publish()
-            if links is profile_state.next_links:
-                await self._keep(
-                    profile_state, self.key_of(profile_state, generation, horizon=horizon), snapshot=snapshot
-                )
-        if profile_state.links is not links:
+            if profile_state.swap_in(rebuilt.snapshot, readings):
+                state.publish(profile=profile_state.profile.name)
+            await self._keep(profile_state, key, snapshot=rebuilt.snapshot)
+        if profile_state.links != links:
             profile_state.links = links
-            self._state.publish()
+            state.note_links(profile_state)
+            state.publish(profile=profile_state.profile.name)
 
     async def _keep(self, profile_state: ProfileState, key: str, *, snapshot: Snapshot) -> None:
         """A snapshot that cannot be kept costs the next start a moment, nothing else."""

@@ -1,6 +1,7 @@
 """What a start takes from the disk, before any network: calendars and snapshots at once, the tables a moment later."""
 
 import logging
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
@@ -57,13 +58,14 @@ class Restore:
                 connection_state.partial = account.partial
         state.take_calendars(tx.read_calendars())
         if tx.read_meta(_VERSION) == index_version(self._state.own_zones):
+            generations = tx.generations()
             for profile_state in state.profiles.values():
-                self._take_snapshot(profile_state, tx)
+                self._take_snapshot(profile_state, tx, generations=generations)
 
-    def _take_snapshot(self, profile_state: ProfileState, tx: Transaction) -> None:
+    def _take_snapshot(self, profile_state: ProfileState, tx: Transaction, *, generations: Mapping[int, int]) -> None:
         publisher, name = self._writer.publisher, profile_state.profile.name
         key, body = tx.read_snapshot(name) or ("", b"")
-        if key != publisher.key_of(profile_state, tx.generation(), horizon=publisher.horizon):
+        if key != publisher.key_of(profile_state, generations, horizon=publisher.horizon):
             return
         try:
             snapshot = unpack(body)
@@ -76,4 +78,3 @@ class Restore:
 def _begin_index(tx: Transaction, version: str) -> None:
     tx.forget_entries()
     tx.record_meta(_VERSION, version)
-    tx.advance_generation()

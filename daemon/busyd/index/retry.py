@@ -83,7 +83,7 @@ async def _read_again(writer: "IndexWriter", calendar: int, *, numbers: Sequence
         def store(tx: Transaction) -> "Changes":
             tx.record_uids(uids)
             tx.replace_entries(read, withheld=withheld)
-            tx.advance_generation()
+            tx.advance_generation(calendar)
             return dict(read)
 
         if read:

@@ -29,14 +29,19 @@ async def roll_horizon(writer: IndexWriter, now: Instant) -> bool:
     async with writer.publisher.changing:
         table = FactsTable()  # what no occurrence states any more is left behind
         beyond: list[tuple[int, str]] = []
-        for (calendar, zone), tables in list(state.tables.items()):
+        held = [
+            (calendar, zone, tables)
+            for calendar in state.tables.calendars
+            for zone, tables in state.tables.of(calendar).items()
+        ]
+        for calendar, zone, tables in held:
             moved = await _extended(writer, calendar, zone=zone, new=new, tables=tables) if tables.recurring else tables
             if is_too_much(moved.count) or moved.is_beyond:
                 beyond.append((calendar, zone))
             else:
-                state.tables[calendar, zone] = await in_slices(moved.with_table(table))
+                state.put_table(calendar, zone, table=await in_slices(moved.with_table(table)))
         state.table = table
-        writer.publisher.horizon = new
+        writer.publisher.move_horizon(new)
         for calendar, zone in beyond:  # it may have fewer now
             await load_tables(writer, calendar, zone=zone)
     await writer.publisher.publish_snapshots()

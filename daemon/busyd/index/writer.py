@@ -4,7 +4,7 @@ The order is always: commit, tables, snapshot, proof. The first two are here, th
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -74,7 +74,7 @@ class IndexWriter:
             self.state.forget_unlinked()
             for calendar in list(self.state.calendars):
                 for zone in self.state.zones_of(calendar):
-                    if (calendar, zone) not in self.state.tables:
+                    if self.state.tables.get(calendar, zone) is None:
                         await load_tables(self, calendar, zone=zone)
                         self.tell_postponed(calendar)
         await self.publisher.publish_snapshots()
@@ -105,7 +105,7 @@ class IndexWriter:
             self.tell_postponed(calendar.id)
         return changed
 
-    def zones_of(self, calendar: int) -> set[str]:
+    def zones_of(self, calendar: int) -> Set[str]:
         """The zones in which a calendar is expanded."""
         return self.state.zones_of(calendar) or {self.state.machine_zone}
 
@@ -115,22 +115,25 @@ class IndexWriter:
         While the calendar is beyond its bound, `work` should write its entries withheld.
         """
         state = self.state
-        changes = await self.store.transaction(work)
+        changes, generation = await self.store.transaction(lambda tx: (work(tx), tx.generation_of(calendar)))
         for number, entries in changes.items():
             self.note_postponed(calendar, number, entries=entries or ())
-        zones = [zone for number, zone in state.tables if number == calendar] if changes else []
+        tables = dict(state.tables.of(calendar)) if changes else {}
         if state.is_beyond(calendar):
             counts = await self.store.count_rows(calendar)
             if not is_too_much(counts.most):
-                for zone in zones:
+                for zone in tables:
                     await load_tables(self, calendar, zone=zone)
             return changes
-        for zone in zones:
+        for zone, table in tables.items():
             mine = {object_id: _read_in(zone, entries) for object_id, entries in changes.items()}
-            state.tables[calendar, zone] = new = await in_slices(state.tables[calendar, zone].changed(mine))
+            new = await in_slices(table.changed(mine))
+            state.put_table(calendar, zone, table=new)
             if is_too_much(new.count):
                 put_beyond(self, calendar)
                 break
+        if tables:
+            state.tables.generations[calendar] = generation
         return changes
 
     def note_postponed(self, calendar: int, number: int, *, entries: Iterable[IndexEntry]) -> None:
@@ -143,7 +146,7 @@ class IndexWriter:
             now = self.clock.monotonic()
             self.state.postponed.add(number, calendar, why=postponed.incomplete, now=now)
         if self.state.postponed.get(number) is not known:
-            self.state.publish()  # what answers say of the calendar changes
+            self.state.publish_calendar(calendar)
 
     async def _store_some(
         self, calendar: CalendarRecord, incoming: Sequence[Incoming], *, end: "_End"
@@ -227,7 +230,7 @@ class _Batch(Struct, frozen=True):
         if self.end.mark is not None:
             tx.record_sync(self.calendar, self.end.mark)
         if changes:
-            tx.advance_generation()
+            tx.advance_generation(self.calendar)
         return changes
 
 

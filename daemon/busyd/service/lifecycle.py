@@ -259,7 +259,7 @@ class Service:
         refused = f"reload refused, the old configuration stays: {self._refused}; " if self._refused else ""
         connections = self._state.connections.values()
         failing = sum(1 for state in connections if state.trouble)
-        calendars = sum(len(self._state.linked_calendars(state.connection.name)) for state in connections)
+        calendars = len(self._state.links.calendars & self._state.calendars.keys())
         return (
             f"{refused}{len(self._state.profiles)} profiles, {calendars} calendars linked, "
             f"{len(connections) - failing} of {len(connections)} connections reachable"

@@ -111,7 +111,7 @@ class Polling:
                     self._polled[name] = polled = self._open(settings)
                 except UserError as error:
                     self._writer.state.connections[name].trouble = f"{error}; {error.fix}"
-                    self._writer.state.publish()
+                    self._writer.state.publish(connections=(name,))
                     logger.warning("%s: %s; %s", name, error, error.fix)
                     continue
                 self.schedules[name] = polled.schedule

@@ -69,7 +69,7 @@ class Reloader:
         config = files.config
         changed = tuple(describe_changes(self.config, config))
         needs_restart = tuple(self._waiting_for_restart(files))
-        state.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
+        await state.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
         state.own_zones = config.time_zones
         await Restore(self._writer).load_tables()
         await polling.follow(config.connections)

@@ -107,7 +107,7 @@ class PollSchedule:
         if self.context.connection_state.trouble:
             logger.info("%s: reachable again", name)
             self.context.connection_state.trouble, self.context.connection_state.trouble_since = "", None
-            self.context.state.publish()
+            self.context.state.publish(connections=(self.context.name,))
         if asked:
             self.context.connection_state.last_poll = clock.now()
         self._on_change()
@@ -136,7 +136,7 @@ class PollSchedule:
             trouble,
             connection_state.trouble_since or clock.now(),
         )
-        self.context.state.publish()
+        self.context.state.publish(connections=(self.context.name,))
         self._report(Progress(self.context.name, "", "failed", detail=trouble))
         self._on_change()
 

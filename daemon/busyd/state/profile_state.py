@@ -1,6 +1,8 @@
 """What is known of one profile: its links, and the snapshot that answers."""
 
-from msgspec import Struct
+import asyncio
+
+from msgspec import Struct, field
 
 from busyd.availability.building import Reading
 from busyd.availability.profile import Profile
@@ -23,6 +25,11 @@ class ProfileState(Struct):
     """The key of a snapshot that was restored and not built; empty once its readings are known."""
     version: int = 0
     """Grows with each new snapshot: what was made from an older one is worth nothing."""
+
+    revision: int = 0
+    """Grows whenever something changes that others may see of the profile."""
+    building: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a snapshot is made: one of older tables must not be swapped in after one of newer ones."""
 
     def swap_in(self, snapshot: Snapshot, readings: tuple[Reading, ...]) -> bool:
         """Take a snapshot just built from these; whether it says anything else than the last one."""

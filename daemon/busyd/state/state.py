@@ -6,7 +6,7 @@ The poll pipeline writes it, the ask pipeline reads it. It holds no connection t
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -15,12 +15,16 @@ from busyd.availability.building import Reading
 from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.profile import Profile
 from busyd.connection import Connection, ConnectionKind
+from busyd.cooperative import in_slices
 from busyd.ical.facts import Problem, normalise_address
 from busyd.ical.zones import NO_OWN_ZONES, OwnZones
 from busyd.state.connection_state import ConnectionState
+from busyd.state.due import DueSnapshots
+from busyd.state.link_map import LinkMap, connections_of
 from busyd.state.links import Link, bind_rules, resolve_links
 from busyd.state.postponed import PostponedObjects
 from busyd.state.profile_state import ProfileState
+from busyd.state.tables import Tables
 from busyd.store.mirror import CalendarRecord
 
 logger = logging.getLogger(__name__)
@@ -48,8 +52,11 @@ class State:
         """Reference -> href of the calendar it means, also after that was renamed."""
         self.recorded: dict[str, str] = {}
         """What of it is in the ledger for certain."""
-        self.tables: dict[tuple[int, str], OccurrenceTable] = {}
-        """(calendar, reading zone) -> its occurrences; filled after the start has answered from stored snapshots."""
+        self.tables = Tables()
+        self.links = LinkMap(profile_state.profile for profile_state in self.profiles.values())
+        self._ids: dict[str, dict[int, None]] = {}
+        """Connection -> its calendars, in their order."""
+        self.due = DueSnapshots(self.profiles)
         self.problems: dict[int, tuple[ObjectProblem, ...]] = {}
         """Object -> what is wrong with it."""
         self.postponed = PostponedObjects()
@@ -65,11 +72,28 @@ class State:
         self._told: set[str] = set()
         """The notes of links that the log has already."""
 
-    def publish(self) -> None:
-        """Show what has changed: raise the revision and wake whoever waits for it."""
+    def publish(self, *, connections: Iterable[str] | None = None, profile: str | None = None) -> None:
+        """Show what has changed: raise the revisions, and wake whoever waits for it.
+
+        Of one profile, or of all that name one of these connections; without either, of all.
+        """
+        if profile is not None:
+            names: Iterable[str] = (profile,)
+        elif connections is not None:
+            names = {name for connection in connections for name in self.links.profiles_naming(connection)}
+        else:
+            names = self.profiles
+        for name in names:
+            if (changed := self.profiles.get(name)) is not None:
+                changed.revision += 1
         self.revision += 1
         published, self._published = self._published, asyncio.Event()
         published.set()
+
+    def publish_calendar(self, calendar: int) -> None:
+        """The same of all that are linked to a calendar."""
+        record = self.calendars.get(calendar)
+        self.publish(connections=(record.connection,) if record is not None else None)
 
     async def changed_since(self, revision: int) -> int:
         """The revision, as soon as it is another than this one."""
@@ -77,7 +101,7 @@ class State:
             await self._published.wait()
         return self.revision
 
-    def reconfigure(self, connections: Iterable[Connection], profiles: Iterable[Profile]) -> None:
+    async def reconfigure(self, connections: Iterable[Connection], profiles: Iterable[Profile]) -> None:
         """Take a changed configuration. What stays configured keeps its state, and its snapshot until the next."""
         old_connections, old_profiles = self.connections, self.profiles
         self.connections = {}
@@ -90,57 +114,72 @@ class State:
         self.departed |= {name: state for name, state in old_connections.items() if name not in self.connections}
         # What is known of another account under the same name says nothing of this one.
         kept = {name for name, state in self.connections.items() if old_connections.get(name) is state}
-        self.calendars = {number: record for number, record in self.calendars.items() if record.connection in kept}
+        self._hold([record for record in self.calendars.values() if record.connection in kept])
         self.profiles = {}
         for profile in profiles:
             profile_state = old_profiles.get(profile.name, ProfileState(profile))
             profile_state.profile = profile
             self.profiles[profile.name] = profile_state
-        self.relink()
+        for name in old_profiles.keys() - self.profiles.keys():
+            self.links.forget(name)
+            self.due.discard(name)
+        await in_slices(self._relink(list(self.profiles)))
+        self.publish()
 
     def take_calendars(self, records: Sequence[CalendarRecord]) -> None:
-        """Take all calendars as the store has them, with their proofs, and resolve every reference anew."""
-        self.calendars = {record.id: record for record in records}
+        """Take all calendars as the store has them, with their proofs, and resolve every reference anew, at once."""
+        self._hold(records)
         for name, state in self.connections.items():
-            state.listed = state.listed or any(record.connection == name for record in records)
-        self.relink()
+            state.listed = state.listed or bool(self._ids.get(name))
+        for _ in self._relink(list(self.profiles)):
+            pass
+        self.publish()
 
-    def take_listing(self, connection: str, records: Sequence[CalendarRecord]) -> None:
+    async def take_listing(self, connection: str, records: Sequence[CalendarRecord]) -> None:
         """Take a connection's calendars as they are listed now, but not yet any new proof: snapshots come first."""
-        others = {number: record for number, record in self.calendars.items() if record.connection != connection}
+        taken = [record for record in self.calendars.values() if record.connection != connection]
         for record in records:
             known = self.calendars.get(record.id)
             proof = (known.as_of, known.complete) if known is not None else (None, False)
-            others[record.id] = replace(record, as_of=proof[0], complete=proof[1])
-        self.calendars = others
-        self.relink()
+            taken.append(replace(record, as_of=proof[0], complete=proof[1]))
+        self._hold(taken)
+        await in_slices(self._relink(list(self.links.profiles_naming(connection))))
+        self.publish(connections=(connection,))
 
-    def relink(self) -> None:
-        """Resolve the references of every profile; remembers what the named ones now mean."""
-        by_connection: dict[str, list[CalendarRecord]] = {
-            name: [] for name, state in self.connections.items() if state.listed
-        }
-        for record in self.calendars.values():
-            state = self.connections.get(record.connection)
-            if state is not None and state.owns(record):
-                by_connection.setdefault(record.connection, []).append(record)
-        for profile in self.profiles.values():
-            profile.next_links = resolve_links(
-                profile.profile,
-                by_connection,
+    def _hold(self, records: Iterable[CalendarRecord]) -> None:
+        """Have exactly these calendars."""
+        self.calendars, self._ids = {}, {}
+        for record in records:
+            self.calendars[record.id] = record
+            self._ids.setdefault(record.connection, {})[record.id] = None
+
+    def _relink(self, names: Iterable[str]) -> Generator[None, None, None]:
+        """Resolve the references of these profiles; remembers what the named ones now mean. Yields between profiles."""
+        for name in names:
+            profile_state = self.profiles.get(name)
+            if profile_state is None:
+                continue  # a reload came in between
+            profile = profile_state.profile
+            listed = self._listed(profile_state)
+            links = resolve_links(
+                profile,
+                listed,
                 remembered=self.remembered,
                 partial={name: state.partial for name, state in self.connections.items() if state.partial},
                 machine_zone=self.machine_zone,
             )
-            for link in profile.next_links:
+            for link in links:
                 if link.calendar is not None and not link.reference.is_wildcard:
                     self.remembered[str(link.reference)] = link.href
-            for reference, record in bind_rules(profile.profile, by_connection, remembered=self.remembered).items():
+            for reference, record in bind_rules(profile, listed, remembered=self.remembered).items():
                 self.remembered[str(reference)] = record.remote.href
-            self._tell_notes(profile.next_links)
-            if profile.snapshot is None:
-                profile.links = profile.next_links
-        self.publish()
+            self._tell_notes(links)
+            profile_state.next_links = links
+            if profile_state.snapshot is None:
+                profile_state.links = links
+            self.note_links(profile_state)
+            self.due.add((name,))
+            yield
 
     def _tell_notes(self, links: Iterable[Link]) -> None:
         """Log what is to be known about links, once each."""
@@ -149,29 +188,47 @@ class State:
                 self._told.add(note)
                 logger.warning("%s", note)
 
-    def confirm(self, records: Iterable[CalendarRecord]) -> None:
+    def _listed(self, profile_state: ProfileState) -> Mapping[str, Sequence[CalendarRecord]]:
+        """Connection -> its calendars, of those that a profile names and that were ever listed."""
+        listed: dict[str, Sequence[CalendarRecord]] = {}
+        for name in connections_of(profile_state.profile):
+            state = self.connections.get(name)
+            if state is not None and state.listed:
+                listed[name] = [record for record in self.calendars_of(name) if state.owns(record)]
+        return listed
+
+    def note_links(self, profile_state: ProfileState) -> None:
+        """To be called whenever the links of a profile have changed."""
+        self.links.set(profile_state.profile, (*profile_state.links, *profile_state.next_links))
+
+    def put_table(self, calendar: int, zone: str, *, table: OccurrenceTable) -> None:
+        """Have a calendar's occurrences as it is read in a zone; the snapshots made from it are due."""
+        self.tables.put(calendar, zone, table=table)
+        self.due.add(self.links.profiles_of(calendar))
+
+    def due_snapshots(self) -> Mapping[str, None]:
+        """The profiles whose snapshot may not be of what is known now; the same dict each time."""
+        return self.due.find(self.connections, self.links)
+
+    def confirm(self, records: Sequence[CalendarRecord]) -> None:
         """Take calendars whose proof, ctag or listing moved on, without any effect on links."""
         for record in records:
             self.calendars[record.id] = record
-        self.publish()
+            self._ids.setdefault(record.connection, {})[record.id] = None
+        self.publish(connections={record.connection for record in records})
 
-    def zones_of(self, calendar: int) -> set[str]:
+    def zones_of(self, calendar: int) -> frozenset[str]:
         """The zones in which profiles read a calendar; empty when nobody does."""
-        return {
-            link.zone
-            for state in self.profiles.values()
-            for link in (*state.links, *state.next_links)
-            if link.calendar == calendar
-        }
+        return self.links.zones_of(calendar)
 
     def is_beyond(self, calendar: int) -> bool:
         """Whether a calendar has more occurrences than may be held."""
-        return any(tables.is_beyond for (number, _), tables in self.tables.items() if number == calendar)
+        return any(table.is_beyond for table in self.tables.of(calendar).values())
 
     def note_about(self, calendar: int) -> str:
         """A sentence for its owner when part of a calendar is not known for another reason than its server's."""
-        beyond = [what.why for (number, _), tables in self.tables.items() if number == calendar and tables.is_beyond
-                  for what in tables.incomplete.values()]  # fmt: skip
+        tables = [table for table in self.tables.of(calendar).values() if table.is_beyond]
+        beyond = [what.why for table in tables for what in table.incomplete.values()]
         return "; ".join(filter(None, (*beyond[:1], self.postponed.note(calendar))))
 
     def label_of(self, calendar: int) -> str:
@@ -179,11 +236,13 @@ class State:
         record = self.calendars.get(calendar)
         return record.label if record is not None else f"calendar {calendar}"
 
+    def calendars_of(self, connection: str) -> list[CalendarRecord]:
+        """The calendars of a connection."""
+        return [self.calendars[number] for number in self._ids.get(connection, ())]
+
     def linked_calendars(self, connection: str) -> list[CalendarRecord]:
         """The calendars of a connection that some profile counts or writes to."""
-        return [
-            record for record in self.calendars.values() if record.connection == connection and self.zones_of(record.id)
-        ]
+        return [record for record in self.calendars_of(connection) if self.links.profiles_of(record.id)]
 
     def addresses_for(self, state: ProfileState, connection: str) -> frozenset[str]:
         """Who "me" is in the calendars of a connection: the server's address set and the profile's own addresses."""
@@ -194,25 +253,32 @@ class State:
     def readings(self, state: ProfileState, links: Iterable[Link]) -> tuple[Reading, ...] | None:
         """What a snapshot of the profile is built from; None while some column is not loaded yet."""
         readings = []
+        addresses: dict[str, frozenset[str]] = {}
         for link in links:
             if link.calendar is None or not link.blocks:
                 continue
-            tables = self.tables.get((link.calendar, link.zone))
+            tables = self.tables.get(link.calendar, link.zone)
             if tables is None:
                 return None
-            me = self.addresses_for(state, link.reference.connection)
+            me = addresses.get(link.reference.connection)
+            if me is None:
+                me = addresses[link.reference.connection] = self.addresses_for(state, link.reference.connection)
             rules = replace(link.rules, origin={})  # where a rule is written down changes no answer
             readings.append(Reading(tables, rules, me, link.calendar))
         return tuple(readings)
 
-    def snapshot_key(self, state: ProfileState, *, generation: int, day: int, version: str) -> str:
-        """Names everything a snapshot depends on, so that a stored one is used only when it would be built the same."""
-        parts = [str(generation), str(day), version]
+    def snapshot_key(self, state: ProfileState, generations: Mapping[int, int], *, day: int, version: str) -> str:
+        """Names everything a snapshot depends on, so that a stored one is used only when it would be built the same.
+
+        `generations`: calendar -> the generation of its index.
+        """
+        parts = [str(day), version]
         for link in state.next_links:
             if link.blocks:
                 me = sorted(self.addresses_for(state, link.reference.connection))
                 rules = replace(link.rules, origin={})  # where a rule is written down changes no answer
-                parts.append(repr((link.calendar, link.zone, rules, me)))
+                generation = generations.get(link.calendar or 0)
+                parts.append(repr((link.calendar, generation, link.zone, rules, me)))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def connection_state(self, name: str) -> ConnectionState:
@@ -223,10 +289,9 @@ class State:
 
     def forget_unlinked(self) -> None:
         """Let go of what no link speaks of any more."""
-        wanted = {(number, zone) for number in self.calendars for zone in self.zones_of(number)}
-        self.tables = {key: tables for key, tables in self.tables.items() if key in wanted}
-        linked = {number for number, _ in wanted}
+        for calendar in self.tables.calendars:
+            self.tables.keep(calendar, self.zones_of(calendar) if calendar in self.calendars else ())
+        linked = self.links.calendars & self.calendars.keys()
         self.problems = {number: noted for number, noted in self.problems.items() if noted[0].calendar in linked}
         self.postponed.keep(linked)
-        spoken_of = {link.reference.connection for state in self.profiles.values() for link in state.links}
-        self.departed = {name: state for name, state in self.departed.items() if name in spoken_of}
+        self.departed = {name: state for name, state in self.departed.items() if name in self.links.connections}

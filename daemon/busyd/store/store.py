@@ -69,8 +69,8 @@ class Store:
 
     # Single reads and writes; the docstrings are those of `Transaction`.
 
-    async def generation(self) -> int:
-        return await self._read(lambda tx: tx.generation())
+    async def generation_of(self, calendar: int) -> int:
+        return await self._read(lambda tx: tx.generation_of(calendar))
 
     async def read_meta(self, name: str) -> str | None:
         return await self._read(lambda tx: tx.read_meta(name))

@@ -96,8 +96,7 @@ def known_calendars(context: PollContext) -> list[KnownCalendar]:
             ceasing_since=context.ceasing.get(record.id),
             wanted=connection_state.wanted,
         )
-        for record in state.calendars.values()
-        if record.connection == context.name
+        for record in state.calendars_of(context.name)
     ]
 
 
@@ -107,7 +106,7 @@ def remember_failure(context: PollContext, decision: Decision) -> None:
     trouble = describe_error(decision.error) if decision.error is not None else ""
     logger.warning("%s could not be read: %s", decision.record.label, trouble)
     context.connection_state.calendar_trouble[decision.record.id] = trouble
-    context.state.publish()
+    context.state.publish(connections=(context.name,))
 
 
 def leave_alone(context: PollContext, decision: Decision) -> None:
@@ -136,12 +135,12 @@ async def refresh_state(context: PollContext, *, relink: bool = False) -> None:
     """Show the new state of a connection's calendars to those who ask: snapshots first, then what proves them."""
     state = context.state
     records = await context.store.read_calendars(context.name)
-    before = {record.id: record for record in state.calendars.values() if record.connection == context.name}
+    before = {record.id: record for record in state.calendars_of(context.name)}
     shapes = {record.id: _shape(record) for record in records}
     is_other = relink or shapes != {number: _shape(old) for number, old in before.items()}
     if is_other:
         context.connection_state.listed = True
-        state.take_listing(context.name, records)
+        await state.take_listing(context.name, records)
     await _remember_links(context)
     if is_other:
         await context.writer.complete_tables()

@@ -27,7 +27,6 @@ class CalendarStatements(Statements):
         known = self.read_account(account.connection)
         if known is not None and (known.root, known.username) != (account.root, account.username):
             self._db.execute("DELETE FROM calendar WHERE connection=?", (account.connection,))
-            self.advance_generation()
         self._db.execute(
             "INSERT OR REPLACE INTO account (connection, root, username, principal, homes, addresses, single,"
             " discovered, partial) VALUES (?,?,?,?,?,?,?,?,?)",
@@ -54,13 +53,11 @@ class CalendarStatements(Statements):
         Their calendars would answer for somebody else. Everything here can be read again.
         """
         current = {connection.name: connection for connection in connections}
-        changed = False
         for name, root, username in self._db.execute("SELECT connection, root, username FROM account").fetchall():
             connection = current.get(name)
             if connection is None or (connection.url, connection.username) != (root, username):
                 self._db.execute("DELETE FROM account WHERE connection=?", (name,))
                 self._db.execute("DELETE FROM calendar WHERE connection=?", (name,))
-                changed = True
         for record in self.read_calendars():
             connection = current.get(record.connection)
             is_other_feed = record.remote.kind is CalendarKind.FEED and (
@@ -68,9 +65,6 @@ class CalendarStatements(Statements):
             )
             if connection is None or is_other_feed:
                 self._db.execute("DELETE FROM calendar WHERE id=?", (record.id,))
-                changed = True
-        if changed:
-            self.advance_generation()
 
     def read_calendars(self, connection: str | None = None) -> list[CalendarRecord]:
         """All calendars ever listed and not forgotten, of one connection or of all, in the order they were found."""

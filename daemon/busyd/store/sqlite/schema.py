@@ -8,7 +8,7 @@ from busyd.store.sqlite.database import Migration
 
 def _first(connection: sqlite3.Connection) -> None:
     for statement in (
-        # Generation: grows with every change of objects or of their index; a stored snapshot names the one it shows.
+        # Generation: grows with every change of objects or of their index.
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
         "CREATE TABLE account (connection TEXT PRIMARY KEY, root TEXT NOT NULL, username TEXT NOT NULL,"
         " principal TEXT NOT NULL,"
@@ -77,6 +77,11 @@ def _incomplete_since(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE busy_index ADD COLUMN incomplete_since INTEGER NOT NULL DEFAULT -62135596800")
 
 
+def _generations_of_calendars(connection: sqlite3.Connection) -> None:
+    # The count of `meta` when the calendar, or its index, last changed: a stored snapshot names those it shows.
+    connection.execute("ALTER TABLE calendar ADD COLUMN generation INTEGER NOT NULL DEFAULT 0")
+
+
 MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _first,
     _second_looks,
@@ -84,4 +89,5 @@ MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _held_is_an_object,
     _several_homes,
     _incomplete_since,
+    _generations_of_calendars,
 )

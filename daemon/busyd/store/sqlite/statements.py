@@ -1,6 +1,7 @@
 """What every group of statements has: its connection, and what is said of the store as a whole."""
 
 import sqlite3
+from collections.abc import Mapping
 
 
 class Statements:
@@ -13,12 +14,23 @@ class Statements:
         """Do nothing but answer."""
         self._db.execute("SELECT 1")
 
-    def generation(self) -> int:
-        """Grows with each change of what could change an answer."""
-        return int(self._db.execute("SELECT value FROM meta WHERE name='generation'").fetchone()[0])
+    def generation_of(self, calendar: int) -> int:
+        """Another number, never used before, after each change of what a calendar says of time; 0 before the first."""
+        row = self._db.execute("SELECT generation FROM calendar WHERE id=?", (calendar,)).fetchone()
+        return row[0] if row else 0
 
-    def advance_generation(self) -> None:
+    def generations(self) -> Mapping[int, int]:
+        """The same of all calendars."""
+        return dict(self._db.execute("SELECT id, generation FROM calendar"))
+
+    def advance_generation(self, calendar: int) -> None:
+        """What a calendar says of time has changed. Ids may come again, generations do not."""
         self._db.execute("UPDATE meta SET value=CAST(value AS INTEGER)+1 WHERE name='generation'")
+        self._db.execute(
+            "UPDATE calendar SET generation=(SELECT CAST(value AS INTEGER) FROM meta WHERE name='generation')"
+            " WHERE id=?",
+            (calendar,),
+        )
 
     def read_meta(self, name: str) -> str | None:
         row = self._db.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
