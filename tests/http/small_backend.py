@@ -21,7 +21,8 @@ from busyd.index.publisher import SnapshotPublisher
 from busyd.index.writer import IndexWriter
 from busyd.period import FbType, Instant, Period
 from busyd.progress import Progress, Report
-from busyd.state.state import ObjectProblem, State
+from busyd.state.problems import ObjectProblem
+from busyd.state.state import State
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import MIRROR_FILE, CalendarRecord
@@ -118,7 +119,7 @@ class SmallBackend(Backend):
     def note_problem(self, calendar: int, href: str) -> None:
         """An object of a calendar has a rule that nobody understands."""
         problem = Problem(ProblemKind.BAD_RULE, "uid-1", "FREQ=SOMETIMES is no rule")
-        self.state.problems[1] = (ObjectProblem(calendar, href, problem),)
+        self.state.problems[1] = (ObjectProblem(calendar, href, problem, '"1"', is_doubtful=True),)
 
     def confirm(self, name: str, as_of: Instant | None, *, complete: bool = True) -> None:
         """The remote confirmed the state of a person's calendar then; None: it was never read."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from busyd.flow.explain import Explained
 from busyd.http.settings import Limits
 from busyd.period import Instant
+from busyd.store.acceptances import problem_id
 from tests.http.conftest import Serve, Served
 from tests.http.small_backend import busy
 
@@ -26,12 +27,14 @@ stateful.enabled = false
 
 [dictionaries]
 people.values = ["anna"]
+problems.values = ["{problem}"]
 tokens.values = ["{token}"]
 starts.values = ["now", "2026-11-23", "2026-11-23T09:00:00+01:00", "2026-02-30"]
 ends.values = ["+7d", "2026-11-30", "2026-11-30T12:00:00Z"]
 
 [parameters]
 "path.profile" = {{ dictionary = "people", probability = 0.8 }}
+"path.problem" = {{ dictionary = "problems", probability = 0.8 }}
 "path.token" = {{ dictionary = "tokens", probability = 0.8 }}
 "query.start" = {{ dictionary = "starts", probability = 0.5 }}
 "query.end" = {{ dictionary = "ends", probability = 0.5 }}
@@ -65,7 +68,7 @@ async def run_schemathesis(served: Served, folder: Path) -> tuple[int, str]:
     """Its exit status, 0 when it found nothing, and what it has to say."""
     token = served.backend.token("anna", "freebusy", "details", "admin")
     configuration = folder / "schemathesis.toml"
-    configuration.write_text(CONFIGURATION.format(token=token))
+    configuration.write_text(CONFIGURATION.format(token=token, problem=problem_id("/1.ics", '"1"')))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration), "run"),
         *(f"http://127.0.0.1:{served.port}/openapi.json", f"--max-examples={EXAMPLES}", "--generation-deterministic"),

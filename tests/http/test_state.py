@@ -267,3 +267,32 @@ async def test_the_renderer_of_metrics_is_not_imported_before_the_first_scrape()
     code = "import sys, busyd.http.app; sys.exit('prometheus_client' in sys.modules)"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code)
     assert await process.wait() == 0
+
+
+async def test_problems_are_listed_accepted_and_taken_back(served: Served) -> None:
+    served.backend.note_problem(1, "/1.ics")
+    token = served.backend.token("anna", "admin")
+    (problem,) = (await served.ask("/v1/problems", token=token)).json["problems"]
+    assert (problem["calendar"], problem["uid"], problem["incomplete"]) == ("anna/Work", "uid-1", True)
+    path = f"/v1/problems/{problem['id']}"
+    (accepted,) = (await served.ask(f"{path}/accept", method="POST", token=token)).json["problems"]
+    assert accepted == {**problem, "accepted": "2026-11-23T12:00:00Z"}
+    assert (await served.ask("/v1/status", token=token)).json["problems"] == [accepted]
+    assert "busyd_problems 0" in (await served.ask("/metrics")).text
+    (again,) = (await served.ask(f"{path}/withdraw", method="POST", token=token)).json["problems"]
+    assert again == problem
+    twice = await served.ask(f"{path}/withdraw", method="POST", token=token)
+    assert (twice.status, twice.error) == (409, "nothing-to-accept")
+
+
+async def test_a_problem_of_somebody_elses_calendar_can_be_neither_seen_nor_accepted(served: Served) -> None:
+    served.backend.note_problem(1, "/1.ics")
+    (view,) = served.backend.problems()
+    bob, details = served.backend.token("bob", "admin"), served.backend.token("anna", "details")
+    assert (await served.ask("/v1/problems", token=bob)).json == {"problems": []}
+    for action in ("accept", "withdraw"):
+        path = f"/v1/problems/{view.id}/{action}"
+        answer = await served.ask(path, method="POST", token=bob)
+        assert (answer.status, answer.error) == (404, "unknown-problem")
+        assert (await served.ask(path, method="POST", token=details)).status == 403
+        assert (await served.ask(path, method="POST")).status == 401

@@ -73,6 +73,7 @@ class Inside:
         self.ledger = LedgerThread(ledger)
         self.state = State([ANNA], profiles, machine_zone="UTC")
         self.state.remembered = ledger.resolved_links()
+        self.state.problems.accepted = ledger.acceptances()
         self.publisher = SnapshotPublisher(self.store, self.state, clock=clock)
         self.writer = IndexWriter(self.store, self.state, clock=clock, publisher=self.publisher)
         self.restore = Restore(self.writer)

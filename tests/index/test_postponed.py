@@ -184,7 +184,7 @@ async def test_a_retry_does_not_undo_what_was_stored_meanwhile(tmp_path: Path, c
     await retry
     rows = await inside.store.read_entries(inside.record(WORK).id, "Europe/Berlin")
     assert len(rows) == 20
-    (stored,) = [entry for href, entry in rows if href.endswith("/0.ics")]
+    (stored,) = [entry for href, _, entry in rows if href.endswith("/0.ics")]
     assert list(stored.occurrences[:2]) == [at("2026-06-03T12:00"), at("2026-06-03T12:10")]
     await close(inside)
 

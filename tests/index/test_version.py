@@ -29,7 +29,7 @@ async def with_a_wrong_index(folder: Path, clock: StoppedClock) -> None:
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z"))
 
     def spoil(tx: Transaction) -> None:
-        _, entry = tx.read_entries(inside.record(WORK).id, "UTC")[0]
+        _, _, entry = tx.read_entries(inside.record(WORK).id, "UTC")[0]
         wrong = array("q", [at("2026-06-01"), at("2026-06-01T01:00"), 0])
         tx.put_entries([replace(entry, occurrences=wrong)])
         tx.advance_generation(inside.record(WORK).id)

@@ -18,6 +18,7 @@ PHRASES: Final[Mapping[str, str]] = {
     "no-length": "takes no time",
     "not-understood": "could not be understood",
     "unreadable": "may be at any time",
+    "accepted": "not understood, and accepted by you",
     "never-read": "calendar never read",
     "too-much": "calendar with too many occurrences",
     "primary-does-not-block": "primary does not block",

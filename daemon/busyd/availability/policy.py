@@ -86,6 +86,8 @@ def _decide(facts: Facts, rules: Rules, *, me: frozenset[str]) -> Verdict:
 
 NO_LENGTH: Final = Verdict(FbType.FREE, "no-length")
 """The verdict on an occurrence without length and travel time, whatever its facts."""
+ACCEPTED: Final = Verdict(FbType.FREE, "accepted")
+"""The verdict on what is not understood of an object that a person has accepted."""
 _NOT_UNDERSTOOD: Final = Verdict(FbType.BUSY_UNAVAILABLE, "not-understood")
 _CANCELLED: Final = Verdict(FbType.FREE, "cancelled")
 _TRANSPARENT: Final = Verdict(FbType.FREE, "transparent")

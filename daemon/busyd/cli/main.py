@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "explain": "show why a profile is busy or free",
     "busy": "compute the busy time of iCalendar files, without configuration or network",
     "sync": "poll the servers now",
+    "problems": "list events that are not understood, and accept those that do not matter",
     "credential": "manage stored passwords: set, list, remove",
     "token": "manage access tokens: add, list, revoke",
     "reload": "apply a changed configuration to the running daemon",

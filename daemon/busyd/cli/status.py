@@ -10,6 +10,7 @@ from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.cli.window import own_zone, show_time
 from busyd.config import ConfigFaults, ConfigMissing
+from busyd.ical.facts import HARMLESS
 
 
 def add_status_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -84,9 +85,14 @@ def _troubles(answer: dict[str, Any], things: list[dict[str, Any]]) -> list[str]
         for link in profile.get("calendars") or []
         if link.get("detail")
     ]
+    told = [problem for problem in answer.get("problems") or [] if problem.get("kind") not in HARMLESS]
+    harmless = len(answer.get("problems") or []) - len(told)
     problems = [
-        f"{problem.get('calendar')}: {problem.get('reason')} (event {problem.get('uid') or 'without UID'})"
-        for problem in answer.get("problems") or []
+        f"{problem.get('calendar')}: {'accepted: ' if problem.get('accepted') else ''}{problem.get('reason')}"
+        f" (event {problem.get('uid') or 'without UID'})"
+        for problem in told
     ]
+    if harmless:
+        problems.append(f"{harmless} more problems lose nothing; `busyd problems list` shows them")
     refused = answer.get("configuration")
     return [*([str(refused)] if refused else []), *details, *missing, *problems]

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from busyd.availability.snapshot import Snapshot
 from busyd.clock import Clock
+from busyd.flow.accepting import AcceptedProblems
 from busyd.flow.ask import FreeBusyAnswer, NotConfirmed, answer, find_profile
 from busyd.flow.freshness import freshness_of
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
@@ -49,6 +50,7 @@ class Backend:
         self.clock = clock
         self.tokens = Tokens(ledger)
         self.reloads = ReloadRequests()
+        self.accepted_problems = AcceptedProblems(writer, ledger)
         self.schedules: Mapping[str, PollNow] = {}
         """By connection; empty until polling has begun."""
         self._state = state

@@ -7,13 +7,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.availability.index import PackedObject
-from busyd.availability.policy import NO_LENGTH, decide
+from busyd.availability.policy import ACCEPTED, NO_LENGTH, decide
 from busyd.cooperative import in_slices
 from busyd.ical.title import Title, title_of
 from busyd.index.writer import IndexWriter
 from busyd.period import FbType, Instant, Period
 from busyd.state.links import Link
 from busyd.state.profile_state import ProfileState
+from busyd.store.acceptances import problem_id
 from busyd.store.mirror import StoredObject
 
 
@@ -24,6 +25,8 @@ class _Reading(Struct, frozen=True):
     me: frozenset[str]
     primary_blocks_origin: str
     window: Period
+    accepted: bool = False
+    """A person has accepted that the object is not understood."""
 
 
 class Explained(Struct, frozen=True):
@@ -71,7 +74,9 @@ async def explain_window(writer: IndexWriter, profile_state: ProfileState, *, wi
         read = writer.expansion.index((known.payload for known in stored), link.zone, span=window)
         numbered = iter(stored)
         async for indexed in read:
-            events += _explain_object(next(numbered), indexed, reading=reading)
+            known = next(numbered)
+            accepted = problem_id(known.href, known.etag) in writer.state.problems.accepted
+            events += _explain_object(known, indexed, reading=replace(reading, accepted=accepted))
     return sorted(events, key=lambda event: (event.start, event.end, event.calendar, event.uid))
 
 
@@ -84,6 +89,11 @@ async def _objects_touching(writer: IndexWriter, link: Link, *, window: Period) 
     travel = max((max(facts.travel_before, facts.travel_after) for facts in tables.table.facts), default=0)
     near = Period(Instant(window.start - travel), Instant(window.end + travel))
     wanted = await in_slices(tables.objects_in(near)) | tables.incomplete.keys()
+    wanted |= {
+        number
+        for number, noted in writer.state.problems.items()
+        if noted[0].calendar == calendar and writer.state.problems.has_accepted(number)
+    }
     if near.start < writer.horizon.start or near.end > writer.horizon.end:
         wanted |= tables.recurring
     return list((await writer.store.read_objects_by_id(sorted(wanted))).values())
@@ -97,6 +107,8 @@ def _explain_object(stored: StoredObject, indexed: PackedObject, *, reading: _Re
     for start, end, number in indexed.rows():
         facts = indexed.facts[number]
         verdict = decide(facts, link.rules, me=reading.me)
+        if reading.accepted and facts.unknown:
+            verdict = ACCEPTED
         low, high = start - verdict.before, end + verdict.after
         if low == high:
             verdict = NO_LENGTH
@@ -124,7 +136,9 @@ def _explain_object(stored: StoredObject, indexed: PackedObject, *, reading: _Re
             )
         )
     if indexed.incomplete and indexed.incomplete_since < window.end:
-        unplaced = replace(_nothing_known(link, window), reason="unreadable", fbtype=FbType.FREE)
+        unplaced = replace(
+            _nothing_known(link, window), reason="accepted" if reading.accepted else "unreadable", fbtype=FbType.FREE
+        )
         summary = title_of(stored.payload).summary
         events.append(replace(unplaced, uid=indexed.uid, href=stored.href, summary=summary, notes=notes))
     return events

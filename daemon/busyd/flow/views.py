@@ -11,11 +11,13 @@ from busyd.availability.hours import Hours, SlotDefaults
 from busyd.availability.snapshot import Snapshot
 from busyd.connection import CalendarKind, ConnectionKind
 from busyd.flow.freshness import Freshness
+from busyd.ical.facts import HARMLESS
 from busyd.ical.zones import reading_zone
-from busyd.period import Instant
+from busyd.period import Instant, to_rfc3339
 from busyd.state.connection_state import ConnectionState
+from busyd.state.problems import ObjectProblem
 from busyd.state.profile_state import ProfileState
-from busyd.state.state import ObjectProblem, State
+from busyd.state.state import State
 from busyd.store.mirror import CalendarRecord
 
 
@@ -117,6 +119,12 @@ class ProblemView(Struct, frozen=True):
     uid: str
     kind: str
     reason: str
+    id: str
+    """Of the object as it is now: the same for all of its problems."""
+    incomplete: bool
+    """Its object makes windows incomplete, or would, were it not accepted."""
+    accepted: str | None
+    """When a person said that it does not matter; None when nobody did."""
 
 
 def view_profile(
@@ -170,7 +178,17 @@ def view_problem(state: State, problem: ObjectProblem) -> ProblemView:
         label = record.label
         if record.remote.kind is CalendarKind.FEED:
             href = href.replace(record.remote.href, record.remote.shown_href)
-    return ProblemView(label, href, problem.problem.uid, problem.problem.kind.value, problem.problem.reason)
+    acceptance = state.problems.accepted.get(problem.id)
+    return ProblemView(
+        calendar=label,
+        href=href,
+        uid=problem.problem.uid,
+        kind=problem.problem.kind.value,
+        reason=problem.problem.reason,
+        id=problem.id,
+        incomplete=problem.is_doubtful and problem.problem.kind not in HARMLESS,
+        accepted=to_rfc3339(acceptance.at) if acceptance is not None else None,
+    )
 
 
 def _view_calendar(state: State, connection_state: ConnectionState, *, record: CalendarRecord) -> CalendarView:

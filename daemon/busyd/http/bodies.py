@@ -175,6 +175,12 @@ class Status(Struct, frozen=True):
     configuration: str | UnsetType = UNSET
 
 
+class Problems(Struct, frozen=True):
+    """What could not be taken as it is in the calendars that the caller may see."""
+
+    problems: list[ProblemView]
+
+
 class Health(Struct, frozen=True):
     """Whether busyd runs, or is ready to answer for every profile."""
 

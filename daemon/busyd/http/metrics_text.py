@@ -11,6 +11,7 @@ import busyd
 from busyd.flow.backend import Backend
 from busyd.http.auth import Caller
 from busyd.http.connections import Gate
+from busyd.ical.facts import HARMLESS
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -75,8 +76,12 @@ def _remotes(backend: Backend, caller: Caller) -> Iterator[Metric]:
     yield _counter("busyd_connection_requests", "Requests sent to the remote.", labels=labels, samples=requests)
     polled = [([view.name], view.last_poll) for view in views if view.last_poll is not None]
     yield _gauge("busyd_connection_last_poll_seconds", "When a poll last succeeded.", labels=labels, samples=polled)
+    problems = [one for one in backend.problems() if one.kind not in HARMLESS and one.accepted is None]
     yield _gauge(
-        "busyd_problems", "Events that were not understood.", labels=[], samples=[([], len(backend.problems()))]
+        "busyd_problems",
+        "Events that were not understood.",
+        labels=[],
+        samples=[([], len(problems))],
     )
 
 

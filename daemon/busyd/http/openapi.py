@@ -8,7 +8,7 @@ from msgspec import Struct
 
 import busyd
 from busyd.flow.reload import ReloadOutcome
-from busyd.http.bodies import Calendars, Explanation, FreeBusy, Health, Profiles, Slots, Status
+from busyd.http.bodies import Calendars, Explanation, FreeBusy, Health, Problems, Profiles, Slots, Status
 from busyd.http.call import Call
 from busyd.http.problem import PROBLEM_TYPE, ProblemDetails
 from busyd.http.response import JSON, Finished, headers_for
@@ -16,7 +16,18 @@ from busyd.http.slots import MAX_STEPS
 
 Schema = dict[str, Any]
 
-BODIES: Final = (Calendars, Explanation, FreeBusy, Health, ProblemDetails, Profiles, ReloadOutcome, Slots, Status)
+BODIES: Final = (
+    Calendars,
+    Explanation,
+    FreeBusy,
+    Health,
+    ProblemDetails,
+    Problems,
+    Profiles,
+    ReloadOutcome,
+    Slots,
+    Status,
+)
 _TEXT: Final[Schema] = {"type": "string"}
 _ASKED: Final[Schema] = {
     "anyOf": [
@@ -107,6 +118,7 @@ def _paths() -> Schema:
             "tentative", "query", schema={"enum": ["busy", "free"]}, description="Whether tentative time counts as busy"
         ),
     ]
+    problem = _parameter("problem", "path", schema={"type": "string"}, description="Id of a problem")
     freebusy = {**_ok(FreeBusy), **_ok_calendar()}
     token = _parameter("token", "path", schema={"type": "string"}, description="A token made by `busyd token add`")
     return {
@@ -129,6 +141,9 @@ def _paths() -> Schema:
         ),
         "/v1/status": _get("The state of every connection and calendar", _ok(Status)),
         "/v1/calendars": _get("Every known calendar", _ok(Calendars)),
+        "/v1/problems": _get("What in the calendars could not be taken as it is", _ok(Problems)),
+        "/v1/problems/{problem}/accept": _post_problem("Let an event that is not understood no longer matter", problem),
+        "/v1/problems/{problem}/withdraw": _post_problem("Let it matter again", problem),
         "/v1/sync": {
             "post": {
                 "summary": "Poll every connection now, and report the progress line by line",
@@ -195,6 +210,14 @@ def _get(
     if parameters:
         operation["parameters"] = parameters
     return {"get": operation}
+
+
+def _post_problem(summary: str, parameter: Schema) -> Schema:
+    responses = {
+        "200": {"description": "The problems of the event", "content": _ok(Problems)},
+        **_problems("408", "409", "413", "415"),
+    }
+    return {"post": {"summary": summary, "responses": responses, "parameters": [parameter]}}
 
 
 def _problems(*further: str) -> Schema:

@@ -30,6 +30,8 @@ TITLES: Final[Mapping[str, str]] = {
     "not-found": "There is nothing at this address",
     "unknown-profile": "There is no such profile",
     "unknown-feed": "There is no such feed",
+    "unknown-problem": "There is no such problem",
+    "nothing-to-accept": "There is nothing to accept, or to take back",
     "method-not-allowed": "This address does not support that method",
     "unconfigured": "The profile has no calendars",
     "too-slow": "The request took too long to arrive",
@@ -100,8 +102,8 @@ def not_answered(error: Unanswerable) -> HttpProblem:
             "incomplete",
             503,
             detail=str(error),
-            fix="GET /v1/status lists it under problems: correct or delete it in your calendar app;"
-            " on_stale=serve offers what is free without it",
+            fix="GET /v1/status lists it under problems: correct or delete it in your calendar app, or, if it does not"
+            " matter, `busyd problems accept ID`; on_stale=serve offers what is free without it",
         )
     is_unconfirmed = isinstance(error, NotConfirmed)
     instead = "without max_age" if is_unconfirmed else "with on_stale=serve"

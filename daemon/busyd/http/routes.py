@@ -21,6 +21,7 @@ from busyd.http.health import HealthHandler
 from busyd.http.metrics import Metrics
 from busyd.http.openapi import OpenApiHandler
 from busyd.http.page import PageHandler
+from busyd.http.problems import ProblemsHandler
 from busyd.http.profiles import ProfilesHandler
 from busyd.http.reload import ReloadHandler
 from busyd.http.settings import EndpointSettings
@@ -167,6 +168,7 @@ def api_routes(handlers: Handlers) -> Routes:
     health, status, page = HealthHandler(backend), StatusHandler(backend), PageHandler()
     sync = SyncHandler(backend, body_seconds=body_seconds)
     reload = ReloadHandler(backend, body_seconds=body_seconds)
+    problems = ProblemsHandler(backend, body_seconds=body_seconds)
     profile = "/v1/profiles/{profile}"
     times = freebusy.PARAMETERS
     return Routes(
@@ -189,6 +191,9 @@ def api_routes(handlers: Handlers) -> Routes:
             ),
             Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS),
             Route("/v1/calendars", {"GET": status.get_calendars}, _ADMIN),
+            Route("/v1/problems", {"GET": problems.get_problems}, _ADMIN),
+            Route("/v1/problems/{problem}/accept", {"POST": problems.post_accept}, _ADMIN),
+            Route("/v1/problems/{problem}/withdraw", {"POST": problems.post_withdraw}, _ADMIN),
             Route("/v1/sync", {"POST": sync.post_sync}, _ADMIN),
             Route("/v1/reload", {"POST": reload.post_reload}, _ADMIN),
             Route(

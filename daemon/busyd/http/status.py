@@ -14,7 +14,7 @@ from msgspec.structs import asdict
 import busyd
 from busyd.connection import ConnectionKind
 from busyd.flow.backend import Backend
-from busyd.flow.views import CalendarView, ConnectionView, ProfileView
+from busyd.flow.views import CalendarView, ConnectionView, ProblemView, ProfileView
 from busyd.http.auth import Caller
 from busyd.http.bodies import Calendar, Calendars, ConnectionStatus, LinkedCalendar, ProfileStatus, Status, time_or_none
 from busyd.http.call import Call
@@ -36,14 +36,13 @@ class StatusHandler:
         backend, caller = self._backend, call.caller
         connections = visible_connections(backend, caller)
         calendars = {name: visible_calendars(connection, caller) for name, connection in connections.items()}
-        labels = {calendar.label for visible in calendars.values() for calendar in visible}
         refused = backend.refused_configuration if caller.sees_all else ""
         status = Status(
             version=busyd.__version__,
             now=to_rfc3339(backend.clock.now()),
             profiles=[_profile(view) for view in backend.profiles() if caller.sees(view.name)],
             connections=[_connection(view, calendars[name]) for name, view in connections.items()],
-            problems=[problem for problem in backend.problems() if problem.calendar in labels],
+            problems=visible_problems(backend, caller),
             configuration=f"the last reload was refused: {refused}" if refused else UNSET,
         )
         return await json_response(status, call.head)
@@ -70,6 +69,13 @@ def visible_calendars(connection: ConnectionView, caller: Caller) -> list[Calend
     if caller.may("admin"):
         return list(connection.calendars)
     return [view for view in connection.calendars if any(caller.sees(profile) for profile in view.profiles)]
+
+
+def visible_problems(backend: Backend, caller: Caller) -> list[ProblemView]:
+    """The problems of the calendars that a caller may know of."""
+    visible = (visible_calendars(connection, caller) for connection in visible_connections(backend, caller).values())
+    labels = {calendar.label for calendars in visible for calendar in calendars}
+    return [problem for problem in backend.problems() if problem.calendar in labels]
 
 
 def _profile(view: ProfileView) -> ProfileStatus:

@@ -59,6 +59,10 @@ class ProblemKind(StrEnum):
     """Written otherwise than the RFCs say, and understood all the same: nothing is lost by it."""
 
 
+HARMLESS: Final = frozenset({ProblemKind.FORGIVEN, ProblemKind.DUPLICATE_UID})
+"""Kinds that leave nothing unknown."""
+
+
 class Problem(Struct, frozen=True):
     """Something in an object that could not be used as written."""
 

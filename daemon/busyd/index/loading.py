@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 from busyd.availability.occurrence_table import OccurrenceTable
 from busyd.cooperative import in_slices
 from busyd.ical.limits import MAX_CALENDAR_OCCURRENCES
+from busyd.index.acceptance import counted
 from busyd.index.placeholders import not_fetched, outdated
+from busyd.state.problems import ObjectProblem
 from busyd.store.occurrences import IndexEntry
 from busyd.store.transaction import Transaction
 
@@ -47,12 +49,21 @@ async def load_tables(writer: "IndexWriter", calendar: int, *, zone: str) -> Non
     tables, after = OccurrenceTable(state.table), 0
     await in_slices(tables.add(postponed))
     while part := await store.read_entries(calendar, zone, after=after):
-        await in_slices(tables.add(entry for _, entry in part))
-        for href, entry in part:
-            writer.remember_problems(calendar, entry.object, href=href, problems=entry.problems)
-        after = part[-1][1].object
+        for href, etag, entry in part:
+            if entry.problems:
+                state.problems.note(entry.object, problems_of(calendar, [entry], version=(href, etag)))
+        await in_slices(tables.add(counted(state, (entry for _, _, entry in part))))
+        after = part[-1][2].object
     state.put_table(calendar, zone, table=tables)
     state.tables.generations[calendar] = await store.generation_of(calendar)
+
+
+def problems_of(calendar: int, entries: Sequence[IndexEntry], *, version: tuple[str, str]) -> tuple[ObjectProblem, ...]:
+    """What is wrong with an object, by its entries; `version` is its href and its ETag."""
+    href, etag = version
+    doubtful = any(entry.is_doubtful for entry in entries)
+    problems = entries[0].problems if entries else ()
+    return tuple([ObjectProblem(calendar, href, problem, etag, doubtful) for problem in problems])
 
 
 def put_beyond(writer: "IndexWriter", calendar: int, *, told: bool = False) -> None:

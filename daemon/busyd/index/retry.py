@@ -87,5 +87,6 @@ async def _read_again(writer: "IndexWriter", calendar: int, *, numbers: Sequence
             return dict(read)
 
         if read:
-            await to_the_end(writer.commit(calendar, store))
+            versions = {number: (stored[number].href, stored[number].etag) for number in read}
+            await to_the_end(writer.commit(calendar, store, versions=versions))
     return numbers.index(list(stored)[len(expanded) - 1]) + 1

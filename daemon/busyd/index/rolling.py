@@ -1,7 +1,7 @@
 """Time beyond the horizon: moving the horizon on day by day, and answering for windows it does not cover."""
 
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 from msgspec.structs import replace
 
@@ -11,6 +11,7 @@ from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.snapshot import Snapshot, nothing_known
 from busyd.cooperative import in_slices, let_others_run
 from busyd.ical.facts import Facts
+from busyd.index.acceptance import counted
 from busyd.index.expansion import entry_of
 from busyd.index.loading import BEYOND, is_too_much, load_tables
 from busyd.index.writer import IndexWriter
@@ -78,7 +79,7 @@ async def _seen_through(
         changes = {
             entry.object: entry_of(entry.object, zone, span=window, indexed=await anext(indexed)) for entry, _ in part
         }
-        tables = await in_slices(tables.changed(changes))
+        tables = await in_slices(tables.changed(_counted(writer, changes)))
         if is_too_much(tables.count):
             return OccurrenceTable.beyond(tables.table, BEYOND)
     return tables
@@ -109,8 +110,12 @@ async def _extended(
                     writer.note_postponed(calendar, old.object, entries=[entry])
                 await let_others_run()
         await writer.store.put_entries(grown.values())
-        tables = await in_slices(tables.changed(grown))
+        tables = await in_slices(tables.changed(_counted(writer, grown)))
     return tables
+
+
+def _counted(writer: IndexWriter, entries: Mapping[int, IndexEntry]) -> dict[int, IndexEntry]:
+    return {entry.object: entry for entry in counted(writer.state, entries.values())}
 
 
 def _lacking(old: Period, new: Period) -> Period:

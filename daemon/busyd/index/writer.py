@@ -12,12 +12,13 @@ from msgspec import Struct, field
 
 from busyd.clock import Clock
 from busyd.cooperative import in_slices, to_the_end
-from busyd.ical.facts import Problem
-from busyd.index.loading import is_too_much, load_tables, put_beyond
+from busyd.ical.facts import HARMLESS
+from busyd.index.acceptance import counted
+from busyd.index.loading import is_too_much, load_tables, problems_of, put_beyond
 from busyd.index.placeholders import not_fetched, outdated
 from busyd.index.publisher import SnapshotPublisher
 from busyd.period import Period
-from busyd.state.state import ObjectProblem, State
+from busyd.state.state import State
 from busyd.store.mirror import CalendarRecord, StoredObject, SyncMark
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
 from busyd.store.store import Store
@@ -30,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 BATCH: Final = 100
 """Objects that are expanded and stored at once, fewer when they are large or have many occurrences."""
+Version = tuple[str, str]
+"""Href and ETag of an object; no ETag for what the server has in another version than the mirror."""
 Changes = dict[int, list[IndexEntry] | None]
 """Object -> its new entries, one a reading zone; None when the object is gone."""
 
@@ -109,15 +112,19 @@ class IndexWriter:
         """The zones in which a calendar is expanded."""
         return self.state.zones_of(calendar) or {self.state.machine_zone}
 
-    async def commit(self, calendar: int, work: Callable[[Transaction], Changes]) -> Changes:
+    async def commit(
+        self, calendar: int, work: Callable[[Transaction], Changes], *, versions: Mapping[int, Version]
+    ) -> Changes:
         """Write something of a calendar, and have its tables follow. To be called with `changing` held.
 
-        While the calendar is beyond its bound, `work` should write its entries withheld.
+        `versions` are those of the objects that `work` has changed, once it is done. While the calendar is beyond its
+        bound, `work` should write its entries withheld.
         """
         state = self.state
         changes, generation = await self.store.transaction(lambda tx: (work(tx), tx.generation_of(calendar)))
         for number, entries in changes.items():
             self.note_postponed(calendar, number, entries=entries or ())
+        self._note_problems(calendar, changes, versions=versions)
         tables = dict(state.tables.of(calendar)) if changes else {}
         if state.is_beyond(calendar):
             counts = await self.store.count_rows(calendar)
@@ -126,7 +133,7 @@ class IndexWriter:
                     await load_tables(self, calendar, zone=zone)
             return changes
         for zone, table in tables.items():
-            mine = {object_id: _read_in(zone, entries) for object_id, entries in changes.items()}
+            mine = {object_id: self._read_in(zone, entries) for object_id, entries in changes.items()}
             new = await in_slices(table.changed(mine))
             state.put_table(calendar, zone, table=new)
             if is_too_much(new.count):
@@ -168,8 +175,7 @@ class IndexWriter:
                 horizon,
                 withheld=self.state.is_beyond(calendar.id),
             )
-            changes = await to_the_end(self.commit(calendar.id, batch.commit))
-        self._note_problems(calendar, changes, hrefs=batch.hrefs)
+            changes = await to_the_end(self.commit(calendar.id, batch.commit, versions=batch.versions))
         return len(expanded), len(changes)
 
     def tell_postponed(self, calendar: int) -> None:
@@ -177,19 +183,23 @@ class IndexWriter:
         if self.state.postponed.take_untold(calendar):
             logger.warning("%s: %s", self.state.label_of(calendar), self.state.postponed.note(calendar))
 
-    def _note_problems(self, calendar: CalendarRecord, changes: Changes, *, hrefs: Mapping[int, str]) -> None:
+    def _note_problems(self, calendar: int, changes: Changes, *, versions: Mapping[int, Version]) -> None:
         """Remember what is wrong with the objects, and say it once in the log."""
+        state = self.state
         for number, entries in changes.items():
-            known = {noted.problem for noted in self.state.problems.pop(number, ())}
-            problems = entries[0].problems if entries else ()
-            self.remember_problems(calendar.id, number, href=hrefs.get(number, ""), problems=problems)
-            for problem in problems:
-                if problem not in known:
-                    logger.warning("%s: event %s: %s", calendar.label, problem.uid or hrefs[number], problem.reason)
+            known = {noted.problem for noted in state.problems.get(number, ())}
+            noted = problems_of(calendar, entries or (), version=versions.get(number, ("", "")))
+            state.problems.note(number, noted)
+            for one in noted:
+                if one.problem not in known:
+                    level = logging.INFO if one.problem.kind in HARMLESS else logging.WARNING
+                    uid = one.problem.uid or one.href
+                    logger.log(level, "%s: event %s: %s", state.label_of(calendar), uid, one.problem.reason)
 
-    def remember_problems(self, calendar: int, number: int, *, href: str, problems: Sequence[Problem]) -> None:
-        if problems:
-            self.state.problems[number] = tuple(ObjectProblem(calendar, href, problem) for problem in problems)
+    def _read_in(self, zone: str, entries: list[IndexEntry] | None) -> IndexEntry | None:
+        """What counts of an object for those who read in a zone."""
+        mine = [entry for entry in entries or () if entry.zone in (ANY_ZONE, zone)]
+        return next(counted(self.state, mine), None)
 
 
 class _End(Struct, frozen=True):
@@ -208,23 +218,24 @@ class _Batch(Struct, frozen=True):
     end: _End
     horizon: Period
     withheld: bool
-    hrefs: dict[int, str] = field(default_factory=dict)
+    versions: dict[int, Version] = field(default_factory=dict)
     """Those of the objects it changed, once it is committed."""
 
     def commit(self, tx: Transaction) -> Changes:
         """Write everything; the changes for the tables."""
         changes: Changes = {}
-        hrefs = self.hrefs
+        versions = self.versions
         for fetched, expanded in self.objects:
             stored = StoredObject(fetched.href, fetched.etag, expanded.uid, fetched.payload)
             number = tx.put_object(self.calendar, stored)
-            changes[number], hrefs[number] = expanded.entries(number, self.horizon), fetched.href
+            changes[number] = expanded.entries(number, self.horizon)
+            versions[number] = fetched.href, fetched.etag
         changes |= dict.fromkeys(tx.forget_objects(self.calendar, self.end.gone))
         for number, href in tx.mark_unread(self.calendar, self.end.unread).items():
-            changes[number], hrefs[number] = [not_fetched(number, self.horizon)], href
+            changes[number], versions[number] = [not_fetched(number, self.horizon)], (href, "")
         for number, href in tx.objects_with_payload(self.calendar, self.end.unread).items():
             known = outdated(tx.entries_of(number)) or [not_fetched(number, self.horizon)]
-            changes[number], hrefs[number] = known, href
+            changes[number], versions[number] = known, (href, "")
         there = {number: entries for number, entries in changes.items() if entries is not None}
         tx.replace_entries(there, withheld=self.withheld)
         if self.end.mark is not None:
@@ -232,7 +243,3 @@ class _Batch(Struct, frozen=True):
         if changes:
             tx.advance_generation(self.calendar)
         return changes
-
-
-def _read_in(zone: str, entries: list[IndexEntry] | None) -> IndexEntry | None:
-    return next((entry for entry in entries or () if entry.zone in (ANY_ZONE, zone)), None)

@@ -124,6 +124,7 @@ class Service:
             self._state = State(connections, self._config.profiles.values(), machine_zone=zone)
             self._state.own_zones = self._config.time_zones
             self._state.remembered = opened.resolved_links()
+            self._state.problems.accepted = opened.acceptances()
             publisher = SnapshotPublisher(store, self._state, clock=self._clock)
             self._writer = IndexWriter(store, self._state, clock=self._clock, publisher=publisher)
             resources.push_async_callback(self._writer.close)
@@ -216,6 +217,7 @@ class Service:
             try:
                 if await roll_horizon(self._writer, self._clock.now()):
                     logger.info("a new day: the horizon moved on")
+                await self._backend.accepted_problems.forget_ended()
                 if self._clock.monotonic() - looked >= LOOK_AT_ZONES_EVERY:
                     looked = self._clock.monotonic()
                     if forget_outdated_zones():

@@ -8,7 +8,6 @@ import hashlib
 import logging
 from collections.abc import Generator, Iterable, Mapping, Sequence
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.availability.building import Reading
@@ -16,26 +15,19 @@ from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.profile import Profile
 from busyd.connection import Connection, ConnectionKind
 from busyd.cooperative import in_slices
-from busyd.ical.facts import Problem, normalise_address
+from busyd.ical.facts import normalise_address
 from busyd.ical.zones import NO_OWN_ZONES, OwnZones
 from busyd.state.connection_state import ConnectionState
 from busyd.state.due import DueSnapshots
 from busyd.state.link_map import LinkMap, connections_of
 from busyd.state.links import Link, bind_rules, resolve_links
 from busyd.state.postponed import PostponedObjects
+from busyd.state.problems import KnownProblems
 from busyd.state.profile_state import ProfileState
 from busyd.state.tables import Tables
 from busyd.store.mirror import CalendarRecord
 
 logger = logging.getLogger(__name__)
-
-
-class ObjectProblem(Struct, frozen=True):
-    """A problem of one calendar object, for `/v1/status`."""
-
-    calendar: int
-    href: str
-    problem: Problem
 
 
 class State:
@@ -57,8 +49,7 @@ class State:
         self._ids: dict[str, dict[int, None]] = {}
         """Connection -> its calendars, in their order."""
         self.due = DueSnapshots(self.profiles)
-        self.problems: dict[int, tuple[ObjectProblem, ...]] = {}
-        """Object -> what is wrong with it."""
+        self.problems = KnownProblems()
         self.postponed = PostponedObjects()
         """Objects that could not be read because reading itself failed."""
         self.departed: dict[str, ConnectionState] = {}
@@ -272,7 +263,7 @@ class State:
 
         `generations`: calendar -> the generation of its index.
         """
-        parts = [str(day), version]
+        parts = [str(day), version, *sorted(self.problems.accepted)]
         for link in state.next_links:
             if link.blocks:
                 me = sorted(self.addresses_for(state, link.reference.connection))
@@ -292,6 +283,6 @@ class State:
         for calendar in self.tables.calendars:
             self.tables.keep(calendar, self.zones_of(calendar) if calendar in self.calendars else ())
         linked = self.links.calendars & self.calendars.keys()
-        self.problems = {number: noted for number, noted in self.problems.items() if noted[0].calendar in linked}
+        self.problems.keep(linked)
         self.postponed.keep(linked)
         self.departed = {name: state for name, state in self.departed.items() if name in self.links.connections}

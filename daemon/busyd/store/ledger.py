@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from busyd.credentials.tokens import TOKEN_PREFIX, NewToken, Token, split_token
 from busyd.ownership import as_owner_of, make_state_directory
 from busyd.period import Instant
+from busyd.store.acceptances import Acceptance
 from busyd.store.errors import StorageDamaged
 from busyd.store.sqlite.database import check, migrate, open_connection, storage_errors, transaction
 
@@ -59,7 +60,7 @@ class Ledger:
         connection = open_connection(path, journal="DELETE", synchronous="FULL", busy_timeout=busy_timeout)
         try:
             check(connection, path)
-            migrate(connection, path, migrations=[_create, _remember_feeds])
+            migrate(connection, path, migrations=[_create, _remember_feeds, _accept_problems])
         except StorageDamaged as error:
             connection.close()
             fix = "put a backup of it in place, or move it away: then tokens must be made anew"
@@ -209,6 +210,24 @@ class Ledger:
             with storage_errors(self._path), transaction(self._connection):
                 self._connection.executemany("INSERT OR REPLACE INTO link (reference, href) VALUES (?,?)", new.items())
 
+    def acceptances(self) -> dict[str, Acceptance]:
+        """What was accepted of objects that cannot be understood, by id. Raises StorageError."""
+        with storage_errors(self._path):
+            rows = self._connection.execute("SELECT id, calendar, href, uid, reason, at FROM acceptance")
+            return {row[0]: Acceptance(*row) for row in rows}
+
+    def accept(self, acceptance: Acceptance) -> None:
+        """Keep that an object does not matter. Raises StorageError."""
+        self._write(
+            "INSERT OR REPLACE INTO acceptance (id, calendar, href, uid, reason, at) VALUES (?,?,?,?,?,?)",
+            (acceptance.id, acceptance.calendar, acceptance.href, acceptance.uid, acceptance.reason, acceptance.at),
+        )
+
+    def withdraw(self, ids: Iterable[str]) -> None:
+        """Forget acceptances. Raises StorageError."""
+        with storage_errors(self._path), transaction(self._connection):
+            self._connection.executemany("DELETE FROM acceptance WHERE id=?", [(one,) for one in ids])
+
     def _write(self, statement: str, values: tuple[object, ...]) -> int:
         """Run one statement; how many rows it touched."""
         with storage_errors(self._path):
@@ -250,4 +269,11 @@ def _remember_feeds(connection: sqlite3.Connection) -> None:
     connection.execute(
         "CREATE TABLE feed (token TEXT PRIMARY KEY REFERENCES token ON DELETE CASCADE, tag TEXT NOT NULL,"
         " changed INTEGER NOT NULL) STRICT"
+    )
+
+
+def _accept_problems(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE acceptance (id TEXT PRIMARY KEY, calendar TEXT NOT NULL, href TEXT NOT NULL, uid TEXT NOT NULL,"
+        " reason TEXT NOT NULL, at INTEGER NOT NULL) STRICT"
     )

@@ -5,12 +5,13 @@ The logic is all in `Ledger`; here is only where it runs, and when uses are writ
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from busyd.credentials.tokens import Token
 from busyd.period import Instant
+from busyd.store.acceptances import Acceptance
 from busyd.store.errors import StorageError
 from busyd.store.ledger import Ledger
 
@@ -58,6 +59,14 @@ class LedgerThread:
         """As `Ledger.record_links`."""
         snapshot = dict(links)  # the caller's may change meanwhile
         await self._run(lambda: self._ledger.record_links(snapshot))
+
+    async def accept(self, acceptance: Acceptance) -> None:
+        """As `Ledger.accept`."""
+        await self._run(lambda: self._ledger.accept(acceptance))
+
+    async def withdraw(self, ids: Sequence[str]) -> None:
+        """As `Ledger.withdraw`."""
+        await self._run(lambda: self._ledger.withdraw(ids))
 
     def close(self) -> None:
         """Finish what is queued, write the uses noted, and close the file. Blocks; nothing can be asked afterwards."""

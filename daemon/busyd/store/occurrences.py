@@ -32,6 +32,11 @@ class IndexEntry(Struct, frozen=True):
     postponed: bool = False
     """The object could not be read just now. Such an entry is never stored: it is lacking, until it is read."""
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether something of it is not understood, so that windows are not complete."""
+        return bool(self.incomplete) or any(facts.unknown for facts in self.facts)
+
 
 class RowCounts(Struct, frozen=True):
     """How many occurrences a calendar has."""

@@ -105,8 +105,11 @@ class Store:
     async def count_rows(self, calendar: int) -> RowCounts:
         return await self._read(lambda tx: tx.count_rows(calendar))
 
-    async def read_entries(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[str, IndexEntry]]:
+    async def read_entries(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[str, str, IndexEntry]]:
         return await self._read(lambda tx: tx.read_entries(calendar, zone, after=after))
+
+    async def entries_of(self, number: int) -> list[IndexEntry]:
+        return await self._read(lambda tx: tx.entries_of(number))
 
     async def read_recurring(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[IndexEntry, bytes]]:
         return await self._read(lambda tx: tx.read_recurring(calendar, zone, after=after))

@@ -74,14 +74,14 @@ class IndexStatements(Statements):
             (calendar,),
         )
 
-    def read_entries(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[str, IndexEntry]]:
-        """Href and entry of the next objects of a calendar, in the order of their ids, as read in `zone`."""
+    def read_entries(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[str, str, IndexEntry]]:
+        """Href, ETag and entry of the next objects of a calendar, in the order of their ids, as read in `zone`."""
         rows = self._db.execute(
-            f"{_COLUMNS.replace(' FROM', ', object.href FROM')} JOIN object ON object.id=busy_index.object"
+            f"{_COLUMNS.replace(' FROM', ', object.href, object.etag FROM')} JOIN object ON object.id=busy_index.object"
             " WHERE object.calendar=? AND zone IN ('', ?) AND object>? ORDER BY object",
             (calendar, zone, after),
         )
-        return [(row[10], _entry(row[:10])) for row in _some(rows, lambda row: len(row[5]))]
+        return [(row[10], row[11], _entry(row[:10])) for row in _some(rows, lambda row: len(row[5]))]
 
     def objects_to_expand(
         self, calendar: int, zone: str, *, span: Period, after: int = 0
