@@ -100,3 +100,13 @@ async def test_explain_says_what_was_forgiven_and_what_was_not_understood(inside
         ("odd", "unreadable", "of a rule that cannot be read only the f"),
     }
     assert [one.uid for one in await inside.backend.explain("anna", window("2026-06-01", "2026-06-08"))] == []
+
+
+async def test_objects_of_one_calendar_with_one_uid_all_count_and_are_told(inside: Inside) -> None:
+    same = [timed("same", f"2026060{day}T090000Z", f"2026060{day}T100000Z") for day in (1, 3)]
+    await fill(inside, *same, timed("other", "20260605T090000Z", "20260605T100000Z"))
+    assert len(await inside.busy("2026-06-01", "2026-06-08")) == 3
+    assert inside.backend.problems() == []
+    (told,) = await inside.backend.all_problems()
+    assert (told.kind, told.calendar, told.uid, told.incomplete) == ("duplicate-uid", "anna/Work", "same", False)
+    assert told.reason == "2 objects of the calendar have this UID; each of them counts"

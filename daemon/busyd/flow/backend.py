@@ -16,7 +16,15 @@ from busyd.flow.ask import FreeBusyAnswer, NotConfirmed, answer, find_profile
 from busyd.flow.freshness import freshness_of
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
 from busyd.flow.tokens import Tokens
-from busyd.flow.views import ConnectionView, ProblemView, ProfileView, view_connections, view_problem, view_profile
+from busyd.flow.views import (
+    ConnectionView,
+    ProblemView,
+    ProfileView,
+    view_connections,
+    view_problem,
+    view_profile,
+    view_shared_uid,
+)
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.progress import Report
@@ -80,6 +88,16 @@ class Backend:
         """What is wrong with single events, in the order of their calendars."""
         views = [view_problem(self._state, problem) for known in self._state.problems.values() for problem in known]
         return sorted(views, key=lambda view: (view.calendar, view.uid, view.href))
+
+    async def all_problems(self) -> list[ProblemView]:
+        """The same, and the UIDs that several objects of one calendar have. Raises StorageError."""
+        shared = await self._writer.store.shared_uids()
+        views = [
+            view_shared_uid(self._state, uid, calendar=calendar, count=count, href=href)
+            for calendar, uid, count, href in shared
+            if self._state.zones_of(calendar)
+        ]
+        return sorted([*self.problems(), *views], key=lambda view: (view.calendar, view.uid, view.href))
 
     async def freebusy(self, profile: str, window: Period, *, max_age: int | None = None) -> FreeBusyAnswer:
         """When is this person busy? From memory; a window beyond the horizon is expanded.

@@ -11,7 +11,7 @@ from busyd.availability.hours import Hours, SlotDefaults
 from busyd.availability.snapshot import Snapshot
 from busyd.connection import CalendarKind, ConnectionKind
 from busyd.flow.freshness import Freshness
-from busyd.ical.facts import HARMLESS
+from busyd.ical.facts import HARMLESS, Problem, ProblemKind
 from busyd.ical.zones import reading_zone
 from busyd.period import Instant, to_rfc3339
 from busyd.state.connection_state import ConnectionState
@@ -168,6 +168,13 @@ def view_connections(state: State) -> list[ConnectionView]:
         )
         for name, connection_state in state.connections.items()
     ]
+
+
+def view_shared_uid(state: State, uid: str, *, calendar: int, count: int, href: str) -> ProblemView:
+    """What there is to say of a UID that several objects of a calendar have; `href` is that of one of them."""
+    reason = f"{count} objects of the calendar have this UID; each of them counts"
+    problem = Problem(ProblemKind.DUPLICATE_UID, uid, reason)
+    return view_problem(state, ObjectProblem(calendar, href, problem, etag=uid))
 
 
 def view_problem(state: State, problem: ObjectProblem) -> ProblemView:

@@ -24,7 +24,8 @@ class ProblemsHandler:
         self._body_seconds = body_seconds
 
     async def get_problems(self, call: Call) -> web.StreamResponse:
-        return await json_response(Problems(visible_problems(self._backend, call.caller)), call.head)
+        problems = await self._backend.all_problems()
+        return await json_response(Problems(visible_problems(self._backend, call.caller, problems=problems)), call.head)
 
     async def post_accept(self, call: Call) -> web.StreamResponse:
         """The object of the problem no longer makes windows incomplete. The same when it is accepted already."""

@@ -71,11 +71,13 @@ def visible_calendars(connection: ConnectionView, caller: Caller) -> list[Calend
     return [view for view in connection.calendars if any(caller.sees(profile) for profile in view.profiles)]
 
 
-def visible_problems(backend: Backend, caller: Caller) -> list[ProblemView]:
-    """The problems of the calendars that a caller may know of."""
+def visible_problems(
+    backend: Backend, caller: Caller, *, problems: Sequence[ProblemView] | None = None
+) -> list[ProblemView]:
+    """The problems of the calendars that a caller may know of: of these, or of all that are known at once."""
     visible = (visible_calendars(connection, caller) for connection in visible_connections(backend, caller).values())
     labels = {calendar.label for calendars in visible for calendar in calendars}
-    return [problem for problem in backend.problems() if problem.calendar in labels]
+    return [problem for problem in (backend.problems() if problems is None else problems) if problem.calendar in labels]
 
 
 def _profile(view: ProfileView) -> ProfileStatus:

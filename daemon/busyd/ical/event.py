@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from busyd.errors import DataError
 from busyd.ical.facts import Facts, facts_of
 from busyd.ical.limits import MAX_LENGTH
-from busyd.ical.lines import Component, Property, read_parameters
+from busyd.ical.lines import Component, Property, read_parameters, with_whole_zone
 from busyd.ical.values import DAY, BadValue, date_of_utc, read_duration, read_time
 from busyd.ical.zones import UTC, Zone, Zones
 
@@ -66,7 +66,13 @@ def read_moment(line: Property, zones: Zones, *, beside: Zone | None = None) -> 
     event are read where they name none. An unknown TZID is noted in `zones.unknown`.
     """
     parameters, text = line
-    wall, is_date, is_utc = read_time(text.strip())
+    try:
+        wall, is_date, is_utc = read_time(text.strip())
+    except BadValue:
+        whole = with_whole_zone(line)
+        if whole == line:
+            raise
+        return read_moment(whole, zones, beside=beside)
     if is_date:
         return Moment(wall, zones.of_date(), True)
     tzid = None
@@ -133,7 +139,10 @@ def _length(component: Component, zones: Zones, *, begin: Moment, start: int) ->
     properties = component.properties
     if "DTEND" in properties:
         try:
-            end = read_moment(properties["DTEND"][0], zones, beside=zone_beside(component, begin))
+            line = properties["DTEND"][0]
+            names_zone = "TZID" in line[0] or line[1].endswith("Z")
+            beside = None if names_zone else zone_beside(component, begin)
+            end = read_moment(line, zones, beside=beside)
         except BadValue:
             if "DURATION" not in properties:
                 raise

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from busyd.ical.event import Event, Moment, read_moment, zone_beside
 from busyd.ical.limits import MAX_DATES
-from busyd.ical.lines import Component
+from busyd.ical.lines import Component, with_whole_zone
 from busyd.ical.values import DAY, BadValue, date_of_utc
 from busyd.ical.zones import UTC, Zones
 
@@ -69,7 +69,7 @@ class Excluded:
         """Add the EXDATEs of a component. Yields a sentence for each that cannot be used, which excludes nothing."""
         taken = 0
         beside = zone_beside(component, self._master)
-        for parameters, text in component.properties.get("EXDATE", ()):
+        for parameters, text in map(with_whole_zone, component.properties.get("EXDATE", ())):
             for value in text.split(","):
                 if not value.strip():
                     continue

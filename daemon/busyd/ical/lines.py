@@ -76,7 +76,6 @@ WANTED: Final = _OF_ONE | {"SEQUENCE", "DTSTAMP", "LAST-MODIFIED", "FREEBUSY", "
 skipped."""
 _ONLY_IN_EVENTS: Final = frozenset({"DTSTART", "DTEND", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID", "FREEBUSY"})
 """Found outside of any component, they are what is left of an event."""
-_TIMES: Final = _ONLY_IN_EVENTS - {"RRULE", "FREEBUSY"}
 _REST_OF_ZONE: Final = re.compile(r"(\d\d(?!\d)[^:]*):(\s*\d{8}.*)", re.ASCII)
 _HARMLESS: Final = frozenset({"VTODO", "VJOURNAL", "VTIMEZONE"})
 """Components that never block, so that one without END hides nothing."""
@@ -139,8 +138,6 @@ def _read(lines: Iterable[tuple[str, str, str, str]]) -> list[CalendarText]:
             if zone:
                 reader.calendar().zones.append(zone)
         elif target is not None:
-            if parameters and ":" in value and key in _TIMES:
-                parameters, value = _with_whole_zone(parameters, value)
             if key in target:
                 target[key].append((parameters, value))
             else:
@@ -148,14 +145,15 @@ def _read(lines: Iterable[tuple[str, str, str, str]]) -> list[CalendarText]:
         elif key in _ONLY_IN_EVENTS and reader.is_outside:
             reader.calendar().strays = True
     for calendar in reader.calendars:
-        calendar.strays = calendar.strays or not _ONLY_IN_EVENTS.isdisjoint(calendar.properties)
+        if calendar.properties and not _ONLY_IN_EVENTS.isdisjoint(calendar.properties):
+            calendar.strays = True
     return reader.calendars
 
 
-def _with_whole_zone(parameters: str, value: str) -> tuple[str, str]:
-    """The line when its TZID holds a colon and is not in quotes, as in `TZID=UTC+01:00`."""
-    written = _REST_OF_ZONE.fullmatch(value)
-    return (f"{parameters}:{written[1]}", written[2]) if written is not None else (parameters, value)
+def with_whole_zone(line: Property) -> Property:
+    """The same line; when its TZID holds a colon and is not in quotes, as in `TZID=UTC+01:00`, with all of the name."""
+    written = _REST_OF_ZONE.fullmatch(line[1]) if line[0] and ":" in line[1] else None
+    return (f"{line[0]}:{written[1]}", written[2]) if written is not None else line
 
 
 def all_properties(text: str) -> Iterator[tuple[str, str, str]]:
@@ -213,7 +211,8 @@ class _ComponentReader:
         if name in _TOP and (self._open is None or name in (self._open.name, "VEVENT")):
             self._open = component = Component(name)
             calendar = self.calendar()
-            calendar.strays = calendar.strays or not self._in_calendar
+            if not self._in_calendar:
+                calendar.strays = True
             calendar.components.append(component)
             self._child = None
             self._skipped = []

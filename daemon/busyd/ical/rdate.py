@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from busyd.ical.event import Event, Moment, read_moment, zone_beside
 from busyd.ical.limits import MAX_DATES
-from busyd.ical.lines import Component, Property
+from busyd.ical.lines import Component, Property, with_whole_zone
 from busyd.ical.values import DAY, BadValue, read_duration
 from busyd.ical.zones import Zones
 
@@ -64,7 +64,7 @@ def read_period_end(start: Moment, line: Property, *, zones: Zones) -> int:
 
 
 def _values(component: Component) -> Iterator[Property]:
-    for parameters, text in component.properties["RDATE"]:
+    for parameters, text in map(with_whole_zone, component.properties["RDATE"]):
         for value in text.split(","):
             if value.strip():
                 yield parameters, value

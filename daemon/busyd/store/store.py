@@ -102,6 +102,9 @@ class Store:
     async def read_objects_by_id(self, numbers: Iterable[int]) -> Mapping[int, StoredObject]:
         return await self._read(lambda tx: tx.read_objects_by_id(numbers))
 
+    async def shared_uids(self) -> list[tuple[int, str, int, str]]:
+        return await self._read(lambda tx: tx.shared_uids())
+
     async def count_rows(self, calendar: int) -> RowCounts:
         return await self._read(lambda tx: tx.count_rows(calendar))
 

@@ -28,6 +28,13 @@ class ObjectStatements(Statements):
         """The UIDs of objects that could not be read when they were stored."""
         self._db.executemany("UPDATE object SET uid=? WHERE id=?", [(uid, number) for number, uid in uids.items()])
 
+    def shared_uids(self) -> list[tuple[int, str, int, str]]:
+        """Calendar, UID, number of objects, and the href of one, for every UID that several objects of one have."""
+        return self._db.execute(
+            "SELECT calendar, uid, COUNT(*), MIN(href) FROM object WHERE uid<>'' GROUP BY calendar, uid"
+            " HAVING COUNT(*)>1 ORDER BY calendar, uid"
+        ).fetchall()
+
     def put_object(self, calendar: int, stored: StoredObject) -> int:
         """Insert or replace an object; its id, which stays the same when it is replaced."""
         row: tuple[int] = self._db.execute(
