@@ -5,9 +5,10 @@ thread would fight for the interpreter lock. A loop that awaits anyway calls `le
 """
 
 import asyncio
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Final, TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 SLICE_SECONDS: Final = 0.0005
@@ -31,6 +32,15 @@ async def in_slices(work: Generator[None, None, T]) -> T:
         if loop.time() >= until:
             await let_others_run()
             until = loop.time() + SLICE_SECONDS
+
+
+def apply(function: Callable[[S], T], values: Iterable[S]) -> Generator[None, None, list[T]]:
+    """What a function makes of each value, for `in_slices`."""
+    made: list[T] = []
+    for value in values:
+        made.append(function(value))
+        yield
+    return made
 
 
 async def to_the_end(work: Coroutine[object, object, T]) -> T:

@@ -1,6 +1,6 @@
 """`scripts/bench [--row NAME]... [--quick] [--long]`: the speed goals, measured side by side and printed as a table.
 
-Goals 1 to 12 are about speed. Goal 13, the row `crowd`, is about a client that behaves while others do not: beside
+The numbers are those of the goals. The row `crowd` is about a client that behaves while others do not: beside
 10,000 malformed requests, slow clients and 1,000 idle connections its p99 is at most 1.5 times what it is alone, nobody
 gets a 5xx but the 503 of a connection for which there is no place, and neither memory nor descriptors leak.
 """
@@ -15,9 +15,11 @@ from typing import Final
 
 from tests.bench.answering import measure_answers, measure_flatness
 from tests.bench.calm import measure_calm
+from tests.bench.changing import measure_change
 from tests.bench.crowd import measure_crowd
 from tests.bench.figures import Figure, table
 from tests.bench.importing import measure_import, measure_old_series
+from tests.bench.many import measure_many
 from tests.bench.peers import measure_peers
 from tests.bench.starting import measure_memory, measure_restart
 from tests.bench.syncing import measure_full_sync, measure_polls
@@ -35,6 +37,8 @@ ROWS: Final[Mapping[str, Callable[[Workshop], list[Figure]]]] = {
     "polls": measure_polls,
     "sync": measure_full_sync,
     "calm": measure_calm,
+    "change": measure_change,
+    "many": measure_many,
     "tokens": measure_tokens,
     "crowd": measure_crowd,
 }

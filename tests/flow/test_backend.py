@@ -83,12 +83,12 @@ async def test_a_clock_set_back_makes_a_confirmation_worthless(inside: Inside) -
 
 async def test_a_profile_that_is_not_configured_is_none(inside: Inside) -> None:
     assert inside.backend.profile("ben") is None
-    assert [view.name for view in inside.backend.profiles()] == ["anna"]
+    assert [view.name for view in await inside.backend.profiles()] == ["anna"]
 
 
 async def test_connections_tell_which_profiles_use_them_and_their_calendars(inside: Inside) -> None:
     await inside.show(WORK, HOME)
-    [connection] = inside.backend.connections()
+    [connection] = await inside.backend.connections()
     assert (connection.name, sorted(connection.profiles)) == ("anna", ["anna"])
     assert [(calendar.label, sorted(calendar.profiles)) for calendar in connection.calendars] == [
         ("anna/Work", ["anna"]),
@@ -96,5 +96,5 @@ async def test_connections_tell_which_profiles_use_them_and_their_calendars(insi
     ]
     assert not any(calendar.is_complete for calendar in connection.calendars)
     await inside.put(WORK)
-    [connection] = inside.backend.connections()
+    [connection] = await inside.backend.connections()
     assert [calendar.is_complete for calendar in connection.calendars] == [True, False]

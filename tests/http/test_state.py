@@ -296,3 +296,31 @@ async def test_a_problem_of_somebody_elses_calendar_can_be_neither_seen_nor_acce
         assert (answer.status, answer.error) == (404, "unknown-problem")
         assert (await served.ask(path, method="POST", token=details)).status == 403
         assert (await served.ask(path, method="POST")).status == 401
+
+
+async def test_the_status_of_one_profile_is_that_of_the_connections_it_uses(served: Served) -> None:
+    served.backend.note_problem(1, "/anna/a.ics")
+    token = served.backend.token("*", "admin")
+    answer = (await served.ask("/v1/status?profile=bob", token=token)).json
+    assert [one["name"] for one in answer["profiles"]] == ["bob"]
+    assert [one["name"] for one in answer["connections"]] == ["bob"]
+    assert answer["problems"] == []
+    answer = (await served.ask("/v1/status?profile=anna", token=token)).json
+    assert len(answer["problems"]) == 1
+
+
+async def test_the_status_of_one_connection_is_that_of_the_profiles_that_use_it(served: Served) -> None:
+    token = served.backend.token("*", "admin")
+    answer = (await served.ask("/v1/status?connection=anna", token=token)).json
+    assert [one["name"] for one in answer["profiles"]] == ["anna"]
+    assert [one["name"] for one in answer["connections"]] == ["anna"]
+    refused = await served.ask("/v1/status?connection=anna&profile=bob", token=token)
+    assert (refused.status, refused.error) == (404, "unknown-connection")
+
+
+@pytest.mark.parametrize(
+    ("query", "name"), [("profile=bob", "unknown-profile"), ("connection=bob", "unknown-connection")]
+)
+async def test_what_a_token_may_not_see_is_not_there_for_the_status(served: Served, query: str, name: str) -> None:
+    answer = await served.ask(f"/v1/status?{query}", token=served.backend.token("anna", "details"))
+    assert (answer.status, answer.error) == (404, name)

@@ -5,12 +5,14 @@ What needs the expansion engine is imported when it is first asked for: a start 
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from busyd.availability.snapshot import Snapshot
 from busyd.clock import Clock
+from busyd.cooperative import apply, in_slices
 from busyd.flow.accepting import AcceptedProblems
 from busyd.flow.ask import FreeBusyAnswer, NotConfirmed, answer, find_profile
 from busyd.flow.freshness import freshness_of
@@ -20,7 +22,7 @@ from busyd.flow.views import (
     ConnectionView,
     ProblemView,
     ProfileView,
-    view_connections,
+    view_connection,
     view_problem,
     view_profile,
     view_shared_uid,
@@ -76,13 +78,18 @@ class Backend:
         profile_state = self._state.profiles.get(name)
         return self._view(profile_state) if profile_state is not None else None
 
-    def profiles(self) -> list[ProfileView]:
-        """All profiles, in the order of the configuration."""
-        return [self._view(profile_state) for profile_state in self._state.profiles.values()]
+    async def profiles(self, connection: str | None = None) -> list[ProfileView]:
+        """All profiles, in the order of the configuration; or those that use a connection, by name."""
+        state = self._state
+        names = state.profiles if connection is None else sorted(state.links.profiles_naming(connection))
+        found = [state.profiles[name] for name in names if name in state.profiles]
+        return await in_slices(apply(self._view, found))
 
-    def connections(self) -> list[ConnectionView]:
-        """All connections with their calendars, in the order of the configuration."""
-        return view_connections(self._state)
+    async def connections(self, profile: str | None = None) -> list[ConnectionView]:
+        """All connections with their calendars, in the order of the configuration; or those that a profile uses."""
+        state = self._state
+        wanted = [name for name in state.connections if profile is None or profile in state.links.profiles_naming(name)]
+        return await in_slices(apply(partial(view_connection, state), wanted))
 
     def problems(self) -> list[ProblemView]:
         """What is wrong with single events, in the order of their calendars."""

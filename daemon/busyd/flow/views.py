@@ -149,25 +149,21 @@ def view_profile(
     )
 
 
-def view_connections(state: State) -> list[ConnectionView]:
-    """All connections as they are now, in the order of the configuration, with all of their calendars."""
-    return [
-        ConnectionView(
-            name=name,
-            kind=connection_state.connection.kind,
-            profiles=frozenset(state.links.profiles_naming(name)),
-            trouble=connection_state.trouble,
-            trouble_since=connection_state.trouble_since,
-            last_poll=connection_state.last_poll,
-            next_poll=connection_state.next_poll,
-            partial=connection_state.partial,
-            requests=connection_state.requests,
-            calendars=tuple(
-                _view_calendar(state, connection_state, record=record) for record in state.calendars_of(name)
-            ),
-        )
-        for name, connection_state in state.connections.items()
-    ]
+def view_connection(state: State, name: str) -> ConnectionView:
+    """A configured connection as it is now, with all of its calendars."""
+    connection_state = state.connections[name]
+    return ConnectionView(
+        name=name,
+        kind=connection_state.connection.kind,
+        profiles=frozenset(state.links.profiles_naming(name)),
+        trouble=connection_state.trouble,
+        trouble_since=connection_state.trouble_since,
+        partial=connection_state.partial,
+        last_poll=connection_state.last_poll,
+        next_poll=connection_state.next_poll,
+        requests=connection_state.requests,
+        calendars=tuple(_view_calendar(state, connection_state, record=record) for record in state.calendars_of(name)),
+    )
 
 
 def view_shared_uid(state: State, uid: str, *, calendar: int, count: int, href: str) -> ProblemView:

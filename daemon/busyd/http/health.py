@@ -21,7 +21,7 @@ class HealthHandler:
 
     async def get_readyz(self, call: Call) -> web.StreamResponse:
         """Ready once no profile is still loading; one without calendars never is, as none of its time is ever free."""
-        loading = [view.name for view in self._backend.profiles() if view.state is ProfileHealth.LOADING]
+        loading = [view.name for view in await self._backend.profiles() if view.state is ProfileHealth.LOADING]
         if loading:
             visible = [name for name in loading if call.caller.sees(name)]
             which = f"of {', '.join(sorted(visible))} " if visible else ""

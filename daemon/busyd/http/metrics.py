@@ -38,7 +38,7 @@ class Metrics:
             self._is_imported = True
         from busyd.http.metrics_text import CONTENT_TYPE, render_metrics
 
-        text = render_metrics(self._backend, self._gate, answers=self._answers, caller=call.caller)
+        text = await render_metrics(self._backend, self._gate, answers=self._answers, caller=call.caller)
         return await Finished(text, headers_for(CONTENT_TYPE)).response(call.head)
 
 

@@ -8,10 +8,13 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 import busyd
+from busyd.cooperative import apply, in_slices
 from busyd.flow.backend import Backend
+from busyd.flow.views import ConnectionView, ProfileView
 from busyd.http.auth import Caller
 from busyd.http.connections import Gate
 from busyd.ical.facts import HARMLESS
+from busyd.period import Instant
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -21,9 +24,15 @@ _Samples = Iterable[tuple[Sequence[str], float]]
 """Values of the labels, and the value of the metric."""
 
 
-def render_metrics(backend: Backend, gate: Gate, *, answers: Answers, caller: Caller) -> bytes:
+async def render_metrics(backend: Backend, gate: Gate, *, answers: Answers, caller: Caller) -> bytes:
     """Everything that the caller may see, in text format 0.0.4. Metrics without a sample are left out."""
-    return generate_latest(_Families([*_http(gate, answers), *_profiles(backend, caller), *_remotes(backend, caller)]))
+    profiles = [view for view in await backend.profiles() if caller.sees(view.name)]
+    families = [*_http(gate, answers), *_profiles(profiles, now=backend.clock.now())]
+    if caller.sees_all:
+        problems = [one for one in backend.problems() if one.kind not in HARMLESS and one.accepted is None]
+        families += _remotes(await backend.connections(), problems=len(problems))
+    parts = await in_slices(apply(lambda family: generate_latest(_Families([family])), families))
+    return b"".join(parts)
 
 
 class _Families(Collector):
@@ -51,9 +60,8 @@ def _http(gate: Gate, answers: Answers) -> Iterator[Metric]:
     yield _counter("busyd_http_faults", "Answers with status 500.", labels=[], samples=[([], gate.crashes.total)])
 
 
-def _profiles(backend: Backend, caller: Caller) -> Iterator[Metric]:
-    now, labels = backend.clock.now(), ["profile"]
-    views = sorted((view for view in backend.profiles() if caller.sees(view.name)), key=lambda view: view.name)
+def _profiles(profiles: Iterable[ProfileView], *, now: Instant) -> Iterator[Metric]:
+    labels, views = ["profile"], sorted(profiles, key=lambda view: view.name)
     ages = [([view.name], now - view.freshness.as_of) for view in views if view.freshness.as_of is not None]
     yield _gauge(
         "busyd_profile_age_seconds", "Time since the calendar confirmed longest ago.", labels=labels, samples=ages
@@ -66,23 +74,15 @@ def _profiles(backend: Backend, caller: Caller) -> Iterator[Metric]:
     yield _gauge("busyd_profile_known", "1 when every calendar has been read.", labels=labels, samples=known)
 
 
-def _remotes(backend: Backend, caller: Caller) -> Iterator[Metric]:
-    if not caller.sees_all:
-        return
-    labels, views = ["connection"], sorted(backend.connections(), key=lambda view: view.name)
+def _remotes(connections: Iterable[ConnectionView], *, problems: int) -> Iterator[Metric]:
+    labels, views = ["connection"], sorted(connections, key=lambda view: view.name)
     up = [([view.name], not view.trouble) for view in views]
     yield _gauge("busyd_connection_up", "1 when the last poll succeeded.", labels=labels, samples=up)
     requests = [([view.name], view.requests) for view in views]
     yield _counter("busyd_connection_requests", "Requests sent to the remote.", labels=labels, samples=requests)
     polled = [([view.name], view.last_poll) for view in views if view.last_poll is not None]
     yield _gauge("busyd_connection_last_poll_seconds", "When a poll last succeeded.", labels=labels, samples=polled)
-    problems = [one for one in backend.problems() if one.kind not in HARMLESS and one.accepted is None]
-    yield _gauge(
-        "busyd_problems",
-        "Events that were not understood.",
-        labels=[],
-        samples=[([], len(problems))],
-    )
+    yield _gauge("busyd_problems", "Events that were not understood.", labels=[], samples=[([], problems)])
 
 
 def _gauge(name: str, help_text: str, *, labels: Sequence[str], samples: _Samples) -> Metric:

@@ -120,6 +120,10 @@ def _paths() -> Schema:
     ]
     problem = _parameter("problem", "path", schema={"type": "string"}, description="Id of a problem")
     freebusy = {**_ok(FreeBusy), **_ok_calendar()}
+    only = [
+        _parameter("profile", "query", schema=_TEXT, description="Only this profile, with the connections it uses"),
+        _parameter("connection", "query", schema=_TEXT, description="Only this connection, with its profiles"),
+    ]
     token = _parameter("token", "path", schema={"type": "string"}, description="A token made by `busyd token add`")
     return {
         "/v1/profiles": _get("The profiles that the caller may see", _ok(Profiles)),
@@ -139,7 +143,7 @@ def _paths() -> Schema:
         "/v1/profiles/{profile}/explain": _get(
             "Why is this person busy?", _ok(Explanation), parameters=[profile, *window], of_profile=True
         ),
-        "/v1/status": _get("The state of every connection and calendar", _ok(Status)),
+        "/v1/status": _get("The state of every connection and calendar", _ok(Status), parameters=only),
         "/v1/calendars": _get("Every known calendar", _ok(Calendars)),
         "/v1/problems": _get("What in the calendars could not be taken as it is", _ok(Problems)),
         "/v1/problems/{problem}/accept": _post_problem("Let an event that is not understood no longer matter", problem),

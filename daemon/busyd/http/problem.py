@@ -29,6 +29,7 @@ TITLES: Final[Mapping[str, str]] = {
     "cross-site": "Other sites may not write here",
     "not-found": "There is nothing at this address",
     "unknown-profile": "There is no such profile",
+    "unknown-connection": "There is no such connection",
     "unknown-feed": "There is no such feed",
     "unknown-problem": "There is no such problem",
     "nothing-to-accept": "There is nothing to accept, or to take back",

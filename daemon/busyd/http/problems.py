@@ -24,8 +24,8 @@ class ProblemsHandler:
         self._body_seconds = body_seconds
 
     async def get_problems(self, call: Call) -> web.StreamResponse:
-        problems = await self._backend.all_problems()
-        return await json_response(Problems(visible_problems(self._backend, call.caller, problems=problems)), call.head)
+        problems = await visible_problems(self._backend, call.caller, problems=await self._backend.all_problems())
+        return await json_response(Problems(problems), call.head)
 
     async def post_accept(self, call: Call) -> web.StreamResponse:
         """The object of the problem no longer makes windows incomplete. The same when it is accepted already."""
@@ -34,7 +34,7 @@ class ProblemsHandler:
             found = await self._backend.accepted_problems.accept(problem, self._backend.clock.now())
         except (UnknownProblem, NothingToAccept) as error:
             raise _refused(error) from error
-        return await json_response(self._shown(found, call.caller), call.head)
+        return await json_response(await self._shown(found, call.caller), call.head)
 
     async def post_withdraw(self, call: Call) -> web.StreamResponse:
         """It makes them incomplete again."""
@@ -43,19 +43,19 @@ class ProblemsHandler:
             found = await self._backend.accepted_problems.withdraw(problem)
         except (UnknownProblem, NothingToAccept) as error:
             raise _refused(error) from error
-        return await json_response(self._shown(found, call.caller), call.head)
+        return await json_response(await self._shown(found, call.caller), call.head)
 
     async def _named(self, call: Call) -> str:
         """The id in the path, if the caller may know of it. Raises HttpProblem."""
         await read_nothing(call, self._body_seconds)
         problem = call.values["problem"]
-        if all(view.id != problem for view in visible_problems(self._backend, call.caller)):
+        if all(view.id != problem for view in await visible_problems(self._backend, call.caller)):
             message = f"there is no problem {problem!r}: the event may have changed or gone since it was listed"
             raise _refused(UnknownProblem(message, fix="`busyd problems list` shows those that there are now"))
         return problem
 
-    def _shown(self, found: Sequence[ProblemView], caller: Caller) -> Problems:
-        seen = set(visible_problems(self._backend, caller))
+    async def _shown(self, found: Sequence[ProblemView], caller: Caller) -> Problems:
+        seen = set(await visible_problems(self._backend, caller))
         return Problems([view for view in found if view in seen])
 
 

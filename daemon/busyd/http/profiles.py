@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from busyd.cooperative import apply, in_slices
 from busyd.flow.backend import Backend
 from busyd.flow.views import ProfileView
 from busyd.http.bodies import Profiles, ProfileSummary, time_or_none
@@ -16,8 +17,8 @@ class ProfilesHandler:
         self._backend = backend
 
     async def get_profiles(self, call: Call) -> web.StreamResponse:
-        visible = [profile_body(view) for view in self._backend.profiles() if call.caller.sees(view.name)]
-        return await json_response(Profiles(visible), call.head)
+        visible = [view for view in await self._backend.profiles() if call.caller.sees(view.name)]
+        return await json_response(Profiles(await in_slices(apply(profile_body, visible))), call.head)
 
 
 def profile_body(view: ProfileView) -> ProfileSummary:

@@ -26,6 +26,7 @@ from busyd.http.profiles import ProfilesHandler
 from busyd.http.reload import ReloadHandler
 from busyd.http.settings import EndpointSettings
 from busyd.http.slots import SlotsHandler
+from busyd.http.status import PARAMETERS as STATUS_PARAMETERS
 from busyd.http.status import StatusHandler
 from busyd.http.sync import SyncHandler
 
@@ -189,7 +190,7 @@ def api_routes(handlers: Handlers) -> Routes:
                 _DETAILS,
                 parameters=explain.PARAMETERS,
             ),
-            Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS),
+            Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS, parameters=STATUS_PARAMETERS),
             Route("/v1/calendars", {"GET": status.get_calendars}, _ADMIN),
             Route("/v1/problems", {"GET": problems.get_problems}, _ADMIN),
             Route("/v1/problems/{problem}/accept", {"POST": problems.post_accept}, _ADMIN),

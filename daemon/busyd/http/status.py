@@ -4,7 +4,7 @@ The scope `admin` shows everything of the connections that the token's profile u
 to the profile; a token for all profiles sees all connections.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 from aiohttp import web
@@ -13,15 +13,18 @@ from msgspec.structs import asdict
 
 import busyd
 from busyd.connection import ConnectionKind
+from busyd.cooperative import apply, in_slices
 from busyd.flow.backend import Backend
 from busyd.flow.views import CalendarView, ConnectionView, ProblemView, ProfileView
 from busyd.http.auth import Caller
 from busyd.http.bodies import Calendar, Calendars, ConnectionStatus, LinkedCalendar, ProfileStatus, Status, time_or_none
 from busyd.http.call import Call
+from busyd.http.problem import HttpProblem, unknown_profile
 from busyd.http.profiles import profile_body
 from busyd.http.response import json_response
 from busyd.period import to_rfc3339
 
+PARAMETERS: Final = frozenset({"profile", "connection"})
 UNUSED: Final = "unused"
 """The state of a feed that no profile names: it is never polled."""
 
@@ -34,34 +37,64 @@ class StatusHandler:
 
     async def get_status(self, call: Call) -> web.StreamResponse:
         backend, caller = self._backend, call.caller
-        connections = visible_connections(backend, caller)
-        calendars = {name: visible_calendars(connection, caller) for name, connection in connections.items()}
+        profiles, connections = await self._wanted(call)
+        calendars = {view.name: visible_calendars(view, caller) for view in connections}
         refused = backend.refused_configuration if caller.sees_all else ""
         status = Status(
             version=busyd.__version__,
             now=to_rfc3339(backend.clock.now()),
-            profiles=[_profile(view) for view in backend.profiles() if caller.sees(view.name)],
-            connections=[_connection(view, calendars[name]) for name, view in connections.items()],
-            problems=visible_problems(backend, caller),
+            profiles=await in_slices(apply(_profile, profiles)),
+            connections=await in_slices(apply(lambda view: _connection(view, calendars[view.name]), connections)),
+            problems=_problems_of(calendars.values(), backend.problems()),
             configuration=f"the last reload was refused: {refused}" if refused else UNSET,
         )
         return await json_response(status, call.head)
 
     async def get_calendars(self, call: Call) -> web.StreamResponse:
-        connections = visible_connections(self._backend, call.caller).values()
-        calendars = [
-            _calendar(view) for connection in connections for view in visible_calendars(connection, call.caller)
-        ]
+        connections = await visible_connections(self._backend, call.caller)
+        calendars = [_calendar(view) for one in connections for view in visible_calendars(one, call.caller)]
         return await json_response(Calendars(calendars), call.head)
 
+    async def _wanted(self, call: Call) -> tuple[list[ProfileView], list[ConnectionView]]:
+        """What the caller may see of what is asked for: all, or what one profile or one connection has to do with.
 
-def visible_connections(backend: Backend, caller: Caller) -> dict[str, ConnectionView]:
-    """The connections a caller may know of: all, or those its profile names."""
-    return {
-        view.name: view
-        for view in backend.connections()
-        if caller.sees_all or any(caller.sees(profile) for profile in view.profiles)
-    }
+        Raises HttpProblem.
+        """
+        backend, caller = self._backend, call.caller
+        profile, connection = call.query.get("profile"), call.query.get("connection")
+        connections = await visible_connections(backend, caller, profile=profile)
+        if connection is not None:
+            connections = [view for view in connections if view.name == connection]
+            if not connections:
+                raise _unknown_connection(connection)
+        if profile is None:
+            views = await backend.profiles(connection)
+        else:
+            view = backend.profile(profile)
+            views = [view] if view is not None else []
+        profiles = [view for view in views if caller.sees(view.name)]
+        if profile is not None and not profiles:
+            raise unknown_profile(profile)
+        return profiles, connections
+
+
+def _unknown_connection(name: str) -> HttpProblem:
+    """The same for a connection that does not exist, for one that the profile does not use, and for a hidden one."""
+    return HttpProblem(
+        "unknown-connection",
+        404,
+        detail=f"there is no connection {name!r} that you may ask about",
+        fix="GET /v1/status lists the connections you may ask about",
+    )
+
+
+async def visible_connections(backend: Backend, caller: Caller, *, profile: str | None = None) -> list[ConnectionView]:
+    """The connections a caller may know of, all or those its profile names; with `profile` those that one uses."""
+    return [
+        view
+        for view in await backend.connections(profile)
+        if caller.sees_all or any(caller.sees(name) for name in view.profiles)
+    ]
 
 
 def visible_calendars(connection: ConnectionView, caller: Caller) -> list[CalendarView]:
@@ -71,13 +104,18 @@ def visible_calendars(connection: ConnectionView, caller: Caller) -> list[Calend
     return [view for view in connection.calendars if any(caller.sees(profile) for profile in view.profiles)]
 
 
-def visible_problems(
+async def visible_problems(
     backend: Backend, caller: Caller, *, problems: Sequence[ProblemView] | None = None
 ) -> list[ProblemView]:
     """The problems of the calendars that a caller may know of: of these, or of all that are known at once."""
-    visible = (visible_calendars(connection, caller) for connection in visible_connections(backend, caller).values())
-    labels = {calendar.label for calendars in visible for calendar in calendars}
-    return [problem for problem in (backend.problems() if problems is None else problems) if problem.calendar in labels]
+    connections = await visible_connections(backend, caller)
+    visible = [visible_calendars(connection, caller) for connection in connections]
+    return _problems_of(visible, backend.problems() if problems is None else problems)
+
+
+def _problems_of(calendars: Iterable[Sequence[CalendarView]], problems: Iterable[ProblemView]) -> list[ProblemView]:
+    labels = {calendar.label for visible in calendars for calendar in visible}
+    return [problem for problem in problems if problem.calendar in labels]
 
 
 def _profile(view: ProfileView) -> ProfileStatus:

@@ -35,7 +35,7 @@ class SyncHandler:
         When the client disconnects the polls go on: they are the daemon's own, only earlier.
         """
         await read_nothing(call, self._body_seconds)
-        visible = visible_connections(self._backend, call.caller)
+        visible = {view.name for view in await visible_connections(self._backend, call.caller)}
         queue: asyncio.Queue[Progress | None] = asyncio.Queue()
         work = asyncio.ensure_future(self._backend.sync_now(queue.put_nowait))
         self._running.add(work)
