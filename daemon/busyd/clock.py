@@ -4,7 +4,16 @@ import asyncio
 import time
 from typing import Protocol
 
+from msgspec import Struct
+
 from busyd.period import Instant
+
+
+class Now(Struct, frozen=True):
+    """One moment by both clocks."""
+
+    wall: Instant
+    monotonic: float
 
 
 class Clock(Protocol):

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
+from busyd.clock import Now
 from busyd.connection import CalendarReference, Connection, ConnectionKind
 from busyd.credentials import Secret
 from busyd.dav.exchange import DavRequest, DavResponse
@@ -222,7 +223,7 @@ class World:
 
     def ask(self, window: Period = WINDOW) -> FreeBusyAnswer:
         profile_state = self.state.profiles["anna"]
-        freshness = freshness_of(self.state, profile_state, now=self.clock.now())
+        freshness = freshness_of(self.state, profile_state, now=Now(self.clock.now(), self.clock.monotonic()))
         return answer("anna", profile_state.snapshot, freshness=freshness, window=window)
 
     def busy(self) -> list[Span]:

@@ -47,6 +47,7 @@ async def test_killed_at_any_commit_of_a_change_and_a_move(world: World, commits
 async def test_a_start_answers_at_once_and_the_same(world: World) -> None:
     fill(world, "work", numbers=range(12))
     await world.sync()
+    world.clock.advance(1)
     before = world.ask()
     await world.restart()
     assert world.ask() == before

@@ -91,7 +91,9 @@ class SmallBackend(Backend):
         self.refreshed = 0
         self.explained: list[Explained] = []
         self.reloaded = ReloadOutcome("applied")
-        self.state.take_calendars([self._record(number, name) for number, name in enumerate(names, 1)])
+        records = [self._record(number, name) for number, name in enumerate(names, 1)]
+        self.state.take_calendars([replace(record, as_of=None) for record in records])
+        self.state.confirm(records, monotonic=clock.monotonic())
 
     async def set_busy(self, name: str, spans: Sequence[Busy], *, incomplete: str = "") -> None:
         """Give a person's calendar this content, as a poll would."""
@@ -125,7 +127,7 @@ class SmallBackend(Backend):
         """The remote confirmed the state of a person's calendar then; None: it was never read."""
         number = {"anna": 1, "bob": 2}[name]
         record = replace(self.state.calendars[number], as_of=as_of, complete=complete and as_of is not None)
-        self.state.confirm([record])
+        self.state.confirm([record], monotonic=self.clock.monotonic())
 
     def token(self, profile: str, *scopes: str, details: bool = False, expires: Instant | None = None) -> str:
         """A new token."""

@@ -107,7 +107,7 @@ async def test_a_feed_turns_stale_on_the_second_at_which_its_own_proof_is_too_ol
     state = served.backend.state
     record = state.calendars[1]
     feed = replace(record.remote, kind=CalendarKind.FEED)
-    state.confirm([replace(record, remote=feed, validators={"interval": "21600"})])
+    state.confirm([replace(record, remote=feed, validators={"interval": "21600"})], monotonic=0.0)
     served.backend.clock.advance(9 * 3600 - 60)
     assert (await served.ask(ANNA)).json["stale"] is False
     served.backend.clock.advance(60)

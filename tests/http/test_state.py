@@ -103,7 +103,7 @@ SECRET = "https://calendar.example/private-canary/basic.ics?key=canary"
 async def test_the_address_of_a_feed_is_a_secret(served: Served) -> None:
     state = served.backend.state
     feed = RemoteCalendar(SECRET, "anna", CalendarKind.FEED, writable=False)
-    state.confirm([replace(state.calendars[1], remote=feed)])
+    state.confirm([replace(state.calendars[1], remote=feed)], monotonic=0.0)
     served.backend.note_problem(1, f"{SECRET}#uid-1")
     token = served.backend.token("*", "admin")
     status, calendars = await served.ask("/v1/status", token=token), await served.ask("/v1/calendars", token=token)

@@ -45,6 +45,6 @@ async def test_another_configuration_and_a_proof_are_changes_others_may_see() ->
     seen = [shown.revision]
     await shown.reconfigure([ANNA], [])
     seen.append(shown.revision)
-    shown.confirm([])
+    shown.confirm([], monotonic=0.0)
     seen.append(shown.revision)
     assert seen == sorted(set(seen))

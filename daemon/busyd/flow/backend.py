@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from busyd.availability.snapshot import Snapshot
-from busyd.clock import Clock
+from busyd.clock import Clock, Now
 from busyd.cooperative import apply, in_slices
 from busyd.flow.accepting import AcceptedProblems
 from busyd.flow.ask import FreeBusyAnswer, NotConfirmed, answer, find_profile
@@ -112,11 +112,11 @@ class Backend:
         `max_age`: seconds since the last confirmation; the remotes are asked when it is longer ago, and staleness is
         judged by it. Raises UnknownProfile, NotConfirmed, StorageError.
         """
-        profile_state, asked = find_profile(self._state, profile), self.clock.now()
+        profile_state, asked = find_profile(self._state, profile), self._now()
         if max_age is not None:
             await self._confirm(profile_state, max_age)
-            now = self.clock.now()
-            freshness = freshness_of(self._state, profile_state, now=now, max_age=max_age + now - asked)
+            longest = max_age + self._since(asked)
+            freshness = freshness_of(self._state, profile_state, now=self._now(), max_age=longest)
         else:
             freshness = self._view(profile_state).freshness
         # Judged before any expansion: a later confirmation says nothing about what is read now.
@@ -137,18 +137,20 @@ class Backend:
 
         False when that could not be had. Raises UnknownProfile.
         """
-        profile_state = find_profile(self._state, profile)
-        limit = Instant(int(self.clock.now() - max_age.total_seconds()))
+        profile_state, asked = find_profile(self._state, profile), self._now()
+        longest = int(max_age.total_seconds())
         for _ in range(2):  # a poll that was under way may already have passed the calendar
-            needed = self._confirmed_before(limit, profile_state)
+            needed = self._not_younger(profile_state, longest + self._since(asked))
             if not needed:
                 break
             for name in sorted(needed & self.schedules.keys()):
                 connection = self._state.connection_state(name)
-                connection.wanted = max(limit, connection.wanted or limit)
+                limit, wanted = Instant(self.clock.now() - longest), connection.wanted
+                connection.wanted = limit if wanted is None or wanted > self.clock.now() else max(limit, wanted)
                 await self.schedules[name].poll_now()
-        as_of = freshness_of(self._state, profile_state, now=self.clock.now()).as_of
-        return as_of is not None and as_of >= limit
+        longest += self._since(asked)
+        freshness = freshness_of(self._state, profile_state, now=self._now(), max_age=longest)
+        return freshness.known and not freshness.stale
 
     async def sync_now(self, report: Report) -> list[str]:
         """Poll every connection now; the names of those that failed."""
@@ -163,15 +165,14 @@ class Backend:
         await self._writer.store.ping()
 
     def _view(self, profile_state: ProfileState) -> ProfileView:
-        name, state, now = profile_state.profile.name, self._state, self.clock.now()
+        name, state, now = profile_state.profile.name, self._state, self._now()
         seen = self._seen.get(name)
         same_snapshot = (
             seen is not None and seen.profile_state is profile_state and seen.version == profile_state.version
         )
-        if seen is not None and same_snapshot and seen.state_revision == profile_state.revision:
-            freshness = seen.view.freshness
-            if freshness.holds_from <= now <= freshness.holds_until:
-                return seen.view
+        is_current = seen is not None and same_snapshot and seen.state_revision == profile_state.revision
+        if seen is not None and is_current and seen.view.freshness.holds_at(now):
+            return seen.view
         self._revision += 1
         view = view_profile(
             state,
@@ -184,22 +185,27 @@ class Backend:
         return view
 
     async def _confirm(self, profile_state: ProfileState, max_age: int) -> None:
-        now, name = self.clock.now(), profile_state.profile.name
-        as_of = freshness_of(self._state, profile_state, now=now).as_of
-        if as_of is not None and now - as_of <= max_age:
+        name = profile_state.profile.name
+        freshness = freshness_of(self._state, profile_state, now=self._now(), max_age=max_age)
+        if freshness.known and not freshness.stale:
             return
         if not await self.refresh(name, timedelta(seconds=max_age)):
             message = f"the calendars of {name} could not be confirmed within the last {max_age} seconds"
             raise NotConfirmed(message)
 
-    def _confirmed_before(self, limit: Instant, profile_state: ProfileState) -> set[str]:
-        """The connections with a calendar of the profile that was last confirmed before that, or never."""
+    def _not_younger(self, profile_state: ProfileState, seconds: int) -> set[str]:
+        """The connections with a calendar of the profile whose last proof is older than that, or unknown."""
         records = ((link, self._state.calendars.get(link.calendar or 0)) for link in profile_state.links if link.blocks)
-        return {
-            link.reference.connection
-            for link, record in records
-            if record is None or record.as_of is None or record.as_of < limit
-        }
+        ages = ((link, self._state.proofs.age_of(record, self._now()) if record else None) for link, record in records)
+        return {link.reference.connection for link, age in ages if age is None or age > seconds}
+
+    def _since(self, asked: Now) -> int:
+        """Seconds since a question was asked: a proof may be older by so much now than was wanted then."""
+        now = self._now()
+        return max(now.wall - asked.wall, int(now.monotonic - asked.monotonic))
+
+    def _now(self) -> Now:
+        return Now(self.clock.now(), self.clock.monotonic())
 
     async def _expand(self, profile_state: ProfileState, window: Period) -> Snapshot:
         from busyd.index.rolling import expand_window

@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from busyd.clock import Now
 from busyd.connection import CalendarKind
 from busyd.period import Instant
 from busyd.state.links import Link
@@ -41,7 +42,8 @@ class CalendarFreshness(Struct, frozen=True):
     note: str = ""
     """Why some of its time is not known although its server was read; empty when all of it is. Also in `detail`."""
     fresh_until: Instant | None = None
-    """The last second at which its confirmation is recent enough."""
+    """The last second at which its confirmation is recent enough, if the clock is not set; None when it is not known
+    how old it is."""
 
 
 class Freshness(Struct, frozen=True):
@@ -57,41 +59,47 @@ class Freshness(Struct, frozen=True):
     """When it was judged. After the clock was set back before this, it must be judged anew."""
     holds_until: Instant
     """The last second before the passing of time alone changes it."""
+    holds_until_monotonic: float
+    """The same on the clock that nobody can set."""
+
+    def holds_at(self, now: Now) -> bool:
+        """Whether judging anew would come to the same."""
+        return self.holds_from <= now.wall <= self.holds_until and now.monotonic <= self.holds_until_monotonic
 
 
-def freshness_of(state: State, profile_state: ProfileState, *, now: Instant, max_age: int | None = None) -> Freshness:
+def freshness_of(state: State, profile_state: ProfileState, *, now: Now, max_age: int | None = None) -> Freshness:
     """Judge every calendar that blocks. `max_age`: seconds allowed since a confirmation, instead of the profile's."""
     blocking = [link for link in profile_state.links if link.blocks]
     calendars = tuple(_judge(state, profile_state, link=link, now=now, max_age=max_age) for link in blocking)
     confirmed = [calendar.as_of for calendar in calendars if calendar.as_of is not None]
     known = bool(blocking) and len(confirmed) == len(calendars)
     as_of = min(confirmed) if known else None
-    changes = [change for calendar in calendars if (change := _last_second(calendar, now)) is not None]
+    changes = [change for calendar in calendars if (change := _last_second(calendar, now.wall)) is not None]
+    until = Instant(min(changes, default=now.wall + _LONGEST_HOLD))
     return Freshness(
         as_of=as_of,
-        stale=as_of is None or any(_is_old(calendar, now) for calendar in calendars),
+        stale=as_of is None or any(_is_old(calendar, now.wall) for calendar in calendars),
         known=known,
         calendars=calendars,
-        holds_from=now,
-        holds_until=Instant(min(changes, default=now + _LONGEST_HOLD)),
+        holds_from=now.wall,
+        holds_until=until,
+        holds_until_monotonic=now.monotonic + (until - now.wall),
     )
 
 
 def _is_old(calendar: CalendarFreshness, now: Instant) -> bool:
-    if calendar.as_of is None or calendar.fresh_until is None:
-        return True
-    return not calendar.as_of <= now <= calendar.fresh_until
+    return calendar.fresh_until is None or now > calendar.fresh_until
 
 
 def _last_second(calendar: CalendarFreshness, now: Instant) -> int | None:
     """The last second at which a calendar's state is what it is now; None when time alone will not change it."""
-    if calendar.as_of is None or calendar.fresh_until is None or now > calendar.fresh_until:
-        return None
-    return calendar.fresh_until if calendar.as_of <= now else calendar.as_of - 1
+    if calendar.as_of is not None and calendar.as_of > now:
+        return calendar.as_of - 1
+    return None if calendar.fresh_until is None or now > calendar.fresh_until else calendar.fresh_until
 
 
 def _judge(
-    state: State, profile_state: ProfileState, *, link: Link, now: Instant, max_age: int | None
+    state: State, profile_state: ProfileState, *, link: Link, now: Now, max_age: int | None
 ) -> CalendarFreshness:
     connection = state.connection_state(link.reference.connection)
     record = state.calendars.get(link.calendar) if link.calendar is not None else None
@@ -105,13 +113,13 @@ def _judge(
         detail = trouble or note or "it is being read for the first time"
         return CalendarFreshness(link.label, None, CalendarHealth.NEVER_READ, detail, note)
     longest = _max_age(profile_state, record, has_trouble=bool(trouble)) if max_age is None else max_age
-    fresh_until = Instant(record.as_of + longest)
+    age = state.proofs.age_of(record, now)
+    fresh_until = None if age is None else Instant(now.wall + longest - age)
     if record.missing_since is not None:
         trouble = trouble or "its server no longer lists it; what was last known of it still counts"
         health = CalendarHealth.MISSING
     else:
-        # A confirmation from the future is none: the clock was set back, and nobody knows how wrong it was before.
-        health = CalendarHealth.FRESH if record.as_of <= now <= fresh_until else CalendarHealth.STALE
+        health = CalendarHealth.STALE if age is None or age > longest else CalendarHealth.FRESH
     detail = "; ".join(filter(None, (trouble, note, link.note)))
     return CalendarFreshness(link.label, record.as_of, health, detail, note, fresh_until)
 

@@ -140,6 +140,7 @@ async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountR
     """The calendars behind the connection: one request a home, unless the account must be discovered first (then with
     it)."""
     connection, at = context.connection_state.connection, context.clock.now()
+    context.connection_state.asked = Now(at, context.clock.monotonic())
     account = await context.store.read_account(connection.name)
     login = (connection.url, connection.username)
     known = account if account is not None and (account.root, account.username) == login else None

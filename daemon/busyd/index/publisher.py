@@ -33,7 +33,7 @@ class SnapshotPublisher:
         """The span of time that the tables and the snapshots cover."""
         self.changing = asyncio.Lock()
         """Held while the stored index and the tables change together."""
-        self._store = store
+        self._store, self._clock = store, clock
         self._state = state
 
     def move_horizon(self, horizon: Period) -> None:
@@ -63,7 +63,7 @@ class SnapshotPublisher:
     async def confirm(self, records: Sequence[CalendarRecord]) -> None:
         """Show new proofs, once the snapshots hold what they prove."""
         await self.publish_snapshots({record.connection for record in records})
-        self._state.confirm(records)
+        self._state.confirm(records, monotonic=self._clock.monotonic())
 
     def key_of(self, profile_state: ProfileState, generations: Mapping[int, int], *, horizon: Period) -> str:
         """Names all that a snapshot of the profile depends on."""

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from busyd.availability.snapshot import unpack
+from busyd.clock import Now
 from busyd.index.version import index_version
 from busyd.index.writer import IndexWriter
 from busyd.state.profile_state import ProfileState
@@ -56,7 +57,9 @@ class Restore:
             if account is not None:
                 connection_state.addresses, connection_state.listed = account.addresses, True
                 connection_state.partial = account.partial
-        state.take_calendars(tx.read_calendars())
+        records, clock = tx.read_calendars(), self._writer.clock
+        state.proofs.restore(records, now=Now(clock.now(), clock.monotonic()))
+        state.take_calendars(records)
         if tx.read_meta(_VERSION) == index_version(self._state.own_zones):
             generations = tx.generations()
             for profile_state in state.profiles.values():

@@ -2,6 +2,7 @@
 
 from msgspec import Struct, field
 
+from busyd.clock import Now
 from busyd.connection import CalendarKind, Connection
 from busyd.period import Instant
 from busyd.store.mirror import CalendarRecord
@@ -22,6 +23,8 @@ class ConnectionState(Struct):
     trouble: str = ""
     """What went wrong at the last poll and what to do; empty when it went well."""
     trouble_since: Instant | None = None
+    asked: Now | None = None
+    """When the present poll, or the last one, began to ask: what it proves is as old as that."""
     login_accepted: bool = False
     """Whether the present poll, or the last one, got an answer with its credentials."""
     wanted: Instant | None = None

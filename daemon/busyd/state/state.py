@@ -24,6 +24,7 @@ from busyd.state.links import Link, bind_rules, resolve_links
 from busyd.state.postponed import PostponedObjects
 from busyd.state.problems import KnownProblems
 from busyd.state.profile_state import ProfileState
+from busyd.state.proofs import Proofs
 from busyd.state.tables import Tables
 from busyd.store.mirror import CalendarRecord
 
@@ -50,6 +51,7 @@ class State:
         """Connection -> its calendars, in their order."""
         self.due = DueSnapshots(self.profiles)
         self.problems = KnownProblems()
+        self.proofs = Proofs()
         self.postponed = PostponedObjects()
         """Objects that could not be read because reading itself failed."""
         self.departed: dict[str, ConnectionState] = {}
@@ -156,7 +158,7 @@ class State:
                 profile,
                 listed,
                 remembered=self.remembered,
-                partial={name: state.partial for name, state in self.connections.items() if state.partial},
+                partial={name: why for name in listed if (why := self.connections[name].partial)},
                 machine_zone=self.machine_zone,
             )
             for link in links:
@@ -201,9 +203,12 @@ class State:
         """The profiles whose snapshot may not be of what is known now; the same dict each time."""
         return self.due.find(self.connections, self.links)
 
-    def confirm(self, records: Sequence[CalendarRecord]) -> None:
+    def confirm(self, records: Sequence[CalendarRecord], *, monotonic: float) -> None:
         """Take calendars whose proof, ctag or listing moved on, without any effect on links."""
         for record in records:
+            known, asked = self.calendars.get(record.id), self.connection_state(record.connection).asked
+            as_of = known.as_of if known is not None else None
+            self.proofs.note(record, known=as_of, asked=asked, monotonic=monotonic)
             self.calendars[record.id] = record
             self._ids.setdefault(record.connection, {})[record.id] = None
         self.publish(connections={record.connection for record in records})

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from busyd.clock import Now
 from busyd.connection import CalendarKind, Connection, RemoteCalendar
 from busyd.errors import DataError
 from busyd.ical.values import BadValue, read_duration
@@ -42,6 +43,7 @@ async def poll_feed(context: PollContext, at: Instant) -> bool:
     nothing was asked, because no profile uses the feed.
     """
     connection = context.connection_state.connection
+    context.connection_state.asked = Now(at, context.clock.monotonic())
     remote = RemoteCalendar(href=connection.url, name=connection.name, kind=CalendarKind.FEED, writable=False)
 
     def commit(tx: Transaction) -> None:

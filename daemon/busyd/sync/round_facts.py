@@ -5,6 +5,7 @@ from typing import Final, Self
 
 from msgspec import Struct
 
+from busyd.clock import Now as Now
 from busyd.dav.errors import LoginRefused, ServerFault, TooManyRequests
 from busyd.dav.operation import Listing
 from busyd.errors import BusydError, RemoteError
@@ -15,13 +16,6 @@ from busyd.sync.settlement import SyncOutcome
 
 WHOLE_CONNECTION: Final = (LoginRefused, TooManyRequests)
 """What is no fault of one calendar: asking for the next one would only make it worse."""
-
-
-class Now(Struct, frozen=True):
-    """The moment at which a round began; the same until it is over."""
-
-    wall: Instant
-    monotonic: float
 
 
 class KnownCalendar(Struct, frozen=True):
