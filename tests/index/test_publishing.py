@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from busyd.availability import splicing
+from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
 from busyd.availability.snapshot import Snapshot
 from busyd.connection import Connection, ConnectionKind, RemoteCalendar
@@ -57,6 +58,21 @@ async def test_a_profile_that_does_not_use_a_changed_calendar_is_not_built_anew(
     built.clear()
     await inside.put(WORK, NINE)
     assert built == [inside.state.profiles["anna"].snapshot]
+
+
+async def test_profiles_with_the_same_calendars_and_rules_share_one_snapshot(
+    inside: Inside, built: list[Snapshot]
+) -> None:
+    names = [replace(WORKING, name=name) for name in ("anna", "assistant")]
+    await inside.state.reconfigure([ANNA], [*names, replace(WORKING, name="strict", rules=Rules(tentative="busy"))])
+    await inside.show(WORK, HOME)
+    built.clear()
+    await inside.put(WORK, NINE)
+    anna, assistant, strict = (inside.state.profiles[name] for name in ("anna", "assistant", "strict"))
+    assert assistant.snapshot is anna.snapshot
+    assert len(built) == 2
+    assert strict.snapshot == anna.snapshot
+    assert strict.snapshot is not anna.snapshot
 
 
 async def test_a_start_reads_the_stored_snapshot_of_a_profile_though_another_ones_calendar_has_changed(

@@ -35,6 +35,8 @@ class SnapshotPublisher:
         """Held while the stored index and the tables change together."""
         self._store, self._clock = store, clock
         self._state = state
+        self._built: dict[str, str] = {}
+        """Key -> a profile with a snapshot of that key, which others may share."""
 
     def move_horizon(self, horizon: Period) -> None:
         """Cover another span of time from the next snapshots on."""
@@ -97,19 +99,35 @@ class SnapshotPublisher:
         state, known = self._state, profile_state.snapshot
         if known is not None and profile_state.restored == key:
             profile_state.readings = readings  # it was stored when it was built from these
+            self._remember(profile_state, key)
         profile_state.restored = ""
         if known is None or profile_state.readings != readings or known.span != horizon:
-            before = None
-            if known is not None and profile_state.readings is not None:
-                before = Built(known, profile_state.readings)
-            rebuilt = await in_slices(rebuild_snapshot(before, readings, span=horizon))
-            if profile_state.swap_in(rebuilt.snapshot, readings):
+            snapshot = self._share(key, readings)
+            if snapshot is None:
+                before = None
+                if known is not None and profile_state.readings is not None:
+                    before = Built(known, profile_state.readings)
+                snapshot = (await in_slices(rebuild_snapshot(before, readings, span=horizon))).snapshot
+            if profile_state.swap_in(snapshot, readings):
                 state.publish(profile=profile_state.profile.name)
-            await self._keep(profile_state, key, snapshot=rebuilt.snapshot)
+            self._remember(profile_state, key)
+            await self._keep(profile_state, key, snapshot=snapshot)
         if profile_state.links != links:
             profile_state.links = links
             state.note_links(profile_state)
             state.publish(profile=profile_state.profile.name)
+
+    def _share(self, key: str, readings: tuple[Reading, ...]) -> Snapshot | None:
+        """The snapshot of another profile that is made from the very same."""
+        other = self._state.profiles.get(self._built.get(key, ""))
+        return other.snapshot if other is not None and other.key == key and other.readings == readings else None
+
+    def _remember(self, profile_state: ProfileState, key: str) -> None:
+        name = profile_state.profile.name
+        if self._built.get(profile_state.key) == name:
+            del self._built[profile_state.key]
+        profile_state.key = key
+        self._built[key] = name
 
     async def _keep(self, profile_state: ProfileState, key: str, *, snapshot: Snapshot) -> None:
         """A snapshot that cannot be kept costs the next start a moment, nothing else."""

@@ -23,6 +23,8 @@ class ProfileState(Struct):
     """What the snapshot was built from; None for one that was restored."""
     restored: str = ""
     """The key of a snapshot that was restored and not built; empty once its readings are known."""
+    key: str = ""
+    """Names all that the snapshot was built from; profiles with the same key have the same snapshot."""
     version: int = 0
     """Grows with each new snapshot: what was made from an older one is worth nothing."""
 
