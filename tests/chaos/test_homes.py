@@ -115,6 +115,25 @@ async def test_a_calendar_named_by_itself_is_complete_beside_a_truncated_listing
     world.assert_right()
 
 
+async def test_a_calendar_beyond_a_truncation_is_asked_for_by_itself_when_it_is_named(world: World) -> None:
+    world.conflicts = ["anna/Work"]
+    await world.restart()
+    fill(world, "work", numbers=range(4))
+    await world.sync()
+    world.anna.knobs.listing_truncates_at = list(world.anna.calendars).index("work")
+    for version in (1, 2):
+        fill(world, "work", numbers=[1], version=version)
+        await world.poll(after=1000)
+        world.assert_right()
+        assert not world.ask().freshness.stale
+    world.mark()
+    world.anna.knobs.fail_next(404, times=None, path="/work/$")
+    await world.poll()
+    assert slot(2) in world.busy()
+    assert set(world.asked()) == {"PROPFIND"}
+    assert world.record("work").missing_since is None
+
+
 async def test_of_a_calendar_listed_twice_the_newer_state_counts(synced: World) -> None:
     synced.anna.knobs.listing_repeats = {"work"}
     for version in (1, 2, 3):

@@ -50,6 +50,13 @@ async def test_status_says_what_is_wrong_in_words(served: Served) -> None:
     assert answer["profiles"][0]["calendars"][0]["state"] == "fresh"
 
 
+async def test_a_connection_that_does_not_show_all_of_its_calendars_says_so(served: Served) -> None:
+    served.backend.state.connections["anna"].partial = "its server lists only a part of its calendars"
+    answer = await served.ask("/v1/status", token=served.backend.token("*", "admin"))
+    anna = next(connection for connection in answer.json["connections"] if connection["name"] == "anna")
+    assert anna["detail"] == "its server lists only a part of its calendars"
+
+
 async def test_a_feed_that_no_profile_uses_is_told_as_unused(served: Served) -> None:
     state = served.backend.state
     feed = Connection("holidays", ConnectionKind.ICS, SECRET)

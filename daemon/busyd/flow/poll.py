@@ -5,14 +5,16 @@ more, and one at the next poll. Whatever goes wrong leaves the mirror as it was,
 is shown by status and the log with its reason.
 """
 
+import contextlib
 import logging
 from collections.abc import Sequence
+from typing import Final
 
 from msgspec.structs import replace
 
-from busyd.connection import ConnectionKind
+from busyd.connection import ConnectionKind, RemoteCalendar
 from busyd.dav.errors import DavError, Forbidden, LoginRefused, NotFound
-from busyd.dav.operation import Href, Listing, discover_account, list_homes, normalise_href
+from busyd.dav.operation import Href, Listing, discover_account, list_calendars, list_homes, normalise_href
 from busyd.errors import BusydError, DataError, RemoteError
 from busyd.period import Instant
 from busyd.progress import Progress, Report
@@ -37,6 +39,9 @@ from busyd.sync.settlement import SyncOutcome
 from busyd.sync.timing import REDISCOVER_EVERY, REFUSAL_PAUSE, has_passed
 
 logger = logging.getLogger(__name__)
+
+_MOST_ASKED: Final = 50
+"""Calendars that a truncated listing does not show and that are asked for, in one poll."""
 
 
 async def poll_connection(context: PollContext, report: Report) -> bool:
@@ -175,15 +180,23 @@ async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountR
 
 
 async def _list_homes(context: PollContext, homes: Sequence[str], *, single: bool) -> Listing:
-    """What the homes list. Of a partial listing nothing is proved absent: what it lacks is neither known nor gone."""
+    """What the homes list. Of a partial listing nothing is proved absent: what it lacks is neither known nor gone.
+
+    What some profile counts and a truncated listing does not show is asked for by itself.
+    """
     listing = await context.client.run(list_homes(homes, single=single))
     if not listing.partial:
         return listing
     shown = {remote.href for remote in listing.calendars}
-    known = [calendar.record for calendar in known_calendars(context)]
-    absent = [record.remote.href for record in known if not record.gone and record.remote.href not in shown]
-    hidden = tuple(Href(href) for href in absent if href not in listing.unreadable)
-    return replace(listing, unreadable=listing.unreadable + hidden)
+    hidden = [known for known in known_calendars(context) if known.record.remote.href not in shown]
+    found: list[RemoteCalendar] = []
+    for known in [known for known in hidden if known.is_followed and listing.truncated][:_MOST_ASKED]:
+        with contextlib.suppress(DavError):
+            found += (await context.client.run(list_calendars(known.record.remote.href, single=True))).calendars
+    shown |= {remote.href for remote in found}
+    unknown = {known.record.remote.href for known in hidden if not known.record.gone} - shown
+    unreadable = tuple(dict.fromkeys((*listing.unreadable, *(Href(href) for href in sorted(unknown)))))
+    return replace(listing, calendars=(*listing.calendars, *found), unreadable=unreadable)
 
 
 async def _take_listing(context: PollContext, listing: Listing, *, account: AccountRecord | None, at: Instant) -> None:
