@@ -72,6 +72,13 @@ class RemoteCalendar(Struct, frozen=True):
     color: str | None = None
     ctag: str | None = None
     sync_token: str | None = None
+    spelling: str = ""
+    """The href as its server writes it, where that is not the normalised form."""
+
+    @property
+    def target(self) -> str:
+        """What requests to the collection are sent to."""
+        return self.spelling or self.href
 
     @property
     def id(self) -> str:

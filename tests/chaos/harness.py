@@ -21,7 +21,7 @@ from busyd.credentials import Secret
 from busyd.dav.exchange import DavRequest, DavResponse
 from busyd.flow.ask import FreeBusyAnswer, answer
 from busyd.flow.backend import Backend
-from busyd.flow.freshness import freshness_of
+from busyd.flow.freshness import CalendarHealth, freshness_of
 from busyd.index.publisher import SnapshotPublisher
 from busyd.index.restore import Restore
 from busyd.index.writer import IndexWriter
@@ -244,7 +244,10 @@ class World:
         self.excess.clear()
 
     def check(self) -> None:
-        """Nothing that was called busy and still is on the server may be called free. Raises WronglyFree."""
+        """Nothing that was called busy and still is on the server may be called free. Raises WronglyFree.
+
+        But what moved to a calendar that could not be read for so long that it is stale, as answers say.
+        """
         self.checks += 1
         truth, told = set(self.truth().items()), self.ask()
         self.shown &= truth
@@ -252,11 +255,23 @@ class World:
             return  # all of it blocks
         spans = {(start, end) for start, end, _ in told.spans}
         lost = [one for one in self.shown if one[1] not in spans and not _inside(one[1], spans)]
+        if lost and told.freshness.stale:
+            lost = [one for one in lost if not self._is_in_stale_calendar(one[0])]
         if lost:
             message = f"called free though busy: {sorted(lost)[:5]}, at {self.clock.passed:.0f} s"
             raise WronglyFree(message)
         self.excess = (self.excess & spans) | (spans - {span for _, span in truth})
         self.shown |= {one for one in truth if one[1] in spans - self.excess}
+
+    def _is_in_stale_calendar(self, uid: str) -> bool:
+        stale = {one.calendar for one in self.ask().freshness.calendars if one.state is not CalendarHealth.FRESH}
+        records = [one for one in self.state.calendars.values() if one.label in stale]
+        return any(
+            known.uid == uid
+            for record in records
+            if record.remote.id in self.anna.calendars
+            for known in self.anna.calendars[record.remote.id].objects().values()
+        )
 
     # What was sent.
 

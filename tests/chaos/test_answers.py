@@ -34,8 +34,9 @@ async def test_a_broken_answer_deletes_nothing_and_is_made_good(synced: World, k
     before = synced.record("work").sync_token
     synced.anna.knobs.play(kind, method=method, times=None)
     await synced.poll()
-    assert synced.trouble
-    assert synced.record("work").sync_token == before
+    assert synced.trouble or method == "REPORT"  # objects are fetched singly then
+    if synced.trouble:
+        assert synced.record("work").sync_token == before
     synced.anna.knobs.reset()
     await synced.sync()
     synced.assert_right()

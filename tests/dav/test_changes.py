@@ -2,7 +2,7 @@
 
 import pytest
 
-from busyd.dav.changes import SyncDelta, list_members, sync_collection
+from busyd.dav.changes import Members, SyncDelta, list_members, sync_collection
 from busyd.dav.errors import (
     Forbidden,
     InvalidSyncToken,
@@ -72,11 +72,40 @@ def test_a_truncated_answer_says_so() -> None:
 
 
 def test_a_truncated_answer_that_leads_nowhere_is_refused() -> None:
-    cut = status(CALENDAR, "HTTP/1.1 507 Insufficient Storage")
     with pytest.raises(MalformedResponse):
-        delta(cut, token="before")
+        delta(status(CALENDAR, "HTTP/1.1 507 Insufficient Storage"), token="before")
+
+
+@pytest.mark.parametrize("members", [[], [SELF], [member(A, etag("1"))], [status(B, "HTTP/1.1 404 Not Found")]])
+def test_an_answer_without_a_sync_token_is_malformed_whatever_it_names(members: list[str]) -> None:
     with pytest.raises(MalformedResponse):
-        delta(cut, token=None)
+        delta(*members, token=None)
+    with pytest.raises(MalformedResponse):
+        delta(*members, token=" ")
+
+
+@pytest.mark.parametrize(
+    ("href", "canonical", "spelled"),
+    [
+        ("/300/calendars/home/B@x.ics", B, "/300/calendars/home/B@x.ics"),
+        ("https://p1-caldav.icloud.com/300/calendars/home/B@x.ics", B, "/300/calendars/home/B@x.ics"),
+        ("B@x.ics", B, "/300/calendars/home/B@x.ics"),
+        ("/300/calendars/home/1:(2)+.ics", "/300/calendars/home/1%3A%282%29%2B.ics", "/300/calendars/home/1:(2)+.ics"),
+        ("/300/calendars/home/a%2fb.ics", "/300/calendars/home/a%2Fb.ics", "/300/calendars/home/a%2fb.ics"),
+        ("/300/calendars/home/A.ics/", A, "/300/calendars/home/A.ics/"),
+        (A, A, None),
+        ("/300/calendars/home/a b.ics", "/300/calendars/home/a%20b.ics", None),
+    ],
+)
+def test_a_member_is_compared_by_its_canonical_href_and_asked_for_as_it_is_spelled(
+    href: str, canonical: str, spelled: str | None
+) -> None:
+    expected = {} if spelled is None else {canonical: spelled}
+    found = delta(member(href, etag("1")))
+    assert (found.changed, found.spelled) == ({canonical: '"1"'}, expected)
+    listed, _ = exchange(list_members(CALENDAR), multistatus(SELF, member(href, etag("1"))))
+    assert (listed.etags, listed.spelled) == ({canonical: '"1"'}, expected)
+    assert delta(status(href, "HTTP/1.1 404 Not Found")).vanished == {canonical}
 
 
 @pytest.mark.parametrize(
@@ -182,13 +211,13 @@ def test_a_listing_holds_members_and_neither_the_calendar_nor_collections() -> N
     slash = member("/300/calendars/home/sub2/", etag("3"))
     gone = status("/300/calendars/home/gone.ics", "HTTP/1.1 404 Not Found")
     found, asked = exchange(list_members(CALENDAR), multistatus(SELF, member(A, etag("1")), folder, slash, gone))
-    assert found == {A: '"1"'}
+    assert found == Members({A: ETag('"1"')})
     assert (asked[0].method, asked[0].depth) == ("PROPFIND", "1")
 
 
 def test_an_empty_calendar_lists_itself_and_an_empty_answer_proves_nothing() -> None:
     found, _ = exchange(list_members(CALENDAR), multistatus(SELF))
-    assert found == {}
+    assert found == Members({})
     with pytest.raises(MalformedResponse):
         exchange(list_members(CALENDAR), multistatus())
 
@@ -196,5 +225,12 @@ def test_an_empty_calendar_lists_itself_and_an_empty_answer_proves_nothing() -> 
 def test_apples_server_lists_members_with_their_etags() -> None:
     given = recording("21-calendar-depth1-etags")
     found, _ = exchange(list_members(given.path), given.response)
-    assert [href.rpartition("/")[2] for href in found] == ["allday-rec.ics", "birthday.ics", "multiday.ics"]
-    assert all(tag.startswith('"') for tag in found.values())
+    assert [href.rpartition("/")[2] for href in found.etags] == ["allday-rec.ics", "birthday.ics", "multiday.ics"]
+    assert all(tag.startswith('"') for tag in found.etags.values())
+
+
+def test_a_listing_with_a_507_for_the_calendar_is_not_all_there_is() -> None:
+    for itself in (CALENDAR, CALENDAR.rstrip("/"), "https://p1-caldav.icloud.com" + CALENDAR):
+        cut = status(itself, "HTTP/1.1 507 Insufficient Storage")
+        found, _ = exchange(list_members(CALENDAR), multistatus(SELF, member(A, etag("1")), cut))
+        assert found == Members({A: ETag('"1"')}, truncated=True)

@@ -26,7 +26,7 @@ PROPERTIES = st.recursive(
 STATUSES = st.none() | st.sampled_from([200, 207, 403, 404, 424, 507])
 PROPSTATS = st.builds(PropStat, STATUSES, st.lists(PROPERTIES, max_size=3).map(tuple))
 MEMBERS = st.builds(
-    MemberResponse,
+    lambda href, propstats, status: MemberResponse(href, propstats, status, spelling=href),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=10).map(lambda name: normalise_href("/" + name)),
     st.lists(PROPSTATS, max_size=2).map(tuple),
     STATUSES,
@@ -81,6 +81,22 @@ def test_one_response_may_speak_of_several_hrefs() -> None:
         b"</response></multistatus>"
     )
     assert [(one.href, one.status) for one in Multistatus.from_xml(document).responses] == [("/a", 404), ("/b", 404)]
+
+
+@pytest.mark.parametrize(
+    ("href", "canonical", "spelling"),
+    [
+        ("/c/a@b.ics", "/c/a%40b.ics", "/c/a@b.ics"),
+        ("https://dav.example.org:443/c/a@b.ics", "/c/a%40b.ics", "/c/a@b.ics"),
+        ("a(1).ics", "/c/a%281%29.ics", "/c/a(1).ics"),
+        ("./x.ics", "/c/x.ics", "/c/x.ics"),
+    ],
+)
+def test_a_member_has_a_canonical_href_and_the_spelling_of_its_server(href: str, canonical: str, spelling: str) -> None:
+    document = f"<multistatus xmlns='DAV:'><response><href>{href}</href></response></multistatus>"
+    for base in ("https://dav.example.org/c/", "https://dav.example.org/c"):
+        [member] = Multistatus.from_xml(document.encode(), base).responses
+        assert (member.href, member.spelling) == (canonical, spelling)
 
 
 @pytest.mark.parametrize(

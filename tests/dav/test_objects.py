@@ -2,9 +2,10 @@
 
 import pytest
 
+from busyd.dav import names
 from busyd.dav.errors import LoginRefused, MalformedResponse, ServerFault, TooManyRequests
-from busyd.dav.exchange import DavResponse
-from busyd.dav.href import ETag, Href
+from busyd.dav.exchange import DavRequest, DavResponse
+from busyd.dav.href import ETag, Href, normalise_href
 from busyd.dav.objects import (
     Fetched,
     FetchedObject,
@@ -15,6 +16,7 @@ from busyd.dav.objects import (
     fetch_objects,
     put_object,
 )
+from busyd.dav.xml import parse_xml
 from tests.dav.script import answer, etag, exchange, member, multistatus, status
 from tests.dav.server_side import read_multiget
 from tests.wire.recording import recording
@@ -33,11 +35,46 @@ def fetched(*members: str, hrefs: tuple[Href, ...] = (A, B)) -> Fetched:
     return found
 
 
-def test_objects_are_asked_for_by_path_and_once_each() -> None:
-    absolute = Href("https://p1-caldav.icloud.com:443" + A)
-    _, (request,) = exchange(fetch_objects(CALENDAR, [A, absolute, B]), multistatus())
+SPELLED = [
+    f"{CALENDAR}{name}.ics"
+    for name in ("a@b", "12:30", "copy(1)", "a%2Fb", "a%2fb2", "1+1", "a%20b", "a;b,c=d", "%c3%bc")
+]
+
+
+def hrefs_in(request: DavRequest) -> list[str | None]:
+    return [href.text for href in parse_xml(request.body).iterchildren(names.HREF)]
+
+
+def test_objects_are_asked_for_once_each() -> None:
+    _, (request,) = exchange(fetch_objects(CALENDAR, [A, A, B]), multistatus())
     assert (request.method, request.target, request.depth) == ("REPORT", CALENDAR, "1")
-    assert read_multiget(request.body).hrefs == (A, B)
+    assert hrefs_in(request) == [A, B]
+
+
+def test_objects_are_asked_for_as_they_are_spelled_and_named_in_canonical_form() -> None:
+    found, (request,) = exchange(
+        fetch_objects(CALENDAR, SPELLED), multistatus(*(member(href, etag("1") + data("X")) for href in SPELLED))
+    )
+    assert hrefs_in(request) == SPELLED
+    assert [one.href for one in found.objects] == [normalise_href(href) for href in SPELLED]
+    assert not found.vanished | found.missing
+
+
+@pytest.mark.parametrize("href", SPELLED)
+def test_an_object_is_read_singly_as_it_is_spelled_and_named_in_canonical_form(href: str) -> None:
+    found, (request,) = exchange(fetch_object(href), answer(200, TEXT, ETag='"1"'))
+    assert request.target == href
+    assert found == FetchedObject(normalise_href(href), ETag('"1"'), TEXT)
+
+
+def test_an_href_whose_escapes_are_answered_in_lower_case_is_the_same_and_a_name_in_lower_case_is_not() -> None:
+    escaped = "/300/calendars/home/%C3%BC%2FA.ics"
+    [same] = fetched(
+        member("/300/calendars/home/%c3%bc%2fA.ics", etag("1") + data("X")), hrefs=(Href(escaped),)
+    ).objects
+    assert same.href == escaped
+    assert fetched(member(A.lower(), etag("1") + data("X")), hrefs=(A,)) == Fetched(missing=frozenset({A}))
+    assert fetched(status(A.lower(), "HTTP/1.1 404 Not Found"), hrefs=(A,)) == Fetched(missing=frozenset({A}))
 
 
 def test_nothing_asked_is_nothing_sent() -> None:

@@ -26,7 +26,7 @@ CONVERSATIONS: dict[str, Callable[[str, str], Operation[Any]]] = {
     "sync": lambda _, path: sync_collection(path, None),
     "sync with a token": lambda _, path: sync_collection(path, "token"),
     "members": lambda _, path: list_members(path),
-    "batch": lambda _, path: fetch_objects(path, [path + "x.ics"]),  # type: ignore[list-item]
+    "batch": lambda _, path: fetch_objects(path, [path + "x.ics"]),
     "get": lambda _, path: fetch_object(path),
     "put": lambda _, path: put_object(path, b"x", if_none_match=True),
     "delete": lambda _, path: delete_object(path, None),

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 """Seconds after which something that should have happened is taken for not happening."""
 
 

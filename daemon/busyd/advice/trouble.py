@@ -21,6 +21,28 @@ APPLE_REFUSED_ONCE: Final = (
 LOCKED_OUT: Final = "busyd will not try again until the password changes; it notices the change by itself"
 
 
+TRUNCATED_LISTING: Final = (
+    "its server does not list all of its events (it says that there are more, and not which), so nothing is proved of "
+    "the rest; what was known of it still counts"
+)
+
+
+def describe_false_listing(missing: int) -> str:
+    """What to say of a calendar whose listing lacks events that its server hands out all the same."""
+    events = "an event" if missing == 1 else f"{missing} events"
+    return (
+        f"its server's list lacks {events} that it still hands out, so the list proves nothing; what was known of them "
+        "still counts, and busyd looks again"
+    )
+
+
+def describe_missing(since: str, *, is_gone: bool) -> str:
+    """What to say of a calendar that its server no longer lists, and, `is_gone`, that no longer answers either."""
+    if is_gone:
+        return f"no longer on the server since {since}: remove it from `conflicts`, or have it shared again"
+    return "its server no longer lists it; what was last known of it still counts"
+
+
 def describe_trouble(connection: Connection, error: BusydError, *, locked_out: bool, worked_before: bool) -> str:
     """One or two sentences; no secret, no path of a link.
 

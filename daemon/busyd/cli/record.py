@@ -112,7 +112,7 @@ async def _converse(session: RemoteSession) -> None:
     except SyncUnsupported:
         hrefs = []
     members = await run(list_members(calendar.href))
-    wanted = [href for href in members if href in hrefs or not hrefs][:_FETCHED]
+    wanted = [members.spelled.get(href, href) for href in members.etags if href in hrefs or not hrefs][:_FETCHED]
     if wanted:
         await run(fetch_objects(calendar.href, wanted))
         await run(fetch_object(wanted[0]))

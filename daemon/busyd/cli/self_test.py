@@ -107,7 +107,7 @@ class SelfTest:
         self._session = session
         self._account = account
         self._calendar = calendar
-        self._members: tuple[Href, ...] = ()
+        self._members: tuple[str, ...] = ()
         self._token: str | None = None
 
     def steps(self) -> list[tuple[str, Step]]:
@@ -131,17 +131,18 @@ class SelfTest:
     async def _sync_empty(self) -> Result:
         try:
             delta = await self._session.client.run(sync_collection(self._calendar.href, None))
-            members = dict(delta.changed)
+            members, spelled = dict(delta.changed), dict(delta.spelled)
             for _ in range(_ROUNDS):
                 if not delta.truncated:
                     break
                 delta = await self._session.client.run(sync_collection(self._calendar.href, delta.token))
-                members |= delta.changed
+                members, spelled = members | delta.changed, spelled | delta.spelled
         except SyncUnsupported:
-            members = await self._session.client.run(list_members(self._calendar.href))
-            self._members = tuple(members)
-            return Level.WARNING, f"sync-collection is not supported; busyd compares listings ({len(members)} events)"
-        self._members, self._token = tuple(members), delta.token
+            listed = await self._session.client.run(list_members(self._calendar.href))
+            self._members = tuple(listed.spelled.get(href, href) for href in listed.etags)
+            count = len(self._members)
+            return Level.WARNING, f"sync-collection is not supported; busyd compares listings ({count} events)"
+        self._members, self._token = tuple(spelled.get(href, href) for href in members), delta.token
         if self._token is None:
             return Level.WARNING, f"an initial sync lists {len(members)} events, but gives no sync token"
         return Level.OK, f"an initial sync lists {len(members)} events and gives a sync token"

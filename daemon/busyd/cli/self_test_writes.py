@@ -107,7 +107,7 @@ class ScratchTest:
             await self._clock.sleep(pause)
             waited += pause
             members = await self._run(list_members(self._calendar))
-            if normalise_href(self._event) in members:
+            if normalise_href(self._event) in members.etags:
                 return Level.OK, f"the event was listed after {waited:.0f} s"
         return Level.WARNING, f"the event was still not listed after {waited:.0f} s"
 

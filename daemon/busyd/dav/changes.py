@@ -5,7 +5,7 @@ Both say which resources differ, not what they contain; payloads are `objects.py
 
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from busyd.dav import names
 from busyd.dav.errors import InvalidSyncToken, MalformedResponse, SyncUnsupported
@@ -43,6 +43,19 @@ class SyncDelta(Struct, frozen=True):
     """There is more: ask again with this token (RFC 6578 §3.6)."""
     itself: bool = False
     """The collection was listed among its members, as Apple's servers do: then no members means that it is empty."""
+    spelled: dict[Href, str] = field(default_factory=dict)
+    """How the server spells those of its hrefs that it does not write in canonical form."""
+
+
+class Members(Struct, frozen=True):
+    """All members of a calendar."""
+
+    etags: dict[Href, ETag]
+    """Empty where the server sent none."""
+    spelled: dict[Href, str] = field(default_factory=dict)
+    """How the server spells those of its hrefs that it does not write in canonical form."""
+    truncated: bool = False
+    """There is more (a 507 for the collection): what is not here is not proved to be absent."""
 
 
 class SyncAnswer(LongAnswer, frozen=True):
@@ -74,6 +87,7 @@ def read_sync_report(calendar: str, token: str | None, *, response: DavResponse)
     answer = read_multistatus(response)
     changed: dict[Href, ETag] = {}
     vanished: set[Href] = set()
+    spelled: dict[Href, str] = {}
     truncated = itself = False
     # QUIRK(icloud): most reports on a collection list the collection, with or without the slash.
     selves = spellings(calendar, response.url)
@@ -83,18 +97,23 @@ def read_sync_report(calendar: str, token: str | None, *, response: DavResponse)
             itself = True
         elif member.status in (404, 410):
             vanished.add(member.href)
-        elif not member.href.endswith("/"):
-            changed[member.href] = _etag(member)
-    if truncated and answer.sync_token in (None, token):
+        elif not (href := member.href).endswith("/"):
+            changed[href] = _etag(member)
+            if member.spelling != href:
+                spelled[href] = member.spelling
+    if answer.sync_token is None:
+        raise MalformedResponse(response.host, "its list of changes has no sync token", status=207)
+    if truncated and answer.sync_token == token:
         raise MalformedResponse(
-            response.host, "the result is truncated but has no sync token to continue with", status=207
+            response.host, "the result is truncated but has no new sync token to continue with", status=207
         )
     # A member listed both as present and as gone counts as present; fetching it will decide.
-    return SyncDelta(changed, frozenset(vanished - changed.keys()), answer.sync_token, truncated, itself)
+    gone = frozenset(vanished - changed.keys())
+    return SyncDelta(changed, gone, answer.sync_token, truncated, itself, spelled)
 
 
-def list_members(calendar: str) -> Operation[dict[Href, ETag]]:
-    """Every member of the calendar with its ETag (empty if the server sends none); sub-collections are left out.
+def list_members(calendar: str) -> Operation[Members]:
+    """Every member of the calendar; sub-collections are left out.
 
     Raises MalformedResponse for a listing with neither a member nor the calendar itself: an empty calendar still lists
     itself, so such a listing proves nothing.
@@ -105,7 +124,12 @@ def list_members(calendar: str) -> Operation[dict[Href, ETag]]:
     if not responses:
         raise MalformedResponse(response.host, "the listing is empty, even without the calendar itself", status=207)
     selves = spellings(calendar, response.url)
-    return {member.href: _etag(member) for member in responses if member.href not in selves and _is_object(member)}
+    members = [member for member in responses if member.href not in selves and _is_object(member)]
+    return Members(
+        {member.href: _etag(member) for member in members},
+        {member.href: member.spelling for member in members if member.spelling != member.href},
+        truncated=any(member.status == 507 for member in responses if member.href in selves),
+    )
 
 
 def _refuse(response: DavResponse, token: str | None) -> None:

@@ -93,7 +93,7 @@ def read_multistatus(response: DavResponse) -> Multistatus:
     if response.status != 207:
         raise_for_status(response)
     try:
-        return Multistatus.from_xml(response.body)
+        return Multistatus.from_xml(response.body, response.url)
     except NotXml as error:
         raise MalformedResponse(response.host, str(error), status=response.status) from None
 

@@ -1,4 +1,7 @@
-"""Hrefs and ETags: how a server names a resource and its state. Comparison only."""
+"""Hrefs and ETags: how a server names a resource and its state.
+
+Resources are compared by the canonical form of their href and asked for by the spelling their server listed.
+"""
 
 import re
 from typing import Final, NewType
@@ -11,6 +14,9 @@ ETag = NewType("ETag", str)
 """An entity tag exactly as received, with quotes and `W/`; empty if the server sent none."""
 
 _ABSOLUTE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
+_SENDABLE: Final = frozenset(map(chr, range(0x21, 0x7F))) - set('"<>\\^`{|}')
+"""What may stand in a request line as it is; everything else, a space for instance, is percent-encoded."""
+_COMPRESSED: Final = re.compile(r"[-;](?:-?gzip|br|deflate)$")
 _SLASHES: Final = re.compile(r"^/{2,}")
 _CANONICAL: Final = re.compile(r"/(?:[A-Za-z0-9._~/-])*")
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
@@ -21,7 +27,7 @@ def normalise_href(text: str, *, collection: bool = False) -> Href:
 
     Every segment is decoded once and encoded again, so `@` and `%40` are equal, while an encoded slash stays one.
     Scheme, host and port are dropped: iCloud's shard and generic host serve the same paths. A collection's path ends
-    in a slash.
+    in a slash, that of an object does not, even where a server adds one.
     """
     path = text.strip()
     absolute = _ABSOLUTE.match(path)
@@ -37,7 +43,38 @@ def normalise_href(text: str, *, collection: bool = False) -> Href:
             path += "?" + quote(query, safe="%=&;:@/,+")
     if collection and not path.endswith("/"):
         path += "/"
+    elif not collection and path.lower().endswith(".ics/"):
+        path = path.rstrip("/")
     return Href(path)
+
+
+def spelling_of(text: str, base: str = "") -> str:
+    """The path that names a resource to its own server: as it was listed, without scheme, host and fragment.
+
+    A relative href is resolved against `base`, the URL of the collection that was asked (RFC 4918 §8.3).
+    """
+    path = text.strip()
+    absolute = _ABSOLUTE.match(path)
+    if absolute:
+        path = path[absolute.end() :]
+    path, _, _ = path.partition("#")
+    if not path.startswith("/"):
+        directory = "" if absolute else urlsplit(base).path.rstrip("/")
+        path = f"{directory}/{path.removeprefix('./')}"
+    return "".join(char if char in _SENDABLE else quote(char) for char in _SLASHES.sub("/", path))
+
+
+def is_same_etag(listed: str, answered: str) -> bool:
+    """Whether two ETags mean the same state, as far as the ways differ in which servers write one.
+
+    Weak or not, quoted or not, and with the suffix that a compressing proxy adds (RFC 9110 §8.8.3.1).
+    """
+    return _bare(listed) == _bare(answered)
+
+
+def _bare(etag: str) -> str:
+    bare = etag.strip().removeprefix("W/").removeprefix("w/").strip('"')
+    return _COMPRESSED.sub("", bare)
 
 
 def same_resource(url: str, other: str) -> bool:

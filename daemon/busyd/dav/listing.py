@@ -120,7 +120,7 @@ def _only(rows: Sequence[RemoteCalendar], *, contradicted: bool = False) -> Remo
     whose state is not known is looked into at each poll.
     """
     first = rows[0]
-    if not contradicted and all(row == first for row in rows):
+    if not contradicted and all(replace(row, spelling=first.spelling) == first for row in rows):
         return first
     own = next((row for row in rows if row.kind is not CalendarKind.SUBSCRIBED), first)
     transparent = all(row.transparent for row in rows)
@@ -138,8 +138,9 @@ def _calendar(member: MemberResponse) -> RemoteCalendar | None:
     source = member.find(names.SOURCE)
     transp = member.find(names.SCHEDULE_CALENDAR_TRANSP)
     kind = CalendarKind.SHARED if names.SHARED in types else CalendarKind.OWN
+    href = normalise_href(member.href, collection=True)
     return RemoteCalendar(
-        href=normalise_href(member.href, collection=True),
+        href=href,
         name=member.text(names.DISPLAYNAME) or "",
         kind=CalendarKind.SUBSCRIBED if names.SUBSCRIBED in types else kind,
         writable=_is_writable(member),
@@ -149,6 +150,7 @@ def _calendar(member: MemberResponse) -> RemoteCalendar | None:
         color=_color(member),
         ctag=member.text(names.GETCTAG),
         sync_token=member.text(names.SYNC_TOKEN),
+        spelling=member.spelling if member.spelling != href else "",
     )
 
 

@@ -8,7 +8,7 @@ from lxml import etree
 from msgspec import Struct
 
 from busyd.dav import names
-from busyd.dav.href import Href, normalise_href
+from busyd.dav.href import Href, normalise_href, spelling_of
 from busyd.dav.xml import Element, NotXml, parse_xml, text_of
 
 _STATUS_LINE: Final = re.compile(r"\s*HTTP/[0-9.]+\s+([1-5][0-9]{2})(?![0-9])")
@@ -52,6 +52,8 @@ class MemberResponse(Struct, frozen=True):
     propstats: tuple[PropStat, ...] = ()
     status: int | None = None
     """The response-level status: 404 marks a vanished member (RFC 6578 §3.5.2), 507 a truncated answer (§3.6)."""
+    spelling: str = ""
+    """The path as the server spells it, for requests; some servers know no other spelling."""
 
     def find(self, name: str) -> Property | None:
         """The property, if the server has it; the empty elements of a 404 propstat are never returned."""
@@ -76,20 +78,19 @@ class Multistatus(Struct, frozen=True):
     """RFC 6578 §6.4; opaque, trimmed, a direct child at any position."""
 
     @classmethod
-    def from_xml(cls, document: bytes) -> Self:
-        """Parse a complete document. Raises NotXml when it is not one, or not a multistatus."""
+    def from_xml(cls, document: bytes, base: str = "") -> Self:
+        """Parse a complete document, the response of the URL `base`. Raises NotXml when it is not a multistatus."""
         root = parse_xml(document)
         if root.tag != names.MULTISTATUS:
             message = f"the root element is <{etree.QName(root).localname}>, not <multistatus>"
             raise NotXml(message)
-        responses = tuple(
-            member for element in root.iterchildren(names.RESPONSE) for member in _members_from_xml(element)
-        )
+        elements = root.iterchildren(names.RESPONSE)
+        responses = tuple(member for element in elements for member in _members_from_xml(element, base))
         token = root.findtext(names.SYNC_TOKEN)
         return cls(responses, (token.strip() or None) if token else None)
 
 
-def _members_from_xml(element: Element) -> Iterator[MemberResponse]:
+def _members_from_xml(element: Element, base: str) -> Iterator[MemberResponse]:
     hrefs = [href.text or "" for href in element.iterchildren(names.HREF)]
     if not any(href.strip() for href in hrefs):
         raise NotXml("a <response> has no <href>")
@@ -98,7 +99,8 @@ def _members_from_xml(element: Element) -> Iterator[MemberResponse]:
     status = parse_status(status_line)
     for href in hrefs:
         if href.strip():
-            yield MemberResponse(normalise_href(href), propstats, status)
+            spelling = spelling_of(href, base)
+            yield MemberResponse(normalise_href(spelling), propstats, status, spelling)
 
 
 def _propstat_from_xml(element: Element) -> PropStat:

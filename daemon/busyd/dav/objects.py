@@ -66,12 +66,17 @@ class Refused(Struct, frozen=True):
 WriteOutcome = Written | Refused
 
 
-def fetch_objects(calendar: str, hrefs: Sequence[Href]) -> Operation[Fetched]:
-    """One calendar-multiget (RFC 4791 §7.9) for all hrefs, at most 50 of them. No hrefs, no request."""
-    asked = tuple(dict.fromkeys(normalise_href(href) for href in hrefs))
+def fetch_objects(calendar: str, hrefs: Sequence[str]) -> Operation[Fetched]:
+    """One calendar-multiget (RFC 4791 §7.9) for all hrefs, at most 50 of them. No hrefs, no request.
+
+    They are sent as they are spelled; the result names them in canonical form.
+    """
+    spelled = {normalise_href(href): href for href in hrefs}
+    asked = tuple(spelled)
     if not asked:
         return Fetched()
-    response = yield report(calendar, depth="1", body=CalendarMultiget(asked), answer=MultigetAnswer(asked))
+    body = CalendarMultiget(tuple(spelled.values()))
+    response = yield report(calendar, depth="1", body=body, answer=MultigetAnswer(asked))
     return response.parsed if isinstance(response.parsed, Fetched) else read_multiget(asked, response)
 
 

@@ -1,6 +1,6 @@
 """Every operation on a CalDAV server in one place: each is a generator that `remote/client.py` carries out."""
 
-from busyd.dav.changes import SyncDelta, list_members, sync_collection
+from busyd.dav.changes import Members, SyncDelta, list_members, sync_collection
 from busyd.dav.discovery import Account, discover_account
 from busyd.dav.exchange import DavRequest, DavResponse, Operation
 from busyd.dav.href import Href, normalise_href
@@ -25,6 +25,7 @@ __all__ = [
     "FetchedObject",
     "Href",
     "Listing",
+    "Members",
     "Operation",
     "Refused",
     "SyncDelta",

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from msgspec import Struct
 
 from busyd.dav import names
-from busyd.dav.href import Href
 from busyd.dav.xml import Element, make, write_xml
 
 
@@ -42,7 +41,7 @@ class CalendarMultiget(Struct, frozen=True):
     <!ELEMENT calendar-multiget ((DAV:allprop | DAV:propname | DAV:prop)?, DAV:href+)>
     """
 
-    hrefs: tuple[Href, ...]
+    hrefs: tuple[str, ...]
     properties: tuple[str, ...] = (names.GETETAG, names.CALENDAR_DATA)
 
     def to_xml(self) -> bytes:

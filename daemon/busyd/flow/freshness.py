@@ -5,9 +5,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from busyd.advice.trouble import describe_missing
 from busyd.clock import Now
 from busyd.connection import CalendarKind
-from busyd.period import Instant
+from busyd.period import Instant, to_rfc3339
 from busyd.state.links import Link
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
@@ -116,7 +117,7 @@ def _judge(
     age = state.proofs.age_of(record, now)
     fresh_until = None if age is None else Instant(now.wall + longest - age)
     if record.missing_since is not None:
-        trouble = trouble or "its server no longer lists it; what was last known of it still counts"
+        trouble = trouble or describe_missing(to_rfc3339(record.missing_since), is_gone=record.gone)
         health = CalendarHealth.MISSING
     else:
         health = CalendarHealth.STALE if age is None or age > longest else CalendarHealth.FRESH

@@ -20,21 +20,35 @@ from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.store.mirror import AccountRecord, CalendarRecord
 from busyd.store.transaction import Transaction
-from busyd.sync.calendar_sync import commit_settlement, read_changes
+from busyd.sync.calendar_sync import ask_for_objects, commit_settlement, read_changes
 from busyd.sync.context import (
     PollContext,
+    forget_denials,
     known_calendars,
     leave_alone,
+    recent_arrivals,
     refresh_state,
+    remember_arrivals,
     remember_doubts,
     remember_failure,
+    remember_false_listing,
     remember_recovery,
 )
-from busyd.sync.decision import Action, AskWhetherGone, Decision, ListAgain, ReadCalendar, Request, RoundPlan
+from busyd.sync.decision import (
+    Action,
+    AskForObjects,
+    AskWhetherGone,
+    Decision,
+    ReadCalendar,
+    Request,
+    RoundPlan,
+    is_proof,
+)
+from busyd.sync.doubts import Question
 from busyd.sync.feed_sync import poll_feed, read_subscription
-from busyd.sync.removals import ask_whether_gone, commit_removal, commit_stop_counting, list_again
+from busyd.sync.removals import ask_whether_gone, commit_removal, commit_stop_counting
 from busyd.sync.round import feed_failed, keep_counting, plan_round
-from busyd.sync.round_facts import KnownCalendar, Now, Outcome, ReadFailed
+from busyd.sync.round_facts import KnownCalendar, Now, ObjectsAsked, Outcome, ReadFailed
 from busyd.sync.settlement import SyncOutcome
 from busyd.sync.timing import REDISCOVER_EVERY, REFUSAL_PAUSE, has_passed
 
@@ -75,11 +89,15 @@ async def _read(
 ) -> RoundPlan:
     """Send what the plan asks for, one request after the other, until the plan is final."""
     outcomes: list[Outcome] = []
-    plan = plan_round(listing, known, now=now)
+    arrived = recent_arrivals(context, now.wall)
+    plan = plan_round(listing, known, arrived=arrived, now=now)
     remember_doubts(context, plan)
     while plan.request is not None:
-        outcomes.append(await _send(context, plan.request, at=now.wall, report=report))
-        earlier, plan = plan, plan_round(listing, known, outcomes=outcomes, now=now)
+        outcome = await _send(context, plan.request, at=now.wall, report=report)
+        if isinstance(outcome, SyncOutcome):
+            remember_arrivals(context, outcome, at=now.wall)
+        outcomes.append(outcome)
+        earlier, plan = plan, plan_round(listing, known, outcomes=outcomes, arrived=arrived, now=now)
         for failure in plan.failed_since(earlier):
             _note_failure(context, failure, report=report)
     logger.debug("%s: this round is decided\n%s", context.name, plan)
@@ -92,8 +110,8 @@ async def _send(context: PollContext, request: Request, *, at: Instant, report: 
             return await _read_calendar(context, record, at=at, report=report)
         case AskWhetherGone(record):
             return await ask_whether_gone(context, record)
-        case ListAgain():
-            return await list_again(context)
+        case AskForObjects(record, question):
+            return await _ask_for_objects(context, record, question=question)
 
 
 async def _read_calendar(
@@ -110,11 +128,22 @@ async def _read_calendar(
         return ReadFailed(record, error)
 
 
+async def _ask_for_objects(context: PollContext, record: CalendarRecord, *, question: Question) -> ObjectsAsked:
+    asked = await ask_for_objects(context, record, question=question)
+    if isinstance(asked.error, LoginRefused):
+        await context.clock.sleep(REFUSAL_PAUSE)  # as in `_read_calendar`
+        asked = await ask_for_objects(context, record, question=question)
+    return asked
+
+
 async def _commit(context: PollContext, plan: RoundPlan, *, at: Instant) -> None:
     """What is believed, one transaction a calendar; then all that the listing has proved."""
     for decision in plan.having(Action.SETTLE):
         await commit_settlement(context, decision)
-        remember_recovery(context, decision.record)
+        if is_proof(decision):
+            remember_recovery(context, decision.record)
+        else:
+            remember_false_listing(context, decision)
     for decision in plan.having(Action.REMOVE):
         await commit_removal(context, decision)
         remember_recovery(context, decision.record)
@@ -123,6 +152,7 @@ async def _commit(context: PollContext, plan: RoundPlan, *, at: Instant) -> None
     for decision in plan.left_alone:
         leave_alone(context, decision)
     remember_doubts(context, plan)
+    forget_denials(context, plan)
     await _confirm(context, [decision.record for decision in plan.confirm], at=at)
 
 

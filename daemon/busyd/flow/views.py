@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from busyd.advice.trouble import describe_missing
 from busyd.availability.hours import Hours, SlotDefaults
 from busyd.availability.snapshot import Snapshot
 from busyd.connection import CalendarKind, ConnectionKind
@@ -196,6 +197,8 @@ def view_problem(state: State, problem: ObjectProblem) -> ProblemView:
 
 def _view_calendar(state: State, connection_state: ConnectionState, *, record: CalendarRecord) -> CalendarView:
     remote = record.remote
+    since = record.missing_since
+    missing = "" if since is None else describe_missing(to_rfc3339(since), is_gone=record.gone)
     return CalendarView(
         label=record.label,
         connection=record.connection,
@@ -209,7 +212,7 @@ def _view_calendar(state: State, connection_state: ConnectionState, *, record: C
         is_complete=record.complete,
         is_missing=record.missing_since is not None,
         as_of=record.as_of,
-        trouble=connection_state.calendar_trouble.get(record.id, ""),
+        trouble=connection_state.calendar_trouble.get(record.id, "") or missing,
         note=state.note_about(record.id),
     )
 

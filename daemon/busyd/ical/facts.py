@@ -57,6 +57,7 @@ class ProblemKind(StrEnum):
     """Several events have one UID; all of them count."""
     FORGIVEN = "forgiven"
     """Written otherwise than the RFCs say, and understood all the same: nothing is lost by it."""
+    GHOST = "ghost"
 
 
 HARMLESS: Final = frozenset({ProblemKind.FORGIVEN, ProblemKind.DUPLICATE_UID})

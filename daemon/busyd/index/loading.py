@@ -9,7 +9,7 @@ from busyd.availability.occurrence_table import OccurrenceTable
 from busyd.cooperative import in_slices
 from busyd.ical.limits import MAX_CALENDAR_OCCURRENCES
 from busyd.index.acceptance import counted
-from busyd.index.placeholders import not_fetched, outdated
+from busyd.index.placeholders import as_mirrored
 from busyd.state.problems import ObjectProblem
 from busyd.store.occurrences import IndexEntry
 from busyd.store.transaction import Transaction
@@ -85,10 +85,10 @@ async def _expand_lacking(writer: "IndexWriter", calendar: int, *, zone: str) ->
     while lacking := await store.objects_to_expand(calendar, zone, span=span, after=after):
         expanded = await writer.expansion.expand([payload for _, payload, _ in lacking], [zone], span=span)
         new: list[IndexEntry] = []
-        for (number, payload, is_outdated), read in zip(lacking, expanded, strict=False):
-            entries = read.entries(number, span) if payload else [not_fetched(number, span)]
+        for (number, payload, etag), read in zip(lacking, expanded, strict=False):
+            entries = read.entries(number, span) if payload else []
             writer.note_postponed(calendar, number, entries=entries)
-            new += outdated(entries) if is_outdated else entries
+            new += as_mirrored(number, entries, etag=etag, span=span)
             after = number
         postponed += [entry for entry in new if entry.postponed]
         rows += sum(len(entry.occurrences) // 3 for entry in new)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from busyd.cooperative import to_the_end
-from busyd.index.placeholders import outdated
+from busyd.index.placeholders import as_mirrored
 from busyd.state.postponed import FIRST_RETRY
 from busyd.store.errors import StorageError
 from busyd.store.occurrences import IndexEntry
@@ -74,7 +74,8 @@ async def _read_again(writer: "IndexWriter", calendar: int, *, numbers: Sequence
             if state.postponed.get(number) is not tried[number]:
                 continue  # there is another version of it by now
             if not any(entry.postponed for entry in entries):
-                read[number], uids[number] = entries if known.etag else outdated(entries), again.uid
+                read[number] = as_mirrored(number, entries, etag=known.etag, span=span)
+                uids[number] = again.uid
             else:
                 writer.note_postponed(calendar, number, entries=entries)
 

@@ -15,11 +15,11 @@ from busyd.cooperative import in_slices, to_the_end
 from busyd.ical.facts import HARMLESS
 from busyd.index.acceptance import counted
 from busyd.index.loading import is_too_much, load_tables, problems_of, put_beyond
-from busyd.index.placeholders import not_fetched, outdated
+from busyd.index.placeholders import as_mirrored
 from busyd.index.publisher import SnapshotPublisher
 from busyd.period import Period
 from busyd.state.state import State
-from busyd.store.mirror import CalendarRecord, StoredObject, SyncMark
+from busyd.store.mirror import GHOST_ETAG, UNREAD_ETAG, CalendarRecord, StoredObject, SyncMark
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
 from busyd.store.store import Store
 from busyd.store.transaction import Transaction
@@ -90,13 +90,16 @@ class IndexWriter:
         *,
         gone: Iterable[str] = (),
         unread: Iterable[str] = (),
+        ghosts: Iterable[str] = (),
+        spelled: Mapping[str, str] | None = None,
         mark: SyncMark | None = None,
     ) -> int:
         """Commit objects with their occurrences and, at the end of a sync, where it stands. Returns how many changed.
 
-        `unread` hrefs keep what the mirror has of them, and the next sync tries again.
+        `unread` hrefs keep what the mirror has of them, or what `incoming` brings, which is not all there is to know;
+        so do `ghosts`, which are no longer waited for. `spelled`: how the server writes hrefs, where not canonically.
         """
-        end = _End(tuple(gone), tuple(unread), mark)
+        end = _End(tuple(gone), tuple(unread), tuple(ghosts), spelled or {}, mark)
         changed, rest = 0, list(incoming)
         while True:
             taken, count = await self._store_some(calendar, rest, end=end)
@@ -207,6 +210,8 @@ class _End(Struct, frozen=True):
 
     gone: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    ghosts: tuple[str, ...] = ()
+    spelled: Mapping[str, str] = field(default_factory=dict)
     mark: SyncMark | None = None
 
 
@@ -231,11 +236,15 @@ class _Batch(Struct, frozen=True):
             changes[number] = expanded.entries(number, self.horizon)
             versions[number] = fetched.href, fetched.etag
         changes |= dict.fromkeys(tx.forget_objects(self.calendar, self.end.gone))
-        for number, href in tx.mark_unread(self.calendar, self.end.unread).items():
-            changes[number], versions[number] = [not_fetched(number, self.horizon)], (href, "")
-        for number, href in tx.objects_with_payload(self.calendar, self.end.unread).items():
-            known = outdated(tx.entries_of(number)) or [not_fetched(number, self.horizon)]
-            changes[number], versions[number] = known, (href, "")
+        for etag, marked in ((UNREAD_ETAG, self.end.unread), (GHOST_ETAG, self.end.ghosts)):
+            for number, href in tx.mark_unread(self.calendar, marked, etag=etag).items():
+                changes[number] = as_mirrored(number, (), etag=etag, span=self.horizon)
+                versions[number] = href, etag
+            for number, href in tx.objects_with_payload(self.calendar, marked).items():
+                known = changes.get(number) or tx.entries_of(number)
+                changes[number] = as_mirrored(number, known, etag=etag, span=self.horizon)
+                versions[number] = href, etag
+        tx.record_spellings(self.calendar, self.end.spelled)
         there = {number: entries for number, entries in changes.items() if entries is not None}
         tx.replace_entries(there, withheld=self.withheld)
         if self.end.mark is not None:

@@ -31,6 +31,8 @@ _WRONG_SHARD: Final = frozenset({401, 404, 421})
 _PROXY: Final = frozenset({407, 511})
 _SHARD_REST: Final = 3600.0
 """Seconds for which a shard host that failed is not used."""
+_JUST_SERVED: Final = 60.0
+"""Seconds for which a shard host that answered is known to serve the account."""
 _PASSWORD_LIFE: Final = 30.0
 """Seconds for which a password is used before it is read again."""
 
@@ -77,6 +79,8 @@ class Transport:
         self._password: Secret | None = None
         self._password_until = float("-inf")
         self._refused: Secret | None = None
+        self._served = float("-inf")
+        """When `_origin` last answered (monotonic seconds)."""
 
     async def send(self, request: DavRequest) -> DavResponse:
         """Send one request, follow its redirects, and return the response whatever its status.
@@ -93,6 +97,7 @@ class Transport:
                     response = await self._ask(request)
         if response.status < 400:
             self._origin = Address.parse(response.url).origin
+            self._served = self._clock.monotonic()
         logger.debug("%s at %s -> %d", request.method, response.host, response.status)
         return response
 
@@ -123,13 +128,18 @@ class Transport:
         except Unreachable as error:
             if error.sent and request.method not in SAFE_METHODS:
                 raise
-        if response is not None and response.status not in _WRONG_SHARD:
+        if response is not None and (response.status not in _WRONG_SHARD or self._is_gone(request, response)):
             return response
         second = await self._follow(request, address.at(generic))
         if second.status not in _WRONG_SHARD:
             logger.info("%s does not serve this account now, %s does", shard.host, generic.host)
             self._resting[shard] = self._clock.monotonic() + _SHARD_REST
         return second
+
+    def _is_gone(self, request: DavRequest, response: DavResponse) -> bool:
+        """Whether a 404 is about the object: a shard that has just served its collection serves the account."""
+        has_just_served = self._clock.monotonic() - self._served < _JUST_SERVED
+        return request.method == "GET" and response.status == 404 and has_just_served
 
     async def _follow(self, request: DavRequest, address: Address) -> DavResponse:
         """One request with its redirects: method, body and credentials are kept, and every hop is checked first."""

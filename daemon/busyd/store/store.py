@@ -96,6 +96,12 @@ class Store:
     async def read_etags(self, calendar: int) -> dict[str, str]:
         return await self._read(lambda tx: tx.read_etags(calendar))
 
+    async def read_spellings(self, calendar: int) -> dict[str, str]:
+        return await self._read(lambda tx: tx.read_spellings(calendar))
+
+    async def read_payloads(self, calendar: int, hrefs: Iterable[str]) -> dict[str, StoredObject]:
+        return await self._read(lambda tx: tx.read_payloads(calendar, hrefs))
+
     async def read_objects(self, calendar: int) -> list[StoredObject]:
         return await self._read(lambda tx: tx.read_objects(calendar))
 
@@ -119,7 +125,7 @@ class Store:
 
     async def objects_to_expand(
         self, calendar: int, zone: str, *, span: Period, after: int = 0
-    ) -> list[tuple[int, bytes, bool]]:
+    ) -> list[tuple[int, bytes, str]]:
         return await self._read(lambda tx: tx.objects_to_expand(calendar, zone, span=span, after=after))
 
     async def put_entries(self, entries: Iterable[IndexEntry]) -> None:

@@ -5,17 +5,22 @@ of an account was looked at. How to look is decided in `due.py`, what is believe
 """
 
 import logging
+from collections.abc import Mapping
 from contextlib import aclosing
 
+from busyd.dav.objects import FetchedObject
 from busyd.index.writer import Incoming
 from busyd.period import Instant
 from busyd.progress import Progress, Report
-from busyd.store.mirror import CalendarRecord
+from busyd.store.mirror import NO_ETAG, CalendarRecord
 from busyd.sync.context import PollContext, refresh_state
 from busyd.sync.decision import Decision
+from busyd.sync.doubts import Answers, Got, Question
 from busyd.sync.due import hrefs_to_reread, plan_look
-from busyd.sync.fetch import fetch
+from busyd.sync.fetch import Batch, fetch, fetch_singly
 from busyd.sync.look import look
+from busyd.sync.reasons import Reason
+from busyd.sync.round_facts import ObjectsAsked
 from busyd.sync.settlement import SyncOutcome
 
 logger = logging.getLogger(__name__)
@@ -23,41 +28,119 @@ logger = logging.getLogger(__name__)
 
 async def read_changes(context: PollContext, record: CalendarRecord, *, at: Instant, report: Report) -> SyncOutcome:
     """Look at a calendar and store what is new and changed in it. Raises RemoteError; what was stored stays."""
-    etags = await context.store.read_etags(record.id)
+    store = context.store
+    etags = await store.read_etags(record.id)
     plan = plan_look(record, etags, at=at)
-    seen = await look(context.client, record.remote.href, state=plan.state, ctag=record.remote.ctag, full=plan.full)
+    seen = await look(context.client, record.remote.target, state=plan.state, full=plan.full)
     wanted, listed = seen.plan.fetch, seen.plan.etags
     if seen.compared_all and plan.reread:
-        wanted = tuple(sorted({*wanted, *hrefs_to_reread(etags.keys() - seen.plan.gone, at)}))
-    done, vanished, unread = 0, set[str](), False
+        settled = etags.keys() - seen.plan.gone - record.doubts.keys()
+        wanted = tuple(sorted({*wanted, *hrefs_to_reread(settled, at)}))
+    spelled = {**await store.read_spellings(record.id), **seen.spelled}
+    done, stored, missing, outdated = 0, False, set[str](), set[str]()
     report(Progress(context.name, record.label, "fetching", 0, len(wanted)))
     try:
-        async with aclosing(fetch(context.client, record.remote.href, hrefs=wanted, known=etags)) as batches:
+        batches = fetch(context.client, record.remote.target, hrefs=wanted, listed=listed, spelled=spelled)
+        async with aclosing(batches):
             async for batch in batches:
-                incoming = [
-                    Incoming(fetched.href, fetched.etag or listed.get(fetched.href, ""), fetched.payload)
-                    for fetched in batch.objects
-                ]
-                await context.writer.store_batch(record, incoming, unread=batch.unread)
-                done, unread = done + len(incoming), unread or bool(batch.unread)
-                vanished |= batch.vanished
+                as_before = await _as_before(context, record, batch=batch, etags=etags, listed=listed)
+                old = frozenset(href for href in as_before if etags.get(href) != listed.get(href))
+                current = [fetched for fetched in batch.objects if fetched.href not in as_before]
+                await _store(context, record, objects=current, listed=listed, spelled=seen.spelled)
+                done, stored = done + len(current), stored or bool(current)
+                missing |= batch.missing
+                outdated |= batch.outdated | old
                 report(Progress(context.name, record.label, "fetching", done, len(wanted)))
     finally:
-        if done or unread:
+        if stored:
             await refresh_state(context)
-    return SyncOutcome(record, plan.state, seen, frozenset(vanished), unread, min(done, len(seen.plan.fetch)))
+    new = [href for href in seen.plan.fetch if href not in etags] if record.complete else []
+    fetched_now = await store.read_payloads(record.id, new)
+    gone = await store.read_payloads(record.id, seen.plan.gone)
+    return SyncOutcome(
+        record,
+        plan.state,
+        seen,
+        missing=frozenset(missing),
+        outdated=frozenset(outdated),
+        fetched=done,
+        uids={href: known.uid for href, known in gone.items()},
+        arrived=frozenset(known.uid for known in fetched_now.values() if known.uid),
+    )
+
+
+async def ask_for_objects(context: PollContext, record: CalendarRecord, *, question: Question) -> ObjectsAsked:
+    """Ask for objects singly. What is handed out is not stored yet: whether it is the current version is decided."""
+    known = await context.store.read_payloads(record.id, question.hrefs)
+    spelled = await context.store.read_spellings(record.id)
+    client, calendar = context.client, record.remote.target
+    single = await fetch_singly(client, calendar, hrefs=question.hrefs, spelled=spelled, multiget=question.multiget)
+    got = {}
+    for fetched in single.objects:
+        old = known[fetched.href].payload if fetched.href in known else b""
+        got[str(fetched.href)] = Got(fetched, is_as_before=fetched.payload == old, is_known=bool(old))
+    return ObjectsAsked(
+        record, Answers(got, single.not_found, single.failed, is_cut=single.error is not None), single.error
+    )
 
 
 async def commit_settlement(context: PollContext, decision: Decision) -> None:
-    """Forget what is believed gone, and commit the token with it: only now all that the token stands for is stored."""
+    """Store and forget what is believed, and commit the token with it: only now all that it stands for is stored."""
     record, settlement = decision.record, decision.settlement
-    gone = await context.writer.store_batch(record, (), gone=settlement.forget, mark=settlement.mark)
+    incoming = [Incoming(fetched.href, fetched.etag, fetched.payload) for fetched in settlement.store]
+    await context.writer.store_batch(
+        record,
+        incoming,
+        gone=settlement.forget,
+        unread=settlement.unread,
+        ghosts=settlement.ghosts,
+        spelled=settlement.spelled,
+        mark=settlement.mark,
+    )
+    gone = sum("#" not in href for href in settlement.forget)
     if settlement.fetched or gone or not record.complete:
-        counts = (settlement.fetched, gone, len(settlement.held))
-        logger.info("%s: %d changed, %d gone, %d held back", record.label, *counts)
-    if settlement.newly_held:
+        counts = (settlement.fetched, gone, len(settlement.kept))
+        logger.info("%s: %d changed, %d gone, %d kept although missing", record.label, *counts)
+    if settlement.newly_missing and settlement.reason is not Reason.MAY_BE_MOVING:
         logger.warning(
-            "%s: %d events look deleted; their time stays busy until a second look agrees (%s)",
-            record.label, len(settlement.held), settlement.reason,
+            "%s: %d events look deleted; their time stays busy until each has said so itself (%s)",
+            record.label, len(settlement.kept), settlement.reason,
         )  # fmt: skip
     await refresh_state(context)
+
+
+async def _as_before(
+    context: PollContext,
+    record: CalendarRecord,
+    *,
+    batch: Batch,
+    etags: Mapping[str, str],
+    listed: Mapping[str, str],
+) -> frozenset[str]:
+    """What came as the mirror has it: under the ETag it had, or with none, so that it may not be what was listed."""
+    doubtful = [
+        fetched
+        for fetched in batch.objects
+        if (etag := listed.get(fetched.href)) and (not fetched.etag or etags.get(fetched.href) == etag)
+    ]
+    known = await context.store.read_payloads(record.id, [fetched.href for fetched in doubtful])
+    return frozenset(
+        fetched.href for fetched in doubtful if fetched.href in known and known[fetched.href].payload == fetched.payload
+    )
+
+
+async def _store(
+    context: PollContext,
+    record: CalendarRecord,
+    *,
+    objects: list[FetchedObject],
+    listed: Mapping[str, str],
+    spelled: Mapping[str, str],
+) -> None:
+    incoming = [
+        Incoming(fetched.href, listed.get(fetched.href) or fetched.etag or NO_ETAG, fetched.payload)
+        for fetched in objects
+    ]
+    spellings = {item.href: spelled[item.href] for item in incoming if item.href in spelled}
+    if incoming:
+        await context.writer.store_batch(record, incoming, spelled=spellings)

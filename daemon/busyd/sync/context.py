@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 from msgspec import Struct, field
 
 from busyd.advice.errors import describe_error
+from busyd.advice.trouble import TRUNCATED_LISTING, describe_false_listing
 from busyd.clock import Clock
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant
@@ -18,10 +20,14 @@ from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import CalendarRecord
 from busyd.store.store import Store
 from busyd.sync.decision import Action, Decision, RoundPlan
+from busyd.sync.reasons import Reason
 from busyd.sync.round_facts import KnownCalendar
-from busyd.sync.timing import LONGEST_RETRY
+from busyd.sync.settlement import SyncOutcome
+from busyd.sync.timing import ARRIVED_LATELY, LONGEST_RETRY, has_passed
 
 logger = logging.getLogger(__name__)
+
+_NOT_ASKED: Final = (Reason.BACKING_OFF, Reason.CONNECTION_FAILED)
 
 ReadFeed = Callable[[str, Mapping[str, str]], Awaitable[FeedAnswer]]
 """(URL, validators of the last answer) -> the feed, or that it has not changed. Raises RemoteError."""
@@ -68,6 +74,8 @@ class PollContext(Struct, frozen=True):
     """Calendar -> when it first said itself that it is not there, for those not yet believed to be gone."""
     ceasing: dict[int, Instant] = field(default_factory=dict)
     """Calendar -> when it was first listed as one that no longer counts, for those that still do."""
+    arrivals: dict[str, dict[int, Instant]] = field(default_factory=dict)
+    """UID -> calendars in which it has turned up, and when; a restart forgets, and waits a little longer."""
 
     @property
     def name(self) -> str:
@@ -109,6 +117,16 @@ def remember_failure(context: PollContext, decision: Decision) -> None:
     context.state.publish(connections=(context.name,))
 
 
+def remember_false_listing(context: PollContext, decision: Decision) -> None:
+    """A calendar was read, but not all of it is known: say so where a person sees it. Its proof grows old meanwhile."""
+    record, kept = decision.record, len(decision.settlement.kept)
+    trouble = describe_false_listing(kept) if decision.reason is Reason.HANDED_OUT else TRUNCATED_LISTING
+    if context.connection_state.calendar_trouble.get(record.id) != trouble:
+        logger.warning("%s: %s", record.label, trouble)
+    context.connection_state.calendar_trouble[record.id] = trouble
+    context.state.publish()
+
+
 def leave_alone(context: PollContext, decision: Decision) -> None:
     """Do not ask a calendar again before a while has passed, longer each time."""
     now, first = context.clock.monotonic(), decision.retry or 0.0
@@ -122,6 +140,30 @@ def remember_doubts(context: PollContext, plan: RoundPlan) -> None:
     for doubted, action in ((context.ceasing, Action.KEEP_COUNTING), (context.said_gone, Action.HOLD)):
         decisions = plan.having(action)
         doubted.update({decision.record.id: decision.since for decision in decisions if decision.since is not None})
+
+
+def forget_denials(context: PollContext, plan: RoundPlan) -> None:
+    """At the end of a round: calendars that have said they are gone, and now say something else, never said so."""
+    said = {decision.record.id for decision in plan.decisions if decision.reason in (Reason.SAID_GONE, *_NOT_ASKED)}
+    for number in context.said_gone.keys() - said:
+        del context.said_gone[number]
+
+
+def remember_arrivals(context: PollContext, outcome: SyncOutcome, *, at: Instant) -> None:
+    """Which events have turned up where, for as long as they may be missed elsewhere."""
+    for uid in outcome.arrived:
+        context.arrivals.setdefault(uid, {})[outcome.record.id] = at
+
+
+def recent_arrivals(context: PollContext, at: Instant) -> dict[str, frozenset[int]]:
+    """UID -> the calendars in which it has turned up lately."""
+    for uid, calendars in list(context.arrivals.items()):
+        recent = {number: when for number, when in calendars.items() if not has_passed(when, ARRIVED_LATELY, at=at)}
+        if recent:
+            context.arrivals[uid] = recent
+        else:
+            del context.arrivals[uid]
+    return {uid: frozenset(calendars) for uid, calendars in context.arrivals.items()}
 
 
 def remember_recovery(context: PollContext, record: CalendarRecord) -> None:

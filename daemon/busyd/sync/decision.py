@@ -8,6 +8,7 @@ from busyd.connection import RemoteCalendar
 from busyd.errors import BusydError, RemoteError
 from busyd.period import Instant
 from busyd.store.mirror import CalendarRecord
+from busyd.sync.doubts import Question
 from busyd.sync.reasons import Reason
 from busyd.sync.settlement import Settlement
 
@@ -22,7 +23,7 @@ class Action(StrEnum):
     READ_FEED = "read-feed"
     """Read the source of a subscribed calendar, once all else is done."""
     SETTLE = "settle"
-    """It was read: commit its token, and forget or hold what it found gone."""
+    """Commit its token, what was asked for singly, and what is forgotten."""
     CONFIRM = "confirm"
     """The listing proves that the mirror is as the calendar."""
     REMOVE = "remove"
@@ -60,11 +61,16 @@ class Decision(Struct, frozen=True):
 
     def row(self) -> tuple[str, str, str]:
         """The calendar, what is done, and why, for people."""
-        again, counts = self.settlement.look_again, {"forgotten": self.settlement.forget, "held": self.settlement.held}
+        again, counts = self.settlement.look_again, {"forgotten": self.settlement.forget, "kept": self.settlement.kept}
         notes = [f"{len(hrefs)} {what}" for what, hrefs in counts.items() if hrefs]
-        if again is not None and self.settlement.mark is not None:
+        if again is not None and self.settlement.mark is not None and self.settlement.mark.as_of is not None:
             notes.append(f"again in {again - self.settlement.mark.as_of} s")
         return self.record.label, self.action, ", ".join([self.reason, *notes])
+
+
+def is_proof(decision: Decision) -> bool:
+    """Whether what was seen of a calendar proves the whole of it."""
+    return decision.settlement.mark is not None and decision.settlement.mark.as_of is not None
 
 
 class ReadCalendar(Struct, frozen=True):
@@ -79,11 +85,14 @@ class AskWhetherGone(Struct, frozen=True):
     record: CalendarRecord
 
 
-class ListAgain(Struct, frozen=True):
-    """List the calendars once more. Answered by ListedAgain."""
+class AskForObjects(Struct, frozen=True):
+    """Ask for objects of a calendar singly. Answered by ObjectsAsked."""
+
+    record: CalendarRecord
+    question: Question
 
 
-Request = ReadCalendar | AskWhetherGone | ListAgain
+Request = ReadCalendar | AskWhetherGone | AskForObjects
 
 
 class RoundPlan(Struct, frozen=True):

@@ -7,14 +7,14 @@ from msgspec import Struct
 
 from busyd.period import Instant
 from busyd.store.mirror import CalendarRecord
+from busyd.sync.doubts import needs_listing
 from busyd.sync.plan import SyncState
 from busyd.sync.reasons import Reason
 from busyd.sync.timing import (
-    GONE_AFTER,
+    LOOK_LONGEST,
     RECONCILE_EVERY,
     REREAD_DAYS,
     SUBSCRIPTION_INTERVAL,
-    UNREAD_AGAIN,
     has_passed,
 )
 
@@ -32,11 +32,10 @@ class LookPlan(Struct, frozen=True):
 def why_read(record: CalendarRecord, at: Instant) -> Reason | None:
     """Why a collection is to be read after a listing, None when the listing leaves no doubt.
 
-    A missing one is asked itself now and then: nothing else proves that it is gone.
+    A missing one is asked itself: nothing else proves how it is, or that it is gone.
     """
     if record.missing_since is not None:
-        asked_lately = not has_passed(record.as_of, GONE_AFTER, at=at)
-        return Reason.LONG_MISSING if is_long_missing(record, at) and not asked_lately else None
+        return Reason.MISSING
     if not record.complete:
         return Reason.NEVER_READ
     if has_news(record):
@@ -78,15 +77,21 @@ def plan_look(record: CalendarRecord, etags: Mapping[str, str], *, at: Instant) 
     newest = record.sync_token if record.complete else None
     earlier = record.earlier_token if is_look_due(record, at) else None
     latest = [newest] if has_news(record) or earlier is None else []
-    state = SyncState(etags, tuple(filter(None, (earlier, *latest))), newest, record.ctag, record.held)
+    state = SyncState(
+        etags,
+        tuple(filter(None, (earlier, *latest))),
+        newest,
+        has_news=record.complete and _says_changed(record),
+        doubts=record.doubts,
+    )
     daily = is_comparison_due(record, at)
-    full = daily or (is_look_due(record, at) and (earlier is None or bool(record.held)))
+    full = daily or (is_look_due(record, at) and (earlier is None or needs_listing(record.doubts)))
     return LookPlan(state, full, reread=daily and record.complete)
 
 
 def is_look_due(record: CalendarRecord, at: Instant) -> bool:
     """Whether a second look was promised and its time has come, or the wall clock went back before it."""
-    return record.look_again is not None and (at >= record.look_again or record.look_again - at > UNREAD_AGAIN)
+    return record.look_again is not None and (at >= record.look_again or record.look_again - at > LOOK_LONGEST)
 
 
 def is_comparison_due(record: CalendarRecord, at: Instant) -> bool:
@@ -94,16 +99,26 @@ def is_comparison_due(record: CalendarRecord, at: Instant) -> bool:
     return record.reconciled is not None and has_passed(record.reconciled, RECONCILE_EVERY, at=at)
 
 
-def is_long_missing(record: CalendarRecord, at: Instant) -> bool:
-    """Whether no listing has had a calendar for so long that its own word about being gone counts."""
-    return record.missing_since is not None and has_passed(record.missing_since, GONE_AFTER, at=at)
-
-
 def has_news(record: CalendarRecord) -> bool:
-    """Whether the listing says that something changed, or fails to say that nothing did."""
-    if record.remote.ctag is not None:
-        return record.remote.ctag != record.ctag
-    return record.remote.sync_token is None or record.remote.sync_token != record.sync_token
+    """Whether the listing says that something changed, or fails to say that nothing did.
+
+    Servers are known that move only one of ctag and token; and some list another token than their reports end with.
+    """
+    remote = record.remote
+    if remote.ctag is None and remote.sync_token is None:
+        return True
+    return remote.ctag != record.ctag or not _is_token_known(record)
+
+
+def _says_changed(record: CalendarRecord) -> bool:
+    """Whether the listing itself says that something changed."""
+    remote = record.remote
+    has_moved = remote.ctag is not None and remote.ctag != record.ctag
+    return has_moved or (remote.sync_token is not None and not _is_token_known(record))
+
+
+def _is_token_known(record: CalendarRecord) -> bool:
+    return record.remote.sync_token in (record.listed_token, record.sync_token)
 
 
 def hrefs_to_reread(hrefs: Iterable[str], at: Instant) -> Iterator[str]:

@@ -23,8 +23,8 @@ from busyd.store.mirror import AccountRecord, CalendarRecord
 from busyd.store.transaction import Transaction
 from busyd.sync.context import PollContext, refresh_state
 from busyd.sync.due import may_answer_not_modified
+from busyd.sync.feed_settlement import settle_feed
 from busyd.sync.plan import SyncState, plan_listing
-from busyd.sync.settlement import settle_feed
 from busyd.sync.timing import LONGEST_INTERVAL, SHORTEST_INTERVAL, SUBSCRIPTION_INTERVAL
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ async def _read(context: PollContext, record: CalendarRecord, *, url: str, at: I
     incoming = [Incoming(href, listed[href], pieces[href].payload) for href in plan.fetch if href in pieces]
     changed = await context.writer.store_batch(record, incoming, gone=settlement.forget, mark=settlement.mark)
     if changed or not record.complete:
-        counts = (len(incoming), len(settlement.forget), len(settlement.held))
+        counts = (len(incoming), len(settlement.forget), len(settlement.kept))
         logger.info("%s: %d changed, %d gone, %d held back", record.label, *counts)
     await refresh_state(context)
 

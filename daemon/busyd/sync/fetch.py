@@ -1,17 +1,17 @@
-"""Carry out the fetching of a sync, in batches. What was fetched is handed back; nothing is stored here.
+"""Carry out the fetching of a sync: changed objects in batches, objects in doubt one by one. Nothing is stored here.
 
 An object that cannot be had keeps nobody else's from coming, and is not taken for deleted.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Container, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from busyd.dav.errors import LoginRefused, MalformedResponse, ServerFault, TooManyRequests
-from busyd.dav.href import Href
+from busyd.dav.href import Href, is_same_etag, normalise_href
 from busyd.dav.operation import Fetched, FetchedObject, fetch_object, fetch_objects
 from busyd.errors import RemoteError
 from busyd.remote.client import CaldavClient
@@ -31,25 +31,35 @@ class Batch(Struct, frozen=True):
     """What came of one batch of hrefs."""
 
     objects: tuple[FetchedObject, ...]
-    vanished: frozenset[str]
-    """Gone: those that were known, by a 404 of their own."""
-    unread: frozenset[str]
-    """Listed, but could not be read: they keep what the mirror has, and are tried again."""
+    missing: frozenset[str] = frozenset()
+    """Listed, but left out, answered with 404, or not whole."""
+    outdated: frozenset[str] = frozenset()
+    """Handed out with another ETag than listed."""
+
+
+class Single(Struct, frozen=True):
+    """What came of asking for objects one by one."""
+
+    objects: tuple[FetchedObject, ...] = ()
+    not_found: frozenset[str] = frozenset()
+    failed: frozenset[str] = frozenset()
+    error: RemoteError | None = None
+    """What kept the rest from being asked."""
 
 
 async def fetch(
-    client: CaldavClient, calendar: str, *, hrefs: Sequence[str], known: Container[str]
+    client: CaldavClient, calendar: str, *, hrefs: Sequence[str], listed: Mapping[str, str], spelled: Mapping[str, str]
 ) -> AsyncGenerator[Batch, None]:
     """Fetch objects batch by batch, two requests in flight, in the order of `hrefs`. Close it when done (aclosing).
 
-    `known` are the hrefs the mirror has: only for them absence needs proof. Raises RemoteError when the server or
+    `listed`: href -> ETag as listed; `spelled`: href -> how the server writes it. Raises RemoteError when the server or
     the way to it fails, as opposed to one object.
     """
     waiting: deque[asyncio.Task[Batch]] = deque()
-    batches = [hrefs[start : start + BATCH] for start in range(0, len(hrefs), BATCH)]
+    batches = [[spelled.get(href, href) for href in hrefs[at : at + BATCH]] for at in range(0, len(hrefs), BATCH)]
     try:
         for batch in batches:
-            waiting.append(asyncio.create_task(_fetch_batch(client, calendar, hrefs=batch, known=known)))
+            waiting.append(asyncio.create_task(_fetch_batch(client, calendar, hrefs=batch, listed=listed)))
             if len(waiting) > IN_FLIGHT:
                 yield await waiting.popleft()  # while it is stored, the next ones are under way
         while waiting:
@@ -60,21 +70,59 @@ async def fetch(
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def _fetch_batch(client: CaldavClient, calendar: str, *, hrefs: Sequence[str], known: Container[str]) -> Batch:
-    """One multiget; what it leaves out is asked for once more, then singly: only a 404 of its own proves absence."""
-    answer = await _multiget(client, calendar, hrefs=[Href(href) for href in hrefs])
-    objects, vanished, missing = list(answer.objects), set(answer.vanished), answer.missing
+async def fetch_singly(
+    client: CaldavClient, calendar: str, *, hrefs: Sequence[str], spelled: Mapping[str, str], multiget: bool
+) -> Single:
+    """Ask for each object by a GET of its own; with `multiget` only for those that one multiget does not bring."""
+    objects: list[FetchedObject] = []
+    if multiget:
+        try:
+            answer = await client.run(fetch_objects(calendar, [spelled.get(href, href) for href in hrefs]))
+        except RemoteError as error:
+            return Single(error=error)
+        objects += [fetched for fetched in answer.objects if _is_whole(fetched.payload)]
+    had = {fetched.href for fetched in objects}
+    not_found: set[str] = set()
+    failed: set[str] = set()
+    for href in hrefs:
+        if href in had:
+            continue
+        try:
+            fetched = await client.run(fetch_object(spelled.get(href, href)))
+        except (LoginRefused, TooManyRequests, Unreachable) as error:
+            return Single(tuple(objects), frozenset(not_found), frozenset(failed), error)
+        except RemoteError:
+            failed.add(href)
+            continue
+        if fetched is None:
+            not_found.add(href)
+        elif _is_whole(fetched.payload):
+            objects.append(fetched)
+        else:
+            failed.add(href)
+    return Single(tuple(objects), frozenset(not_found), frozenset(failed))
+
+
+async def _fetch_batch(
+    client: CaldavClient, calendar: str, *, hrefs: Sequence[str], listed: Mapping[str, str]
+) -> Batch:
+    """One multiget; what it leaves out is asked for once more."""
+    answer = await _multiget(client, calendar, hrefs=hrefs)
+    objects, missing, vanished = list(answer.objects), answer.missing, answer.vanished
     if 1 < len(missing) < len(hrefs):
-        again = await _multiget(client, calendar, hrefs=sorted(missing))
+        again = await _multiget(client, calendar, hrefs=[href for href in hrefs if normalise_href(href) in missing])
         objects += again.objects
-        vanished |= again.vanished
-        missing = again.missing
-    doubtful = missing | {Href(href) for href in vanished if href in known}
-    single = await _one_by_one(client, sorted(doubtful))
-    fetched = (*objects, *single.objects)
-    whole = tuple(member for member in fetched if _is_whole(member.payload))
-    unread = single.missing | ({member.href for member in fetched} - {member.href for member in whole})
-    return Batch(whole, frozenset(vanished - doubtful) | single.vanished, frozenset(unread))
+        missing, vanished = again.missing, vanished | again.vanished
+    whole = [fetched for fetched in objects if _is_whole(fetched.payload)]
+    outdated = frozenset(fetched.href for fetched in whole if _is_outdated(fetched, listed))
+    broken = {fetched.href for fetched in objects} - {fetched.href for fetched in whole}
+    current = tuple(fetched for fetched in whole if fetched.href not in outdated)
+    return Batch(current, frozenset(missing | vanished | broken), outdated)
+
+
+def _is_outdated(fetched: FetchedObject, listed: Mapping[str, str]) -> bool:
+    etag = listed.get(fetched.href, "")
+    return bool(etag and fetched.etag) and not is_same_etag(fetched.etag, etag)
 
 
 def _is_whole(payload: bytes) -> bool:
@@ -82,7 +130,7 @@ def _is_whole(payload: bytes) -> bool:
     return b"BEGIN:VCALENDAR" in payload[:_EDGE].upper() and b"END:VCALENDAR" in payload[-_EDGE:].upper()
 
 
-async def _multiget(client: CaldavClient, calendar: str, *, hrefs: Sequence[Href]) -> Fetched:
+async def _multiget(client: CaldavClient, calendar: str, *, hrefs: Sequence[str]) -> Fetched:
     """A multiget; when it fails it is halved, for the server may choke on one object, or the heap be too large."""
     try:
         return await client.run(fetch_objects(calendar, hrefs))
@@ -90,7 +138,7 @@ async def _multiget(client: CaldavClient, calendar: str, *, hrefs: Sequence[Href
         if isinstance(error, ServerFault) and error.status != 500:
             raise
         if len(hrefs) == 1:
-            return Fetched(missing=frozenset(hrefs))
+            return Fetched(missing=frozenset(map(normalise_href, hrefs)))
     middle, fetched = len(hrefs) // 2, Fetched()
     for half in (hrefs[:middle], hrefs[middle:]):
         try:
@@ -103,23 +151,22 @@ async def _multiget(client: CaldavClient, calendar: str, *, hrefs: Sequence[Href
     return fetched
 
 
-async def _one_by_one(client: CaldavClient, hrefs: Sequence[Href], *, fault: RemoteError | None = None) -> Fetched:
-    """A GET for each; `missing` is what cannot be had. After a `fault`, raises it when the first few fail as well."""
+async def _one_by_one(client: CaldavClient, hrefs: Sequence[str], *, fault: RemoteError) -> Fetched:
+    """A GET for each, after a multiget has failed. Raises its `fault` when the first few fail as well."""
     objects: list[FetchedObject] = []
-    vanished: set[Href] = set()
-    missing: set[Href] = set()
+    vanished, missing = set[Href](), set[Href]()
     for href in hrefs:
         try:
             fetched = await client.run(fetch_object(href))
         except (LoginRefused, TooManyRequests, Unreachable):
             raise
         except RemoteError:
-            missing.add(href)
-            if fault is not None and len(missing) == _STRIKES and not objects:
+            missing.add(normalise_href(href))
+            if len(missing) == _STRIKES and not objects:
                 raise fault from None
             continue
         if fetched is None:
-            vanished.add(href)
+            vanished.add(normalise_href(href))
         else:
             objects.append(fetched)
     return Fetched(tuple(objects), frozenset(vanished), frozenset(missing))

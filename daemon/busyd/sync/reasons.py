@@ -16,8 +16,6 @@ class Reason(StrEnum):
     """A second look was promised, and its time has come."""
     DAILY_COMPARISON = "daily-comparison"
     """It is a day since the mirror was compared with the whole calendar."""
-    LONG_MISSING = "long-missing"
-    """The listings have lacked it for GONE_AFTER seconds: only the calendar itself can say whether it is gone."""
     INTERVAL_OVER = "interval-over"
     """A feed is due as often as it asks for."""
     WANTED = "wanted"
@@ -28,19 +26,20 @@ class Reason(StrEnum):
     # Why it is asked itself whether it is gone.
 
     ANSWERED_404 = "answered-404"
-    """Long missing, and reading it ended in 404, 410 or 403."""
+    """Missing, and reading it ended in 404, 410 or 403. Of an event: missing, and its own GET said so, too, and nothing
+    could have moved anywhere."""
 
     # Why the listing alone is proof enough.
 
     UNCHANGED = "unchanged"
     """Listed with the ctag or token that the mirror stands for, and nothing else is due."""
 
-    # Why it is not known to be as mirrored. While there is such a calendar, nothing that left another is forgotten.
+    # Why it is not known to be as mirrored.
 
     LISTED_WITH_A_FAULT = "listed-with-a-fault"
     """The listing has an error in place of its properties."""
     MISSING = "missing"
-    """The listing lacks it, but not for long enough that it would be asked."""
+    """The listing lacks it: only the calendar itself can say how it is, or that it is gone."""
     STILL_THERE = "still-there"
     """The listings lack it, and it does not say itself that it is gone."""
     BACKING_OFF = "backing-off"
@@ -50,34 +49,39 @@ class Reason(StrEnum):
     CONNECTION_FAILED = "connection-failed"
     """The server refuses the login, asks for fewer requests, or fails again and again: no further calendar is asked."""
 
-    # Why what was found gone is believed, or kept for now. It may be an event, or a whole calendar.
+    # What becomes of what the calendar lacks, or does not hand out as it lists it.
 
+    NOT_ALL_READ = "not-all-read"
+    """Every calendar of this round is looked at first: what is gone here may turn up there."""
     NOTHING_GONE = "nothing-gone"
     """Nothing was missed; only the sync token moves on."""
-    NOTHING_ELSE_CHANGES = "nothing-else-changes"
-    """Believed: every other calendar is as mirrored, and a listing taken afterwards still says so."""
-    GRACE_PERIOD_OVER = "grace-period-over"
-    """Believed: it has been gone for as long as there was doubt."""
-    NOT_ALL_READ = "not-all-read"
-    """Kept until every calendar of this round was looked at: it may turn up in one of them."""
-    OTHERS_UNREAD = "others-unread"
-    """Kept without a limit: it may have moved to a calendar that could not be read."""
-    OTHERS_CHANGING = "others-changing"
-    """Kept for HOLD seconds: another calendar changes, too, so it may have moved there."""
-    CHANGED_MEANWHILE = "changed-meanwhile"
-    """Kept for HOLD seconds: a listing taken after everything was read shows other calendars changed again."""
-    NOT_LISTED_AGAIN = "not-listed-again"
-    """Kept for HOLD seconds: the listing that would have shown such changes could not be had."""
+    ARRIVED_ELSEWHERE = "arrived-elsewhere"
+    """Believed: an object of the same UID has turned up in another calendar."""
+    NOT_MOVING = "not-moving"
+    """Believed: its own 404 confirmed it, and MOVING seconds have passed without its turning up elsewhere."""
+    MAY_BE_MOVING = "may-be-moving"
+    """Kept for MOVING seconds: its own 404 confirmed that it is gone, and it may turn up in another calendar."""
+    NOT_ASKED = "not-asked"
+    """Kept: it was not asked itself yet, or gave no clear answer."""
+    HANDED_OUT = "handed-out"
+    """Kept: the listing lacks it, and its server hands it out all the same. The listing proves nothing."""
+    NOT_HANDED_OUT = "not-handed-out"
+    """Something is listed that its server does not hand out; it is asked for again."""
+    OTHER_VERSION = "other-version"
+    """Something is handed out as another version than listed; both block, and it is asked for again."""
+    NOT_IN_FEED = "not-in-feed"
+    """Of a feed: it no longer has it, and little else is missing."""
     MUCH_AT_ONCE = "much-at-once"
-    """Kept for HOLD seconds: so much is more likely a server's mistake than a person's wish."""
-    OBJECT_UNREAD = "object-unread"
-    """Kept for HOLD seconds: an object of the same calendar could not be had, and may be the same event renamed."""
-    DOUBTED_BEFORE = "doubted-before"
-    """Kept: the doubt is over, but what was once doubted stays for HOLD seconds."""
+    """Of a feed: so much is more likely a server's mistake than a person's wish."""
+
+    # What becomes of a calendar as a whole.
+
     SAID_GONE = "said-gone"
-    """Kept: the calendar has said itself that it is gone, is not yet believed, and is asked again later."""
-    COUNTS_AGAIN = "counts-again"
-    """Listed a moment ago as a calendar that no longer counts, now as one that does, or not at all."""
+    """Kept: the calendar has said itself that it is gone, and is asked once more a minute later."""
+    SAID_GONE_TWICE = "said-gone-twice"
+    """Believed."""
+    NOT_COUNTING = "not-counting"
+    """Listed as a calendar that does not count: kept until it has been for HOLD seconds, then believed."""
 
     # Why nothing is done.
 

@@ -1,17 +1,19 @@
-"""Carry out what a round decides about calendars as a whole: ask whether one is gone, list again, take one out.
+"""Carry out what a round decides about calendars as a whole: ask whether one is gone, take one out.
 
 When that is done, and what follows from the answers, is decided in `round.py`.
 """
 
 import logging
 
+from busyd.advice.trouble import describe_missing
 from busyd.dav.errors import Forbidden, NotFound
-from busyd.dav.operation import list_homes, list_members
+from busyd.dav.operation import list_members
 from busyd.errors import RemoteError
+from busyd.period import to_rfc3339
 from busyd.store.mirror import CalendarRecord
 from busyd.sync.context import PollContext, refresh_state
 from busyd.sync.decision import Decision
-from busyd.sync.round_facts import Asked, ListedAgain
+from busyd.sync.round_facts import Asked
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +21,7 @@ logger = logging.getLogger(__name__)
 async def ask_whether_gone(context: PollContext, record: CalendarRecord) -> Asked:
     """Have a calendar list its members. Only its own 404, 410 or 403 says that it is gone; no answer says nothing."""
     try:
-        await context.client.run(list_members(record.remote.href))
+        await context.client.run(list_members(record.remote.target))
     except (NotFound, Forbidden):
         return Asked(record, is_gone=True)
     except RemoteError:
@@ -27,22 +29,18 @@ async def ask_whether_gone(context: PollContext, record: CalendarRecord) -> Aske
     return Asked(record, is_gone=False)
 
 
-async def list_again(context: PollContext) -> ListedAgain:
-    """The calendars as they are listed at this moment."""
-    account = await context.store.read_account(context.name)
-    if account is None:
-        return ListedAgain(None)
-    try:
-        return ListedAgain(await context.client.run(list_homes(account.homes, single=account.single)))
-    except RemoteError:
-        return ListedAgain(None)
-
-
 async def commit_removal(context: PollContext, decision: Decision) -> None:
     """Take a calendar for gone. What is mirrored of it stays, should it be listed again."""
-    logger.info("%s is gone from its server", decision.record.label)
-    await context.store.record_gone(decision.record.id)
+    record = decision.record
+    await context.store.record_gone(record.id)
     await refresh_state(context)
+    if record.missing_since is not None and any(
+        linked.id == record.id for linked in context.state.linked_calendars(context.name)
+    ):
+        told = describe_missing(to_rfc3339(record.missing_since), is_gone=True)
+        logger.warning("%s: %s", record.label, told)
+    else:
+        logger.info("%s is gone from its server", record.label)
 
 
 async def commit_stop_counting(context: PollContext, decision: Decision) -> None:

@@ -3,20 +3,22 @@
 `flow/poll.py` lists the calendars and calls `plan_round`; as long as the plan has a `request`, it sends that and plans
 anew with what came of it; then it commits what the last plan says. Nothing is decided elsewhere. What happens when...
 
-* a listed event answers 404 to a multiget: `fetch.py` asks for it by a GET of its own; when that says 404, too, the
-  event is `vanished` in the calendar's SyncOutcome, and is as good as missing from the listing;
-* an event is gone: it is forgotten at once when no other calendar has changed, else HOLD seconds later, and not as
-  long as another calendar cannot be read: it may have moved there (`doubts.py`);
-* many events are gone at once: they stay for HOLD seconds at least (`settlement.py`, `plan.is_many`);
-* a calendar is missing from the listing: its time stays. After GONE_AFTER seconds it is read, or asked itself when no
-  profile counts it; only a 404 or 403 of its own makes it gone, and not before the same doubts are over (`_concluded`);
+* a listed event answers 404 to a multiget: it is asked for by a GET of its own. When that says 404, too, it is unread:
+  its time is unknown, or as it was, and it is asked again until a listing lacks it (`doubts.py`);
+* an event is gone: it is asked itself. When it says 404, its time is kept MOVING seconds, unless its UID has turned up
+  in another calendar, or there is none (`settlement.py`);
+* many events are gone at once: a sample of them is asked first, and each of the others by and by (`doubts.py`);
+* an event is handed out as another version than listed: both block until they agree (`doubts.py`);
+* a calendar is missing from the listing: it is asked itself. Two answers of 404 or 403, GONE_AGAIN seconds apart, make
+  it gone; until then its time stays (`_concluded`);
 * a calendar that is listed answers 404: that is a failure like any other, its time stays (`_after_failure`);
-* a calendar is listed as one that does not count: it counts until the same doubts are over (`_about_ceasing`).
+* a calendar is listed as one that does not count: it counts for HOLD seconds more (`_about_ceasing`).
 
 Why is told by one word, see `reasons.py`. For how long: `timing.py`. Which calendars are read at all: `due.py`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -27,38 +29,42 @@ from busyd.errors import BusydError
 from busyd.period import Instant
 from busyd.remote.backoff import parse_retry_after
 from busyd.store.mirror import CalendarRecord
-from busyd.sync.decision import Action, AskWhetherGone, Decision, ListAgain, ReadCalendar, RoundPlan
-from busyd.sync.doubts import Doubts, ceasing_since, find_doubts, is_ceasing_over
-from busyd.sync.due import is_long_missing, why_read, why_read_feed
+from busyd.sync.decision import Action, AskForObjects, AskWhetherGone, Decision, ReadCalendar, Request, RoundPlan
+from busyd.sync.doubts import Question, is_listing_false, next_question
+from busyd.sync.due import why_read, why_read_feed
 from busyd.sync.reasons import Reason
 from busyd.sync.round_facts import WHOLE_CONNECTION, KnownCalendar, Now, Outcome, RoundFacts
-from busyd.sync.settlement import Doubt, settle_calendar
-from busyd.sync.timing import CALENDAR_RETRY, GONE_AFTER, GONE_RETRY, SUBSCRIPTION_RETRY
+from busyd.sync.settlement import Elsewhere, doubts_after, may_release, settle_calendar
+from busyd.sync.timing import CALENDAR_RETRY, GONE_AGAIN, HOLD, MISSING_AGAIN, SUBSCRIPTION_RETRY
+
+_NOWHERE: Final[Mapping[str, frozenset[int]]] = {}
 
 
 def plan_round(
-    listing: Listing, known: Sequence[KnownCalendar], *, outcomes: Sequence[Outcome] = (), now: Now
+    listing: Listing,
+    known: Sequence[KnownCalendar],
+    *,
+    outcomes: Sequence[Outcome] = (),
+    arrived: Mapping[str, frozenset[int]] = _NOWHERE,
+    now: Now,
 ) -> RoundPlan:
     """Decide about every calendar, given a complete listing, what is known, and what the round's requests brought.
 
-    `known` is what there is once the listing was taken. Each request of a plan needs an outcome before the next plan.
+    `known` is what there is once the listing was taken; `arrived`: in which calendars a UID has lately turned up.
+    Each request of a plan needs an outcome before the next plan.
     """
-    this = RoundFacts.of(listing, known, outcomes=outcomes, now=now)
+    this = RoundFacts.of(listing, known, outcomes=outcomes, arrived=arrived, now=now)
     collections = sorted(filter(_is_collection, known), key=lambda calendar: calendar.has_trouble)
     looks = [_about_collection(calendar, this) for calendar in collections]
     looks += [_about_hidden(calendar, this) for calendar in known if _is_hidden(calendar)]
     others = [_about_other(calendar, now) for calendar in known if not _is_looked_at(calendar)]
     ceasing = ceasing_calendars(listing, [calendar.record for calendar in known])
     for look in looks:
-        if look.action is Action.READ:
-            return RoundPlan((*looks, *others), ReadCalendar(look.record), ceasing, this.ended)
-        if look.action is Action.ASK:
-            return RoundPlan((*looks, *others), AskWhetherGone(look.record), ceasing, this.ended)
-    doubts = find_doubts(looks, ceasing, this=this)
-    if this.listed_again is None and doubts.need_listing:
-        return RoundPlan((*looks, *others), ListAgain(), ceasing, this.ended)
-    concluded = [_concluded(look, doubts, this=this) for look in looks]
-    concluded += [_about_ceasing(calendar, doubts, this=this) for calendar in known if calendar.record.id in ceasing]
+        if (request := _request(look, this)) is not None:
+            return RoundPlan((*looks, *others), request, ceasing, this.ended)
+    unread = {look.record.id for look in looks if _may_hide_news(look)}
+    concluded = [_concluded(look, unread, this=this) for look in looks]
+    concluded += [_about_ceasing(calendar, this) for calendar in known if calendar.record.id in ceasing]
     return RoundPlan((*concluded, *others), None, ceasing, this.ended)
 
 
@@ -122,8 +128,6 @@ def _about_collection(calendar: KnownCalendar, this: RoundFacts) -> Decision:
     if record.remote.href in this.listing.unreadable:
         return Decision(record, Action.LEAVE_UNREAD, Reason.LISTED_WITH_A_FAULT)
     reason = why_read(record, this.now.wall)
-    if reason is None and record.missing_since is not None:
-        return Decision(record, Action.LEAVE_UNREAD, Reason.MISSING)
     if reason is None:
         return Decision(record, Action.CONFIRM, Reason.UNCHANGED)
     return _not_now(calendar, this) or Decision(record, Action.READ, reason)
@@ -140,9 +144,9 @@ def _not_now(calendar: KnownCalendar, this: RoundFacts) -> Decision | None:
 
 
 def _after_failure(calendar: KnownCalendar, error: BusydError, *, this: RoundFacts) -> Decision:
-    """What follows when a calendar could not be read. A 404 is no proof while the calendar is, or just was, listed."""
+    """What follows when a calendar could not be read. A 404 is no proof while the calendar is listed."""
     record = calendar.record
-    if isinstance(error, NotFound | Forbidden) and is_long_missing(record, this.now.wall):
+    if isinstance(error, NotFound | Forbidden) and record.missing_since is not None:
         if record.id not in this.is_gone:
             return Decision(record, Action.ASK, Reason.ANSWERED_404)
         if this.is_gone[record.id]:
@@ -156,13 +160,11 @@ def _about_hidden(calendar: KnownCalendar, this: RoundFacts) -> Decision:
     record = calendar.record
     if (waiting := _not_now(calendar, this)) is not None:
         return waiting
-    if not is_long_missing(record, this.now.wall):
-        return Decision(record, Action.LEAVE_UNREAD, Reason.MISSING, retry=GONE_AFTER)
     if record.id not in this.is_gone:
-        return Decision(record, Action.ASK, Reason.LONG_MISSING)
+        return Decision(record, Action.ASK, Reason.MISSING)
     if this.is_gone[record.id]:
         return Decision(record, Action.HOLD, Reason.NOT_ALL_READ)
-    return Decision(record, Action.LEAVE_UNREAD, Reason.STILL_THERE, retry=GONE_AFTER)
+    return Decision(record, Action.LEAVE_UNREAD, Reason.STILL_THERE, retry=MISSING_AGAIN)
 
 
 def _about_other(calendar: KnownCalendar, now: Now) -> Decision:
@@ -179,42 +181,78 @@ def _about_other(calendar: KnownCalendar, now: Now) -> Decision:
     )
 
 
-# What is done once everything was looked at.
+# What is asked next, and what is done once everything was looked at.
 
 
-def _concluded(look: Decision, doubts: Doubts, *, this: RoundFacts) -> Decision:
-    """What is done about a calendar that was looked at, now that all are."""
-    record, doubt = look.record, doubts.about(look.record)
+def _request(look: Decision, this: RoundFacts) -> Request | None:
+    if look.action is Action.READ:
+        return ReadCalendar(look.record)
+    if look.action is Action.ASK:
+        return AskWhetherGone(look.record)
+    question = _question(look, this)
+    return AskForObjects(look.record, question) if question is not None else None
+
+
+def _question(look: Decision, this: RoundFacts) -> Question | None:
+    """Which objects of a calendar are asked for singly, because it contradicts itself about them."""
+    record = look.record
     outcome = this.read.get(record.id)
-    if outcome is not None:
-        settlement = settle_calendar(outcome, doubt, at=this.now.wall)
-        return Decision(record, Action.SETTLE, settlement.reason, settlement)
+    if this.ended is not None or (outcome is None and not (look.action is Action.CONFIRM and record.doubts)):
+        return None
+    answers = this.answers.get(record.id, ())
+    return next_question(doubts_after(record, outcome, answers=answers, at=this.now.wall), answers, at=this.now.wall)
+
+
+def _concluded(look: Decision, unread: Set[int], *, this: RoundFacts) -> Decision:
+    """What is done about a calendar that was looked at, now that all are."""
+    record = look.record
+    if record.id in this.read or (look.action is Action.CONFIRM and record.doubts):
+        return _settled(look, unread, this=this)
     if not this.is_gone.get(record.id):
         return look
     since = this.known[record.id].said_gone_since
-    since = this.now.wall if since is None else since
-    if this.now.wall - since >= doubt.grace_period:
-        return Decision(record, Action.REMOVE, _why_believed(doubt))
-    return Decision(record, Action.HOLD, doubt.reason, since=since, retry=GONE_RETRY)
+    if since is not None and since <= this.now.wall - GONE_AGAIN:
+        return Decision(record, Action.REMOVE, Reason.SAID_GONE_TWICE)
+    since = this.now.wall if since is None else min(since, this.now.wall)
+    return Decision(record, Action.HOLD, Reason.SAID_GONE, since=since, retry=GONE_AGAIN)
 
 
-def _about_ceasing(calendar: KnownCalendar, doubts: Doubts, *, this: RoundFacts) -> Decision:
-    """Whether a calendar is believed not to count any more: at the end it must still be listed so."""
-    record, doubt = calendar.record, doubts.about(calendar.record)
-    since = ceasing_since(calendar, this.now)
-    if not is_ceasing_over(calendar, doubts, now=this.now):
-        return Decision(record, Action.KEEP_COUNTING, doubt.reason, since=since)
-    listing = this.listed_again.listing if this.listed_again is not None else None
-    if listing is None:
-        return Decision(record, Action.KEEP_COUNTING, Reason.NOT_LISTED_AGAIN, since=since)
-    remote = {remote.href: remote for remote in listing.calendars}.get(record.remote.href)
-    if remote is None or _counts(remote):
-        return Decision(record, Action.KEEP_COUNTING, Reason.COUNTS_AGAIN, since=since)
-    return Decision(record, Action.STOP_COUNTING, _why_believed(doubt), remote=remote)
+def _settled(look: Decision, unread: Set[int], *, this: RoundFacts) -> Decision:
+    """A calendar that was read, or in which something was in doubt before."""
+    record, at = look.record, this.now.wall
+    outcome, answers = this.read.get(record.id), this.answers.get(record.id, ())
+    elsewhere = _elsewhere(record, unread, this=this)
+    if outcome is None and not answers and not may_release(record, elsewhere=elsewhere, at=at):
+        return Decision(record, Action.LEAVE_UNREAD, Reason.HANDED_OUT) if is_listing_false(record.doubts) else look
+    settlement = settle_calendar(record, outcome, answers=answers, elsewhere=elsewhere, at=at)
+    return Decision(record, Action.SETTLE, settlement.reason, settlement)
 
 
-def _why_believed(doubt: Doubt) -> Reason:
-    return Reason.GRACE_PERIOD_OVER if doubt.grace_period else doubt.reason
+def _may_hide_news(look: Decision) -> bool:
+    """Whether a calendar is listed as changed, and it is not known what changed."""
+    return look.action is Action.LEAVE_UNREAD and look.record.missing_since is None
+
+
+def _elsewhere(record: CalendarRecord, unread: Set[int], *, this: RoundFacts) -> Elsewhere:
+    listed = {remote.href for remote in this.listing.calendars if remote.kind is not CalendarKind.SUBSCRIBED}
+    hidden = {
+        calendar.record.remote.href
+        for calendar in this.known.values()
+        if calendar.record.missing_since is not None and not calendar.record.gone
+    }
+    others = (listed | hidden | set(this.listing.unreadable)) - {record.remote.href}
+    arrived = frozenset(uid for uid, calendars in this.arrived.items() if calendars - {record.id})
+    return Elsewhere(not others, arrived, bool(unread - {record.id}))
+
+
+def _about_ceasing(calendar: KnownCalendar, this: RoundFacts) -> Decision:
+    """Whether a calendar is believed not to count any more."""
+    record, at = calendar.record, this.now.wall
+    since = at if calendar.ceasing_since is None else min(calendar.ceasing_since, at)
+    remote = next(remote for remote in this.listing.calendars if remote.href == record.remote.href)
+    if since <= at - HOLD:
+        return Decision(record, Action.STOP_COUNTING, Reason.NOT_COUNTING, remote=remote)
+    return Decision(record, Action.KEEP_COUNTING, Reason.NOT_COUNTING, since=since)
 
 
 def _counts(remote: RemoteCalendar) -> bool:

@@ -12,6 +12,7 @@ from busyd.errors import BusydError, RemoteError
 from busyd.period import Instant
 from busyd.remote.errors import Unreachable
 from busyd.store.mirror import CalendarRecord
+from busyd.sync.doubts import Answers
 from busyd.sync.settlement import SyncOutcome
 
 WHOLE_CONNECTION: Final = (LoginRefused, TooManyRequests)
@@ -57,14 +58,16 @@ class Asked(Struct, frozen=True):
     """It answered 404, 410 or 403."""
 
 
-class ListedAgain(Struct, frozen=True):
-    """The calendars were listed once more, after everything was read."""
+class ObjectsAsked(Struct, frozen=True):
+    """Objects of a calendar were asked for singly."""
 
-    listing: Listing | None
-    """None when that failed."""
+    record: CalendarRecord
+    answers: Answers
+    error: RemoteError | None = None
+    """What kept the rest from being asked."""
 
 
-Outcome = SyncOutcome | ReadFailed | Asked | ListedAgain
+Outcome = SyncOutcome | ReadFailed | Asked | ObjectsAsked
 """What came of one request of a plan."""
 
 
@@ -78,21 +81,43 @@ class RoundFacts(Struct, frozen=True):
     failed: Mapping[int, BusydError]
     is_gone: Mapping[int, bool]
     """What those calendars said that were asked themselves."""
-    listed_again: ListedAgain | None
+    answers: Mapping[int, Sequence[Answers]]
+    """What objects said that were asked for singly."""
+    arrived: Mapping[str, frozenset[int]]
+    """UID -> calendars in which it has lately turned up."""
     ended: RemoteError | None
 
     @classmethod
-    def of(cls, listing: Listing, known: Iterable[KnownCalendar], *, outcomes: Sequence[Outcome], now: Now) -> Self:
+    def of(
+        cls,
+        listing: Listing,
+        known: Iterable[KnownCalendar],
+        *,
+        outcomes: Sequence[Outcome],
+        arrived: Mapping[str, frozenset[int]],
+        now: Now,
+    ) -> Self:
         failures = [outcome for outcome in outcomes if isinstance(outcome, ReadFailed)]
+        asked = [outcome for outcome in outcomes if isinstance(outcome, ObjectsAsked)]
+        read = {outcome.record.id: outcome for outcome in outcomes if isinstance(outcome, SyncOutcome)}
+        answers: dict[int, list[Answers]] = {}
+        for objects in asked:
+            answers.setdefault(objects.record.id, []).append(objects.answers)
+        turned_up = dict(arrived)
+        for number, outcome in read.items():
+            turned_up |= {uid: turned_up.get(uid, frozenset()) | {number} for uid in outcome.arrived}
         return cls(
             listing,
             {calendar.record.id: calendar for calendar in known},
             now,
-            read={outcome.record.id: outcome for outcome in outcomes if isinstance(outcome, SyncOutcome)},
+            read=read,
             failed={failure.record.id: failure.error for failure in failures},
             is_gone={outcome.record.id: outcome.is_gone for outcome in outcomes if isinstance(outcome, Asked)},
-            listed_again=next((outcome for outcome in outcomes if isinstance(outcome, ListedAgain)), None),
-            ended=_what_ends_it([failure.error for failure in failures]),
+            answers=answers,
+            arrived=turned_up,
+            ended=_what_ends_it(
+                [failure.error for failure in failures] + [outcome.error for outcome in asked if outcome.error]
+            ),
         )
 
 

@@ -1,55 +1,57 @@
-"""What a look at one calendar settles: what it found gone is forgotten or held, and when to look again. Pure.
+"""What is committed of a calendar at the end of a poll: what is forgotten, what stays in doubt. Pure.
 
-Whether there is doubt because of other calendars comes in from `round.py`.
+What other calendars have to do with it comes in from `round.py`: whether there are any, and what has arrived in them.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from busyd.dav.href import ETag, Href
+from busyd.dav.objects import FetchedObject
 from busyd.period import Instant
-from busyd.store.mirror import CalendarRecord, SyncMark
+from busyd.store.mirror import NO_ETAG, CalendarRecord, DoubtKind, ObjectDoubt, SyncMark, other_version_of
+from busyd.sync.doubts import (
+    Answers,
+    Doubts,
+    after_answers,
+    after_fetch,
+    after_listing,
+    clipped,
+    is_listing_false,
+    is_settled,
+    next_look,
+)
 from busyd.sync.due import is_look_due
-from busyd.sync.plan import UNREAD_ETAG, Look, Removal, SyncPlan, SyncState, is_much, weigh
+from busyd.sync.plan import Look, SyncState
 from busyd.sync.reasons import Reason
-from busyd.sync.timing import FEED_HOLD, HOLD, SETTLE, UNREAD_AGAIN
-
-_FEW_IN_FEED: Final = 3
-"""From a feed of no more events than this any number may be gone at once, unless it is empty."""
-_SHARE_OF_FEED: Final = 5
-"""More than one in so many gone is much."""
+from busyd.sync.timing import LONGEST_ASK, MOVING, MOVING_UNSEEN, SETTLE, has_passed
 
 
 class SyncOutcome(Struct, frozen=True):
-    """What a look at a calendar brought: its changes are stored, its removals and its token are not yet."""
+    """What a look at a calendar brought: its changes are stored, its token and what it lacks are not yet."""
 
     record: CalendarRecord
     state: SyncState
     look: Look
-    vanished: frozenset[str] = frozenset()
-    """Listed, but proved gone when they were fetched: each answered 404 to a request of its own, or was never known."""
-    unread: bool = False
-    """Something listed could not be had."""
+    missing: frozenset[str] = frozenset()
+    """Listed, but left out or answered with 404 when they were fetched together."""
+    outdated: frozenset[str] = frozenset()
+    """Handed out as another version than listed; not stored."""
     fetched: int = 0
-
-    @property
-    def removes(self) -> bool:
-        """Whether anything of the mirror was found gone."""
-        return bool(self.look.plan.gone or self.vanished)
+    uids: Mapping[str, str] = field(default_factory=dict)
+    """Href -> UID of what the mirror has and the look lacks."""
+    arrived: frozenset[str] = frozenset()
+    """UIDs of the objects that are new here."""
 
     @property
     def changed(self) -> bool:
         """Whether this look saw anything that the one before had not, or should have seen something."""
         moved = self.look.sync_token != self.record.sync_token or self.record.remote.ctag != self.record.ctag
-        return bool(self.look.plan.fetch) or self.removes or moved
-
-
-class Doubt(Struct, frozen=True):
-    """For how many seconds something must have been gone before it is believed, and why."""
-
-    grace_period: int
-    reason: Reason
+        return (
+            bool(self.fetched or self.missing or self.outdated or self.look.plan.gone - self.state.doubts.keys())
+            or moved
+        )
 
 
 class Settlement(Struct, frozen=True):
@@ -57,18 +59,27 @@ class Settlement(Struct, frozen=True):
 
     forget: frozenset[str] = frozenset()
     """Hrefs of the mirror that are believed to be gone."""
+    store: tuple[FetchedObject, ...] = ()
+    """Objects that were asked for singly, as they are to be mirrored."""
+    unread: frozenset[str] = frozenset()
+    """Hrefs of which what is mirrored is not all there is to know."""
+    ghosts: frozenset[str] = frozenset()
+    """Hrefs for which nobody waits any more."""
+    spelled: Mapping[str, str] = field(default_factory=dict)
     mark: SyncMark | None = None
-    """Where the mirror then stands. `mark.held` are the hrefs that were found gone and are not yet believed to be."""
+    """Where the mirror then stands."""
     reason: Reason = Reason.NOTHING_GONE
-    newly_held: frozenset[str] = frozenset()
-    """Of the held ones those that this look was the first to miss."""
+    newly_missing: frozenset[str] = frozenset()
+    """What this poll was the first to miss, and does not forget yet."""
     fetched: int = 0
-    """New and changed objects that this look found."""
+    """New and changed objects that this poll found."""
 
     @property
-    def held(self) -> Mapping[str, Instant]:
-        """Href -> when it was first found gone, for what is not yet believed to be."""
-        return self.mark.held if self.mark is not None else {}
+    def kept(self) -> frozenset[str]:
+        """What is missing and keeps its time."""
+        if self.mark is None:
+            return frozenset()
+        return _missing(self.mark.doubts).union(self.mark.held)
 
     @property
     def look_again(self) -> Instant | None:
@@ -76,78 +87,143 @@ class Settlement(Struct, frozen=True):
         return self.mark.look_again if self.mark is not None else None
 
 
-def settle_calendar(outcome: SyncOutcome, doubt: Doubt, *, at: Instant) -> Settlement:
-    """Settle a collection, with the doubt that the other calendars leave."""
-    look = outcome.look
-    own = _own_doubt(outcome)
-    if own is not None and own.grace_period > doubt.grace_period:
-        doubt = own
-    removal = weigh(outcome.state, look.plan, at=at, gone=outcome.vanished, grace_period=doubt.grace_period)
-    look_again, earlier_token = _second_look(outcome, removal.held, at=at)
-    mark = SyncMark(
-        ctag=outcome.record.remote.ctag,
-        sync_token=look.sync_token,
-        as_of=at,
-        reconciled=at if look.compared_all else None,
-        held=removal.held,
+class Elsewhere(Struct, frozen=True):
+    """What the other calendars of the account say about what is gone from one."""
+
+    is_none: bool = False
+    """There is no other event calendar to which anything could have moved."""
+    arrived: frozenset[str] = frozenset()
+    """UIDs of what has just turned up in one of them."""
+    is_unread: bool = False
+    """One of them has changed, and could not be read since."""
+
+
+def doubts_after(
+    record: CalendarRecord, outcome: SyncOutcome | None, *, answers: Sequence[Answers], at: Instant
+) -> dict[str, ObjectDoubt]:
+    """The doubts about the objects of a calendar after what a poll has seen of it; `outcome` None: not looked into."""
+    doubts: Doubts = clipped(record.doubts, at=at)
+    if outcome is not None:
+        look = outcome.look
+        doubts = after_listing(doubts, look.plan, uids=outcome.uids, is_whole=look.compared_all, at=at)
+        doubts = after_fetch(doubts, look.plan, missing=outcome.missing, outdated=outcome.outdated, at=at)
+    for part in answers:
+        doubts = after_answers(doubts, part, at=at)
+    return dict(doubts)
+
+
+def settle_calendar(
+    record: CalendarRecord,
+    outcome: SyncOutcome | None,
+    *,
+    answers: Sequence[Answers] = (),
+    elsewhere: Elsewhere,
+    at: Instant,
+) -> Settlement:
+    """Settle a collection that was looked into, or of which there was something to ask or to wait for."""
+    doubts = doubts_after(record, outcome, answers=answers, at=at)
+    believed = {href: why for href in doubts if (why := _why_believed(doubts, href, elsewhere=elsewhere, at=at))}
+    left = {href: doubt for href, doubt in doubts.items() if href not in believed}
+    listed = {href: doubt.etag for href, doubt in record.doubts.items() if doubt.etag}
+    if outcome is not None:
+        listed = {**listed, **outcome.look.plan.etags}
+    store = _stored(doubts, listed=listed, answers=answers)
+    open_doubts = {href: doubt for href, doubt in left.items() if doubt.kind in (DoubtKind.UNREAD, DoubtKind.OUTDATED)}
+    ghosts = {href for href, doubt in open_doubts.items() if is_settled(doubt)}
+    others = {other_version_of(href) for href in (record.doubts.keys() - left.keys()) | believed.keys()}
+    return Settlement(
+        frozenset(believed.keys() | others),
+        store,
+        frozenset(open_doubts.keys() - ghosts),
+        frozenset(ghosts),
+        outcome.look.spelled if outcome is not None else {},
+        _mark(record, outcome, doubts=left, at=at),
+        reason=_reason(left, believed),
+        newly_missing=_missing(left) - _missing(record.doubts),
+        fetched=(outcome.fetched if outcome is not None else 0) + len(store),
+    )
+
+
+def may_release(record: CalendarRecord, *, elsewhere: Elsewhere, at: Instant) -> bool:
+    """Whether something that is kept for now may be forgotten, although nothing more is to be asked."""
+    doubts = clipped(record.doubts, at=at)
+    return any(_why_believed(doubts, href, elsewhere=elsewhere, at=at) for href in doubts)
+
+
+def _why_believed(doubts: Doubts, href: str, *, elsewhere: Elsewhere, at: Instant) -> Reason | None:
+    """Why an object is believed to be gone, None when it is not (yet)."""
+    doubt = doubts[href]
+    if doubt.kind is not DoubtKind.GONE or doubt.proved is None:
+        return None
+    if elsewhere.is_none or not doubt.uid:
+        return Reason.ANSWERED_404
+    if doubt.uid in elsewhere.arrived:
+        return Reason.ARRIVED_ELSEWHERE
+    wait = MOVING_UNSEEN if elsewhere.is_unread else MOVING
+    return Reason.NOT_MOVING if has_passed(doubt.proved, wait, at=at) else None
+
+
+def _stored(doubts: Doubts, *, listed: Mapping[str, str], answers: Sequence[Answers]) -> tuple[FetchedObject, ...]:
+    """What was handed out singly, to be mirrored: beside what is there already when it is not the version listed."""
+    store: list[FetchedObject] = []
+    for part in answers:
+        for href, got in part.got.items():
+            doubt, fetched = doubts.get(href), got.fetched
+            is_other = doubt is not None and doubt.kind is DoubtKind.OUTDATED
+            if got.is_as_before and doubt is not None and doubt.kind in (DoubtKind.OUTDATED, DoubtKind.UNLISTED):
+                continue
+            if is_other and got.is_known:
+                href = other_version_of(href)
+            etag = fetched.etag if is_other else listed.get(href) or fetched.etag
+            store.append(FetchedObject(Href(href), ETag(etag or NO_ETAG), fetched.payload))
+    return tuple(store)
+
+
+def _missing(doubts: Doubts) -> frozenset[str]:
+    return frozenset(href for href, doubt in doubts.items() if doubt.kind in (DoubtKind.GONE, DoubtKind.UNLISTED))
+
+
+def _reason(doubts: Doubts, believed: Mapping[str, Reason]) -> Reason:
+    """The one that says most about what is kept, else about what is forgotten."""
+    open_doubts = [doubt for doubt in doubts.values() if not is_settled(doubt)]
+    for doubt in open_doubts:
+        if doubt.kind is DoubtKind.UNLISTED:
+            return Reason.HANDED_OUT
+    gone = [doubt for doubt in open_doubts if doubt.kind is DoubtKind.GONE]
+    if gone:
+        return Reason.NOT_ASKED if any(doubt.proved is None for doubt in gone) else Reason.MAY_BE_MOVING
+    for doubt in open_doubts:
+        return Reason.NOT_HANDED_OUT if doubt.kind is DoubtKind.UNREAD else Reason.OTHER_VERSION
+    return next(iter(believed.values()), Reason.NOTHING_GONE)
+
+
+def _mark(record: CalendarRecord, outcome: SyncOutcome | None, *, doubts: Doubts, at: Instant) -> SyncMark:
+    is_proof = not is_listing_false(doubts)
+    contradiction = next_look(doubts, at)
+    if outcome is None:
+        return SyncMark(
+            ctag=record.ctag,
+            sync_token=record.sync_token,
+            listed_token=record.listed_token,
+            as_of=at if is_proof else None,
+            doubts=doubts,
+            earlier_token=record.earlier_token,
+            look_again=_earliest(record.look_again, contradiction),
+        )
+    look_again, earlier_token = _second_look(outcome, at)
+    return SyncMark(
+        ctag=record.remote.ctag,
+        sync_token=outcome.look.sync_token,
+        listed_token=record.remote.sync_token,
+        as_of=at if is_proof and not outcome.look.truncated else None,
+        reconciled=at if outcome.look.compared_all else None,
+        doubts=doubts,
         earlier_token=earlier_token,
-        look_again=look_again,
+        look_again=_earliest(look_again, contradiction),
     )
-    return _settlement(removal, doubt, mark=mark, known=outcome.state, fetched=outcome.fetched)
 
 
-def settle_feed(state: SyncState, plan: SyncPlan, *, validators: Mapping[str, str], at: Instant) -> Settlement:
-    """Settle a feed, which has no other calendar to which something could have moved."""
-    doubt = _doubt_of_feed(state, plan)
-    removal = weigh(state, plan, at=at, grace_period=doubt.grace_period)
-    held_since = min(removal.held.values(), default=at)
-    # What was doubted once is believed after HOLD, as soon as nothing much is missing any more.
-    believed = held_since + max(doubt.grace_period, HOLD)
-    mark = SyncMark(
-        ctag=None,
-        sync_token=None,
-        as_of=at,
-        reconciled=at,
-        held=removal.held,
-        validators=validators,
-        look_again=Instant(believed if believed > at else at + HOLD) if removal.held else None,
-    )
-    return _settlement(removal, doubt, mark=mark, known=state, fetched=len(plan.fetch))
-
-
-def _doubt_of_feed(state: SyncState, plan: SyncPlan) -> Doubt:
-    """A feed that is empty, or has lost more than a fifth of more than a few events, is believed when a download at
-    least FEED_HOLD later agrees."""
-    known = len(state.etags)
-    is_empty = plan.empty and known > 0
-    if is_empty or (known > _FEW_IN_FEED and _SHARE_OF_FEED * len(plan.gone) > known):
-        return Doubt(FEED_HOLD, Reason.MUCH_AT_ONCE)
-    return Doubt(HOLD, Reason.MUCH_AT_ONCE) if is_much(state, plan) else Doubt(0, Reason.NOTHING_ELSE_CHANGES)
-
-
-def _settlement(removal: Removal, doubt: Doubt, *, mark: SyncMark, known: SyncState, fetched: int) -> Settlement:
-    newly_held = frozenset(removal.held.keys() - known.held.keys())
-    return Settlement(removal.forget, mark, _reason(removal, doubt), newly_held, fetched)
-
-
-def _own_doubt(outcome: SyncOutcome) -> Doubt | None:
-    """What there is to doubt in the calendar itself."""
-    if is_much(outcome.state, outcome.look.plan, gone=outcome.vanished):
-        return Doubt(HOLD, Reason.MUCH_AT_ONCE)
-    return Doubt(HOLD, Reason.OBJECT_UNREAD) if outcome.unread else None
-
-
-def _reason(removal: Removal, doubt: Doubt) -> Reason:
-    if removal.held:
-        return doubt.reason if doubt.grace_period else Reason.DOUBTED_BEFORE
-    if removal.forget:
-        return Reason.GRACE_PERIOD_OVER if doubt.grace_period else doubt.reason
-    return Reason.NOTHING_GONE
-
-
-def _second_look(
-    outcome: SyncOutcome, held: Mapping[str, Instant], *, at: Instant
-) -> tuple[Instant | None, str | None]:
+def _second_look(outcome: SyncOutcome, at: Instant) -> tuple[Instant | None, str | None]:
     """When to look again although nothing may seem to have changed, and from which token; (None, None): all is settled.
 
     Without a token that look compares everything.
@@ -156,14 +232,14 @@ def _second_look(
     pending = record.look_again is not None and not is_look_due(record, at)
     newest = outcome.state.newest_token
     start = record.earlier_token if record.look_again is not None else newest
-    if look.refused or look.unproved:
+    if look.refused or look.truncated:
         start = newest = None
-    if held:
-        believed = min(held.values()) + HOLD
-        return Instant(max(believed if believed > at else at + HOLD, at + SETTLE)), start
-    if outcome.unread:
-        nothing_else = UNREAD_ETAG in outcome.state.etags.values() and look.sync_token == record.sync_token
-        return Instant(at + (UNREAD_AGAIN if nothing_else else SETTLE)), start
-    if outcome.changed or look.unproved or not record.complete:
+    if look.truncated and record.complete and not outcome.changed:
+        return Instant(at + LONGEST_ASK), None
+    if outcome.changed or look.truncated or not record.complete:
         return Instant(at + SETTLE), start if pending else newest
     return (record.look_again, start) if pending else (None, None)
+
+
+def _earliest(*moments: Instant | None) -> Instant | None:
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -8,22 +8,41 @@ from typing import Final
 
 # Between two looks that must agree.
 
+MOVING: Final = 30
+"""What is proved gone keeps its time for so long: it may be moving to a calendar whose listing lags behind."""
+MOVING_UNSEEN: Final = 900
+"""The same while another calendar has changed and cannot be read. By then that one is stale, and answers say so."""
+ARRIVED_LATELY: Final = 120
+"""For so long it is remembered that an event has turned up in a calendar: another one may miss it only later."""
 HOLD: Final = 60
-"""Until a second look may believe what looks deleted but is doubted: whatever confuses a server has passed by then."""
+"""Until a calendar is believed not to count any more, and until a feed's many deletions are."""
 FEED_HOLD: Final = 600
-"""The same for a feed, which is made anew as a whole: whatever makes it empty or half lasts longer than a poll."""
-UNTIL_READ: Final = 1 << 60
-"""Without an end: what left a calendar is kept while another one, to which it may have moved, cannot be read."""
-GONE_AFTER: Final = 300
-"""Every listing must lack a calendar for so long before it is asked itself whether it is gone (icloud.md 9)."""
+"""Until a feed is believed that is empty or lacks a fifth: it is made as a whole, so what is wrong lasts longer."""
+GONE_AGAIN: Final = 60
+"""Between the two answers by which a calendar says itself that it is gone."""
+
+# What contradicts itself: listed and not handed out, handed out and not listed, or listed as another version.
+
+ASK_AGAIN: Final = 15
+"""Until an object in doubt is asked for once more; the wait grows with the age of the doubt ..."""
+LONGEST_ASK: Final = 600
+"""... up to this."""
+SETTLED_AFTER: Final = 3600
+"""A contradiction that is so old, and was seen SETTLED_LOOKS times, is how that server is: it makes nothing unproved
+or incomplete any more (iCloud and others have listed objects for years that nobody can get)."""
+SETTLED_LOOKS: Final = 6
+SETTLED_ASK: Final = 86_400
+"""Until an object with such a contradiction is asked for again."""
 
 # Until a calendar is looked into again although its listing shows no change.
 
 SETTLE: Final = 15
 """After a change, because more of it may still turn up: iCloud's listings lag some seconds behind, and a token may be
 ahead of what was shown with it (icloud.md 6.6). So the next look starts once more from the token before."""
-UNREAD_AGAIN: Final = 900
-"""After an object could not be had twice."""
+LOOK_LONGEST: Final = 900
+"""The longest wait until the second look; a longer one means that the wall clock was set back."""
+MISSING_AGAIN: Final = 300
+"""Between two questions to a calendar that nobody counts, whether it is there although its listings lack it."""
 RECONCILE_EVERY: Final = 86_400
 """Between two comparisons of a calendar as a whole, without its token."""
 REREAD_DAYS: Final = 7
@@ -48,8 +67,6 @@ CALENDAR_RETRY: Final = 30.0
 """Until a calendar that failed is read again; doubles, so that one that always fails costs next to nothing."""
 SUBSCRIPTION_RETRY: Final = 300.0
 """The same for a subscribed calendar, whose host may be a small one."""
-GONE_RETRY: Final = 30.0
-"""Until a calendar that says it is gone, but is not yet believed, is asked again; doubles."""
 LONGEST_RETRY: Final = 3600.0
 """Where the doubling of these ends."""
 SECRET_CHECK: Final = 30.0

@@ -7,7 +7,7 @@ import msgspec
 
 from busyd.connection import CalendarKind, Connection, RemoteCalendar
 from busyd.period import Instant
-from busyd.store.mirror import AccountRecord, CalendarRecord, SyncMark
+from busyd.store.mirror import AccountRecord, CalendarRecord, ObjectDoubt, SyncMark
 from busyd.store.sqlite.statements import Statements
 
 
@@ -71,7 +71,7 @@ class CalendarStatements(Statements):
         where, values = ("", ()) if connection is None else (" WHERE connection=?", (connection,))
         rows = self._db.execute(
             "SELECT id, connection, listing, missing_since, gone, ctag, sync_token, as_of, reconciled, complete, held,"
-            " validators, earlier_token, look_again"
+            " validators, earlier_token, look_again, doubts, listed_token"
             f" FROM calendar{where} ORDER BY id",
             values,
         )
@@ -91,6 +91,8 @@ class CalendarStatements(Statements):
                 validators=json.loads(row[11]),
                 earlier_token=row[12],
                 look_again=row[13],
+                doubts=msgspec.json.decode(row[14], type=dict[str, ObjectDoubt]),
+                listed_token=row[15],
             )
             for row in rows
         ]
@@ -154,8 +156,8 @@ class CalendarStatements(Statements):
 
     def record_sync(self, calendar: int, mark: SyncMark) -> None:
         self._db.execute(
-            "UPDATE calendar SET ctag=?, sync_token=?, as_of=?, reconciled=COALESCE(?, reconciled), complete=1, held=?,"
-            " validators=?, earlier_token=?, look_again=? WHERE id=?",
+            "UPDATE calendar SET ctag=?, sync_token=?, as_of=COALESCE(?, as_of), reconciled=COALESCE(?, reconciled),"
+            " complete=1, held=?, validators=?, earlier_token=?, look_again=?, doubts=?, listed_token=? WHERE id=?",
             (
                 mark.ctag,
                 mark.sync_token,
@@ -165,6 +167,8 @@ class CalendarStatements(Statements):
                 json.dumps(dict(mark.validators)),
                 mark.earlier_token,
                 mark.look_again,
+                msgspec.json.encode(mark.doubts).decode(),
+                mark.listed_token,
                 calendar,
             ),
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from busyd.store.mirror import StoredObject
+from busyd.store.mirror import StoredObject, other_version_of
 from busyd.store.sqlite.statements import Statements
 
 
@@ -10,8 +10,26 @@ class ObjectStatements(Statements):
     """The objects of a calendar."""
 
     def read_etags(self, calendar: int) -> dict[str, str]:
-        """Href -> ETag of everything mirrored."""
-        return dict(self._db.execute("SELECT href, etag FROM object WHERE calendar=?", (calendar,)))
+        """Href -> ETag of everything mirrored; of an object with two versions, of the first."""
+        query = f"SELECT href, etag FROM object WHERE calendar=? AND href NOT LIKE '{other_version_of('/%')}'"
+        return dict(self._db.execute(query, (calendar,)))
+
+    def read_spellings(self, calendar: int) -> dict[str, str]:
+        """Href -> how its server spells it, where that is another way."""
+        return dict(
+            self._db.execute("SELECT href, spelling FROM object WHERE calendar=? AND spelling<>''", (calendar,))
+        )
+
+    def record_spellings(self, calendar: int, spelled: Mapping[str, str]) -> None:
+        """How the server spells hrefs; an empty one is canonical."""
+        rows = [(spelling, calendar, href) for href, spelling in spelled.items()]
+        self._db.executemany("UPDATE object SET spelling=? WHERE calendar=? AND href=?", rows)
+
+    def read_payloads(self, calendar: int, hrefs: Iterable[str]) -> dict[str, StoredObject]:
+        """What is mirrored under these hrefs, as far as it is."""
+        query = "SELECT href, etag, uid, payload FROM object WHERE calendar=? AND href=?"
+        rows = (self._db.execute(query, (calendar, href)).fetchone() for href in hrefs)
+        return {row[0]: StoredObject(*row) for row in rows if row}
 
     def read_objects(self, calendar: int) -> list[StoredObject]:
         """All objects of a calendar."""
@@ -50,17 +68,17 @@ class ObjectStatements(Statements):
         query = "DELETE FROM object WHERE calendar=? AND href=? RETURNING id"
         return [row[0] for href in hrefs for row in self._db.execute(query, (calendar, href)).fetchall()]
 
-    def mark_unread(self, calendar: int, hrefs: Iterable[str]) -> dict[int, str]:
-        """Note objects that are listed but could not be fetched: what is mirrored stays, the next sync tries again.
+    def mark_unread(self, calendar: int, hrefs: Iterable[str], *, etag: str) -> dict[int, str]:
+        """Note objects that are listed but could not be had: what is mirrored stays. `etag` says how it stands.
 
         Returns id -> href of those of which it has nothing.
         """
         without_payload: dict[int, str] = {}
         for href in hrefs:
             row = self._db.execute(
-                "INSERT INTO object (calendar, href, etag, uid, payload) VALUES (?,?,'','',x'')"
-                " ON CONFLICT (calendar, href) DO UPDATE SET etag='' RETURNING id, payload",
-                (calendar, href),
+                "INSERT INTO object (calendar, href, etag, uid, payload) VALUES (?,?,?,'',x'')"
+                " ON CONFLICT (calendar, href) DO UPDATE SET etag=excluded.etag RETURNING id, payload",
+                (calendar, href, etag),
             ).fetchone()
             if not row[1]:
                 without_payload[row[0]] = href

@@ -85,18 +85,18 @@ class IndexStatements(Statements):
 
     def objects_to_expand(
         self, calendar: int, zone: str, *, span: Period, after: int = 0
-    ) -> list[tuple[int, bytes, bool]]:
+    ) -> list[tuple[int, bytes, str]]:
         """The next objects that were not yet read in this zone, or, recurring, over another span of time, by their ids.
 
-        Id, payload, and whether the server has another version that could not be fetched.
+        Id, payload, ETag.
         """
         rows = self._db.execute(
-            "SELECT id, payload, etag='' FROM object WHERE calendar=? AND id>? AND NOT EXISTS (SELECT 1 FROM busy_index"
+            "SELECT id, payload, etag FROM object WHERE calendar=? AND id>? AND NOT EXISTS (SELECT 1 FROM busy_index"
             " WHERE object=object.id AND zone IN ('', ?) AND (recurring=0 OR (span_start=? AND span_end=?)))"
             " ORDER BY id",
             (calendar, after, zone, span.start, span.end),
         )
-        return [(row[0], row[1], bool(row[2])) for row in _some(rows, lambda row: len(row[1]))]
+        return [(row[0], row[1], row[2]) for row in _some(rows, lambda row: len(row[1]))]
 
     def read_recurring(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[IndexEntry, bytes]]:
         """Entry and payload of the next objects whose occurrences depend on the span asked for, by their ids."""

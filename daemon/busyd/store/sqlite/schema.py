@@ -82,6 +82,18 @@ def _generations_of_calendars(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE calendar ADD COLUMN generation INTEGER NOT NULL DEFAULT 0")
 
 
+def _doubts_and_spellings(connection: sqlite3.Connection) -> None:
+    for statement in (
+        "ALTER TABLE calendar ADD COLUMN doubts TEXT NOT NULL DEFAULT '{}'",  # href -> what contradicts what
+        "ALTER TABLE calendar ADD COLUMN listed_token TEXT",
+        "ALTER TABLE object ADD COLUMN spelling TEXT NOT NULL DEFAULT ''",  # of an href its server writes otherwise
+        # From now on only feeds hold anything back by itself; what a collection held is missed once more.
+        "UPDATE calendar SET held='{}', look_again=0 WHERE held<>'{}' AND json_extract(listing, '$.kind')"
+        " NOT IN ('feed', 'subscribed')",
+    ):
+        connection.execute(statement)
+
+
 MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _first,
     _second_looks,
@@ -90,4 +102,5 @@ MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _several_homes,
     _incomplete_since,
     _generations_of_calendars,
+    _doubts_and_spellings,
 )
