@@ -18,10 +18,9 @@ from busyd.flow.backend import Backend
 from busyd.flow.views import ProfileView
 from busyd.http.answer_cache import AnswerCache, CachedAnswer
 from busyd.http.call import Call
-from busyd.http.freebusy_json import FreeBusyJson, headers_as_of
+from busyd.http.freebusy_json import FreeBusyJson, headers_as_of, write_edges
 from busyd.http.problem import HttpProblem, unknown_profile
 from busyd.http.query import MAX_WINDOW, parse_seconds, parse_window, parse_word
-from busyd.http.rendered_periods import write_edges
 from busyd.http.response import Finished
 from busyd.ical.compose import compose_vfreebusy
 from busyd.ical.zones import Zone, reading_zone

@@ -5,23 +5,18 @@ each freshness, the busy periods once for each snapshot.
 """
 
 import hashlib
-from collections.abc import Generator, Sequence
-from typing import Final
 
 import msgspec
 from msgspec import UNSET, Struct
 from multidict import CIMultiDict
 
-from busyd.cooperative import in_slices
+from busyd.cooperative import apply, in_slices
 from busyd.flow.ask import FreeBusyAnswer
 from busyd.flow.freshness import Freshness
 from busyd.http.bodies import CalendarInAnswer, time_or_none
-from busyd.http.rendered_periods import RenderedPeriods, checksum_of, write_edges, write_piece
+from busyd.http.rendered_periods import RenderedPeriods, write_period
 from busyd.http.response import JSON, Finished, as_fields, headers_for
-from busyd.period import Span, to_rfc3339
-
-_64_BITS: Final = 2**64 - 1
-_PIECES_IN_A_SLICE: Final = 64
+from busyd.period import Period, to_rfc3339
 
 
 class _Parts(Struct, frozen=True):
@@ -58,7 +53,7 @@ class FreeBusyJson:
         """By profile; of its latest snapshot."""
 
     def render_at_once(self, answer: FreeBusyAnswer, edges: bytes) -> Finished | None:
-        """The whole answer, when the text of its snapshot can be used as it is; `edges` is `write_edges(window)`."""
+        """The whole answer, when the texts of its snapshot can be used; `edges` is `write_edges(window)`."""
         snapshot = answer.snapshot
         if snapshot is None or not answer.gaps_are_free or not snapshot.covers(answer.window):
             return None
@@ -66,34 +61,28 @@ class FreeBusyJson:
         if periods is None or periods.snapshot is not snapshot:
             periods = RenderedPeriods(snapshot)
             self._periods[answer.profile] = periods
-        busy = periods.read(answer.window, edges)
+        busy = periods.read(answer.window)
         return self._finish(answer, edges=edges, busy=busy) if busy is not None else None
 
     async def render(self, answer: FreeBusyAnswer) -> Finished:
         """The whole answer, period by period, while others run."""
-        busy = await in_slices(_write_spans(answer.spans))
-        return self._finish(answer, edges=write_edges(answer.window), busy=busy)
+        busy = await in_slices(apply(write_period, answer.spans))
+        return self._finish(answer, edges=write_edges(answer.window), busy=b",".join(busy))
 
-    def _finish(self, answer: FreeBusyAnswer, *, edges: bytes, busy: tuple[bytes, int]) -> Finished:
+    def _finish(self, answer: FreeBusyAnswer, *, edges: bytes, busy: bytes) -> Finished:
         """The whole answer around its busy list. The tag stands for the list and its state, not for `as_of`."""
-        text, checksum = busy
         frame = self._frames.get(answer.profile)
         if frame is None or frame.freshness is not answer.freshness:
             frame = self._frames[answer.profile] = _frame(answer.profile, answer.freshness)
         parts = frame.complete if answer.complete else frame.incomplete
-        body = b"".join((frame.opening, edges, parts.before, text, frame.closing))
-        return Finished(body, parts.headers, f'W/"{checksum & _64_BITS:x}-{parts.tag}"', parts.fields)
+        body = b"".join((frame.opening, edges, parts.before, busy, frame.closing))
+        digest = hashlib.sha256(busy).hexdigest()[:16]
+        return Finished(body, parts.headers, f'W/"{digest}-{parts.tag}"', parts.fields)
 
 
-def _write_spans(spans: Sequence[Span]) -> Generator[None, None, tuple[bytes, int]]:
-    pieces, checksum = [], 0
-    for number, span in enumerate(spans, 1):
-        piece = write_piece(span)
-        pieces.append(piece)
-        checksum += checksum_of(piece)
-        if number % _PIECES_IN_A_SLICE == 0:
-            yield
-    return b",".join(pieces), checksum
+def write_edges(window: Period) -> bytes:
+    """A window as an answer shows it, without the quotation marks at its ends."""
+    return f'{to_rfc3339(window.start)}","end":"{to_rfc3339(window.end)}'.encode()
 
 
 def _frame(profile: str, freshness: Freshness) -> _Frame:
