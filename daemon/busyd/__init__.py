@@ -8,7 +8,7 @@ Layers, from the top; each imports only from those below it (`tests/test_archite
     service                                  composition root: lifecycle, schedule of polls, settings
     http  config  systemd  log               handlers, feeds, page; YAML; the service manager; logging
     flow                                     the pipelines below, and Backend: what handlers may call
-    sync                                     what a server's answers prove, and what follows from them
+    sync  booking                            what a server's answers prove, and what follows from them; what is written
     index                                    calendar objects -> occurrence entries -> the published snapshot
     state                                    what is in memory: connections, links, profiles, revisions
     availability  advice                     policy, occurrence table, snapshot, slots; faults -> what to tell a person

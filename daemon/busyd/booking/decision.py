@@ -1,0 +1,216 @@
+"""What a look at the server makes of a row of the outbox: pure, so that every case can be tried.
+
+A row is *ours* when the server has the version of which we hold the ETag, or the mark of a PUT of ours of unknown
+outcome, unedited and never seen before. Everything else is a person's, and is neither overwritten nor deleted unasked.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from busyd.booking.transitions import BookingEvent
+from busyd.period import Period
+from busyd.store.bookings import Booking, BookingKind, BookingState
+
+
+class Version(Struct, frozen=True):
+    """What the server has under the name of a row."""
+
+    etag: str
+    span: Period | None
+    """None when its time cannot be read, or it recurs now."""
+    mark: str = ""
+    edited: bool = False
+    """Another content than that which was sent with this mark."""
+
+
+class Sight(Struct, frozen=True):
+    """What a look shows: the row's own name, and the calendars that count, both newer than what led to the look."""
+
+    version: Version | None
+    taken: bool = False
+    """Somebody else has an event in the span of the row."""
+    after_412: bool = False
+    """The name was said to exist by the last PUT."""
+    claim: BookingState | None = None
+    """Of a row that is being moved: how far its claim is."""
+    wanted: bool = True
+    """Of a claim: whether its appointment still is being moved."""
+
+
+class Request(StrEnum):
+    """What is to be sent, each with its precondition. A mark of its own is committed before each PUT."""
+
+    CREATE = "create"
+    """PUT, If-None-Match: *"""
+    FENCE = "fence"
+    """PUT, If-Match, the same content under a new mark."""
+    MOVE = "move"
+    """PUT, If-Match, with the new time."""
+    DELETE = "delete"
+    """DELETE, If-Match."""
+
+
+class Step(Struct, frozen=True):
+    """What follows from a look: first what is committed, then what is sent."""
+
+    event: BookingEvent | None = None
+    """The state changes by it."""
+    seen: Version | None = None
+    """The version to be recorded as the known one."""
+    touched: bool | None = None
+    """Whether a person has touched it, where that is another thing than was known."""
+    span: Period | None = None
+    """The time to be told from now on."""
+    conflict: bool | None = None
+    """Whether an overlap with somebody else is to be told, where that changes."""
+    fence: bool | None = None
+    """Whether a fence is to be written before the row counts as booked, where that changes."""
+    looked_after_restore: bool = False
+    send: Request | None = None
+
+
+NOTHING = Step()
+
+
+def is_ours(row: Booking, version: Version) -> bool:
+    """Whether the version on the server is one that busyd may delete or replace by itself."""
+    if row.etag and row.etag == version.etag:
+        return not (row.state is BookingState.YIELDING and row.touched)
+    return not version.edited and version.mark in row.marks
+
+
+def decide(row: Booking, sight: Sight) -> Step:
+    """What to do about a row after a look."""
+    if row.restored == 1:
+        return _restored(row, sight)
+    match row.state:
+        case BookingState.PENDING:
+            return _pending(row, sight)
+        case BookingState.SENDING:
+            return _sending(row, sight)
+        case BookingState.CONFIRMED:
+            return _fence(row, sight) if row.restored else _confirmed(row, sight)
+        case BookingState.BOOKED:
+            return _booked(row, sight)
+        case BookingState.MOVING:
+            return _moving(row, sight)
+        case BookingState.YIELDING | BookingState.CANCELLING:
+            return _going(row, sight)
+        case BookingState.CANCELLED | BookingState.REFUSED:
+            return _watched(row, sight)
+        case BookingState.REMOVED:
+            return _removed(row, sight)
+        case BookingState.CLAIMED:
+            return NOTHING if sight.wanted else Step(BookingEvent.CANCEL)
+        case BookingState.ATTENTION | BookingState.ATTENTION_RESTORED:
+            return NOTHING
+
+
+def _record(row: Booking, version: Version, *, event: BookingEvent | None = None, move: bool = False) -> Step:
+    """Take a version as the known one. `move`: its time is what is told."""
+    is_known = bool(row.etag) and row.etag == version.etag
+    known = is_known or is_ours(row, version)
+    return Step(
+        event,
+        seen=None if is_known else version,
+        touched=None if known or row.touched else True,
+        span=version.span if move and version.span != row.span else None,
+    )
+
+
+def _pending(row: Booking, sight: Sight) -> Step:
+    if sight.version is not None:  # only after a restore that forgot the row
+        found = _record(row, sight.version, event=BookingEvent.FOUND, move=True)
+        return replace(found, touched=True, fence=True)
+    if sight.taken:
+        return Step(BookingEvent.TAKEN)
+    return Step(BookingEvent.SEND, send=Request.CREATE)
+
+
+def _sending(row: Booking, sight: Sight) -> Step:
+    if sight.version is not None:
+        return _record(row, sight.version, event=BookingEvent.FOUND, move=True)
+    if sight.after_412:
+        return Step(BookingEvent.DELETED_EARLY)
+    return Step(send=Request.CREATE)  # the last one may be under way: the same name once more does no harm
+
+
+def _confirmed(row: Booking, sight: Sight) -> Step:
+    if not sight.taken:
+        return Step(BookingEvent.CLEAN)
+    return Step(BookingEvent.TAKEN_AND_TOUCHED if row.touched else BookingEvent.TAKEN)
+
+
+def _fence(row: Booking, sight: Sight) -> Step:
+    if sight.version is None:
+        return Step(BookingEvent.ABSENT, fence=False)
+    if row.etag != sight.version.etag:
+        return replace(_record(row, sight.version, move=True), touched=True)
+    return Step(send=Request.FENCE)
+
+
+def _booked(row: Booking, sight: Sight) -> Step:
+    if sight.version is None:
+        return Step(BookingEvent.ABSENT, conflict=False if row.conflict else None)
+    step = _record(row, sight.version, move=row.etag != sight.version.etag)
+    return replace(step, conflict=sight.taken if sight.taken != row.conflict else None)
+
+
+def _moving(row: Booking, sight: Sight) -> Step:
+    match sight.claim:
+        case BookingState.CLAIMED:
+            pass
+        case BookingState.PENDING | BookingState.SENDING | BookingState.CONFIRMED | BookingState.YIELDING:
+            return NOTHING
+        case _:
+            return Step(BookingEvent.MOVE_REFUSED)
+    version = sight.version
+    if version is None:
+        return Step(BookingEvent.ABSENT)
+    if row.etag == version.etag:
+        return Step(send=Request.MOVE)
+    if is_ours(row, version) and version.span == row.span:
+        return Step(seen=version)  # a PUT of guests, not the move: look again with its ETag known
+    done = version.span == row.target
+    return _record(row, version, event=BookingEvent.MOVED if done else BookingEvent.MOVE_REFUSED, move=True)
+
+
+def _going(row: Booking, sight: Sight) -> Step:
+    if sight.version is None:
+        return Step(BookingEvent.ABSENT)
+    if is_ours(row, sight.version):
+        return replace(_record(row, sight.version), send=Request.DELETE)
+    return _record(row, sight.version, event=BookingEvent.A_PERSONS)
+
+
+def _watched(row: Booking, sight: Sight) -> Step:
+    if sight.version is None:
+        return NOTHING
+    if row.watch_until is not None and is_ours(row, sight.version):
+        return replace(_record(row, sight.version), send=Request.DELETE)
+    return _record(row, sight.version, event=BookingEvent.BACK)
+
+
+def _removed(row: Booking, sight: Sight) -> Step:
+    if sight.version is None:
+        return NOTHING
+    return replace(_record(row, sight.version, event=BookingEvent.BACK, move=True), touched=True)
+
+
+def _restored(row: Booking, sight: Sight) -> Step:
+    """The one look after a restore: nothing is written."""
+    version = sight.version
+    if version is None:
+        return Step(BookingEvent.RESTORED_ABSENT, looked_after_restore=True)
+    if row.kind is BookingKind.CLAIM:
+        return replace(_record(row, version, event=BookingEvent.RESTORED_THERE), looked_after_restore=True)
+    waits = row.state in (
+        BookingState.PENDING,
+        BookingState.SENDING,
+        BookingState.CONFIRMED,
+        BookingState.ATTENTION_RESTORED,
+    )
+    step = _record(row, version, event=BookingEvent.RESTORED_THERE, move=True)
+    return replace(step, touched=True, fence=waits, looked_after_restore=True)
