@@ -94,7 +94,7 @@ def rows() -> Iterator[Booking]:
 
 
 def sights() -> Iterator[Sight]:
-    versions = [None]
+    versions: list[Version | None] = [None]
     versions += [
         Version(etag, span, mark, edited)
         for etag, span, mark, edited in product(
