@@ -43,10 +43,10 @@ Caches, each with its key and the one rule by which it is dropped:
     FeedHandler._kept                 token id               what the feed was made from differs
     ListenerContext.heads             raw header fields      never: pure, bounded
     Chunk.known_cells                 the chunk                never: a chunk does not change once published
-    State.tables                      calendar, zone         changed with the commit of the index only
+    State.tables                      calendar, zone         changed with the commit of the index, or what is accepted
     State.links                       calendar; connection   the links of a profile change
     stored index                      object, zone           another index version, or span for recurring objects
-    stored snapshot                   profile                another snapshot_key (day, links, rules, addresses …)
+    stored snapshot                   profile                another snapshot_key (day, links, rules, accepted …)
     lru_cache in ical and period      the arguments          never: pure; zones when the time-zone data is replaced
 """
 

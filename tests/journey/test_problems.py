@@ -48,6 +48,15 @@ def busyd(tmp_path: Path, icloud: SimulatedIcloud) -> Iterator[Busyd]:
         yield busyd
 
 
+def until_read(busyd: Busyd) -> None:
+    """Wait until every calendar has been read."""
+
+    def states() -> set[str]:
+        return {calendar["state"] for calendar in busyd.freebusy(*WEEK)["calendars"]}
+
+    wait_for(lambda: states() == {"fresh"}, describe=busyd.log.read_text)
+
+
 def problems(busyd: Busyd) -> list[dict[str, Any]]:
     done = busyd.command("problems", "list", "--json")
     assert done.returncode == 0, done.stderr
@@ -62,7 +71,8 @@ def test_unreadable_rules_offer_no_slot_until_each_is_accepted(busyd: Busyd, ann
         work.put(f"odd-{number}.ics", event(f"odd-{number}", start, "DURATION:PT1H", f"RRULE:{rule}"))
     busyd.start()
     slots = f"/v1/profiles/anna/slots?start={WEEK[0]}&end={WEEK[1]}&duration=1h"
-    wait_for(lambda: len(busyd.status()["problems"]) == len(RULES), describe=busyd.log.read_text)
+    until_read(busyd)
+    assert len(busyd.status()["problems"]) == len(RULES)
     answer = busyd.freebusy(*WEEK)
     assert answer["complete"] is False
     assert [(one["start"], one["end"], one["type"]) for one in answer["busy"]] == [
@@ -101,7 +111,7 @@ def test_an_unknown_zone_is_unavailable_and_incomplete_until_the_configuration_n
     start = "DTSTART;TZID=Kerio City:20270602T120000"
     anna.calendars["work"].put("lost.ics", event("lost", start, "DURATION:PT1H"))
     busyd.start()
-    wait_for(lambda: busyd.status()["problems"], describe=busyd.log.read_text)
+    until_read(busyd)
     answer = busyd.freebusy(*WEEK)
     assert answer["complete"] is False
     assert [(one["start"], one["end"], one["type"]) for one in answer["busy"]] == [

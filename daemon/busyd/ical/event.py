@@ -79,12 +79,12 @@ def read_moment(line: Property, zones: Zones, *, beside: Zone | None = None) -> 
     if parameters:
         tzid, is_value_date = _read_time_parameters(parameters)
         if is_value_date:
-            zones.notes.append(f"{text.strip()[:40]!r} has VALUE=DATE and a time, which counts")
+            zones.notes["a date and time is marked as VALUE=DATE; its time counts all the same"] = None
     if is_utc:
         return Moment(wall, UTC, False)
     if tzid or beside is None:
         return Moment(wall, zones.of_time(tzid), False)
-    zones.notes.append(f"{text.strip()[:40]!r} names no time zone, so it is read in that of DTSTART, {beside.name}")
+    zones.notes[f"a time that names no time zone is read in that of DTSTART, {beside.name}"] = None
     return Moment(wall, beside, False)
 
 

@@ -128,8 +128,8 @@ class Zones:
         self.used_reader = False
         self.unknown: dict[str, str] = {}
         """Unknown TZIDs -> the reason, in order of appearance."""
-        self.notes: list[str] = []
-        """What was read leniently, as sentences; whoever reports them empties it."""
+        self.notes: dict[str, None] = {}
+        """What was read leniently, each sentence once; whoever reports them empties it."""
 
     def named(self, tzid: str) -> Zone:
         """The zone of a TZID; an UnknownPlace for an unknown one (noted in `unknown`)."""
@@ -158,7 +158,7 @@ class Zones:
     def _own_zone(self, tzid: str) -> Zone | None:
         zone = _database_zone(tzid)
         if zone is None and (own := self._own.get(zone_key(tzid))) is not None:
-            zone = load_zone(own)
+            zone = find_zone(own)
         return zone or find_zone(tzid)
 
     def _from_object(self, tzid: str, key: str) -> Zone | None:
@@ -193,7 +193,7 @@ class Zones:
         zone = fixed_zone(_bare(tzid))
         if zone is not None:
             del self.unknown[tzid]
-            self.notes.append(f"its time zone {tzid[:60]!r} is read as {zone.name} all year round")
+            self.notes[f"its time zone {tzid[:60]!r} is read as {zone.name} all year round"] = None
         return zone
 
 
