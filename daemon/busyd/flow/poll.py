@@ -180,8 +180,7 @@ async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountR
     login = (connection.url, connection.username)
     known = account if account is not None and (account.root, account.username) == login else None
     is_lost = False
-    is_due = known is None or has_passed(known.discovered, REDISCOVER_EVERY, at=at)
-    if known is not None and not is_due and not context.connection_state.thorough:
+    if known is not None and not has_passed(known.discovered, REDISCOVER_EVERY, at=at):
         try:
             return await _list_homes(context, known.homes, single=known.single), None
         except (NotFound, Forbidden):

@@ -56,9 +56,9 @@ class PollSchedule:
     async def poll_now(self, report: Report | None = None) -> bool:
         """Poll once, or join the poll under way. True when the connection could be read.
 
-        With `report`, somebody waits for everything to be asked anew; a poll under way that began without that does
-        not do. While its server has asked for peace, or only another password would help, nothing is sent: False. Our
-        own caution after a failure gives way to who asks, every few seconds.
+        With `report`, somebody waits for everything to be asked, and feeds to be read as a whole; a poll under way that
+        began without that does not do. While its server has asked for peace, or only another password would help,
+        nothing is sent: False. Our own caution after a failure gives way to who asks, every few seconds.
         """
         connection_state = self.context.connection_state
         if report is not None:

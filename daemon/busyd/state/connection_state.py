@@ -30,7 +30,7 @@ class ConnectionState(Struct):
     wanted: Instant | None = None
     """Somebody waits for a proof at least as young as this, of subscribed calendars too."""
     thorough: bool = False
-    """Somebody wants everything asked anew, also what "not modified" would do for otherwise."""
+    """Somebody wants feeds read as a whole, also those for which "not modified" would do otherwise."""
     requests: int = 0
     calendar_trouble: dict[int, str] = field(default_factory=dict)
     """What went wrong with single calendars while the others were read."""
