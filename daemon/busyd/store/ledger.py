@@ -1,5 +1,5 @@
-"""What must never be lost: tokens, and which calendar each reference of the configuration was resolved to. Also when
-the feed of each token last changed, which no other place knows after a restart.
+"""What must never be lost: tokens, which calendar each reference of the configuration was resolved to, and the outbox.
+Also when the feed of each token last changed, which no other place knows after a restart.
 
 The command line opens the same file while the daemon runs, so it keeps the rollback journal and is synchronous; the
 daemon runs it on a thread of its own (`ledger_thread.py`).
@@ -11,9 +11,9 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -22,7 +22,11 @@ from busyd.ownership import as_owner_of, make_state_directory
 from busyd.period import Instant
 from busyd.store.acceptances import Acceptance
 from busyd.store.errors import StorageDamaged
+from busyd.store.outbox import Outbox
+from busyd.store.sqlite.bookings import make_outbox
 from busyd.store.sqlite.database import check, migrate, open_connection, storage_errors, transaction
+
+T = TypeVar("T")
 
 LEDGER_FILE: Final = "ledger.sqlite3"
 _USE_IS_NOTED_EVERY: Final = 60
@@ -60,7 +64,7 @@ class Ledger:
         connection = open_connection(path, journal="DELETE", synchronous="FULL", busy_timeout=busy_timeout)
         try:
             check(connection, path)
-            migrate(connection, path, migrations=[_create, _remember_feeds, _accept_problems])
+            migrate(connection, path, migrations=[_create, _remember_feeds, _accept_problems, make_outbox])
         except StorageDamaged as error:
             connection.close()
             fix = "put a backup of it in place, or move it away: then tokens must be made anew"
@@ -227,6 +231,20 @@ class Ledger:
         """Forget acceptances. Raises StorageError."""
         with storage_errors(self._path), transaction(self._connection):
             self._connection.executemany("DELETE FROM acceptance WHERE id=?", [(one,) for one in ids])
+
+    def outbox(self, work: Callable[[Outbox], T]) -> T:
+        """Do something with the outbox as one transaction: all of it is kept, or nothing. Raises StorageError."""
+        before = self._connection.total_changes
+        try:
+            with storage_errors(self._path), transaction(self._connection):
+                result = work(Outbox(self._connection))
+                if self._connection.total_changes != before:
+                    self._expect_own_change()
+                return result
+        except BaseException:
+            with self._lock:
+                self._revisions = frozenset()
+            raise
 
     def _write(self, statement: str, values: tuple[object, ...]) -> int:
         """Run one statement; how many rows it touched."""

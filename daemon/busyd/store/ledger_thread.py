@@ -14,6 +14,7 @@ from busyd.period import Instant
 from busyd.store.acceptances import Acceptance
 from busyd.store.errors import StorageError
 from busyd.store.ledger import Ledger
+from busyd.store.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,10 @@ class LedgerThread:
     async def withdraw(self, ids: Sequence[str]) -> None:
         """As `Ledger.withdraw`."""
         await self._run(lambda: self._ledger.withdraw(ids))
+
+    async def outbox(self, work: Callable[[Outbox], T]) -> T:
+        """As `Ledger.outbox`."""
+        return await self._run(lambda: self._ledger.outbox(work))
 
     def close(self) -> None:
         """Finish what is queued, write the uses noted, and close the file. Blocks; nothing can be asked afterwards."""

@@ -1,0 +1,170 @@
+"""The outbox: rows of what is to be written, and the keys under which it was asked for, in the ledger's file.
+
+Every method runs inside one transaction of `Ledger.outbox`, so that what belongs together is kept together.
+"""
+
+import hashlib
+import hmac
+import sqlite3
+import uuid
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from busyd.errors import BusydError
+from busyd.period import Instant, Period
+from busyd.store.bookings import Booking, BookingState
+
+KEYS_ARE_KEPT: Final = 400 * 86_400
+"""Seconds after the end of what was asked for."""
+
+
+class Overlaps(BusydError):
+    """The database has refused a row: something of busyd's own has that time."""
+
+
+class KeyMismatch(BusydError):
+    """The key was used before, for another request."""
+
+
+class KeyUse(Struct, frozen=True):
+    """A request that was made under a key."""
+
+    booking: str
+    status: int | None
+    """Of the answer that was told; None while that is not settled."""
+    answer: bytes | None
+
+
+class Outbox:
+    """What may be done in one transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def uid_for(self, profile: str, key: str) -> str:
+        """The UID of what is asked for under a key: the same whenever it is asked for, and known to nobody else."""
+        row = self._connection.execute("SELECT value FROM outbox_fact WHERE name='secret'").fetchone()
+        digest = hmac.new(row[0], f"{profile}\n{key}".encode(), hashlib.sha256).digest()
+        return str(uuid.UUID(bytes=digest[:16], version=4)).upper()
+
+    def find_key(self, profile: str, key: str, *, fingerprint: bytes) -> KeyUse | None:
+        """What came of the request under this key; None when there was none. Raises KeyMismatch for another request."""
+        row = self._connection.execute(
+            "SELECT fingerprint, booking, status, answer FROM booking_key WHERE profile=? AND key=?", (profile, key)
+        ).fetchone()
+        if row is None:
+            return None
+        if not hmac.compare_digest(row[0], fingerprint):
+            raise KeyMismatch("the key was used before, for another request")
+        return KeyUse(*row[1:])
+
+    def use_key(self, profile: str, key: str, *, fingerprint: bytes, booking: Booking, now: Instant) -> None:
+        """Note that a row was asked for under a key."""
+        keep = max(now, booking.span.end) + KEYS_ARE_KEPT
+        self._connection.execute(
+            "INSERT INTO booking_key (profile, key, fingerprint, booking, made, keep_until) VALUES (?,?,?,?,?,?)",
+            (profile, key, fingerprint, booking.id, now, keep),
+        )
+
+    def keep_answer(self, profile: str, key: str, *, status: int, answer: bytes) -> None:
+        """Keep what was told of a request, to tell it again."""
+        self._connection.execute(
+            "UPDATE booking_key SET status=?, answer=? WHERE profile=? AND key=?", (status, answer, profile, key)
+        )
+
+    def forget_keys(self, now: Instant) -> None:
+        """Drop keys that nobody will use again."""
+        self._connection.execute("DELETE FROM booking_key WHERE keep_until < ?", (now,))
+
+    def add(self, booking: Booking) -> None:
+        """Add a row. Raises Overlaps."""
+        self._change(f"INSERT INTO booking ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})", booking)
+
+    def record(self, booking: Booking) -> None:
+        """Take a row as it is now. Raises Overlaps."""
+        self._change(
+            f"UPDATE booking SET ({', '.join(_COLUMNS)}) = ({', '.join('?' * len(_COLUMNS))}) WHERE id=?",
+            booking,
+            booking.id,
+        )
+
+    def find(self, booking: str) -> Booking | None:
+        """A row by its id."""
+        found = self._select("WHERE id=?", (booking,))
+        return found[0] if found else None
+
+    def of_profile(self, profile: str, window: Period) -> list[Booking]:
+        """The rows of a profile that touch a window, in order of start."""
+        return self._select("WHERE profile=? AND ends>? AND starts<?", (profile, window.start, window.end))
+
+    def unsettled(self, since: Instant) -> list[Booking]:
+        """The rows of which something may still come: all that end after a moment, and what is not final."""
+        final = "('booked', 'cancelled', 'refused', 'removed')"
+        return self._select(f"WHERE ends>? OR state NOT IN {final} OR target_starts IS NOT NULL", (since,))
+
+    def end_expired(self, now: Instant) -> list[Booking]:
+        """End the holds whose time is over; those rows, as they are now."""
+        ended = []
+        for hold in self._select("WHERE expires<=? AND state='booked'", (now,)):
+            over = msgspec.structs.replace(hold, state=BookingState.CANCELLED, reason="expired")
+            self.record(over)
+            ended.append(over)
+        return ended
+
+    def _change(self, statement: str, booking: Booking, *condition: object) -> None:
+        try:
+            self._connection.execute(statement, (*_values(booking), *condition))
+        except sqlite3.IntegrityError as error:
+            if str(error) != "overlap":
+                raise
+            raise Overlaps("something that busyd has written, holds or blocks is in that time") from None
+
+    def _select(self, condition: str, values: Sequence[object]) -> list[Booking]:
+        rows = self._connection.execute(f"SELECT record FROM booking {condition} ORDER BY starts, id", values)
+        return [msgspec.json.decode(row[0], type=Booking) for row in rows]
+
+
+_COLUMNS: Final = (
+    "id",
+    "record",
+    "kind",
+    "profile",
+    "state",
+    "starts",
+    "ends",
+    "target_starts",
+    "target_ends",
+    "calendar",
+    "counts",
+    "parent",
+    "uid",
+    "touched",
+    "forced",
+    "expires",
+)
+
+
+def _values(booking: Booking) -> tuple[object, ...]:
+    """One value for each of the columns."""
+    target = booking.target
+    return (
+        booking.id,
+        msgspec.json.encode(booking).decode(),
+        booking.kind.value,
+        booking.profile,
+        booking.state.value,
+        booking.span.start,
+        booking.span.end,
+        target.start if target is not None else None,
+        target.end if target is not None else None,
+        booking.calendar,
+        "\n".join(("", *booking.counts, "")),
+        booking.parent,
+        booking.uid,
+        booking.touched,
+        booking.forced,
+        booking.expires,
+    )
