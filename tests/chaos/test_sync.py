@@ -6,6 +6,7 @@ import pytest
 
 from tests.chaos.harness import POLL, World, fill, slot
 from tests.chaos.oracle import event
+from tests.icloud.faults import Kind
 
 DAY = 86_400
 
@@ -48,6 +49,62 @@ async def test_a_sync_report_that_is_not_offered_is_replaced_by_a_listing(synced
     synced.anna.knobs.reset()
     await synced.sync()
     synced.assert_right()
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 405, 409, 412, 418, 422, 501, 502])
+async def test_a_refused_report_in_whatever_words_is_replaced_by_a_listing_for_a_day(
+    synced: World, status: int
+) -> None:
+    synced.anna.knobs.fail_next(status, times=None, method="REPORT", path="/work/$")
+    for number in range(40, 46):
+        fill(synced, "work", numbers=[number])
+        synced.anna.calendars["work"].delete(f"e{number - 40}.ics")
+        await synced.sync()
+        assert not synced.trouble
+        synced.assert_right()
+    assert synced.sent(method="GET")  # multigets are refused as well, so the objects come one by one
+    synced.mark()
+    synced.anna.knobs.reset()
+    fill(synced, "work", numbers=[50])
+    await synced.poll()
+    assert synced.sent(method="PROPFIND", path="/calendars/work/")
+    assert not synced.sent(report="sync-collection", path="/calendars/work/")
+    await synced.sync()
+    synced.mark()
+    fill(synced, "work", numbers=[51])
+    await synced.poll(after=DAY + 10)
+    assert synced.sent(report="sync-collection", path="/calendars/work/")
+    await synced.sync()
+    synced.assert_right()
+
+
+@pytest.mark.parametrize("kind", ["html", "empty-body", "garbage"])
+async def test_a_page_instead_of_the_report_is_replaced_by_a_listing(synced: World, kind: Kind) -> None:
+    synced.anna.knobs.play(kind, times=None, method="REPORT", path="/work/$")
+    fill(synced, "work", numbers=[40])
+    await synced.sync()
+    assert not synced.trouble
+    synced.assert_right()
+
+
+@pytest.mark.parametrize("status", [404, 403, 502])
+async def test_a_new_empty_calendar_that_refuses_the_report_is_empty_and_not_unknown(world: World, status: int) -> None:
+    world.anna.knobs.fail_next(status, times=None, method="REPORT", path="/work/$")
+    await world.sync()
+    assert not world.trouble
+    assert world.record("work").complete
+    world.assert_right()
+
+
+async def test_one_bad_moment_of_the_server_does_not_end_the_reports(synced: World) -> None:
+    synced.anna.knobs.fail_next(502, times=2, method="REPORT", path="/work/$")
+    fill(synced, "work", numbers=[40])
+    await synced.sync()
+    synced.assert_right()
+    synced.mark()
+    fill(synced, "work", numbers=[41])
+    await synced.poll()
+    assert synced.sent(report="sync-collection", path="/calendars/work/")
 
 
 async def test_a_sync_that_answers_empty_though_the_ctag_changed_is_not_believed(synced: World) -> None:

@@ -45,7 +45,7 @@ class Knobs:
     listing_fails: set[str] = field(default_factory=set)  # (57) ids whose properties are in a 503 propstat
     listing_outbox: set[str] = field(default_factory=set)  # (16) ids of calendars that are the outbox as well: SOGo's
     ctag_missing: set[str] = field(default_factory=set)  # (58) ids
-    gone_but_listed: set[str] = field(default_factory=set)  # (59) ids: 404 on REPORT
+    gone_but_listed: set[str] = field(default_factory=set)  # (59) ids: 404 to themselves
     # Sync and reports
     created_and_deleted: Literal["404", "absent"] = "404"  # (27)
     invalid_token: Literal["403", "bare403", "409", "410", "everything", "500"] = "403"  # (28)

@@ -80,6 +80,8 @@ def home(call: Call, account: Account, *, name: str) -> Answer:
 
 def collection(call: Call, account: Account, *, calendar: Calendar) -> Answer:
     """Depth 0: the collection; Depth 1: its members too, which know their getetag and nothing else."""
+    if calendar.id in account.knobs.gone_but_listed:
+        return empty(404)
     rows = [(_path_of(account, calendar), collection_properties(account, calendar))]
     if call.depth == "1":
         seen = calendar.revision_seen_after(account.knobs.lag_seconds)

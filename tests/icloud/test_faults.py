@@ -132,6 +132,7 @@ async def test_the_ctag_may_be_missing(dav: RawClient, anna: Account) -> None:
 async def test_a_calendar_may_be_gone_but_listed_or_really_deleted(dav: RawClient, anna: Account) -> None:
     anna.knobs.gone_but_listed = {"work"}
     assert (await dav.sync(WORK)).status == 404
+    assert (await dav.propfind(WORK, "d:getetag", depth="1")).status == 404
     assert WORK in (await dav.propfind(HOME, "d:getetag", depth="1")).hrefs
     anna.remove_calendar("work")
     assert (await dav.sync(WORK)).status == 404

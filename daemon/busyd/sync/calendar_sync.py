@@ -31,7 +31,15 @@ async def read_changes(context: PollContext, record: CalendarRecord, *, at: Inst
     store = context.store
     etags = await store.read_etags(record.id)
     plan = plan_look(record, etags, at=at)
-    seen = await look(context.client, record.remote.target, state=plan.state, full=plan.full)
+    now, refused = context.clock.monotonic(), context.refused_syncs
+    seen = await look(
+        context.client,
+        record.remote.target,
+        state=plan.state,
+        full=plan.full,
+        list_only=refused.is_refused(record.id, now),
+    )
+    refused.note(record.id, seen, now=now)
     wanted, listed = seen.plan.fetch, seen.plan.etags
     if seen.compared_all and plan.reread:
         settled = etags.keys() - seen.plan.gone - record.doubts.keys()

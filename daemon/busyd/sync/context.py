@@ -21,6 +21,7 @@ from busyd.store.mirror import CalendarRecord
 from busyd.store.store import Store
 from busyd.sync.decision import Action, Decision, RoundPlan
 from busyd.sync.reasons import Reason
+from busyd.sync.refused_sync import RefusedSyncs
 from busyd.sync.round_facts import KnownCalendar
 from busyd.sync.settlement import SyncOutcome
 from busyd.sync.timing import ARRIVED_LATELY, LONGEST_RETRY, has_passed
@@ -70,6 +71,7 @@ class PollContext(Struct, frozen=True):
     ledger: LedgerThread
     clock: Clock
     backoff: CalendarBackoff = field(default_factory=CalendarBackoff)
+    refused_syncs: RefusedSyncs = field(default_factory=RefusedSyncs)
     said_gone: dict[int, Instant] = field(default_factory=dict)
     """Calendar -> when it first said itself that it is not there, for those not yet believed to be gone."""
     ceasing: dict[int, Instant] = field(default_factory=dict)

@@ -10,12 +10,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from busyd.dav.errors import LoginRefused, MalformedResponse, ServerFault, TooManyRequests
+from busyd.dav.errors import DavError, LoginRefused, MalformedResponse, ServerFault, TooManyRequests
 from busyd.dav.href import Href, is_same_etag, normalise_href
 from busyd.dav.operation import Fetched, FetchedObject, fetch_object, fetch_objects
 from busyd.errors import RemoteError
 from busyd.remote.client import CaldavClient
 from busyd.remote.errors import AnswerTooLarge, Unreachable
+from busyd.sync.look import is_refusal
 
 BATCH: Final = 50
 """Objects a calendar-multiget: what iCloud is known to take without complaint (icloud.md 4.5)."""
@@ -134,9 +135,11 @@ async def _multiget(client: CaldavClient, calendar: str, *, hrefs: Sequence[str]
     """A multiget; when it fails it is halved, for the server may choke on one object, or the heap be too large."""
     try:
         return await client.run(fetch_objects(calendar, hrefs))
-    except _CHOKED as error:
-        if isinstance(error, ServerFault) and error.status != 500:
+    except (DavError, AnswerTooLarge) as error:
+        if isinstance(error, DavError) and not is_refusal(error):
             raise
+        if not isinstance(error, _CHOKED) or (isinstance(error, ServerFault) and error.status != 500):
+            return await _without_report(client, hrefs, fault=error)
         if len(hrefs) == 1:
             return Fetched(missing=frozenset(map(normalise_href, hrefs)))
     middle, fetched = len(hrefs) // 2, Fetched()
@@ -148,6 +151,14 @@ async def _multiget(client: CaldavClient, calendar: str, *, hrefs: Sequence[str]
         fetched = Fetched(
             fetched.objects + part.objects, fetched.vanished | part.vanished, fetched.missing | part.missing
         )
+    return fetched
+
+
+async def _without_report(client: CaldavClient, hrefs: Sequence[str], *, fault: RemoteError) -> Fetched:
+    """A GET for each, since the server refuses the report. Raises its `fault` when not one object is handed out."""
+    fetched = await _one_by_one(client, hrefs, fault=fault)
+    if not fetched.objects:
+        raise fault
     return fetched
 
 

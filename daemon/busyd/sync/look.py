@@ -8,7 +8,15 @@ from typing import Final
 from msgspec.structs import replace
 
 from busyd.cooperative import let_others_run
-from busyd.dav.errors import InvalidSyncToken, MalformedResponse, ServerFault, SyncUnsupported
+from busyd.dav.errors import (
+    DavError,
+    Forbidden,
+    InvalidSyncToken,
+    LoginRefused,
+    MalformedResponse,
+    ServerFault,
+    TooManyRequests,
+)
 from busyd.dav.operation import list_members, sync_collection
 from busyd.errors import RemoteError
 from busyd.remote.client import CaldavClient
@@ -26,27 +34,25 @@ from busyd.sync.plan import (
 
 _ROUNDS: Final = 1000
 """A truncated sync answer is continued at most so often."""
-_NO_ANSWER: Final = (InvalidSyncToken, SyncUnsupported, MalformedResponse)
 
 
-async def look(client: CaldavClient, calendar: str, *, state: SyncState, full: bool) -> Look:
+async def look(client: CaldavClient, calendar: str, *, state: SyncState, full: bool, list_only: bool = False) -> Look:
     """Find out what changed in a calendar since `state`. Raises RemoteError; then nothing is known.
 
     `full` compares everything without a token: the daily check, and when a listing was contradicted before.
+    `list_only` does so without the sync-collection report, which the server is known to refuse.
     """
-    if full or not state.tokens:
-        return await _compare(client, calendar, state=state, refused=False)
+    if full or list_only or not state.tokens:
+        return await _compare(client, calendar, state=state, refused=False, list_only=list_only)
     seen = Delta({}, frozenset(), None, itself=False)
     for asked in state.tokens:
         try:
             delta = await _collect(client, calendar, token=asked)
-        except _NO_ANSWER:
-            return await _compare(client, calendar, state=state, refused=True)
-        except ServerFault as error:
-            # QUIRK(calendarserver): a token that another server gave out is answered 500 there, not 403.
-            if error.status != 500:
+        except DavError as error:
+            if not is_refusal(error):
                 raise
-            return await _compare(client, calendar, state=state, refused=True)
+            fault = None if _is_about_token(error) else error
+            return await _compare(client, calendar, state=state, refused=True, fault=fault)
         if may_be_everything(state, asked, delta=delta):
             return await _compare(client, calendar, state=state, refused=True)
         seen = _joined(seen, delta)
@@ -58,16 +64,49 @@ async def look(client: CaldavClient, calendar: str, *, state: SyncState, full: b
     return Look(plan, seen.token, compared_all=False, spelled=seen.spelled)
 
 
-async def _compare(client: CaldavClient, calendar: str, *, state: SyncState, refused: bool) -> Look:
-    """Compare the whole calendar. What a listing leaves out is looked for in another one, too."""
-    try:
-        everything = await _collect(client, calendar, token=None)
-    except _NO_ANSWER:
+def is_refusal(error: DavError) -> bool:
+    """Whether an answer is about the report rather than the login, the load, or the calendar for this account.
+
+    Servers and what stands before them refuse what they do not know in every way: 404, 405, 409, 412, 418, 422, 502, a
+    web page. Whether the calendar is there is then shown by the listing, which is answered by the same server.
+    """
+    if isinstance(error, Forbidden):
+        return error.precondition != "need-privileges"
+    if isinstance(error, LoginRefused | TooManyRequests):
+        return False
+    return not (isinstance(error, ServerFault) and error.status == 503)
+
+
+def _is_about_token(error: DavError) -> bool:
+    """Whether the report may be answered without a token.
+
+    QUIRK(calendarserver): a token that another server gave out is answered 500 there, not 403.
+    """
+    return isinstance(error, InvalidSyncToken | MalformedResponse) or error.status == 500
+
+
+async def _compare(
+    client: CaldavClient,
+    calendar: str,
+    *,
+    state: SyncState,
+    refused: bool,
+    list_only: bool = False,
+    fault: DavError | None = None,
+) -> Look:
+    """Compare the whole calendar. What a listing leaves out is looked for in another one, too.
+
+    `fault`: how the report was refused just now, so that it need not be tried.
+    """
+    if list_only or fault is not None:
         everything = await _members(client, calendar)
-    except ServerFault as error:
-        if error.status != 500:
-            raise
-        everything = await _members(client, calendar)
+    else:
+        try:
+            everything = await _collect(client, calendar, token=None)
+        except DavError as error:
+            if not is_refusal(error):
+                raise
+            everything, fault = await _members(client, calendar), error
     listed, token = everything.changed, everything.token
     spelled, truncated = everything.spelled, everything.truncated
     if needs_members(state, everything):
@@ -81,7 +120,16 @@ async def _compare(client: CaldavClient, calendar: str, *, state: SyncState, ref
     if truncated:
         plan = SyncPlan(plan.fetch, frozenset(), etags=plan.etags)
     await let_others_run()
-    return Look(plan, token, compared_all=not truncated, refused=refused, truncated=truncated, spelled=spelled)
+    return Look(
+        plan,
+        token,
+        compared_all=not truncated,
+        refused=refused,
+        truncated=truncated,
+        spelled=spelled,
+        sync_fault=fault,
+        list_only=list_only,
+    )
 
 
 async def _members(client: CaldavClient, calendar: str) -> Delta:

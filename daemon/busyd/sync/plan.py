@@ -8,6 +8,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
+from busyd.dav.errors import DavError
 from busyd.dav.href import is_same_etag
 from busyd.period import Instant
 from busyd.store.mirror import UNREAD_ETAG, DoubtKind, ObjectDoubt
@@ -61,6 +62,10 @@ class Look(Struct, frozen=True):
     """The server would not list everything: neither what it lacks is gone, nor is it all there is."""
     spelled: Mapping[str, str] = field(default_factory=dict)
     """How the server spells hrefs, where that is not the canonical form."""
+    sync_fault: DavError | None = None
+    """How the sync-collection report was refused, where a listing had to do instead."""
+    list_only: bool = False
+    """The report was not tried."""
 
 
 class Delta(Struct, frozen=True):

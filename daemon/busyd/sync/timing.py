@@ -47,6 +47,8 @@ RECONCILE_EVERY: Final = 86_400
 """Between two comparisons of a calendar as a whole, without its token."""
 REREAD_DAYS: Final = 7
 """Within so many of these comparisons every object is read anew, whatever its ETag."""
+SYNC_REFUSED: Final = 86_400.0
+"""For so long a calendar is listed as a whole whose server refuses the sync-collection report. Monotonic."""
 REDISCOVER_EVERY: Final = 3600
 """Between two discoveries of an account, which cost two requests: a home that the account has left may go on answering,
 and nothing but the principal says so. Its shard or its addresses may have changed, too."""
