@@ -171,7 +171,9 @@ class Chaos(Changes):
         identifiers = [one.id for one in self._anna.calendars.values()]
         knobs.listing_hides = set(self.dice.sample(identifiers, 2)) if choose((True, False)) else set()
         knobs.listing_only_home = choose((True, False, False))
-        knobs.gone_but_listed = choose((set(), {"work"}, {"home"}))
+        # One that is neither listed nor there when it is asked itself is gone: that would be no lie any more.
+        gone = choose((set(), {"work"}, {"home"})) - knobs.listing_hides
+        knobs.gone_but_listed = set() if knobs.listing_only_home else gone
 
     def _break_lag(self) -> None:
         self.world.clock.advance(6)  # a lag that begins shows the past; going back to it is not simulated
