@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from busyd.period import Instant, Period
-from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingState
+from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingState, Details
 from busyd.store.errors import StorageError
 from busyd.store.ledger import Ledger
 from busyd.store.outbox import KeyMismatch, Outbox, Overlaps
@@ -57,7 +57,14 @@ def add(ledger: Ledger, *rows: Booking) -> None:
 
 
 def test_a_row_comes_back_as_it_was_also_after_a_restart(ledger: Ledger, path: Path) -> None:
-    row = booking(1, hours(1, 2), body=b"\x00\xff", marks=("a",), details={"summary": "Zoë"}, uid="U")
+    row = booking(
+        1,
+        hours(1, 2),
+        body=b"\x00\xff",
+        marks=("a",),
+        details=Details(summary="Zoë", metadata={"crm": "4711"}),
+        uid="U",
+    )
     add(ledger, row)
     again = Ledger.open(path)
     assert again.outbox(lambda outbox: outbox.find("1")) == row

@@ -112,11 +112,15 @@ def to_utc(instant: int) -> str:
     return to_rfc3339(instant).translate(_NOT_IN_TIMES)
 
 
+def clean_text(text: str) -> str:
+    """The text without any character that could end or break a content line, except line feeds."""
+    clean = _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n"))
+    return _LONE_SURROGATE.sub("\ufffd", clean)
+
+
 def escape_text(text: str) -> str:
     """A value of type TEXT (RFC 5545 §3.3.11), without any character that could end or break a line."""
-    clean = _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n").replace("\x85", "\n"))
-    clean = _LONE_SURROGATE.sub("\ufffd", clean)
-    return clean.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,").replace("\n", "\\n")
+    return clean_text(text).replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,").replace("\n", "\\n")
 
 
 def fold(line: str) -> str:

@@ -51,6 +51,22 @@ BLOCKS_NOTHING: Final = frozenset({BookingState.CANCELLED, BookingState.REFUSED,
 """In every other state a row keeps its span, and the span it is to be moved to."""
 
 
+class Details(Struct, frozen=True):
+    """What a row says, as it is written and told again."""
+
+    summary: str = ""
+    description: str = ""
+    location: str = ""
+    url: str = ""
+    reminders: tuple[int, ...] = ()
+    """Seconds before the start."""
+    classification: str = ""
+    """RFC 5545 §3.8.1.3 CLASS in upper case; empty when none was asked for."""
+    tentative: bool = False
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Stays here."""
+
+
 class Booking(Struct, frozen=True):
     """One row of the outbox."""
 
@@ -95,8 +111,9 @@ class Booking(Struct, frozen=True):
     """Of a hold."""
     token: str = ""
     """The id of the token by which it was asked for."""
-    details: Mapping[str, object] = field(default_factory=dict)
-    """What was asked for, as it is told again: summary, metadata and the like."""
+    details: Details = Details()
+    sequence: int = 0
+    """RFC 5545 §3.8.7.4 SEQUENCE."""
 
     @property
     def blocks(self) -> bool:

@@ -1,0 +1,161 @@
+"""What is written to a calendar: one event as Apple's own apps write it, rendered once and stored. And read back.
+
+The mark of a PUT is put in last (`with_mark`), so that what the server has can be told from every other PUT of the row.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from icalendar import Alarm, Calendar, Event, Timezone
+from msgspec import Struct
+
+from busyd.availability.index import index_object
+from busyd.booking.decision import Version
+from busyd.ical.compose import PRODID, clean_text, fold
+from busyd.ical.facts import Facts
+from busyd.ical.unfolding import unfold
+from busyd.ical.zones import reading_zone
+from busyd.period import Instant, Period
+from busyd.store.bookings import Booking, Details
+
+MARK: Final = "X-BUSYD-MARK"
+_BEGIN: Final = b"BEGIN:VEVENT\r\n"
+_DAY: Final = 86_400
+_TEXTS: Final = ("SUMMARY", "LOCATION", "DESCRIPTION", "URL")
+_LINE: Final = re.compile(r"\n(BEGIN|END|[A-Z-]+)(?:;(?:[^\":\n]|\"[^\"\n]*\")*)?:([^\n]*)", re.IGNORECASE)
+_ESCAPED: Final = re.compile(r"\\([nN;,\\])")
+
+
+class Content(Struct, frozen=True):
+    """What an object says that busyd wrote; equal when nobody has changed it, however a server spells it."""
+
+    rows: tuple[tuple[int, int, Facts], ...]
+    recurring: bool
+    texts: Mapping[str, str]
+
+
+def render(booking: Booking, *, zone: str, now: Instant) -> bytes:
+    """The object of an appointment or a block, without a mark. `zone` is an IANA name.
+
+    Never with METHOD (RFC 4791 §4.1), always with DTEND (iCloud answers 404 without), with no ATTENDEE.
+    """
+    details, span = booking.details, booking.span
+    calendar, event = Calendar(), Event()
+    calendar.add("version", "2.0")
+    calendar.add("prodid", PRODID)
+    calendar.add("calscale", "GREGORIAN")
+    event.add("uid", booking.uid)
+    event.add("dtstamp", _utc(now))
+    event.add("created", _utc(booking.created))
+    event.add("last-modified", _utc(now))
+    event.add("sequence", booking.sequence)
+    event.add("dtstart", _moment(span.start, zone))
+    event.add("dtend", _moment(span.end, zone))
+    for name, text in (("summary", details.summary), ("description", details.description)):
+        if text:
+            event.add(name, clean_text(text))
+    if details.location:
+        event.add("location", clean_text(details.location))
+    if details.url:
+        event.add("url", details.url)
+    if details.classification:
+        event.add("class", details.classification)
+    event.add("status", "TENTATIVE" if details.tentative else "CONFIRMED")
+    event.add("transp", "OPAQUE")
+    for reminder in details.reminders:
+        event.add_component(_alarm(details, reminder))
+    if any(_is_local(moment, zone) for moment in (span.start, span.end)):
+        calendar.add_component(_timezone(span, zone))
+    calendar.add_component(event)
+    return bytes(calendar.to_ical())
+
+
+def with_mark(body: bytes, mark: str) -> bytes:
+    """The object as one PUT sends it."""
+    return body.replace(_BEGIN, _BEGIN + fold(f"{MARK}:{mark}").encode() + b"\r\n", 1)
+
+
+def read_version(booking: Booking, payload: bytes, *, etag: str) -> Version:
+    """What the server has under the name of a row, compared with what was rendered for it.
+
+    Never raises because of what is in the payload.
+    """
+    there, sent = read_content(payload), read_content(booking.body)
+    span = None
+    if len(there.rows) == 1 and not there.recurring:
+        start, end, _ = there.rows[0]
+        span = Period(Instant(start), Instant(end)) if start < end else None
+    marks = _properties(payload, (MARK,))
+    return Version(etag, span, marks.get(MARK, ""), edited=there != sent)
+
+
+def read_content(payload: bytes) -> Content:
+    """What an object says. Of one that recurs, what it says near its beginning."""
+    everything = Period(Instant(0), Instant(4_102_444_800))  # until 2100, as far as a single event goes
+    indexed = index_object(payload, everything, zone="UTC")
+    rows = tuple([(start, end, indexed.facts[number]) for start, end, number in indexed.rows[:10]])
+    return Content(rows, indexed.recurring, _properties(payload, _TEXTS))
+
+
+def _moment(instant: Instant, zone: str) -> datetime:
+    return datetime.fromtimestamp(instant, ZoneInfo(zone) if _is_local(instant, zone) else UTC)
+
+
+def _is_local(instant: Instant, zone: str) -> bool:
+    """Whether the moment can be written with the zone: UTC needs none, and of an hour that the clocks show twice only
+    the first can be written (RFC 5545 §3.3.5).
+    """
+    known = reading_zone(zone)
+    return zone != "UTC" and known.instant(known.wall(instant)) == instant
+
+
+def _utc(instant: Instant) -> datetime:
+    return datetime.fromtimestamp(instant, UTC)
+
+
+def _timezone(span: Period, zone: str) -> Timezone:
+    """The changes of the clocks around the event."""
+    first = datetime.fromtimestamp(span.start - 366 * _DAY, UTC).year
+    last = datetime.fromtimestamp(span.end + 366 * _DAY, UTC).year
+    return _made_timezone(zone, first=first, last=last)
+
+
+@lru_cache(maxsize=64)
+def _made_timezone(zone: str, *, first: int, last: int) -> Timezone:
+    """From one year to another; making it takes several milliseconds."""
+    made = Timezone.from_tzid(zone, first_date=date(first, 1, 1), last_date=date(last + 1, 1, 1))
+    made.pop("comment", None)
+    return made
+
+
+def _alarm(details: Details, reminder: int) -> Alarm:
+    alarm = Alarm()
+    alarm.add("action", "DISPLAY")
+    alarm.add("description", clean_text(details.summary) or "Reminder")
+    alarm.add("trigger", timedelta(seconds=-reminder))
+    return alarm
+
+
+def _properties(payload: bytes, wanted: tuple[str, ...]) -> dict[str, str]:
+    """The first value of each of these properties of the first event, unescaped."""
+    inside: list[str] = []
+    found: dict[str, str] = {}
+    for name, value in _LINE.findall(unfold(payload)):
+        match name.upper():
+            case "BEGIN":
+                inside.append(value.strip().upper())
+            case "END":
+                if inside[-1:] == ["VEVENT"]:
+                    break
+                inside = inside[:-1]
+            case other if other in wanted and inside[-1:] == ["VEVENT"]:
+                found.setdefault(other, _ESCAPED.sub(_unescape, value).strip())
+    return {name: value for name, value in found.items() if value}
+
+
+def _unescape(match: re.Match[str]) -> str:
+    return "\n" if match[1] in "nN" else match[1]
