@@ -116,7 +116,8 @@ def test_a_look_proves_the_calendar_even_if_an_object_is_in_doubt_and_blocks() -
 def test_a_truncated_look_and_a_false_listing_prove_nothing_of_the_whole() -> None:
     seen = outcome_of(changed(1), listed=True)
     truncated = replace(seen, look=replace(seen.look, truncated=True))
-    assert mark_of(settled(truncated)).as_of is None
+    mark = mark_of(settled(truncated))
+    assert (mark.as_of, mark.ctag, mark.sync_token, mark.listed_token) == (None, None, None, None)
     false = settled(outcome_of(changed(1), gone=[3], listed=True), Answers({X: got(X)}))
     assert (mark_of(false).as_of, false.reason) == (None, Reason.HANDED_OUT)
 

@@ -211,11 +211,13 @@ def _mark(record: CalendarRecord, outcome: SyncOutcome | None, *, doubts: Doubts
             look_again=_earliest(record.look_again, contradiction),
         )
     look_again, earlier_token = _second_look(outcome, at)
+    # A state of which not all was listed is none that a later listing could confirm.
+    is_whole = not outcome.look.truncated
     return SyncMark(
-        ctag=record.remote.ctag,
-        sync_token=outcome.look.sync_token,
-        listed_token=record.remote.sync_token,
-        as_of=at if is_proof and not outcome.look.truncated else None,
+        ctag=record.remote.ctag if is_whole else None,
+        sync_token=outcome.look.sync_token if is_whole else None,
+        listed_token=record.remote.sync_token if is_whole else None,
+        as_of=at if is_proof and is_whole else None,
         reconciled=at if outcome.look.compared_all else None,
         doubts=doubts,
         earlier_token=earlier_token,
