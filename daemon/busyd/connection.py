@@ -38,6 +38,10 @@ class Connection(Struct, frozen=True):
     url: str
     username: str = ""
     poll: timedelta = timedelta(seconds=60)
+    timeout: timedelta = timedelta(seconds=60)
+    """To the first byte of an answer, and between two."""
+    user_agent: str = ""
+    """Empty for busyd's own; a feed that answers that with a web page is then asked once more as a browser asks."""
     allow_private: bool = False
     """Whether feeds may live on private addresses (a subscription must not scan the home network)."""
 

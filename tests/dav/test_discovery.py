@@ -3,7 +3,16 @@
 import pytest
 
 from busyd.dav.discovery import discover_account
-from busyd.dav.errors import Forbidden, LoginRefused, MalformedResponse, NotFound, ServerFault
+from busyd.dav.errors import (
+    Forbidden,
+    LoginRefused,
+    LoginUnsupported,
+    MalformedResponse,
+    NotFound,
+    ServerFault,
+)
+from busyd.dav.exchange import DavResponse
+from busyd.errors import RemoteError
 from tests.dav.script import answer, exchange, member, multistatus, status
 from tests.wire.recording import recording
 
@@ -16,6 +25,10 @@ HOME = (
     '<calendar-user-address-set xmlns="urn:ietf:params:xml:ns:caldav"><href xmlns="DAV:">/300000001/principal</href>'
     '<href xmlns="DAV:">urn:uuid:300000001</href><href xmlns="DAV:" preferred="1">mailto:someone@icloud.com</href>'
     '<href xmlns="DAV:">mailto:someone@example.org</href></calendar-user-address-set>'
+)
+HOME_BELOW = (
+    '<calendar-home-set xmlns="urn:ietf:params:xml:ns:caldav"><href xmlns="DAV:">/dav/calendars/</href>'
+    "</calendar-home-set>"
 )
 COLLECTION = "<resourcetype><collection/></resourcetype>"
 CALENDAR = '<resourcetype><collection/><calendar xmlns="urn:ietf:params:xml:ns:caldav"/></resourcetype>'
@@ -106,11 +119,25 @@ def test_when_the_well_known_address_fails_too_the_error_is_that_of_the_address_
 @pytest.mark.parametrize("url", ["https://example.org/boss/work/", "https://example.org/x", "https://example.org/dav/"])
 @pytest.mark.parametrize(("refusal", "error"), [(403, Forbidden), (404, NotFound), (410, NotFound)])
 def test_what_is_not_there_never_becomes_the_logins_own_account(url: str, refusal: int, error: type) -> None:
+    tries = 1 if url.endswith("/") else 2  # it may be a collection whose last slash was left out
     with pytest.raises(error):
-        exchange(discover_account(url), answer(refusal))
-    line = f"HTTP/1.1 {refusal} Refused"
+        exchange(discover_account(url), *[answer(refusal)] * tries)
+    told = multistatus(status(url.removeprefix("https://example.org"), f"HTTP/1.1 {refusal} Refused"))
     with pytest.raises(error):
-        exchange(discover_account(url), multistatus(status(url.removeprefix("https://example.org"), line)))
+        exchange(discover_account(url), *[told] * tries)
+
+
+@pytest.mark.parametrize("refused", [answer(404), answer(405), answer(200, "<html>"), answer(207, "<html>")])
+def test_a_collection_is_found_without_its_last_slash(refused: DavResponse) -> None:
+    account, asked = exchange(
+        discover_account("https://example.org/dav"),
+        refused,
+        multistatus(member("/dav/", PRINCIPAL.replace("/300000001/", "/dav/"))),
+        multistatus(member("/dav/", COLLECTION)),
+        multistatus(member("/dav/principal/", HOME_BELOW)),
+    )
+    assert asked[1].target == "https://example.org/dav/"
+    assert account.homes == ("https://example.org/dav/calendars/",)
 
 
 def test_a_calendar_that_lost_its_type_never_becomes_the_logins_own_account() -> None:
@@ -228,8 +255,40 @@ def test_the_address_may_be_a_collection_of_calendars_on_a_server_without_princi
 
 @pytest.mark.parametrize("body", ["<html>Sign in to the hotel</html>", "", '<multistatus xmlns="DAV:"/>'])
 def test_a_page_or_an_empty_answer_is_no_account(body: str) -> None:
+    pages = [answer(207, body)] * (1 if "multistatus" in body else 2)  # the well-known address is tried as well
     with pytest.raises(MalformedResponse):
-        exchange(discover_account(ROOT), answer(207, body))
+        exchange(discover_account(ROOT), *pages)
+
+
+@pytest.mark.parametrize("page", [answer(200, "<html>Welcome</html>"), answer(405), answer(302), answer(207, "<p>")])
+def test_a_root_that_is_a_web_page_leads_to_the_well_known_address(page: DavResponse) -> None:
+    account, asked = exchange(
+        discover_account("https://example.org/"),
+        page,
+        multistatus(member("/dav/", PRINCIPAL)),
+        multistatus(member("/300000001/principal/", HOME)),
+    )
+    assert asked[1].target == "https://example.org/.well-known/caldav"
+    assert account.principal == "/300000001/principal/"
+
+
+def test_where_no_login_is_offered_that_busyd_knows_the_password_is_not_called_wrong() -> None:
+    challenge = 'Bearer realm="x, Basic y", Negotiate'
+    with pytest.raises(LoginUnsupported, match="only bearer, negotiate"):
+        exchange(discover_account("https://example.org/dav/"), answer(401, WWW_Authenticate=challenge))
+    for known in ('Negotiate, Digest realm="a", nonce="b"', "Basic", 'Bearer, Basic realm="x"', ""):
+        with pytest.raises(LoginRefused) as caught:
+            exchange(discover_account("https://example.org/dav/"), answer(401, WWW_Authenticate=known))
+        assert type(caught.value) is LoginRefused
+
+
+def test_trouble_at_the_well_known_address_is_not_the_answer_of_the_address_given() -> None:
+    """Its certificate, or where it redirects to, is not what a person has configured."""
+    operation = discover_account("https://example.org/")
+    next(operation)
+    operation.send(answer(403, url="https://example.org/"))
+    with pytest.raises(Forbidden):
+        operation.throw(RemoteError("the certificate of another host was not accepted"))
 
 
 @pytest.mark.parametrize("trouble", [500, 502, 503])

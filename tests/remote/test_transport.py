@@ -1,7 +1,9 @@
 """Requests of a connection as they go out, and what becomes of every way an exchange can go."""
 
 import asyncio
+import hashlib
 import logging
+import re
 from contextlib import AsyncExitStack
 
 import pytest
@@ -118,9 +120,47 @@ async def test_redirects_without_an_end_are_left(location: str) -> None:
         return reply(301, b"", f"Location: {location}{'' if location == '/c/' else next(hops)}")
 
     async with raw_server(lead_on) as server, transport_to(server.url) as transport:
-        with pytest.raises(TooManyRedirects):
+        with pytest.raises(TooManyRedirects) as caught:
             await transport.send(PROPFIND)
+        assert ("in a circle" in str(caught.value)) is (location == "/c/")
         assert len(server.requests) <= QUICK.hops + 1
+
+
+def wanting_digest(request: Request) -> bytes:
+    """A server that offers Digest alone, and believes an answer with the right user name, path and response."""
+    given = request.all("Authorization")
+    if not given or not given[0].startswith("Digest "):
+        return reply(401, b"", 'WWW-Authenticate: Digest realm="dav", nonce="n1", qop="auth", algorithm=MD5')
+    fields = dict(re.findall(r'(\w+)="?([^",]*)"?', given[0].removeprefix("Digest ")))
+    inner = hashlib.md5(f"anna:dav:{PASSWORD}".encode()).hexdigest()
+    asked = hashlib.md5(f"{request.method}:{request.path}".encode()).hexdigest()
+    text = f"{inner}:n1:{fields['nc']}:{fields['cnonce']}:auth:{asked}"
+    right = hashlib.md5(text.encode()).hexdigest() == fields["response"]
+    return (
+        reply(207)
+        if right and fields["uri"] == request.path
+        else reply(401, b"", 'WWW-Authenticate: Digest realm="dav", nonce="n1", qop="auth"')
+    )
+
+
+async def test_a_server_that_wants_digest_gets_it() -> None:
+    async with raw_server(wanting_digest) as server, transport_to(server.url) as transport:
+        assert (await transport.send(PROPFIND)).status == 207
+        assert (await transport.send(DavRequest("PUT", "/c/a.ics", body=b"x"))).status == 207
+        assert server.requests[-1].body == b"x"
+        before = len(server.requests)
+        assert (await transport.send(DavRequest("GET", "/c/ü?a=b%2F"))).status == 207
+        assert len(server.requests) == before + 1  # what was agreed is used again
+    async with raw_server(wanting_digest) as server, transport_to(server.url, username="berta") as transport:
+        assert (await transport.send(PROPFIND)).status == 401
+        assert len(server.requests) < 8
+
+
+async def test_a_server_that_takes_basic_is_not_asked_for_digest() -> None:
+    refusal = reply(401, b"", 'WWW-Authenticate: Digest realm="a", nonce="b"', 'WWW-Authenticate: Basic realm="a"')
+    async with raw_server(refusal) as server, transport_to(server.url) as transport:
+        assert (await transport.send(PROPFIND)).status == 401
+        assert all(request.all("Authorization") == [f"Basic {TOKEN.decode()}"] for request in server.requests)
 
 
 async def test_a_write_is_not_sent_on_to_another_path() -> None:

@@ -29,8 +29,12 @@ from busyd.credentials import (
 
 LEAST_POLL: Final = timedelta(seconds=5)
 DEFAULT_POLL: Final = timedelta(seconds=60)
+LEAST_TIMEOUT: Final = timedelta(seconds=1)
+DEFAULT_TIMEOUT: Final = timedelta(seconds=60)
+MOST_TIMEOUT: Final = timedelta(minutes=10)
+"""What an exchange may take in all."""
 
-_KEYS: Final = ("kind", "url", "username", "password", "poll", "allow_private")
+_KEYS: Final = ("kind", "url", "username", "password", "poll", "timeout", "user_agent", "allow_private")
 _SOURCES: Final = ("credential", "file", "env", "command")
 _SOURCE_FORMS: Final = "{credential: NAME}, {file: PATH}, {env: NAME} or {command: [PROGRAM, ARGUMENT]}"
 
@@ -60,6 +64,8 @@ def _read_connection(reader: ConfigReader, name: str, *, entry: Entry) -> Connec
         url=_read_url(reader, entry.location, what=what, kind=kind, keys=keys),
         username=reader.value(keys.get("username"), "username", parse=_username, default=""),
         poll=_read_poll(reader, keys.get("poll")),
+        timeout=_read_timeout(reader, keys.get("timeout")),
+        user_agent=reader.value(keys.get("user_agent"), "user_agent", parse=_user_agent, default=""),
         allow_private=reader.value(keys.get("allow_private"), "allow_private", parse=parse_flag, default=False),
     )
     _check_login(reader, entry.location, what=what, connection=connection, keys=keys)
@@ -111,6 +117,20 @@ def _read_poll(reader: ConfigReader, entry: Entry | None) -> timedelta:
     if entry is not None and poll < LEAST_POLL:
         reader.fault(entry.value.location, "poll: must be at least 5s")
     return poll
+
+
+def _read_timeout(reader: ConfigReader, entry: Entry | None) -> timedelta:
+    timeout = reader.value(entry, "timeout", parse=parse_duration, default=DEFAULT_TIMEOUT)
+    if entry is not None and not LEAST_TIMEOUT <= timeout <= MOST_TIMEOUT:
+        reader.fault(entry.value.location, "timeout: must be between 1s and 10m")
+    return timeout
+
+
+def _user_agent(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        message = "user_agent: only printable ASCII characters can be sent"
+        raise ValueError(message)
+    return text.strip()
 
 
 def _check_login(

@@ -5,6 +5,7 @@ principal is its home set. Only a server's root stands for the login's own homes
 there must never turn into somebody else's.
 """
 
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from busyd.dav.exchange import DavResponse, Operation, failure, propfind, read_m
 from busyd.dav.href import Href, normalise_href, resolve_url, same_resource
 from busyd.dav.listing import list_calendars
 from busyd.dav.multistatus import MemberResponse
+from busyd.errors import RemoteError
 
 _WHO: Final = (
     names.CURRENT_USER_PRINCIPAL,
@@ -45,16 +47,18 @@ class Account(Struct, frozen=True):
 
 
 def discover_account(root_url: str) -> Operation[Account]:
-    """Find the calendars that a URL means, in at most three requests.
+    """Find the calendars that a URL means, in two or three requests, and one more where the URL is not quite right.
 
     Raises LoginRefused on 401 and when the server treats the request as unauthenticated, MalformedResponse when there
     are no calendars to be had, and the errors of `raise_for_status`.
     """
     response = yield propfind(root_url, depth="0", properties=_WHO)
-    if _is_root(root_url) and _is_elsewhere(response):
-        fallback = yield propfind(resolve_url(root_url, _WELL_KNOWN), depth="0", properties=_WHO)
+    other = resolve_url(root_url, _WELL_KNOWN) if _is_root(root_url) else _with_slash(root_url)
+    if other and other != root_url and _is_elsewhere(response):
         # When that fails too, the error should name the configured address.
-        response = fallback if fallback.status in (207, 401) else response
+        with suppress(RemoteError):
+            fallback = yield propfind(other, depth="0", properties=_WHO)
+            response = fallback if fallback.status == 401 or not _is_elsewhere(fallback) else response
     resource = _only_response(response)
     who = resource.find(names.CURRENT_USER_PRINCIPAL)
     if who is not None and who.child(names.UNAUTHENTICATED) is not None:
@@ -94,6 +98,12 @@ def _is_root(url: str) -> bool:
     return urlsplit(url).path.rstrip("/") in ("", _WELL_KNOWN)
 
 
+def _with_slash(url: str) -> str:
+    """The collection that a URL without its last slash may mean (RFC 4918 §5.2); empty where it ends in one."""
+    parts = urlsplit(url)
+    return "" if parts.path.endswith("/") or parts.query else f"{url}/"
+
+
 def _contains(url: str, *others: str) -> bool:
     """Whether a URL is the root of CalDAV on its server: the login's principal and homes all lie below it."""
     path = normalise_href(url, collection=True)
@@ -110,12 +120,18 @@ def _has_calendars(url: str) -> Operation[bool]:
 
 
 def _is_elsewhere(response: DavResponse) -> bool:
-    """QUIRK(xandikos): an unknown path gets a 207 that contains nothing but a 404."""
+    """Whether there is no CalDAV at this path: it is refused, or there is a web page.
+
+    QUIRK(xandikos): an unknown path gets a 207 that contains nothing but a 404.
+    """
     status = response.status
     if status == 207:
-        responses = read_multistatus(response).responses
+        try:
+            responses = read_multistatus(response).responses
+        except MalformedResponse:
+            return True
         status = responses[0].status or status if responses else status
-    return status in _ELSEWHERE
+    return status in _ELSEWHERE or (status < 400 and status != 207)
 
 
 def _only_response(response: DavResponse) -> MemberResponse:

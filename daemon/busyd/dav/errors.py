@@ -33,6 +33,14 @@ class LoginRefused(DavError):
         self.reason = reason
 
 
+class LoginUnsupported(LoginRefused):
+    """401 of a server that offers no way to log in that busyd knows: it is not the password that is wrong."""
+
+    def __init__(self, host: str, offered: str) -> None:
+        super().__init__(host, message=f"{host} accepts neither Basic nor Digest logins, only {offered}")
+        self.offered = offered
+
+
 class Forbidden(DavError):
     """403: the login is good, but not for this resource."""
 

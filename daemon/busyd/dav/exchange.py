@@ -4,7 +4,8 @@ An operation is a generator: it yields requests, is sent their responses, and re
 an operation decides about it; only the absence of a response is raised, by whoever carries the bytes.
 """
 
-from collections.abc import Generator
+import re
+from collections.abc import Generator, Iterable
 from typing import Final, NoReturn, TypeVar
 
 from lxml import etree
@@ -15,6 +16,7 @@ from busyd.dav.errors import (
     DavError,
     Forbidden,
     LoginRefused,
+    LoginUnsupported,
     MalformedResponse,
     NotFound,
     PreconditionFailed,
@@ -28,6 +30,9 @@ from busyd.dav.xml import NotXml, looks_like_xml, parse_xml
 
 T = TypeVar("T")
 
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+_SCHEME: Final = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9._-]*)(?=\s*(?:,|$)|\s+[A-Za-z0-9])")
+_KNOWN: Final = frozenset({"basic", "digest"})
 _XML_TYPE: Final = "application/xml; charset=utf-8"
 
 
@@ -120,7 +125,8 @@ def failure(response: DavResponse) -> DavError:
     """The error that an unexpected response stands for."""
     host, status = response.host, response.status
     if status == 401:
-        return LoginRefused(host)
+        schemes = offered_schemes(response.headers)
+        return LoginUnsupported(host, ", ".join(schemes)) if schemes and not _KNOWN & {*schemes} else LoginRefused(host)
     if status == 403:
         return Forbidden(host, precondition=first_precondition(response))
     if status in (404, 410):
@@ -133,6 +139,16 @@ def failure(response: DavResponse) -> DavError:
     if 200 <= status < 300:
         return MalformedResponse(host, f"unexpected status {status}", status=status)
     return ServerFault(host, status)
+
+
+def offered_schemes(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The ways to log in that an answer offers (RFC 9110 §11.6.1), in lower case; several may share a header."""
+    found: dict[str, None] = {}
+    for name, value in headers:
+        if name.lower() == "www-authenticate":
+            bare = _QUOTED.sub('""', value)
+            found.update(dict.fromkeys(scheme.lower() for scheme in _SCHEME.findall(bare)))
+    return tuple(found)
 
 
 def first_precondition(response: DavResponse) -> str | None:

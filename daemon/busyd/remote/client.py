@@ -12,6 +12,7 @@ from busyd.dav.changes import SyncAnswer, SyncDelta
 from busyd.dav.exchange import DavRequest, DavResponse, Operation
 from busyd.dav.href import Href
 from busyd.dav.objects import Fetched, MultigetAnswer
+from busyd.errors import RemoteError
 
 T = TypeVar("T")
 
@@ -50,12 +51,17 @@ class CaldavClient:
     async def run(self, operation: Operation[T]) -> T:
         """Send what the operation yields, hand back the responses, return its value.
 
-        Whatever the transport, the parser or the operation raises comes through.
+        Whatever the transport, the parser or the operation raises comes through; what the transport raises, unless
+        the operation has another way.
         """
         step: DavRequest | _Done[T] = _advance(operation, None)
         try:
             while isinstance(step, DavRequest):
-                response = await self._transport.send(step)
+                try:
+                    response = await self._transport.send(step)
+                except RemoteError as error:
+                    step = _fail(operation, error)
+                    continue
                 if step.answer is not None and response.status == 207 and len(response.body) > _LONG:
                     response = await self._parse_elsewhere(step, response)
                 if response.parsed is None and len(response.body) > _LARGE:
@@ -79,6 +85,13 @@ class CaldavClient:
                     response, parsed=await self._parser().read_sync_report(calendar, token, response=response)
                 )
         return response
+
+
+def _fail(operation: Operation[T], error: RemoteError) -> DavRequest | _Done[T]:
+    try:
+        return operation.throw(error)
+    except StopIteration as done:
+        return _Done(done.value)
 
 
 def _advance(operation: Operation[T], response: DavResponse | None) -> DavRequest | _Done[T]:

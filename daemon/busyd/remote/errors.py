@@ -77,8 +77,10 @@ class UnsafeRedirect(RemoteError):
 class TooManyRedirects(UnsafeRedirect):
     """Redirects without an end."""
 
-    def __init__(self, host: str) -> None:
-        super().__init__(host, host, message=f"{host} redirects too many times, or in a circle")
+    def __init__(self, host: str, *, in_a_circle: bool = False) -> None:
+        way = "in a circle, from one address to the other and back" if in_a_circle else "too many times"
+        super().__init__(host, host, message=f"{host} redirects {way}")
+        self.in_a_circle = in_a_circle
 
 
 class PrivateAddress(RemoteError):

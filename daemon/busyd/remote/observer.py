@@ -11,6 +11,11 @@ from busyd.period import Instant, read_http_date
 from busyd.remote.client import Sender
 
 
+def is_web_page(body: bytes) -> bool:
+    """Whether a body is HTML, as the pages are that portals and web servers answer with."""
+    return body[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
+
+
 class Exchange(Struct, frozen=True):
     """One request with its response, or with the error instead of one."""
 
@@ -59,12 +64,10 @@ class Observer:
         return next(self._skews(), None)
 
     def ended_on_a_web_page(self) -> bool:
-        """Whether the last response was a web page: a login page, or the wrong address."""
-        response = self.last.response if self.last is not None else None
-        if response is None or response.status >= 400:
-            return False
-        head = response.body[:256].lstrip().lower()
-        return head.startswith((b"<!doctype html", b"<html"))
+        """Whether one of the last two responses, of which one is a second try, was a web page: a login page, or the
+        wrong address."""
+        responses = [exchange.response for exchange in self.exchanges[-2:]]
+        return any(response.status < 400 and is_web_page(response.body) for response in responses if response)
 
     def _skews(self) -> Iterator[int]:
         for exchange in reversed(self.exchanges):

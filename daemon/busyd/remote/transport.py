@@ -11,15 +11,16 @@ from inspect import isawaitable
 from typing import Any, Final
 
 import aiohttp
+from aiohttp import DigestAuthMiddleware as Digest
 
 from busyd.clock import Clock
 from busyd.connection import Connection, ConnectionKind
 from busyd.credentials import Secret
-from busyd.dav.exchange import DavRequest, DavResponse
+from busyd.dav.exchange import DavRequest, DavResponse, offered_schemes
 from busyd.remote.allowlist import Address, AllowList, Origin, UnsafeUrl
 from busyd.remote.backoff import RequestBudget
 from busyd.remote.errors import MissingPassword, TooManyRedirects, Trouble, Unreachable, UnsafeRedirect
-from busyd.remote.wire import SAFE_METHODS, USER_AGENT, Answer, TransferLimits, exchange, open_session
+from busyd.remote.wire import SAFE_METHODS, USER_AGENT, Answer, TransferLimits, exchange, limits_of, open_session
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,6 @@ class Transport:
         *,
         clock: Clock,
         limits: TransferLimits | None = None,
-        user_agent: str = USER_AGENT,
         allow: Iterable[str] = (),
         budget: RequestBudget | None = None,
         ssl_context: Any = True,
@@ -62,8 +62,8 @@ class Transport:
         self._connection = connection
         self._password_of = password
         self._clock = clock
-        self._limits = limits or TransferLimits()
-        self._user_agent = user_agent
+        self._limits = limits or limits_of(connection)
+        self._user_agent = connection.user_agent or USER_AGENT
         self._allowed = AllowList(connection, extra=allow)
         self._budget = budget or (
             RequestBudget() if connection.kind is ConnectionKind.ICLOUD else RequestBudget.generous()
@@ -79,6 +79,10 @@ class Transport:
         self._password: Secret | None = None
         self._password_until = float("-inf")
         self._refused: Secret | None = None
+        self._digests: dict[Origin, Digest] = {}
+        """Servers that want Digest, with what was last agreed."""
+        self._digested: Secret | None = None
+        """The password that `_digests` was made with."""
         self._served = float("-inf")
         """When `_origin` last answered (monotonic seconds)."""
 
@@ -144,6 +148,7 @@ class Transport:
     async def _follow(self, request: DavRequest, address: Address) -> DavResponse:
         """One request with its redirects: method, body and credentials are kept, and every hop is checked first."""
         seen = {address}
+        in_a_circle = False
         for _ in range(self._limits.hops + 1):
             answer = await self._once(request, address)
             location = answer.header("Location")
@@ -154,10 +159,11 @@ class Transport:
                 # A redirected write is not followed to another path: Apple's server redirects a PUT to a collection.
                 return DavResponse(answer.status, str(address), answer.headers, answer.body)
             if target in seen:
+                in_a_circle = True
                 break
             seen.add(target)
             address = target
-        raise TooManyRedirects(address.origin.host)
+        raise TooManyRedirects(address.origin.host, in_a_circle=in_a_circle)
 
     async def _once(self, request: DavRequest, address: Address) -> Answer:
         """One exchange, repeated once if a safe method hit a connection that the server had closed."""
@@ -169,22 +175,46 @@ class Transport:
         return await self._exchange(request, address)
 
     async def _exchange(self, request: DavRequest, address: Address) -> Answer:
+        self._require_permitted(address.origin, by=address.origin.host)
+        answer = await self._send_once(request, address, digest=self._digests.get(address.origin))
+        if answer.status == 401 and (digest := self._digest_for(address.origin, answer)) is not None:
+            answer = await self._send_once(request, address, digest=digest)
+        return answer
+
+    async def _send_once(self, request: DavRequest, address: Address, *, digest: Digest | None) -> Answer:
         headers = [("User-Agent", self._user_agent), ("Accept", "*/*"), ("Accept-Encoding", "identity")]
         headers += request.headers
         if request.depth is not None:
             headers.append(("Depth", request.depth))
-        self._require_permitted(address.origin, by=address.origin.host)
-        headers += await self._authorization()
+        basic = await self._authorization()
+        headers += basic if digest is None else ()
         await self._clock.sleep(self._budget.take(self._clock.monotonic()))
         if self._session is None:
             self._session = open_session(self._limits, public_only=self._public_only, ssl_context=self._ssl_context)
         self.requests_sent += 1
         answer = await exchange(
-            self._session, request.method, address=address, headers=headers, body=request.body, limits=self._limits
+            self._session,
+            request.method,
+            address=address,
+            headers=headers,
+            body=request.body,
+            limits=self._limits,
+            digest=digest,
         )
         if answer.status in _PROXY:
             raise Unreachable(address.origin.host, Trouble.PROXY)
         return answer
+
+    def _digest_for(self, origin: Origin, refused: Answer) -> Digest | None:
+        """A login by Digest (RFC 7616) with the password just read, where the server offers that and not Basic."""
+        schemes = offered_schemes(refused.headers)
+        if self._password is None or "digest" not in schemes or "basic" in schemes:
+            return None
+        if origin in self._digests and self._digested == self._password:
+            return None  # it has just been refused
+        self._digested = self._password
+        self._digests = {origin: Digest(self._connection.username.strip(), self._password.reveal())}
+        return self._digests[origin]
 
     def _locate(self, target: str) -> Address:
         try:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from yarl import URL
 
 from busyd import __version__
+from busyd.connection import Connection
 from busyd.dav.errors import MalformedResponse
 from busyd.errors import RemoteError
 from busyd.remote.allowlist import Address
@@ -32,9 +33,10 @@ class TransferLimits(Struct, frozen=True):
     """TransferLimits on the duration and size of an exchange, in seconds and bytes."""
 
     connect: float = 10.0
-    idle: float = 15.0
-    """Silence during an exchange."""
-    total: float = 60.0
+    idle: float = 60.0
+    """Silence during an exchange: before the first byte, and between two."""
+    total: float = 600.0
+    """For an exchange as a whole, while bytes flow."""
     wire_bytes: int = 32 * _MIB
     inflated_bytes: int = 64 * _MIB
     ratio: int = 200
@@ -44,6 +46,12 @@ class TransferLimits(Struct, frozen=True):
     """Concurrent requests for one account."""
     keepalive: float = 10.0
     """Idle connections are closed after this: Apple's servers silently close theirs after 15 seconds."""
+
+
+def limits_of(connection: Connection) -> TransferLimits:
+    """The limits of a connection, with the timeout that it is given."""
+    seconds = connection.timeout.total_seconds()
+    return TransferLimits(idle=seconds, connect=min(seconds, TransferLimits().connect))
 
 
 class Answer(Struct, frozen=True):
@@ -86,7 +94,6 @@ def open_session(limits: TransferLimits, *, public_only: bool, ssl_context: Any 
         auto_decompress=False,
         requote_redirect_url=False,
         skip_auto_headers=_AUTOMATIC,
-        middlewares=(_send_once,),
     )
 
 
@@ -98,18 +105,25 @@ async def exchange(
     headers: Iterable[tuple[str, str]],
     body: bytes,
     limits: TransferLimits,
+    digest: aiohttp.DigestAuthMiddleware | None = None,
 ) -> Answer:
-    """Send one request and read its whole response.
+    """Send one request and read its whole response. With `digest`, a challenge is answered within the exchange.
 
     Raises Unreachable, AnswerTooLarge, PrivateAddress, MalformedResponse for an undecodable body, and
     WriteOutcomeUnknown instead of any of them when an unsafe method may have been carried out.
     """
     host = address.origin.host
+    middlewares = (digest, _send_once) if digest is not None else (_send_once,)
     fault: RemoteError
     try:
         # encoded=True: the path goes out byte for byte as it was checked.
         async with session.request(
-            method, URL(str(address), encoded=True), headers=list(headers), data=body or None, allow_redirects=False
+            method,
+            URL(str(address), encoded=True),
+            headers=list(headers),
+            data=body or None,
+            allow_redirects=False,
+            middlewares=middlewares,
         ) as response:
             try:
                 content = await _read_body(response, host, limits=limits)
