@@ -36,6 +36,7 @@ from busyd.remote.feed import feed_address, fetch_feed
 from busyd.remote.observer import Observer
 from busyd.remote.probe import fetch_certificate
 from busyd.remote.transport import Transport
+from busyd.remote.wire import limits_of
 
 SECOND_TRY: Final = 2.0
 """Seconds after which a first refused login is tried again: iCloud occasionally refuses a valid one."""
@@ -76,6 +77,7 @@ class RemoteSession(Struct, frozen=True):
             allow_private=True,
             username=self.connection.username,
             password=self.password,
+            limits=limits_of(self.connection),
         )
         return (RemoteCalendar(self.connection.url, self.connection.name, CalendarKind.FEED, writable=False),)
 

@@ -48,6 +48,10 @@ class TransferLimits(Struct, frozen=True):
     """Idle connections are closed after this: Apple's servers silently close theirs after 15 seconds."""
 
 
+SUBSCRIPTION_LIMITS: Final = TransferLimits(idle=30.0, total=60.0)
+"""For a feed that an account subscribes to: its host may not hold up the account for long."""
+
+
 def limits_of(connection: Connection) -> TransferLimits:
     """The limits of a connection, with the timeout that it is given."""
     seconds = connection.timeout.total_seconds()

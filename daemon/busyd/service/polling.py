@@ -28,6 +28,7 @@ from busyd.log import hide_secret
 from busyd.remote.client import CaldavClient
 from busyd.remote.feed import FeedAnswer, feed_address, fetch_feed
 from busyd.remote.transport import Transport
+from busyd.remote.wire import SUBSCRIPTION_LIMITS, limits_of
 from busyd.service.own_thread import in_own_thread
 from busyd.service.schedule import PollSchedule
 from busyd.store.ledger_thread import LedgerThread
@@ -72,6 +73,7 @@ class FeedReader:
             allow_private=connection.allow_private or own,
             username=connection.username if own else "",
             password=await self._password() if own else None,
+            limits=limits_of(connection) if own else SUBSCRIPTION_LIMITS,
             on_request=self._count,
         )
 
