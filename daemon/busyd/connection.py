@@ -26,6 +26,14 @@ ICLOUD_URL: Final = "https://caldav.icloud.com/"
 """The only bootstrap address of iCloud; shard hosts are hints that go stale (icloud.md 1.5)."""
 
 
+class PasswordShape(StrEnum):
+    """Which passwords may be sent to Apple."""
+
+    APPLE = "apple"
+    """Only those with the shape of an app-specific one."""
+    ANY = "any"
+
+
 class Connection(Struct, frozen=True):
     """One account with its credential, or one feed.
 
@@ -44,6 +52,7 @@ class Connection(Struct, frozen=True):
     """Empty for busyd's own; a feed that answers that with a web page is then asked once more as a browser asks."""
     allow_private: bool = False
     """Whether feeds may live on private addresses (a subscription must not scan the home network)."""
+    allow_password_shape: PasswordShape = PasswordShape.APPLE
 
 
 class CalendarKind(StrEnum):

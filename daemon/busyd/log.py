@@ -15,7 +15,7 @@ from textwrap import shorten
 from typing import Final, TextIO
 from urllib.parse import quote
 
-from busyd.credentials import Secret
+from busyd.credentials import Secret, normalise_app_specific
 from busyd.errors import Misconfigured
 
 HIDDEN: Final = "***"
@@ -52,13 +52,11 @@ class Redactor:
 
     def hide(self, secret: Secret, *usernames: str) -> None:
         """Hide this secret from now on, also as Basic credentials with these user names (RFC 7617)."""
-        text = secret.reveal()
-        if len(text) < _SHORTEST:
+        if len(secret.reveal()) < _SHORTEST:
             return
-        forms = {text, quote(text), quote(text, safe=""), repr(text)[1:-1], json.dumps(text)[1:-1]}
-        for username in usernames:
-            forms.add(base64.b64encode(f"{username}:{text}".encode()).decode())
-        self._forms |= forms
+        for text in {secret.reveal(), normalise_app_specific(secret.reveal())}:
+            self._forms |= {text, quote(text), quote(text, safe=""), repr(text)[1:-1], json.dumps(text)[1:-1]}
+            self._forms |= {base64.b64encode(f"{name}:{text}".encode()).decode() for name in usernames}
         # Longest first: a form may begin with a shorter one.
         self._known = re.compile("|".join(re.escape(form) for form in sorted(self._forms, key=len, reverse=True)))
 

@@ -116,6 +116,24 @@ def test_a_refused_login_ends_with_77_and_the_others_are_asked_all_the_same(pers
     assert "anna/Work" not in ended.err
 
 
+@pytest.mark.parametrize("words", [(), ("--online",)])
+def test_an_ordinary_password_for_apple_ends_with_77_and_the_steps(
+    person: Person, icloud: SimulatedIcloud, words: tuple[str, ...]
+) -> None:
+    person.environment["CANARY"] = "Hunter2-is-mine"
+    ended = person.run("check", *words)
+    assert ended.status == 77
+    assert "busyd: connection anna: the password for 127.0.0.1 is not an app-specific one" in ended.err
+    assert "1. create an app-specific password at account.apple.com" in ended.err
+    assert "Hunter2" not in ended.out + ended.err
+    assert not any(entry.account == "anna@icloud.com" for entry in icloud.log.entries)
+    told = person.run("check", "--json", *words)
+    assert told.status == 77
+    assert (told.json["ok"], told.json["logins"][0]["code"]) == (False, "auth.apple.not-app-specific")
+    person.configure(person.config.read_text().replace("{env: CANARY}", "{env: CANARY}, allow_password_shape: any"))
+    assert person.run("check").status == 0
+
+
 def test_a_login_that_used_to_work_was_revoked(person: Person, icloud: SimulatedIcloud) -> None:
     person.state.mkdir(parents=True)
     ledger = Ledger.open(person.state / LEDGER_FILE)

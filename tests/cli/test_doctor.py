@@ -234,11 +234,14 @@ def test_a_missing_password_ends_with_78(person: Person) -> None:
     assert "connection 1: the password could not be read" in ended.out
 
 
-def test_an_ordinary_password_is_a_warning_before_it_is_refused(person: Person) -> None:
+def test_an_ordinary_password_is_not_sent(person: Person, icloud: SimulatedIcloud) -> None:
     person.environment["CANARY"] = "Hunter2-is-mine"
     ended = person.run("doctor")
     assert ended.status == 77
-    assert "warning  connection 1: the password does not look like an app-specific one" in ended.out
+    assert "failed   connection 1: the password is not an app-specific one, so it is not sent to Apple" in ended.out
+    assert "App-Specific Passwords" in ended.out
+    assert "Hunter2" not in ended.out + ended.err
+    assert icloud.log.requests() == []
 
 
 def test_a_faulty_or_missing_configuration_ends_with_78(person: Person) -> None:

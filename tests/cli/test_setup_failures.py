@@ -80,12 +80,9 @@ def test_an_ordinary_password_is_not_sent(person: Person, icloud: SimulatedIclou
     assert "Hunter2" not in ended.out + ended.err
 
 
-@pytest.mark.parametrize(("words", "answer"), [((), "y\n"), (("--any-password",), "")])
-def test_an_ordinary_password_is_sent_to_those_who_insist(
-    person: Person, icloud: SimulatedIcloud, words: tuple[str, ...], answer: str
-) -> None:
-    typed = f"anna@example.com\nHunter2-is-mine\n{answer}"
-    ended = person.run("setup", "--url", icloud.bootstrap_url, *words, typed=typed)
+def test_an_ordinary_password_is_sent_to_those_who_insist(person: Person, icloud: SimulatedIcloud) -> None:
+    typed = "anna@example.com\nHunter2-is-mine\n"
+    ended = person.run("setup", "--url", icloud.bootstrap_url, "--any-password", typed=typed)
     fails(
         person,
         ended,
@@ -94,6 +91,15 @@ def test_an_ordinary_password_is_sent_to_those_who_insist(
         "1. the Apple Account password itself never works",
     )
     assert len(icloud.log.requests()) == 2
+
+
+def test_those_who_insist_find_it_in_the_file(person: Person, icloud: SimulatedIcloud) -> None:
+    icloud.account("anna@example.com").password = "Hunter2-is-mine"
+    words = ("--url", icloud.bootstrap_url, "--any-password", "--yes", "--username", "anna@example.com")
+    ended = person.run("setup", *words, "--password-stdin", typed="Hunter2-is-mine\n")
+    assert ended.status == 0, ended.err
+    assert "    allow_password_shape: any\n" in next(person.config.parent.rglob("*.yaml")).read_text()
+    assert person.run("check", "--online").status == 0
 
 
 def test_no_password_at_all(person: Person, icloud: SimulatedIcloud) -> None:

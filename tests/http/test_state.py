@@ -45,6 +45,9 @@ async def test_status_says_what_is_wrong_in_words(served: Served) -> None:
     anna, bob = answer["connections"]
     assert (anna["state"], anna["detail"]) == ("trouble", connection_state.trouble)
     assert (bob["state"], bob["last_poll"]) == ("starting", None)
+    connection_state.has_other_password = True
+    answer = (await served.ask("/v1/status", token=served.backend.token("*", "admin"))).json
+    assert answer["connections"][0]["state"] == "not-app-specific"
     assert anna["calendars"][0]["calendar"] == "anna/Work"
     assert answer["problems"][0]["reason"] == "FREQ=SOMETIMES is no rule"
     assert answer["profiles"][0]["calendars"][0]["state"] == "fresh"

@@ -16,8 +16,8 @@ from busyd.period import Instant
 from busyd.remote.transport import Transport
 from busyd.remote.wire import TransferLimits
 
-PASSWORD: Final = "abcd-efgh-canary-mnop"
-TOKEN: Final = b"YW5uYTphYmNkLWVmZ2gtY2FuYXJ5LW1ub3A="
+PASSWORD: Final = "abcd-efgh-wxyz-mnop"
+TOKEN: Final = b"YW5uYTphYmNkLWVmZ2gtd3h5ei1tbm9w"
 """`anna:PASSWORD` as Basic sends it."""
 QUICK: Final = TransferLimits(connect=2.0, idle=0.3, total=2.0)
 

@@ -22,7 +22,8 @@ class QuietClock(StoppedClock):
     """Nothing becomes due by itself."""
 
     async def sleep(self, seconds: float) -> None:
-        del seconds
+        if seconds <= 0:
+            return
         await asyncio.Event().wait()
 
 
@@ -89,3 +90,24 @@ async def test_passwords_on_a_file_system_that_hangs_keep_nothing_else_from_goin
             await polling.close()
     finally:
         back.set()
+
+
+async def test_an_ordinary_password_is_never_sent_to_apple_and_a_better_one_is_noticed(
+    inside: Inside, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text("Hunter2-is-mine")
+    async with raw_server(lambda _: reply(401)) as server:
+        anna = Connection("anna", ConnectionKind.ICLOUD, server.url, "anna")
+        await inside.state.reconfigure([anna], [Profile("anna", conflicts=(ref("anna/Work"),))])
+        polling = Polling(inside.writer, inside.ledger, clock=inside.clock, folder=tmp_path, on_change=lambda: None)
+        await polling.follow({"anna": ConnectionConfig(anna, FromFile(tmp_path / "password"))})
+        assert not await polling.schedules["anna"].poll_now()
+        state = inside.state.connections["anna"]
+        assert (server.connections, state.has_other_password) == (0, True)
+        assert "create an app-specific password" in state.trouble
+        assert "Hunter2" not in state.trouble
+        (tmp_path / "password").write_text("abcd-efgh-ijkl-mnop")
+        assert not await polling.schedules["anna"].poll_now()
+        assert server.connections > 0
+        assert not state.has_other_password
+        await polling.close()

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from busyd.advice.apple import APP_PASSWORDS, CREATE_APP_PASSWORD, EMAIL_ADDRESSES, SYSTEM_STATUS, TWO_FACTOR
+from busyd.advice import apple
 from busyd.advice.errors import next_step
 from busyd.connection import ICLOUD_URL, Connection, ConnectionKind
 from busyd.dav.errors import Forbidden, LoginRefused, MalformedResponse, NotFound, ServerFault, TooManyRequests
@@ -18,7 +18,15 @@ from busyd.dav.href import host_of
 from busyd.errors import BusydError, UserError
 from busyd.period import Instant
 from busyd.remote.certificate import Certificate
-from busyd.remote.errors import FeedRefused, MissingPassword, PrivateAddress, Trouble, Unreachable, UnsafeRedirect
+from busyd.remote.errors import (
+    FeedRefused,
+    MissingPassword,
+    NotAppSpecific,
+    PrivateAddress,
+    Trouble,
+    Unreachable,
+    UnsafeRedirect,
+)
 
 SKEW: Final = 300
 """Seconds by which two clocks may differ before it is worth mentioning."""
@@ -73,6 +81,9 @@ def diagnose(error: BusydError, connection: Connection, *, seen: Surroundings) -
         case MissingPassword():
             step = f"store it with `busyd credential set {connection.name}`"
             return Diagnosis("auth.no-password", Outcome.LOGIN, str(error), (step,))
+        case NotAppSpecific():
+            steps = apple.steps_to_an_app_password(connection.name)
+            return Diagnosis("auth.apple.not-app-specific", Outcome.LOGIN, str(error), steps)
         case LoginRefused() if connection.kind is ConnectionKind.ICLOUD:
             return _apple_login(host, connection, seen=seen)
         case LoginRefused():
@@ -123,32 +134,30 @@ def _login(host: str) -> Diagnosis:
 
 
 def _apple_login(host: str, connection: Connection, *, seen: Surroundings) -> Diagnosis:
-    wrong_kind = f"the Apple Account password itself never works here: {CREATE_APP_PASSWORD}, and use that"
-    no_two_factor = (
-        f"if App-Specific Passwords is missing there, two-factor authentication is off: turn it on in {TWO_FACTOR} "
-        "(on a Mac: System Settings), then create the password"
-    )
+    wrong_kind = f"the Apple Account password itself never works here: {apple.CREATE_APP_PASSWORD}, and use that"
     revoked = (
         "changing or resetting the Apple Account password revokes all app-specific passwords, and each can be revoked "
-        f"individually: create a new one at {APP_PASSWORDS}"
+        f"individually: create a new one at {apple.APP_PASSWORDS}"
     )
     alias = (
-        f"the Apple ID is the address you sign in with at account.apple.com (see {EMAIL_ADDRESSES}); an alias of the "
+        f"the Apple ID is the address you sign in with at account.apple.com (see {apple.EMAIL_ADDRESSES}); an alias of the "
         "mailbox is refused"
     )
     if not seen.app_specific:
         message = f"{host} refused the password, which is not an app-specific one"
-        return Diagnosis("auth.apple.ordinary-password", Outcome.LOGIN, message, (wrong_kind, no_two_factor, alias))
+        return Diagnosis(
+            "auth.apple.ordinary-password", Outcome.LOGIN, message, (wrong_kind, apple.NO_TWO_FACTOR, alias)
+        )
     if seen.worked_before:
         message = f"{host} refused a password that used to work: it was revoked"
         store = f"store the new one with `busyd credential set {connection.name}`; busyd notices the change by itself"
         return Diagnosis("auth.apple.revoked", Outcome.LOGIN, message, (revoked, store, alias))
     message = f"{host} refused this Apple ID with this app-specific password, without saying why"
     mistyped = "check the password for typing mistakes: it has four groups of four letters (xxxx-xxxx-xxxx-xxxx)"
-    order = [mistyped, wrong_kind, no_two_factor, revoked, alias, _CALENDARS_OFF]
+    order = [mistyped, wrong_kind, apple.NO_TWO_FACTOR, revoked, alias, _CALENDARS_OFF]
     if connection.username.strip().lower().endswith(_APPLE_DOMAINS):
         # People who sign in with another address tend to type the iCloud one here.
-        order = [mistyped, alias, wrong_kind, no_two_factor, revoked, _CALENDARS_OFF]
+        order = [mistyped, alias, wrong_kind, apple.NO_TWO_FACTOR, revoked, _CALENDARS_OFF]
     return Diagnosis("auth.apple.rejected", Outcome.LOGIN, message, tuple(order))
 
 
@@ -283,5 +292,5 @@ def _private(error: PrivateAddress, host: str, *, connection: Connection) -> Dia
 
 
 def _wait(connection: Connection) -> tuple[str, ...]:
-    page = (f"see {SYSTEM_STATUS} for the state of iCloud Calendar",)
+    page = (f"see {apple.SYSTEM_STATUS} for the state of iCloud Calendar",)
     return ("try again in a few minutes", *(page if connection.kind is ConnectionKind.ICLOUD else ()))

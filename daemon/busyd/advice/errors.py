@@ -1,5 +1,6 @@
 """One line about an error that reading a server met: what happened, then what to do or what busyd will do."""
 
+from busyd.advice.apple import CREATE_APP_PASSWORD
 from busyd.dav.errors import (
     Forbidden,
     InvalidSyncToken,
@@ -15,6 +16,7 @@ from busyd.errors import BusydError
 from busyd.remote.errors import (
     FeedRefused,
     MissingPassword,
+    NotAppSpecific,
     PrivateAddress,
     Trouble,
     Unreachable,
@@ -38,6 +40,8 @@ def next_step(error: BusydError) -> str:
     match error:
         case MissingPassword():
             return "store it with `busyd credential set`"
+        case NotAppSpecific():
+            return f"{CREATE_APP_PASSWORD}, and store that for this connection"
         case LoginRefused():
             return "check the user name and the password"
         case Forbidden():

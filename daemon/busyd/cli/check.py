@@ -2,9 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from busyd.advice.errors import describe_error
 from busyd.cli.exit_status import ExitStatus
@@ -12,7 +12,10 @@ from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_table, printable
 from busyd.cli.unit_credentials import outdated_credentials
 from busyd.config import Config, ConfigFaults, find_file_faults, find_password_faults, find_socket_faults
-from busyd.credentials import CredentialMissing, FromCommand, FromFile, read_password
+from busyd.credentials import CredentialMissing, FromCommand, FromFile, looks_app_specific, read_password
+
+if TYPE_CHECKING:
+    from busyd.advice.diagnosis import Diagnosis
 
 _HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
 
@@ -44,12 +47,18 @@ def check_configuration(arguments: argparse.Namespace) -> int:
         return ExitStatus.CONFIG
     if arguments.online:
         return _check_online(arguments, installation, warnings=warnings)
+    withheld = _withheld(config, installation)
     if arguments.json:
-        print_json(
-            {"ok": True, "file": str(installation.path), "faults": [], "warnings": warnings, **_describe(config)}
-        )
-        return ExitStatus.OK
+        logins = [
+            {"name": name, "ok": False, "code": found.code, "message": found.message, "steps": list(found.steps)}
+            for name, found in withheld.items()
+        ]
+        told = {"file": str(installation.path), "faults": [], "warnings": warnings, **_describe(config)}
+        print_json({"ok": not withheld, **told, **({"logins": logins} if logins else {})})
+        return ExitStatus.LOGIN_REFUSED if withheld else ExitStatus.OK
     _print_warnings(warnings)
+    if withheld:
+        return _print_withheld(withheld)
     _print_valid(installation.path, config)
     _print_links(config)
     return ExitStatus.OK
@@ -123,6 +132,33 @@ def missing_passwords(config: Config, installation: Installation) -> list[str]:
         except CredentialMissing as error:
             sentences.append(f"connection {name}: {describe_error(error)}")
     return sentences
+
+
+def _withheld(config: Config, installation: Installation) -> "dict[str, Diagnosis]":
+    """Connection -> what to do, where its password is not one that is sent to Apple. Commands are not run for it."""
+    withheld = {}
+    for name, settings in config.connections.items():
+        if settings.password is None or isinstance(settings.password, FromCommand):
+            continue
+        try:
+            with installation.as_its_user():
+                secret = read_password(settings.password, installation.state, environment=installation.environment)
+        except CredentialMissing:
+            continue  # there is a warning about it
+        if not looks_app_specific(secret.reveal()):
+            from busyd.cli.remote_session import find_withheld  # slow to load, and seldom needed
+
+            if (diagnosis := find_withheld(settings.connection, secret)) is not None:
+                withheld[name] = diagnosis
+    return withheld
+
+
+def _print_withheld(withheld: "Mapping[str, Diagnosis]") -> int:
+    from busyd.cli.remote_session import print_diagnosis
+
+    for name, diagnosis in withheld.items():
+        print_diagnosis(diagnosis, about=f"connection {name}")
+    return ExitStatus.LOGIN_REFUSED
 
 
 def _print_links(config: Config) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 
-from busyd.advice.apple import CREATE_APP_PASSWORD
+from busyd.advice.apple import steps_to_an_app_password
 from busyd.cli.check import read_as_the_daemon
 from busyd.cli.doctor_account import examine_account
 from busyd.cli.doctor_mirror import MirrorState, read_mirror_state
@@ -28,9 +28,9 @@ from busyd.cli.self_test import DAY
 from busyd.cli.unit_credentials import is_passed_on, outdated_credentials
 from busyd.clock import Clock, SystemClock
 from busyd.config import Config, ConfigFaults, ConfigMissing, ConnectionConfig
-from busyd.connection import ConnectionKind
-from busyd.credentials import CredentialMissing, Secret, looks_app_specific
+from busyd.credentials import CredentialMissing, Secret
 from busyd.errors import UserError
+from busyd.remote.password import is_withheld
 from busyd.remote.probe import Reachability, fetch_certificate, reach
 
 
@@ -174,11 +174,14 @@ async def _connection(
         step = error.fix if shown and error.fix else "run `busyd check` to see what is missing"
         yield ReportEntry(subject, "credential", Level.FAILED, message, (step,), status=ExitStatus.CONFIG)
         return
-    yield _credential(subject, settings, secret=secret, passed_on=is_passed_on(settings, installation))
+    credential = _credential(subject, settings, secret=secret, passed_on=is_passed_on(settings, installation))
+    yield credential
     try:
         async with open_session(connection, secret, clock=clock) as session:
             async for entry in _network(session, subject, clock=clock):
                 yield entry
+            if credential.level is Level.FAILED:
+                return
             async for entry in examine_account(
                 session, installation.config, state=installation.state, labels=labels, mirror=mirror, write=write
             ):
@@ -191,9 +194,10 @@ async def _connection(
 def _credential(subject: str, settings: ConnectionConfig, *, secret: Secret | None, passed_on: bool) -> ReportEntry:
     if secret is None:
         return ReportEntry(subject, "credential", Level.OK, "no password is needed")
-    if settings.connection.kind is ConnectionKind.ICLOUD and not looks_app_specific(secret.reveal()):
-        message = "the password does not look like an app-specific one"
-        return ReportEntry(subject, "credential", Level.WARNING, message, (CREATE_APP_PASSWORD,))
+    if is_withheld(settings.connection, secret):
+        message = "the password is not an app-specific one, so it is not sent to Apple"
+        steps = steps_to_an_app_password("NAME")
+        return ReportEntry(subject, "credential", Level.FAILED, message, steps, status=ExitStatus.LOGIN_REFUSED)
     source = "; systemd passes it to the service, so a new one needs a restart, not a reload" if passed_on else ""
     return ReportEntry(subject, "credential", Level.OK, f"the password was read{source}")
 

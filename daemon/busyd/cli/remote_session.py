@@ -14,26 +14,20 @@ from busyd.advice.diagnosis import Diagnosis, Outcome, Surroundings, diagnose
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation
 from busyd.cli.terminal import print_note, printable
-from busyd.clock import Clock
+from busyd.clock import Clock, SystemClock
 from busyd.config import ConnectionConfig
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
-from busyd.credentials import (
-    FromCommand,
-    PasswordSource,
-    Secret,
-    looks_app_specific,
-    normalise_app_specific,
-    read_password,
-)
+from busyd.credentials import FromCommand, PasswordSource, Secret, looks_app_specific, read_password
 from busyd.dav.errors import LoginRefused
 from busyd.dav.operation import Account, Listing, discover_account, list_homes
 from busyd.errors import BusydError
 from busyd.log import hide_secret
 from busyd.remote.allowlist import Address, UnsafeUrl, to_ascii
 from busyd.remote.client import CaldavClient
-from busyd.remote.errors import Trouble, Unreachable
+from busyd.remote.errors import NOTHING_SENT, NotAppSpecific, Trouble, Unreachable
 from busyd.remote.feed import feed_address, fetch_feed
 from busyd.remote.observer import Observer
+from busyd.remote.password import as_sent
 from busyd.remote.probe import fetch_certificate
 from busyd.remote.transport import Transport
 from busyd.remote.wire import limits_of
@@ -64,6 +58,8 @@ class RemoteSession(Struct, frozen=True):
         """Discover the account and list its calendars. Raises RemoteError; a lone refusal is tried a second time."""
         try:
             return await self._log_in_once()
+        except NOTHING_SENT:
+            raise
         except LoginRefused:
             await self.clock.sleep(SECOND_TRY)
             return await self._log_in_once()
@@ -136,13 +132,19 @@ async def open_session(
 
 
 async def read_secret_of(settings: ConnectionConfig, installation: Installation) -> Secret | None:
-    """The password of a configured connection as it is sent; None where it has none. Raises CredentialMissing."""
+    """The password of a configured connection; None where it has none. Raises CredentialMissing."""
     if settings.password is None:
         return None
-    secret = await asyncio.to_thread(_read, settings.password, installation)
-    if settings.connection.kind is ConnectionKind.ICLOUD:
-        return Secret(normalise_app_specific(secret.reveal()))
-    return secret
+    return await asyncio.to_thread(_read, settings.password, installation)
+
+
+def find_withheld(connection: Connection, secret: Secret) -> Diagnosis | None:
+    """What to do about a password that is not sent to Apple; None for one that may be sent."""
+    try:
+        as_sent(connection, secret)
+    except NotAppSpecific as error:
+        return diagnose(error, connection, seen=Surroundings(SystemClock().now()))
+    return None
 
 
 def _read(source: PasswordSource, installation: Installation) -> Secret:

@@ -23,6 +23,7 @@ from busyd.dav.xml import make, write_xml
 from busyd.errors import RemoteError
 from busyd.ical.compose import to_utc
 from busyd.period import Instant
+from busyd.remote.errors import NOTHING_SENT
 from busyd.remote.observer import Exchange
 from busyd.remote.redaction import WireRedactor
 
@@ -79,8 +80,8 @@ class Steps:
     async def _attempt(self, step: Step, *, again: bool) -> Result:
         try:
             return await step()
-        except LoginRefused:
-            if not again:
+        except LoginRefused as error:
+            if not again or isinstance(error, NOTHING_SENT):
                 raise
         await self.session.clock.sleep(SECOND_TRY)
         return await step()

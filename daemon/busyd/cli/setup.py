@@ -22,10 +22,11 @@ from busyd.cli.terminal import print_note
 from busyd.clock import SystemClock
 from busyd.config.load import SYSTEM_CONFIG
 from busyd.config.parsers import is_loopback_host, parse_name, split_url
-from busyd.connection import ICLOUD_URL, Connection, ConnectionKind, RemoteCalendar
-from busyd.credentials import FromCredential, FromFile, Secret, looks_app_specific, normalise_app_specific
+from busyd.connection import ICLOUD_URL, Connection, ConnectionKind, PasswordShape, RemoteCalendar
+from busyd.credentials import FromCredential, FromFile, Secret, normalise_app_specific
 from busyd.credentials.source import read_password
 from busyd.errors import RemoteError
+from busyd.remote.password import is_withheld
 
 _LOGINS: Final = 3
 """Passwords that may be tried in one run; more could get the account blocked for a while."""
@@ -57,7 +58,7 @@ def add_setup_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
     given.add_argument("--password-file", metavar="FILE", type=Path, help="read the password from a file")
     given.add_argument("--password-stdin", action="store_true", help="the first line of standard input is the password")
     parser.add_argument("--any-password", action="store_true",
-                        help="send the password to Apple even if it does not look app-specific")  # fmt: skip
+                        help="send the password to Apple even if it is not an app-specific one")  # fmt: skip
     parser.add_argument("--name", help="name of the connection in the configuration")
     parser.add_argument("--profile", metavar="NAME", help="name of the profile; 'none' for no profile")
     parser.add_argument("--primary", metavar="CALENDAR", help="where appointments are written; 'none' for nowhere")
@@ -82,10 +83,12 @@ def set_up(arguments: argparse.Namespace) -> int:
     _refuse_twice(place, kind, url=url, username=username, name=arguments.name)
     if username:
         _refuse_clear_text(url, kind, questions=questions)
-    connection = Connection(_name(arguments, place, kind=kind, url=url, username=username), kind, url, username)
+    shape = PasswordShape.ANY if arguments.any_password else PasswordShape.APPLE
+    name = _name(arguments, place, kind=kind, url=url, username=username)
+    connection = Connection(name, kind, url, username, allow_password_shape=shape)
     if arguments.password_file is not None:
         password = read_password(FromFile(arguments.password_file), state, environment=os.environ)
-    login = _log_in(connection, password, questions=questions, force=arguments.any_password)
+    login = _log_in(connection, password, questions=questions)
     if isinstance(login, int):
         return login
     password, calendars = login
@@ -227,7 +230,7 @@ def _taken(place: ConfigTarget) -> set[str]:
 
 
 def _log_in(
-    connection: Connection, given: Secret | None, *, questions: Questions, force: bool
+    connection: Connection, given: Secret | None, *, questions: Questions
 ) -> tuple[Secret | None, tuple[RemoteCalendar, ...]] | int:
     """A password that works and the calendars it opens, or the status to end with."""
     if not connection.username:
@@ -236,33 +239,31 @@ def _log_in(
     icloud = connection.kind is ConnectionKind.ICLOUD
     if given is None and icloud:
         print(_STEPS.format(label=label_of_this_machine(), two_factor=TWO_FACTOR))
-    outcome = Outcome.LOGIN
+    outcome, withheld = Outcome.LOGIN, False
     for _ in range(_LOGINS if given is None and questions.person_present else 1):
         password = given or questions.secret("App-specific password" if icloud else "Password")
         if icloud:
             password = Secret(normalise_app_specific(password.reveal()))
-            _refuse_ordinary(password, questions, force=force)
+        if is_withheld(connection, password):
+            print_note(
+                f"{NOT_APP_SPECIFIC[0].upper()}{NOT_APP_SPECIFIC[1:]}. If it is your Apple Account password, iCloud "
+                "refuses it here, and it should not be typed into other programs. It has not been sent."
+            )
+            withheld = True
+            continue
+        withheld = False
         result = asyncio.run(_try(connection, password))
         if isinstance(result, tuple):
             return result
         outcome = result
         if outcome is not Outcome.LOGIN:
             break
+    if withheld:
+        raise CommandFailed(
+            "the password was not sent, and nothing was saved", fix=CREATE_APP_PASSWORD, status=ExitStatus.LOGIN_REFUSED
+        )
     print_note("       nothing was saved")
     return STATUS_OF[outcome]
-
-
-def _refuse_ordinary(password: Secret, questions: Questions, *, force: bool) -> None:
-    """Do not send the Apple Account password, unless the person insists."""
-    if force or looks_app_specific(password.reveal()):
-        return
-    print_note(
-        f"{NOT_APP_SPECIFIC[0].upper()}{NOT_APP_SPECIFIC[1:]}. If it is your Apple Account password, iCloud refuses it "
-        "here, and it should not be typed into other programs. It has not been sent."
-    )
-    if not questions.confirm("Send it to Apple anyway", default=False):
-        message = "the password was not sent, and nothing was saved"
-        raise CommandFailed(message, fix=CREATE_APP_PASSWORD, status=ExitStatus.LOGIN_REFUSED)
 
 
 async def _try(

@@ -14,7 +14,7 @@ from msgspec import Struct
 from busyd.cli.exit_status import CommandFailed
 from busyd.config import Config, ConfigFaults, ConfigMissing, find_config, load_config
 from busyd.config.load import SYSTEM_CONFIG
-from busyd.connection import ICLOUD_URL, Connection, ConnectionKind, RemoteCalendar
+from busyd.connection import ICLOUD_URL, Connection, ConnectionKind, PasswordShape, RemoteCalendar
 from busyd.credentials import Secret
 from busyd.credentials.store import CredentialStore
 
@@ -71,6 +71,8 @@ def render(connection: Connection, profile: NewProfile | None, *, has_password: 
     if has_password:
         note = f"  # suggested label at account.apple.com: {label}" if connection.kind is ConnectionKind.ICLOUD else ""
         lines.append(f"    password: {{credential: {_quote(connection.name)}}}{note}")
+    if connection.allow_password_shape is not PasswordShape.APPLE:
+        lines.append(f"    allow_password_shape: {connection.allow_password_shape}")
     if connection.kind is ConnectionKind.ICS:
         lines.append("    poll: 6h")
     if profile is not None:

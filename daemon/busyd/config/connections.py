@@ -14,7 +14,7 @@ from busyd.config.parsers import is_loopback_host, parse_duration, parse_flag, p
 from busyd.config.permission import how_to_make_private
 from busyd.config.reader import ConfigReader, folder_of
 from busyd.config.tree import Entry, MappingNode, Node, ScalarNode
-from busyd.connection import ICLOUD_URL, Connection, ConnectionKind
+from busyd.connection import ICLOUD_URL, Connection, ConnectionKind, PasswordShape
 from busyd.credentials import (
     FromCommand,
     FromCredential,
@@ -34,7 +34,17 @@ DEFAULT_TIMEOUT: Final = timedelta(seconds=60)
 MOST_TIMEOUT: Final = timedelta(minutes=10)
 """What an exchange may take in all."""
 
-_KEYS: Final = ("kind", "url", "username", "password", "poll", "timeout", "user_agent", "allow_private")
+_KEYS: Final = (
+    "kind",
+    "url",
+    "username",
+    "password",
+    "poll",
+    "timeout",
+    "user_agent",
+    "allow_private",
+    "allow_password_shape",
+)
 _SOURCES: Final = ("credential", "file", "env", "command")
 _SOURCE_FORMS: Final = "{credential: NAME}, {file: PATH}, {env: NAME} or {command: [PROGRAM, ARGUMENT]}"
 
@@ -67,9 +77,16 @@ def _read_connection(reader: ConfigReader, name: str, *, entry: Entry) -> Connec
         timeout=_read_timeout(reader, keys.get("timeout")),
         user_agent=reader.value(keys.get("user_agent"), "user_agent", parse=_user_agent, default=""),
         allow_private=reader.value(keys.get("allow_private"), "allow_private", parse=parse_flag, default=False),
+        allow_password_shape=reader.choice(
+            keys.get("allow_password_shape"),
+            "allow_password_shape",
+            options=tuple(PasswordShape),
+            default=PasswordShape.APPLE,
+        ),
     )
     _check_login(reader, entry.location, what=what, connection=connection, keys=keys)
-    if isinstance(password, Literal) and kind is ConnectionKind.ICLOUD:
+    is_any = connection.allow_password_shape is PasswordShape.ANY
+    if isinstance(password, Literal) and kind is ConnectionKind.ICLOUD and not is_any:
         _check_shape(reader, keys["password"].value.location, password=password)
     return ConnectionConfig(connection, password)
 

@@ -6,7 +6,7 @@ from typing import Final, NoReturn, Self
 
 HIDDEN: Final = "***"
 
-_LETTERS: Final = re.compile(r"[a-z]{16}", re.IGNORECASE)
+_LETTERS: Final = re.compile(r"[A-Za-z]{16}")
 _SEPARATORS: Final = re.compile(r"[\s\-\u2010-\u2015]+")
 
 
@@ -65,8 +65,7 @@ def _as_bytes(text: str) -> bytes:
 def looks_app_specific(text: str) -> bool:
     """Whether a text has the shape of an app-specific password: 16 letters, grouped in any way by hyphens or spaces.
 
-    Apple shows `abcd-efgh-ijkl-mnop` but does not document the shape, so another shape is a reason to ask, never to
-    refuse.
+    Apple shows `abcd-efgh-ijkl-mnop` but does not document the shape.
     """
     return _LETTERS.fullmatch(_SEPARATORS.sub("", text.strip())) is not None
 

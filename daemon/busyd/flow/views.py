@@ -101,6 +101,8 @@ class ConnectionView(Struct, frozen=True):
     trouble: str
     """What went wrong at the last poll and what to do; empty when it went well."""
     trouble_since: Instant | None
+    has_other_password: bool
+    """Its password is not an app-specific one, so it is not sent to Apple."""
     last_poll: Instant | None
     """When a poll last succeeded."""
     next_poll: Instant | None
@@ -159,6 +161,7 @@ def view_connection(state: State, name: str) -> ConnectionView:
         profiles=frozenset(state.links.profiles_naming(name)),
         trouble=connection_state.trouble,
         trouble_since=connection_state.trouble_since,
+        has_other_password=connection_state.has_other_password,
         partial=connection_state.partial,
         last_poll=connection_state.last_poll,
         next_poll=connection_state.next_poll,

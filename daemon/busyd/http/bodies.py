@@ -155,7 +155,7 @@ class ConnectionStatus(Struct, frozen=True):
 
     name: str
     kind: ConnectionKind
-    state: Literal["ok", "trouble", "starting", "unused"]
+    state: Literal["ok", "trouble", "not-app-specific", "starting", "unused"]
     detail: str
     since: Time | None
     last_poll: Time | None

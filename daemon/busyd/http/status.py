@@ -165,8 +165,10 @@ def _calendar(view: CalendarView) -> Calendar:
     )
 
 
-def _state_of(view: ConnectionView) -> tuple[Literal["ok", "trouble", "starting", "unused"], str]:
+def _state_of(view: ConnectionView) -> tuple[Literal["ok", "trouble", "not-app-specific", "starting", "unused"], str]:
     """How a connection is doing, in a word, and what there is to say about it."""
+    if view.has_other_password:
+        return "not-app-specific", view.trouble
     if view.trouble:
         return "trouble", view.trouble
     is_used = any(calendar.profiles for calendar in view.calendars)

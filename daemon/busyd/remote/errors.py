@@ -53,6 +53,18 @@ class MissingPassword(LoginRefused):
         super().__init__(host, status=None, message=f"there is no password for {host}")
 
 
+class NotAppSpecific(LoginRefused):
+    """The password for Apple has not the shape of an app-specific one, so nothing was sent."""
+
+    def __init__(self, host: str) -> None:
+        message = f"the password for {host} is not an app-specific one (xxxx-xxxx-xxxx-xxxx), so it was not sent"
+        super().__init__(host, status=None, message=message)
+
+
+NOTHING_SENT: Final = (MissingPassword, NotAppSpecific)
+"""Logins that nobody refused: trying again changes nothing before the password does."""
+
+
 class AnswerTooLarge(RemoteError):
     """A body beyond the limits, on the wire or once inflated; reading stopped there."""
 

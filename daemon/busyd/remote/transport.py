@@ -20,6 +20,7 @@ from busyd.dav.exchange import DavRequest, DavResponse, offered_schemes
 from busyd.remote.allowlist import Address, AllowList, Origin, UnsafeUrl
 from busyd.remote.backoff import RequestBudget
 from busyd.remote.errors import MissingPassword, TooManyRedirects, Trouble, Unreachable, UnsafeRedirect
+from busyd.remote.password import as_sent
 from busyd.remote.wire import SAFE_METHODS, USER_AGENT, Answer, TransferLimits, exchange, limits_of, open_session
 
 logger = logging.getLogger(__name__)
@@ -250,5 +251,6 @@ class Transport:
 
     async def _renew_password(self) -> None:
         given = self._password_of()
-        self._password = await given if isawaitable(given) else given
+        secret = await given if isawaitable(given) else given
+        self._password = as_sent(self._connection, secret) if secret is not None else None
         self._password_until = self._clock.monotonic() + _PASSWORD_LIFE

@@ -15,13 +15,7 @@ from msgspec.structs import replace
 from busyd.clock import Clock
 from busyd.config import ConnectionConfig
 from busyd.connection import Connection, ConnectionKind
-from busyd.credentials import (
-    PasswordSource,
-    Secret,
-    looks_app_specific,
-    normalise_app_specific,
-    read_password,
-)
+from busyd.credentials import PasswordSource, Secret, read_password
 from busyd.errors import UserError
 from busyd.index.writer import IndexWriter
 from busyd.log import hide_secret
@@ -158,8 +152,6 @@ class Polling:
             return None
         source = settings.password
         secret = await in_own_thread(lambda: _read(source, self._folder), name="read a password")
-        if settings.connection.kind is ConnectionKind.ICLOUD and looks_app_specific(secret.reveal()):
-            secret = Secret(normalise_app_specific(secret.reveal()))
         hide_secret(secret, settings.connection.username)
         return secret
 

@@ -20,6 +20,7 @@ from busyd.flow.poll import poll_connection
 from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.remote.backoff import ConnectionBackoff, after_failure, after_success, next_poll_at
+from busyd.remote.errors import NotAppSpecific
 from busyd.sync.context import PollContext
 from busyd.sync.timing import SECRET_CHECK
 
@@ -102,6 +103,7 @@ class PollSchedule:
         finally:
             self._last = clock.monotonic()
         self._backoff = after_success(self._backoff)
+        self.context.connection_state.has_other_password = False
         if is_thorough:
             self.context.connection_state.thorough = False
         if self.context.connection_state.trouble:
@@ -124,6 +126,7 @@ class PollSchedule:
         self._backoff = after_failure(before, known, now=now, wall=clock.now(), chance=random.random())
         if self._backoff.yields and now < before.not_before:
             self._backoff = before  # who asks out of turn does not make the wait longer
+        connection_state.has_other_password = isinstance(error, NotAppSpecific)
         trouble = describe_trouble(
             connection_state.connection,
             error,

@@ -22,6 +22,8 @@ class ConnectionState(Struct):
     next_poll: Instant | None = None
     trouble: str = ""
     """What went wrong at the last poll and what to do; empty when it went well."""
+    has_other_password: bool = False
+    """Its password is not an app-specific one, so it is not sent to Apple, and nothing is asked."""
     trouble_since: Instant | None = None
     asked: Now | None = None
     """When the present poll, or the last one, began to ask: what it proves is as old as that."""
