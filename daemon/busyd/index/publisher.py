@@ -11,7 +11,7 @@ from busyd.availability.building import Reading
 from busyd.availability.snapshot import Snapshot, pack
 from busyd.availability.splicing import Built, rebuild_snapshot
 from busyd.clock import Clock
-from busyd.cooperative import in_slices
+from busyd.cooperative import in_slices, let_others_run
 from busyd.index.version import index_version
 from busyd.period import Period
 from busyd.state.horizon import DAY, horizon_at
@@ -59,8 +59,9 @@ class SnapshotPublisher:
             if profile_state is None or not (name in due or profile_state.building.locked()):
                 continue
             async with profile_state.building:
-                if name in state.due_snapshots():
+                if name in due:
                     await self._publish(profile_state)
+            await let_others_run()
 
     async def confirm(self, records: Sequence[CalendarRecord]) -> None:
         """Show new proofs, once the snapshots hold what they prove."""
@@ -78,6 +79,9 @@ class SnapshotPublisher:
             links, horizon = profile_state.next_links, self.horizon
             readings = state.readings(profile_state, links)
             if readings is None:
+                return
+            if profile_state.is_made_from(readings, links=links, span=horizon):
+                state.due.discard(name)
                 return
             key = self.key_of(profile_state, state.tables.generations, horizon=horizon)
             state.due.discard(name)

@@ -7,6 +7,7 @@ needs (lxml, the HTTP client) is imported after READY, so that a restart answers
 import asyncio
 import functools
 import gc
+import importlib
 import logging
 import os
 import signal
@@ -167,11 +168,11 @@ class Service:
     async def _read_calendars(self, ledger: LedgerThread) -> None:
         """Load what is stored, then poll, and follow changes of the configuration."""
         await self._patiently(self._restore.load_tables, "the stored index could not be loaded")
-        from busyd.service.polling import Polling
-
-        gc.collect()
-        gc.freeze()  # modules and code stay for good: to look through them again and again would hold the loop up
-        self._polling = Polling(
+        # On a thread, as lxml and the HTTP client take a tenth of a second that nobody should wait for.
+        module = await asyncio.to_thread(importlib.import_module, "busyd.service.polling")
+        # Modules, code and tables stay for good: to look through them, even once, would hold the loop up.
+        gc.freeze()
+        self._polling = module.Polling(
             self._writer,
             ledger,
             clock=self._clock,

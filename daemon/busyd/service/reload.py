@@ -67,7 +67,7 @@ class Reloader:
             message = "; ".join(filter(None, (str(error), error.fix)))
             return self._refuse(ReloadOutcome("refused", faults=(ReloadFault(str(self._path), 1, 1, message),)))
         config = files.config
-        changed = tuple(describe_changes(self.config, config))
+        changed = await asyncio.to_thread(lambda: tuple(describe_changes(self.config, config)))
         needs_restart = tuple(self._waiting_for_restart(files))
         await state.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
         state.own_zones = config.time_zones

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 from busyd.availability.building import Reading
 from busyd.availability.profile import Profile
 from busyd.availability.snapshot import Snapshot
+from busyd.period import Period
 from busyd.state.links import Link
 
 
@@ -32,6 +33,11 @@ class ProfileState(Struct):
     """Grows whenever something changes that others may see of the profile."""
     building: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a snapshot is made: one of older tables must not be swapped in after one of newer ones."""
+
+    def is_made_from(self, readings: tuple[Reading, ...], *, links: tuple[Link, ...], span: Period) -> bool:
+        """Whether the snapshot is the one that these would make."""
+        known = self.snapshot
+        return known is not None and known.span == span and self.readings == readings and self.links == links
 
     def swap_in(self, snapshot: Snapshot, readings: tuple[Reading, ...]) -> bool:
         """Take a snapshot just built from these; whether it says anything else than the last one."""
