@@ -14,6 +14,7 @@ from busyd.index.restore import Restore
 from busyd.index.writer import Incoming, IndexWriter
 from busyd.period import Instant, Period
 from busyd.state.state import State
+from busyd.store.bookings import Booking
 from busyd.store.ledger import Ledger
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import CalendarRecord, SyncMark
@@ -66,7 +67,9 @@ class StoppedClock:
 class Inside:
     """The backend and the hands that fill it."""
 
-    def __init__(self, folder: Path, clock: StoppedClock, *, profiles: Iterable[Profile]) -> None:
+    def __init__(
+        self, folder: Path, clock: StoppedClock, *, profiles: Iterable[Profile], rows: Iterable[Booking] = ()
+    ) -> None:
         self.clock = clock
         self.store = Store.open(folder / "mirror.sqlite3")
         ledger = Ledger.open(folder / "ledger.sqlite3")
@@ -74,6 +77,7 @@ class Inside:
         self.state = State([ANNA], profiles, machine_zone="UTC")
         self.state.remembered = ledger.resolved_links()
         self.state.problems.accepted = ledger.acceptances()
+        self.state.own.take(rows)
         self.publisher = SnapshotPublisher(self.store, self.state, clock=clock)
         self.writer = IndexWriter(self.store, self.state, clock=clock, publisher=self.publisher)
         self.restore = Restore(self.writer)

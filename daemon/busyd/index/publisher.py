@@ -15,9 +15,10 @@ from busyd.cooperative import in_slices, let_others_run
 from busyd.index.version import index_version
 from busyd.period import Period
 from busyd.state.horizon import DAY, horizon_at
-from busyd.state.links import Link
+from busyd.state.links import Link, calendar_keys
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
+from busyd.store.bookings import Booking
 from busyd.store.errors import StorageError
 from busyd.store.mirror import CalendarRecord
 from busyd.store.store import Store
@@ -49,11 +50,16 @@ class SnapshotPublisher:
         Of all profiles, or of those that name one of these connections. What another task is building is waited for.
         """
         state = self._state
-        due = state.due_snapshots()
         if connections is None:
-            names = list(due)
+            names = list(state.due_snapshots())
         else:
             names = sorted({name for connection in connections for name in state.links.profiles_naming(connection)})
+        await self.publish_profiles(names)
+
+    async def publish_profiles(self, names: Iterable[str]) -> None:
+        """The same of these profiles."""
+        state = self._state
+        due = state.due_snapshots()
         for name in names:
             profile_state = state.profiles.get(name)
             if profile_state is None or not (name in due or profile_state.building.locked()):
@@ -62,6 +68,19 @@ class SnapshotPublisher:
                 if name in due:
                     await self._publish(profile_state)
             await let_others_run()
+
+    async def show_rows(self, rows: Sequence[Booking]) -> None:
+        """Take rows of the outbox just as they were committed, and have the snapshots that they concern hold them."""
+        state = self._state
+        concerned = {row.profile for row in rows}
+        written = {row.calendar for row in rows if row.calendar}
+        for name, profile_state in state.profiles.items() if written else ():
+            if written & calendar_keys((*profile_state.links, *profile_state.next_links)):
+                concerned.add(name)
+        concerned &= state.profiles.keys()
+        state.own.take(rows)
+        state.due.add(concerned)
+        await self.publish_profiles(sorted(concerned))
 
     async def confirm(self, records: Sequence[CalendarRecord]) -> None:
         """Show new proofs, once the snapshots hold what they prove."""

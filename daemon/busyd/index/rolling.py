@@ -62,10 +62,11 @@ async def expand_window(writer: IndexWriter, profile_state: ProfileState, *, win
         return nothing_known(window)
     wide: list[Reading] = []
     blocking = [link for link in links if link.calendar is not None and link.blocks]
-    for link, reading in zip(blocking, readings, strict=True):
+    for link, reading in zip(blocking, readings, strict=False):
         tables = await _seen_through(writer, reading.tables, calendar=link.calendar or 0, zone=link.zone, window=window)
         wide.append(replace(reading, tables=tables))
-    return await in_slices(build_snapshot(wide, window))
+    own = readings[len(blocking) :]  # busyd's own rows do not recur
+    return await in_slices(build_snapshot([*wide, *own], window))
 
 
 async def _seen_through(

@@ -127,6 +127,7 @@ class Service:
             self._state.remembered = opened.resolved_links()
             self._state.problems.accepted = opened.acceptances()
             publisher = SnapshotPublisher(store, self._state, clock=self._clock)
+            self._state.own.take(opened.outbox(lambda outbox: outbox.unsettled(publisher.horizon.start)))
             self._writer = IndexWriter(store, self._state, clock=self._clock, publisher=publisher)
             resources.push_async_callback(self._writer.close)
             self._restore = Restore(self._writer)

@@ -11,6 +11,7 @@ from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
 from busyd.connection import AmbiguousCalendar, CalendarReference, calendars_by_default, find_calendar
 from busyd.ical.zones import find_zone
+from busyd.store.bookings import calendar_key
 from busyd.store.mirror import CalendarRecord
 
 
@@ -38,6 +39,11 @@ class Link(Struct, frozen=True):
     """Why the reference leads nowhere, and what to do."""
     note: str = ""
     """What to know about its rules, when the configuration calls it by a name that it no longer bears."""
+
+
+def calendar_keys(links: Iterable[Link]) -> set[str]:
+    """The calendars that block for these links, as the outbox names them."""
+    return {calendar_key(link.reference.connection, link.href) for link in links if link.blocks and link.href}
 
 
 def resolve_links(

@@ -21,6 +21,7 @@ from busyd.state.connection_state import ConnectionState
 from busyd.state.due import DueSnapshots
 from busyd.state.link_map import LinkMap, connections_of
 from busyd.state.links import Link, bind_rules, resolve_links
+from busyd.state.own_rows import OwnRows
 from busyd.state.postponed import PostponedObjects
 from busyd.state.problems import KnownProblems
 from busyd.state.profile_state import ProfileState
@@ -57,6 +58,7 @@ class State:
         self.departed: dict[str, ConnectionState] = {}
         """Connections that the configuration no longer has and some snapshot still speaks of."""
         self.table = FactsTable()
+        self.own = OwnRows()
         self.refused_configuration = ""
         """Why the last reload changed nothing; empty when it was taken."""
         self.revision = 0
@@ -246,8 +248,11 @@ class State:
         written = (*own.addresses, *state.profile.addresses, own.connection.username)
         return frozenset(normalise_address(address) for address in written if address)
 
-    def readings(self, state: ProfileState, links: Iterable[Link]) -> tuple[Reading, ...] | None:
-        """What a snapshot of the profile is built from; None while some column is not loaded yet."""
+    def readings(self, state: ProfileState, links: Sequence[Link]) -> tuple[Reading, ...] | None:
+        """What a snapshot of the profile is built from: the calendars in the order of the links, then busyd's own rows.
+
+        None while some column is not loaded yet.
+        """
         readings = []
         addresses: dict[str, frozenset[str]] = {}
         for link in links:
@@ -261,7 +266,7 @@ class State:
                 me = addresses[link.reference.connection] = self.addresses_for(state, link.reference.connection)
             rules = replace(link.rules, origin={})  # where a rule is written down changes no answer
             readings.append(Reading(tables, rules, me, link.calendar))
-        return tuple(readings)
+        return (*readings, *self.own.readings(state.profile.name, links, facts=self.table))
 
     def snapshot_key(self, state: ProfileState, generations: Mapping[int, int], *, day: int, version: str) -> str:
         """Names everything a snapshot depends on, so that a stored one is used only when it would be built the same.
@@ -275,6 +280,7 @@ class State:
                 rules = replace(link.rules, origin={})  # where a rule is written down changes no answer
                 generation = generations.get(link.calendar or 0)
                 parts.append(repr((link.calendar, generation, link.zone, rules, me)))
+        parts += map(repr, self.own.spans(state.profile.name, state.next_links))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def connection_state(self, name: str) -> ConnectionState:

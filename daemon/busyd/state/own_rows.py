@@ -1,0 +1,104 @@
+"""What busyd itself has booked, holds and blocks: one more source of busy time of a profile, beside its calendars.
+
+It is a table like that of a calendar, so that snapshots, slots, feeds and every other answer hold it by the same code.
+Its times have a free/busy type of their own, to which no rule of a profile applies. It is made of the rows of the
+outbox in memory, which follow the ledger commit by commit. The event that a server hands back lies in the same span,
+and spans are merged: it counts once.
+"""
+
+from array import array
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from busyd.availability.building import Reading
+from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
+from busyd.availability.policy import Rules
+from busyd.ical.facts import Facts
+from busyd.period import FbType, Instant, Period
+from busyd.state.links import Link, calendar_keys
+from busyd.store.bookings import Booking
+from busyd.store.occurrences import IndexEntry
+
+OWN: Final = -1
+"""Stands for the id of a calendar where busyd's own rows are meant."""
+
+OwnSpan = tuple[str, int, int, int]
+"""Id of a row, start, end and free/busy type."""
+
+
+class _Made(Struct, frozen=True):
+    """A table, and what it was made from."""
+
+    spans: tuple[OwnSpan, ...]
+    table: OccurrenceTable
+
+
+class OwnRows:
+    """The rows of the outbox of which something may still come, by profile and by calendar."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Booking] = {}
+        self._by_profile: dict[str, dict[str, None]] = {}
+        self._by_calendar: dict[str, dict[str, None]] = {}
+        self._made: dict[str, _Made] = {}
+
+    def __iter__(self) -> Iterator[Booking]:
+        return iter(list(self._rows.values()))
+
+    def get(self, booking: str) -> Booking | None:
+        return self._rows.get(booking)
+
+    def take(self, rows: Iterable[Booking]) -> None:
+        """Take rows as the ledger has them."""
+        for row in rows:
+            known = self._rows.get(row.id)
+            if known is not None and (known.profile, known.calendar) != (row.profile, row.calendar):
+                self._by_profile[known.profile].pop(known.id)
+                self._by_calendar.get(known.calendar, {}).pop(known.id, None)
+            self._rows[row.id] = row
+            self._by_profile.setdefault(row.profile, {})[row.id] = None
+            if row.calendar:
+                self._by_calendar.setdefault(row.calendar, {})[row.id] = None
+
+    def of(self, profile: str, links: Iterable[Link] = ()) -> list[Booking]:
+        """The rows of a profile, and those in calendars that block for it."""
+        ids = dict(self._by_profile.get(profile, {}))
+        for calendar in calendar_keys(links) & self._by_calendar.keys():
+            ids |= self._by_calendar[calendar]
+        return [self._rows[number] for number in ids]
+
+    def spans(self, profile: str, links: Iterable[Link]) -> tuple[OwnSpan, ...]:
+        """What they take, in order."""
+        rows = self.of(profile, links)
+        return tuple(sorted((row.id, int(span.start), int(span.end), row.fbtype) for row in rows for span in row.spans))
+
+    def readings(self, profile: str, links: Iterable[Link], *, facts: FactsTable) -> tuple[Reading, ...]:
+        """The same as a table, which is another only when something changed; none when there never was a row."""
+        spans, made = self.spans(profile, links), self._made.get(profile)
+        if made is None and not spans:
+            return ()
+        if made is None or made.spans != spans or made.table.table is not facts:
+            made = self._made[profile] = _Made(spans, table_of(spans, facts=facts))
+        return (Reading(made.table, Rules(), frozenset(), OWN),)
+
+
+def table_of(spans: Iterable[OwnSpan], *, facts: FactsTable) -> OccurrenceTable:
+    """A table with one object for each span."""
+    table = OccurrenceTable(facts)
+    for _ in table.add(_entry(number, span) for number, span in enumerate(spans)):
+        pass
+    return table
+
+
+def _entry(number: int, span: OwnSpan) -> IndexEntry:
+    _, start, end, fbtype = span
+    return IndexEntry(
+        object=number,
+        zone="",
+        span=Period(Instant(start), Instant(end)),
+        recurring=False,
+        occurrences=array("q", (start, end, 0)),
+        facts=(Facts(fbtype=FbType(fbtype)),),
+    )
