@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from busyd.availability.profile import Profile
+from busyd.flow.bookings import KeyedRequest
 from busyd.period import FbType
 from tests.index.inside import WORK, Inside, StoppedClock, at, event, ref, timed, window
 
@@ -56,3 +57,17 @@ async def test_hours_stored_in_a_calendar_make_the_rest_unavailable(inside: Insi
         (at("2026-06-01T09:00"), opens, "BUSY-UNAVAILABLE"),
         (at("2026-06-01T17:00"), at("2026-06-01T18:00"), "BUSY-UNAVAILABLE"),
     ]
+
+
+async def test_a_block_is_named_as_what_it_is(inside: Inside) -> None:
+    await inside.show(WORK)
+    await inside.put(WORK)
+    span = window("2026-06-01T09:30", "2026-06-01T11:00")
+    asked = KeyedRequest("anna", inside.clock.now(), token="t")
+    await inside.backend.bookings.add_block(
+        asked, span, fbtype=FbType.BUSY, summary="Dentist", render=lambda view: view.id.encode()
+    )
+    (explained,) = await inside.backend.explain("anna", MORNING)
+    told = (explained.calendar, explained.reason, explained.summary, explained.start, explained.end)
+    assert told == ("busyd", "block", "Dentist", span.start, span.end)
+    assert await inside.backend.explain("anna", window("2026-06-01T08:00", "2026-06-01T09:30")) == []

@@ -57,13 +57,15 @@ class Served:
     def port(self) -> int:
         return self.listeners.ports[0]
 
-    async def ask(self, path: str, *, method: str = "GET", token: str = "", **fields: str) -> Answer:
+    async def ask(
+        self, path: str, *, method: str = "GET", token: str = "", body: object = None, **fields: str
+    ) -> Answer:
         """One request; keyword names become header names, `_` freshness for `-`."""
         headers = {name.replace("_", "-"): value for name, value in fields.items()}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         url = f"http://127.0.0.1:{self.port}{path}"
-        async with self.session.request(method, url, headers=headers, allow_redirects=False) as response:
+        async with self.session.request(method, url, headers=headers, json=body, allow_redirects=False) as response:
             return Answer(response.status, response.headers, await response.read())
 
 

@@ -28,6 +28,7 @@ stateful.enabled = false
 [dictionaries]
 people.values = ["anna"]
 problems.values = ["{problem}"]
+blocks.values = ["{block}"]
 tokens.values = ["{token}"]
 starts.values = ["now", "2026-11-23", "2026-11-23T09:00:00+01:00", "2026-02-30"]
 ends.values = ["+7d", "2026-11-30", "2026-11-30T12:00:00Z"]
@@ -35,6 +36,7 @@ ends.values = ["+7d", "2026-11-30", "2026-11-30T12:00:00Z"]
 [parameters]
 "path.profile" = {{ dictionary = "people", probability = 0.8 }}
 "path.problem" = {{ dictionary = "problems", probability = 0.8 }}
+"path.block" = {{ dictionary = "blocks", probability = 0.8 }}
 "path.token" = {{ dictionary = "tokens", probability = 0.8 }}
 "query.start" = {{ dictionary = "starts", probability = 0.5 }}
 "query.end" = {{ dictionary = "ends", probability = 0.5 }}
@@ -66,9 +68,13 @@ async def counted(served: Served) -> set[tuple[str, str]]:
 
 async def run_schemathesis(served: Served, folder: Path) -> tuple[int, str]:
     """Its exit status, 0 when it found nothing, and what it has to say."""
-    token = served.backend.token("anna", "freebusy", "details", "admin")
+    token = served.backend.token("anna", "freebusy", "details", "admin", "book")
+    span = {"start": "2026-11-25", "end": "2026-11-26"}
+    made = await served.ask("/v1/profiles/anna/blocks", method="POST", token=token, body=span)
     configuration = folder / "schemathesis.toml"
-    configuration.write_text(CONFIGURATION.format(token=token, problem=problem_id("/1.ics", '"1"')))
+    configuration.write_text(
+        CONFIGURATION.format(token=token, problem=problem_id("/1.ics", '"1"'), block=made.json["id"])
+    )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration), "run"),
         *(f"http://127.0.0.1:{served.port}/openapi.json", f"--max-examples={EXAMPLES}", "--generation-deterministic"),

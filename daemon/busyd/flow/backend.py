@@ -15,6 +15,7 @@ from busyd.clock import Clock, Now
 from busyd.cooperative import apply, in_slices
 from busyd.flow.accepting import AcceptedProblems
 from busyd.flow.ask import FreeBusyAnswer, NotConfirmed, answer, find_profile
+from busyd.flow.bookings import Bookings
 from busyd.flow.freshness import freshness_of
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
 from busyd.flow.tokens import Tokens
@@ -61,6 +62,7 @@ class Backend:
         self.tokens = Tokens(ledger)
         self.reloads = ReloadRequests()
         self.accepted_problems = AcceptedProblems(writer, ledger)
+        self.bookings = Bookings(writer, ledger)
         self.schedules: Mapping[str, PollNow] = {}
         """By connection; empty until polling has begun."""
         self._state = state

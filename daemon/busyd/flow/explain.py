@@ -15,6 +15,7 @@ from busyd.period import FbType, Instant, Period
 from busyd.state.links import Link
 from busyd.state.profile_state import ProfileState
 from busyd.store.acceptances import problem_id
+from busyd.store.bookings import Booking
 from busyd.store.mirror import StoredObject
 
 
@@ -44,7 +45,7 @@ class Explained(Struct, frozen=True):
     """FREE when it does not block."""
     reason: str
     """As `Verdict.reason`; `unreadable` for an event whose time cannot be read, `never-read` for a calendar that was
-    not read, `too-much` for one with more occurrences than can be held."""
+    not read, `too-much` for one with more occurrences than can be held, `block` for what busyd itself keeps busy."""
     rule: str
     """The rule of the configuration that decided, or empty when the event itself did."""
     origin: str
@@ -77,7 +78,30 @@ async def explain_window(writer: IndexWriter, profile_state: ProfileState, *, wi
             known = next(numbered)
             accepted = problem_id(known.href, known.etag) in writer.state.problems.accepted
             events += _explain_object(known, indexed, reading=replace(reading, accepted=accepted))
+    rows = writer.state.own.of(profile_state.profile.name, profile_state.links)
+    events += [own for row in rows for own in _explain_row(row, window)]
     return sorted(events, key=lambda event: (event.start, event.end, event.calendar, event.uid))
+
+
+def _explain_row(row: Booking, window: Period) -> list[Explained]:
+    """What busyd itself keeps busy: named as what it is, in the calendar `busyd`."""
+    return [
+        Explained(
+            calendar="busyd",
+            uid=row.uid,
+            href=row.href,
+            summary=row.details.summary,
+            location=row.details.location,
+            start=span.start,
+            end=span.end,
+            fbtype=FbType(row.fbtype),
+            reason=row.kind.value,
+            rule="",
+            origin="",
+        )
+        for span in row.spans
+        if span.start < window.end and window.start < span.end
+    ]
 
 
 async def _objects_touching(writer: IndexWriter, link: Link, *, window: Period) -> list[StoredObject]:

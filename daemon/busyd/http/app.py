@@ -12,13 +12,14 @@ from aiohttp import web
 from busyd.errors import BusydError, DataError, UserError
 from busyd.flow.ask import Unanswerable
 from busyd.flow.backend import Backend
+from busyd.flow.bookings import KeyMismatch
 from busyd.http.auth import Authenticator, Caller, login_needed, login_refused, scope_missing
 from busyd.http.call import Call
 from busyd.http.connections import ClientConnection, CountingServer, Gate
 from busyd.http.cors import allow_origin, preflight
 from busyd.http.freebusy import FreeBusyHandler
 from busyd.http.metrics import Metrics
-from busyd.http.problem import HttpProblem, bad_request, not_answered, unknown_profile
+from busyd.http.problem import HttpProblem, bad_request, key_mismatch, not_answered, unknown_profile
 from busyd.http.query import parse_query
 from busyd.http.request_headers import Fault, RequestHeaders
 from busyd.http.response import Date
@@ -150,7 +151,9 @@ class Endpoint:
         if connection.reserved and not self.auth.has_succeeded(caller):
             raise _too_many_connections()
         query_text = request.raw_path.partition("?")[2].partition("#")[0]
-        query = parse_query(query_text, route.parameters) if query_text and not route.ignores_parameters else {}
+        query = (
+            parse_query(query_text, route.parameters_of(method)) if query_text and not route.ignores_parameters else {}
+        )
         return await handler(Call(request, head, caller, query, match.values, client))
 
     async def _caller_of(self, head: RequestHeaders, match: Match, *, client: str) -> Caller:
@@ -177,6 +180,8 @@ class Endpoint:
         """What a client is told about an error that is not an HttpProblem."""
         if isinstance(error, Unanswerable):
             return not_answered(error)
+        if isinstance(error, KeyMismatch):
+            return key_mismatch()
         if isinstance(error, UserError):
             return bad_request(str(error), fix=error.fix)
         if isinstance(error, BusydError) and not isinstance(error, DataError):

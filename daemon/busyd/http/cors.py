@@ -12,7 +12,7 @@ def allow_origin(response: web.StreamResponse, origin: str) -> None:
     if response.prepared:
         return
     response.headers["Access-Control-Allow-Origin"] = origin
-    response.headers["Access-Control-Expose-Headers"] = "ETag, Busyd-As-Of, Retry-After"
+    response.headers["Access-Control-Expose-Headers"] = "ETag, Busyd-As-Of, Location, Retry-After"
     vary = response.headers.get("Vary", "")
     response.headers["Vary"] = f"{vary}, Origin" if vary else "Origin"
 
@@ -22,6 +22,6 @@ def preflight(route: Route, head: RequestHeaders) -> web.Response:
     headers = {**SECURITY_HEADERS, "Allow": route.allow}
     if head.origin:
         headers["Access-Control-Allow-Methods"] = route.allow
-        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-None-Match"
+        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, If-None-Match"
         headers["Access-Control-Max-Age"] = "600"
     return web.Response(status=204, headers=headers)

@@ -10,6 +10,7 @@ import busyd
 from busyd.flow.reload import ReloadOutcome
 from busyd.http.bodies import Calendars, Explanation, FreeBusy, Health, Problems, Profiles, Slots, Status
 from busyd.http.call import Call
+from busyd.http.openapi_blocks import BLOCK_BODIES, block_paths
 from busyd.http.problem import PROBLEM_TYPE, ProblemDetails
 from busyd.http.response import JSON, Finished, headers_for
 from busyd.http.slots import MAX_STEPS
@@ -17,6 +18,7 @@ from busyd.http.slots import MAX_STEPS
 Schema = dict[str, Any]
 
 BODIES: Final = (
+    *BLOCK_BODIES,
     Calendars,
     Explanation,
     FreeBusy,
@@ -143,6 +145,7 @@ def _paths() -> Schema:
         "/v1/profiles/{profile}/explain": _get(
             "Why is this person busy?", _ok(Explanation), parameters=[profile, *window], of_profile=True
         ),
+        **block_paths(profile, window),
         "/v1/status": _get("The state of every connection and calendar", _ok(Status), parameters=only),
         "/v1/calendars": _get("Every known calendar", _ok(Calendars)),
         "/v1/problems": _get("What in the calendars could not be taken as it is", _ok(Problems)),

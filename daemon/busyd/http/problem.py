@@ -32,6 +32,9 @@ TITLES: Final[Mapping[str, str]] = {
     "unknown-connection": "There is no such connection",
     "unknown-feed": "There is no such feed",
     "unknown-problem": "There is no such problem",
+    "unknown-booking": "There is no such block",
+    "idempotency-mismatch": "The key belongs to another request",
+    "invalid": "This cannot be done",
     "nothing-to-accept": "There is nothing to accept, or to take back",
     "method-not-allowed": "This address does not support that method",
     "unconfigured": "The profile has no calendars",
@@ -114,6 +117,16 @@ def not_answered(error: Unanswerable) -> HttpProblem:
         detail=str(error),
         fix=f"GET /v1/status says which connection is in trouble; {instead}, the last known state is served",
         headers={"Retry-After": "30" if is_unconfirmed else "60"},
+    )
+
+
+def key_mismatch() -> HttpProblem:
+    """422: the same Idempotency-Key with another request."""
+    return HttpProblem(
+        "idempotency-mismatch",
+        422,
+        detail="this Idempotency-Key was used before, for another request",
+        fix="send another key with another request; the same key gives the answer to the first one again",
     )
 
 

@@ -11,8 +11,9 @@ from urllib.parse import unquote
 from msgspec import Struct, field
 
 from busyd.flow.backend import Backend
-from busyd.http import explain, freebusy, slots
+from busyd.http import blocks, explain, freebusy, slots
 from busyd.http.auth import Authenticator
+from busyd.http.blocks import BlocksHandler
 from busyd.http.call import Handler
 from busyd.http.explain import ExplainHandler
 from busyd.http.feed import FeedHandler
@@ -32,6 +33,7 @@ from busyd.http.sync import SyncHandler
 
 NO_PARAMETERS: Final[frozenset[str]] = frozenset()
 _FREEBUSY: Final = frozenset({"freebusy"})
+_BOOK: Final = frozenset({"book"})
 _DETAILS: Final = frozenset({"details"})
 _ADMIN: Final = frozenset({"admin"})
 
@@ -50,6 +52,8 @@ class Route(Struct, frozen=True):
     public: bool = False
     """The path itself is the secret; no other token is looked for."""
     parameters: frozenset[str] = NO_PARAMETERS
+    writes_parameters: Mapping[str, frozenset[str]] = {}
+    """Method that changes something -> its parameters; those that are not here take none."""
     ignores_parameters: bool = False
     """Any query is accepted: calendar apps add numbers of their own to get around caches."""
 
@@ -58,6 +62,12 @@ class Route(Struct, frozen=True):
         """The value of the Allow field (RFC 9110 §10.2.1)."""
         methods = {*self.methods, "OPTIONS"} | ({"HEAD"} if "GET" in self.methods else set())
         return ", ".join(sorted(methods))
+
+    def parameters_of(self, method: str) -> frozenset[str]:
+        """The parameters that a request with this method may have."""
+        if method in ("GET", "HEAD"):
+            return self.parameters
+        return self.writes_parameters.get(method, NO_PARAMETERS)
 
     def handler(self, method: str) -> Handler | None:
         return self.methods.get("GET" if method == "HEAD" else method)
@@ -170,6 +180,7 @@ def api_routes(handlers: Handlers) -> Routes:
     sync = SyncHandler(backend, body_seconds=body_seconds)
     reload = ReloadHandler(backend, body_seconds=body_seconds)
     problems = ProblemsHandler(backend, body_seconds=body_seconds)
+    made = BlocksHandler(backend, body_seconds=body_seconds)
     profile = "/v1/profiles/{profile}"
     times = freebusy.PARAMETERS
     return Routes(
@@ -189,6 +200,18 @@ def api_routes(handlers: Handlers) -> Routes:
                 {"GET": ExplainHandler(backend).get_explain},
                 _DETAILS,
                 parameters=explain.PARAMETERS,
+            ),
+            Route(
+                f"{profile}/blocks",
+                {"GET": made.get_blocks, "POST": made.post_block},
+                _BOOK,
+                parameters=blocks.LIST_PARAMETERS,
+            ),
+            Route(
+                f"{profile}/blocks/{{block}}",
+                {"GET": made.get_block, "PATCH": made.patch_block, "DELETE": made.delete_block},
+                _BOOK,
+                writes_parameters={"DELETE": blocks.CANCEL_PARAMETERS},
             ),
             Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS, parameters=STATUS_PARAMETERS),
             Route("/v1/calendars", {"GET": status.get_calendars}, _ADMIN),
