@@ -46,7 +46,16 @@ def test_changed_and_vanished_members_are_told_apart() -> None:
 def test_the_collection_is_never_its_own_member(href: str) -> None:
     """QUIRK(icloud): most reports on a collection list the collection, with or without the slash."""
     assert delta(member(href, etag("x")), member(A, etag("1"))).changed == {A: '"1"'}
-    assert delta(status(href, "HTTP/1.1 404 Not Found")).vanished == frozenset()
+    found = delta(status(href, "HTTP/1.1 404 Not Found"), member(A, etag("1")))
+    assert (found.changed, found.vanished) == ({A: '"1"'}, frozenset())
+
+
+def test_a_collection_that_says_only_that_it_is_gone_is_gone() -> None:
+    """QUIRK(xandikos): a 404 may come within a 207."""
+    with pytest.raises(NotFound):
+        delta(status(CALENDAR, "HTTP/1.1 404 Not Found"))
+    with pytest.raises(NotFound):
+        exchange(list_members(CALENDAR), multistatus(status(CALENDAR, "HTTP/1.1 404 Not Found")))
 
 
 def test_nothing_but_a_token_means_no_change() -> None:

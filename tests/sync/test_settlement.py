@@ -69,6 +69,16 @@ def test_after_a_look_that_says_its_tokens_are_of_no_use_the_next_one_compares_e
     assert next_look(replace(seen, look=replace(seen.look, **{useless: True}))) == (SETTLE, None)
 
 
+@pytest.mark.parametrize(("age", "wait"), [(15, 15), (30, 30), (60, 60), (90, None)])
+def test_a_change_that_was_announced_and_not_found_is_looked_for_later_each_time(age: int, wait: int | None) -> None:
+    sought = calendar(1, look_again=Instant(AT), earlier_token="t0", reconciled=Instant(AT - age))
+    found_nothing = outcome_of(sought, listed=True)
+    assert next_look(found_nothing) == (wait, None if wait is None else "t0")
+    assert mark_of(settled(found_nothing)).reconciled == (AT if wait is None else None)
+    # What was found before is named once more by the delta, and then nothing is compared.
+    assert next_look(outcome_of(sought)) == (None, None)
+
+
 def test_a_contradiction_is_looked_at_again_and_later_each_time() -> None:
     assert next_look(outcome_of(changed(1), missing=[40]))[0] == ASK_AGAIN
     for age in (60, 300):
@@ -149,6 +159,8 @@ def test_a_look_moves_the_token_on_and_a_question_alone_does_not() -> None:
         (replace(PROVED, uid=""), OTHERS, Reason.ANSWERED_404),
         (doubt(DoubtKind.GONE, MOVING, proved=MOVING, uid="u3"), OTHERS, Reason.NOT_MOVING),
         (doubt(DoubtKind.GONE, MOVING, proved=MOVING, uid="u3"), Elsewhere(is_unread=True), None),
+        (replace(PROVED, proved=Instant(0)), Elsewhere(is_none=True, is_unlisted=True), None),
+        (PROVED, Elsewhere(arrived=frozenset({"u3"}), is_unlisted=True), Reason.ARRIVED_ELSEWHERE),
         (doubt(DoubtKind.GONE, 9999, uid="u3"), ALONE, None),
         (doubt(DoubtKind.UNLISTED, 9999, asked=9, last=0, uid="u3"), ALONE, None),
         (doubt(DoubtKind.UNREAD, 9999, asked=9, last=0), ALONE, None),

@@ -3,9 +3,11 @@
 Both say which resources differ, not what they contain; payloads are `objects.py`.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from busyd.dav import names
 from busyd.dav.errors import InvalidSyncToken, MalformedResponse, SyncUnsupported
@@ -13,6 +15,7 @@ from busyd.dav.exchange import (
     DavResponse,
     LongAnswer,
     Operation,
+    failure,
     preconditions,
     propfind,
     raise_for_status,
@@ -55,7 +58,7 @@ class Members(Struct, frozen=True):
     spelled: dict[Href, str] = field(default_factory=dict)
     """How the server spells those of its hrefs that it does not write in canonical form."""
     truncated: bool = False
-    """There is more (a 507 for the collection): what is not here is not proved to be absent."""
+    """There is more (a 507 in any row): what is not here is not proved to be absent."""
 
 
 class SyncAnswer(LongAnswer, frozen=True):
@@ -91,9 +94,13 @@ def read_sync_report(calendar: str, token: str | None, *, response: DavResponse)
     truncated = itself = False
     # QUIRK(icloud): most reports on a collection list the collection, with or without the slash.
     selves = spellings(calendar, response.url)
+    if all(member.href in selves for member in answer.responses):
+        _check_itself(answer.responses, response)
     for member in answer.responses:
-        if member.href in selves:
-            truncated = truncated or member.status == 507
+        if member.status == 507:
+            truncated = True  # whatever it stands for: something is left out
+            itself = itself or member.href in selves
+        elif member.href in selves:
             itself = True
         elif member.status in (404, 410):
             vanished.add(member.href)
@@ -124,12 +131,20 @@ def list_members(calendar: str) -> Operation[Members]:
     if not responses:
         raise MalformedResponse(response.host, "the listing is empty, even without the calendar itself", status=207)
     selves = spellings(calendar, response.url)
+    _check_itself([member for member in responses if member.href in selves], response)
     members = [member for member in responses if member.href not in selves and _is_object(member)]
     return Members(
         {member.href: _etag(member) for member in members},
         {member.href: member.spelling for member in members if member.spelling != member.href},
-        truncated=any(member.status == 507 for member in responses if member.href in selves),
+        truncated=any(member.status == 507 for member in responses),
     )
+
+
+def _check_itself(rows: Sequence[MemberResponse], response: DavResponse) -> None:
+    """Raise the error that the collection's own row stands for. QUIRK(xandikos): a 404 may come within a 207."""
+    statuses = [member.status or 200 for member in rows]
+    if statuses and all(status >= 400 and status != 507 for status in statuses):
+        raise failure(replace(response, status=statuses[0], body=b""))
 
 
 def _refuse(response: DavResponse, token: str | None) -> None:
@@ -151,7 +166,7 @@ def _etag(member: MemberResponse) -> ETag:
 
 def _is_object(member: MemberResponse) -> bool:
     """Neither gone nor a collection. The content type is too often wrong or missing to be used."""
-    if member.status in (404, 410) or member.href.endswith("/"):
+    if member.status in (404, 410, 507) or member.href.endswith("/"):
         return False
     resourcetype = member.find(names.RESOURCETYPE)
     return resourcetype is None or resourcetype.child(names.COLLECTION) is None

@@ -15,8 +15,8 @@ from busyd.progress import Progress, Report
 from busyd.store.mirror import NO_ETAG, CalendarRecord
 from busyd.sync.context import PollContext, refresh_state
 from busyd.sync.decision import Decision
-from busyd.sync.doubts import Answers, Got, Question
-from busyd.sync.due import hrefs_to_reread, plan_look
+from busyd.sync.doubts import SAMPLE, Answers, Got, Question
+from busyd.sync.due import hrefs_to_reread, other_collections, plan_look
 from busyd.sync.fetch import Batch, fetch, fetch_singly
 from busyd.sync.look import look
 from busyd.sync.reasons import Reason
@@ -30,7 +30,8 @@ async def read_changes(context: PollContext, record: CalendarRecord, *, at: Inst
     """Look at a calendar and store what is new and changed in it. Raises RemoteError; what was stored stays."""
     store = context.store
     etags = await store.read_etags(record.id)
-    plan = plan_look(record, etags, at=at)
+    others = other_collections(record, context.state.calendars_of(context.name))
+    plan = plan_look(record, etags, others=others, at=at)
     now, refused = context.clock.monotonic(), context.refused_syncs
     seen = await look(
         context.client,
@@ -51,9 +52,8 @@ async def read_changes(context: PollContext, record: CalendarRecord, *, at: Inst
         batches = fetch(context.client, record.remote.target, hrefs=wanted, listed=listed, spelled=spelled)
         async with aclosing(batches):
             async for batch in batches:
-                as_before = await _as_before(context, record, batch=batch, etags=etags, listed=listed)
-                old = frozenset(href for href in as_before if etags.get(href) != listed.get(href))
-                current = [fetched for fetched in batch.objects if fetched.href not in as_before]
+                as_before, old = await _not_new(context, record, batch=batch, etags=etags, listed=listed)
+                current = [fetched for fetched in batch.objects if fetched.href not in as_before | old]
                 await _store(context, record, objects=current, listed=listed, spelled=seen.spelled)
                 done, stored = done + len(current), stored or bool(current)
                 missing |= batch.missing
@@ -117,24 +117,35 @@ async def commit_settlement(context: PollContext, decision: Decision) -> None:
     await refresh_state(context)
 
 
-async def _as_before(
+async def _not_new(
     context: PollContext,
     record: CalendarRecord,
     *,
     batch: Batch,
     etags: Mapping[str, str],
     listed: Mapping[str, str],
-) -> frozenset[str]:
-    """What came as the mirror has it: under the ETag it had, or with none, so that it may not be what was listed."""
-    doubtful = [
-        fetched
-        for fetched in batch.objects
-        if (etag := listed.get(fetched.href)) and (not fetched.etag or etags.get(fetched.href) == etag)
-    ]
-    known = await context.store.read_payloads(record.id, [fetched.href for fetched in doubtful])
-    return frozenset(
-        fetched.href for fetched in doubtful if fetched.href in known and known[fetched.href].payload == fetched.payload
-    )
+) -> tuple[frozenset[str], frozenset[str]]:
+    """What came as the mirror has it, and what may be older than listed, so that only its own GET can tell.
+
+    May be older: the text of before under another ETag, and another text under the ETag that is known. Where many have
+    the text of before, a server has merely renewed its ETags.
+    """
+    known = await context.store.read_payloads(record.id, [fetched.href for fetched in batch.objects])
+    same: set[str] = set()
+    renewed: set[str] = set()
+    doubtful: set[str] = set()
+    for fetched in batch.objects:
+        href, etag = fetched.href, listed.get(fetched.href)
+        if not etag or href not in known:
+            continue
+        is_same, is_known = known[href].payload == fetched.payload, etags.get(href) == etag
+        if is_same and is_known:
+            same.add(href)
+        elif is_same and fetched.etag:
+            renewed.add(href)
+        elif is_same or is_known:
+            doubtful.add(href)
+    return frozenset(same), frozenset(doubtful | renewed if len(renewed) <= SAMPLE else doubtful)
 
 
 async def _store(

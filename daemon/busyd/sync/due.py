@@ -68,7 +68,16 @@ def may_answer_not_modified(record: CalendarRecord, *, at: Instant) -> bool:
     return record.complete and not record.held and not is_comparison_due(record, at)
 
 
-def plan_look(record: CalendarRecord, etags: Mapping[str, str], *, at: Instant) -> LookPlan:
+def other_collections(record: CalendarRecord, records: Iterable[CalendarRecord]) -> tuple[str, ...]:
+    """The hrefs of the other collections of a connection, without those in which this one lies."""
+    own = record.remote.href
+    hrefs = (other.remote.href for other in records if other.remote.href.endswith("/"))
+    return tuple(href for href in hrefs if not own.startswith(href))
+
+
+def plan_look(
+    record: CalendarRecord, etags: Mapping[str, str], *, others: tuple[str, ...] = (), at: Instant
+) -> LookPlan:
     """How to look into a calendar of which the mirror has `etags` (href -> ETag).
 
     A second look starts from the token before the last one, so that it sees the last look's changes once more; without
@@ -81,8 +90,9 @@ def plan_look(record: CalendarRecord, etags: Mapping[str, str], *, at: Instant) 
         etags,
         tuple(filter(None, (earlier, *latest))),
         newest,
-        has_news=record.complete and _says_changed(record),
+        has_news=record.complete and (_says_changed(record) or earlier is not None),
         doubts=record.doubts,
+        others=others,
     )
     daily = is_comparison_due(record, at)
     full = daily or (is_look_due(record, at) and (earlier is None or needs_listing(record.doubts)))

@@ -4,6 +4,7 @@ An object that cannot be had keeps nobody else's from coming, and is not taken f
 """
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final
@@ -24,6 +25,9 @@ IN_FLIGHT: Final = 2
 """Batches asked for at the same time, the budget of an account."""
 _CHOKED: Final = (MalformedResponse, ServerFault, AnswerTooLarge)
 _EDGE: Final = 1024
+_COMPONENT: Final = re.compile(rb"(?<=\n)(?i:BEGIN:(?!VCALENDAR))")
+_TEXT: Final = re.compile(rb"(?<=\n)(?![A-Za-z0-9.-]+[;:])(?=[^\s])")
+"""A line that is no line of a calendar: between the lines of one that has nothing else, it is a page."""
 _STRIKES: Final = 3
 """So many objects in a row that cannot be had: then it is the server and not the object."""
 
@@ -128,7 +132,8 @@ def _is_outdated(fetched: FetchedObject, listed: Mapping[str, str]) -> bool:
 
 def _is_whole(payload: bytes) -> bool:
     """Whether an object is a calendar from its first to its last line, and no page, garbage or part of one."""
-    return b"BEGIN:VCALENDAR" in payload[:_EDGE].upper() and b"END:VCALENDAR" in payload[-_EDGE:].upper()
+    has_edges = b"BEGIN:VCALENDAR" in payload[:_EDGE].upper() and b"END:VCALENDAR" in payload[-_EDGE:].upper()
+    return has_edges and (_COMPONENT.search(payload) is not None or _TEXT.search(payload) is None)
 
 
 async def _multiget(client: CaldavClient, calendar: str, *, hrefs: Sequence[str]) -> Fetched:

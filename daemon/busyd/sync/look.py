@@ -47,7 +47,7 @@ async def look(client: CaldavClient, calendar: str, *, state: SyncState, full: b
     seen = Delta({}, frozenset(), None, itself=False)
     for asked in state.tokens:
         try:
-            delta = await _collect(client, calendar, token=asked)
+            delta = await _collect(client, calendar, token=asked, others=state.others)
         except DavError as error:
             if not is_refusal(error):
                 raise
@@ -58,7 +58,10 @@ async def look(client: CaldavClient, calendar: str, *, state: SyncState, full: b
         seen = _joined(seen, delta)
         await let_others_run()  # a millisecond of work where thousands of members changed
     if contradicts(state, seen):
-        return await _compare(client, calendar, state=state, refused=True)
+        # Nor would the same report without a token be more to the point.
+        members = await _compare(client, calendar, state=state, refused=False, list_only=True)
+        is_fruitless = not members.plan.fetch and not members.plan.gone
+        return replace(members, sync_token=seen.token if is_fruitless else None, list_only=False)
     plan = plan_delta(state, changed=seen.changed, vanished=seen.vanished)
     await let_others_run()
     return Look(plan, seen.token, compared_all=False, spelled=seen.spelled)
@@ -99,18 +102,18 @@ async def _compare(
     `fault`: how the report was refused just now, so that it need not be tried.
     """
     if list_only or fault is not None:
-        everything = await _members(client, calendar)
+        everything = await _members(client, calendar, others=state.others)
     else:
         try:
-            everything = await _collect(client, calendar, token=None)
+            everything = await _collect(client, calendar, token=None, others=state.others)
         except DavError as error:
             if not is_refusal(error):
                 raise
-            everything, fault = await _members(client, calendar), error
+            everything, fault = await _members(client, calendar, others=state.others), error
     listed, token = everything.changed, everything.token
     spelled, truncated = everything.spelled, everything.truncated
     if needs_members(state, everything):
-        members = await _members(client, calendar)
+        members = await _members(client, calendar, others=state.others)
         if members.changed.keys() - listed.keys() or not (listed or everything.itself):
             token = None  # it stands for an answer that was not true
         listed, spelled = {**members.changed, **listed}, {**members.spelled, **spelled}
@@ -132,21 +135,21 @@ async def _compare(
     )
 
 
-async def _members(client: CaldavClient, calendar: str) -> Delta:
+async def _members(client: CaldavClient, calendar: str, *, others: tuple[str, ...]) -> Delta:
     """The listing of last resort, which even an empty calendar answers with itself."""
     members = await client.run(list_members(calendar))
-    etags = {str(href): str(etag) for href, etag in members.etags.items()}
+    etags = {str(href): str(etag) for href, etag in members.etags.items() if not href.startswith(others)}
     spelled = {str(href): spelling for href, spelling in members.spelled.items()}
     return Delta(etags, frozenset(), None, itself=True, truncated=members.truncated, spelled=spelled)
 
 
-async def _collect(client: CaldavClient, calendar: str, *, token: str | None) -> Delta:
+async def _collect(client: CaldavClient, calendar: str, *, token: str | None, others: tuple[str, ...]) -> Delta:
     """A sync-collection answer, continued while the server truncates it (RFC 6578 §3.6)."""
     seen = Delta({}, frozenset(), None, itself=False)
     for _ in range(_ROUNDS):
         page = await client.run(sync_collection(calendar, token))
         await let_others_run()
-        changed = {str(href): str(etag) for href, etag in page.changed.items()}
+        changed = {str(href): str(etag) for href, etag in page.changed.items() if not href.startswith(others)}
         spelled = {str(href): spelling for href, spelling in page.spelled.items()}
         seen = _joined(seen, Delta(changed, page.vanished, page.token, page.itself, spelled=spelled))
         await let_others_run()

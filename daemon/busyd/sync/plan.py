@@ -30,8 +30,10 @@ class SyncState(Struct, frozen=True):
     newest_token: str | None = None
     """The token that stands for the mirror."""
     has_news: bool = False
-    """The listing says that something changed since then, or fails to say that nothing did."""
+    """Something changed since the oldest token, by what the listing says or by what was seen before."""
     doubts: Mapping[str, ObjectDoubt] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+    """Hrefs of the other calendars: what an answer names there is theirs, and is read there."""
     held: Mapping[str, Instant] = field(default_factory=dict)
     """Of a feed: href -> when a look first found it gone, for what is not yet believed to be."""
 

@@ -6,7 +6,7 @@ anew with what came of it; then it commits what the last plan says. Nothing is d
 * a listed event answers 404 to a multiget: it is asked for by a GET of its own. When that says 404, too, it is unread:
   its time is unknown, or as it was, and it is asked again until a listing lacks it (`doubts.py`);
 * an event is gone: it is asked itself. When it says 404, its time is kept MOVING seconds, unless its UID has turned up
-  in another calendar, or there is none (`settlement.py`);
+  in another calendar, or there is none; and for as long as the listing has no calendar at all (`settlement.py`);
 * many events are gone at once: a sample of them is asked first, and each of the others by and by (`doubts.py`);
 * an event is handed out as another version than listed: both block until they agree (`doubts.py`);
 * a calendar is missing from the listing: it is asked itself. Two answers of 404 or 403, GONE_AGAIN seconds apart, make
@@ -242,7 +242,8 @@ def _elsewhere(record: CalendarRecord, unread: Set[int], *, this: RoundFacts) ->
     }
     others = (listed | hidden | set(this.listing.unreadable)) - {record.remote.href}
     arrived = frozenset(uid for uid, calendars in this.arrived.items() if calendars - {record.id})
-    return Elsewhere(not others, arrived, bool(unread - {record.id}))
+    is_unlisted = not listed and record.missing_since is not None and record.id in this.read
+    return Elsewhere(not others, arrived, bool(unread - {record.id}), is_unlisted)
 
 
 def _about_ceasing(calendar: KnownCalendar, this: RoundFacts) -> Decision:

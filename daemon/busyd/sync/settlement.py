@@ -25,7 +25,7 @@ from busyd.sync.doubts import (
 from busyd.sync.due import is_look_due
 from busyd.sync.plan import Look, SyncState
 from busyd.sync.reasons import Reason
-from busyd.sync.timing import LONGEST_ASK, MOVING, MOVING_UNSEEN, SETTLE, has_passed
+from busyd.sync.timing import MOVING, MOVING_UNSEEN, SETTLE, SOUGHT, has_passed
 
 
 class SyncOutcome(Struct, frozen=True):
@@ -96,6 +96,8 @@ class Elsewhere(Struct, frozen=True):
     """UIDs of what has just turned up in one of them."""
     is_unread: bool = False
     """One of them has changed, and could not be read since."""
+    is_unlisted: bool = False
+    """The listing has no calendar at all, though there are some: where anything could have moved to is not known."""
 
 
 def doubts_after(
@@ -155,10 +157,12 @@ def _why_believed(doubts: Doubts, href: str, *, elsewhere: Elsewhere, at: Instan
     doubt = doubts[href]
     if doubt.kind is not DoubtKind.GONE or doubt.proved is None:
         return None
-    if elsewhere.is_none or not doubt.uid:
-        return Reason.ANSWERED_404
     if doubt.uid in elsewhere.arrived:
         return Reason.ARRIVED_ELSEWHERE
+    if elsewhere.is_unlisted:
+        return None
+    if elsewhere.is_none or not doubt.uid:
+        return Reason.ANSWERED_404
     wait = MOVING_UNSEEN if elsewhere.is_unread else MOVING
     return Reason.NOT_MOVING if has_passed(doubt.proved, wait, at=at) else None
 
@@ -218,7 +222,7 @@ def _mark(record: CalendarRecord, outcome: SyncOutcome | None, *, doubts: Doubts
         sync_token=outcome.look.sync_token if is_whole else None,
         listed_token=record.remote.sync_token if is_whole else None,
         as_of=at if is_proof and is_whole else None,
-        reconciled=at if outcome.look.compared_all else None,
+        reconciled=at if outcome.look.compared_all and not _is_still_sought(outcome, at) else None,
         doubts=doubts,
         earlier_token=earlier_token,
         look_again=_earliest(look_again, contradiction),
@@ -236,11 +240,23 @@ def _second_look(outcome: SyncOutcome, at: Instant) -> tuple[Instant | None, str
     start = record.earlier_token if record.look_again is not None else newest
     if look.refused or look.truncated:
         start = newest = None
-    if look.truncated and record.complete and not outcome.changed:
-        return Instant(at + LONGEST_ASK), None
+    if _is_still_sought(outcome, at) and record.reconciled is not None:
+        return Instant(at + max(at - record.reconciled, SETTLE)), start
     if outcome.changed or look.truncated or not record.complete:
         return Instant(at + SETTLE), start if pending else newest
     return (record.look_again, start) if pending else (None, None)
+
+
+def _is_still_sought(outcome: SyncOutcome, at: Instant) -> bool:
+    """Whether a change was announced, and neither the delta since then nor a listing has had it so far.
+
+    A delta that names something names it again in the second look, which starts from the same token. Where one names
+    nothing, everything is compared; of the first such comparison the time is kept.
+    """
+    record, look = outcome.record, outcome.look
+    is_second = record.earlier_token is not None and is_look_due(record, at) and look.compared_all
+    is_fruitless = not look.truncated and not look.plan.gone and not outcome.changed
+    return is_second and is_fruitless and not has_passed(record.reconciled, SOUGHT // 2, at=at)
 
 
 def _earliest(*moments: Instant | None) -> Instant | None:

@@ -39,6 +39,9 @@ SETTLED_ASK: Final = 86_400
 SETTLE: Final = 15
 """After a change, because more of it may still turn up: iCloud's listings lag some seconds behind, and a token may be
 ahead of what was shown with it (icloud.md 6.6). So the next look starts once more from the token before."""
+SOUGHT: Final = 150
+"""For so long a change is looked for that a ctag or token announced and that neither a delta nor a listing had; the
+wait between two looks grows with its age. Most often only a property of the calendar has changed."""
 LOOK_LONGEST: Final = 900
 """The longest wait until the second look; a longer one means that the wall clock was set back."""
 MISSING_AGAIN: Final = 300
