@@ -16,6 +16,7 @@ from busyd.remote.backoff import (
     ConnectionBackoff,
     RequestBudget,
     after_failure,
+    after_restart,
     after_success,
     next_poll_at,
     parse_retry_after,
@@ -40,10 +41,7 @@ def attempts(error: RemoteError, hours: float) -> list[float]:
     while now < hours * 3600:
         moments.append(now)
         backoff = fail(backoff, error, now=now, chance=chance.random())
-        following = next_poll_at(backoff, MINUTE, last=now, chance=chance.random())
-        if following is None:
-            break
-        now = following
+        now = next_poll_at(backoff, MINUTE, last=now, chance=chance.random())
     return moments
 
 
@@ -53,8 +51,14 @@ def test_a_day_without_the_server_costs_few_attempts_and_ends_within_a_quarter_o
     assert max(after - before for before, after in pairwise(moments)) <= 900
 
 
-def test_a_wrong_password_is_tried_four_times_over_eleven_minutes_and_then_no_more() -> None:
-    moments = attempts(REFUSED, 24)
+def test_a_refused_login_is_tried_after_an_hour_at_six_hours_and_then_once_a_day() -> None:
+    moments = attempts(REFUSED, 100)
+    slow = [moment - moments[3] for moment in moments[4:]]
+    assert slow == pytest.approx([3600 * hours for hours in (1, 6, 30, 54, 78)])
+
+
+def test_a_wrong_password_is_tried_four_times_over_eleven_minutes_at_first() -> None:
+    moments = attempts(REFUSED, 0.5)
     gaps = [round(after - before) for before, after in pairwise(moments)]
     assert len(moments) == 4
     assert [5 <= gaps[0] <= 6, 60 <= gaps[1] <= 72, 600 <= gaps[2] <= 720] == [True, True, True]
@@ -66,6 +70,21 @@ def test_lone_refusals_between_good_polls_never_lock_out() -> None:
         backoff = after_success(fail(backoff, REFUSED))
     assert not backoff.is_locked_out
     assert next_poll_at(backoff, MINUTE, last=0, chance=0) == 60
+
+
+def test_a_person_may_add_a_try_in_a_quarter_of_an_hour_and_six_a_day() -> None:
+    backoff, made = ConnectionBackoff(refusals=4), list[int]()
+    for second in range(0, 2 * 86400, 60):
+        if backoff.may_be_added(Instant(WALL + second)):
+            made.append(second)
+            backoff = backoff.with_extra(Instant(WALL + second))
+    assert made == [day * 86400 + number * 900 for day in range(2) for number in range(6)]
+
+
+@pytest.mark.parametrize(("left", "expected"), [(-5.0, 0.0), (1800.0, 1800.0), (10**9, 3600 * 1.2)])
+def test_a_restart_takes_up_the_wait_and_a_clock_set_back_does_not_lengthen_it(left: float, expected: float) -> None:
+    backoff = after_restart(4, wait=left, now=100.0)
+    assert (backoff.not_before - 100.0, backoff.is_locked_out) == (expected, True)
 
 
 def test_trouble_in_between_neither_confirms_nor_clears_a_refusal() -> None:
@@ -98,10 +117,9 @@ def test_after_a_request_to_slow_down_polls_are_rarer_for_an_hour(error: RemoteE
 
 
 @given(CHANCE)
-def test_polls_are_spread_a_little_and_only_later(chance: float) -> None:
+def test_polls_are_spread_a_little_and_only_earlier(chance: float) -> None:
     following = next_poll_at(ConnectionBackoff(), MINUTE, last=0.0, chance=chance)
-    assert following is not None
-    assert 60.0 <= following <= 66.0
+    assert 54.0 <= following <= 60.0
 
 
 @pytest.mark.parametrize(

@@ -140,8 +140,8 @@ def _apple_login(host: str, connection: Connection, *, seen: Surroundings) -> Di
         f"individually: create a new one at {apple.APP_PASSWORDS}"
     )
     alias = (
-        f"the Apple ID is the address you sign in with at account.apple.com (see {apple.EMAIL_ADDRESSES}); an alias of the "
-        "mailbox is refused"
+        f"the Apple ID is the address you sign in with at account.apple.com (see {apple.EMAIL_ADDRESSES}); an alias of "
+        "the mailbox is refused"
     )
     if not seen.app_specific:
         message = f"{host} refused the password, which is not an app-specific one"

@@ -7,6 +7,7 @@ from busyd.advice.errors import describe_error
 from busyd.connection import Connection, ConnectionKind
 from busyd.dav.errors import LoginRefused
 from busyd.errors import BusydError
+from busyd.remote.errors import NOTHING_SENT
 
 APPLE_REFUSED: Final = (
     f"Apple refused the login. Create a new app-specific password ({APP_PASSWORDS}) and store it for this connection. "
@@ -18,7 +19,9 @@ APPLE_REFUSED_ONCE: Final = (
     "Apple refused a login that has worked before. This happens now and then and usually passes, so busyd tries again; "
     "a new app-specific password is needed only if Apple keeps refusing"
 )
-LOCKED_OUT: Final = "busyd will not try again until the password changes; it notices the change by itself"
+LOCKED_OUT: Final = (
+    "busyd tries again after an hour, after six, and then once a day; a changed password it notices and tries at once"
+)
 
 
 TRUNCATED_LISTING: Final = (
@@ -51,4 +54,4 @@ def describe_trouble(connection: Connection, error: BusydError, *, locked_out: b
     message = describe_error(error)
     if isinstance(error, LoginRefused) and connection.kind is ConnectionKind.ICLOUD and error.status == 401:
         message = APPLE_REFUSED_ONCE if worked_before and not locked_out else APPLE_REFUSED
-    return f"{message}. {LOCKED_OUT}" if locked_out else message
+    return f"{message}. {LOCKED_OUT}" if locked_out and not isinstance(error, NOTHING_SENT) else message

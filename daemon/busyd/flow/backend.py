@@ -44,6 +44,8 @@ class PollNow(Protocol):
 
     async def poll_now(self, report: Report | None = None) -> bool: ...
 
+    async def check_now(self) -> bool: ...
+
 
 class _Seen(Struct, frozen=True):
     """A view, and what it was made from."""
@@ -149,7 +151,7 @@ class Backend:
                 connection = self._state.connection_state(name)
                 limit, wanted = Instant(self.clock.now() - longest), connection.wanted
                 connection.wanted = limit if wanted is None or wanted > self.clock.now() else max(limit, wanted)
-                await self.schedules[name].poll_now()
+                await self.schedules[name].check_now()
         longest += self._since(asked)
         freshness = freshness_of(self._state, profile_state, now=self._now(), max_age=longest)
         return freshness.known and not freshness.stale

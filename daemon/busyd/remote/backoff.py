@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.dav.errors import LoginRefused, ServerFault, TooManyRequests
 from busyd.errors import RemoteError
@@ -20,8 +21,16 @@ JITTER: Final = 0.2
 RETRY_AFTER_MOST: Final = 3600.0
 HURRY: Final = 5.0
 """Seconds after a failed try until a client that is waiting for an answer may trigger the next one early."""
+CHECK_EVERY: Final = 5.0
+"""Seconds between the beginnings of two polls that clients have caused."""
 REFUSAL_WAITS: Final = (5.0, 60.0, 600.0)
-"""After a refused login; a stray 401 from iCloud clears within seconds. After the last one nothing more is sent."""
+"""After a refused login; a stray 401 from iCloud clears within seconds."""
+SLOW_REFUSAL_WAITS: Final = (3600.0, 5 * 3600.0, 24 * 3600.0)
+"""After further ones: a try after 1 h, at 6 h, then once a day, for the same password may work again."""
+EXTRA_EVERY: Final = 15 * 60
+EXTRAS_A_DAY: Final = 6
+"""How often a person may have a refused login tried out of turn: more of it might lock the account."""
+DAY: Final = 86400
 SLOW_FOR: Final = 3600.0
 SLOW_FACTOR: Final = 2.0
 """After a request to slow down, polls are this much rarer for `SLOW_FOR`."""
@@ -38,6 +47,8 @@ class ConnectionBackoff(Struct, frozen=True):
     slow_until: float = float("-inf")
     yields: bool = False
     """The wait until `not_before` is our own choice; the server has not asked for it."""
+    extras: tuple[Instant, ...] = ()
+    """When a refused login was last tried out of turn, the oldest first."""
 
     def may_be_hurried(self, now: float, *, last: float) -> bool:
         """Whether to try early because a client is waiting, after a try at `last`."""
@@ -45,8 +56,18 @@ class ConnectionBackoff(Struct, frozen=True):
 
     @property
     def is_locked_out(self) -> bool:
-        """The login was refused repeatedly, over more than ten minutes: only another password helps."""
+        """The login was refused repeatedly, over more than ten minutes: most likely only another password helps."""
         return self.refusals > len(REFUSAL_WAITS)
+
+    def may_be_added(self, wall: Instant) -> bool:
+        """Whether a person may have a refused login tried out of turn."""
+        recent = [extra for extra in self.extras if abs(wall - extra) < DAY]
+        return len(recent) < EXTRAS_A_DAY and all(abs(wall - extra) >= EXTRA_EVERY for extra in recent)
+
+    def with_extra(self, wall: Instant) -> Self:
+        """The same once such a try is made."""
+        recent = [extra for extra in self.extras if abs(wall - extra) < DAY]
+        return replace(self, extras=(*recent, wall))
 
 
 def after_success(backoff: ConnectionBackoff) -> ConnectionBackoff:
@@ -61,8 +82,8 @@ def after_failure(
     lengthen = 1.0 + JITTER * chance
     if isinstance(error, LoginRefused):
         refusals = backoff.refusals + 1
-        wait = REFUSAL_WAITS[min(refusals, len(REFUSAL_WAITS)) - 1]
-        return ConnectionBackoff(backoff.failures + 1, refusals, now + wait * lengthen, backoff.slow_until)
+        wait = wait_after_refusals(refusals) * (lengthen if refusals <= len(REFUSAL_WAITS) else 1.0)
+        return ConnectionBackoff(backoff.failures + 1, refusals, now + wait, backoff.slow_until, extras=backoff.extras)
     failures = backoff.failures + 1
     wait = min(FIRST_WAIT * 2.0 ** min(backoff.failures, 16), LONGEST_WAIT)
     slow_until, yields = backoff.slow_until, True
@@ -74,18 +95,28 @@ def after_failure(
             wait = min(max(2.0 * told, wait), RETRY_AFTER_MOST)
     # Another failure in between neither confirms nor clears a refused login.
     return ConnectionBackoff(
-        failures, backoff.refusals, now + wait * lengthen, slow_until, yields and not backoff.refusals
+        failures, backoff.refusals, now + wait * lengthen, slow_until, yields and not backoff.refusals, backoff.extras
     )
 
 
-def next_poll_at(backoff: ConnectionBackoff, poll: timedelta, *, last: float, chance: float) -> float | None:
-    """When to poll after a poll at `last`, or None: not until the password changes."""
-    if backoff.is_locked_out:
-        return None
+def wait_after_refusals(refusals: int) -> float:
+    """Seconds from the last of so many refusals in a row to the next try."""
+    waits = (*REFUSAL_WAITS, *SLOW_REFUSAL_WAITS)
+    return waits[min(max(refusals, 1), len(waits)) - 1]
+
+
+def after_restart(refusals: int, *, wait: float, now: float, extras: tuple[Instant, ...] = ()) -> ConnectionBackoff:
+    """As things stood before a restart, with so many seconds left; a clock that was set back adds nothing to them."""
+    longest = wait_after_refusals(refusals) * (1.0 + JITTER)
+    return ConnectionBackoff(refusals, refusals, now + min(max(wait, 0.0), longest), extras=extras)
+
+
+def next_poll_at(backoff: ConnectionBackoff, poll: timedelta, *, last: float, chance: float) -> float:
+    """When to poll after a poll that began at `last`: 0.9 to 1.0 intervals later, or when a failure lets us."""
     interval = poll.total_seconds() * (SLOW_FACTOR if last < backoff.slow_until else 1.0)
     if backoff.failures:
         return backoff.not_before
-    return last + interval * (1.0 + JITTER / 2 * chance)
+    return last + interval * (1.0 - JITTER / 2 * chance)
 
 
 def parse_retry_after(header: str | None, wall: Instant) -> float | None:

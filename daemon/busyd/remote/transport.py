@@ -79,7 +79,8 @@ class Transport:
         self._resting: dict[Origin, float] = {}
         self._password: Secret | None = None
         self._password_until = float("-inf")
-        self._refused: Secret | None = None
+        self.refused: Secret | None = None
+        """The password that was last refused."""
         self._digests: dict[Origin, Digest] = {}
         """Servers that want Digest, with what was last agreed."""
         self._digested: Secret | None = None
@@ -97,7 +98,7 @@ class Transport:
         async with self._gate:
             response = await self._ask(request)
             if response.status == 401:
-                self._refused = self._password
+                self.refused = self._password
                 if await self.has_another_password():
                     response = await self._ask(request)
         if response.status < 400:
@@ -111,7 +112,13 @@ class Transport:
         if not self._connection.username:
             return False
         await self._renew_password()
-        return self._password is not None and self._password != self._refused
+        return self._password is not None and self._password != self.refused
+
+    async def take_as_refused(self) -> Secret | None:
+        """Read the password, which was refused before this process began; it is not tried for a changed one."""
+        await self._renew_password()
+        self.refused = self._password
+        return self.refused
 
     async def close(self) -> None:
         """Close all connections."""

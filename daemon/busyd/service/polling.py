@@ -25,6 +25,7 @@ from busyd.remote.feed import FeedAnswer, feed_address, fetch_feed
 from busyd.remote.transport import Transport
 from busyd.remote.wire import SUBSCRIPTION_LIMITS, limits_of
 from busyd.service.own_thread import in_own_thread
+from busyd.service.refused_logins import RefusedLogin, RefusedLogins
 from busyd.service.schedule import PollSchedule
 from busyd.store.ledger_thread import LedgerThread
 from busyd.sync.context import PollContext
@@ -100,6 +101,7 @@ class Polling:
         self._clock = clock
         self._folder = folder
         self._on_change = on_change
+        self._logins = RefusedLogins(folder)
 
     async def follow(self, connections: Mapping[str, ConnectionConfig]) -> None:
         """Poll exactly these connections: what is new starts, what changed starts anew, what is gone stops."""
@@ -121,14 +123,17 @@ class Polling:
                     await asyncio.sleep(_APART)
 
     async def read_what_is_new(self) -> None:
-        """Poll at once where a calendar was linked that has never been read: nobody should wait for the next round."""
+        """Poll at once where a calendar was linked that has never been read, or where a login was refused.
+
+        After a reload nobody should wait for the next round.
+        """
         state = self._writer.state
         waiting = [
             schedule
             for name, schedule in self.schedules.items()
-            if not all(record.complete for record in state.linked_calendars(name))
+            if schedule.is_refused or not all(record.complete for record in state.linked_calendars(name))
         ]
-        await asyncio.gather(*(schedule.poll_now() for schedule in waiting))
+        await asyncio.gather(*(schedule.poll_now(by_hand=True) for schedule in waiting))
 
     async def close(self) -> None:
         """Stop all."""
@@ -152,7 +157,12 @@ class Polling:
             context.connection_state.requests = transport.requests_sent + feeds.requests_sent
             self._on_change()
 
-        schedule = PollSchedule(context, has_another_password=transport.has_another_password, on_change=on_change)
+        schedule = PollSchedule(
+            context,
+            has_another_password=transport.has_another_password,
+            on_change=on_change,
+            memory=RefusedLogin(connection, transport, logins=self._logins, clock=self._clock),
+        )
         return PolledConnection(settings, transport, schedule=schedule)
 
     async def _password(self, settings: ConnectionConfig) -> Secret | None:

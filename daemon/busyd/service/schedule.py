@@ -8,19 +8,20 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
 from busyd.advice.trouble import describe_trouble
 from busyd.connection import CalendarKind
 from busyd.dav.errors import LoginRefused
+from busyd.dav.href import host_of
 from busyd.errors import BusydError, RemoteError
 from busyd.flow.poll import poll_connection
 from busyd.period import Instant
 from busyd.progress import Progress, Report
-from busyd.remote.backoff import ConnectionBackoff, after_failure, after_success, next_poll_at
-from busyd.remote.errors import NotAppSpecific
+from busyd.remote.backoff import CHECK_EVERY, ConnectionBackoff, after_failure, after_success, next_poll_at
+from busyd.remote.errors import NOTHING_SENT, NotAppSpecific
 from busyd.sync.context import PollContext
 from busyd.sync.timing import SECRET_CHECK
 
@@ -28,6 +29,16 @@ logger = logging.getLogger(__name__)
 
 NEVER: Final = float("inf")
 _FEEDS: Final = (CalendarKind.FEED, CalendarKind.SUBSCRIBED)
+
+
+class LoginMemory(Protocol):
+    """What outlives the daemon of a refused login."""
+
+    async def recall(self) -> ConnectionBackoff | None:
+        """How things stood before; None when the login was not refused, or is another one now."""
+
+    async def remember(self, backoff: ConnectionBackoff) -> None:
+        """Keep it for the next start; without refusals, forget it."""
 
 
 class PollSchedule:
@@ -39,6 +50,7 @@ class PollSchedule:
         *,
         has_another_password: Callable[[], Awaitable[bool]],
         on_change: Callable[[], None] = lambda: None,
+        memory: LoginMemory | None = None,
     ) -> None:
         self.context = context
         self._has_another_password = has_another_password
@@ -46,7 +58,17 @@ class PollSchedule:
         self._backoff = ConnectionBackoff()
         self._running: asyncio.Task[bool] | None = None
         self._listeners: list[Report] = []
-        self._last = -NEVER
+        self._began = self._ended = -NEVER
+        """When the last poll did (monotonic)."""
+        self._memory = memory
+        self._recalling, self._is_recalled = asyncio.Lock(), False
+        self._is_extra = False
+        """The poll under way, or the last one, is one that a person added to those of a refused login."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the login was refused at the last try."""
+        return self._backoff.refusals > 0
 
     async def run(self) -> None:
         """Poll for ever; ends only by being cancelled."""
@@ -54,12 +76,13 @@ class PollSchedule:
             await self.poll_now()
             await self._rest()
 
-    async def poll_now(self, report: Report | None = None) -> bool:
+    async def poll_now(self, report: Report | None = None, *, by_hand: bool = False) -> bool:
         """Poll once, or join the poll under way. True when the connection could be read.
 
-        With `report`, somebody waits for everything to be asked, and feeds to be read as a whole; a poll under way that
-        began without that does not do. While its server has asked for peace, or only another password would help,
-        nothing is sent: False. Our own caution after a failure gives way to who asks, every few seconds.
+        With `report`, somebody waits for everything to be asked anew; a poll under way that began without that does
+        not do. While its server has asked for peace nothing is sent: False. Our own caution after a failure gives way
+        to who asks, every few seconds; a refused login is tried out of turn only for a person (`report` or `by_hand`),
+        and seldom.
         """
         connection_state = self.context.connection_state
         if report is not None:
@@ -68,17 +91,35 @@ class PollSchedule:
             connection_state.thorough, connection_state.wanted = True, self.context.clock.now()
         try:
             while True:
-                if self._running is None or self._running.done():
-                    if not await self._may_try():
-                        self._report(Progress(self.context.name, "", "failed", detail=connection_state.trouble))
-                        return False
-                    self._running = asyncio.create_task(self._poll(), name=f"poll {self.context.name}")
-                good = await asyncio.shield(self._running)
+                good = await self._join(by_hand=by_hand or report is not None)
                 if report is None or not good or not connection_state.thorough:
                     return good
         finally:
             if report is not None:
                 self._listeners.remove(report)
+
+    async def check_now(self) -> bool:
+        """The same for a client that wants a younger proof: one poll for all that ask, and one in some seconds."""
+        return await self._join(by_hand=False, apart=CHECK_EVERY)
+
+    async def _join(self, *, by_hand: bool, apart: float = 0.0) -> bool:
+        """Wait for the poll under way, or for one that begins `apart` seconds after the last at the earliest."""
+        if not self._is_polling:
+            may_try = await self._may_try(by_hand=by_hand)
+            if not self._is_polling:  # nobody else was quicker
+                if not may_try:
+                    self._report(
+                        Progress(self.context.name, "", "failed", detail=self.context.connection_state.trouble)
+                    )
+                    return False
+                wait = self._began + apart - self.context.clock.monotonic()
+                self._running = asyncio.create_task(self._poll(max(wait, 0.0)), name=f"poll {self.context.name}")
+        assert self._running is not None
+        return await asyncio.shield(self._running)
+
+    @property
+    def _is_polling(self) -> bool:
+        return self._running is not None and not self._running.done()
 
     async def stop(self) -> None:
         """Cancel a poll under way; what it has committed stays."""
@@ -86,14 +127,23 @@ class PollSchedule:
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
 
-    async def _poll(self) -> bool:
+    async def _poll(self, wait: float) -> bool:
         clock, name = self.context.clock, self.context.name
+        if wait > 0:
+            await clock.sleep(wait)
+        self._began = clock.monotonic()
+        self._is_extra = self.is_refused and self._began < self._backoff.not_before
+        if self._is_extra:
+            self._backoff = self._backoff.with_extra(clock.now())
+            await self._remember()  # before anything is sent: whatever ends the daemon now, it counts
         self.context.connection_state.login_accepted = False
         is_thorough = self.context.connection_state.thorough
         try:
             asked = await poll_connection(self.context, self._report)
         except BusydError as error:
             self._failed(error)
+            if isinstance(error, LoginRefused) and not isinstance(error, NOTHING_SENT):
+                await self._remember()
             return False
         except Exception as error:
             logger.exception("polling %s failed with an internal error", name)
@@ -101,8 +151,10 @@ class PollSchedule:
             self._failed(RemoteError(fault))
             return False
         finally:
-            self._last = clock.monotonic()
-        self._backoff = after_success(self._backoff)
+            self._ended = clock.monotonic()
+        was_refused, self._backoff = self.is_refused, after_success(self._backoff)
+        if was_refused:
+            await self._remember()
         self.context.connection_state.has_other_password = False
         if is_thorough:
             self.context.connection_state.thorough = False
@@ -124,8 +176,14 @@ class PollSchedule:
             known = RemoteError(str(error)) if isinstance(error, LoginRefused) else known
         before, now = self._backoff, clock.monotonic()
         self._backoff = after_failure(before, known, now=now, wall=clock.now(), chance=random.random())
-        if self._backoff.yields and now < before.not_before:
+        if self._is_extra or (self._backoff.yields and now < before.not_before):
             self._backoff = before  # who asks out of turn does not make the wait longer
+        self._tell(error)
+        self._report(Progress(self.context.name, "", "failed", detail=connection_state.trouble))
+
+    def _tell(self, error: BusydError) -> None:
+        """Show what is wrong to whoever asks, and once to the log."""
+        connection_state = self.context.connection_state
         connection_state.has_other_password = isinstance(error, NotAppSpecific)
         trouble = describe_trouble(
             connection_state.connection,
@@ -137,18 +195,35 @@ class PollSchedule:
             logger.warning("%s: %s", self.context.name, trouble)
         connection_state.trouble, connection_state.trouble_since = (
             trouble,
-            connection_state.trouble_since or clock.now(),
+            connection_state.trouble_since or self.context.clock.now(),
         )
         self.context.state.publish(connections=(self.context.name,))
-        self._report(Progress(self.context.name, "", "failed", detail=trouble))
         self._on_change()
 
-    async def _may_try(self) -> bool:
+    async def _may_try(self, *, by_hand: bool) -> bool:
+        async with self._recalling:
+            await self._recall()
         await self._forgive_another_password()
-        now = self.context.clock.monotonic()
-        return not self._backoff.is_locked_out and (
-            now >= self._backoff.not_before or self._backoff.may_be_hurried(now, last=self._last)
-        )
+        clock, backoff = self.context.clock, self._backoff
+        if clock.monotonic() >= backoff.not_before:
+            return True
+        if backoff.refusals:
+            return by_hand and backoff.may_be_added(clock.now())
+        return backoff.may_be_hurried(clock.monotonic(), last=self._ended)
+
+    async def _recall(self) -> None:
+        """Go on as before a restart: a daemon that is started over and over tries a refused login no more often."""
+        if self._memory is None or self._is_recalled:
+            return
+        self._is_recalled, backoff = True, await self._memory.recall()
+        if backoff is None:
+            return
+        self._backoff, connection_state = backoff, self.context.connection_state
+        self._tell(LoginRefused(host_of(connection_state.connection.url)))
+
+    async def _remember(self) -> None:
+        if self._memory is not None:
+            await self._memory.remember(self._backoff)
 
     async def _forgive_another_password(self) -> None:
         """Start afresh when the password that was refused has been replaced."""
@@ -160,14 +235,16 @@ class PollSchedule:
             logger.debug("%s: the password cannot be read at the moment: %s", self.context.name, error)
             return
         if replaced:
-            self._backoff = ConnectionBackoff(slow_until=self._backoff.slow_until)
+            self._backoff = ConnectionBackoff(slow_until=self._backoff.slow_until, extras=self._backoff.extras)
 
     async def _rest(self) -> None:
         """Wait until the next poll is due. Once a login was refused, another password ends the waiting."""
         clock, connection_state = self.context.clock, self.context.connection_state
         while True:
-            due = next_poll_at(self._backoff, connection_state.connection.poll, last=self._last, chance=random.random())
-            wait = NEVER if due is None else due - clock.monotonic()
+            due = next_poll_at(
+                self._backoff, connection_state.connection.poll, last=self._began, chance=random.random()
+            )
+            wait = due - clock.monotonic()
             if wait <= 0:
                 return
             look = self._until_second_look()
@@ -175,7 +252,7 @@ class PollSchedule:
                 connection_state.next_poll = Instant(clock.now() + int(look))
                 await clock.sleep(look)
                 return
-            connection_state.next_poll = None if due is None else Instant(clock.now() + int(wait))
+            connection_state.next_poll = Instant(clock.now() + int(wait))
             if not self._backoff.refusals:
                 await clock.sleep(wait)
                 continue
