@@ -17,11 +17,13 @@ from pathlib import Path
 from busyd.availability.profile import Profile
 from busyd.clock import SystemClock
 from busyd.connection import CalendarReference, Connection, ConnectionKind
+from busyd.index.changes import ChangeRecorder
 from busyd.index.publisher import SnapshotPublisher
 from busyd.index.restore import Restore
 from busyd.index.version import index_version
 from busyd.index.writer import Incoming, IndexWriter
 from busyd.state.state import State
+from busyd.store.change_log import ChangeLog
 from busyd.store.mirror import CalendarRecord, StoredObject, SyncMark
 from busyd.store.store import Store
 from busyd.store.transaction import Transaction
@@ -73,7 +75,10 @@ async def _change(folder: Path, calendars: int, *, objects: int, profiles: int, 
     wanted = [BYSTANDER, *(Profile(f"p{number}", conflicts=everything) for number in range(profiles))]
     state = State([CONNECTION], wanted, machine_zone="Europe/Berlin")
     state.connections["anna"].listed = True
-    writer = IndexWriter(store, state, clock=clock, publisher=SnapshotPublisher(store, state, clock=clock))
+    log = ChangeLog.open_or_begin_anew(folder / "changes.sqlite3", now=clock.now())
+    recorder = ChangeRecorder(log, state, clock=clock)
+    publisher = SnapshotPublisher(store, state, clock=clock, changes=recorder)
+    writer = IndexWriter(store, state, clock=clock, publisher=publisher)
     restore = Restore(writer)
     restore.take_snapshots()
     await restore.load_tables()
@@ -86,14 +91,16 @@ async def _change(folder: Path, calendars: int, *, objects: int, profiles: int, 
     ]
     await writer.close()
     store.close()
+    log.close()
     return found
 
 
 async def _one(writer: IndexWriter, record: CalendarRecord, changed: Incoming) -> float:
-    """From the last byte of the answer to the new snapshots."""
+    """From the last byte of the answer to the new snapshots, and to what is told of them."""
     before = time.process_time()
     await writer.store_batch(record, [changed])
     await writer.publisher.publish_snapshots({record.connection})
+    await writer.publisher.tell_changes((record.connection,))
     return (time.process_time() - before) * 1000
 
 

@@ -22,6 +22,7 @@ from busyd.dav.exchange import DavRequest, DavResponse
 from busyd.flow.ask import FreeBusyAnswer, answer
 from busyd.flow.backend import Backend
 from busyd.flow.freshness import CalendarHealth, freshness_of
+from busyd.index.changes import ChangeRecorder
 from busyd.index.publisher import SnapshotPublisher
 from busyd.index.restore import Restore
 from busyd.index.writer import IndexWriter
@@ -33,6 +34,7 @@ from busyd.remote.transport import Transport
 from busyd.remote.wire import TransferLimits
 from busyd.service.schedule import PollSchedule
 from busyd.state.state import State
+from busyd.store.change_log import CHANGES_FILE, ChangeLog
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import MIRROR_FILE, CalendarRecord
@@ -167,7 +169,9 @@ class World:
         profile = Profile("anna", conflicts=references, timezone="UTC", calendar_rules=rules)
         self.state = State([self.connection], [profile], machine_zone="UTC")
         self.state.remembered = ledger.resolved_links()
-        self.publisher = WatchedPublisher(self.store, self.state, clock=self.clock)
+        self.changes = ChangeLog.open_or_begin_anew(self.folder / CHANGES_FILE, now=self.clock.now())
+        recorder = ChangeRecorder(self.changes, self.state, clock=self.clock)
+        self.publisher = WatchedPublisher(self.store, self.state, clock=self.clock, changes=recorder)
         self.writer = IndexWriter(self.store, self.state, clock=self.clock, publisher=self.publisher)
         restore = Restore(self.writer)
         restore.take_snapshots()
@@ -188,7 +192,7 @@ class World:
             self.clock,
         )
         self.schedule = PollSchedule(context, has_another_password=self.transport.has_another_password)
-        self.backend = Backend(self.state, self.writer, ledger=self.ledger, clock=self.clock)
+        self.backend = Backend(self.state, self.writer, ledger=self.ledger, clock=self.clock, changes=self.changes)
         self.backend.schedules = {"anna": self.schedule}
 
     async def shut_down(self) -> None:
@@ -197,6 +201,7 @@ class World:
         await self.writer.close()
         self.store.close()
         self.ledger.close()
+        self.changes.close()
 
     async def restart(self) -> None:
         await self.shut_down()

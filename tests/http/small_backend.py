@@ -23,6 +23,7 @@ from busyd.period import FbType, Instant, Period
 from busyd.progress import Progress, Report
 from busyd.state.problems import ObjectProblem
 from busyd.state.state import State
+from busyd.store.change_log import CHANGES_FILE, ChangeLog
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import MIRROR_FILE, CalendarRecord
@@ -83,10 +84,10 @@ class SmallBackend(Backend):
             + [Profile("nobody", timezone="UTC")],
             machine_zone="UTC",
         )
-        writer = IndexWriter(
-            self.store, self.state, clock=clock, publisher=SnapshotPublisher(self.store, self.state, clock=clock)
-        )
-        super().__init__(self.state, writer, ledger=self.ledger, clock=clock)
+        self.log = ChangeLog.open_or_begin_anew(directory / CHANGES_FILE, now=clock.now())
+        publisher = SnapshotPublisher(self.store, self.state, clock=clock)
+        writer = IndexWriter(self.store, self.state, clock=clock, publisher=publisher)
+        super().__init__(self.state, writer, ledger=self.ledger, clock=clock, changes=self.log)
         self.reachable = True
         self.refreshed = 0
         self.explained: list[Explained] = []
@@ -159,6 +160,7 @@ class SmallBackend(Backend):
     def close(self) -> None:
         self.store.close()
         self.ledger.close()
+        self.log.close()
         self.command_line.close()
 
     def _record(self, number: int, name: str) -> CalendarRecord:

@@ -9,12 +9,14 @@ from pathlib import Path
 from busyd.availability.profile import Profile
 from busyd.connection import CalendarReference, Connection, ConnectionKind, RemoteCalendar
 from busyd.flow.backend import Backend
+from busyd.index.changes import ChangeRecorder
 from busyd.index.publisher import SnapshotPublisher
 from busyd.index.restore import Restore
 from busyd.index.writer import Incoming, IndexWriter
 from busyd.period import Instant, Period
 from busyd.state.state import State
 from busyd.store.bookings import Booking
+from busyd.store.change_log import ChangeLog
 from busyd.store.ledger import Ledger
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import CalendarRecord, SyncMark
@@ -78,10 +80,12 @@ class Inside:
         self.state.remembered = ledger.resolved_links()
         self.state.problems.accepted = ledger.acceptances()
         self.state.own.take(rows)
-        self.publisher = SnapshotPublisher(self.store, self.state, clock=clock)
+        self.changes = ChangeLog.open_or_begin_anew(folder / "changes.sqlite3", now=clock.now())
+        recorder = ChangeRecorder(self.changes, self.state, clock=clock)
+        self.publisher = SnapshotPublisher(self.store, self.state, clock=clock, changes=recorder)
         self.writer = IndexWriter(self.store, self.state, clock=clock, publisher=self.publisher)
         self.restore = Restore(self.writer)
-        self.backend = Backend(self.state, self.writer, ledger=self.ledger, clock=clock)
+        self.backend = Backend(self.state, self.writer, ledger=self.ledger, clock=clock, changes=self.changes)
         self.restore.take_snapshots()
 
     async def show(self, *calendars: RemoteCalendar) -> None:
@@ -112,3 +116,4 @@ class Inside:
     def close(self) -> None:
         self.store.close()
         self.ledger.close()
+        self.changes.close()

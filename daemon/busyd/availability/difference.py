@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.availability.snapshot import Snapshot
-from busyd.availability.splicing import Touched
+from busyd.availability.splicing import Touched, cut
 from busyd.period import FbType, Instant, Period, coalesce
 
 
@@ -47,13 +47,23 @@ def find_changes(
     stretches = coalesce(stretch for one in causes for stretch in one.stretches)
     if touched is None or before.incomplete_since != now.incomplete_since:
         stretches = [(low, high)]
-    for start, end in stretches:
-        window = Period(Instant(max(start, low)), Instant(min(end, high)))
-        for change in _in_window(before, now, window=window, causes=causes):
-            _append(changes, change)
-            yield
+    for start, end in cut([(max(start, low), min(end, high)) for start, end in stretches]):
+        window = Period(Instant(start), Instant(end))
+        if not _is_same(before, now, window=window):
+            for change in _in_window(before, now, window=window, causes=causes):
+                _append(changes, change)
+                yield
         yield
     return changes
+
+
+def _is_same(before: Snapshot, now: Snapshot, *, window: Period) -> bool:
+    """Whether two snapshots surely know the same of a window; cheaper than to look for what they do not."""
+    return (
+        before.unknown == now.unknown
+        and min(before.incomplete_since, window.end) == min(now.incomplete_since, window.end)
+        and before.between(window) == now.between(window)
+    )
 
 
 def _append(changes: list[Change], change: Change) -> None:

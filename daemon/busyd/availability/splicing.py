@@ -119,7 +119,7 @@ def _inside(spans: Iterable[tuple[int, int]], span: Period) -> Stretches:
 
 def _splice(old: Snapshot, readings: Sequence[Reading], *, stretches: Stretches) -> Generator[None, None, Snapshot]:
     """The snapshot with what the readings say of these stretches, and as it was everywhere else."""
-    pieces = list(_pieces(stretches))
+    pieces = list(cut(stretches))
     spans: list[list[Span]] = [[] for _ in pieces]
     unknown = subtract(list(old.unknown), stretches)
     for reading in readings:
@@ -141,7 +141,7 @@ def _splice(old: Snapshot, readings: Sequence[Reading], *, stretches: Stretches)
     )
 
 
-def _pieces(stretches: Stretches) -> Iterator[tuple[int, int]]:
+def cut(stretches: Stretches) -> Iterator[tuple[int, int]]:
     """The stretches cut where buckets begin, so that a piece has few enough rows to sort in one step."""
     for start, end in stretches:
         while (border := (start >> BUCKET_BITS) + 1 << BUCKET_BITS) < end:

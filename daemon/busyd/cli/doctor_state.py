@@ -12,6 +12,7 @@ from busyd.cli.exit_status import ExitStatus
 from busyd.ownership import describe_user
 
 _PRIVATE_FILES: Final = (
+    "changes.sqlite3",
     "credentials",
     "credentials.key",
     "ledger.sqlite3",

@@ -16,6 +16,7 @@ from busyd.cooperative import apply, in_slices
 from busyd.flow.accepting import AcceptedProblems
 from busyd.flow.ask import FreeBusyAnswer, NotConfirmed, answer, find_profile
 from busyd.flow.bookings import Bookings
+from busyd.flow.changes import Changes
 from busyd.flow.freshness import freshness_of
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
 from busyd.flow.tokens import Tokens
@@ -33,6 +34,7 @@ from busyd.period import Instant, Period
 from busyd.progress import Report
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
+from busyd.store.change_log import ChangeLog
 from busyd.store.ledger_thread import LedgerThread
 
 if TYPE_CHECKING:
@@ -59,10 +61,13 @@ class _Seen(Struct, frozen=True):
 class Backend:
     """The daemon as seen from outside. Made by the service."""
 
-    def __init__(self, state: State, writer: IndexWriter, *, ledger: LedgerThread, clock: Clock) -> None:
+    def __init__(
+        self, state: State, writer: IndexWriter, *, ledger: LedgerThread, clock: Clock, changes: ChangeLog
+    ) -> None:
         self.clock = clock
         self.tokens = Tokens(ledger)
         self.reloads = ReloadRequests()
+        self.changes = Changes(changes, state)
         self.accepted_problems = AcceptedProblems(writer, ledger)
         self.bookings = Bookings(writer, ledger)
         self.schedules: Mapping[str, PollNow] = {}

@@ -1,17 +1,18 @@
-"""Tables -> snapshots -> proofs: what the readers of an answer see, and when.
+"""Tables -> snapshots -> proofs -> log of changes: what the readers of an answer see, and when.
 
-A proof is shown only once the snapshot holds what it proves.
+A proof is shown only once the snapshot holds what it proves; a change is told only once it can be seen.
 """
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from busyd.availability.building import Reading
 from busyd.availability.snapshot import Snapshot, pack
-from busyd.availability.splicing import Built, rebuild_snapshot
+from busyd.availability.splicing import Built, Rebuilt, rebuild_snapshot
 from busyd.clock import Clock
 from busyd.cooperative import in_slices, let_others_run
+from busyd.index.changes import ChangeRecorder, Step
 from busyd.index.version import index_version
 from busyd.period import Period
 from busyd.state.horizon import DAY, horizon_at
@@ -29,15 +30,18 @@ logger = logging.getLogger(__name__)
 class SnapshotPublisher:
     """Builds snapshots of the tables, swaps them in, keeps them for the next start, and then shows proofs."""
 
-    def __init__(self, store: Store, state: State, *, clock: Clock) -> None:
+    def __init__(self, store: Store, state: State, *, clock: Clock, changes: ChangeRecorder | None = None) -> None:
         self.horizon = horizon_at(clock.now())
         """The span of time that the tables and the snapshots cover."""
         self.changing = asyncio.Lock()
         """Held while the stored index and the tables change together."""
         self._store, self._clock = store, clock
         self._state = state
+        self._changes = changes
         self._built: dict[str, str] = {}
         """Key -> a profile with a snapshot of that key, which others may share."""
+        self._last: tuple[Snapshot | None, Rebuilt] | None = None
+        """The last snapshot that was built, and what it was built from."""
 
     def move_horizon(self, horizon: Period) -> None:
         """Cover another span of time from the next snapshots on."""
@@ -48,6 +52,8 @@ class SnapshotPublisher:
         """Build every snapshot that is not of what is known now, swap it in, and keep it for the next start.
 
         Of all profiles, or of those that name one of these connections. What another task is building is waited for.
+        What has changed is then told; for single connections their poll has that done at its end, so that an event
+        that moves from one calendar to another does not seem to be gone in between.
         """
         state = self._state
         if connections is None:
@@ -55,6 +61,8 @@ class SnapshotPublisher:
         else:
             names = sorted({name for connection in connections for name in state.links.profiles_naming(connection)})
         await self.publish_profiles(names)
+        if connections is None:
+            await self.tell_changes()
 
     async def publish_profiles(self, names: Iterable[str]) -> None:
         """The same of these profiles."""
@@ -68,6 +76,7 @@ class SnapshotPublisher:
                 if name in due:
                     await self._publish(profile_state)
             await let_others_run()
+        self._last = None
 
     async def show_rows(self, rows: Sequence[Booking]) -> None:
         """Take rows of the outbox just as they were committed, and have the snapshots that they concern hold them."""
@@ -85,12 +94,30 @@ class SnapshotPublisher:
     async def confirm(self, records: Sequence[CalendarRecord]) -> None:
         """Show new proofs, once the snapshots hold what they prove."""
         await self.publish_snapshots({record.connection for record in records})
+        read_anew = [record.id for record in records if self._is_read_anew(record)]
         self._state.confirm(records, monotonic=self._clock.monotonic())
+        for calendar in read_anew:
+            self._note(self._state.links.profiles_of(calendar))
+
+    async def tell_changes(self, connections: Collection[str] | None = None) -> None:
+        """Tell the log of changes what has become visible, of all profiles or of those that name a connection."""
+        if self._changes is not None:
+            await self._changes.tell(connections)
 
     def key_of(self, profile_state: ProfileState, generations: Mapping[int, int], *, horizon: Period) -> str:
         """Names all that a snapshot of the profile depends on."""
         version = index_version(self._state.own_zones)
         return self._state.snapshot_key(profile_state, generations, day=horizon.start // DAY, version=version)
+
+    def _is_read_anew(self, record: CalendarRecord) -> bool:
+        """Whether it counts as read by now and did not, or the other way round."""
+        known = self._state.calendars.get(record.id)
+        was_read = known is not None and known.complete and known.as_of is not None
+        return was_read != (record.complete and record.as_of is not None)
+
+    def _note(self, profiles: Iterable[str], step: Step | None = None) -> None:
+        if self._changes is not None:
+            self._changes.note(profiles, step)
 
     async def _publish(self, profile_state: ProfileState) -> None:
         state, name = self._state, profile_state.profile.name
@@ -119,31 +146,39 @@ class SnapshotPublisher:
         key: str,
         horizon: Period,
     ) -> None:
-        state, known = self._state, profile_state.snapshot
+        state, known, name = self._state, profile_state.snapshot, profile_state.profile.name
         if known is not None and profile_state.restored == key:
             profile_state.readings = readings  # it was stored when it was built from these
             self._remember(profile_state, key)
         profile_state.restored = ""
         if known is None or profile_state.readings != readings or known.span != horizon:
-            snapshot = self._share(key, readings)
-            if snapshot is None:
+            rebuilt = self._share(key, readings, before=known)
+            if rebuilt is None:
                 before = None
                 if known is not None and profile_state.readings is not None:
                     before = Built(known, profile_state.readings)
-                snapshot = (await in_slices(rebuild_snapshot(before, readings, span=horizon))).snapshot
+                rebuilt = await in_slices(rebuild_snapshot(before, readings, span=horizon))
+                self._last = known, rebuilt
+            snapshot = rebuilt.snapshot
             if profile_state.swap_in(snapshot, readings):
-                state.publish(profile=profile_state.profile.name)
+                state.publish(profile=name)
+                self._note((name,), Step(known, snapshot, rebuilt.touched) if known is not None else None)
             self._remember(profile_state, key)
             await self._keep(profile_state, key, snapshot=snapshot)
         if profile_state.links != links:
             profile_state.links = links
             state.note_links(profile_state)
-            state.publish(profile=profile_state.profile.name)
+            state.publish(profile=name)
+            self._note((name,))
 
-    def _share(self, key: str, readings: tuple[Reading, ...]) -> Snapshot | None:
+    def _share(self, key: str, readings: tuple[Reading, ...], *, before: Snapshot | None) -> Rebuilt | None:
         """The snapshot of another profile that is made from the very same."""
         other = self._state.profiles.get(self._built.get(key, ""))
-        return other.snapshot if other is not None and other.key == key and other.readings == readings else None
+        if other is None or other.snapshot is None or other.key != key or other.readings != readings:
+            return None
+        if self._last is not None and self._last[0] is before and self._last[1].snapshot is other.snapshot:
+            return self._last[1]
+        return Rebuilt(other.snapshot, None)
 
     def _remember(self, profile_state: ProfileState, key: str) -> None:
         name = profile_state.profile.name

@@ -26,6 +26,7 @@ from busyd.flow.reload import ReloadOutcome
 from busyd.http.app import build_app
 from busyd.http.listeners import start_listeners
 from busyd.ical.zones import forget_outdated_zones
+from busyd.index.changes import ChangeRecorder
 from busyd.index.publisher import SnapshotPublisher
 from busyd.index.restore import Restore
 from busyd.index.retry import retry_postponed
@@ -39,6 +40,7 @@ from busyd.service.settings import certificate_text, endpoint_settings, tls_cont
 from busyd.service.state_dir import locked, machine_zone, prepare_state, write_admin_token
 from busyd.service.tasks import run_until_stopped
 from busyd.state.state import State
+from busyd.store.change_log import CHANGES_FILE, ChangeLog
 from busyd.store.errors import StorageError
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.ledger_thread import LedgerThread
@@ -126,13 +128,16 @@ class Service:
             self._state.own_zones = self._config.time_zones
             self._state.remembered = opened.resolved_links()
             self._state.problems.accepted = opened.acceptances()
-            publisher = SnapshotPublisher(store, self._state, clock=self._clock)
+            changes = ChangeLog.open_or_begin_anew(self._folder / CHANGES_FILE, now=self._clock.now())
+            resources.callback(changes.close)
+            recorder = ChangeRecorder(changes, self._state, clock=self._clock)
+            publisher = SnapshotPublisher(store, self._state, clock=self._clock, changes=recorder)
             self._state.own.take(opened.outbox(lambda outbox: outbox.unsettled(publisher.horizon.start)))
             self._writer = IndexWriter(store, self._state, clock=self._clock, publisher=publisher)
             resources.push_async_callback(self._writer.close)
             self._restore = Restore(self._writer)
             self._restore.take_snapshots()
-            self._backend = Backend(self._state, self._writer, ledger=ledger, clock=self._clock)
+            self._backend = Backend(self._state, self._writer, ledger=ledger, clock=self._clock, changes=changes)
             write_admin_token(self._folder, opened, now=self._clock.now())
             endpoint = build_app(self._backend, endpoint_settings(self._config))
             listeners = await start_listeners(endpoint, self._config.listen, tls=tls_context(self._config))

@@ -128,6 +128,13 @@ class PollSchedule:
             await asyncio.gather(self._running, return_exceptions=True)
 
     async def _poll(self, wait: float) -> bool:
+        """One poll, and whatever comes of it, what has changed is told."""
+        try:
+            return await self._poll_connection(wait)
+        finally:
+            await self.context.writer.publisher.tell_changes((self.context.name,))
+
+    async def _poll_connection(self, wait: float) -> bool:
         clock, name = self.context.clock, self.context.name
         if wait > 0:
             await clock.sleep(wait)

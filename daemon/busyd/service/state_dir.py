@@ -18,6 +18,7 @@ from busyd.ownership import describe_user, give_back, make_state_directory, obst
 from busyd.period import Instant
 from busyd.regular_file import read_regular_file
 from busyd.running import LOCK_FILE
+from busyd.store.change_log import CHANGES_FILE
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.mirror import MIRROR_FILE
 
@@ -35,6 +36,9 @@ _FILES: Final[Mapping[str, int]] = {
     MIRROR_FILE: os.R_OK | os.W_OK,
     f"{MIRROR_FILE}-wal": os.R_OK | os.W_OK,
     f"{MIRROR_FILE}-shm": os.R_OK | os.W_OK,
+    CHANGES_FILE: os.R_OK | os.W_OK,
+    f"{CHANGES_FILE}-wal": os.R_OK | os.W_OK,
+    f"{CHANGES_FILE}-shm": os.R_OK | os.W_OK,
     STORE_FILE: os.R_OK,
     KEY_FILE: os.R_OK,
 }

@@ -1,0 +1,241 @@
+"""Snapshots -> entries of the log: what became busy, free or uncertain since that was last told.
+
+The one place where a difference of busy time is computed. What was told last is kept with the entries, so that a start
+finds what a kill has left untold, and tells it once. An entry follows the commit and the snapshot that it tells of.
+"""
+
+import asyncio
+import logging
+from collections.abc import Collection, Generator, Iterable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from busyd.availability.difference import Change, Known, find_changes
+from busyd.availability.snapshot import Snapshot, nothing_known, pack, unpack
+from busyd.availability.splicing import Touched
+from busyd.clock import Clock
+from busyd.cooperative import in_slices, to_the_end
+from busyd.period import FbType, coalesce, to_rfc3339
+from busyd.state.profile_state import ProfileState
+from busyd.state.state import State
+from busyd.store.change_log import ChangeLog
+from busyd.store.changes import ChangeCause, ChangeEvent, NewEntry, Told
+from busyd.store.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+MOST_SPANS: Final = 500
+"""Spans that are told of one profile at once; where more have changed, a `reset` says so."""
+_AT_ONCE: Final = 50
+"""Profiles whose changes are written in one transaction."""
+
+
+class SpanChanged(Struct, frozen=True):
+    """What is told of a span."""
+
+    at: str
+    profile: str
+    start: str
+    end: str
+    type: str
+    before: str
+    uncertain: bool
+    cause: ChangeCause
+    calendars: tuple[str, ...]
+
+
+class ProfileReset(Struct, frozen=True):
+    """What is told instead where too much has changed."""
+
+    at: str
+    profile: str
+    cause: ChangeCause
+
+
+class ConnectionChanged(Struct, frozen=True):
+    """What is told of a connection that failed, or works again."""
+
+    at: str
+    connection: str
+    state: str
+    detail: str
+
+
+class Step(Struct, frozen=True):
+    """From one snapshot to another, over any number of builds."""
+
+    before: Snapshot
+    now: Snapshot
+    touched: tuple[Touched, ...] | None
+    """By calendar; None when something else than the tables has changed."""
+
+    def followed_by(self, later: "Step") -> "Step":
+        if self.now is not later.before or self.touched is None or later.touched is None:
+            return Step(self.before, later.now, None)
+        stretches: dict[int, list[tuple[int, int]]] = {}
+        for one in (*self.touched, *later.touched):
+            stretches.setdefault(one.calendar, []).extend(one.stretches)
+        touched = tuple(Touched(calendar, tuple(coalesce(found))) for calendar, found in stretches.items())
+        return Step(self.before, later.now, touched)
+
+
+class ChangeRecorder:
+    """Tells the log what has changed, whenever somebody says that it is time to."""
+
+    def __init__(self, log: ChangeLog, state: State, *, clock: Clock) -> None:
+        self._log, self._state, self._clock = log, state, clock
+        self._told: dict[str, Snapshot] = {}
+        """What the log tells of each profile, of those of which that was read."""
+        self._failing: set[str] | None = None
+        """The connections of which a failure was told; None until that was read."""
+        self._untold: dict[str, Step | None] = dict.fromkeys(state.profiles)
+        """The profiles of which there may be something to tell, with how it came about as far as that is known."""
+        self._telling = asyncio.Lock()
+        self._last: tuple[Snapshot, Snapshot, list[Change]] | None = None
+        """The last difference that was looked for: profiles that share snapshots have the same."""
+
+    def note(self, profiles: Iterable[str], step: Step | None = None) -> None:
+        """Something may have changed for these profiles; it is told when `tell` is called."""
+        for name in profiles:
+            earlier = self._untold.get(name)
+            self._untold[name] = earlier.followed_by(step) if earlier is not None and step is not None else step
+
+    async def tell(self, connections: Collection[str] | None = None) -> None:
+        """Write what has changed: for profiles that name one of these connections, or for all.
+
+        What cannot be written now is told the next time.
+        """
+        async with self._telling:
+            try:
+                await self._tell_of_connections(connections or ())
+                names = list(self._untold)
+                if connections is not None:
+                    concerned = {name for one in connections for name in self._state.links.profiles_naming(one)}
+                    names = [name for name in names if name in concerned]
+                for first in range(0, len(names), _AT_ONCE):
+                    await self._tell_of_profiles(names[first : first + _AT_ONCE])
+            except StorageError as error:
+                logger.error("changes could not be written to their log; busyd tries again by itself: %s", error)
+
+    async def _tell_of_connections(self, names: Iterable[str]) -> None:
+        if self._failing is None:
+            self._failing = await self._log.read_failing()
+        for name in names:
+            connection_state = self._state.connections.get(name)
+            if connection_state is None or bool(connection_state.trouble) == (name in self._failing):
+                continue
+            if not connection_state.trouble and connection_state.last_poll is None:
+                continue  # it was not asked since the start
+            told = (Told(failing=(name,)), "failed") if connection_state.trouble else (Told(recovered=(name,)), "ok")
+            now = self._clock.now()
+            body = ConnectionChanged(to_rfc3339(now), name, told[1], connection_state.trouble)
+            change = NewEntry.of(ChangeEvent.CONNECTION, self._state.links.profiles_naming(name), told=body)
+            await to_the_end(self._log.append([change], told[0], now=now))
+            self._failing ^= {name}
+
+    async def _tell_of_profiles(self, names: Sequence[str]) -> None:
+        unread = [name for name in names if name not in self._told]
+        stored = await self._log.read_told(unread) if unread else {}
+        changes: list[NewEntry] = []
+        told: dict[str, Snapshot] = {}
+        steps: dict[str, Step | None] = {}
+        try:
+            for name in names:
+                profile_state = self._state.profiles.get(name)
+                steps[name] = step = self._untold.pop(name, None)
+                if profile_state is None or profile_state.snapshot is None:
+                    continue  # it is noted again when it has one
+                now, before = _as_answered(self._state, profile_state), self._told.get(name)
+                cause = ChangeCause.CONFIGURATION
+                if before is None and name in stored:
+                    before, cause = _unpacked(stored[name]), ChangeCause.RESTART
+                    if before is None:
+                        changes.append(self._reset(name, cause))
+                if before is not None and before != now:
+                    changes += await self._changes(name, before, now=now, step=step, cause=cause)
+                if before is None or before is not now:
+                    told[name] = now
+            await to_the_end(self._write(changes, told))
+        except BaseException:
+            for name, step in steps.items():
+                later = self._untold.get(name)
+                self._untold[name] = step if later is None else step.followed_by(later) if step is not None else None
+            raise
+
+    async def _write(self, changes: Sequence[NewEntry], told: dict[str, Snapshot]) -> None:
+        """Write what differs from what was told, and remember it: both or neither."""
+        other = {name: snapshot for name, snapshot in told.items() if self._told.get(name) != snapshot}
+        if changes or other:
+            snapshots = [(name, pack(snapshot)) for name, snapshot in other.items()]
+            await self._log.append(changes, Told(snapshots), now=self._clock.now())
+        self._told |= told
+
+    async def _changes(
+        self, name: str, before: Snapshot, *, now: Snapshot, step: Step | None, cause: ChangeCause
+    ) -> list[NewEntry]:
+        touched = step.touched if step is not None and step.before is before and step.now is now else None
+        if self._last is None or self._last[0] is not before or self._last[1] is not now:
+            self._last = before, now, await in_slices(find_changes(before, now, touched=touched))
+        found = self._last[2]
+        if _is_unread(before) != _is_unread(now):
+            cause = ChangeCause.READING
+        elif touched is not None:
+            cause = ChangeCause.CALENDAR
+        if len(found) > MOST_SPANS:
+            return [self._reset(name, cause)]
+        return await in_slices(self._bodies(name, found, cause=cause))
+
+    def _bodies(
+        self, name: str, found: Iterable[Change], *, cause: ChangeCause
+    ) -> Generator[None, None, list[NewEntry]]:
+        changes = []
+        for one in found:
+            is_free = one.now.fbtype is FbType.FREE and not one.now.uncertain
+            body = SpanChanged(
+                at=to_rfc3339(self._clock.now()),
+                profile=name,
+                start=to_rfc3339(one.start),
+                end=to_rfc3339(one.end),
+                type=_type_of(one.now),
+                before=_type_of(one.before),
+                uncertain=one.now.uncertain,
+                cause=cause,
+                calendars=tuple(self._state.label_of(number) for number in one.calendars),
+            )
+            changes.append(NewEntry.of(ChangeEvent.FREE if is_free else ChangeEvent.BUSY, (name,), told=body))
+            yield
+        return changes
+
+    def _reset(self, name: str, cause: ChangeCause) -> NewEntry:
+        body = ProfileReset(to_rfc3339(self._clock.now()), name, cause)
+        return NewEntry.of(ChangeEvent.RESET, (name,), told=body)
+
+
+def _type_of(known: Known) -> str:
+    """The free/busy type; what may not be free is not called free."""
+    if known.uncertain and known.fbtype is FbType.FREE:
+        return FbType.BUSY_UNAVAILABLE.text
+    return known.fbtype.text
+
+
+def _as_answered(state: State, profile_state: ProfileState) -> Snapshot:
+    """The snapshot of a profile; while one of its calendars was never read, one that knows nothing."""
+    snapshot = profile_state.snapshot
+    assert snapshot is not None
+    blocking = [state.calendars.get(link.calendar or 0) for link in profile_state.links if link.blocks]
+    is_read = blocking and all(
+        record is not None and record.complete and record.as_of is not None for record in blocking
+    )
+    return snapshot if is_read else nothing_known(snapshot.span)
+
+
+def _is_unread(snapshot: Snapshot) -> bool:
+    return snapshot == nothing_known(snapshot.span)
+
+
+def _unpacked(stored: bytes) -> Snapshot | None:
+    try:
+        return unpack(stored)
+    except ValueError:
+        return None

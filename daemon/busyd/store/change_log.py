@@ -1,0 +1,193 @@
+"""The log of changes, and what it has told: a file of its own, `changes.sqlite3`.
+
+Not in the mirror, which is thrown away when it is damaged, as all of it can be read again; and not in the ledger, which
+the command line opens too, so that each change there would make the daemon read its tokens anew. Only the daemon opens
+this file. It is synchronous: a number that somebody was told must not come again after a power failure.
+"""
+
+import asyncio
+import functools
+import logging
+import sqlite3
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from itertools import islice
+from operator import attrgetter
+from pathlib import Path
+from typing import Final
+
+from busyd.period import Instant
+from busyd.store.changes import ChangeEntry, ChangeEvent, NewEntry, NumberGone, Told
+from busyd.store.errors import StorageDamaged
+from busyd.store.sqlite.database import Database, set_aside
+
+logger = logging.getLogger(__name__)
+
+CHANGES_FILE: Final = "changes.sqlite3"
+DAY: Final = 86_400
+KEPT_DAYS: Final = 7
+"""So long every entry is kept."""
+LONGEST_DAYS: Final = 30
+MOST_ENTRIES: Final = 100_000
+"""Of entries older than `KEPT_DAYS` so many are kept at most, the younger ones counted, and for `LONGEST_DAYS`."""
+_PRUNE_EVERY: Final = 3600
+_IN_MEMORY: Final = 1000
+"""Entries that are read without the disk: enough for everybody who follows."""
+_AT_ONCE: Final = 500
+_PER_SECOND: Final = 100
+"""A log that begins anew in place of a damaged one starts at a number that the old one cannot have reached."""
+
+
+class ChangeLog:
+    """The open log. Its coroutines raise StorageError."""
+
+    def __init__(self, database: Database, *, least: int = 0) -> None:
+        self._database = database
+        self._recent: deque[ChangeEntry] = deque(maxlen=_IN_MEMORY)
+        self._appended = asyncio.Event()
+        self._pruned: Instant | None = None
+        self.oldest, self.newest = database.write_now(functools.partial(_begin, least=least))
+        """The numbers of the first entry that is kept, or else of the next one; and of the last ever written."""
+
+    @classmethod
+    def open_or_begin_anew(cls, path: Path, *, now: Instant) -> "ChangeLog":
+        """Open or create the file; a damaged one is set aside beside it, with a warning. Raises StorageError."""
+        try:
+            return cls(_open(path))
+        except StorageDamaged as error:
+            logger.warning("%s; it is kept as %s, and the log of changes begins anew", error, set_aside(path).name)
+            return cls(_open(path), least=now * _PER_SECOND)
+
+    def close(self) -> None:
+        """Finish what is queued, then close the file."""
+        self._database.close()
+
+    async def append(self, changes: Sequence[NewEntry], told: Told, *, now: Instant) -> None:
+        """Add entries and what is now told, all of it or nothing, and wake those who follow."""
+        prune = self._pruned is None or not 0 <= now - self._pruned < _PRUNE_EVERY
+        entries, oldest = await self._database.write(
+            lambda db: (_append(db, changes, told=told, now=now), _prune(db, now) if prune else self.oldest)
+        )
+        self.oldest = oldest
+        if prune:
+            self._pruned = now
+        if entries:
+            self._recent.extend(entries)
+            self.newest = entries[-1].number
+            self.wake()
+
+    def wake(self) -> None:
+        """Have all who wait in `appended` look again."""
+        appended, self._appended = self._appended, asyncio.Event()
+        appended.set()
+
+    async def appended(self) -> None:
+        """Return when something is added after this call."""
+        await self._appended.wait()
+
+    async def entries_after(self, number: int) -> Sequence[ChangeEntry]:
+        """The next entries, some at a time; none when `number` is the newest. Raises NumberGone."""
+        if number == self.newest:
+            return ()
+        if not self.oldest - 1 <= number < self.newest:
+            raise NumberGone
+        if self._recent and self._recent[0].number - 1 <= number:
+            first = bisect_right(self._recent, number, key=attrgetter("number"))
+            return list(islice(self._recent, first, first + _AT_ONCE))
+        return await self._database.read(
+            lambda db: _read(db, "WHERE number>? ORDER BY number LIMIT ?", number, _AT_ONCE)
+        )
+
+    async def last_entries(self, wanted: Callable[[ChangeEntry], bool], count: int) -> list[ChangeEntry]:
+        """The last entries that are wanted, at most so many, in order."""
+        return await self._database.read(lambda db: _read_last(db, wanted, count=count))
+
+    async def read_told(self, profiles: Collection[str]) -> dict[str, bytes]:
+        """Profile -> the packed snapshot that its entries amount to, of those of which anything was ever told."""
+        return await self._database.read(lambda db: _read_told(db, profiles))
+
+    async def read_failing(self) -> set[str]:
+        """The connections of which a failure was told, and no recovery."""
+        return await self._database.read(lambda db: {name for (name,) in db.execute("SELECT name FROM failing")})
+
+
+def _open(path: Path) -> Database:
+    return Database(path, (_create,), journal="WAL", synchronous="FULL")
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    for statement in (
+        "CREATE TABLE entry (number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, event TEXT NOT NULL,"
+        " profiles TEXT NOT NULL, body BLOB NOT NULL) STRICT",  # profiles: their names, with blanks between them
+        "CREATE TABLE told (profile TEXT PRIMARY KEY, snapshot BLOB NOT NULL) STRICT",
+        "CREATE TABLE failing (name TEXT PRIMARY KEY) STRICT",
+    ):
+        connection.execute(statement)
+
+
+def _begin(db: sqlite3.Connection, *, least: int) -> tuple[int, int]:
+    if least:
+        db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('entry', ?)", (least,))
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name='entry'").fetchone()
+    return _oldest(db), row[0] if row is not None else 0
+
+
+def _oldest(db: sqlite3.Connection) -> int:
+    number: int = db.execute(
+        "SELECT COALESCE((SELECT MIN(number) FROM entry), (SELECT seq+1 FROM sqlite_sequence WHERE name='entry'), 1)"
+    ).fetchone()[0]
+    return number
+
+
+def _append(db: sqlite3.Connection, changes: Sequence[NewEntry], *, told: Told, now: Instant) -> list[ChangeEntry]:
+    entries = []
+    for change in changes:
+        names = " ".join(sorted(change.profiles))
+        number = db.execute(
+            "INSERT INTO entry (at, event, profiles, body) VALUES (?,?,?,?)", (now, change.event, names, change.body)
+        ).lastrowid
+        entries.append(ChangeEntry(number or 0, now, change))
+    db.executemany("INSERT OR REPLACE INTO told (profile, snapshot) VALUES (?,?)", told.snapshots)
+    db.executemany("INSERT OR IGNORE INTO failing (name) VALUES (?)", [(name,) for name in told.failing])
+    db.executemany("DELETE FROM failing WHERE name=?", [(name,) for name in told.recovered])
+    return entries
+
+
+def _prune(db: sqlite3.Connection, now: Instant) -> int:
+    """Drop what is too old, from the oldest on and without leaving a gap; the oldest number that is kept."""
+    db.execute(
+        "DELETE FROM entry WHERE number < (SELECT COALESCE(MIN(number), ?) FROM entry WHERE at > ?"
+        " OR (at > ? AND number > (SELECT MAX(number) FROM entry) - ?))",
+        (2**62, now - KEPT_DAYS * DAY, now - LONGEST_DAYS * DAY, MOST_ENTRIES),
+    )
+    return _oldest(db)
+
+
+def _read(db: sqlite3.Connection, rest: str, *values: object) -> list[ChangeEntry]:
+    rows = db.execute(f"SELECT number, at, event, profiles, body FROM entry {rest}", values)
+    return [
+        ChangeEntry(number, at, NewEntry(ChangeEvent(event), frozenset(profiles.split()), body))
+        for number, at, event, profiles, body in rows
+    ]
+
+
+def _read_last(db: sqlite3.Connection, wanted: Callable[[ChangeEntry], bool], *, count: int) -> list[ChangeEntry]:
+    found: list[ChangeEntry] = []
+    before = 2**62
+    while len(found) < count:
+        some = _read(db, "WHERE number<? ORDER BY number DESC LIMIT ?", before, _AT_ONCE)
+        if not some:
+            break
+        before = some[-1].number
+        found += filter(wanted, some)
+    return found[:count][::-1]
+
+
+def _read_told(db: sqlite3.Connection, profiles: Collection[str]) -> dict[str, bytes]:
+    found = {}
+    for name in profiles:
+        row = db.execute("SELECT snapshot FROM told WHERE profile=?", (name,)).fetchone()
+        if row is not None:
+            found[name] = row[0]
+    return found

@@ -1,0 +1,111 @@
+"""The file of the log: numbers that never come again, and how long entries are kept."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from busyd.period import Instant
+from busyd.store import change_log
+from busyd.store.change_log import CHANGES_FILE, DAY, ChangeLog
+from busyd.store.changes import ChangeEvent, NewEntry, NumberGone, Told
+from busyd.store.errors import StorageError
+
+NOW = Instant(1_800_000_000)
+NOTHING = Told()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[ChangeLog]:
+    opened = ChangeLog.open_or_begin_anew(tmp_path / CHANGES_FILE, now=NOW)
+    yield opened
+    opened.close()
+
+
+def change(text: str, profile: str = "anna") -> NewEntry:
+    return NewEntry(ChangeEvent.BUSY, frozenset({profile}), text.encode())
+
+
+async def texts_after(log: ChangeLog, number: int) -> list[str]:
+    found: list[str] = []
+    while entries := await log.entries_after(number):
+        found += [entry.change.body.decode() for entry in entries]
+        number = entries[-1].number
+    return found
+
+
+async def test_entries_are_numbered_in_order_and_read_again_after_a_start(log: ChangeLog, tmp_path: Path) -> None:
+    await log.append([change("a"), change("b")], NOTHING, now=NOW)
+    await log.append([change("c")], NOTHING, now=NOW)
+    assert (log.oldest, log.newest) == (1, 3)
+    assert await texts_after(log, 1) == ["b", "c"]
+    log.close()
+    again = ChangeLog.open_or_begin_anew(tmp_path / CHANGES_FILE, now=NOW)
+    assert (again.oldest, again.newest) == (1, 3)
+    assert await texts_after(again, 0) == ["a", "b", "c"]
+    again.close()
+
+
+async def test_what_is_older_than_memory_is_read_from_the_file(log: ChangeLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(change_log, "_AT_ONCE", 7)
+    await log.append([change(str(number)) for number in range(1100)], NOTHING, now=NOW)
+    assert await texts_after(log, 0) == [str(number) for number in range(1100)]
+    assert await texts_after(log, 1095) == [str(number) for number in range(1095, 1100)]
+
+
+@pytest.mark.parametrize("number", [-1, 3, 10**15])
+async def test_a_number_that_was_never_given_is_gone(log: ChangeLog, number: int) -> None:
+    await log.append([change("a"), change("b")], NOTHING, now=NOW)
+    with pytest.raises(NumberGone):
+        await log.entries_after(number)
+
+
+async def test_entries_are_kept_for_30_days(log: ChangeLog) -> None:
+    await log.append([change("old")], NOTHING, now=NOW)
+    await log.append([change("younger")], NOTHING, now=Instant(NOW + 2 * DAY))
+    await log.append([change("new")], NOTHING, now=Instant(NOW + 30 * DAY))
+    assert log.oldest == 2
+    assert await texts_after(log, 1) == ["younger", "new"]
+    with pytest.raises(NumberGone):
+        await log.entries_after(0)
+
+
+async def test_too_many_entries_are_kept_for_7_days_all_the_same(
+    log: ChangeLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(change_log, "MOST_ENTRIES", 2)
+    await log.append([change("a"), change("b"), change("c")], NOTHING, now=NOW)
+    await log.append([change("d")], NOTHING, now=Instant(NOW + 7 * DAY - 1))
+    assert log.oldest == 1
+    await log.append([change("e")], NOTHING, now=Instant(NOW + 7 * DAY + 3600))
+    assert await texts_after(log, log.oldest - 1) == ["d", "e"]
+
+
+async def test_numbers_go_on_where_everything_was_dropped(log: ChangeLog, tmp_path: Path) -> None:
+    await log.append([change("a")], NOTHING, now=NOW)
+    await log.append([], NOTHING, now=Instant(NOW + 40 * DAY))
+    assert (log.oldest, log.newest) == (2, 1)
+    assert await log.entries_after(1) == ()
+    log.close()
+    again = ChangeLog.open_or_begin_anew(tmp_path / CHANGES_FILE, now=NOW)
+    assert (again.oldest, again.newest) == (2, 1)
+    await again.append([change("b")], NOTHING, now=NOW)
+    assert [entry.number for entry in await again.entries_after(1)] == [2]
+    again.close()
+
+
+async def test_the_last_entries_of_one_profile_are_found_among_those_of_others(log: ChangeLog) -> None:
+    await log.append([change(str(number), f"p{number % 700}") for number in range(2100)], NOTHING, now=NOW)
+    found = await log.last_entries(lambda entry: "p3" in entry.change.profiles, 2)
+    assert [entry.change.body for entry in found] == [b"703", b"1403"]
+
+
+async def test_what_was_told_is_kept_with_the_entries_or_not_at_all(log: ChangeLog) -> None:
+    await log.append([change("a")], Told(snapshots=[("anna", b"1")], failing=("x", "y")), now=NOW)
+    await log.append([], Told(recovered=("x",)), now=NOW)
+    assert await log.read_told(["anna", "bob"]) == {"anna": b"1"}
+    assert await log.read_failing() == {"y"}
+    with pytest.raises(StorageError):
+        await log.append([change("b")], Told(snapshots=[("anna", object())]), now=NOW)  # type: ignore[list-item]
+    assert await texts_after(log, 0) == ["a"]
+    assert log.newest == 1
