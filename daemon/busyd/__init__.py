@@ -23,6 +23,8 @@ Pipelines:
 * Poll (`flow/poll.py`): list the calendars, decide what to read (`sync/round.py`, a pure function), read it
   (`sync/calendar_sync.py`), decide what may be believed, commit, publish. What a server's 404, silence or contradiction
   means stands in `sync/round.py` and nowhere else.
+* Tell (`index/changes.py`): what a poll has changed for each profile, into the log of changes, once answers show it;
+  streams and pages read it (`flow/changes.py`).
 * Ask (`flow/ask.py`): every free/busy answer of every handler, from the snapshot in memory: no SQL, no network, no
   iCalendar.
 * Explain (`flow/explain.py`): why, from the mirror: each event with the rule that decided.
@@ -42,6 +44,9 @@ Caches, each with its key and the one rule by which it is dropped:
     FreeBusyJson._frames, _periods    profile                another freshness; another snapshot
     FeedHandler._kept                 token id               what the feed was made from differs
     ListenerContext.heads             raw header fields      never: pure, bounded
+    ChangeLog._recent                 the last entries         never: what was told does not change
+    ChangeRecorder._told, _last       profile; two snapshots   told of anew; another two
+    SnapshotPublisher._last           two snapshots            at the end of publishing
     Chunk.known_cells                 the chunk                never: a chunk does not change once published
     State.tables                      calendar, zone         changed with the commit of the index, or what is accepted
     State.links                       calendar; connection   the links of a profile change

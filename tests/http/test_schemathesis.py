@@ -18,7 +18,7 @@ from tests.http.small_backend import busy
 EXAMPLES = 15
 """Of every address, for each of the two ways: as described, and not quite."""
 CONFIGURATION = """\
-headers = {{ Authorization = "Bearer {token}" }}
+headers = {{ Authorization = "Bearer {token}", Accept = "application/json" }}
 checks.positive_data_acceptance.enabled = false  # a schema cannot say that the start comes before the end
 
 [phases]

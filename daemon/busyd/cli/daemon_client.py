@@ -89,12 +89,22 @@ class DaemonClient:
         except (OSError, http.client.HTTPException, ValueError):
             raise _broken_off() from None
 
+    def events(self, path: str, query: Mapping[str, str | None]) -> http.client.HTTPResponse:
+        """A stream of server-sent events, which is never silent for long."""
+        return self._send("GET", path, query=query, seconds=_SECONDS, accept="text/event-stream")
+
     def _send(
-        self, method: str, path: str, *, query: Mapping[str, str | None], seconds: float
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str | None],
+        seconds: float,
+        accept: str = "application/json",
     ) -> http.client.HTTPResponse:
         given = {name: value for name, value in query.items() if value is not None}
         target = f"{path}?{urlencode(given)}" if given else path
-        headers = {"Accept": "application/json", "Connection": "close"}
+        headers = {"Accept": accept, "Connection": "close"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         if method == "POST":

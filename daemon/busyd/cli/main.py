@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "freebusy": "show when a profile is busy",
     "slots": "list the open slots of a profile",
     "explain": "show why a profile is busy or free",
+    "changes": "show what became busy or free, and follow it",
     "busy": "compute the busy time of iCalendar files, without configuration or network",
     "sync": "poll the servers now",
     "problems": "list events that are not understood, and accept those that do not matter",

@@ -27,6 +27,13 @@ class Tokens:
         """The valid token that this text is; None for an unknown, revoked or expired one. Raises StorageError."""
         return self._used(await self._ledger.find_token(text, now), now)
 
+    async def is_valid(self, text: str, now: Instant) -> bool:
+        """Whether this text is a valid token still; asking is no use of it. True while that cannot be looked up."""
+        try:
+            return await self._ledger.find_token(text, now) is not None
+        except StorageError:
+            return True
+
     async def feed_changed(self, token_id: str, tag: str, *, now: Instant) -> Instant | None:
         """When the feed of a token became what bears this tag; None when that cannot be recorded."""
         try:

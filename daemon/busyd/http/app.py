@@ -15,6 +15,7 @@ from busyd.flow.backend import Backend
 from busyd.flow.bookings import KeyMismatch
 from busyd.http.auth import Authenticator, Caller, login_needed, login_refused, scope_missing
 from busyd.http.call import Call
+from busyd.http.changes import EVENTS
 from busyd.http.connections import ClientConnection, CountingServer, Gate
 from busyd.http.cors import allow_origin, preflight
 from busyd.http.freebusy import FreeBusyHandler
@@ -25,6 +26,7 @@ from busyd.http.request_headers import Fault, RequestHeaders
 from busyd.http.response import Date
 from busyd.http.routes import Handlers, Match, api_routes
 from busyd.http.settings import EndpointSettings
+from busyd.http.streams import EventStreams
 from busyd.period import Instant
 
 logger = logging.getLogger(__name__)
@@ -46,8 +48,16 @@ class Endpoint:
         self.auth = Authenticator(backend.tokens, backend.clock, limits=settings.limits)
         self.freebusy = FreeBusyHandler(backend)
         self.metrics = Metrics(backend, self.gate)
+        self.streams = EventStreams(backend.changes, backend.tokens, gate=self.gate, clock=backend.clock)
         self.routes = api_routes(
-            Handlers(backend=backend, auth=self.auth, freebusy=self.freebusy, metrics=self.metrics, settings=settings)
+            Handlers(
+                backend=backend,
+                auth=self.auth,
+                freebusy=self.freebusy,
+                metrics=self.metrics,
+                settings=settings,
+                streams=self.streams,
+            )
         )
         self._backend = backend
         self._date = Date()
@@ -99,7 +109,8 @@ class Endpoint:
         if origin:
             allow_origin(response, origin)
         connection.since = asyncio.get_running_loop().time()
-        self.metrics.count(name, status=response.status, seconds=connection.since - began)
+        taken = connection.since - began if response.content_type != EVENTS else 0.0  # a stream takes no time, it lasts
+        self.metrics.count(name, status=response.status, seconds=taken)
         return response
 
     def _may_have(self, profile: str, head: RequestHeaders, *, connection: ClientConnection, now: Instant) -> bool:
@@ -129,7 +140,7 @@ class Endpoint:
     ) -> web.StreamResponse:
         method, route = request.method, match.route
         if method == "OPTIONS":
-            return preflight(route, head)
+            return preflight(route.allow, head)
         handler = route.handler(method)
         if handler is None:
             raise HttpProblem(

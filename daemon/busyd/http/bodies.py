@@ -5,6 +5,7 @@
 
 from typing import Annotated, Final, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from busyd.connection import CalendarKind, ConnectionKind
@@ -179,6 +180,31 @@ class Problems(Struct, frozen=True):
     """What could not be taken as it is in the calendars that the caller may see."""
 
     problems: list[ProblemView]
+
+
+class ChangeInAnswer(Struct, frozen=True):
+    """An entry of the log of changes: its number, what it is about, and what is told of it."""
+
+    id: Count
+    event: Annotated[str, Meta(pattern="^(busy|free|connection|reset)$")]
+    data: msgspec.Raw
+
+
+class ChangesPage(Struct, frozen=True):
+    """Changes that the caller may know of, in order. `last_event_id` is where to go on; with `reset` there were earlier
+    changes that can no longer be told.
+    """
+
+    changes: list[ChangeInAnswer]
+    last_event_id: Count
+    reset: bool
+
+
+class Heartbeat(Struct, frozen=True):
+    """The data of the event `heartbeat`: when the calendars of the profiles were last confirmed."""
+
+    as_of: Time | None
+    stale: bool
 
 
 class Health(Struct, frozen=True):

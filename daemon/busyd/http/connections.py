@@ -118,6 +118,8 @@ class Gate:
         self._timer: asyncio.TimerHandle | None = None
         self.crashes = CrashLog()
         self.open: set[ClientConnection] = set()
+        self.streams: dict[ClientConnection, str] = {}
+        """The connections with a stream of events, each with the id of its token; they are not among `open`."""
         self.refused = 0
         """Connections that were refused because there were too many."""
         self.dropped = 0
@@ -156,6 +158,22 @@ class Gate:
 
     def leave(self, connection: ClientConnection) -> None:
         self.open.discard(connection)
+        self.streams.pop(connection, None)
+
+    def begin_stream(self, connection: ClientConnection, token: str) -> bool:
+        """Count a connection as a stream from now on; False when there are too many, of this token or altogether."""
+        limits, of_token = self.limits, list(self.streams.values()).count(token)
+        if len(self.streams) >= limits.streams or of_token >= limits.streams_of_token:
+            return False
+        self.open.discard(connection)
+        self.streams[connection] = token
+        connection.reserved = False
+        return True
+
+    def end_stream(self, connection: ClientConnection) -> None:
+        """Count it as any other connection again, until it is closed."""
+        if self.streams.pop(connection, None) is not None and connection.transport is not None:
+            self.open.add(connection)
 
     def start(self) -> None:
         """Begin to sweep every second; needs a running loop."""
@@ -170,7 +188,7 @@ class Gate:
     def sweep(self) -> None:
         """Drop the connections that send no request, or do not read the answer."""
         now = asyncio.get_running_loop().time()
-        for connection in list(self.open):
+        for connection in [*self.open, *self.streams]:
             longest = _RESERVED_SECONDS if connection.reserved else self.limits.header_seconds
             is_silent = not connection.served and now - connection.since > longest
             if is_silent or self._does_not_read(connection, now):

@@ -4,7 +4,6 @@ from aiohttp import web
 
 from busyd.http.request_headers import RequestHeaders
 from busyd.http.response import SECURITY_HEADERS
-from busyd.http.routes import Route
 
 
 def allow_origin(response: web.StreamResponse, origin: str) -> None:
@@ -17,11 +16,13 @@ def allow_origin(response: web.StreamResponse, origin: str) -> None:
     response.headers["Vary"] = f"{vary}, Origin" if vary else "Origin"
 
 
-def preflight(route: Route, head: RequestHeaders) -> web.Response:
+def preflight(allow: str, head: RequestHeaders) -> web.Response:
     """OPTIONS: the methods of a route, and for a configured origin what its pages may send."""
-    headers = {**SECURITY_HEADERS, "Allow": route.allow}
+    headers = {**SECURITY_HEADERS, "Allow": allow}
     if head.origin:
-        headers["Access-Control-Allow-Methods"] = route.allow
-        headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, Idempotency-Key, If-None-Match"
+        headers["Access-Control-Allow-Methods"] = allow
+        headers["Access-Control-Allow-Headers"] = (
+            "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID"
+        )
         headers["Access-Control-Max-Age"] = "600"
     return web.Response(status=204, headers=headers)

@@ -84,6 +84,7 @@ class Listeners:
             server.close()
         for file in self._files:
             file.remove()
+        self._endpoint.streams.close()
         self._server.pre_shutdown()
         await self._server.shutdown(timeout=grace)
         self._endpoint.gate.stop()

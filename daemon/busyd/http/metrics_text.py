@@ -53,6 +53,8 @@ def _http(gate: Gate, answers: Answers) -> Iterator[Metric]:
     seconds = [([route, str(status)], round(cell[1], 6)) for (route, status), cell in answers.items()]
     yield _counter("busyd_http_request_seconds", "Time spent on answers.", labels=labels, samples=seconds)
     yield _gauge("busyd_http_connections", "Open connections.", labels=[], samples=[([], len(gate.open))])
+    streams = "Open streams of events."
+    yield _gauge("busyd_http_streams", streams, labels=[], samples=[([], len(gate.streams))])
     refused = "Connections refused because there were too many."
     yield _counter("busyd_http_connections_refused", refused, labels=[], samples=[([], gate.refused)])
     dropped = "Connections closed because they were idle."

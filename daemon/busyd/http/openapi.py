@@ -8,26 +8,44 @@ from msgspec import Struct
 
 import busyd
 from busyd.flow.reload import ReloadOutcome
-from busyd.http.bodies import Calendars, Explanation, FreeBusy, Health, Problems, Profiles, Slots, Status
+from busyd.http.bodies import (
+    Calendars,
+    ChangesPage,
+    Explanation,
+    FreeBusy,
+    Health,
+    Heartbeat,
+    Problems,
+    Profiles,
+    Slots,
+    Status,
+)
 from busyd.http.call import Call
+from busyd.http.changes import EVENTS, MOST_IN_PAGE
 from busyd.http.openapi_blocks import BLOCK_BODIES, block_paths
 from busyd.http.problem import PROBLEM_TYPE, ProblemDetails
 from busyd.http.response import JSON, Finished, headers_for
 from busyd.http.slots import MAX_STEPS
+from busyd.index.changes import ConnectionChanged, ProfileReset, SpanChanged
 
 Schema = dict[str, Any]
 
 BODIES: Final = (
     *BLOCK_BODIES,
     Calendars,
+    ChangesPage,
+    ConnectionChanged,
     Explanation,
     FreeBusy,
     Health,
+    Heartbeat,
     ProblemDetails,
     Problems,
     Profiles,
+    ProfileReset,
     ReloadOutcome,
     Slots,
+    SpanChanged,
     Status,
 )
 _TEXT: Final[Schema] = {"type": "string"}
@@ -122,6 +140,15 @@ def _paths() -> Schema:
     ]
     problem = _parameter("problem", "path", schema={"type": "string"}, description="Id of a problem")
     freebusy = {**_ok(FreeBusy), **_ok_calendar()}
+    replay = [
+        _parameter("last_event_id", "query", schema=_TEXT, description="Go on after this entry, as Last-Event-ID"),
+        _parameter(
+            "limit",
+            "query",
+            schema={"type": "integer", "minimum": 1, "maximum": MOST_IN_PAGE},
+            description="Entries in a page of JSON; of the last ones, unless `last_event_id` says where to go on",
+        ),
+    ]
     only = [
         _parameter("profile", "query", schema=_TEXT, description="Only this profile, with the connections it uses"),
         _parameter("connection", "query", schema=_TEXT, description="Only this connection, with its profiles"),
@@ -146,6 +173,14 @@ def _paths() -> Schema:
             "Why is this person busy?", _ok(Explanation), parameters=[profile, *window], of_profile=True
         ),
         **block_paths(profile, window),
+        "/v1/profiles/{profile}/changes": _get(
+            "What becomes busy, free or uncertain", _ok_changes(), parameters=[profile, *replay], of_profile=True
+        ),
+        "/v1/changes": _get(
+            "The same of several profiles, or of all that the caller may see",
+            _ok_changes(),
+            parameters=[_parameter("profiles", "query", schema=_TEXT, description="Names, with commas"), *replay],
+        ),
         "/v1/status": _get("The state of every connection and calendar", _ok(Status), parameters=only),
         "/v1/calendars": _get("Every known calendar", _ok(Calendars)),
         "/v1/problems": _get("What in the calendars could not be taken as it is", _ok(Problems)),
@@ -188,6 +223,8 @@ def _paths() -> Schema:
 def _schemas() -> Schema:
     """The schemas of the answers, made exact: what is not described is not sent."""
     _, components = msgspec.json.schema_components(BODIES, ref_template="#/components/schemas/{name}")
+    told = [_reference(f"schemas/{body.__name__}") for body in (SpanChanged, ProfileReset, ConnectionChanged)]
+    components["ChangeInAnswer"]["properties"]["data"] = {"anyOf": told}
     for schema in components.values():
         if schema.get("type") == "object":
             properties = schema["properties"]
@@ -236,6 +273,11 @@ def _problems(*further: str) -> Schema:
 
 def _ok(body: type[Struct]) -> Schema:
     return {JSON: {"schema": _reference(f"schemas/{body.__name__}")}}
+
+
+def _ok_changes() -> Schema:
+    """A stream of server-sent events, or a page of the log."""
+    return {EVENTS: {"schema": _TEXT}, **_ok(ChangesPage)}
 
 
 def _ok_calendar() -> Schema:

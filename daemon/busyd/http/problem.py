@@ -50,6 +50,7 @@ TITLES: Final[Mapping[str, str]] = {
     "not-ready": "Still reading the calendars for the first time",
     "unavailable": "Not possible at the moment",
     "too-many-connections": "Too many connections",
+    "too-many-streams": "Too many streams",
     "crash": "Internal error",
 }
 """Every name that can follow `ERROR_BASE`, and its title."""

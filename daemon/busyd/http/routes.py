@@ -11,10 +11,11 @@ from urllib.parse import unquote
 from msgspec import Struct, field
 
 from busyd.flow.backend import Backend
-from busyd.http import blocks, explain, freebusy, slots
+from busyd.http import blocks, changes, explain, freebusy, slots
 from busyd.http.auth import Authenticator
 from busyd.http.blocks import BlocksHandler
 from busyd.http.call import Handler
+from busyd.http.changes import ChangesHandler
 from busyd.http.explain import ExplainHandler
 from busyd.http.feed import FeedHandler
 from busyd.http.freebusy import FreeBusyHandler
@@ -29,6 +30,7 @@ from busyd.http.settings import EndpointSettings
 from busyd.http.slots import SlotsHandler
 from busyd.http.status import PARAMETERS as STATUS_PARAMETERS
 from busyd.http.status import StatusHandler
+from busyd.http.streams import EventStreams
 from busyd.http.sync import SyncHandler
 
 NO_PARAMETERS: Final[frozenset[str]] = frozenset()
@@ -171,6 +173,7 @@ class Handlers(Struct, frozen=True):
     freebusy: FreeBusyHandler
     metrics: Metrics
     settings: EndpointSettings
+    streams: EventStreams
 
 
 def api_routes(handlers: Handlers) -> Routes:
@@ -181,6 +184,7 @@ def api_routes(handlers: Handlers) -> Routes:
     reload = ReloadHandler(backend, body_seconds=body_seconds)
     problems = ProblemsHandler(backend, body_seconds=body_seconds)
     made = BlocksHandler(backend, body_seconds=body_seconds)
+    followed = ChangesHandler(backend, handlers.streams)
     profile = "/v1/profiles/{profile}"
     times = freebusy.PARAMETERS
     return Routes(
@@ -212,6 +216,18 @@ def api_routes(handlers: Handlers) -> Routes:
                 {"GET": made.get_block, "PATCH": made.patch_block, "DELETE": made.delete_block},
                 _BOOK,
                 writes_parameters={"DELETE": blocks.CANCEL_PARAMETERS},
+            ),
+            Route(
+                f"{profile}/changes",
+                {"GET": followed.get_of_profile},
+                _FREEBUSY | _DETAILS | _ADMIN,
+                parameters=changes.OF_PROFILE,
+            ),
+            Route(
+                "/v1/changes",
+                {"GET": followed.get_of_several},
+                _FREEBUSY | _DETAILS | _ADMIN,
+                parameters=changes.OF_SEVERAL,
             ),
             Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS, parameters=STATUS_PARAMETERS),
             Route("/v1/calendars", {"GET": status.get_calendars}, _ADMIN),

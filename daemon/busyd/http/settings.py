@@ -12,6 +12,9 @@ class Limits(Struct, frozen=True):
     connections: int = 256
     reserve: int = 32
     """So many of the connections, the last ones, are only for tokens that were used before."""
+    streams: int = 512
+    """Streams of events, which are not among the connections: who follows takes no place from those who ask."""
+    streams_of_token: int = 256
     header_seconds: float = 10.0
     """Until a new connection must have sent its first request."""
     idle_seconds: float = 30.0

@@ -62,7 +62,7 @@ class ConnectionChanged(Struct, frozen=True):
     detail: str
 
 
-class Step(Struct, frozen=True):
+class SnapshotStep(Struct, frozen=True):
     """From one snapshot to another, over any number of builds."""
 
     before: Snapshot
@@ -70,14 +70,14 @@ class Step(Struct, frozen=True):
     touched: tuple[Touched, ...] | None
     """By calendar; None when something else than the tables has changed."""
 
-    def followed_by(self, later: "Step") -> "Step":
+    def followed_by(self, later: "SnapshotStep") -> "SnapshotStep":
         if self.now is not later.before or self.touched is None or later.touched is None:
-            return Step(self.before, later.now, None)
+            return SnapshotStep(self.before, later.now, None)
         stretches: dict[int, list[tuple[int, int]]] = {}
         for one in (*self.touched, *later.touched):
             stretches.setdefault(one.calendar, []).extend(one.stretches)
         touched = tuple(Touched(calendar, tuple(coalesce(found))) for calendar, found in stretches.items())
-        return Step(self.before, later.now, touched)
+        return SnapshotStep(self.before, later.now, touched)
 
 
 class ChangeRecorder:
@@ -89,13 +89,13 @@ class ChangeRecorder:
         """What the log tells of each profile, of those of which that was read."""
         self._failing: set[str] | None = None
         """The connections of which a failure was told; None until that was read."""
-        self._untold: dict[str, Step | None] = dict.fromkeys(state.profiles)
+        self._untold: dict[str, SnapshotStep | None] = dict.fromkeys(state.profiles)
         """The profiles of which there may be something to tell, with how it came about as far as that is known."""
         self._telling = asyncio.Lock()
         self._last: tuple[Snapshot, Snapshot, list[Change]] | None = None
         """The last difference that was looked for: profiles that share snapshots have the same."""
 
-    def note(self, profiles: Iterable[str], step: Step | None = None) -> None:
+    def note(self, profiles: Iterable[str], step: SnapshotStep | None = None) -> None:
         """Something may have changed for these profiles; it is told when `tell` is called."""
         for name in profiles:
             earlier = self._untold.get(name)
@@ -139,7 +139,7 @@ class ChangeRecorder:
         stored = await self._log.read_told(unread) if unread else {}
         changes: list[NewEntry] = []
         told: dict[str, Snapshot] = {}
-        steps: dict[str, Step | None] = {}
+        steps: dict[str, SnapshotStep | None] = {}
         try:
             for name in names:
                 profile_state = self._state.profiles.get(name)
@@ -172,7 +172,7 @@ class ChangeRecorder:
         self._told |= told
 
     async def _changes(
-        self, name: str, before: Snapshot, *, now: Snapshot, step: Step | None, cause: ChangeCause
+        self, name: str, before: Snapshot, *, now: Snapshot, step: SnapshotStep | None, cause: ChangeCause
     ) -> list[NewEntry]:
         touched = step.touched if step is not None and step.before is before and step.now is now else None
         if self._last is None or self._last[0] is not before or self._last[1] is not now:

@@ -12,7 +12,7 @@ from busyd.availability.snapshot import Snapshot, pack
 from busyd.availability.splicing import Built, Rebuilt, rebuild_snapshot
 from busyd.clock import Clock
 from busyd.cooperative import in_slices, let_others_run
-from busyd.index.changes import ChangeRecorder, Step
+from busyd.index.changes import ChangeRecorder, SnapshotStep
 from busyd.index.version import index_version
 from busyd.period import Period
 from busyd.state.horizon import DAY, horizon_at
@@ -115,7 +115,7 @@ class SnapshotPublisher:
         was_read = known is not None and known.complete and known.as_of is not None
         return was_read != (record.complete and record.as_of is not None)
 
-    def _note(self, profiles: Iterable[str], step: Step | None = None) -> None:
+    def _note(self, profiles: Iterable[str], step: SnapshotStep | None = None) -> None:
         if self._changes is not None:
             self._changes.note(profiles, step)
 
@@ -162,7 +162,7 @@ class SnapshotPublisher:
             snapshot = rebuilt.snapshot
             if profile_state.swap_in(snapshot, readings):
                 state.publish(profile=name)
-                self._note((name,), Step(known, snapshot, rebuilt.touched) if known is not None else None)
+                self._note((name,), SnapshotStep(known, snapshot, rebuilt.touched) if known is not None else None)
             self._remember(profile_state, key)
             await self._keep(profile_state, key, snapshot=snapshot)
         if profile_state.links != links:
