@@ -13,7 +13,7 @@ import pytest
 from busyd.http import changes, streams
 from busyd.http.settings import Limits
 from busyd.period import Instant
-from busyd.store.changes import ChangeEvent, NewEntry, Told
+from busyd.store.changes import ChangeEvent, NewEntry, ToldState
 from tests.http.conftest import Serve, Served
 from tests.http.small_backend import NOW, SmallBackend, busy
 from tests.http.test_connections import until
@@ -28,7 +28,7 @@ def entry(number: int, profile: str = "anna", *, event: ChangeEvent = ChangeEven
 
 
 async def write(backend: SmallBackend, *entries: NewEntry, at: int = NOW) -> None:
-    await backend.log.append(entries, Told(), now=Instant(at))
+    await backend.log.append(entries, ToldState(), now=Instant(at))
 
 
 @asynccontextmanager

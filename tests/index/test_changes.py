@@ -11,9 +11,10 @@ import pytest
 
 from busyd.availability.profile import Profile
 from busyd.index.rolling import roll_horizon
+from busyd.store.bookings import Booking, BookingKind, BookingState
 from busyd.store.change_log import ChangeLog
 from busyd.store.errors import StorageError
-from tests.index.inside import HOME, WORK, Inside, StoppedClock, at, event, ref, timed
+from tests.index.inside import HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
 from tests.index.replay import Follower
 
 ANNA = Profile("anna", conflicts=(ref("anna/Work"), ref("anna/Home")))
@@ -259,3 +260,21 @@ async def test_a_damaged_log_is_set_aside_and_its_numbers_do_not_come_again(insi
     again.close()
     with sqlite3.connect(tmp_path / "changes.sqlite3") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_what_busyd_itself_blocks_is_told_at_once_and_as_its_own(inside: Inside) -> None:
+    last = await read_both(inside)
+    rows = [
+        Booking(number, BookingKind.BLOCK, "anna", BookingState.BOOKED, window(*span), inside.clock.now())
+        for number, span in (
+            ("1", ("2026-06-01T09:00", "2026-06-01T10:00")),
+            ("2", ("2026-06-01T12:00", "2026-06-01T13:00")),
+        )
+    ]
+    for row in rows:
+        await inside.publisher.show_rows([row])
+    told = [json.loads(body) for body in await bodies_after(inside, last)]
+    assert [(one["start"][11:16], one["cause"], one["calendars"]) for one in told] == [
+        ("09:00", "own", []),
+        ("12:00", "own", []),
+    ]

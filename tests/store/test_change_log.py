@@ -8,11 +8,11 @@ import pytest
 from busyd.period import Instant
 from busyd.store import change_log
 from busyd.store.change_log import CHANGES_FILE, DAY, ChangeLog
-from busyd.store.changes import ChangeEvent, NewEntry, NumberGone, Told
+from busyd.store.changes import ChangeEvent, NewEntry, NumberGone, ToldState
 from busyd.store.errors import StorageError
 
 NOW = Instant(1_800_000_000)
-NOTHING = Told()
+NOTHING = ToldState()
 
 
 @pytest.fixture
@@ -101,11 +101,11 @@ async def test_the_last_entries_of_one_profile_are_found_among_those_of_others(l
 
 
 async def test_what_was_told_is_kept_with_the_entries_or_not_at_all(log: ChangeLog) -> None:
-    await log.append([change("a")], Told(snapshots=[("anna", b"1")], failing=("x", "y")), now=NOW)
-    await log.append([], Told(recovered=("x",)), now=NOW)
+    await log.append([change("a")], ToldState(snapshots=[("anna", b"1")], failing=("x", "y")), now=NOW)
+    await log.append([], ToldState(recovered=("x",)), now=NOW)
     assert await log.read_told(["anna", "bob"]) == {"anna": b"1"}
     assert await log.read_failing() == {"y"}
     with pytest.raises(StorageError):
-        await log.append([change("b")], Told(snapshots=[("anna", object())]), now=NOW)  # type: ignore[list-item]
+        await log.append([change("b")], ToldState(snapshots=[("anna", object())]), now=NOW)  # type: ignore[list-item]
     assert await texts_after(log, 0) == ["a"]
     assert log.newest == 1

@@ -17,10 +17,11 @@ from busyd.availability.splicing import Touched
 from busyd.clock import Clock
 from busyd.cooperative import in_slices, to_the_end
 from busyd.period import FbType, coalesce, to_rfc3339
+from busyd.state.own_rows import OWN
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
 from busyd.store.change_log import ChangeLog
-from busyd.store.changes import ChangeCause, ChangeEvent, NewEntry, Told
+from busyd.store.changes import ChangeCause, ChangeEvent, NewEntry, ToldState
 from busyd.store.errors import StorageError
 
 logger = logging.getLogger(__name__)
@@ -101,20 +102,23 @@ class ChangeRecorder:
             earlier = self._untold.get(name)
             self._untold[name] = earlier.followed_by(step) if earlier is not None and step is not None else step
 
-    async def tell(self, connections: Collection[str] | None = None) -> None:
-        """Write what has changed: for profiles that name one of these connections, or for all.
+    async def tell(
+        self,
+        profiles: Collection[str] | None = None,
+        *,
+        connections: Iterable[str] = (),
+        otherwise: ChangeCause = ChangeCause.CONFIGURATION,
+    ) -> None:
+        """Write what has changed for these profiles, or for all, and how these connections fare.
 
-        What cannot be written now is told the next time.
+        `otherwise` is the cause of what no calendar has changed. What cannot be written now is told the next time.
         """
         async with self._telling:
             try:
-                await self._tell_of_connections(connections or ())
-                names = list(self._untold)
-                if connections is not None:
-                    concerned = {name for one in connections for name in self._state.links.profiles_naming(one)}
-                    names = [name for name in names if name in concerned]
+                await self._tell_of_connections(connections)
+                names = [name for name in self._untold if profiles is None or name in profiles]
                 for first in range(0, len(names), _AT_ONCE):
-                    await self._tell_of_profiles(names[first : first + _AT_ONCE])
+                    await self._tell_of_profiles(names[first : first + _AT_ONCE], otherwise=otherwise)
             except StorageError as error:
                 logger.error("changes could not be written to their log; busyd tries again by itself: %s", error)
 
@@ -127,14 +131,18 @@ class ChangeRecorder:
                 continue
             if not connection_state.trouble and connection_state.last_poll is None:
                 continue  # it was not asked since the start
-            told = (Told(failing=(name,)), "failed") if connection_state.trouble else (Told(recovered=(name,)), "ok")
+            told = (
+                (ToldState(failing=(name,)), "failed")
+                if connection_state.trouble
+                else (ToldState(recovered=(name,)), "ok")
+            )
             now = self._clock.now()
             body = ConnectionChanged(to_rfc3339(now), name, told[1], connection_state.trouble)
             change = NewEntry.of(ChangeEvent.CONNECTION, self._state.links.profiles_naming(name), told=body)
             await to_the_end(self._log.append([change], told[0], now=now))
             self._failing ^= {name}
 
-    async def _tell_of_profiles(self, names: Sequence[str]) -> None:
+    async def _tell_of_profiles(self, names: Sequence[str], *, otherwise: ChangeCause) -> None:
         unread = [name for name in names if name not in self._told]
         stored = await self._log.read_told(unread) if unread else {}
         changes: list[NewEntry] = []
@@ -147,7 +155,7 @@ class ChangeRecorder:
                 if profile_state is None or profile_state.snapshot is None:
                     continue  # it is noted again when it has one
                 now, before = _as_answered(self._state, profile_state), self._told.get(name)
-                cause = ChangeCause.CONFIGURATION
+                cause = otherwise
                 if before is None and name in stored:
                     before, cause = _unpacked(stored[name]), ChangeCause.RESTART
                     if before is None:
@@ -168,7 +176,7 @@ class ChangeRecorder:
         other = {name: snapshot for name, snapshot in told.items() if self._told.get(name) != snapshot}
         if changes or other:
             snapshots = [(name, pack(snapshot)) for name, snapshot in other.items()]
-            await self._log.append(changes, Told(snapshots), now=self._clock.now())
+            await self._log.append(changes, ToldState(snapshots), now=self._clock.now())
         self._told |= told
 
     async def _changes(
@@ -192,6 +200,7 @@ class ChangeRecorder:
         changes = []
         for one in found:
             is_free = one.now.fbtype is FbType.FREE and not one.now.uncertain
+            by_own = bool(one.calendars) and set(one.calendars) == {OWN}
             body = SpanChanged(
                 at=to_rfc3339(self._clock.now()),
                 profile=name,
@@ -200,8 +209,8 @@ class ChangeRecorder:
                 type=_type_of(one.now),
                 before=_type_of(one.before),
                 uncertain=one.now.uncertain,
-                cause=cause,
-                calendars=tuple(self._state.label_of(number) for number in one.calendars),
+                cause=ChangeCause.OWN if by_own else cause,
+                calendars=tuple(self._state.label_of(number) for number in one.calendars if number != OWN),
             )
             changes.append(NewEntry.of(ChangeEvent.FREE if is_free else ChangeEvent.BUSY, (name,), told=body))
             yield

@@ -20,6 +20,7 @@ from busyd.state.links import Link, calendar_keys
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
 from busyd.store.bookings import Booking
+from busyd.store.changes import ChangeCause
 from busyd.store.errors import StorageError
 from busyd.store.mirror import CalendarRecord
 from busyd.store.store import Store
@@ -90,6 +91,8 @@ class SnapshotPublisher:
         state.own.take(rows)
         state.due.add(concerned)
         await self.publish_profiles(sorted(concerned))
+        if self._changes is not None:
+            await self._changes.tell(concerned, otherwise=ChangeCause.OWN)
 
     async def confirm(self, records: Sequence[CalendarRecord]) -> None:
         """Show new proofs, once the snapshots hold what they prove."""
@@ -101,8 +104,11 @@ class SnapshotPublisher:
 
     async def tell_changes(self, connections: Collection[str] | None = None) -> None:
         """Tell the log of changes what has become visible, of all profiles or of those that name a connection."""
-        if self._changes is not None:
-            await self._changes.tell(connections)
+        if self._changes is not None and connections is None:
+            await self._changes.tell()
+        elif self._changes is not None and connections is not None:
+            names = {name for one in connections for name in self._state.links.profiles_naming(one)}
+            await self._changes.tell(names, connections=connections)
 
     def key_of(self, profile_state: ProfileState, generations: Mapping[int, int], *, horizon: Period) -> str:
         """Names all that a snapshot of the profile depends on."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from busyd.period import Instant
-from busyd.store.changes import ChangeEntry, ChangeEvent, NewEntry, NumberGone, Told
+from busyd.store.changes import ChangeEntry, ChangeEvent, NewEntry, NumberGone, ToldState
 from busyd.store.errors import StorageDamaged
 from busyd.store.sqlite.database import Database, set_aside
 
@@ -63,7 +63,7 @@ class ChangeLog:
         """Finish what is queued, then close the file."""
         self._database.close()
 
-    async def append(self, changes: Sequence[NewEntry], told: Told, *, now: Instant) -> None:
+    async def append(self, changes: Sequence[NewEntry], told: ToldState, *, now: Instant) -> None:
         """Add entries and what is now told, all of it or nothing, and wake those who follow."""
         prune = self._pruned is None or not 0 <= now - self._pruned < _PRUNE_EVERY
         entries, oldest = await self._database.write(
@@ -140,7 +140,7 @@ def _oldest(db: sqlite3.Connection) -> int:
     return number
 
 
-def _append(db: sqlite3.Connection, changes: Sequence[NewEntry], *, told: Told, now: Instant) -> list[ChangeEntry]:
+def _append(db: sqlite3.Connection, changes: Sequence[NewEntry], *, told: ToldState, now: Instant) -> list[ChangeEntry]:
     entries = []
     for change in changes:
         names = " ".join(sorted(change.profiles))

@@ -24,6 +24,8 @@ class ChangeCause(StrEnum):
 
     CALENDAR = "calendar"
     """A calendar has changed."""
+    OWN = "own"
+    """busyd itself has taken the time, or given it back: a block, a hold, an appointment."""
     CONFIGURATION = "configuration"
     """Other calendars, rules or addresses count."""
     READING = "reading"
@@ -55,7 +57,7 @@ class ChangeEntry(Struct, frozen=True):
     change: NewEntry
 
 
-class Told(Struct, frozen=True):
+class ToldState(Struct, frozen=True):
     """What all entries up to now amount to, written in one transaction with the last of them."""
 
     snapshots: Sequence[tuple[str, bytes]] = ()
