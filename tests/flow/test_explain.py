@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from busyd.availability.profile import Profile
-from busyd.flow.bookings import KeyedRequest
+from busyd.flow.requests import KeyedRequest
 from busyd.period import FbType
 from tests.index.inside import WORK, Inside, StoppedClock, at, event, ref, timed, window
 
@@ -64,7 +64,7 @@ async def test_a_block_is_named_as_what_it_is(inside: Inside) -> None:
     await inside.put(WORK)
     span = window("2026-06-01T09:30", "2026-06-01T11:00")
     asked = KeyedRequest("anna", inside.clock.now(), token="t")
-    await inside.backend.bookings.add_block(
+    await inside.backend.blocks.add(
         asked, span, fbtype=FbType.BUSY, summary="Dentist", render=lambda view: view.id.encode()
     )
     (explained,) = await inside.backend.explain("anna", MORNING)

@@ -29,6 +29,7 @@ stateful.enabled = false
 people.values = ["anna"]
 problems.values = ["{problem}"]
 blocks.values = ["{block}"]
+holds.values = ["{hold}"]
 tokens.values = ["{token}"]
 starts.values = ["now", "2026-11-23", "2026-11-23T09:00:00+01:00", "2026-02-30"]
 ends.values = ["+7d", "2026-11-30", "2026-11-30T12:00:00Z"]
@@ -37,6 +38,7 @@ ends.values = ["+7d", "2026-11-30", "2026-11-30T12:00:00Z"]
 "path.profile" = {{ dictionary = "people", probability = 0.8 }}
 "path.problem" = {{ dictionary = "problems", probability = 0.8 }}
 "path.block" = {{ dictionary = "blocks", probability = 0.8 }}
+"path.hold" = {{ dictionary = "holds", probability = 0.8 }}
 "path.token" = {{ dictionary = "tokens", probability = 0.8 }}
 "query.start" = {{ dictionary = "starts", probability = 0.5 }}
 "query.end" = {{ dictionary = "ends", probability = 0.5 }}
@@ -71,9 +73,13 @@ async def run_schemathesis(served: Served, folder: Path) -> tuple[int, str]:
     token = served.backend.token("anna", "freebusy", "details", "admin", "book")
     span = {"start": "2026-11-25", "end": "2026-11-26"}
     made = await served.ask("/v1/profiles/anna/blocks", method="POST", token=token, body=span)
+    start = {"start": "2026-11-27T10:00:00Z"}
+    held = await served.ask("/v1/profiles/anna/holds", method="POST", token=token, body=start)
     configuration = folder / "schemathesis.toml"
     configuration.write_text(
-        CONFIGURATION.format(token=token, problem=problem_id("/1.ics", '"1"'), block=made.json["id"])
+        CONFIGURATION.format(
+            token=token, problem=problem_id("/1.ics", '"1"'), block=made.json["id"], hold=held.json["id"]
+        )
     )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration), "run"),

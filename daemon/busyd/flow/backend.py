@@ -15,10 +15,12 @@ from busyd.clock import Clock, Now
 from busyd.cooperative import apply, in_slices
 from busyd.flow.accepting import AcceptedProblems
 from busyd.flow.ask import FreeBusyAnswer, NotConfirmed, answer, find_profile
-from busyd.flow.bookings import Bookings
+from busyd.flow.blocks import ManualBlocks
 from busyd.flow.changes import Changes
 from busyd.flow.freshness import freshness_of
+from busyd.flow.holds import Holds
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
+from busyd.flow.requests import OutboxRequests
 from busyd.flow.tokens import Tokens
 from busyd.flow.views import (
     ConnectionView,
@@ -69,7 +71,9 @@ class Backend:
         self.reloads = ReloadRequests()
         self.changes = Changes(changes, state)
         self.accepted_problems = AcceptedProblems(writer, ledger)
-        self.bookings = Bookings(writer, ledger)
+        requests = OutboxRequests(writer, ledger)
+        self.blocks = ManualBlocks(requests)
+        self.holds = Holds(requests, self, clock=clock)
         self.schedules: Mapping[str, PollNow] = {}
         """By connection; empty until polling has begun."""
         self._state = state

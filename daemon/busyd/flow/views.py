@@ -3,6 +3,7 @@
 The address of a feed is a secret, so no value here holds more of it than its host.
 """
 
+from datetime import timedelta
 from enum import StrEnum
 
 from msgspec import Struct
@@ -55,6 +56,7 @@ class ProfileView(Struct, frozen=True):
     conflicts: tuple[str, ...]
     hours: Hours | None
     slots: SlotDefaults
+    max_age: timedelta
     state: ProfileHealth
     freshness: Freshness
     snapshot: Snapshot | None
@@ -143,6 +145,7 @@ def view_profile(
         conflicts=tuple(str(reference) for reference in profile.conflicts),
         hours=profile.hours,
         slots=profile.slots,
+        max_age=profile.max_age,
         state=_health(freshness, profile_state.snapshot),
         freshness=freshness,
         snapshot=profile_state.snapshot,

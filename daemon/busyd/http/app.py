@@ -12,7 +12,7 @@ from aiohttp import web
 from busyd.errors import BusydError, DataError, UserError
 from busyd.flow.ask import Unanswerable
 from busyd.flow.backend import Backend
-from busyd.flow.bookings import KeyMismatch
+from busyd.flow.requests import KeyMismatch, UnknownBooking
 from busyd.http.auth import Authenticator, Caller, login_needed, login_refused, scope_missing
 from busyd.http.call import Call
 from busyd.http.changes import EVENTS
@@ -193,6 +193,8 @@ class Endpoint:
             return not_answered(error)
         if isinstance(error, KeyMismatch):
             return key_mismatch()
+        if isinstance(error, UnknownBooking):
+            return HttpProblem("unknown-booking", 404, detail=str(error), fix=error.fix)
         if isinstance(error, UserError):
             return bad_request(str(error), fix=error.fix)
         if isinstance(error, BusydError) and not isinstance(error, DataError):

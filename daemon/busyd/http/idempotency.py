@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from busyd.flow.backend import Backend
-from busyd.flow.bookings import KeyedRequest, Told
+from busyd.flow.requests import KeyedRequest, Told
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, bad_request
 from busyd.http.request_body import read_body

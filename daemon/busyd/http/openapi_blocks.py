@@ -1,12 +1,13 @@
-"""The part of the API's description that is about blocks."""
+"""The part of the API's description that is about blocks and holds."""
 
 from typing import Any, Final
 
 from busyd.http.blocks import MAX_TEXT, Block, Blocks
+from busyd.http.holds import Hold, HoldsInForce
 from busyd.http.idempotency import KEY_PATTERN
 from busyd.http.response import JSON
 
-BLOCK_BODIES: Final = (Block, Blocks)
+BLOCK_BODIES: Final = (Block, Blocks, Hold, HoldsInForce)
 _TIME: Final = {
     "anyOf": [
         {"type": "string", "format": "date-time", "maxLength": 64},
@@ -21,6 +22,7 @@ _FIELDS: Final[dict[str, Any]] = {
     "summary": {"type": "string", "maxLength": MAX_TEXT},
     "type": {"enum": ["BUSY", "BUSY-UNAVAILABLE"], "default": "BUSY"},
 }
+_LENGTH: Final = {"type": "string", "pattern": "^([0-9]{1,9}[smhdw])+$", "maxLength": 32}
 _KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -59,6 +61,7 @@ def block_paths(profile: dict[str, Any], window: list[dict[str, Any]]) -> dict[s
         "schema": {"type": "string", "maxLength": MAX_TEXT},
         "description": "Why it is removed",
     }
+    hold = {"name": "hold", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Its id"}
     new = {**_FIELDS, "write": {"type": "boolean", "const": False, "description": "Blocks stay in busyd for now"}}
     return {
         "/v1/profiles/{profile}/blocks": {
@@ -72,6 +75,32 @@ def block_paths(profile: dict[str, Any], window: list[dict[str, Any]]) -> dict[s
                 parameters=[profile, _KEY],
                 body={"type": "object", "required": ["start", "end"], "properties": new, "additionalProperties": False},
             ),
+        },
+        "/v1/profiles/{profile}/holds": {
+            "get": _operation(
+                "The holds in force that touch a window",
+                status="200",
+                answer="HoldsInForce",
+                parameters=[profile, *window],
+            ),
+            "post": _operation(
+                "Keep a slot for some minutes",
+                status="201",
+                answer="Hold",
+                parameters=[profile, _KEY],
+                body={
+                    "type": "object",
+                    "required": ["start"],
+                    "properties": {"start": _TIME, "end": _TIME, "duration": _LENGTH, "ttl": _LENGTH},
+                    "additionalProperties": False,
+                },
+            ),
+        },
+        "/v1/profiles/{profile}/holds/{hold}": {
+            "get": _operation(
+                "A hold, also one that has ended", status="200", answer="Hold", parameters=[profile, hold]
+            ),
+            "delete": _operation("Give a hold back", status="204", parameters=[profile, hold, _KEY]),
         },
         "/v1/profiles/{profile}/blocks/{block}": {
             "get": _operation(

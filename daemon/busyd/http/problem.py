@@ -4,7 +4,7 @@ Nothing here decides. Code that refuses raises `HttpProblem`, or an error of `fl
 `app.py` turns it into an answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 import msgspec
@@ -14,6 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from busyd.errors import BusydError
 from busyd.flow.ask import NotConfirmed, NotUnderstood, Unanswerable
 from busyd.http.response import SECURITY_HEADERS
+from busyd.period import Period, to_rfc3339
 
 ERROR_BASE: Final = "https://busyd.invalid/errors/"
 """What every `type` begins with: a name, not the address of a page."""
@@ -32,7 +33,13 @@ TITLES: Final[Mapping[str, str]] = {
     "unknown-connection": "There is no such connection",
     "unknown-feed": "There is no such feed",
     "unknown-problem": "There is no such problem",
-    "unknown-booking": "There is no such block",
+    "unknown-booking": "There is no such block or hold",
+    "slot-taken": "The time is not free",
+    "outside-hours": "The time is outside the working hours",
+    "too-soon": "The time is too soon",
+    "off-grid": "Nothing starts at this time",
+    "too-many-holds": "Too many holds",
+    "not-proven": "The calendars could not be confirmed",
     "idempotency-mismatch": "The key belongs to another request",
     "invalid": "This cannot be done",
     "nothing-to-accept": "There is nothing to accept, or to take back",
@@ -56,6 +63,13 @@ TITLES: Final[Mapping[str, str]] = {
 """Every name that can follow `ERROR_BASE`, and its title."""
 
 
+class Alternative(Struct, frozen=True):
+    """A half-open period that is open."""
+
+    start: str
+    end: str
+
+
 class ProblemDetails(Struct, frozen=True):
     """Why there is no answer, and what to do about it (RFC 9457)."""
 
@@ -64,15 +78,25 @@ class ProblemDetails(Struct, frozen=True):
     status: int
     detail: str
     fix: str | UnsetType = UNSET
+    alternatives: tuple[Alternative, ...] | UnsetType = UNSET
+    """What could be had instead, where that was asked for."""
 
 
 class HttpProblem(BusydError):
     """The request gets this answer instead of what it asked for."""
 
     def __init__(
-        self, name: str, status: int, *, detail: str, fix: str = "", headers: Mapping[str, str] | None = None
+        self,
+        name: str,
+        status: int,
+        *,
+        detail: str,
+        fix: str = "",
+        headers: Mapping[str, str] | None = None,
+        alternatives: Sequence[Period] | None = None,
     ) -> None:
         super().__init__(detail)
+        self.alternatives = alternatives
         self.name = name
         self.status = status
         self.fix = fix
@@ -87,12 +111,17 @@ class HttpProblem(BusydError):
                 status=self.status,
                 detail=str(self),
                 fix=self.fix or UNSET,
+                alternatives=UNSET if self.alternatives is None else tuple(map(_alternative, self.alternatives)),
             )
         )
 
     def response(self) -> web.Response:
         headers = {**SECURITY_HEADERS, "Cache-Control": "no-store", "Content-Type": PROBLEM_TYPE, **self.headers}
         return web.Response(body=self.body(), status=self.status, headers=headers)
+
+
+def _alternative(span: Period) -> Alternative:
+    return Alternative(to_rfc3339(span.start), to_rfc3339(span.end))
 
 
 def bad_request(detail: str, *, fix: str = "", name: str = "bad-request") -> HttpProblem:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from msgspec import Struct, field
 
 from busyd.flow.backend import Backend
-from busyd.http import blocks, changes, explain, freebusy, slots
+from busyd.http import blocks, changes, explain, freebusy, holds, slots
 from busyd.http.auth import Authenticator
 from busyd.http.blocks import BlocksHandler
 from busyd.http.call import Handler
@@ -20,6 +20,7 @@ from busyd.http.explain import ExplainHandler
 from busyd.http.feed import FeedHandler
 from busyd.http.freebusy import FreeBusyHandler
 from busyd.http.health import HealthHandler
+from busyd.http.holds import HoldsHandler
 from busyd.http.metrics import Metrics
 from busyd.http.openapi import OpenApiHandler
 from busyd.http.page import PageHandler
@@ -183,6 +184,7 @@ def api_routes(handlers: Handlers) -> Routes:
     sync = SyncHandler(backend, body_seconds=body_seconds)
     reload = ReloadHandler(backend, body_seconds=body_seconds)
     problems = ProblemsHandler(backend, body_seconds=body_seconds)
+    held = HoldsHandler(backend, body_seconds=body_seconds)
     made = BlocksHandler(backend, body_seconds=body_seconds)
     followed = ChangesHandler(backend, handlers.streams)
     profile = "/v1/profiles/{profile}"
@@ -229,6 +231,13 @@ def api_routes(handlers: Handlers) -> Routes:
                 _FREEBUSY | _DETAILS | _ADMIN,
                 parameters=changes.OF_SEVERAL,
             ),
+            Route(
+                f"{profile}/holds",
+                {"GET": held.get_holds, "POST": held.post_hold},
+                _BOOK,
+                parameters=holds.LIST_PARAMETERS,
+            ),
+            Route(f"{profile}/holds/{{hold}}", {"GET": held.get_hold, "DELETE": held.delete_hold}, _BOOK),
             Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS, parameters=STATUS_PARAMETERS),
             Route("/v1/calendars", {"GET": status.get_calendars}, _ADMIN),
             Route("/v1/problems", {"GET": problems.get_problems}, _ADMIN),

@@ -164,6 +164,7 @@ class Service:
                     "reading": self._read_calendars(ledger),
                     "roll": self._roll(),
                     "retry": retry_postponed(self._writer),
+                    "holds": self._backend.holds.end_expired(),
                     "forget early ends": self._crashes.forget_later(),
                 },
             )

@@ -109,6 +109,8 @@ class Booking(Struct, frozen=True):
     """`FbType` of the time it takes."""
     expires: Instant | None = None
     """Of a hold."""
+    settled: Instant | None = None
+    """When it was cancelled, used up or expired."""
     token: str = ""
     """The id of the token by which it was asked for."""
     details: Details = Details()

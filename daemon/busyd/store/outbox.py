@@ -21,6 +21,10 @@ KEYS_ARE_KEPT: Final = 400 * 86_400
 """Seconds after the end of what was asked for."""
 
 
+LONGEST_HOLD: Final = 3600
+"""Seconds."""
+
+
 class Overlaps(BusydError):
     """The database has refused a row: something of busyd's own has that time."""
 
@@ -105,11 +109,24 @@ class Outbox:
         final = "('booked', 'cancelled', 'refused', 'removed')"
         return self._select(f"WHERE ends>? OR state NOT IN {final} OR target_starts IS NOT NULL", (since,))
 
+    def holds_of(self, token: str, since: Instant) -> list[Booking]:
+        """The holds that were asked for with a token and are in force, or ended after a moment."""
+        holds = self._select("WHERE kind='hold' AND expires>?", (since - LONGEST_HOLD,))
+        return [
+            hold
+            for hold in holds
+            if hold.token == token and (hold.blocks or (hold.settled is not None and hold.settled > since))
+        ]
+
+    def has_holds(self) -> bool:
+        """Whether any hold is in force."""
+        return bool(self._select("WHERE kind='hold' AND state='booked' LIMIT 1", ()))
+
     def end_expired(self, now: Instant) -> list[Booking]:
         """End the holds whose time is over; those rows, as they are now."""
         ended = []
         for hold in self._select("WHERE expires<=? AND state='booked'", (now,)):
-            over = msgspec.structs.replace(hold, state=BookingState.CANCELLED, reason="expired")
+            over = msgspec.structs.replace(hold, state=BookingState.CANCELLED, reason="expired", settled=now)
             self.record(over)
             ended.append(over)
         return ended
@@ -123,7 +140,9 @@ class Outbox:
             raise Overlaps("something that busyd has written, holds or blocks is in that time") from None
 
     def _select(self, condition: str, values: Sequence[object]) -> list[Booking]:
-        rows = self._connection.execute(f"SELECT record FROM booking {condition} ORDER BY starts, id", values)
+        rows = self._connection.execute(
+            f"SELECT record FROM (SELECT * FROM booking {condition}) ORDER BY starts, id", values
+        )
         return [msgspec.json.decode(row[0], type=Booking) for row in rows]
 
 

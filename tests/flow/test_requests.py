@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from busyd.availability.profile import Profile
-from busyd.flow.bookings import BlockView, KeyedRequest
+from busyd.flow.blocks import BlockView
+from busyd.flow.requests import KeyedRequest
 from busyd.period import FbType
 from tests.index.inside import WORK, Inside, StoppedClock, at, ref, window
 
@@ -35,7 +36,7 @@ def render(view: BlockView) -> bytes:
 
 async def add(inside: Inside) -> None:
     asked = KeyedRequest("anna", inside.clock.now(), token="t")
-    await inside.backend.bookings.add_block(asked, SPAN, fbtype=FbType.BUSY, summary="", render=render)
+    await inside.backend.blocks.add(asked, SPAN, fbtype=FbType.BUSY, summary="", render=render)
 
 
 async def test_what_was_committed_is_busy_although_whoever_asked_is_gone(inside: Inside) -> None:

@@ -1,0 +1,120 @@
+"""Blocks: time that somebody marks as busy by hand."""
+
+import secrets
+from collections.abc import Callable
+
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
+
+from busyd.booking.transitions import BookingEvent, next_state
+from busyd.flow.requests import GONE, KeyedRequest, OutboxRequests, Told, may_see, visible
+from busyd.period import FbType, Instant, Period
+from busyd.store.bookings import Booking, BookingKind, BookingState, Details
+from busyd.store.outbox import Outbox
+
+Render = Callable[["BlockView"], bytes]
+_BLOCK = BookingKind.BLOCK
+
+
+class BlockChanges(Struct, frozen=True):
+    """What is to be another in a block."""
+
+    span: Callable[[Period], Period] | UnsetType = UNSET
+    """Makes the new time of the old one. Raises whatever tells the caller what is wrong with it."""
+    fbtype: FbType | UnsetType = UNSET
+    summary: str | UnsetType = UNSET
+
+
+class BlockView(Struct, frozen=True):
+    """A block as it is told."""
+
+    id: str
+    profile: str
+    span: Period
+    fbtype: FbType
+    summary: str
+    state: BookingState
+    created: Instant
+
+
+class ManualBlocks:
+    """Makes, changes and removes blocks. Everything raises UnknownProfile, KeyMismatch, StorageError."""
+
+    def __init__(self, requests: OutboxRequests) -> None:
+        self._requests = requests
+
+    async def add(self, asked: KeyedRequest, span: Period, *, fbtype: FbType, summary: str, render: Render) -> Told:
+        """Mark time as busy."""
+        row = Booking(
+            id=secrets.token_hex(8),
+            kind=_BLOCK,
+            profile=asked.profile,
+            state=BookingState.BOOKED,
+            span=span,
+            created=asked.now,
+            fbtype=int(fbtype),
+            token=asked.token,
+            details=Details(summary=summary),
+        )
+
+        def work(outbox: Outbox) -> tuple[Booking, int]:
+            outbox.add(row)
+            return row, 201
+
+        return await self._once(asked, work, render=render)
+
+    async def change(self, asked: KeyedRequest, booking: str, *, changes: BlockChanges, render: Render) -> Told:
+        """Change a block. Raises UnknownBooking, also for one that was removed."""
+
+        def work(outbox: Outbox) -> tuple[Booking, int]:
+            found = outbox.find(booking)
+            row = visible(found if found is None or found.blocks else None, asked, kind=_BLOCK, booking=booking)
+            if changes.span is not UNSET:
+                row = replace(row, span=changes.span(row.span))
+            if changes.fbtype is not UNSET:
+                row = replace(row, fbtype=int(changes.fbtype))
+            if changes.summary is not UNSET:
+                row = replace(row, details=replace(row.details, summary=changes.summary))
+            outbox.record(row)
+            return row, 200
+
+        return await self._once(asked, work, render=render)
+
+    async def cancel(self, asked: KeyedRequest, booking: str, *, reason: str) -> Told:
+        """Remove a block; the same when it is removed already. Raises UnknownBooking."""
+
+        def work(outbox: Outbox) -> tuple[Booking, int]:
+            row = visible(outbox.find(booking), asked, kind=_BLOCK, booking=booking)
+            if row.blocks:
+                state = next_state(row.kind, row.state, event=BookingEvent.CANCEL, is_local=True)
+                row = replace(row, state=state, reason=reason, settled=asked.now)
+                outbox.record(row)
+            return row, GONE
+
+        return await self._once(asked, work, render=lambda _: b"")
+
+    async def find(self, asked: KeyedRequest, booking: str) -> BlockView:
+        """One block, also one that was removed. Raises UnknownBooking."""
+        return _view(visible(await self._requests.find(booking), asked, kind=_BLOCK, booking=booking))
+
+    async def in_force(self, asked: KeyedRequest, window: Period) -> list[BlockView]:
+        """The blocks in force that touch a window, in order."""
+        rows = await self._requests.of_profile(asked.profile, window)
+        return [_view(row) for row in rows if row.blocks and may_see(row, asked, kind=_BLOCK)]
+
+    async def _once(
+        self, asked: KeyedRequest, work: Callable[[Outbox], tuple[Booking, int]], *, render: Render
+    ) -> Told:
+        return await self._requests.once(asked, work, render=lambda row: render(_view(row)))
+
+
+def _view(row: Booking) -> BlockView:
+    return BlockView(
+        id=row.id,
+        profile=row.profile,
+        span=row.span,
+        fbtype=FbType(row.fbtype),
+        summary=row.details.summary,
+        state=row.state,
+        created=row.created,
+    )

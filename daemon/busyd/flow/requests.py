@@ -1,0 +1,142 @@
+"""Requests that change the outbox, each done exactly once.
+
+The order is always: one transaction of the ledger, then the snapshots, then the answer. A row that was told is thus
+kept, and busy in every answer; one that was committed and not told is busy too.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from busyd.cooperative import to_the_end
+from busyd.errors import UserError
+from busyd.flow.ask import find_profile
+from busyd.index.writer import IndexWriter
+from busyd.period import Instant, Period
+from busyd.store.bookings import Booking, BookingKind
+from busyd.store.ledger_thread import LedgerThread
+from busyd.store.outbox import KeyMismatch, Outbox
+
+__all__ = ["GONE", "KeyMismatch", "KeyedRequest", "OutboxRequests", "Told", "UnknownBooking", "may_see", "visible"]
+
+GONE: Final = 204
+"""The status of the answer to what ends a row."""
+
+
+class UnknownBooking(UserError):
+    """There is nothing of this id, or nothing that the caller may see."""
+
+
+class KeyedRequest(Struct, frozen=True):
+    """A request that changes something: what tells it from others, and who makes it."""
+
+    profile: str
+    now: Instant
+    key: str = ""
+    """Idempotency-Key; empty when there was none."""
+    fingerprint: bytes = b""
+    """The same for the same request only."""
+    token: str = ""
+    """The id of the caller's token."""
+    sees_all: bool = False
+    """Whether the caller may see what was not asked for with this token."""
+
+
+class Told(Struct, frozen=True):
+    """What a request gets for an answer, now and whenever it is made again with the same key."""
+
+    status: int
+    body: bytes
+    booking: str
+
+
+class OutboxRequests:
+    """The outbox and the snapshots, changed together."""
+
+    def __init__(self, writer: IndexWriter, ledger: LedgerThread) -> None:
+        self._writer = writer
+        self._ledger = ledger
+
+    async def once(
+        self,
+        asked: KeyedRequest,
+        work: Callable[[Outbox], tuple[Booking, int]],
+        *,
+        render: Callable[[Booking], bytes],
+    ) -> Told:
+        """Do what was asked for and keep the answer, or tell what was told before under the same key.
+
+        `work` returns the row and the status of the answer; whatever it raises undoes it. Raises UnknownProfile,
+        KeyMismatch, StorageError.
+        """
+        await self._load_tables(asked.profile)
+
+        def whole(outbox: Outbox) -> tuple[Told, Booking | None]:
+            known = _told_before(outbox, asked)
+            if known is not None:
+                return known, outbox.find(known.booking)
+            row, status = work(outbox)
+            told = Told(status, render(row), row.id)
+            if asked.key:
+                outbox.use_key(asked.profile, asked.key, fingerprint=asked.fingerprint, booking=row, now=asked.now)
+                outbox.keep_answer(asked.profile, asked.key, status=status, answer=told.body)
+            return told, row
+
+        return await to_the_end(self._commit(whole))
+
+    async def told_before(self, asked: KeyedRequest) -> Told | None:
+        """What was told under the key of a request. Raises KeyMismatch, StorageError."""
+        return await self._ledger.outbox(lambda outbox: _told_before(outbox, asked))
+
+    async def change(self, work: Callable[[Outbox], Sequence[Booking]]) -> None:
+        """Change rows, of which `work` returns those that are others now. Raises StorageError."""
+        await to_the_end(self._change(work))
+
+    async def find(self, booking: str) -> Booking | None:
+        """A row by its id. Raises StorageError."""
+        return await self._ledger.outbox(lambda outbox: outbox.find(booking))
+
+    async def of_profile(self, profile: str, window: Period) -> list[Booking]:
+        """The rows of a profile that touch a window. Raises StorageError."""
+        return await self._ledger.outbox(lambda outbox: outbox.of_profile(profile, window))
+
+    async def _change(self, work: Callable[[Outbox], Sequence[Booking]]) -> None:
+        rows = await self._ledger.outbox(work)
+        if rows:
+            await self._writer.publisher.show_rows(rows)
+
+    async def _commit(self, work: Callable[[Outbox], tuple[Told, Booking | None]]) -> Told:
+        """Commit, then show: also when whoever asked does not wait for it."""
+        told, row = await self._ledger.outbox(work)
+        if row is not None:
+            await self._writer.publisher.show_rows([row])
+        return told
+
+    async def _load_tables(self, profile: str) -> None:
+        """Have the snapshot be one that rows can be added to: after a start it is a stored one for a moment."""
+        if find_profile(self._writer.state, profile).readings is None:
+            await self._writer.complete_tables()
+
+
+def may_see(row: Booking, asked: KeyedRequest, *, kind: BookingKind) -> bool:
+    """Whether a row is one of this kind that the caller may see."""
+    is_its = row.kind is kind and row.profile == asked.profile
+    return is_its and (asked.sees_all or (bool(asked.token) and row.token == asked.token))
+
+
+def visible(row: Booking | None, asked: KeyedRequest, *, kind: BookingKind, booking: str) -> Booking:
+    """The row, if it is one of this kind that the caller may see. Raises UnknownBooking."""
+    if row is None or not may_see(row, asked, kind=kind):
+        message = f"there is no {kind} {booking!r} that you may see"
+        raise UnknownBooking(message, fix=f"GET …/{kind}s lists those in force")
+    return row
+
+
+def _told_before(outbox: Outbox, asked: KeyedRequest) -> Told | None:
+    if not asked.key:
+        return None
+    known = outbox.find_key(asked.profile, asked.key, fingerprint=asked.fingerprint)
+    if known is None or known.status is None:
+        return None
+    return Told(known.status, known.answer or b"", known.booking)

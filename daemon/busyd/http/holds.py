@@ -1,0 +1,157 @@
+"""`/v1/profiles/{profile}/holds`: a slot kept for some minutes while somebody decides."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Final, Literal
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from busyd.flow.backend import Backend
+from busyd.flow.holds import LONGEST_HOLD, MOST_HOLDS, HoldView, NotProven, TooManyHolds
+from busyd.flow.membership import NotOffered, WhyNot, offer_of
+from busyd.http.bodies import Time
+from busyd.http.call import Call
+from busyd.http.freebusy import check_configured, profile_of, zone_of
+from busyd.http.idempotency import asked_of, invalid, read_json, tell
+from busyd.http.problem import HttpProblem
+from busyd.http.query import parse_window
+from busyd.http.response import json_response
+from busyd.http.span_fields import Moment, read_duration, span_of, time_reader
+from busyd.period import Instant, to_rfc3339
+
+LIST_PARAMETERS: Final = frozenset({"start", "end", "tz"})
+Length = Annotated[str, Meta(max_length=32)]
+_MINUTE: Final = 60
+
+
+class NewHold(Struct, forbid_unknown_fields=True):
+    """A slot to keep: as long as `duration` says, or until `end`, or as long as the slots of the profile are."""
+
+    start: Moment
+    duration: Length | UnsetType = UNSET
+    end: Moment | UnsetType = UNSET
+    ttl: Length = "5m"
+
+
+class Hold(Struct, frozen=True):
+    """A slot that is kept until `expires`."""
+
+    id: str
+    profile: str
+    start: Time
+    end: Time
+    expires: Time
+    state: Literal["booked", "cancelled"]
+    reason: str
+
+
+class HoldsInForce(Struct, frozen=True):
+    """The holds in force that touch a window."""
+
+    profile: str
+    holds: list[Hold]
+
+
+class HoldsHandler:
+    """Gives, shows and ends holds."""
+
+    def __init__(self, backend: Backend, *, body_seconds: float) -> None:
+        self._backend = backend
+        self._body_seconds = body_seconds
+
+    async def post_hold(self, call: Call) -> web.StreamResponse:
+        wanted, body = await read_json(call, self._body_seconds, of=NewHold)
+        asked, profile = await asked_of(self._backend, call, body=body), profile_of(self._backend, call)
+        read = time_reader(self._backend, call)
+        start, ttl = read("start", wanted.start), read_duration("ttl", wanted.ttl, least=_MINUTE)
+        if ttl > LONGEST_HOLD:
+            raise invalid("a hold lasts 60 minutes at most", fix="ask for a shorter `ttl`, 5m for instance")
+        if wanted.end is not UNSET and wanted.duration is not UNSET:
+            raise invalid("`duration` and `end` say the same", fix="send one of them")
+        if wanted.end is not UNSET:
+            end = read("end", wanted.end)
+        elif wanted.duration is not UNSET:
+            end = Instant(start + read_duration("duration", wanted.duration, least=_MINUTE))
+        else:
+            end = Instant(start + int(profile.slots.duration.total_seconds()))
+        span = span_of(start, end)
+        if end - start < _MINUTE:
+            raise invalid("the time is shorter than a minute", fix="ask for a longer one")
+        check_configured(profile)
+        offer = offer_of(profile, end - start, now=asked.now)
+        try:
+            told = await self._backend.holds.add(asked, span, ttl=ttl, offer=offer, render=_render)
+        except NotOffered as error:
+            raise _not_offered(error) from error
+        except TooManyHolds as error:
+            raise _too_many(error) from error
+        except NotProven as error:
+            raise _not_proven(error) from error
+        return tell(told, location=f"/v1/profiles/{asked.profile}/holds/{told.booking}")
+
+    async def get_holds(self, call: Call) -> web.StreamResponse:
+        profile = profile_of(self._backend, call)
+        window, _ = parse_window(call.query, now=self._backend.clock.now(), zone=partial(zone_of, profile))
+        found = await self._backend.holds.in_force(await asked_of(self._backend, call), window)
+        return await json_response(HoldsInForce(profile.name, [_hold(view) for view in found]), call.head)
+
+    async def get_hold(self, call: Call) -> web.StreamResponse:
+        asked = await asked_of(self._backend, call)
+        return await json_response(_hold(await self._backend.holds.find(asked, call.values["hold"])), call.head)
+
+    async def delete_hold(self, call: Call) -> web.StreamResponse:
+        asked = await asked_of(self._backend, call)
+        return tell(await self._backend.holds.give_back(asked, call.values["hold"]))
+
+
+def _hold(view: HoldView) -> Hold:
+    return Hold(
+        id=view.id,
+        profile=view.profile,
+        start=to_rfc3339(view.span.start),
+        end=to_rfc3339(view.span.end),
+        expires=to_rfc3339(view.expires),
+        state="cancelled" if view.state.value == "cancelled" else "booked",
+        reason=view.reason,
+    )
+
+
+def _render(view: HoldView) -> bytes:
+    return msgspec.json.encode(_hold(view))
+
+
+_FIXES: Final[Mapping[WhyNot, str]] = {
+    WhyNot.SLOT_TAKEN: "take one of the alternatives; `busyd explain` says what is there",
+    WhyNot.OUTSIDE_HOURS: "take one of the alternatives; `hours:` of the profile says when it is open",
+    WhyNot.TOO_SOON: "take one of the alternatives; `slots: notice:` of the profile says how long before",
+    WhyNot.OFF_GRID: "take one of the alternatives; `slots: step:` of the profile says where slots start",
+}
+
+
+def _not_offered(error: NotOffered) -> HttpProblem:
+    status = 409 if error.why is WhyNot.SLOT_TAKEN else 422
+    return HttpProblem(
+        error.why.value, status, detail=str(error), fix=_FIXES[error.why], alternatives=error.alternatives
+    )
+
+
+def _too_many(error: TooManyHolds) -> HttpProblem:
+    return HttpProblem(
+        "too-many-holds",
+        429,
+        detail=str(error),
+        fix=f"give holds back with DELETE, or wait; a token may have {MOST_HOLDS} of them at a time",
+        headers={"Retry-After": str(error.retry_after)},
+    )
+
+
+def _not_proven(error: NotProven) -> HttpProblem:
+    return HttpProblem(
+        "not-proven",
+        503,
+        detail=str(error),
+        fix="try again in a moment; GET /v1/status says which connection is in trouble",
+        headers={"Retry-After": "10"},
+    )

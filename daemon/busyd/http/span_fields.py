@@ -1,0 +1,47 @@
+"""The time of what is asked for, as fields of a body: each fault a 422 that says what is wrong with which field."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated
+
+from msgspec import Meta
+
+from busyd.flow.backend import Backend
+from busyd.http.call import Call
+from busyd.http.freebusy import profile_of, zone_of
+from busyd.http.idempotency import invalid
+from busyd.http.problem import HttpProblem
+from busyd.http.query import HOW_TO_WRITE_TIMES, MAX_WINDOW, parse_seconds, parse_time
+from busyd.period import Instant, Period
+
+Moment = Annotated[str, Meta(max_length=64)]
+
+
+def time_reader(backend: Backend, call: Call) -> Callable[[str, str], Instant]:
+    """Reads times, dates in the zone of the profile. Raises HttpProblem."""
+    profile, now = profile_of(backend, call), backend.clock.now()
+
+    def read(name: str, text: str) -> Instant:
+        try:
+            return parse_time(name, text, now=now, zone=partial(zone_of, profile)).instant
+        except HttpProblem as problem:
+            raise invalid(str(problem), fix=problem.fix) from None
+
+    return read
+
+
+def read_duration(name: str, text: str, *, least: int) -> int:
+    """Seconds of a duration. Raises HttpProblem."""
+    try:
+        return parse_seconds(name, text, least=least)
+    except HttpProblem as problem:
+        raise invalid(str(problem), fix=problem.fix) from None
+
+
+def span_of(start: Instant, end: Instant) -> Period:
+    """Raises HttpProblem for a span that is empty or too long."""
+    if start >= end:
+        raise invalid("the time is empty or reversed: `start` must be before `end`", fix=HOW_TO_WRITE_TIMES)
+    if end - start > MAX_WINDOW:
+        raise invalid("the time is longer than 1000 days", fix="ask for it in several parts")
+    return Period(start, end)
