@@ -29,7 +29,7 @@ from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.progress import Progress
 from busyd.remote.client import CaldavClient
-from busyd.remote.feed import FeedAnswer, fetch_feed
+from busyd.remote.feed import FeedAnswer, FeedRequest, fetch_feed
 from busyd.remote.transport import Transport
 from busyd.remote.wire import TransferLimits
 from busyd.service.schedule import PollSchedule
@@ -296,13 +296,14 @@ class World:
 
     async def _read_feed(self, url: str, validators: Mapping[str, str]) -> FeedAnswer:
         own = self.connection.kind is ConnectionKind.ICS
-        return await fetch_feed(
+        request = FeedRequest(
             url,
             etag=validators.get("etag"),
             last_modified=validators.get("last_modified"),
-            allow_private=self.allow_private or own,
-            limits=QUICK,
+            is_configured=own,
+            allow_private=self.allow_private,
         )
+        return await fetch_feed(request, limits=QUICK)
 
 
 def _inside(span: Span, spans: Iterable[Span]) -> bool:

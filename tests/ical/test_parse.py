@@ -131,7 +131,6 @@ def test_a_generated_feed_and_its_parts_are_busy_at_the_same_time() -> None:
         b"\r\n",
         b"<!DOCTYPE html><html></html>",
         b"{}",
-        FEED[:-20],
         FEED[:200],
         FEED[5:],
         b"BEGIN:VCALENDAR\r\n<html><body>Sign in: here</body></html>\r\nEND:VCALENDAR\r\n",
@@ -142,6 +141,32 @@ def test_a_generated_feed_and_its_parts_are_busy_at_the_same_time() -> None:
 def test_an_answer_that_is_no_whole_calendar_is_never_an_empty_feed(answer: bytes) -> None:
     with pytest.raises(UnreadableFeed):
         split_feed(answer)
+
+
+def test_a_feed_that_ends_too_early_is_read_and_its_events_say_so() -> None:
+    whole = {one.uid for one in split_feed(FEED)}
+    for cut in (FEED[:-20], FEED.removesuffix(b"END:VCALENDAR\r\n"), FEED + FEED[:-20]):
+        objects = split_feed(cut)
+        assert {one.uid for one in objects} == whole
+        assert any(b"END:VCALENDAR" not in one.payload.rpartition(b"END:VEVENT")[2] for one in objects)
+
+
+@pytest.mark.parametrize("before", [b"", b"Notice: deprecated in calendar.php\r\n", b"<br />\r\n"])
+@pytest.mark.parametrize("after", [b"", b"<!-- made in 0.2 s -->\r\n", b"bye"])
+def test_text_around_a_feed_is_left_out(before: bytes, after: bytes) -> None:
+    assert split_feed(before + FEED + after) == split_feed(FEED)
+
+
+def test_what_is_left_of_events_outside_of_a_calendar_is_not_dropped() -> None:
+    event = b"BEGIN:VEVENT\r\nUID:late\r\nDTSTART:20260601T090000Z\r\nEND:VEVENT\r\n"
+    assert "late" in {one.uid for one in split_feed(FEED + event)}
+    with pytest.raises(UnreadableFeed):
+        split_feed(event + FEED)
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_feed_in_utf_16_is_read_with_and_without_its_mark(coding: str) -> None:
+    assert split_feed(FEED.decode().encode(coding)) == split_feed(FEED)
 
 
 def test_a_feed_without_events_is_an_empty_feed() -> None:

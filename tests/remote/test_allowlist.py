@@ -26,11 +26,17 @@ def allowed(lists: AllowList, url: str) -> bool:
         "https://caldav.icloud.com:443/300/principal/",
         "https://p7-caldav.icloud.com/",
         "https://P180-CalDAV.iCloud.com:443/300/calendars/",
-        "https://caldav.icloud.com.cn/",
     ],
 )
 def test_icloud_and_its_shards_are_trusted(url: str) -> None:
     assert allowed(ICLOUD, url)
+
+
+@pytest.mark.parametrize("host", ["caldav.icloud.com.cn", "p7-caldav.icloud.com.cn"])
+def test_icloud_in_china_is_trusted_where_it_is_configured(host: str) -> None:
+    assert not allowed(ICLOUD, f"https://{host}/")
+    china = AllowList(Connection("anna", ConnectionKind.ICLOUD, "https://caldav.icloud.com.cn/"))
+    assert allowed(china, f"https://{host}/")
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from busyd.credentials import Secret
 from busyd.dav.exchange import DavRequest
 from busyd.errors import RemoteError
 from busyd.remote.errors import PrivateAddress, Trouble, Unreachable
+from busyd.remote.public import is_for_nobody, is_public
 from busyd.remote.transport import Transport
-from busyd.remote.wire import is_public
 from tests.remote.stage import PASSWORD, QUICK, StoppedClock, raw_server, reply
 
 
@@ -49,10 +49,43 @@ from tests.remote.stage import PASSWORD, QUICK, StoppedClock, raw_server, reply
         ("64:ff9b::7f00:1", False),
         ("64:ff9b::11f8:d101", True),
         ("localhost", False),
+        ("192.0.0.192", False),
+        ("198.18.0.1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("fec0::1", False),
+        ("::127.0.0.1", False),
+        ("::8.8.8.8", False),
+        ("3fff::1", False),
+        ("2001::1", False),
+        ("2001:db8::1", False),
+        ("100::1", False),
+        ("5f00::1", False),
+        ("2002:a00:1::", False),
+        ("2002:11f8:d101::", True),
+        ("2606:4700::1111", True),
+        ("8.8.8.8", True),
     ],
 )
 def test_addresses_of_the_local_network_are_known_in_every_clothing(address: str, expected: bool) -> None:
     assert is_public(address) is expected
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("169.254.169.254", True),
+        ("::ffff:169.254.169.254", True),
+        ("64:ff9b::a9fe:a9fe", True),
+        ("fe80::1%eth0", True),
+        ("fd00:ec2::254", True),
+        ("100.100.100.200", True),
+        ("nonsense", True),
+        ("192.168.1.2", False),
+        ("127.0.0.1", False),
+    ],
+)
+def test_a_cloud_s_metadata_is_for_no_name(address: str, expected: bool) -> None:
+    assert is_for_nobody(address) is expected
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, answer: str | None) -> None:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from busyd.advice import apple
 from busyd.advice.errors import next_step
+from busyd.advice.network import NETWORK, SIGN_IN
 from busyd.connection import ICLOUD_URL, Connection, ConnectionKind
 from busyd.dav.errors import Forbidden, LoginRefused, MalformedResponse, NotFound, ServerFault, TooManyRequests
 from busyd.dav.href import host_of
@@ -19,6 +20,7 @@ from busyd.errors import BusydError, UserError
 from busyd.period import Instant
 from busyd.remote.certificate import Certificate
 from busyd.remote.errors import (
+    FeedIsWebPage,
     FeedRefused,
     MissingPassword,
     NotAppSpecific,
@@ -32,8 +34,14 @@ SKEW: Final = 300
 """Seconds by which two clocks may differ before it is worth mentioning."""
 
 _CALENDARS_OFF: Final = "Calendars must be on in Settings > your name > iCloud; a new account takes some minutes"
-_SIGN_IN: Final = "on a hotel or guest network, open a web page in a browser and sign in to the network first"
 _APPLE_DOMAINS: Final = ("@icloud.com", "@me.com", "@mac.com")
+
+
+_WEB_PAGE: Final = (
+    "check the url: it must be the address of a calendar feed, not of its web page",
+    "if it is, its host serves it only to certain programs: set user_agent of the connection to what one of them sends",
+    SIGN_IN,
+)
 
 
 class Outcome(StrEnum):
@@ -92,6 +100,9 @@ def diagnose(error: BusydError, connection: Connection, *, seen: Surroundings) -
             return _tls(error, host, connection=connection, seen=seen)
         case Unreachable():
             return _network(error, host, connection=connection, seen=seen)
+        case UnsafeRedirect() if connection.kind is ConnectionKind.ICLOUD and error.target.endswith(".icloud.com.cn"):
+            step = "for an Apple Account of mainland China, set url: https://caldav.icloud.com.cn/"
+            return Diagnosis("server.redirect", Outcome.CONFIGURATION, str(error), (step,))
         case UnsafeRedirect() if connection.kind is ConnectionKind.ICLOUD:
             return _captive_portal(host)
         case UnsafeRedirect():
@@ -103,6 +114,9 @@ def diagnose(error: BusydError, connection: Connection, *, seen: Surroundings) -
             return Diagnosis("server.throttled", Outcome.LATER, str(error), (wait,))
         case ServerFault() if error.status >= 500:
             return Diagnosis("server.fault", Outcome.UNAVAILABLE, str(error), _wait(connection))
+        case FeedIsWebPage():
+            message = f"what answers at {host} is not a calendar feed: {error.reason}"
+            return Diagnosis("feed.web-page", Outcome.CONFIGURATION, message, _WEB_PAGE)
         case MalformedResponse():
             return _not_caldav(error, host, connection=connection, seen=seen)
         case ServerFault() | Forbidden() | NotFound():
@@ -162,7 +176,7 @@ def _apple_login(host: str, connection: Connection, *, seen: Surroundings) -> Di
 
 
 def _network(error: Unreachable, host: str, *, connection: Connection, seen: Surroundings) -> Diagnosis:
-    code, message, steps = _NETWORK[error.kind]
+    code, message, steps = NETWORK[error.kind]
     todo = tuple(step.format(host=host) for step in steps)
     if connection.url != ICLOUD_URL and error.kind in (Trouble.DNS, Trouble.REFUSED, Trouble.PROTOCOL):
         todo = ("check the url and its port for typing mistakes", *todo)
@@ -173,51 +187,6 @@ def _network(error: Unreachable, host: str, *, connection: Connection, seen: Sur
             *todo,
         )
     return Diagnosis(code, Outcome.UNAVAILABLE, message.format(host=host), todo)
-
-
-_NETWORK: Final[dict[Trouble, tuple[str, str, tuple[str, ...]]]] = {
-    Trouble.DNS: (
-        "network.dns",
-        "the name {host} could not be resolved",
-        (
-            "check that this machine is online: does `getent hosts {host}` print an address?",
-            "check the name servers of this machine (`resolvectl status`, /etc/resolv.conf)",
-        ),
-    ),
-    Trouble.REFUSED: (
-        "network.refused",
-        "{host} refused the connection",
-        ("wait until the server is up again", "check whether a firewall in between refuses connections"),
-    ),
-    Trouble.NETWORK: (
-        "network.unreachable",
-        "there is no route to {host}",
-        (
-            "check that this machine is online",
-            "check whether a firewall forbids it: outgoing TCP to the server's port must be allowed",
-        ),
-    ),
-    Trouble.TIMEOUT: (
-        "network.timeout",
-        "{host} did not answer in time",
-        ("try again in a few minutes", "check whether a firewall drops packets: outgoing TCP must be allowed"),
-    ),
-    Trouble.RESET: (
-        "network.reset",
-        "the connection to {host} was lost",
-        ("try again", "if it keeps happening, something in between cuts it: a firewall or an inspecting proxy"),
-    ),
-    Trouble.PROXY: (
-        "network.proxy",
-        "a proxy or the login page of a network answered instead of {host}",
-        (_SIGN_IN, "behind a company proxy, allow this machine to reach {host} directly; busyd uses no proxy"),
-    ),
-    Trouble.PROTOCOL: (
-        "network.protocol",
-        "what answers at {host} does not speak HTTP correctly",
-        ("check whether https and http are mixed up: an encrypted port answers plain requests like this",),
-    ),
-}
 
 
 def _tls(error: Unreachable, host: str, *, connection: Connection, seen: Surroundings) -> Diagnosis:
@@ -237,7 +206,7 @@ def _tls(error: Unreachable, host: str, *, connection: Connection, seen: Surroun
     inspected = f"a company proxy may intercept encrypted connections: have {host} exempted; nothing was sent to it"
     own = "if it is your own server with a certificate of your own, add its CA to this machine's trusted ones"
     others = () if connection.kind is ConnectionKind.ICLOUD else (own,)
-    return Diagnosis("tls.untrusted", Outcome.UNAVAILABLE, message, (*others, _SIGN_IN, inspected, clock))
+    return Diagnosis("tls.untrusted", Outcome.UNAVAILABLE, message, (*others, SIGN_IN, inspected, clock))
 
 
 def _clock_step(seen: Surroundings) -> str:

@@ -25,7 +25,7 @@ from busyd.log import hide_secret
 from busyd.remote.allowlist import Address, UnsafeUrl, to_ascii
 from busyd.remote.client import CaldavClient
 from busyd.remote.errors import NOTHING_SENT, NotAppSpecific, Trouble, Unreachable
-from busyd.remote.feed import feed_address, fetch_feed
+from busyd.remote.feed import FeedRequest, UserAgents, feed_address, fetch_feed
 from busyd.remote.observer import Observer
 from busyd.remote.password import as_sent
 from busyd.remote.probe import fetch_certificate
@@ -68,11 +68,16 @@ class RemoteSession(Struct, frozen=True):
         """The calendars of the connection, of whatever kind it is. Raises RemoteError, UserError."""
         if self.connection.kind is not ConnectionKind.ICS:
             return (await self.log_in())[1].calendars
-        await fetch_feed(
+        request = FeedRequest(
             self.connection.url,
-            allow_private=True,
+            is_configured=True,
+            allow_private=self.connection.allow_private,
             username=self.connection.username,
             password=self.password,
+        )
+        await fetch_feed(
+            request,
+            agents=UserAgents(self.connection.user_agent),
             limits=limits_of(self.connection),
         )
         return (RemoteCalendar(self.connection.url, self.connection.name, CalendarKind.FEED, writable=False),)

@@ -40,17 +40,22 @@ def cut_feed(payload: bytes) -> Iterator[FeedObject]:
     """Split a feed into one payload per UID, in order of appearance; each event without UID is an object of its own.
 
     Each payload contains what its events need: their VTIMEZONEs, METHOD, X-WR-TIMEZONE, and nothing that changes from
-    one download to the next. Tasks and journals are left out. Raises UnreadableFeed, before the first object, for
-    anything that is not iCalendar from the first BEGIN:VCALENDAR to the last END:VCALENDAR.
+    one download to the next. Tasks and journals are left out. Text before and after the calendars is left out, too;
+    where the last END:VCALENDAR is missing, the objects say so. Raises UnreadableFeed, before the first object, for
+    anything that is not iCalendar, and for a calendar that is cut short before its first event has ended.
     """
     text = "\n" + unfold(payload).strip()
     del payload
-    first, last = _FIRST.findall(text)[0], text[text.rfind("\n") + 1 :]
-    if not re.fullmatch(r"BEGIN:VCALENDAR\s*", first, re.IGNORECASE):
-        start = re.sub(r"[^\x21-\x7e]+", " ", first)[:40]
+    first = _BEGIN.search(text)
+    if first is None or any(pattern.search(text, 0, first.start()) for pattern in (_PAGE, _EDGE, _STRAY)):
+        start = re.sub(r"[^\x21-\x7e]+", " ", _FIRST.findall(text)[0])[:40]
         message = f"the response is not a calendar: it starts with {start!r}" if start else "the response is empty"
         raise UnreadableFeed(message)
-    if not re.fullmatch(r"END:VCALENDAR\s*", last, re.IGNORECASE):
+    text = text[first.start() :]
+    end = max((match.end() for match in _END.finditer(text)), default=0)
+    if not _EDGE.search(text, end) and not _STRAY.search(text, end):
+        text = text[:end]  # no component follows, only text
+    elif not _WHOLE.search(text):
         raise UnreadableFeed("the calendar is cut short: END:VCALENDAR is missing")
     calendars = list(_calendars(text))
     if not any(calendar.blocks for calendar in calendars) and _TEXT.search(text):
@@ -73,6 +78,10 @@ def cut_feed(payload: bytes) -> Iterator[FeedObject]:
 
 
 _FIRST: Final = re.compile(r"\A\n([^\n]*)")
+_BEGIN: Final = re.compile(r"\n(?i:BEGIN:VCALENDAR)[ \t]*(?=\n|\Z)")
+_END: Final = re.compile(r"\n(?i:END:VCALENDAR)[ \t]*(?=\n|\Z)")
+_WHOLE: Final = re.compile(r"\n(?i:END:(?:VEVENT|VFREEBUSY|VAVAILABILITY))[ \t]*(?=\n|\Z)")
+_PAGE: Final = re.compile(r"<!doctype html|<html", re.IGNORECASE)
 _TZID: Final = re.compile(r"^[A-Z-]+[^:\n\"]*?;TZID=(\"[^\"\n]*\"|[^;:\n]*)", re.IGNORECASE | re.MULTILINE)
 # The pattern starts with a line feed and ignores case only after it, which makes the search fast.
 _EDGE: Final = re.compile(r"\n((?i:BEGIN|END)):([A-Za-z0-9-]+)[ \t]*(?=\n|\Z)")
@@ -102,6 +111,10 @@ def _calendars(text: str) -> "Iterator[_Cutter]":
             cutter.depth += 1 if begins else -1
             if cutter.depth <= 0 or (name == cutter.kind and not begins):
                 cutter.close(edge.end())
+    if cutter.kind or cutter.blocks:
+        cutter.pass_lines(seen, len(text))
+        cutter.close(len(text))
+        yield cutter.without_end()
 
 
 class _Cutter:

@@ -12,7 +12,12 @@ _STRANGE: Final = re.compile(rb"\n(?![ \t]|[A-Z0-9-]++[;:]|\Z)")
 _MISSED_FOLD: Final = re.compile(
     rb"(\n[^\n]{70,}+)\n(?![ \t\n]|[A-Za-z0-9-]++(?:[ \t]*+" + PARAMETERS.encode() + rb")?:|\Z)"
 )
-_WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_WIDE: Final = (
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+    (b"B\0E\0G\0I\0N\0", "utf-16-le"),
+    (b"\0B\0E\0G\0I\0N", "utf-16-be"),
+)
 
 
 def unfold(payload: bytes) -> str:
@@ -24,12 +29,19 @@ def unfold(payload: bytes) -> str:
     return unfold_and_look(payload)[0]
 
 
+def narrow(payload: bytes) -> bytes:
+    """The text in UTF-8 where it is in UTF-16, with a mark that says so or without; else as it is."""
+    coding = next((coding for mark, coding in _WIDE if payload.startswith(mark)), "")
+    if coding:
+        wide = payload.decode(coding, "replace")
+        if "BEGIN:" in wide.upper():  # else the mark lies
+            return wide.encode("utf-8", "replace")
+    return payload
+
+
 def unfold_and_look(payload: bytes) -> tuple[str, bool]:
     """The text, and whether every line of it starts with a name in capital letters."""
-    if payload[:2] in _WIDE_MARKS:
-        wide = payload.decode("utf-16", "replace")
-        if "BEGIN:" in wide.upper():  # else the mark lies
-            payload = wide.encode("utf-8", "replace")
+    payload = narrow(payload)
     # Removing a character is much cheaper than replacing two with one, and split and join are cheaper than replace.
     if _LONE_CR.search(payload):
         payload = payload.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

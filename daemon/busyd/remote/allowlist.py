@@ -15,7 +15,9 @@ from busyd.connection import Connection, ConnectionKind
 from busyd.errors import UserError
 
 _URL: Final = re.compile(r"(https?)://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?([/?#][^\x00-\x20\x7f\\]*)?")
-_ICLOUD: Final = re.compile(r"(p\d{1,3}-)?caldav\.icloud\.com(\.cn)?", re.ASCII)
+_ICLOUD: Final = re.compile(r"(p\d{1,3}-)?caldav\.icloud\.com", re.ASCII)
+_ICLOUD_CHINA: Final = re.compile(rf"{_ICLOUD.pattern}\.cn", re.ASCII)
+"""Run by another company; trusted only where the configured URL is there."""
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
@@ -102,7 +104,8 @@ class AllowList:
             if own.is_loopback and not self._extra:
                 # A simulated iCloud on this machine: its shard is another port of the same address.
                 return origin.host == own.host and (origin.scheme == own.scheme or origin.scheme == "https")
-            return origin.scheme == "https" and origin.port == 443 and _ICLOUD.fullmatch(origin.host) is not None
+            hosts = _ICLOUD_CHINA if _ICLOUD_CHINA.fullmatch(own.host) else _ICLOUD
+            return origin.scheme == "https" and origin.port == 443 and hosts.fullmatch(origin.host) is not None
         if origin == own:
             return True
         # Apple's server upgrades http:8008 to https:8443 on the same host; a downgrade is never followed.

@@ -6,7 +6,7 @@ Each states what happened and keeps the facts as fields; what to do about it is 
 from enum import StrEnum
 from typing import Final
 
-from busyd.dav.errors import LoginRefused
+from busyd.dav.errors import LoginRefused, MalformedResponse
 from busyd.errors import RemoteError
 
 
@@ -110,6 +110,14 @@ class WriteOutcomeUnknown(RemoteError):
         super().__init__(f"{host} did not confirm a change ({method})")
         self.host = host
         self.method = method
+
+
+class FeedIsWebPage(MalformedResponse):
+    """A web page came where a feed should be."""
+
+    def __init__(self, host: str, *, was_browser: bool) -> None:
+        also = ", also to a client that calls itself a browser" if was_browser else ""
+        super().__init__(host, f"it sends a web page{also}", status=200, wanted="calendar feed")
 
 
 class FeedRefused(RemoteError):

@@ -1,21 +1,34 @@
 """Calendars published as a file: one conditional GET. Parsing the file and scheduling are done elsewhere."""
 
 import base64
+import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+from aiohttp import DigestAuthMiddleware as Digest
 from msgspec import Struct
 
 from busyd.credentials import Secret
 from busyd.dav.errors import MalformedResponse, TooManyRequests
+from busyd.dav.exchange import offered_schemes
 from busyd.errors import UserError
+from busyd.ical.unfolding import narrow
 from busyd.remote.allowlist import Address, Origin, UnsafeUrl, to_ascii
-from busyd.remote.errors import FeedRefused, TooManyRedirects, Trouble, Unreachable, UnsafeRedirect
+from busyd.remote.errors import FeedIsWebPage, FeedRefused, TooManyRedirects, Trouble, Unreachable, UnsafeRedirect
+from busyd.remote.pages import is_web_page
+from busyd.remote.public import is_for_nobody, is_public
 from busyd.remote.wire import USER_AGENT, Answer, TransferLimits, exchange, open_session
 
+logger = logging.getLogger(__name__)
+
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_TAIL: Final = 4096
+_ANSWERS: Final = frozenset({304, 401, 407, 429, 503, 511})
+"""Statuses of a host that would say the same to a browser."""
+BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+_BEGIN: Final = re.compile(rb"^[ \t]*BEGIN:VCALENDAR", re.IGNORECASE | re.MULTILINE)
+_END: Final = re.compile(rb"^[ \t]*END:VCALENDAR[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_WHOLE_EVENT: Final = re.compile(rb"^[ \t]*END:(?:VEVENT|VFREEBUSY|VAVAILABILITY)", re.IGNORECASE | re.MULTILINE)
 
 
 class FeedContent(Struct, frozen=True):
@@ -24,6 +37,8 @@ class FeedContent(Struct, frozen=True):
     payload: bytes
     etag: str | None = None
     last_modified: str | None = None
+    is_cut: bool = False
+    """Its last END:VCALENDAR is missing: what comes behind the last event may be lost."""
 
 
 class NotModified(Struct, frozen=True):
@@ -36,48 +51,129 @@ class NotModified(Struct, frozen=True):
 FeedAnswer = FeedContent | NotModified
 
 
+class UserAgents:
+    """How the host of a feed is asked: as busyd, and where that is answered with a page, as a browser asks."""
+
+    def __init__(self, own: str = "") -> None:
+        """`own` is what the configuration says; then nothing else is tried."""
+        self.in_turn: tuple[str, ...] = (own,) if own else (USER_AGENT, BROWSER)
+
+    def worked(self, agent: str, host: str) -> None:
+        """From now on the host is asked like this first."""
+        if agent != self.in_turn[0]:
+            logger.info("%s serves its feed only to browsers: it is asked as one (see user_agent)", host)
+            self.in_turn = (agent, *(other for other in self.in_turn if other != agent))
+
+
+class FeedRequest(Struct, frozen=True):
+    """A feed as it is to be asked for."""
+
+    url: str
+    etag: str | None = None
+    last_modified: str | None = None
+    is_configured: bool = False
+    """The URL is a person's own: its host may be anywhere, also in the local network."""
+    allow_private: bool = False
+    """Whatever it redirects to may be in the local network as well."""
+    username: str = ""
+    password: Secret | None = None
+    """Those of an `ics` connection itself, never those of the account that subscribed."""
+
+
 async def fetch_feed(
-    url: str,
+    request: FeedRequest,
     *,
-    etag: str | None = None,
-    last_modified: str | None = None,
-    allow_private: bool = False,
-    username: str = "",
-    password: Secret | None = None,
+    agents: UserAgents | None = None,
     limits: TransferLimits | None = None,
-    user_agent: str = USER_AGENT,
     ssl_context: Any = True,
     on_request: Callable[[], None] = lambda: None,
 ) -> FeedAnswer:
     """GET a feed if it has changed since the validators were issued.
 
-    `webcal` means https. `username` and `password` are those of an `ics` connection itself, never those of the
-    account that subscribed; they are sent only to the feed's own origin. Redirects are followed, but not from https to
-    http; `on_request` is called before each request. Unless `allow_private`, no connection is made to a private
-    address. Raises UserError for an unusable URL, FeedRefused, TooManyRequests, MalformedResponse when it is not a
-    complete calendar, and what `wire.exchange` raises.
+    `webcal` means https. The login is sent only to the feed's own origin. Redirects are followed, but not from https to
+    http, nor to a private address where only the configured host may be; `on_request` is called before each request.
+    Raises UserError for an unusable URL, FeedRefused, TooManyRequests, MalformedResponse when it is not a complete
+    calendar, and what `wire.exchange` raises.
     """
-    limits = limits or TransferLimits()
-    address = feed_address(url)
-    own = address.origin
-    headers = [("User-Agent", user_agent), ("Accept", "text/calendar, */*;q=0.5"), ("Accept-Encoding", "gzip")]
-    headers += [("If-None-Match", etag)] if etag else []
-    headers += [("If-Modified-Since", last_modified)] if last_modified else []
-    async with open_session(limits, public_only=not allow_private, ssl_context=ssl_context) as session:
-        for _ in range(limits.hops + 1):
-            on_request()
-            login = list(_login(username, password)) if address.origin == own else []
+    feed = _Feed(request, limits=limits or TransferLimits(), ssl_context=ssl_context, on_request=on_request)
+    agents = agents or UserAgents()
+    for agent in agents.in_turn:
+        answer, origin = await feed.get(agent)
+        if answer.status in _ANSWERS or not is_web_page(answer.body):
+            agents.worked(agent, origin.host)
+            break
+    return _read(answer, origin, was_browser=len(agents.in_turn) > 1)
+
+
+class _Feed:
+    """The exchanges for one feed, with their redirects."""
+
+    def __init__(
+        self, request: FeedRequest, *, limits: TransferLimits, ssl_context: Any, on_request: Callable[[], None]
+    ) -> None:
+        self._request = request
+        self._address = feed_address(request.url)
+        self._limits = limits
+        self._ssl_context = ssl_context
+        self._on_request = on_request
+        self._own: set[str] = set()
+        """Where the configured host was found."""
+
+    async def get(self, agent: str) -> tuple[Answer, Origin]:
+        """The answer that is no redirect any more, and whose it is."""
+        address, seen = self._address, {self._address}
+        for _ in range(self._limits.hops + 1):
             try:
-                answer = await exchange(
-                    session, "GET", address=address, headers=headers + login, body=b"", limits=limits
-                )
+                answer = await self._exchange(address, agent=agent)
             except MalformedResponse as error:
                 raise _malformed(error.host, error.reason, status=error.status) from None
             location = answer.header("Location")
             if answer.status not in _REDIRECTS or not location:
-                return _read(answer, address.origin)
+                return answer, address.origin
             address = _redirected(address, location)
-    raise TooManyRedirects(own.host)
+            if address in seen:
+                raise TooManyRedirects(self._address.origin.host, in_a_circle=True)
+            seen.add(address)
+        raise TooManyRedirects(self._address.origin.host)
+
+    async def _exchange(self, address: Address, *, agent: str) -> Answer:
+        request, own = self._request, self._address.origin
+        headers = [("User-Agent", agent), ("Accept", "text/calendar, */*;q=0.5"), ("Accept-Encoding", "gzip")]
+        headers += [("If-None-Match", request.etag)] if request.etag else []
+        headers += [("If-Modified-Since", request.last_modified)] if request.last_modified else []
+        may_connect = self._may_connect_own if address.origin.host == own.host else self._may_connect_other
+        login = list(_login(request)) if address.origin == own else []
+        async with open_session(self._limits, may_connect=may_connect, ssl_context=self._ssl_context) as session:
+
+            async def ask(login: Sequence[tuple[str, str]], digest: Digest | None) -> Answer:
+                self._on_request()
+                return await exchange(
+                    session,
+                    "GET",
+                    address=address,
+                    headers=[*headers, *login],
+                    body=b"",
+                    limits=self._limits,
+                    digest=digest,
+                )
+
+            answer = await ask(login, None)
+            schemes = offered_schemes(answer.headers) if answer.status == 401 else ()
+            if login and request.password is not None and "digest" in schemes and "basic" not in schemes:
+                answer = await ask((), Digest(request.username, request.password.reveal()))
+            return answer
+
+    def _may_connect_own(self, ip: str) -> bool:
+        """The configured host may be anywhere, but only an address itself, no name, leads to a cloud's metadata."""
+        if not self._request.is_configured:
+            return self._may_connect_other(ip)
+        is_meant = not is_for_nobody(ip) or ip == self._address.origin.host.strip("[]")
+        if is_meant:
+            self._own.add(ip)
+        return is_meant
+
+    def _may_connect_other(self, ip: str) -> bool:
+        return is_public(ip) or ip in self._own or (self._request.allow_private and not is_for_nobody(ip))
 
 
 def feed_address(url: str) -> Address:
@@ -92,9 +188,9 @@ def feed_address(url: str) -> Address:
         ) from None
 
 
-def _login(username: str, password: Secret | None) -> Iterator[tuple[str, str]]:
-    if username and password is not None:
-        token = base64.b64encode(f"{username}:{password.reveal()}".encode()).decode("ascii")
+def _login(request: FeedRequest) -> Iterator[tuple[str, str]]:
+    if request.username and request.password is not None:
+        token = base64.b64encode(f"{request.username}:{request.password.reveal()}".encode()).decode("ascii")
         yield "Authorization", f"Basic {token}"
 
 
@@ -108,7 +204,7 @@ def _redirected(address: Address, location: str) -> Address:
     return target
 
 
-def _read(answer: Answer, origin: Origin) -> FeedAnswer:
+def _read(answer: Answer, origin: Origin, *, was_browser: bool) -> FeedAnswer:
     if answer.status == 304:
         return NotModified(answer.header("ETag"), answer.header("Last-Modified"))
     if answer.status in (407, 511):
@@ -117,12 +213,15 @@ def _read(answer: Answer, origin: Origin) -> FeedAnswer:
         raise TooManyRequests(origin.host, status=answer.status, retry_after=answer.header("Retry-After"))
     if answer.status != 200:
         raise FeedRefused(origin.host, answer.status)
-    payload = answer.body.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not payload[:16].upper().startswith(b"BEGIN:VCALENDAR"):
+    if is_web_page(answer.body):
+        raise FeedIsWebPage(origin.host, was_browser=was_browser)
+    payload = narrow(answer.body).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not _BEGIN.search(payload):
         raise _malformed(origin.host, "it is not iCalendar")
-    if b"END:VCALENDAR" not in payload[-_TAIL:].upper():
+    is_cut = not _END.search(payload, payload.upper().rfind(b"BEGIN:VCALENDAR"))
+    if is_cut and not _WHOLE_EVENT.search(payload):
         raise _malformed(origin.host, "the iCalendar data is cut short")
-    return FeedContent(payload, answer.header("ETag"), answer.header("Last-Modified"))
+    return FeedContent(payload, answer.header("ETag"), answer.header("Last-Modified"), is_cut=is_cut)
 
 
 def _malformed(host: str, reason: str, *, status: int | None = 200) -> MalformedResponse:

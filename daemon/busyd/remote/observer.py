@@ -9,11 +9,7 @@ from busyd.dav.exchange import DavRequest, DavResponse
 from busyd.errors import RemoteError
 from busyd.period import Instant, read_http_date
 from busyd.remote.client import Sender
-
-
-def is_web_page(body: bytes) -> bool:
-    """Whether a body is HTML, as the pages are that portals and web servers answer with."""
-    return body[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower().startswith((b"<!doctype html", b"<html"))
+from busyd.remote.pages import is_web_page
 
 
 class Exchange(Struct, frozen=True):

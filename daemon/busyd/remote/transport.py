@@ -21,6 +21,7 @@ from busyd.remote.allowlist import Address, AllowList, Origin, UnsafeUrl
 from busyd.remote.backoff import RequestBudget
 from busyd.remote.errors import MissingPassword, TooManyRedirects, Trouble, Unreachable, UnsafeRedirect
 from busyd.remote.password import as_sent
+from busyd.remote.public import is_public
 from busyd.remote.wire import SAFE_METHODS, USER_AGENT, Answer, TransferLimits, exchange, limits_of, open_session
 
 logger = logging.getLogger(__name__)
@@ -198,7 +199,8 @@ class Transport:
         headers += basic if digest is None else ()
         await self._clock.sleep(self._budget.take(self._clock.monotonic()))
         if self._session is None:
-            self._session = open_session(self._limits, public_only=self._public_only, ssl_context=self._ssl_context)
+            may_connect = is_public if self._public_only else None
+            self._session = open_session(self._limits, may_connect=may_connect, ssl_context=self._ssl_context)
         self.requests_sent += 1
         answer = await exchange(
             self._session,

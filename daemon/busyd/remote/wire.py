@@ -1,9 +1,9 @@
 """One HTTP exchange: a request out, a bounded response in, errors classified. No redirects, credentials or retries."""
 
-import ipaddress
+import functools
 import logging
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import aiohttp
@@ -25,7 +25,8 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"}
 """Methods that change nothing, so repeating them is harmless."""
 
 _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+MayConnect = Callable[[str], bool]
+"""Whether an IP address that a name was resolved to may be connected to."""
 _MIB: Final = 1024 * 1024
 
 
@@ -75,19 +76,21 @@ class _Lost(Exception):
 
 
 class _RefusedAddress(OSError):
-    """The resolved address is not public. All have the same text, so that aiohttp reports several as one."""
+    """The resolved address may not be connected to. All have the same text, so that aiohttp reports several as one."""
 
 
-def open_session(limits: TransferLimits, *, public_only: bool, ssl_context: Any = True) -> aiohttp.ClientSession:
+def open_session(
+    limits: TransferLimits, *, may_connect: MayConnect | None, ssl_context: Any = True
+) -> aiohttp.ClientSession:
     """A session without redirects, cookies, decompression and retries.
 
-    With `public_only`, each address is checked when its socket is created, so neither a second DNS answer nor a numeric
+    With `may_connect`, each address is checked when its socket is created, so neither a second DNS answer nor a numeric
     address bypasses the check.
     """
     connector = aiohttp.TCPConnector(
         limit=limits.parallel,
         keepalive_timeout=limits.keepalive,
-        socket_factory=_public_socket if public_only else None,
+        socket_factory=functools.partial(_checked_socket, may_connect) if may_connect is not None else None,
         ssl=ssl_context,
     )
     return aiohttp.ClientSession(
@@ -204,23 +207,8 @@ def _tls_detail(error: Exception) -> str:
     return str(getattr(cause, "verify_message", "") or "")
 
 
-def _public_socket(address: Any) -> socket.socket:
+def _checked_socket(may_connect: MayConnect, address: Any) -> socket.socket:
     family, kind, protocol, _, sockaddr = address
-    if not is_public(str(sockaddr[0])):
-        raise _RefusedAddress("not a public address")
+    if not may_connect(str(sockaddr[0])):
+        raise _RefusedAddress("not an address to connect to")
     return socket.socket(family=family, type=kind, proto=protocol)
-
-
-def is_public(address: str) -> bool:
-    """False for loopback, private, link-local, shared, multicast and reserved addresses, also when embedded in IPv6."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(parsed, ipaddress.IPv6Address):
-        inner = parsed.ipv4_mapped or parsed.sixtofour
-        if inner is None and parsed in _NAT64:
-            inner = ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return parsed.is_global and not parsed.is_multicast

@@ -21,7 +21,7 @@ from busyd.errors import UserError
 from busyd.index.writer import IndexWriter
 from busyd.log import hide_secret
 from busyd.remote.client import CaldavClient
-from busyd.remote.feed import FeedAnswer, feed_address, fetch_feed
+from busyd.remote.feed import FeedAnswer, FeedRequest, UserAgents, feed_address, fetch_feed
 from busyd.remote.transport import Transport
 from busyd.remote.wire import SUBSCRIPTION_LIMITS, limits_of
 from busyd.service.own_thread import in_own_thread
@@ -62,18 +62,25 @@ class FeedReader:
         self.requests_sent = 0
         self._connection = connection
         self._password = password
+        self._agents: dict[str, UserAgents] = {}
 
     async def read(self, url: str, validators: Mapping[str, str]) -> FeedAnswer:
         """An `ics` connection may have a login of its own; a subscription never gets the account's."""
         connection = self._connection
         own = connection.kind is ConnectionKind.ICS
-        return await fetch_feed(
+        request = FeedRequest(
             url,
             etag=validators.get("etag"),
             last_modified=validators.get("last_modified"),
-            allow_private=connection.allow_private or own,
+            is_configured=own,
+            allow_private=connection.allow_private,
             username=connection.username if own else "",
             password=await self._password() if own else None,
+        )
+        agents = self._agents.setdefault(url, UserAgents(connection.user_agent))
+        return await fetch_feed(
+            request,
+            agents=agents,
             limits=limits_of(connection) if own else SUBSCRIPTION_LIMITS,
             on_request=self._count,
         )

@@ -30,9 +30,11 @@ class Removal(Struct, frozen=True):
     """Their time stays blocked until a later look agrees. Href -> when it was first found gone."""
 
 
-def settle_feed(state: SyncState, plan: SyncPlan, *, validators: Mapping[str, str], at: Instant) -> Settlement:
-    """Settle a feed after a download of it."""
-    grace_period = _grace_period(state, plan)
+def settle_feed(
+    state: SyncState, plan: SyncPlan, *, validators: Mapping[str, str], at: Instant, is_cut: bool = False
+) -> Settlement:
+    """Settle a feed after a download of it. `is_cut`: its end is missing, and with it maybe events."""
+    grace_period = FEED_HOLD if is_cut and plan.gone else _grace_period(state, plan)
     removal = weigh(state, plan, at=at, grace_period=grace_period)
     held_since = min(removal.held.values(), default=at)
     # What was doubted once is believed after HOLD, as soon as nothing much is missing any more.

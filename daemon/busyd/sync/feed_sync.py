@@ -98,7 +98,7 @@ async def _read(context: PollContext, record: CalendarRecord, *, url: str, at: I
     state = SyncState(await context.store.read_etags(record.id), held=record.held)
     plan = plan_listing(state, listed)
     pace = {"source": url, "interval": str(_wanted_interval(answer.payload) if interval is None else interval)}
-    settlement = settle_feed(state, plan, validators=_validators(answer) | pace, at=at)
+    settlement = settle_feed(state, plan, validators=_validators(answer) | pace, at=at, is_cut=answer.is_cut)
     incoming = [Incoming(href, listed[href], pieces[href].payload) for href in plan.fetch if href in pieces]
     changed = await context.writer.store_batch(record, incoming, gone=settlement.forget, mark=settlement.mark)
     if changed or not record.complete:
