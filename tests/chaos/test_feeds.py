@@ -284,6 +284,35 @@ async def test_a_published_calendar_that_is_broken_frees_nothing(published: Worl
     published.assert_right()
 
 
+async def test_a_feed_that_lost_its_end_for_good_is_read_after_a_day_and_says_so(published: World) -> None:
+    feed = published.feeds[0]
+    feed.replace(text(*range(100, 113), 120).rpartition("END:VCALENDAR")[0])
+    assert not await published.poll()
+    assert "cut short" in published.trouble
+    assert slot(120) not in published.busy()
+    assert await published.poll(after=24 * HOUR)
+    assert set(published.busy()) == {slot(number) for number in (*range(100, 113), 120)}
+    assert not published.ask().complete
+    feed.replace(text(*range(101, 113), 121).rpartition("END:VCALENDAR")[0])
+    assert await published.poll()
+    assert {slot(100), slot(121)} <= set(published.busy())
+    assert await published.poll(after=HOUR)
+    assert slot(100) not in published.busy()
+    feed.replace(text(*range(101, 113)))
+    await published.sync()
+    published.assert_right()
+
+
+async def test_an_event_that_is_cut_in_half_takes_nobodys_place(published: World) -> None:
+    feed = published.feeds[0]
+    feed.replace(text(*range(100, 113)).rpartition("END:VCALENDAR")[0])
+    await published.poll()
+    assert await published.poll(after=24 * HOUR)
+    feed.replace(text(*range(100, 113)).rpartition("DTEND")[0])
+    assert await published.poll()
+    assert slot(112) in published.busy()
+
+
 async def test_who_wants_a_younger_proof_has_the_source_asked_before_its_time(subscribed: World) -> None:
     subscribed.feeds[0].replace(text(*range(100, 113), version=1))
     subscribed.clock.advance(20)

@@ -76,6 +76,8 @@ class PollContext(Struct, frozen=True):
     """Calendar -> when it first said itself that it is not there, for those not yet believed to be gone."""
     ceasing: dict[int, Instant] = field(default_factory=dict)
     """Calendar -> when it was first listed as one that no longer counts, for those that still do."""
+    cut_feeds: dict[int, Instant] = field(default_factory=dict)
+    """Feed -> since when it lacks the end that it used to have."""
     arrivals: dict[str, dict[int, Instant]] = field(default_factory=dict)
     """UID -> calendars in which it has turned up, and when; a restart forgets, and waits a little longer."""
 

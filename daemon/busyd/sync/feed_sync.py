@@ -25,7 +25,13 @@ from busyd.sync.context import PollContext, refresh_state
 from busyd.sync.due import may_answer_not_modified
 from busyd.sync.feed_settlement import settle_feed
 from busyd.sync.plan import SyncState, plan_listing
-from busyd.sync.timing import LONGEST_INTERVAL, SHORTEST_INTERVAL, SUBSCRIPTION_INTERVAL
+from busyd.sync.timing import (
+    CUT_FEED,
+    LONGEST_INTERVAL,
+    SHORTEST_INTERVAL,
+    SUBSCRIPTION_INTERVAL,
+    has_passed,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -93,11 +99,17 @@ async def _read(context: PollContext, record: CalendarRecord, *, url: str, at: I
     if isinstance(answer, NotModified):
         await _confirm(context, record, validators={**known, **_validators(answer)}, at=at)
         return
+    _require_end(context, record, is_cut=answer.is_cut, was_cut="cut" in known, at=at)
     pieces = {f"uid:{piece.uid}": piece for piece in await _split(context, answer.payload)}
-    listed = {href: piece.digest for href, piece in pieces.items()}
     state = SyncState(await context.store.read_etags(record.id), held=record.held)
+    # Half an event takes nobody's place.
+    listed = {
+        href: state.etags[href] if href in state.etags and not _is_finished(piece.payload) else piece.digest
+        for href, piece in pieces.items()
+    }
     plan = plan_listing(state, listed)
     pace = {"source": url, "interval": str(_wanted_interval(answer.payload) if interval is None else interval)}
+    pace |= {"cut": "1"} if answer.is_cut else {}
     settlement = settle_feed(state, plan, validators=_validators(answer) | pace, at=at, is_cut=answer.is_cut)
     incoming = [Incoming(href, listed[href], pieces[href].payload) for href in plan.fetch if href in pieces]
     changed = await context.writer.store_batch(record, incoming, gone=settlement.forget, mark=settlement.mark)
@@ -105,6 +117,25 @@ async def _read(context: PollContext, record: CalendarRecord, *, url: str, at: I
         counts = (len(incoming), len(settlement.forget), len(settlement.kept))
         logger.info("%s: %d changed, %d gone, %d held back", record.label, *counts)
     await refresh_state(context)
+
+
+def _require_end(context: PollContext, record: CalendarRecord, *, is_cut: bool, was_cut: bool, at: Instant) -> None:
+    """Refuse a download without its last END:VCALENDAR of a feed that has had one, for a day. Raises DataError.
+
+    Which events it lost, or which overrides of a series, nobody can tell; a feed that never had one is read.
+    """
+    if not is_cut:
+        context.cut_feeds.pop(record.id, None)
+    elif record.complete and not was_cut:
+        since = context.cut_feeds.setdefault(record.id, at)
+        if not has_passed(since, CUT_FEED, at=at):
+            message = "the feed is cut short: its last END:VCALENDAR, which it has had, is missing"
+            raise DataError(message)
+
+
+def _is_finished(payload: bytes) -> bool:
+    """Whether the last event of a piece has its end."""
+    return payload.rstrip().upper().endswith((b"END:VEVENT", b"END:VFREEBUSY", b"END:VAVAILABILITY", b"END:VCALENDAR"))
 
 
 async def _split(context: PollContext, payload: bytes) -> list[FeedPiece]:

@@ -18,6 +18,8 @@ HOLD: Final = 60
 """Until a calendar is believed not to count any more, and until a feed's many deletions are."""
 FEED_HOLD: Final = 600
 """Until a feed is believed that is empty or lacks a fifth: it is made as a whole, so what is wrong lasts longer."""
+CUT_FEED: Final = 86_400
+"""Until a feed is read that used to have its last END:VCALENDAR and lacks it."""
 GONE_AGAIN: Final = 60
 """Between the two answers by which a calendar says itself that it is gone."""
 
