@@ -89,6 +89,17 @@ async def test_cookies_are_not_kept() -> None:
         assert server.connections == 1
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_a_write_goes_out_on_a_connection_of_its_own(method: str) -> None:
+    async with raw_server(reply(204)) as server, transport_to(server.url) as transport:
+        await transport.send(PROPFIND)
+        for _ in range(2):
+            await transport.send(DavRequest(method, f"{server.url}/c/1.ics", body=b"x"))
+        await transport.send(PROPFIND)
+        assert [request.method for request in server.requests] == ["PROPFIND", method, method, "PROPFIND"]
+        assert server.connections == 3
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_a_redirect_keeps_method_body_and_login(status: int) -> None:
     async with AsyncExitStack() as stack:

@@ -5,8 +5,9 @@ The password is sent only to hosts of the allow-list; it is added on each hop, a
 
 import asyncio
 import base64
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from inspect import isawaitable
 from typing import Any, Final
 
@@ -41,7 +42,7 @@ _PASSWORD_LIFE: Final = 30.0
 
 
 class Transport:
-    """Sends the requests of one connection over one HTTP session, at most two at a time."""
+    """Sends the requests of one connection, at most two at a time, over one HTTP session, and each write on its own."""
 
     def __init__(
         self,
@@ -198,22 +199,39 @@ class Transport:
         basic = await self._authorization()
         headers += basic if digest is None else ()
         await self._clock.sleep(self._budget.take(self._clock.monotonic()))
-        if self._session is None:
-            may_connect = is_public if self._public_only else None
-            self._session = open_session(self._limits, may_connect=may_connect, ssl_context=self._ssl_context)
         self.requests_sent += 1
-        answer = await exchange(
-            self._session,
-            request.method,
-            address=address,
-            headers=headers,
-            body=request.body,
-            limits=self._limits,
-            digest=digest,
-        )
+        async with self._session_for(request.method) as session:
+            answer = await exchange(
+                session,
+                request.method,
+                address=address,
+                headers=headers,
+                body=request.body,
+                limits=self._limits,
+                digest=digest,
+            )
         if answer.status in _PROXY:
             raise Unreachable(address.origin.host, Trouble.PROXY)
         return answer
+
+    @contextlib.asynccontextmanager
+    async def _session_for(self, method: str) -> AsyncIterator[aiohttp.ClientSession]:
+        """The session of the connection; for what changes something one of its own.
+
+        On a connection that was kept open, and that the server is about to close, nobody could tell whether a write was
+        carried out. SOGo closes one after each PUT.
+        """
+        if method in SAFE_METHODS:
+            if self._session is None:
+                self._session = self._open_session()
+            yield self._session
+            return
+        async with self._open_session() as session:
+            yield session
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        may_connect = is_public if self._public_only else None
+        return open_session(self._limits, may_connect=may_connect, ssl_context=self._ssl_context)
 
     def _digest_for(self, origin: Origin, refused: Answer) -> Digest | None:
         """A login by Digest (RFC 7616) with the password just read, where the server offers that and not Basic."""
