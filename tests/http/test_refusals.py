@@ -65,7 +65,7 @@ async def test_an_unknown_parameter_comes_with_a_suggestion(served: Served) -> N
         ("GET", "/v1/profiles/ghost/freebusy", 404, "unknown-profile"),
         ("POST", ANNA, 405, "method-not-allowed"),
         ("GET", "/v1/sync", 405, "method-not-allowed"),
-        ("PROPFIND", "/", 405, "method-not-allowed"),
+        ("PROPFIND", ANNA, 405, "method-not-allowed"),
         ("TRACE", ANNA, 405, "method-not-allowed"),
     ],
 )

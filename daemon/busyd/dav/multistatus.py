@@ -1,7 +1,11 @@
-"""Multistatus answers (RFC 4918 §13, §14.16) as values, read from XML. What they mean is for the operations."""
+"""Multistatus answers (RFC 4918 §13, §14.16) as values, read from XML and written.
+
+What they mean is for the operations, and for the CalDAV server.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from http import HTTPStatus
 from typing import Final, Self
 
 from lxml import etree
@@ -9,7 +13,7 @@ from msgspec import Struct
 
 from busyd.dav import names
 from busyd.dav.href import Href, normalise_href, spelling_of
-from busyd.dav.xml import Element, NotXml, parse_xml, text_of
+from busyd.dav.xml import Element, NotXml, clean_text, make, parse_xml, text_of
 
 _STATUS_LINE: Final = re.compile(r"\s*HTTP/[0-9.]+\s+([1-5][0-9]{2})(?![0-9])")
 
@@ -32,6 +36,14 @@ class Property(Struct, frozen=True):
         texts = (child.text.strip() for child in self.children if child.name == names.HREF)
         return tuple(text for text in texts if text)
 
+    def to_xml(self) -> Element:
+        element = make(self.name, *(child.to_xml() for child in self.children))
+        if self.text:
+            element.text = clean_text(self.text)
+        for name, value in self.attributes:
+            element.set(name, clean_text(value))
+        return element
+
 
 class PropStat(Struct, frozen=True):
     """Properties that share a status (RFC 4918 §14.22). `status` is None when the status line is empty or invalid."""
@@ -44,6 +56,10 @@ class PropStat(Struct, frozen=True):
         """A missing status counts as 404. QUIRK(icloud): an empty status line was seen once."""
         return self.status is not None and 200 <= self.status < 300
 
+    def to_xml(self) -> Element:
+        prop = make(names.PROP, *(prop.to_xml() for prop in self.properties))
+        return make(names.PROPSTAT, prop, make(names.STATUS, status_line(self.status or 404)))
+
 
 class MemberResponse(Struct, frozen=True):
     """The response for one resource (RFC 4918 §14.24): a status for it as a whole, or one per group of properties."""
@@ -54,6 +70,8 @@ class MemberResponse(Struct, frozen=True):
     """The response-level status: 404 marks a vanished member (RFC 6578 §3.5.2), 507 a truncated answer (§3.6)."""
     spelling: str = ""
     """The path as the server spells it, for requests; some servers know no other spelling."""
+    condition: str = ""
+    """Written into DAV:error: why the status is what it is. Not read."""
 
     def find(self, name: str) -> Property | None:
         """The property, if the server has it; the empty elements of a 404 propstat are never returned."""
@@ -68,6 +86,17 @@ class MemberResponse(Struct, frozen=True):
         """The property's trimmed text, or None when it is missing or empty."""
         prop = self.find(name)
         return (prop.text.strip() or None) if prop is not None else None
+
+    def to_xml(self) -> Element:
+        """A response with a status of its own has no propstats (RFC 4918 §14.24)."""
+        element = make(names.RESPONSE, make(names.HREF, self.spelling or self.href))
+        if self.status is not None:
+            element.append(make(names.STATUS, status_line(self.status)))
+        else:
+            element.extend(propstat.to_xml() for propstat in self.propstats)
+        if self.condition:
+            element.append(make(names.ERROR, make(self.condition)))
+        return element
 
 
 class Multistatus(Struct, frozen=True):
@@ -88,6 +117,32 @@ class Multistatus(Struct, frozen=True):
         responses = tuple(member for element in elements for member in _members_from_xml(element, base))
         token = root.findtext(names.SYNC_TOKEN)
         return cls(responses, (token.strip() or None) if token else None)
+
+
+def write_multistatus(
+    responses: Iterable[MemberResponse], *, sync_token: str | None = None
+) -> Generator[None, None, bytes]:
+    """A whole document, for `in_slices`: there may be many thousand responses."""
+    nsmap = " ".join(f'xmlns:{prefix}="{namespace}"' for prefix, namespace in names.PREFIXES.items())
+    pieces = [f'<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus {nsmap}>'.encode()]
+    for response in responses:
+        pieces.append(_REPEATED.sub(b"", etree.tostring(response.to_xml(), encoding="utf-8"), count=1))
+        yield
+    if sync_token is not None:
+        pieces.append(_REPEATED.sub(b"", etree.tostring(make(names.SYNC_TOKEN, sync_token), encoding="utf-8"), count=1))
+    pieces.append(b"</D:multistatus>\n")
+    return b"".join(pieces)
+
+
+_REPEATED: Final = re.compile(
+    b"".join(f' xmlns:{prefix}="{re.escape(namespace)}"'.encode() for prefix, namespace in names.PREFIXES.items())
+)
+"""The namespaces as lxml declares them on every root; here the root declares them for all."""
+
+
+def status_line(status: int) -> str:
+    """RFC 9112 §4, as DAV:status has it."""
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
 
 
 def _members_from_xml(element: Element, base: str) -> Iterator[MemberResponse]:

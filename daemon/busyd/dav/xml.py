@@ -11,6 +11,8 @@ Element = etree._Element
 
 _LOOKS_LIKE_XML: Final = re.compile(rb"^(\xef\xbb\xbf)?\s*<(?!(!doctype\s+)?html\b)", re.IGNORECASE)
 
+_ILLEGAL: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 
 class NotXml(ValueError):
     """The bytes are not one complete, acceptable XML document. The text says why."""
@@ -62,6 +64,16 @@ def make(name: str, *children: "Element | str") -> Element:
         else:
             element.append(child)
     return element
+
+
+def clean_text(text: str) -> str:
+    """The text without the characters that XML cannot hold (XML 1.0 §2.2), each replaced."""
+    return _ILLEGAL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def error_body(condition: str, *children: Element) -> bytes:
+    """RFC 4918 §16: the precondition that was not met, as the body of a refusal."""
+    return write_xml(make(names.ERROR, make(condition, *children)))
 
 
 def text_of(element: Element) -> str:

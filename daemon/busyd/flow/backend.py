@@ -17,6 +17,7 @@ from busyd.flow.accepting import AcceptedProblems
 from busyd.flow.ask import FreeBusyAnswer, NotConfirmed, answer, find_profile
 from busyd.flow.blocks import ManualBlocks
 from busyd.flow.changes import Changes
+from busyd.flow.collections import Collections
 from busyd.flow.freshness import freshness_of
 from busyd.flow.holds import Holds
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
@@ -70,6 +71,7 @@ class Backend:
         self.tokens = Tokens(ledger)
         self.reloads = ReloadRequests()
         self.changes = Changes(changes, state)
+        self.collections = Collections(writer)
         self.accepted_problems = AcceptedProblems(writer, ledger)
         requests = OutboxRequests(writer, ledger)
         self.blocks = ManualBlocks(requests)

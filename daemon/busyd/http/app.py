@@ -139,9 +139,9 @@ class Endpoint:
         self, request: web.BaseRequest, connection: ClientConnection, *, head: RequestHeaders, match: Match
     ) -> web.StreamResponse:
         method, route = request.method, match.route
-        if method == "OPTIONS":
-            return preflight(route.allow, head)
         handler = route.handler(method)
+        if method == "OPTIONS" and handler is None:
+            return preflight(route.allow, head)
         if handler is None:
             raise HttpProblem(
                 "method-not-allowed",
@@ -158,7 +158,7 @@ class Endpoint:
                 fix="if the page is yours, add its origin to `cors:` in the configuration",
             )
         client = head.client or connection.client
-        caller = await self._caller_of(head, match, client=client)
+        caller = await self._caller_of(head, match, client=client, basic=route.is_dav(method))
         if connection.reserved and not self.auth.has_succeeded(caller):
             raise _too_many_connections()
         query_text = request.raw_path.partition("?")[2].partition("#")[0]
@@ -167,19 +167,19 @@ class Endpoint:
         )
         return await handler(Call(request, head, caller, query, match.values, client))
 
-    async def _caller_of(self, head: RequestHeaders, match: Match, *, client: str) -> Caller:
-        """Who asks. Raises HttpProblem when they may not."""
+    async def _caller_of(self, head: RequestHeaders, match: Match, *, client: str, basic: bool) -> Caller:
+        """Who asks; `basic`: of the CalDAV server. Raises HttpProblem when they may not."""
         route = match.route
         if route.public:
             return Caller(None)
-        if head.token is None and route.navigable and head.here:
+        if head.token is None and route.navigable and head.here and not basic:
             return Caller(None, here=True)
-        caller = await self.auth.caller_of(head, self._backend.clock.now())
+        caller = await self.auth.caller_of(head, self._backend.clock.now(), basic=basic)
         if caller is None:
             await self.auth.throttle(client)
-            raise login_refused()
-        if caller.token is None and not route.local:
-            raise login_needed()
+            raise login_refused(basic=basic)
+        if caller.token is None and (basic or not route.local):
+            raise login_needed(basic=basic)
         profile = match.values.get("profile")
         if profile is not None and not (caller.sees(profile) and self._backend.profile(profile) is not None):
             raise unknown_profile(profile)

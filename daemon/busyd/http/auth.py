@@ -19,6 +19,10 @@ from busyd.http.settings import Limits
 from busyd.period import Instant
 
 ALL_PROFILES: Final = "*"
+_BASIC_CHALLENGE: Final = 'Basic realm="busyd", charset="UTF-8"'
+"""RFC 7617 §2.1. Always the same: some apps remember a password by its realm."""
+_ENTER: Final = "make one with `busyd token add PROFILE --scope freebusy,details` and enter it as the password"
+_SEND: Final = "make one with `busyd token add PROFILE` and send it as `Authorization: Bearer TOKEN`"
 _WAIT_SECONDS: Final = 1.0
 _MOST_WAITING: Final = 64
 _MOST_CLIENTS: Final = 1024
@@ -57,13 +61,18 @@ class Authenticator:
         """Client -> when its last wrong tokens came."""
         self._waiting = 0
 
-    async def caller_of(self, head: RequestHeaders, now: Instant) -> Caller | None:
-        """The caller, or None for a token that is not valid. Raises HttpProblem when a token is needed."""
-        if head.token is None:
+    async def caller_of(self, head: RequestHeaders, now: Instant, *, basic: bool = False) -> Caller | None:
+        """The caller, or None for a token that is not valid. Raises HttpProblem when a token is needed.
+
+        `basic`: the token may also come as the password of HTTP Basic. Browsers send such passwords by themselves, so
+        that is not for every address.
+        """
+        token = head.basic[1] if basic and head.basic is not None else head.token
+        if token is None:
             if head.local:
                 return HERE
-            raise login_needed()
-        return await self.authenticate(head.token, now)
+            raise login_needed(basic=basic)
+        return await self.authenticate(token, now)
 
     async def authenticate(self, text: str, now: Instant) -> Caller | None:
         """The holder of this token, if it is valid."""
@@ -106,25 +115,25 @@ class Authenticator:
             self._waiting -= 1
 
 
-def login_needed() -> HttpProblem:
+def login_needed(*, basic: bool = False) -> HttpProblem:
     """401: no token, and this cannot be asked without one."""
     return HttpProblem(
         "login-needed",
         401,
         detail="this request needs a token",
-        fix="make one with `busyd token add PROFILE` and send it as `Authorization: Bearer TOKEN`",
-        headers={"WWW-Authenticate": 'Bearer realm="busyd"'},
+        fix=_ENTER if basic else _SEND,
+        headers={"WWW-Authenticate": _BASIC_CHALLENGE if basic else 'Bearer realm="busyd"'},
     )
 
 
-def login_refused() -> HttpProblem:
+def login_refused(*, basic: bool = False) -> HttpProblem:
     """401: unknown, revoked and expired tokens get the same words."""
     return HttpProblem(
         "login-needed",
         401,
         detail="the token is not valid, or no longer valid",
         fix="`busyd token list` shows the valid tokens; `busyd token add PROFILE` makes a new one",
-        headers={"WWW-Authenticate": 'Bearer realm="busyd", error="invalid_token"'},
+        headers={"WWW-Authenticate": _BASIC_CHALLENGE if basic else 'Bearer realm="busyd", error="invalid_token"'},
     )
 
 

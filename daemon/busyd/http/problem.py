@@ -58,6 +58,7 @@ TITLES: Final[Mapping[str, str]] = {
     "unavailable": "Not possible at the moment",
     "too-many-connections": "Too many connections",
     "too-many-streams": "Too many streams",
+    "dav-precondition": "A precondition of CalDAV is not met",
     "crash": "Internal error",
 }
 """Every name that can follow `ERROR_BASE`, and its title."""

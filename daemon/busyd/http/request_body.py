@@ -1,4 +1,4 @@
-"""Reading the body of a request: JSON, not too large, not too slow."""
+"""Reading the body of a request: not too large, not too slow."""
 
 import asyncio
 
@@ -8,8 +8,8 @@ from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, bad_request
 
 
-async def read_body(call: Call, seconds: float) -> bytes:
-    """The body: JSON, or empty. Raises HttpProblem when it is of another type, too large or too slow."""
+async def read_any_body(call: Call, seconds: float) -> bytes:
+    """The body, whatever is in it. Raises HttpProblem when it is too large or too slow."""
     if call.head.expects_continue:
         # RFC 9110 §10.1.1; aiohttp does this for applications, but not for a plain server.
         # The answer itself is yet to come.
@@ -17,7 +17,7 @@ async def read_body(call: Call, seconds: float) -> bytes:
         call.request.writer.output_size = 0
     try:
         async with asyncio.timeout(seconds):
-            body = await call.request.read()
+            return await call.request.read()
     except TimeoutError:
         raise HttpProblem(
             "too-slow",
@@ -26,6 +26,11 @@ async def read_body(call: Call, seconds: float) -> bytes:
             fix="send the request again, with the body right after the header",
             headers={"Connection": "close"},
         ) from None
+
+
+async def read_body(call: Call, seconds: float) -> bytes:
+    """The body: JSON, or empty. Raises HttpProblem when it is of another type, too large or too slow."""
+    body = await read_any_body(call, seconds)
     if body and call.head.content_type != "application/json":
         raise HttpProblem(
             "wrong-media-type", 415, detail="the body is not JSON", fix="send it with `Content-Type: application/json`"

@@ -2,6 +2,7 @@
 remembers what they say: on a busy connection this whole file is one look into a dict.
 """
 
+import base64
 import re
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -24,6 +25,8 @@ _ONCE: Final = frozenset({b"host", b"authorization", b"origin", b"content-length
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+) *", re.IGNORECASE)
 
+_BASIC = re.compile(r"basic +([A-Za-z0-9+/]+=*) *", re.IGNORECASE)
+
 
 class RequestHeaders(Struct, frozen=True):
     """The header fields that matter, as facts."""
@@ -38,6 +41,8 @@ class RequestHeaders(Struct, frozen=True):
     """Sent by a browser for a page that is not ours."""
     token: str | None = None
     """The bearer token; empty when Authorization says something else."""
+    basic: tuple[str, str] | None = None
+    """User name and password, where Authorization has them (RFC 7617): only the CalDAV server takes those."""
     if_none_match: str = ""
     if_modified_since: str = ""
     conditional: bool = False
@@ -134,6 +139,7 @@ def read_request_headers(raw: RawHeaders, listener: ListenerContext) -> RequestH
         local=here and settings.local_access and not cross_site,
         cross_site=cross_site,
         token=_token(fields.get(b"authorization")),
+        basic=_basic(get(b"authorization", "")),
         if_none_match=if_none_match,
         if_modified_since=if_modified_since,
         conditional=bool(if_none_match or if_modified_since),
@@ -167,6 +173,17 @@ def _token(authorization: str | None) -> str | None:
         return None
     matched = _BEARER.fullmatch(authorization)
     return matched[1] if matched else ""
+
+
+def _basic(authorization: str) -> tuple[str, str] | None:
+    matched = _BASIC.fullmatch(authorization)
+    if matched is None:
+        return None
+    try:
+        user, colon, password = base64.b64decode(matched[1], validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return (user, password) if colon else None
 
 
 def _prefers_calendar(accept: str) -> bool:

@@ -14,6 +14,7 @@ from busyd.flow.backend import Backend
 from busyd.http import blocks, changes, explain, freebusy, holds, slots
 from busyd.http.auth import Authenticator
 from busyd.http.blocks import BlocksHandler
+from busyd.http.caldav.paths import CaldavHandler, collections, discovery
 from busyd.http.call import Handler
 from busyd.http.changes import ChangesHandler
 from busyd.http.explain import ExplainHandler
@@ -57,14 +58,20 @@ class Route(Struct, frozen=True):
     parameters: frozenset[str] = NO_PARAMETERS
     writes_parameters: Mapping[str, frozenset[str]] = {}
     """Method that changes something -> its parameters; those that are not here take none."""
+    dav: Mapping[str, Handler] = field(default_factory=dict)
+    """Methods of the CalDAV server: they need a token everywhere, and take it as the password of HTTP Basic."""
     ignores_parameters: bool = False
     """Any query is accepted: calendar apps add numbers of their own to get around caches."""
 
     @property
     def allow(self) -> str:
         """The value of the Allow field (RFC 9110 §10.2.1)."""
-        methods = {*self.methods, "OPTIONS"} | ({"HEAD"} if "GET" in self.methods else set())
-        return ", ".join(sorted(methods))
+        methods = {*self.methods, *self.dav, "OPTIONS"}
+        return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+
+    def is_dav(self, method: str) -> bool:
+        """Whether the CalDAV server answers."""
+        return ("GET" if method == "HEAD" else method) in self.dav
 
     def parameters_of(self, method: str) -> frozenset[str]:
         """The parameters that a request with this method may have."""
@@ -73,7 +80,8 @@ class Route(Struct, frozen=True):
         return self.writes_parameters.get(method, NO_PARAMETERS)
 
     def handler(self, method: str) -> Handler | None:
-        return self.methods.get("GET" if method == "HEAD" else method)
+        name = "GET" if method == "HEAD" else method
+        return self.methods.get(name) or self.dav.get(name)
 
 
 class Match(Struct, frozen=True):
@@ -86,12 +94,14 @@ class Match(Struct, frozen=True):
 class Routes:
     """All routes."""
 
-    def __init__(self, routes: Iterable[Route]) -> None:
+    def __init__(self, routes: Iterable[Route], dav: Iterable[Route] = ()) -> None:
+        """`dav` are routes of the CalDAV server alone, which OpenAPI cannot describe."""
         self.all = tuple(routes)
-        self._fixed = {route.path: Match(route, {}) for route in self.all if "{" not in route.path}
+        known = (*self.all, *dav)
+        self._fixed = {route.path: Match(route, {}) for route in known if "{" not in route.path}
         self._shapes: dict[int, list[_Shape]] = {}
         """By number of segments."""
-        for route in self.all:
+        for route in known:
             if "{" in route.path:
                 self._add(route)
 
@@ -187,6 +197,7 @@ def api_routes(handlers: Handlers) -> Routes:
     held = HoldsHandler(backend, body_seconds=body_seconds)
     made = BlocksHandler(backend, body_seconds=body_seconds)
     followed = ChangesHandler(backend, handlers.streams)
+    caldav = CaldavHandler(backend, handlers.settings.limits).handle
     profile = "/v1/profiles/{profile}"
     times = freebusy.PARAMETERS
     return Routes(
@@ -255,8 +266,9 @@ def api_routes(handlers: Handlers) -> Routes:
             Route("/readyz", {"GET": health.get_readyz}, local=True),
             Route("/metrics", {"GET": handlers.metrics.get_metrics}, _ADMIN, local=True),
             Route("/openapi.json", {"GET": OpenApiHandler().get_openapi}),
-            Route("/", {"GET": page.get_html}, local=True, navigable=True),
+            Route("/", {"GET": page.get_html}, local=True, navigable=True, dav=discovery(caldav)),
             Route("/style.css", {"GET": page.get_css}, local=True, navigable=True),
             Route("/page.js", {"GET": page.get_js}, local=True, navigable=True),
-        ]
+        ],
+        [Route(path, {}, dav=methods) for path, methods in collections(caldav).items()],
     )

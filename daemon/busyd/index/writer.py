@@ -17,7 +17,7 @@ from busyd.index.acceptance import counted
 from busyd.index.loading import is_too_much, load_tables, problems_of, put_beyond
 from busyd.index.placeholders import as_mirrored
 from busyd.index.publisher import SnapshotPublisher
-from busyd.period import Period
+from busyd.period import Instant, Period
 from busyd.state.state import State
 from busyd.store.mirror import GHOST_ETAG, UNREAD_ETAG, CalendarRecord, StoredObject, SyncMark
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
@@ -177,6 +177,7 @@ class IndexWriter:
                 end if is_last else _End(),
                 horizon,
                 withheld=self.state.is_beyond(calendar.id),
+                at=self.clock.now(),
             )
             changes = await to_the_end(self.commit(calendar.id, batch.commit, versions=batch.versions))
         return len(expanded), len(changes)
@@ -223,6 +224,7 @@ class _Batch(Struct, frozen=True):
     end: _End
     horizon: Period
     withheld: bool
+    at: Instant
     versions: dict[int, Version] = field(default_factory=dict)
     """Those of the objects it changed, once it is committed."""
 
@@ -235,7 +237,7 @@ class _Batch(Struct, frozen=True):
             number = tx.put_object(self.calendar, stored)
             changes[number] = expanded.entries(number, self.horizon)
             versions[number] = fetched.href, fetched.etag
-        changes |= dict.fromkeys(tx.forget_objects(self.calendar, self.end.gone))
+        changes |= dict.fromkeys(tx.forget_objects(self.calendar, self.end.gone, at=self.at))
         for etag, marked in ((UNREAD_ETAG, self.end.unread), (GHOST_ETAG, self.end.ghosts)):
             for number, href in tx.mark_unread(self.calendar, marked, etag=etag).items():
                 changes[number] = as_mirrored(number, (), etag=etag, span=self.horizon)

@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 from busyd.connection import RemoteCalendar
 from busyd.period import Instant, Period
 from busyd.store.errors import StorageDamaged
+from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent
 from busyd.store.mirror import AccountRecord, CalendarRecord, StoredObject
 from busyd.store.occurrences import IndexEntry, RowCounts
 from busyd.store.sqlite.database import Database, has_unwritten_log, open_unlocked, set_aside, storage_errors
@@ -107,6 +108,18 @@ class Store:
 
     async def read_objects_by_id(self, numbers: Iterable[int]) -> Mapping[int, StoredObject]:
         return await self._read(lambda tx: tx.read_objects_by_id(numbers))
+
+    async def read_marks(self, calendars: Iterable[int]) -> dict[int, CollectionMark]:
+        return await self._read(lambda tx: tx.read_marks(calendars))
+
+    async def read_members(self, calendar: int) -> list[Member]:
+        return await self._read(lambda tx: tx.read_members(calendar))
+
+    async def read_contents(self, calendar: int, names: Iterable[str]) -> dict[str, MemberContent]:
+        return await self._read(lambda tx: tx.read_contents(calendar, names))
+
+    async def read_changes(self, calendar: int, *, after: int, limit: int) -> tuple[CollectionMark, list[MemberChange]]:
+        return await self._read(lambda tx: tx.read_changes(calendar, after=after, limit=limit))
 
     async def shared_uids(self) -> list[tuple[int, str, int, str]]:
         return await self._read(lambda tx: tx.shared_uids())

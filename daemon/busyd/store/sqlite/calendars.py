@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 import msgspec
 
@@ -9,6 +10,10 @@ from busyd.connection import CalendarKind, Connection, RemoteCalendar
 from busyd.period import Instant
 from busyd.store.mirror import AccountRecord, CalendarRecord, ObjectDoubt, SyncMark
 from busyd.store.sqlite.statements import Statements
+
+_NEW_CALENDAR: Final = (
+    "INSERT INTO calendar (connection, href, listing, epoch) VALUES (?,?,?,lower(hex(randomblob(8))))"
+)
 
 
 class CalendarStatements(Statements):
@@ -116,9 +121,7 @@ class CalendarStatements(Statements):
         for href, remote in listed.items():
             listing = msgspec.json.encode(remote).decode()
             if href not in known:
-                self._db.execute(
-                    "INSERT INTO calendar (connection, href, listing) VALUES (?,?,?)", (connection, href, listing)
-                )
+                self._db.execute(_NEW_CALENDAR, (connection, href, listing))
             elif known[href].remote != remote or known[href].missing_since is not None:
                 self._db.execute(
                     "UPDATE calendar SET listing=?, missing_since=NULL, gone=0 WHERE connection=? AND href=?",
@@ -126,9 +129,7 @@ class CalendarStatements(Statements):
                 )
         for href in faulty - known.keys() - listed.keys():
             nameless = msgspec.json.encode(RemoteCalendar(href, "")).decode()
-            self._db.execute(
-                "INSERT INTO calendar (connection, href, listing) VALUES (?,?,?)", (connection, href, nameless)
-            )
+            self._db.execute(_NEW_CALENDAR, (connection, href, nameless))
         for href in known.keys() - listed.keys() - faulty:
             self._db.execute(
                 "UPDATE calendar SET missing_since=COALESCE(missing_since, ?) WHERE connection=? AND href=?",

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
+from busyd.period import Instant
+from busyd.store.members import TOMBSTONE_SECONDS, member_name, tag_of
 from busyd.store.mirror import StoredObject, other_version_of
 from busyd.store.sqlite.statements import Statements
 
@@ -32,8 +34,9 @@ class ObjectStatements(Statements):
         return {row[0]: StoredObject(*row) for row in rows if row}
 
     def read_objects(self, calendar: int) -> list[StoredObject]:
-        """All objects of a calendar."""
-        rows = self._db.execute("SELECT href, etag, uid, payload FROM object WHERE calendar=?", (calendar,))
+        """All objects of a calendar, by href."""
+        query = "SELECT href, etag, uid, payload FROM object WHERE calendar=? ORDER BY href"
+        rows = self._db.execute(query, (calendar,))
         return [StoredObject(*row) for row in rows]
 
     def read_objects_by_id(self, numbers: Iterable[int]) -> dict[int, StoredObject]:
@@ -55,18 +58,44 @@ class ObjectStatements(Statements):
 
     def put_object(self, calendar: int, stored: StoredObject) -> int:
         """Insert or replace an object; its id, which stays the same when it is replaced."""
-        row: tuple[int] = self._db.execute(
-            "INSERT INTO object (calendar, href, etag, uid, payload) VALUES (?,?,?,?,?)"
-            " ON CONFLICT (calendar, href) DO UPDATE SET etag=excluded.etag, uid=excluded.uid, payload=excluded.payload"
-            " RETURNING id",
-            (calendar, stored.href, stored.etag, stored.uid, stored.payload),
+        member = member_name(stored.href)
+        number, revision = self._db.execute(
+            "INSERT INTO object (calendar, href, etag, uid, payload, member, tag, revision)"
+            " VALUES (?1,?2,?3,?4,?5,?6,?7, COALESCE((SELECT revision FROM calendar WHERE id=?1), 0) + 1)"
+            " ON CONFLICT (calendar, href) DO UPDATE SET etag=excluded.etag, uid=excluded.uid,"
+            " payload=excluded.payload, tag=excluded.tag,"
+            " revision=CASE WHEN object.tag=excluded.tag THEN object.revision ELSE excluded.revision END"
+            " RETURNING id, revision",
+            (calendar, stored.href, stored.etag, stored.uid, stored.payload, member, tag_of(stored.payload)),
         ).fetchone()
-        return row[0]
+        self._db.execute("UPDATE calendar SET revision=?2 WHERE id=?1 AND revision<?2", (calendar, revision))
+        self._db.execute("DELETE FROM tombstone WHERE calendar=? AND member=?", (calendar, member))
+        return int(number)
 
-    def forget_objects(self, calendar: int, hrefs: Iterable[str]) -> list[int]:
-        """Delete objects that are proved to be gone; the ids they had."""
-        query = "DELETE FROM object WHERE calendar=? AND href=? RETURNING id"
-        return [row[0] for href in hrefs for row in self._db.execute(query, (calendar, href)).fetchall()]
+    def forget_objects(self, calendar: int, hrefs: Iterable[str], *, at: Instant) -> list[int]:
+        """Delete objects that are proved to be gone; the ids they had. Their members leave tombstones."""
+        numbers = []
+        for href in hrefs:
+            query = "DELETE FROM object WHERE calendar=? AND href=? RETURNING id, member, tag"
+            for number, member, tag in self._db.execute(query, (calendar, href)).fetchall():
+                numbers.append(number)
+                if member is not None and tag:
+                    self._bury(calendar, member, at=at)
+        return numbers
+
+    def _bury(self, calendar: int, member: str, *, at: Instant) -> None:
+        """Note that a member is gone, and forget those that went so long ago that nobody need be told."""
+        self._db.execute("UPDATE calendar SET revision=revision+1 WHERE id=?", (calendar,))
+        self._db.execute(
+            "INSERT OR REPLACE INTO tombstone (calendar, member, revision, removed)"
+            " SELECT id, ?, revision, ? FROM calendar WHERE id=?",
+            (member, at, calendar),
+        )
+        query = "DELETE FROM tombstone WHERE calendar=? AND removed<? RETURNING revision"
+        told = [row[0] for row in self._db.execute(query, (calendar, at - TOMBSTONE_SECONDS)).fetchall()]
+        if told:
+            query = "UPDATE calendar SET forgotten=MAX(forgotten, ?) WHERE id=?"
+            self._db.execute(query, (max(told), calendar))
 
     def mark_unread(self, calendar: int, hrefs: Iterable[str], *, etag: str) -> dict[int, str]:
         """Note objects that are listed but could not be had: what is mirrored stays. `etag` says how it stands.
@@ -76,9 +105,9 @@ class ObjectStatements(Statements):
         without_payload: dict[int, str] = {}
         for href in hrefs:
             row = self._db.execute(
-                "INSERT INTO object (calendar, href, etag, uid, payload) VALUES (?,?,?,'',x'')"
+                "INSERT INTO object (calendar, href, etag, uid, payload, member) VALUES (?,?,?,'',x'',?)"
                 " ON CONFLICT (calendar, href) DO UPDATE SET etag=excluded.etag RETURNING id, payload",
-                (calendar, href, etag),
+                (calendar, href, etag, member_name(href)),
             ).fetchone()
             if not row[1]:
                 without_payload[row[0]] = href

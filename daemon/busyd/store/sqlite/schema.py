@@ -3,6 +3,7 @@
 import sqlite3
 from typing import Final
 
+from busyd.store.members import member_name, tag_of
 from busyd.store.sqlite.database import Migration
 
 
@@ -94,6 +95,31 @@ def _doubts_and_spellings(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _members_of_collections(connection: sqlite3.Connection) -> None:
+    for statement in (
+        # Of the collection that busyd serves: which row this is, its newest change, and the newest one not told of.
+        "ALTER TABLE calendar ADD COLUMN epoch TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE calendar ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE calendar ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE object ADD COLUMN member TEXT",  # its name there; NULL for a second version
+        "ALTER TABLE object ADD COLUMN tag TEXT NOT NULL DEFAULT ''",  # what its bytes are; empty for nothing
+        "ALTER TABLE object ADD COLUMN revision INTEGER NOT NULL DEFAULT 0",
+        "CREATE TABLE tombstone (calendar INTEGER NOT NULL REFERENCES calendar ON DELETE CASCADE,"
+        " member TEXT NOT NULL, revision INTEGER NOT NULL, removed INTEGER NOT NULL,"
+        " PRIMARY KEY (calendar, member)) STRICT",
+        "UPDATE calendar SET epoch=lower(hex(randomblob(8)))",
+        "UPDATE object SET revision=id",
+        "UPDATE calendar SET revision=COALESCE((SELECT MAX(id) FROM object WHERE object.calendar=calendar.id), 0)",
+        "CREATE INDEX object_member ON object (calendar, member)",
+        "CREATE INDEX object_revision ON object (calendar, revision)",
+    ):
+        connection.execute(statement)
+    last = 0
+    while row := connection.execute("SELECT id, href, payload FROM object WHERE id>? ORDER BY id", (last,)).fetchone():
+        last, href, payload = row
+        connection.execute("UPDATE object SET member=?, tag=? WHERE id=?", (member_name(href), tag_of(payload), last))
+
+
 MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _first,
     _second_looks,
@@ -103,4 +129,5 @@ MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _incomplete_since,
     _generations_of_calendars,
     _doubts_and_spellings,
+    _members_of_collections,
 )

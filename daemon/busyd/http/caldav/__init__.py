@@ -1,0 +1,14 @@
+"""The CalDAV server: the linked calendars of each profile as collections (RFC 4918, RFC 4791, RFC 6578).
+
+Read-only, and announced as such. RFC by RFC, with what is tested in `tests/http/caldav/`:
+
+    RFC 4918   PROPFIND (Depth 0 and 1, prop, allprop with include, propname), GET, HEAD, OPTIONS; class 1
+    RFC 3744   current-user-privilege-set, owner, principal-URL; the reports about principals find nobody
+    RFC 4791   calendar-multiget; every member is one calendar object resource
+    RFC 5397   current-user-principal
+    RFC 6578   sync-collection of level 1, with limits and tombstones of thirty days
+    RFC 6764   `/.well-known/caldav` answers itself, and leads a browser to `/dav/`
+    RFC 7617   a token of the profile is the password; any user name will do
+    RFC 8144   Prefer: return=minimal
+    not yet    calendar-query, free-busy-query, writing
+"""

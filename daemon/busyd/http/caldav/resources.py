@@ -1,0 +1,166 @@
+"""Every kind of resource with its live properties (RFC 4918 §15, RFC 3744, RFC 4791 §5.2, RFC 6578 §4)."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from busyd.dav import names
+from busyd.dav.href import normalise_href
+from busyd.dav.multistatus import MemberResponse, Property, PropStat
+from busyd.dav.request import Selection
+from busyd.flow.collections import CollectionView
+from busyd.http.caldav.paths import ROOT
+
+CONTENT_TYPE: Final = "text/calendar; charset=utf-8"
+_RFC4918: Final = (
+    names.RESOURCETYPE,
+    names.DISPLAYNAME,
+    names.GETCONTENTTYPE,
+    names.GETCONTENTLENGTH,
+    names.GETETAG,
+)
+"""What allprop gives (RFC 4918 §9.1, RFC 4791 §5.2)."""
+_OF_COLLECTIONS: Final = (names.SYNC_COLLECTION, names.CALENDAR_MULTIGET)
+_OF_PRINCIPALS: Final = (
+    names.EXPAND_PROPERTY,
+    names.PRINCIPAL_PROPERTY_SEARCH,
+    names.PRINCIPAL_SEARCH_PROPERTY_SET,
+)
+
+
+class Resource(Struct, frozen=True):
+    """A resource with all of its properties by name."""
+
+    href: str
+    properties: Mapping[str, Property]
+
+    def response(self, properties: Iterable[str], *, selection: Selection, minimal: bool) -> MemberResponse:
+        """The properties asked for: those there are first, then those there are not, unless it shall be minimal."""
+        if selection is Selection.NAMES:
+            found = tuple(Property(name) for name in self.properties)
+            return _response(self.href, found)
+        if selection is Selection.ALL:
+            properties = dict.fromkeys((*(name for name in _RFC4918 if name in self.properties), *properties))
+        wanted = dict.fromkeys(properties)
+        missing = () if minimal else tuple(Property(name) for name in wanted if name not in self.properties)
+        found = tuple(self.properties[name] for name in wanted if name in self.properties)
+        return _response(self.href, found, missing=missing)
+
+
+def _response(href: str, found: tuple[Property, ...], *, missing: tuple[Property, ...] = ()) -> MemberResponse:
+    propstats = [PropStat(200, found)] if found or not missing else []
+    if missing:
+        propstats.append(PropStat(404, missing))
+    return MemberResponse(normalise_href(href), tuple(propstats), spelling=href)
+
+
+def principal_href(profile: str) -> str:
+    """The principal of a profile, which is its calendar home too."""
+    return f"{ROOT}{quote(profile, safe='')}/"
+
+
+def collection_href(profile: str, collection: CollectionView) -> str:
+    return f"{principal_href(profile)}{collection.segment}/"
+
+
+def starting_point(href: str, profile: str) -> Resource:
+    """Whatever leads to the principal of who asks (RFC 5397)."""
+    return _resource(
+        href,
+        Property(names.RESOURCETYPE, children=(Property(names.COLLECTION),)),
+        _href(names.CURRENT_USER_PRINCIPAL, principal_href(profile)),
+        _href(names.PRINCIPAL_COLLECTION_SET, ROOT),
+    )
+
+
+def principal(profile: str, me: str) -> Resource:
+    """A profile: the principal, and the home of its calendars. `me` is the profile of who asks."""
+    href = principal_href(profile)
+    return _resource(
+        href,
+        Property(names.RESOURCETYPE, children=(Property(names.COLLECTION), Property(names.PRINCIPAL))),
+        Property(names.DISPLAYNAME, profile),
+        _href(names.CURRENT_USER_PRINCIPAL, principal_href(me)),
+        _href(names.PRINCIPAL_URL, href),
+        _href(names.OWNER, href),
+        _href(names.PRINCIPAL_COLLECTION_SET, ROOT),
+        _href(names.CALENDAR_HOME_SET, href),
+        Property(names.CALENDAR_USER_ADDRESS_SET),
+        _READ_ONLY,
+        _reports(_OF_PRINCIPALS),
+    )
+
+
+def calendar(profile: str, collection: CollectionView, *, order: int, me: str, max_bytes: int) -> Resource:
+    """A calendar. `order` is its place among those of its home, from 1; `max_bytes` the longest object there can be."""
+    component = Property(names.COMP, attributes=(("name", "VEVENT"),))
+    data = Property(names.CALENDAR_DATA, attributes=(("content-type", "text/calendar"), ("version", "2.0")))
+    transparency = names.TRANSPARENT if collection.transparent else names.OPAQUE
+    properties = [
+        Property(names.RESOURCETYPE, children=(Property(names.COLLECTION), Property(names.CALENDAR))),
+        Property(names.DISPLAYNAME, collection.name),
+        Property(names.GETCTAG, collection.token),
+        Property(names.SYNC_TOKEN, collection.token),
+        Property(names.SUPPORTED_CALENDAR_COMPONENT_SET, children=(component,)),
+        Property(names.SUPPORTED_CALENDAR_DATA, children=(data,)),
+        Property(names.SCHEDULE_CALENDAR_TRANSP, children=(Property(transparency),)),
+        Property(names.MAX_RESOURCE_SIZE, str(max_bytes)),
+        Property(names.CALENDAR_ORDER, str(order)),
+        _href(names.OWNER, principal_href(profile)),
+        _href(names.CURRENT_USER_PRINCIPAL, principal_href(me)),
+        _READ_ONLY,
+        _reports(_OF_COLLECTIONS),
+    ]
+    if collection.color:
+        shown = f"{collection.color}FF" if len(collection.color) == len("#RRGGBB") else collection.color
+        properties.append(Property(names.CALENDAR_COLOR, shown))
+    if collection.timezone:
+        properties.append(Property(names.CALENDAR_TIMEZONE_ID, collection.timezone))
+    return _resource(collection_href(profile, collection), *properties)
+
+
+def calendar_object(href: str, tag: str, *, profile: str, me: str, payload: bytes | None = None) -> Resource:
+    """A calendar object resource; with its bytes, calendar-data too (RFC 4791 §9.6)."""
+    properties = [
+        Property(names.RESOURCETYPE),
+        Property(names.GETETAG, etag_of(tag)),
+        Property(names.GETCONTENTTYPE, f"{CONTENT_TYPE}; component=vevent"),
+        _href(names.OWNER, principal_href(profile)),
+        _href(names.CURRENT_USER_PRINCIPAL, principal_href(me)),
+        _READ_ONLY,
+    ]
+    if payload is not None:
+        properties.append(Property(names.GETCONTENTLENGTH, str(len(payload))))
+        properties.append(Property(names.CALENDAR_DATA, payload.decode("utf-8", "replace")))
+    return _resource(href, *properties)
+
+
+def etag_of(tag: str) -> str:
+    """The strong ETag of a member, the same in every answer."""
+    return f'"{tag}"'
+
+
+def _resource(href: str, *properties: Property) -> Resource:
+    return Resource(href, {prop.name: prop for prop in properties})
+
+
+def _href(name: str, href: str) -> Property:
+    return Property(name, children=(Property(names.HREF, href),))
+
+
+def _reports(supported: Iterable[str]) -> Property:
+    reports = (Property(names.REPORT, children=(Property(name),)) for name in supported)
+    children = tuple(Property(names.SUPPORTED_REPORT, children=(report,)) for report in reports)
+    return Property(names.SUPPORTED_REPORT_SET, children=children)
+
+
+_READ_ONLY: Final = Property(
+    names.CURRENT_USER_PRIVILEGE_SET,
+    children=tuple(
+        Property(names.PRIVILEGE, children=(Property(name),))
+        for name in (names.READ, names.READ_CURRENT_USER_PRIVILEGE_SET)
+    ),
+)
+"""One privilege an element, as some apps need it. No write-properties, which Thunderbird takes for writable."""

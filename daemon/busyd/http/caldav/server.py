@@ -1,0 +1,158 @@
+"""The methods of the CalDAV server, except for the reports."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from aiohttp import web
+
+from busyd.cooperative import in_slices
+from busyd.dav import names
+from busyd.dav.multistatus import MemberResponse, write_multistatus
+from busyd.dav.request import BadRequestBody, Propfind
+from busyd.dav.xml import Element, NotXml, make, parse_xml, write_xml
+from busyd.flow.backend import Backend
+from busyd.http.caldav.paths import ROOT, WELL_KNOWN
+from busyd.http.caldav.refusals import DAV_HEADERS, XML, PreconditionNotMet, read_only
+from busyd.http.caldav.reports import Reports
+from busyd.http.caldav.resources import (
+    CONTENT_TYPE,
+    Resource,
+    calendar,
+    collection_href,
+    etag_of,
+    principal,
+    starting_point,
+)
+from busyd.http.caldav.target import Target, find_target, member_resource, nothing_here
+from busyd.http.call import Call
+from busyd.http.problem import bad_request
+from busyd.http.request_body import read_any_body
+from busyd.http.response import matches
+from busyd.http.settings import Limits
+from busyd.ical.limits import MAX_OBJECT_BYTES
+
+_READING: Final = "GET, HEAD, OPTIONS, PROPFIND, REPORT"
+_FINDING: Final = "GET, HEAD, OPTIONS, PROPFIND"
+
+
+class CaldavServer:
+    """Answers for the collections of the backend."""
+
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self._backend = backend
+        self._limits = limits
+        self._reports = Reports(backend)
+
+    async def handle(self, call: Call) -> web.StreamResponse:
+        """Any method. Raises HttpProblem."""
+        method = call.request.method
+        target = await find_target(call, self._backend)
+        if method == "OPTIONS":
+            allow = _FINDING if target.owner is None else _READING
+            return web.Response(headers={**DAV_HEADERS, "Allow": allow, "Content-Length": "0"})
+        if method in ("GET", "HEAD"):
+            return await self._get(call, target)
+        if method not in ("PROPFIND", "REPORT"):
+            raise read_only(target.path)
+        root = read_xml(await read_any_body(call, self._limits.body_seconds))
+        minimal = _wants_minimal(call)
+        if root is not None and root.tag == names.PRINCIPAL_SEARCH_PROPERTY_SET:
+            # RFC 3744 §9.5: there is nothing by which principals could be searched.
+            body = write_xml(make(names.PRINCIPAL_SEARCH_PROPERTY_SET))
+            return web.Response(body=body, headers={**DAV_HEADERS, "Content-Type": XML})
+        if method == "REPORT":
+            report = await self._reports.answer(target, root, minimal=minimal)
+            document = await in_slices(write_multistatus(report.responses, sync_token=report.sync_token))
+        else:
+            responses = await self._propfind(call, target, root=root, minimal=minimal)
+            document = await in_slices(write_multistatus(responses))
+        headers = {**DAV_HEADERS, "Content-Type": XML, "Vary": "Authorization, Brief, Prefer"}
+        if minimal and "prefer" in call.request.headers:
+            headers["Preference-Applied"] = "return=minimal"
+        return web.Response(status=207, body=document, headers=headers)
+
+    async def _propfind(
+        self, call: Call, target: Target, *, root: Element | None, minimal: bool
+    ) -> Iterator[MemberResponse]:
+        try:
+            asked = Propfind.from_xml(root)
+        except BadRequestBody as error:
+            raise bad_request(str(error), fix=_RFC4918) from error
+        resources = await self._resources(target, depth=_depth(call, target))
+        return (found.response(asked.properties, selection=asked.selection, minimal=minimal) for found in resources)
+
+    async def _resources(self, target: Target, *, depth: int) -> Iterable[Resource]:
+        """The target and, with Depth 1, its members."""
+        me, owner, collection = target.me, target.owner, target.collection
+        if owner is None:
+            itself = starting_point(target.path, me)
+            is_root = target.path.rstrip("/") + "/" == ROOT
+            return [itself, principal(me, me)] if depth and is_root else [itself]
+        if collection is None:
+            return [principal(owner, me), *(self._calendars(target) if depth else ())]
+        if target.member is None:
+            href = collection_href(owner, collection)
+            itself = next(found for found in self._calendars(target) if found.href == href)
+            members = await self._backend.collections.members(collection) if depth else ()
+            return (
+                itself if member is None else member_resource(target, member.name, tag=member.tag)
+                for member in (None, *members)
+            )
+        content = (await self._backend.collections.contents(collection, [target.member])).get(target.member)
+        if content is None:
+            raise nothing_here()
+        return [member_resource(target, target.member, tag=content.tag, payload=content.payload)]
+
+    def _calendars(self, target: Target) -> list[Resource]:
+        owner, me = target.owner or "", target.me
+        return [
+            calendar(owner, collection, order=order, me=me, max_bytes=MAX_OBJECT_BYTES)
+            for order, collection in enumerate(target.collections, 1)
+        ]
+
+    async def _get(self, call: Call, target: Target) -> web.StreamResponse:
+        if target.path.rstrip("/") == WELL_KNOWN:
+            return web.Response(status=307, headers={**DAV_HEADERS, "Location": ROOT})
+        if target.collection is None or target.member is None:
+            text = "These are calendars for CalDAV apps. Enter this address in one, with a token as the password.\n"
+            return web.Response(text=text, headers=DAV_HEADERS)
+        contents = await self._backend.collections.contents(target.collection, [target.member])
+        content = contents.get(target.member)
+        if content is None:
+            raise nothing_here()
+        headers = {**DAV_HEADERS, "ETag": etag_of(content.tag)}
+        if call.head.if_none_match and matches(call.head.if_none_match, headers["ETag"]):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=content.payload, headers={**headers, "Content-Type": CONTENT_TYPE})
+
+
+_RFC4918: Final = "send a body as RFC 4918 describes it, or none at all"
+
+
+def read_xml(body: bytes) -> Element | None:
+    """The root element of a body; None when there is none. Raises HttpProblem."""
+    if not body.strip():
+        return None
+    try:
+        return parse_xml(body)
+    except NotXml as error:
+        message = f"the body cannot be read: {error}"
+        raise bad_request(message, fix=_RFC4918) from error
+
+
+def _depth(call: Call, target: Target) -> int:
+    """0 or 1. Raises HttpProblem for infinity, which a request without the field means (RFC 4918 §9.1)."""
+    written = call.request.headers.get("Depth", "").strip().lower()
+    if written in ("0", "1"):
+        return int(written)
+    if not written and target.path.rstrip("/") == WELL_KNOWN:
+        return 0  # QUIRK(tsdav): no Depth on the very first request
+    if written in ("", "infinity"):
+        raise PreconditionNotMet(names.PROPFIND_FINITE_DEPTH, detail="a PROPFIND needs Depth 0 or 1")
+    raise bad_request("Depth must be 0 or 1", fix="send `Depth: 0` or `Depth: 1`")
+
+
+def _wants_minimal(call: Call) -> bool:
+    """RFC 8144 §2.1, or Brief as Microsoft and Apple have it: properties that are missing need not be listed."""
+    preferences = call.request.headers.get("Prefer", "").lower().replace(" ", "").replace('"', "")
+    return "return=minimal" in preferences.split(",") or call.request.headers.get("Brief", "").strip().lower() == "t"

@@ -1,0 +1,83 @@
+"""What a request of the CalDAV server is about."""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from busyd.flow.backend import Backend
+from busyd.flow.collections import CollectionView
+from busyd.http.auth import ALL_PROFILES, login_needed
+from busyd.http.caldav.resources import Resource, calendar_object, collection_href
+from busyd.http.call import Call
+from busyd.http.problem import HttpProblem, unknown_profile
+
+
+class Target(Struct, frozen=True):
+    """The resource that a path names, and who asks for it."""
+
+    path: str
+    """As it came, without its query."""
+    me: str
+    """The profile whose principal the caller is."""
+    owner: str | None = None
+    """The profile it belongs to; None where only the way to the principal is."""
+    collections: Sequence[CollectionView] = ()
+    """Those of the owner that the caller may see."""
+    collection: CollectionView | None = None
+    member: str | None = None
+    """The name of a member, percent-encoded as in its href."""
+
+
+def member_resource(target: Target, name: str, *, tag: str, payload: bytes | None = None) -> Resource:
+    """A member of the target's collection."""
+    assert target.owner is not None
+    assert target.collection is not None
+    href = collection_href(target.owner, target.collection) + name
+    return calendar_object(href, tag, profile=target.owner, me=target.me, payload=payload)
+
+
+async def find_target(call: Call, backend: Backend) -> Target:
+    """The target of a request. Raises HttpProblem when there is none that the caller may know of."""
+    path = call.request.raw_path.partition("?")[0].partition("#")[0]
+    me = await _principal_of(call, backend)
+    owner = call.values.get("owner")
+    if owner is None:
+        return Target(path, me)
+    if not call.caller.sees(owner) or backend.profile(owner) is None:
+        raise unknown_profile(owner)
+    # Titles and places are in everything there is to read of a calendar.
+    seen = await backend.collections.of(owner) if call.caller.may("details") else []
+    segment, member = call.values.get("collection"), call.values.get("member")
+    found = next((collection for collection in seen if collection.segment == segment), None)
+    if segment is not None and found is None:
+        raise nothing_here()
+    return Target(path, me, owner, seen, found, quote(member, safe="") if member is not None else None)
+
+
+async def _principal_of(call: Call, backend: Backend) -> str:
+    """The profile of the token; for one of all profiles that which the user name names, else the first."""
+    token = call.caller.token
+    if token is None:
+        raise login_needed(basic=True)
+    if token.profile != ALL_PROFILES:
+        if backend.profile(token.profile) is None:
+            raise unknown_profile(token.profile)
+        return token.profile
+    user = call.head.basic[0] if call.head.basic is not None else ""
+    if user and backend.profile(user) is not None:
+        return user
+    first = next(iter(await backend.profiles()), None)
+    if first is None:
+        raise nothing_here()
+    return first.name
+
+
+def nothing_here() -> HttpProblem:
+    """404: also for a calendar that the token may not see."""
+    return HttpProblem(
+        "not-found",
+        404,
+        detail="there is nothing at this address, or nothing that this token may see",
+        fix="the calendars of a profile need a token with the scope details: `busyd token add PROFILE --scope details`",
+    )
