@@ -1,14 +1,16 @@
 """What handlers get: values that stay as they are, and another revision whenever something changes."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from busyd.availability.profile import Profile
+from busyd.connection import Connection, ConnectionKind
 from busyd.flow.views import ProfileHealth, ProfileView
 from busyd.period import Instant
-from tests.index.inside import HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
+from tests.index.inside import ANNA, HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
 
 
 @pytest.fixture
@@ -98,3 +100,28 @@ async def test_connections_tell_which_profiles_use_them_and_their_calendars(insi
     await inside.put(WORK)
     [connection] = await inside.backend.connections()
     assert [calendar.is_complete for calendar in connection.calendars] == [True, False]
+
+
+async def test_connections_that_a_reload_takes_away_meanwhile_are_told_as_they_were(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("busyd.cooperative.SLICE_SECONDS", 0.0)
+    many = [Connection(f"c{number}", ConnectionKind.CALDAV, "https://dav.example/") for number in range(3)]
+    await inside.state.reconfigure(many, [Profile("anna")])
+    asked = asyncio.create_task(inside.backend.connections())
+    await asyncio.sleep(0)
+    await inside.state.reconfigure([], [Profile("anna")])
+    assert [view.name for view in await asked] == ["c0", "c1", "c2"]
+
+
+async def test_while_another_account_is_taken_up_a_far_window_is_answered_from_what_is_linked(inside: Inside) -> None:
+    await inside.show(WORK, HOME)
+    await inside.put(WORK, timed("a", "20270801T090000Z", "20270801T100000Z", "RRULE:FREQ=YEARLY"))
+    await inside.put(HOME)
+    far = ("2031-07-31", "2031-08-03")
+    before = await inside.busy(*far)
+    other = Connection("anna", ConnectionKind.ICLOUD, ANNA.url, "ben@icloud.com")
+    await inside.state.reconfigure([other], [Profile("anna", conflicts=(ref("anna/Work"), ref("anna/Home")))])
+    inside.state.forget_unlinked()
+    assert [fbtype for _, _, fbtype in before] == ["BUSY"]
+    assert before[0] in await inside.busy(*far)

@@ -103,7 +103,11 @@ class Backend:
     async def connections(self, profile: str | None = None) -> list[ConnectionView]:
         """All connections with their calendars, in the order of the configuration; or those that a profile uses."""
         state = self._state
-        wanted = [name for name in state.connections if profile is None or profile in state.links.profiles_naming(name)]
+        wanted = [
+            connection_state
+            for name, connection_state in state.connections.items()
+            if profile is None or profile in state.links.profiles_naming(name)
+        ]
         return await in_slices(apply(partial(view_connection, state), wanted))
 
     def problems(self) -> list[ProblemView]:

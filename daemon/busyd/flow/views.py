@@ -155,9 +155,9 @@ def view_profile(
     )
 
 
-def view_connection(state: State, name: str) -> ConnectionView:
-    """A configured connection as it is now, with all of its calendars."""
-    connection_state = state.connections[name]
+def view_connection(state: State, connection_state: ConnectionState) -> ConnectionView:
+    """A connection as it is now, with all of its calendars; also one that a reload has just taken away."""
+    name = connection_state.connection.name
     return ConnectionView(
         name=name,
         kind=connection_state.connection.kind,

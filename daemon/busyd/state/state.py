@@ -135,6 +135,8 @@ class State:
         taken = [record for record in self.calendars.values() if record.connection != connection]
         for record in records:
             known = self.calendars.get(record.id)
+            if known is None:
+                self.tables.keep(record.id, ())  # the number may have been that of a calendar which was forgotten
             proof = (known.as_of, known.complete) if known is not None else (None, False)
             taken.append(replace(record, as_of=proof[0], complete=proof[1]))
         self._hold(taken)
@@ -292,7 +294,7 @@ class State:
     def forget_unlinked(self) -> None:
         """Let go of what no link speaks of any more."""
         for calendar in self.tables.calendars:
-            self.tables.keep(calendar, self.zones_of(calendar) if calendar in self.calendars else ())
+            self.tables.keep(calendar, self.zones_of(calendar))
         linked = self.links.calendars & self.calendars.keys()
         self.problems.keep(linked)
         self.postponed.keep(linked)
