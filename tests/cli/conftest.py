@@ -89,6 +89,7 @@ class Daemon:
     answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     """Method, target and Authorization."""
+    bodies: list[bytes] = field(default_factory=list)
 
     def answer(self, path: str, content: Any, *, status: int = 200) -> None:
         self.answers[path] = (status, content if isinstance(content, bytes) else json.dumps(content).encode())
@@ -102,12 +103,13 @@ def _handler(daemon: Daemon) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             daemon.asked.append((self.command, self.path, self.headers["Authorization"]))
-            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            daemon.bodies.append(self.rfile.read(int(self.headers["Content-Length"] or 0)))
             status, body = daemon.answers.get(self.path.partition("?")[0], (404, b""))
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
 
+        do_DELETE = do_GET  # noqa: N815 - the name is the standard library's
         do_POST = do_GET  # noqa: N815 - the name is the standard library's
 
         def log_message(self, format: str, *args: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from busyd.address import ListenAddress, UnixAddress
+from busyd.cli.daemon_errors import broken_off, explain_refusal
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import SERVICE, Installation, find_installation
 from busyd.config import Config
@@ -26,21 +27,6 @@ _SECONDS: Final = 30.0
 _PROBE_SECONDS: Final = 2.0
 _PATIENT_SECONDS: Final = 600.0
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-_TYPED: Final = {
-    "GET /v1/status": "`busyd status`",
-    "GET /v1/profiles": "`busyd status`",
-    "on_stale=": "--on-stale ",
-    "max_age": "--max-age",
-    "tz=": "--tz",
-}
-"""Paths and parameters of HTTP requests -> the command or option to type instead."""
-_STATUS: Final = {
-    400: ExitStatus.USAGE,
-    503: ExitStatus.TRY_AGAIN,
-    429: ExitStatus.TRY_AGAIN,
-    502: ExitStatus.REMOTE_UNAVAILABLE,
-    504: ExitStatus.REMOTE_UNAVAILABLE,
-}
 
 
 class NotAnswering(CommandFailed):
@@ -79,6 +65,13 @@ class DaemonClient:
         """POST, and the JSON of the answer, which may take minutes."""
         return self._read_json(self._send("POST", path, query={}, seconds=_PATIENT_SECONDS))
 
+    def change(
+        self, method: str, path: str, *, body: object = None, query: Mapping[str, str | None] | None = None
+    ) -> Any:
+        """POST or DELETE, and the JSON of the answer; None when it has none."""
+        response = self._send(method, path, query=query or {}, seconds=_SECONDS, body=body)
+        return None if response.status == 204 else self._read_json(response)
+
     def stream(self, path: str) -> Iterator[Any]:
         """POST, and the JSON lines of the answer as they come."""
         response = self._send("POST", path, query={}, seconds=_PATIENT_SECONDS)
@@ -87,7 +80,7 @@ class DaemonClient:
                 if line.strip():
                     yield json.loads(line)
         except (OSError, http.client.HTTPException, ValueError):
-            raise _broken_off() from None
+            raise broken_off() from None
 
     def events(self, path: str, query: Mapping[str, str | None]) -> http.client.HTTPResponse:
         """A stream of server-sent events, which is never silent for long."""
@@ -101,6 +94,7 @@ class DaemonClient:
         query: Mapping[str, str | None],
         seconds: float,
         accept: str = "application/json",
+        body: object = None,
     ) -> http.client.HTTPResponse:
         given = {name: value for name, value in query.items() if value is not None}
         target = f"{path}?{urlencode(given)}" if given else path
@@ -112,7 +106,8 @@ class DaemonClient:
             headers["Content-Type"] = "application/json"
         connection = self._connect(seconds)
         try:
-            connection.request(method, target, body=b"{}" if method == "POST" else None, headers=headers)
+            content = json.dumps(body or {}).encode() if method == "POST" else None
+            connection.request(method, target, body=content, headers=headers)
             response = connection.getresponse()
         except TimeoutError:
             connection.close()
@@ -120,12 +115,12 @@ class DaemonClient:
             raise NotAnswering(message, fix=self._unanswered) from None
         except (OSError, http.client.HTTPException):
             connection.close()
-            raise _broken_off() from None
+            raise broken_off() from None
         if response.status == 401 and self._unknown is not None:
             response.close()
             raise self._unknown
         if response.status >= 400:
-            raise _explain(response, authorised=bool(self._token))
+            raise explain_refusal(response, authorised=bool(self._token))
         return response
 
     def _connect(self, seconds: float) -> http.client.HTTPConnection:
@@ -154,7 +149,7 @@ class DaemonClient:
         try:
             return json.loads(response.read())
         except (OSError, http.client.HTTPException, ValueError):
-            raise _broken_off() from None
+            raise broken_off() from None
 
 
 def open_client(arguments: Namespace) -> tuple[DaemonClient, Config | None]:
@@ -283,33 +278,3 @@ def _read_certificate(path: Path) -> str:
     except (OSError, UnicodeDecodeError):
         message = f"cannot read the certificate {path}"
         raise CommandFailed(message, fix="it must be in PEM format, and readable by this user") from None
-
-
-def _broken_off() -> CommandFailed:
-    message = "the daemon ended the connection before its answer was complete"
-    return CommandFailed(message, fix="try again, and see the daemon's log for the reason", status=ExitStatus.TRY_AGAIN)
-
-
-def _for_the_shell(fix: str) -> str:
-    """A fix that was written for HTTP clients, in terms of this command line."""
-    for http_term, typed in _TYPED.items():
-        fix = fix.replace(http_term, typed)
-    return fix
-
-
-def _explain(response: http.client.HTTPResponse, *, authorised: bool) -> CommandFailed:
-    """The daemon's own words (RFC 9457), or what the status means."""
-    try:
-        problem = json.loads(response.read(1_000_000))
-    except (OSError, http.client.HTTPException, ValueError):
-        problem = {}
-    if not isinstance(problem, dict):
-        problem = {}
-    message = str(problem.get("detail") or problem.get("title") or f"the daemon answered with status {response.status}")
-    fix = _for_the_shell(str(problem.get("fix") or ""))
-    if response.status == 401:
-        message = "the daemon does not know this token" if authorised else "the daemon requires a token for this"
-        fix = f"run this as the user busyd runs as, with its --state, which holds the token ({LOCAL_TOKEN_FILE})"
-    if response.status == 404 and not problem:
-        message, fix = "the running daemon does not support this request", "restart it; it may be an older version"
-    return CommandFailed(message, fix=fix, status=_STATUS.get(response.status, ExitStatus.FAILED))

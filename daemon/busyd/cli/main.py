@@ -22,6 +22,8 @@ COMMANDS: Final = {
     "calendars": "list the calendars of all connections",
     "freebusy": "show when a profile is busy",
     "slots": "list the open slots of a profile",
+    "hold": "keep a slot for some minutes, or give it back",
+    "block": "mark time as busy by hand: add, list, remove",
     "explain": "show why a profile is busy or free",
     "changes": "show what became busy or free, and follow it",
     "busy": "compute the busy time of iCalendar files, without configuration or network",

@@ -1,0 +1,89 @@
+"""`busyd block`: time that is marked as busy by hand: add, list, remove. Asks the running daemon."""
+
+import argparse
+from typing import Any
+from urllib.parse import quote
+
+from busyd.cli.daemon_client import open_client, profile_path
+from busyd.cli.exit_status import ExitStatus
+from busyd.cli.terminal import print_json, print_note, print_table
+from busyd.cli.window import add_window_options, show_time, shown_zone, window_query
+from busyd.ical.zones import Zone
+
+_TIMES = "RFC 3339, a date (midnight in the profile's zone), `now`, or relative to now, such as +2h"
+
+
+def add_block_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "block",
+        help="mark time as busy by hand: add, list, remove",
+        description="Mark time as busy by hand. It counts in every answer and feed at once, and is in no calendar.",
+    )
+    commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    adding = commands.add_parser("add", help="mark time as busy", description="Mark time as busy, from now on.")
+    adding.add_argument("profile", metavar="PROFILE")
+    adding.add_argument("--start", metavar="TIME", required=True, help=_TIMES)
+    adding.add_argument("--end", metavar="TIME", required=True, help=f"the end, not included: {_TIMES}")
+    adding.add_argument("--summary", metavar="TEXT", default="", help="what it is for; only for those who see details")
+    adding.add_argument("--type", choices=("BUSY", "BUSY-UNAVAILABLE"), default="BUSY", help="default: BUSY")
+    adding.add_argument("--tz", metavar="ZONE", help="time zone of what is printed (default: the profile's)")
+    adding.add_argument("--json", action="store_true", help="print the daemon's answer as JSON")
+    adding.set_defaults(run=add_block)
+    listing = commands.add_parser("list", help="list the blocks in a window", description="List the blocks in force.")
+    add_window_options(listing)
+    listing.set_defaults(run=list_blocks)
+    removing = commands.add_parser("remove", help="remove a block", description="Remove a block: its time is free.")
+    removing.add_argument("profile", metavar="PROFILE")
+    removing.add_argument("id", metavar="ID", help="as `busyd block list` shows it")
+    removing.add_argument("--reason", metavar="TEXT", help="why, for the record")
+    removing.set_defaults(run=remove_block)
+
+
+def add_block(arguments: argparse.Namespace) -> int:
+    """Add it, and print it with its id."""
+    client, config = open_client(arguments)
+    wanted = {name: getattr(arguments, name) for name in ("start", "end", "summary", "type")}
+    block = client.change("POST", profile_path(arguments.profile, "blocks"), body=wanted)
+    if arguments.json:
+        print_json(block)
+    else:
+        _print_blocks([block], shown_zone(arguments, config))
+    return ExitStatus.OK
+
+
+def list_blocks(arguments: argparse.Namespace) -> int:
+    """Ask, and print them."""
+    client, config = open_client(arguments)
+    answer = client.get(profile_path(arguments.profile, "blocks"), window_query(arguments))
+    if arguments.json:
+        print_json(answer)
+    elif answer["blocks"]:
+        _print_blocks(answer["blocks"], shown_zone(arguments, config))
+    else:
+        print("there are no blocks")
+    return ExitStatus.OK
+
+
+def remove_block(arguments: argparse.Namespace) -> int:
+    """Remove it; the same when it is removed already."""
+    client, _ = open_client(arguments)
+    path = f"{profile_path(arguments.profile, 'blocks')}/{quote(arguments.id, safe='')}"
+    client.change("DELETE", path, query={"reason": arguments.reason})
+    print(f"removed: {arguments.id}")
+    return ExitStatus.OK
+
+
+def _print_blocks(blocks: list[dict[str, Any]], zone: Zone) -> None:
+    rows = [
+        (
+            str(block["id"]),
+            show_time(block["start"], zone),
+            show_time(block["end"], zone),
+            str(block["type"]),
+            str(block["summary"]),
+        )
+        for block in blocks
+    ]
+    print_table(("ID", "START", "END", "TYPE", "SUMMARY"), rows)
+    print_note(f"times in {zone.name}")
