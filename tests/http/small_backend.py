@@ -18,7 +18,7 @@ from busyd.flow.explain import Explained
 from busyd.flow.reload import ReloadOutcome
 from busyd.ical.facts import Facts, Problem, ProblemKind
 from busyd.index.publisher import SnapshotPublisher
-from busyd.index.writer import IndexWriter
+from busyd.index.writer import Incoming, IndexWriter
 from busyd.period import FbType, Instant, Period
 from busyd.progress import Progress, Report
 from busyd.state.problems import ObjectProblem
@@ -118,6 +118,11 @@ class SmallBackend(Backend):
         profile_state.snapshot = await in_slices(build_snapshot(readings, HORIZON))
         profile_state.version += 1
         self.state.publish()
+
+    async def store_object(self, calendar: int, href: str, payload: bytes) -> None:
+        """The mirror has an object now, as a poll would store it."""
+        await self._writer.complete_tables()
+        await self._writer.store_batch(self.state.calendars[calendar], [Incoming(href, '"remote"', payload)])
 
     def note_problem(self, calendar: int, href: str) -> None:
         """An object of a calendar has a rule that nobody understands."""

@@ -175,7 +175,12 @@ def _timezone(member: MemberResponse) -> str | None:
     named = member.text(names.CALENDAR_TIMEZONE_ID)
     if named:
         return named
-    lines = dict(reversed(_ZONE_LINE.findall(member.text(names.CALENDAR_TIMEZONE) or "")))
+    return zone_name_in(member.text(names.CALENDAR_TIMEZONE) or "")
+
+
+def zone_name_in(text: str) -> str | None:
+    """What the first VTIMEZONE of an iCalendar text calls itself."""
+    lines = dict(reversed(_ZONE_LINE.findall(text)))
     return lines.get("X-LIC-LOCATION") or lines.get("TZID")
 
 

@@ -43,7 +43,7 @@ class Propfind(Struct, frozen=True):
             return cls((), Selection.ALL)
         if root.tag != names.PROPFIND:
             raise BadRequestBody("the body of a PROPFIND must be a propfind element")
-        return cls(*_selected(root))
+        return cls(*selected(root))
 
 
 class SyncCollection(Struct, frozen=True):
@@ -75,7 +75,7 @@ class SyncCollection(Struct, frozen=True):
             if not (wanted.strip().isdecimal() and int(wanted.strip()[:9]) > 0):
                 raise BadRequestBody("the limit of a sync-collection must be a positive number")
             limit = int(wanted.strip()[:9])
-        return cls(token or None, *_selected(root), limit, level != "1")
+        return cls(token or None, *selected(root), limit, level != "1")
 
 
 class CalendarMultiget(Struct, frozen=True):
@@ -98,14 +98,14 @@ class CalendarMultiget(Struct, frozen=True):
         hrefs = tuple(text_of(href).strip() for href in root.iterchildren(names.HREF))
         if not hrefs:
             raise BadRequestBody("a calendar-multiget must name at least one href")
-        return cls(hrefs, *_selected(root))
+        return cls(hrefs, *selected(root))
 
 
 def _prop(properties: Iterable[str]) -> Element:
     return make(names.PROP, *(make(name) for name in properties))
 
 
-def _selected(root: Element) -> tuple[tuple[str, ...], Selection]:
+def selected(root: Element) -> tuple[tuple[str, ...], Selection]:
     """What is asked for below a request; without anything, all."""
     prop = root.find(names.PROP)
     if prop is not None:

@@ -11,9 +11,11 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.errors import BusydError
+from busyd.flow.time_range import objects_in_range
 from busyd.index.writer import IndexWriter
+from busyd.period import Period
 from busyd.state.links import Link
-from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent
+from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent, member_name
 from busyd.store.mirror import CalendarRecord
 
 TOKEN_SCHEME: Final = "busyd:sync/"
@@ -33,11 +35,11 @@ class CollectionView(Struct, frozen=True):
     """Never empty."""
     calendar: int
     mark: CollectionMark
+    link: Link
+    """How it counts for the profile."""
     color: str = ""
     """`#RRGGBB`, if its server has one."""
     transparent: bool = False
-    timezone: str = ""
-    """IANA name of the zone in which its floating times are read."""
 
     @property
     def token(self) -> str:
@@ -89,6 +91,14 @@ class Collections:
         """The members of these names that exist, with their bytes. Raises StorageError."""
         return await self._writer.store.read_contents(collection.calendar, tuple(names))
 
+    async def in_range(self, collection: CollectionView, window: Period, *, zone: str | None) -> list[str]:
+        """The members with an occurrence in a window, by name; floating times are read in `zone`, if it is a known one.
+
+        Raises StorageError.
+        """
+        found = await objects_in_range(self._writer, collection.link, window=window, zone=zone)
+        return sorted(name for known in found if (name := member_name(known.href)) is not None)
+
     async def changes(self, collection: CollectionView, token: str, *, limit: int | None) -> CollectionChanges:
         """What has changed since a token; without one, everything there is. Raises InvalidToken, StorageError."""
         after = _revision_of(token, collection) if token else 0
@@ -122,5 +132,5 @@ def _view(link: Link, record: CalendarRecord, *, mark: CollectionMark) -> Collec
         mark=mark,
         color=remote.color or "",
         transparent=remote.transparent,
-        timezone=link.zone,
+        link=link,
     )

@@ -65,7 +65,7 @@ async def explain_window(writer: IndexWriter, profile_state: ProfileState, *, wi
         if writer.state.is_beyond(record.id):
             events.append(replace(_nothing_known(link, window), reason="too-much"))
             continue
-        stored = await _objects_touching(writer, link, window=window)
+        stored = await objects_touching(writer, link, window=window)
         reading = _Reading(
             link,
             writer.state.addresses_for(profile_state, link.reference.connection),
@@ -104,7 +104,7 @@ def _explain_row(row: Booking, window: Period) -> list[Explained]:
     ]
 
 
-async def _objects_touching(writer: IndexWriter, link: Link, *, window: Period) -> list[StoredObject]:
+async def objects_touching(writer: IndexWriter, link: Link, *, window: Period) -> list[StoredObject]:
     """The objects with an occurrence in or near the window; beyond the horizon every recurring one may have some."""
     calendar = link.calendar or 0
     tables = writer.state.tables.get(calendar, link.zone)

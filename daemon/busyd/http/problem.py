@@ -58,6 +58,7 @@ TITLES: Final[Mapping[str, str]] = {
     "unavailable": "Not possible at the moment",
     "too-many-connections": "Too many connections",
     "too-many-streams": "Too many streams",
+    "not-implemented": "Not served yet",
     "dav-precondition": "A precondition of CalDAV is not met",
     "crash": "Internal error",
 }

@@ -13,7 +13,6 @@ from busyd.connection import RemoteCalendar
 from busyd.dav import names
 from busyd.dav.multistatus import MemberResponse, Multistatus
 from busyd.period import Instant
-from busyd.store.mirror import StoredObject
 from tests.http.conftest import Answer, Serve, Served
 from tests.http.small_backend import NOW, SmallBackend
 
@@ -80,8 +79,7 @@ class Dav:
 
     async def put(self, name: str, payload: bytes) -> None:
         """The remote has this object now, and the mirror too."""
-        stored = StoredObject(HOME + name, '"remote"', "", payload)
-        await self.backend.store.transaction(lambda tx: tx.put_object(1, stored))
+        await self.backend.store_object(1, HOME + name, payload)
 
     async def remove(self, *member_names: str, at: int = NOW) -> None:
         hrefs = [HOME + name for name in member_names]

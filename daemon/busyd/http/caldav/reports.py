@@ -1,4 +1,4 @@
-"""REPORT (RFC 3253 §3.6): calendar-multiget and sync-collection.
+"""REPORT (RFC 3253 §3.6): calendar-multiget, calendar-query and sync-collection.
 
 Depth is not looked at: apps send 0, 1 or none, whatever the RFC wants, and mean the same.
 """
@@ -10,19 +10,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.dav import names
+from busyd.dav.filter import BadFilter, CalendarQuery
 from busyd.dav.href import normalise_href
 from busyd.dav.multistatus import MemberResponse
 from busyd.dav.request import BadRequestBody, CalendarMultiget, SyncCollection
 from busyd.dav.xml import Element
 from busyd.flow.backend import Backend
 from busyd.flow.collections import CollectionView, InvalidToken
+from busyd.http.caldav.matching import matches_filter
 from busyd.http.caldav.refusals import PreconditionNotMet
 from busyd.http.caldav.resources import collection_href
 from busyd.http.caldav.target import Target, member_resource, nothing_here
-from busyd.http.problem import bad_request
+from busyd.http.problem import HttpProblem, bad_request
 
 _NOBODY: Final = frozenset({names.EXPAND_PROPERTY, names.PRINCIPAL_PROPERTY_SEARCH})
 """Reports about other principals, of which there are none to be found."""
+_EXPAND: Final = f"{names.PROP}/{names.CALENDAR_DATA}/{names.EXPAND}"
 
 
 class ReportAnswer(Struct, frozen=True):
@@ -43,12 +46,23 @@ class Reports:
         name = root.tag if root is not None else ""
         if name in _NOBODY:
             return ReportAnswer()
+        if root is not None and root.find(_EXPAND) is not None:
+            raise HttpProblem(
+                "not-implemented",
+                501,
+                detail="busyd does not expand recurring events for apps yet",
+                fix="ask for calendar-data without expand, and expand it in the app",
+            )
         try:
             if target.collection is not None and target.member is None and root is not None:
                 if name == names.CALENDAR_MULTIGET:
                     return await self._multiget(target, CalendarMultiget.from_xml(root), minimal=minimal)
+                if name == names.CALENDAR_QUERY:
+                    return await self._query(target, CalendarQuery.from_xml(root), minimal=minimal)
                 if name == names.SYNC_COLLECTION:
                     return await self._sync(target, SyncCollection.from_xml(root), minimal=minimal)
+        except BadFilter as error:
+            raise PreconditionNotMet(error.condition, detail=str(error)) from error
         except BadRequestBody as error:
             raise bad_request(str(error), fix="send the report as RFC 4791 or RFC 6578 describes it") from error
         raise PreconditionNotMet(names.SUPPORTED_REPORT, detail="this resource does not have that report")
@@ -70,6 +84,26 @@ class Reports:
                 found = member_resource(target, name, tag=content.tag, payload=content.payload)
                 response = found.response(asked.properties, selection=asked.selection, minimal=minimal)
                 yield replace(response, spelling=spelling)
+
+        return ReportAnswer(responses())
+
+    async def _query(self, target: Target, asked: CalendarQuery, *, minimal: bool) -> ReportAnswer:
+        """RFC 4791 §7.8."""
+        collection, _ = _of(target)
+        windows = [inner.window for inner in asked.filter.components if inner.window is not None and inner.defined]
+        named: set[str] | None = None
+        for window in windows:
+            found = await self._collections.in_range(collection, window, zone=asked.timezone)
+            named = set(found) if named is None else named & set(found)
+        if named is None:
+            named = {member.name for member in await self._collections.members(collection)}
+        contents = await self._collections.contents(collection, sorted(named))
+
+        def responses() -> Iterator[MemberResponse]:
+            for name, content in contents.items():
+                if matches_filter(content.payload, asked.filter):
+                    found = member_resource(target, name, tag=content.tag, payload=content.payload)
+                    yield found.response(asked.properties, selection=asked.selection, minimal=minimal)
 
         return ReportAnswer(responses())
 

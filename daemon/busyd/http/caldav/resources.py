@@ -7,6 +7,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from busyd.dav import names
+from busyd.dav.filter import COLLATIONS
 from busyd.dav.href import normalise_href
 from busyd.dav.multistatus import MemberResponse, Property, PropStat
 from busyd.dav.request import Selection
@@ -22,7 +23,7 @@ _RFC4918: Final = (
     names.GETETAG,
 )
 """What allprop gives (RFC 4918 §9.1, RFC 4791 §5.2)."""
-_OF_COLLECTIONS: Final = (names.SYNC_COLLECTION, names.CALENDAR_MULTIGET)
+_OF_COLLECTIONS: Final = (names.SYNC_COLLECTION, names.CALENDAR_MULTIGET, names.CALENDAR_QUERY)
 _OF_PRINCIPALS: Final = (
     names.EXPAND_PROPERTY,
     names.PRINCIPAL_PROPERTY_SEARCH,
@@ -106,6 +107,7 @@ def calendar(profile: str, collection: CollectionView, *, order: int, me: str, m
         Property(names.SUPPORTED_CALENDAR_COMPONENT_SET, children=(component,)),
         Property(names.SUPPORTED_CALENDAR_DATA, children=(data,)),
         Property(names.SCHEDULE_CALENDAR_TRANSP, children=(Property(transparency),)),
+        Property(names.SUPPORTED_COLLATION_SET, children=_COLLATIONS),
         Property(names.MAX_RESOURCE_SIZE, str(max_bytes)),
         Property(names.CALENDAR_ORDER, str(order)),
         _href(names.OWNER, principal_href(profile)),
@@ -116,8 +118,8 @@ def calendar(profile: str, collection: CollectionView, *, order: int, me: str, m
     if collection.color:
         shown = f"{collection.color}FF" if len(collection.color) == len("#RRGGBB") else collection.color
         properties.append(Property(names.CALENDAR_COLOR, shown))
-    if collection.timezone:
-        properties.append(Property(names.CALENDAR_TIMEZONE_ID, collection.timezone))
+    if collection.link.zone:
+        properties.append(Property(names.CALENDAR_TIMEZONE_ID, collection.link.zone))
     return _resource(collection_href(profile, collection), *properties)
 
 
@@ -156,6 +158,7 @@ def _reports(supported: Iterable[str]) -> Property:
     return Property(names.SUPPORTED_REPORT_SET, children=children)
 
 
+_COLLATIONS: Final = tuple(Property(names.caldav("supported-collation"), name) for name in COLLATIONS)
 _READ_ONLY: Final = Property(
     names.CURRENT_USER_PRIVILEGE_SET,
     children=tuple(
