@@ -132,7 +132,9 @@ class Chaos(Changes):
     # What goes wrong.
 
     def _break(self) -> None:
-        kind = self.dice.choice(("body", "status", "knobs", "listing", "lag", "sync", "host", "feed", "mend"))
+        kind = self.dice.choice(
+            ("body", "status", "knobs", "listing", "lag", "sync", "host", "feed", "lie", "lie", "mend")
+        )
         self.figures.faults[kind] += 1
         getattr(self, f"_break_{kind}")()
 
@@ -186,6 +188,15 @@ class Chaos(Changes):
         knobs.ctag_missing = choose((set(), {"work"}, {"work", "home"}))
         # Without a ctag nothing contradicts a sync that says there is nothing new: nobody could find both out at once.
         knobs.sync_answers_empty = choose((set(), {"work"}, {"home", "work"})) - knobs.ctag_missing
+
+    def _break_lie(self) -> None:
+        choose, knobs = self.dice.choice, self._anna.knobs
+        knobs.member_hrefs = choose(("plain", "encoded", "absolute", "relative"))
+        knobs.sync_denies = choose((0, 0, 1, 30))
+        knobs.members_truncate_at = choose((0, 0, 2))
+        knobs.listing_truncates_at = choose((0, 0, 0, 2))
+        knobs.members_lost = choose((set(), set(), {"work"}, {"home", "work"}))
+        knobs.multiget_lag_seconds = choose((0.0, 0.0, 12.0, 25.0, 60.0))
 
     def _break_host(self) -> None:
         choose, knobs = self.dice.choice, self._anna.knobs

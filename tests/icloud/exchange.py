@@ -48,6 +48,10 @@ class Call:
         return self.headers.get("Depth")
 
 
+_PLAIN = "!$&'()*+,;=:-._~"
+"""What iCloud does not encode."""
+
+
 @dataclass(slots=True)
 class Answer:
     """What is to be sent back; `close` ends the connection afterwards, as iCloud does with its HTML error pages."""
@@ -83,7 +87,20 @@ def multistatus(*responses: str, sync_token: str | None = None) -> Answer:
     return Answer(207, xml.multistatus(responses, sync_token).encode(), "text/xml")
 
 
+def member_href(home: str, name: str, *, spelled: str) -> str:
+    """A member as reports and listings spell it: plain, needlessly encoded, on another host, or relative."""
+    match spelled:
+        case "encoded":
+            return f"{home}%{ord(name[0]):02x}{quote(name[1:], safe=_PLAIN)}"
+        case "absolute":
+            return f"https://p99-caldav.icloud.com:443{home}{quote(name, safe=_PLAIN)}"
+        case "relative":
+            return quote(name, safe=_PLAIN)
+        case _:
+            return f"{home}{quote(name, safe=_PLAIN)}"
+
+
 def href_of(*segments: str, collection: bool) -> str:
     """A bare absolute path, percent-encoded as iCloud does it (`@` becomes `%40`)."""
-    path = "/" + "/".join(quote(segment, safe="!$&'()*+,;=:-._~") for segment in segments)
+    path = "/" + "/".join(quote(segment, safe=_PLAIN) for segment in segments)
     return path + "/" if collection else path

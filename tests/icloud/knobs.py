@@ -52,8 +52,13 @@ class Knobs:
     self_without_slash: bool = False  # (25) how a report spells the collection itself
     sync_truncates_at: int = 0  # (30) members per answer
     sync_answers_empty: set[str] = field(default_factory=set)  # (58) ids
+    sync_denies: int = 0  # (27) so many members that are there are in a delta as 404, too
+    members_lost: set[str] = field(default_factory=set)  # (58) ids: no report and no listing has a member, GET has all
+    members_truncate_at: int = 0  # (57) members in the listing of a calendar, which then ends with a 507
+    member_hrefs: Literal["plain", "encoded", "absolute", "relative"] = "plain"  # (25) how reports and listings spell
     multiget_missing: Literal["404", "absent"] = "404"  # (32)
     multiget_returns_at_most: int = 0  # (32)
+    multiget_lag_seconds: float = 0.0  # (32) multigets give the version of so long ago, with its ETag
     expand: Literal["ignored", "expanded"] = "ignored"  # (34)
     reports_strip: bool = True  # (37) no VERSION, PRODID, VTIMEZONE in reports
     blank_lines_before_data: bool = True  # blank lines before BEGIN:VCALENDAR

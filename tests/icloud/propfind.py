@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from tests.icloud import xml
 from tests.icloud.accounts import Account
 from tests.icloud.calendars import Calendar, StoredObject
-from tests.icloud.exchange import Answer, Call, empty, href_of, html_page, multistatus
+from tests.icloud.exchange import Answer, Call, empty, href_of, html_page, member_href, multistatus
 from tests.icloud.places import Places
 from tests.icloud.properties import (
     GETCTAG,
@@ -83,18 +83,23 @@ def collection(call: Call, account: Account, *, calendar: Calendar) -> Answer:
     if calendar.id in account.knobs.gone_but_listed:
         return empty(404)
     rows = [(_path_of(account, calendar), collection_properties(account, calendar))]
+    further: list[str] = []
     if call.depth == "1":
         seen = calendar.revision_seen_after(account.knobs.lag_seconds)
-        rows += [
+        members = [
             (
-                href_of(account.dsid, account.home_of(calendar.id), calendar.id, name, collection=False),
-                _member_properties(stored),
+                member_href(_path_of(account, calendar), name, spelled=account.knobs.member_hrefs),
+                _member_properties(one),
             )
-            for name, stored in calendar.objects(seen).items()
+            for name, one in ({} if calendar.id in account.knobs.members_lost else calendar.objects(seen)).items()
         ]
+        most = account.knobs.members_truncate_at
+        if 0 < most < len(members):
+            members, further = members[:most], [xml.status_response(rows[0][0], "507 Insufficient Storage")]
+        rows += members
     elif call.depth not in (None, "0"):
         return empty(400)
-    return _answer(call, account, rows=rows)
+    return _answer(call, account, rows=rows, further=further)
 
 
 def member(call: Call, account: Account, *, calendar: Calendar, name: str) -> Answer:

@@ -36,13 +36,14 @@ def report(call: Call, account: Account, *, calendar: Calendar) -> Answer:
 def multiget(account: Account, calendar: Calendar, *, root: etree._Element) -> Answer:
     """Each href is answered as it was asked; absolute URLs and other calendars' paths are not found."""
     knobs = account.knobs
-    seen = calendar.revision_seen_after(knobs.lag_seconds)
+    seen = calendar.revision_seen_after(max(knobs.lag_seconds, knobs.multiget_lag_seconds))
     asked = [(node.text or "").strip() for node in root.findall(clark(DAV, "href"))]
     if knobs.multiget_returns_at_most:
         asked = asked[: knobs.multiget_returns_at_most]
     responses = []
     for path in asked:
-        stored = _object_at(path, account, calendar=calendar, revision=seen)
+        lost = calendar.id in knobs.members_lost
+        stored = None if lost else _object_at(path, account, calendar=calendar, revision=seen)
         if stored is not None:
             responses.append(_object_response(path, stored, account=account, root=root))
         elif knobs.multiget_missing == "404":

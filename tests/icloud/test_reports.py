@@ -44,6 +44,13 @@ async def test_multiget_may_leave_out_the_missing_or_a_part_of_the_batch(dav: Ra
     assert reply.hrefs == [WORK + "weekly.ics"]
 
 
+async def test_a_multiget_may_give_an_older_version(dav: RawClient, anna: Account, work: Calendar) -> None:
+    work.put("new.ics", meeting("New"))
+    anna.knobs.multiget_lag_seconds = 60
+    assert (await dav.multiget(WORK, WORK + "new.ics")).status_of(WORK + "new.ics") == "HTTP/1.1 404 Not Found"
+    assert (await dav.ask("GET", WORK + "new.ics")).status == 200
+
+
 async def test_multiget_knows_neither_absolute_urls_nor_other_calendars(dav: RawClient) -> None:
     for href in (dav.origin + WORK + "weekly.ics", "/300000001/calendars/home/weekly.ics", WORK):
         assert (await dav.multiget(WORK, href)).status_of(href) == "HTTP/1.1 404 Not Found"

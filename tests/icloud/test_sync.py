@@ -116,3 +116,35 @@ async def test_tokens_have_apples_shape_and_must_not_be_url_encoded(dav: RawClie
         assert token.endswith("KABIAA==")
         assert {"+", "/", "="} <= set(token)
         assert (await dav.sync(WORK, quote(token, safe=""))).status == 403
+
+
+async def test_members_may_be_spelled_in_any_way(dav: RawClient, anna: Account) -> None:
+    for spelled, first in (
+        ("encoded", WORK + "%650.ics"),
+        ("absolute", f"https://p99-caldav.icloud.com:443{WORK}e0.ics"),
+        ("relative", "e0.ics"),
+    ):
+        anna.knobs.apply({"member_hrefs": spelled})
+        assert (await dav.sync(WORK)).hrefs[1] == first
+        assert (await dav.propfind(WORK, "d:getetag", depth="1")).hrefs[1] == first
+
+
+async def test_a_delta_may_deny_what_is_there(dav: RawClient, anna: Account, work: Calendar) -> None:
+    token = (await dav.sync(WORK)).sync_token
+    work.put("e3.ics", meeting("E3"))
+    anna.knobs.sync_denies = 2
+    reply = await dav.sync(WORK, token)
+    assert reply.hrefs == [WORK + "e3.ics", WORK + "e0.ics", WORK + "e1.ics"]
+    assert reply.status_of(WORK + "e0.ics") == "HTTP/1.1 404 Not Found"
+
+
+async def test_the_members_may_be_cut_short_or_lost(dav: RawClient, anna: Account) -> None:
+    token = (await dav.sync(WORK)).sync_token
+    anna.knobs.members_truncate_at = 1
+    assert (await dav.propfind(WORK, "d:getetag", depth="1")).hrefs == [WORK, WORK + "e0.ics", WORK]
+    anna.knobs.members_lost = {"work"}
+    assert (await dav.propfind(WORK, "d:getetag", depth="1")).hrefs == [WORK]
+    assert (await dav.sync(WORK)).hrefs == [WORK]
+    denied = await dav.sync(WORK, token)
+    assert {denied.status_of(href) for href in denied.hrefs} == {"HTTP/1.1 404 Not Found"}
+    assert (await dav.ask("GET", WORK + "e0.ics")).status == 200

@@ -367,6 +367,10 @@ def test_events_in_doubt_are_asked_for_although_the_listing_shows_no_change() ->
 # Another calendar is unread, or changes.
 
 
+_SEEN = outcome_of(changed(2), listed=True)
+TRUNCATED = replace(_SEEN, look=replace(_SEEN.look, truncated=True))
+
+
 def gone_for(seconds: int) -> KnownCalendar:
     """A calendar of which one event has said so long ago that it is gone."""
     return calendar(1, doubts={"/1/3.ics": doubt(DoubtKind.GONE, seconds, last=seconds, proved=seconds, uid="u3")})
@@ -382,6 +386,10 @@ def gone_for(seconds: int) -> KnownCalendar:
         (changed(2), {"reads": {2: LoginRefused("h")}}, ("leave-unread", "connection-failed")),
         (calendar(2), {"listing": listing_of([calendar(1), HOME], unreadable=["/2/"])},
          ("leave-unread", "listed-with-a-fault")),
+        (changed(2), {"reads": {2: TRUNCATED}}, ("settle", "nothing-gone")),
+        (changed(2), {"reads": {2: outcome_of(changed(2), gone=[9])}, "handed_out": [got("/2/9.ics")]},
+         ("settle", "handed-out")),
+        (calendar(2, doubts={"/2/9.ics": doubt(DoubtKind.UNLISTED, 5, last=5)}), {}, ("leave-unread", "handed-out")),
     ],
 )  # fmt: skip
 def test_what_is_gone_may_have_moved_to_a_calendar_that_has_changed_and_cannot_be_read_but_not_for_ever(

@@ -30,7 +30,7 @@ from busyd.period import Instant
 from busyd.remote.backoff import parse_retry_after
 from busyd.store.mirror import CalendarRecord
 from busyd.sync.decision import Action, AskForObjects, AskWhetherGone, Decision, ReadCalendar, Request, RoundPlan
-from busyd.sync.doubts import Question, is_listing_false, next_question
+from busyd.sync.doubts import Doubts, Question, is_listing_false, next_question
 from busyd.sync.due import why_read, why_read_feed
 from busyd.sync.reasons import Reason
 from busyd.sync.round_facts import WHOLE_CONNECTION, KnownCalendar, Now, Outcome, RoundFacts
@@ -62,7 +62,7 @@ def plan_round(
     for look in looks:
         if (request := _request(look, this)) is not None:
             return RoundPlan((*looks, *others), request, ceasing, this.ended)
-    unread = {look.record.id for look in looks if _may_hide_news(look)}
+    unread = {look.record.id for look in looks if _may_hide_news(look, this)}
     concluded = [_concluded(look, unread, this=this) for look in looks]
     concluded += [_about_ceasing(calendar, this) for calendar in known if calendar.record.id in ceasing]
     return RoundPlan((*concluded, *others), None, ceasing, this.ended)
@@ -199,8 +199,7 @@ def _question(look: Decision, this: RoundFacts) -> Question | None:
     outcome = this.read.get(record.id)
     if this.ended is not None or (outcome is None and not (look.action is Action.CONFIRM and record.doubts)):
         return None
-    answers = this.answers.get(record.id, ())
-    return next_question(doubts_after(record, outcome, answers=answers, at=this.now.wall), answers, at=this.now.wall)
+    return next_question(_doubts(record, this), this.answers.get(record.id, ()), at=this.now.wall)
 
 
 def _concluded(look: Decision, unread: Set[int], *, this: RoundFacts) -> Decision:
@@ -228,9 +227,18 @@ def _settled(look: Decision, unread: Set[int], *, this: RoundFacts) -> Decision:
     return Decision(record, Action.SETTLE, settlement.reason, settlement)
 
 
-def _may_hide_news(look: Decision) -> bool:
-    """Whether a calendar is listed as changed, and it is not known what changed."""
-    return look.action is Action.LEAVE_UNREAD and look.record.missing_since is None
+def _may_hide_news(look: Decision, this: RoundFacts) -> bool:
+    """Whether a calendar may have what nobody has seen: changed and unread, listed in part, or listed falsely."""
+    record = look.record
+    outcome = this.read.get(record.id)
+    if (outcome is not None and outcome.look.truncated) or is_listing_false(_doubts(record, this)):
+        return True
+    return look.action is Action.LEAVE_UNREAD and record.missing_since is None
+
+
+def _doubts(record: CalendarRecord, this: RoundFacts) -> Doubts:
+    answers = this.answers.get(record.id, ())
+    return doubts_after(record, this.read.get(record.id), answers=answers, at=this.now.wall)
 
 
 def _elsewhere(record: CalendarRecord, unread: Set[int], *, this: RoundFacts) -> Elsewhere:
