@@ -61,7 +61,16 @@ def test_all_is_well_when_every_login_works_and_every_calendar_is_there(
         in ended.out
     )
     assert "anna     primary   anna/Work" in ended.out
-    assert {entry.method for entry in icloud.log.entries} == {"PROPFIND", "GET"}
+    assert {entry.report or entry.method for entry in icloud.log.entries} == {"PROPFIND", "GET", "calendar-multiget"}
+
+
+def test_an_event_that_is_listed_and_not_handed_out_is_told(person: Person, icloud: SimulatedIcloud) -> None:
+    anna = icloud.accounts["anna@icloud.com"]
+    work = next(calendar for calendar in anna.calendars.values() if calendar.name == "Work")
+    anna.knobs.ghosts = {min(work.objects())}
+    ended = person.run("check", "--online")
+    assert ended.status == 0
+    assert "warning: anna/Work: its server lists an event that it does not hand out (404)" in ended.err
 
 
 def test_misspelt_calendars_are_told_by_line_with_what_was_meant(person: Person, icloud: SimulatedIcloud) -> None:

@@ -70,7 +70,7 @@ def test_the_report_for_people_has_a_line_for_each(person: Person) -> None:
     assert "ok       connection 1: logged in: 6 calendars (3 own, 2 shared, 1 subscribed), 5 own addresses" in ended.out
     assert "ok       connection 1: an invalid sync token is refused (status 403)" in ended.out
     assert "ok       profile 1: its primary calendar is writable (own)" in ended.out
-    assert ended.out.splitlines()[-1] == "14 ok, 3 warning"
+    assert ended.out.splitlines()[-1] == "16 ok, 3 warning"
 
 
 @pytest.mark.parametrize("words", [(), ("--json",), ("--json", "--write")])
@@ -190,6 +190,15 @@ def test_a_primary_that_is_not_there_is_a_fault_of_the_configuration(person: Per
     assert ended.status == 78
     assert "failed   profile 1: its primary calendar does not exist" in ended.out
     assert "busyd check --online" in ended.out
+
+
+def test_an_event_that_is_listed_and_not_handed_out_is_a_warning(person: Person, icloud: SimulatedIcloud) -> None:
+    anna = icloud.account("anna@icloud.com")
+    work = next(calendar for calendar in anna.calendars.values() if calendar.name == "Work")
+    anna.knobs.ghosts = {min(work.objects())}
+    told = [one for one in person.run("doctor", "--json").json["findings"] if one["check"] == "handed-out"]
+    assert ["lists an event that it does not hand out" in one["message"] for one in told].count(True) == 1
+    assert [one["level"] for one in told].count("warning") == 1
 
 
 def test_a_full_calendar_that_counts_for_nobody_is_a_warning(person: Person, icloud: SimulatedIcloud) -> None:

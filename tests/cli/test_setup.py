@@ -37,6 +37,15 @@ def icloud() -> Iterator[SimulatedIcloud]:
         yield running
 
 
+def test_an_event_that_is_listed_and_not_handed_out_is_told(person: Person, icloud: SimulatedIcloud) -> None:
+    anna = icloud.account("anna@icloud.com")
+    work = next(calendar for calendar in anna.calendars.values() if calendar.name == "Work")
+    anna.knobs.ghosts = {min(work.objects())}
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    assert ended.status == 0, ended.err
+    assert "Work: its server lists an event that it does not hand out (404): answers are incomplete" in ended.err
+
+
 def test_two_answers_are_enough_and_everything_else_has_a_default(person: Person, icloud: SimulatedIcloud) -> None:
     ended = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
     assert ended.status == 0, ended.err

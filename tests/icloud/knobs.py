@@ -46,6 +46,7 @@ class Knobs:
     listing_outbox: set[str] = field(default_factory=set)  # (16) ids of calendars that are the outbox as well: SOGo's
     ctag_missing: set[str] = field(default_factory=set)  # (58) ids
     gone_but_listed: set[str] = field(default_factory=set)  # (59) ids: 404 to themselves
+    ghosts: set[str] = field(default_factory=set)  # (59) names of members that are listed and 404
     # Sync and reports
     created_and_deleted: Literal["404", "absent"] = "404"  # (27)
     invalid_token: Literal["403", "bare403", "409", "410", "everything", "500"] = "403"  # (28)

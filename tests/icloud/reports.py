@@ -42,7 +42,7 @@ def multiget(account: Account, calendar: Calendar, *, root: etree._Element) -> A
         asked = asked[: knobs.multiget_returns_at_most]
     responses = []
     for path in asked:
-        lost = calendar.id in knobs.members_lost
+        lost = calendar.id in knobs.members_lost or path.rpartition("/")[2] in knobs.ghosts
         stored = None if lost else _object_at(path, account, calendar=calendar, revision=seen)
         if stored is not None:
             responses.append(_object_response(path, stored, account=account, root=root))

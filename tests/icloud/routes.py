@@ -78,7 +78,7 @@ def _on_collection(call: Call, account: Account, *, calendar: Calendar) -> Answe
 def _on_object(call: Call, account: Account, *, calendar: Calendar, name: str) -> Answer:
     match call.method:
         case "GET" | "HEAD":
-            return _get(calendar, name)
+            return empty(404) if name in account.knobs.ghosts else _get(calendar, name)
         case "PROPFIND":
             return propfind.member(call, account, calendar=calendar, name=name)
         case "PUT":

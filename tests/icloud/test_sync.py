@@ -148,3 +148,10 @@ async def test_the_members_may_be_cut_short_or_lost(dav: RawClient, anna: Accoun
     denied = await dav.sync(WORK, token)
     assert {denied.status_of(href) for href in denied.hrefs} == {"HTTP/1.1 404 Not Found"}
     assert (await dav.ask("GET", WORK + "e0.ics")).status == 200
+
+
+async def test_a_member_may_be_listed_and_not_be_had(dav: RawClient, anna: Account) -> None:
+    anna.knobs.ghosts = {"e0.ics"}
+    assert WORK + "e0.ics" in (await dav.sync(WORK)).hrefs
+    assert (await dav.multiget(WORK, WORK + "e0.ics")).status_of(WORK + "e0.ics") == "HTTP/1.1 404 Not Found"
+    assert (await dav.ask("GET", WORK + "e0.ics")).status == 404

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,9 +94,10 @@ async def watch(servers: Sequence[LyingServer], *, listen: int, seconds: float, 
                     moments[server.base].append(Moment(round(server.passed), one, server.is_busy()))
             await asyncio.sleep(1)
     for server in servers:
-        false = sum(moment.is_falsely_free for moment in moments[server.base])
+        seen = moments[server.base]
+        false = sum(after.at - one.at for one, after in pairwise(seen) if one.is_falsely_free)
         verdict = "" if false <= server.allowed else f"  more than {server.allowed}"
-        print(f"{type(server).__name__:32} falsely free {false:4} s{verdict:16} {history(moments[server.base])}")
+        print(f"{type(server).__name__:32} falsely free {false:4.0f} s{verdict:16} {history(seen)}")
 
 
 async def _ask(session: aiohttp.ClientSession, server: LyingServer) -> Told | None:

@@ -1,7 +1,7 @@
 """The part of `busyd check` that asks the servers: does every login work, and is every calendar there? Read-only."""
 
 import asyncio
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, field
@@ -9,6 +9,7 @@ from msgspec import Struct, field
 from busyd.advice.diagnosis import Diagnosis, Outcome
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation
+from busyd.cli.not_handed_out import describe_not_handed_out
 from busyd.cli.references import is_writable, links_of, reference_faults, remembered_links
 from busyd.cli.remote_session import STATUS_OF, open_session, print_diagnosis, read_secret_of
 from busyd.cli.terminal import print_note, print_table
@@ -17,6 +18,13 @@ from busyd.config import Config, ConfigFault, ConnectionConfig
 from busyd.connection import RemoteCalendar
 from busyd.credentials import CredentialMissing
 from busyd.errors import RemoteError, UserError
+
+
+class _Answered(Struct, frozen=True):
+    """What a connection has, once the login worked."""
+
+    calendars: tuple[RemoteCalendar, ...]
+    not_handed_out: tuple[str, ...]
 
 
 class OnlineCheck(Struct, frozen=True):
@@ -28,6 +36,8 @@ class OnlineCheck(Struct, frozen=True):
     """By connection, for those that could not."""
     faults: tuple[ConfigFault, ...]
     remembered: Mapping[str, str] = field(default_factory=dict)
+    not_handed_out: tuple[str, ...] = ()
+    """Sentences about linked calendars with events that are listed and cannot be had."""
 
     @property
     def status(self) -> ExitStatus:
@@ -41,11 +51,16 @@ class OnlineCheck(Struct, frozen=True):
 def ask_servers(installation: Installation) -> OnlineCheck:
     """Log into every connection, list its calendars, resolve every reference."""
     config, remembered = installation.config, remembered_links(installation.state)
-    answers = asyncio.run(_ask_all(installation, {reference.partition("/")[0] for reference in remembered}))
-    calendars = {name: answer for name, answer in answers.items() if isinstance(answer, tuple)}
+    answers = asyncio.run(_ask_all(installation, remembered))
+    read = {name: answer for name, answer in answers.items() if isinstance(answer, _Answered)}
+    calendars = {name: answer.calendars for name, answer in read.items()}
     troubles = {name: answer for name, answer in answers.items() if isinstance(answer, Diagnosis)}
     return OnlineCheck(
-        calendars, troubles, tuple(reference_faults(config, calendars, remembered=remembered)), remembered
+        calendars,
+        troubles,
+        tuple(reference_faults(config, calendars, remembered=remembered)),
+        remembered,
+        tuple(sentence for answer in read.values() for sentence in answer.not_handed_out),
     )
 
 
@@ -68,6 +83,8 @@ def print_check(config: Config, check: OnlineCheck) -> None:
     ]
     for name, listed in check.calendars.items():
         print(f"connection {name}: ok, {len(listed)} calendar{'' if len(listed) == 1 else 's'}")
+    for sentence in check.not_handed_out:
+        print_note(f"warning: {sentence}")
     if rows:
         print()
         print_table(("PROFILE", "ROLE", "CALENDAR", "ID", "ACCESS"), rows)
@@ -76,6 +93,7 @@ def print_check(config: Config, check: OnlineCheck) -> None:
 def describe_check(config: Config, check: OnlineCheck) -> dict[str, Any]:
     """The same as JSON."""
     return {
+        "not_handed_out": list(check.not_handed_out),
         "logins": [
             {"name": name, "ok": name in check.calendars, **_describe_trouble(check.troubles.get(name))}
             for name in config.connections
@@ -101,24 +119,28 @@ def _describe_trouble(diagnosis: Diagnosis | None) -> dict[str, Any]:
     return {"code": diagnosis.code, "message": diagnosis.message, "steps": list(diagnosis.steps)}
 
 
-async def _ask_all(installation: Installation, known: Set[str]) -> dict[str, tuple[RemoteCalendar, ...] | Diagnosis]:
-    """`known` are the connections that were listed before: there, a refused login means a revoked password."""
+async def _ask_all(installation: Installation, remembered: Mapping[str, str]) -> dict[str, _Answered | Diagnosis]:
     connections = installation.config.connections
     answers = await asyncio.gather(
-        *(_ask(settings, installation, worked_before=name in known) for name, settings in connections.items())
+        *(_ask(settings, installation, remembered=remembered) for settings in connections.values())
     )
     return dict(zip(connections, answers, strict=True))
 
 
 async def _ask(
-    settings: ConnectionConfig, installation: Installation, *, worked_before: bool
-) -> tuple[RemoteCalendar, ...] | Diagnosis:
+    settings: ConnectionConfig, installation: Installation, *, remembered: Mapping[str, str]
+) -> _Answered | Diagnosis:
+    """Where links are `remembered`, the login has worked before, and a refusal means a revoked password."""
     connection = settings.connection
+    worked_before = any(reference.partition("/")[0] == connection.name for reference in remembered)
     try:
         secret = await read_secret_of(settings, installation)
         async with open_session(connection, secret, clock=SystemClock(), announce_wait=True) as session:
             try:
-                return await session.list_calendars()
+                calendars = await session.list_calendars()
+                links = links_of(installation.config, {connection.name: calendars}, remembered=remembered)
+                linked = {link.calendar.href: link.calendar for link in links if link.calendar is not None}
+                return _Answered(calendars, await describe_not_handed_out(session, linked.values()))
             except RemoteError as error:
                 return await session.explain(error, worked_before=worked_before)
     except CredentialMissing as error:

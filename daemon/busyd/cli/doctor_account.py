@@ -9,6 +9,7 @@ from busyd.availability.index import index_object
 from busyd.cli.doctor_mirror import MirrorState
 from busyd.cli.doctor_report import Labels, Level, ReportEntry
 from busyd.cli.exit_status import ExitStatus
+from busyd.cli.not_handed_out import LOOKED_AT, WHAT_FOLLOWS, count_not_handed_out, sentence_about
 from busyd.cli.references import ProfileLink, is_writable, links_of, remembered_links
 from busyd.cli.remote_session import RemoteSession
 from busyd.cli.self_test import DAY, Result, SelfTest, Steps, choose_calendar, describe_login, events_between
@@ -60,6 +61,9 @@ async def examine_account(
     if calendar is not None:
         for check, step in SelfTest(session, account, calendar=calendar).steps():
             yield await steps.take(check, step)
+    linked = {link.calendar.href: link.calendar for link in links if link.calendar is not None}
+    for one in [calendar for calendar in linked.values() if calendar.kind in (CalendarKind.OWN, CalendarKind.SHARED)]:
+        yield await steps.take("handed-out", partial(_handed_out, session, one, labels=labels))
     async for entry in _uncounted(steps, listing, links=links, labels=labels):
         yield entry
     if write and account.is_single:
@@ -117,6 +121,17 @@ async def _count(session: RemoteSession, calendar: RemoteCalendar, *, labels: La
         f"{label} ({calendar.kind}) is used by no profile, but at least {blocking} of its events block time in the "
         "next 90 days: should it be among the conflicts of a profile?"
     )
+
+
+async def _handed_out(session: RemoteSession, calendar: RemoteCalendar, *, labels: Labels) -> Result:
+    label = labels.of("calendar", calendar.name or calendar.id)
+    try:
+        count = await count_not_handed_out(session, calendar)
+    except RemoteError:
+        return Level.SKIPPED, f"the events of {label} could not be listed and read"
+    if count:
+        return Level.WARNING, f"{label}: {sentence_about(count)}: {WHAT_FOLLOWS}"
+    return Level.OK, f"{label}: whatever is listed is handed out (at most {LOOKED_AT} events are tried)"
 
 
 async def blocking_events(session: RemoteSession, calendar: RemoteCalendar) -> int:

@@ -14,6 +14,7 @@ from busyd.advice.apple import CREATE_APP_PASSWORD, EMAIL_ADDRESSES, NOT_APP_SPE
 from busyd.advice.diagnosis import Outcome, describe_clock
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import SERVICE, find_installation
+from busyd.cli.not_handed_out import describe_not_handed_out
 from busyd.cli.questions import Questions
 from busyd.cli.remote_session import STATUS_OF, open_session, print_diagnosis
 from busyd.cli.setup_choices import ask_profile, print_calendars
@@ -22,7 +23,14 @@ from busyd.cli.terminal import print_note
 from busyd.clock import SystemClock
 from busyd.config.load import SYSTEM_CONFIG
 from busyd.config.parsers import is_loopback_host, parse_name, split_url
-from busyd.connection import ICLOUD_URL, Connection, ConnectionKind, PasswordShape, RemoteCalendar
+from busyd.connection import (
+    ICLOUD_URL,
+    Connection,
+    ConnectionKind,
+    PasswordShape,
+    RemoteCalendar,
+    calendars_by_default,
+)
 from busyd.credentials import FromCredential, FromFile, Secret, normalise_app_specific
 from busyd.credentials.source import read_password
 from busyd.errors import RemoteError
@@ -278,6 +286,8 @@ async def _try(
             diagnosis = await session.explain(error)
             print_diagnosis(diagnosis)
             return diagnosis.outcome
+        for sentence in await describe_not_handed_out(session, calendars_by_default(calendars, primary=None)):
+            print_note(f"Note: {sentence}.")
         if clock := describe_clock(session.observer.skew()):
             print_note(f"Warning: {clock}. Correct it; otherwise, busyd gets the current time wrong.")
     return password, calendars
