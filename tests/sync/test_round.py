@@ -523,6 +523,12 @@ def test_a_calendar_is_gone_when_it_has_said_so_twice_a_minute_apart(ago: int, e
         assert decision.since == AT - ago
 
 
+@pytest.mark.parametrize(("ago", "expected"), [(MOVING_UNSEEN - 1, "hold"), (MOVING_UNSEEN, "remove")])
+def test_what_was_in_a_calendar_that_is_gone_may_have_moved_to_one_that_cannot_be_read(ago: int, expected: str) -> None:
+    work, unread = missing(1, 9999, said_gone_since=Instant(AT - ago)), changed(2, not_before=NOW.monotonic + 1)
+    assert row(play(work, unread, gone=[1], reads={1: NotFound("h")}), work)[0] == expected
+
+
 def test_what_happens_in_other_calendars_does_not_delay_that_one_is_gone() -> None:
     work, home, other = missing(1, 120, said_gone_since=Instant(AT - GONE_AGAIN)), changed(2), missing(3, 0)
     reads = {1: NotFound("h"), 2: outcome_of(home, new=[40]), 3: TIMEOUT}

@@ -24,6 +24,7 @@ from busyd.sync.calendar_sync import ask_for_objects, commit_settlement, read_ch
 from busyd.sync.context import (
     PollContext,
     forget_denials,
+    forget_trouble,
     known_calendars,
     leave_alone,
     recent_arrivals,
@@ -153,6 +154,7 @@ async def _commit(context: PollContext, plan: RoundPlan, *, at: Instant) -> None
         leave_alone(context, decision)
     remember_doubts(context, plan)
     forget_denials(context, plan)
+    forget_trouble(context, plan)
     await _confirm(context, [decision.record for decision in plan.confirm], at=at)
 
 

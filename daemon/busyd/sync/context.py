@@ -153,6 +153,13 @@ def forget_denials(context: PollContext, plan: RoundPlan) -> None:
         del context.said_gone[number]
 
 
+def forget_trouble(context: PollContext, plan: RoundPlan) -> None:
+    """What was wrong with a calendar that nobody counts any more is of no interest."""
+    for decision in plan.having(Action.SKIP):
+        if decision.reason in (Reason.NOT_LINKED, Reason.GONE):
+            context.connection_state.calendar_trouble.pop(decision.record.id, None)
+
+
 def remember_arrivals(context: PollContext, outcome: SyncOutcome, *, at: Instant) -> None:
     """Which events have turned up where, for as long as they may be missed elsewhere."""
     for uid in outcome.arrived:

@@ -10,7 +10,7 @@ anew with what came of it; then it commits what the last plan says. Nothing is d
 * many events are gone at once: a sample of them is asked first, and each of the others by and by (`doubts.py`);
 * an event is handed out as another version than listed: both block until they agree (`doubts.py`);
 * a calendar is missing from the listing: it is asked itself. Two answers of 404 or 403, GONE_AGAIN seconds apart, make
-  it gone; until then its time stays (`_concluded`);
+  it gone; until then its time stays, and longer while another one may hide what has moved out of it (`_concluded`);
 * a calendar that is listed answers 404: that is a failure like any other, its time stays (`_after_failure`);
 * a calendar is listed as one that does not count: it counts for HOLD seconds more (`_about_ceasing`).
 
@@ -35,7 +35,7 @@ from busyd.sync.due import why_read, why_read_feed
 from busyd.sync.reasons import Reason
 from busyd.sync.round_facts import WHOLE_CONNECTION, KnownCalendar, Now, Outcome, RoundFacts
 from busyd.sync.settlement import Elsewhere, doubts_after, may_release, settle_calendar
-from busyd.sync.timing import CALENDAR_RETRY, GONE_AGAIN, HOLD, MISSING_AGAIN, SUBSCRIPTION_RETRY
+from busyd.sync.timing import CALENDAR_RETRY, GONE_AGAIN, HOLD, MISSING_AGAIN, MOVING_UNSEEN, SUBSCRIPTION_RETRY
 
 _NOWHERE: Final[Mapping[str, frozenset[int]]] = {}
 
@@ -210,7 +210,8 @@ def _concluded(look: Decision, unread: Set[int], *, this: RoundFacts) -> Decisio
     if not this.is_gone.get(record.id):
         return look
     since = this.known[record.id].said_gone_since
-    if since is not None and since <= this.now.wall - GONE_AGAIN:
+    wait = MOVING_UNSEEN if unread - {record.id} else GONE_AGAIN
+    if since is not None and since <= this.now.wall - wait:
         return Decision(record, Action.REMOVE, Reason.SAID_GONE_TWICE)
     since = this.now.wall if since is None else min(since, this.now.wall)
     return Decision(record, Action.HOLD, Reason.SAID_GONE, since=since, retry=GONE_AGAIN)
