@@ -73,9 +73,9 @@ class Backend:
         self.changes = Changes(changes, state)
         self.collections = Collections(writer)
         self.accepted_problems = AcceptedProblems(writer, ledger)
-        requests = OutboxRequests(writer, ledger)
-        self.blocks = ManualBlocks(requests)
-        self.holds = Holds(requests, self, clock=clock)
+        self.requests = OutboxRequests(writer, ledger)
+        self.blocks = ManualBlocks(self.requests)
+        self.holds = Holds(self.requests, self, clock=clock)
         self.schedules: Mapping[str, PollNow] = {}
         """By connection; empty until polling has begun."""
         self._state = state

@@ -101,6 +101,10 @@ class OutboxRequests:
         """The rows of a profile that touch a window. Raises StorageError."""
         return await self._ledger.outbox(lambda outbox: outbox.of_profile(profile, window))
 
+    async def forget_keys(self, now: Instant) -> None:
+        """Drop keys of requests that nobody will make again. Raises StorageError."""
+        await self._ledger.outbox(lambda outbox: outbox.forget_keys(now))
+
     async def _change(self, work: Callable[[Outbox], Sequence[Booking]]) -> None:
         rows = await self._ledger.outbox(work)
         if rows:

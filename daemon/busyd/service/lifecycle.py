@@ -225,6 +225,7 @@ class Service:
             try:
                 if await roll_horizon(self._writer, self._clock.now()):
                     logger.info("a new day: the horizon moved on")
+                    await self._backend.requests.forget_keys(self._clock.now())
                 await self._backend.accepted_problems.forget_ended()
                 if self._clock.monotonic() - looked >= LOOK_AT_ZONES_EVERY:
                     looked = self._clock.monotonic()

@@ -7,7 +7,7 @@ and spans are merged: it counts once.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -31,7 +31,10 @@ OwnSpan = tuple[str, int, int, int]
 class _Made(Struct, frozen=True):
     """A table, and what it was made from."""
 
-    spans: tuple[OwnSpan, ...]
+    numbers: Mapping[OwnSpan, int]
+    """Each span with the number of its object in the table."""
+    following: int
+    """The next number that no object had yet."""
     table: OccurrenceTable
 
 
@@ -79,17 +82,33 @@ class OwnRows:
         spans, made = self.spans(profile, links), self._made.get(profile)
         if made is None and not spans:
             return ()
-        if made is None or made.spans != spans or made.table.table is not facts:
-            made = self._made[profile] = _Made(spans, table_of(spans, facts=facts))
+        if made is None or made.table.table is not facts:
+            made = _Made({}, 0, OccurrenceTable(facts))
+        if made.numbers.keys() != set(spans) or profile not in self._made:
+            made = _changed(made, spans)
+        self._made[profile] = made
         return (Reading(made.table, Rules(), frozenset(), OWN),)
 
 
-def table_of(spans: Iterable[OwnSpan], *, facts: FactsTable) -> OccurrenceTable:
-    """A table with one object for each span."""
-    table = OccurrenceTable(facts)
-    for _ in table.add(_entry(number, span) for number, span in enumerate(spans)):
-        pass
-    return table
+def _changed(made: _Made, spans: Iterable[OwnSpan]) -> _Made:
+    """The table with these spans, which shares with the one before what is in both."""
+    wanted = dict.fromkeys(spans)
+    changes: dict[int, IndexEntry | None] = {
+        number: None for span, number in made.numbers.items() if span not in wanted
+    }
+    numbers, following = {}, made.following
+    for span in wanted:
+        known = made.numbers.get(span)
+        if known is None:
+            known, following = following, following + 1
+            changes[known] = _entry(known, span)
+        numbers[span] = known
+    work = made.table.changed(changes)
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            return _Made(numbers, following, done.value)
 
 
 def _entry(number: int, span: OwnSpan) -> IndexEntry:
