@@ -94,7 +94,8 @@ class Chaos(Changes):
         world.clock.advance(4000)  # past the longest rest, and the hour of a subscription
         if "Create a new" in world.trouble:
             self.figures.ends["new password"] += 1
-            world.anna.password = f"{self.figures.quiet_times:04}-aaaa-bbbb-cccc"
+            letters = "".join(chr(ord("a") + int(digit)) for digit in f"{self.figures.quiet_times:04}")
+            world.anna.password = f"{letters}-aaaa-bbbb-cccc"
             world.secret = Secret(world.anna.password)
         for count in range(1, MAX_POLLS + 1):
             await world.poll()

@@ -130,7 +130,8 @@ async def _not_new(
     May be older: the text of before under another ETag, and another text under the ETag that is known. Where many have
     the text of before, a server has merely renewed its ETags.
     """
-    known = await context.store.read_payloads(record.id, [fetched.href for fetched in batch.objects])
+    mirrored = [fetched.href for fetched in batch.objects if fetched.href in etags]
+    known = await context.store.read_payloads(record.id, mirrored) if mirrored else {}
     same: set[str] = set()
     renewed: set[str] = set()
     doubtful: set[str] = set()
