@@ -115,6 +115,13 @@ def test_a_variable_gives_its_value_from_the_environment_that_was_passed(tmp_pat
     assert read(FromEnvironment("PW"), tmp_path, environment={"PW": CANARY}) == CANARY
 
 
+def test_a_command_does_not_get_the_passwords_of_other_connections(tmp_path: Path) -> None:
+    argv = (sys.executable, "-c", "import os; print('PW' in os.environ, 'HOME' in os.environ)")
+    source = FromCommand(argv, hidden=frozenset({"PW"}))
+    told = read_password(source, tmp_path, environment={"PW": "hunter2-canary", "HOME": "/"})
+    assert told.reveal() == "False True"
+
+
 def test_a_command_gives_what_it_prints_in_the_environment_that_was_passed(tmp_path: Path) -> None:
     command = FromCommand((sys.executable, "-c", "import os; print(os.environ['PW'])"))
     assert read(command, tmp_path, environment={"PW": CANARY}) == CANARY
@@ -346,3 +353,20 @@ def test_reading_passwords_does_not_load_cryptography(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    "password", ["abcd-efgh-ijkl-mnop", "abcdefghijklmnop", "Tr0ubadour3", "correct$horse", "pa:ss*word"]
+)
+def test_a_password_in_the_place_of_its_name_is_not_repeated(password: str, tmp_path: Path) -> None:
+    for wanted in (FromCredential(password), FromFile(tmp_path / password), FromEnvironment(password)):
+        with pytest.raises(CredentialMissing) as caught:
+            read_password(wanted, tmp_path, environment={})
+        assert password not in f"{caught.value} {caught.value.fix} {wanted}"
+
+
+@pytest.mark.parametrize("name", ["anna", "icloud-anna", "anna.2026", "APPLE_PASSWORD", "team_2"])
+def test_an_ordinary_name_is_shown(name: str, tmp_path: Path) -> None:
+    for wanted in (FromCredential(name), FromFile(tmp_path / name), FromEnvironment(name)):
+        with pytest.raises(CredentialMissing, match=name):
+            read_password(wanted, tmp_path, environment={})

@@ -4,6 +4,7 @@ import base64
 import io
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,3 +141,30 @@ def test_levels_come_from_the_option_or_the_variable(verbose: bool, variable: st
 def test_a_level_that_is_none_is_an_error_in_words() -> None:
     with pytest.raises(Misconfigured, match="BUSYD_LOG: 'loud' is not a log level"):
         set_up_logging(verbose=False, environment={"BUSYD_LOG": "loud"})
+
+
+@pytest.mark.parametrize("formatter", [PlainFormatter, JournalFormatter])
+def test_a_name_from_a_server_forges_no_line_and_controls_no_terminal(formatter: type[logging.Formatter]) -> None:
+    name = "Work\n<3>busyd: all is well\r\x1b[2J\x85\u2028\x07"
+    for message, argument in (("%s changed", name), ("%s", ValueError(name)), ("%d of %s", (1, name))):
+        arguments = argument if isinstance(argument, tuple) else (argument,)
+        record = logging.LogRecord("busyd.test", logging.WARNING, "", 1, message, arguments, None)
+        text = formatter().format(record)
+        assert len(text.splitlines()) == 1
+        assert text.isprintable()
+        assert "Work\\n<3>busyd: all is well\\r\\x1b[2J" in text
+
+
+def test_the_lines_of_a_table_and_of_a_traceback_stay() -> None:
+    class Table:
+        def __str__(self) -> str:
+            return "one\ntwo\x1b"
+
+    record = logging.LogRecord("busyd.test", logging.INFO, "", 1, "decided\n%s", (Table(),), None)
+    assert PlainFormatter().format(record).splitlines()[1:] == ["one", "two\\x1b"]
+    try:
+        raise ValueError("a\x1bb")
+    except ValueError:
+        record.exc_info = sys.exc_info()
+    lines = PlainFormatter().format(record).splitlines()
+    assert lines[-1] == "ValueError: a\\x1bb" and len(lines) > 4

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from textwrap import shorten
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 from urllib.parse import quote
 
 from busyd.credentials import Secret, normalise_app_specific
@@ -77,30 +77,66 @@ def hide_secret(secret: Secret, *usernames: str) -> None:
     _redactor.hide(secret, *usernames)
 
 
-class JournalFormatter(logging.Formatter):
-    """A `<PRIORITY>` in front of every line, so that the journal knows the level of a traceback's lines; no time."""
+def _escaped(text: str) -> str:
+    """One line without control characters: what a server calls a calendar must not look like a line of ours."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
-    def __init__(self, redactor: Redactor = _redactor) -> None:
-        super().__init__("%(name)s: %(message)s")
+
+def _harmless(value: object) -> object:
+    """An argument of a message: texts and errors on one line; what is a table keeps its lines."""
+    if isinstance(value, str | BaseException):
+        return _escaped(str(value))
+    if value is None or isinstance(value, int | float):
+        return value
+    return "\n".join(map(_escaped, str(value).split("\n")))
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    """The message of a record; only our own text may break the line."""
+    if isinstance(record.args, tuple):
+        try:
+            return str(record.msg) % tuple(map(_harmless, record.args)) if record.args else str(record.msg)
+        except (TypeError, ValueError):
+            pass  # a format that wants an object of its own kind
+    return "\n".join(map(_escaped, record.getMessage().split("\n")))
+
+
+class _Formatter(logging.Formatter):
+    """Messages and tracebacks without control characters from outside."""
+
+    def __init__(self, pattern: str, *, times: str | None = None, redactor: Redactor) -> None:
+        super().__init__(pattern, datefmt=times)
         self._redactor = redactor
 
     def format(self, record: logging.LogRecord) -> str:
+        harmless = logging.makeLogRecord({**record.__dict__, "msg": _message_of(record), "args": None})
+        return self._redactor.redact(super().format(harmless))
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name of the standard library
+        return "\n".join(map(_escaped, super().formatException(ei).split("\n")))
+
+
+class JournalFormatter(_Formatter):
+    """A `<PRIORITY>` in front of every line, so that the journal knows the level of a traceback's lines; no time."""
+
+    def __init__(self, redactor: Redactor = _redactor) -> None:
+        super().__init__("%(name)s: %(message)s", redactor=redactor)
+
+    def format(self, record: logging.LogRecord) -> str:
         prefix = f"<{_PRIORITY.get(record.levelno, 6)}>"
-        text = self._redactor.redact(super().format(record))
-        return "\n".join(prefix + line for line in text.splitlines() or [""])
+        return "\n".join(prefix + line for line in super().format(record).splitlines() or [""])
 
 
-class PlainFormatter(logging.Formatter):
+class PlainFormatter(_Formatter):
     """Time in UTC, level, logger and message, for a terminal or a file."""
 
     converter = staticmethod(time.gmtime)
 
     def __init__(self, redactor: Redactor = _redactor) -> None:
-        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%Y-%m-%dT%H:%M:%SZ")
-        self._redactor = redactor
-
-    def format(self, record: logging.LogRecord) -> str:
-        return self._redactor.redact(super().format(record))
+        pattern = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+        super().__init__(pattern, times="%Y-%m-%dT%H:%M:%SZ", redactor=redactor)
 
 
 def set_up_logging(

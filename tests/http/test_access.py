@@ -202,6 +202,19 @@ async def test_the_names_it_listens_under_are_answered(serve: Serve, host: str) 
     assert status == 200
 
 
+@pytest.mark.parametrize("host", ["localhost:8443", "127.0.0.1:9", "[::1]:8443", "localhost", "[::1]"])
+async def test_behind_a_proxy_a_loopback_name_is_ours_with_any_port(serve: Serve, host: str) -> None:
+    text = f"GET {ANNA} HTTP/1.1\r\nHost: {host}\r\n\r\n"
+    assert (await exchange((await serve(behind_proxy=True)).port, text))[0] == 401
+    assert (await exchange((await serve()).port, text))[0] == 421
+
+
+async def test_behind_a_proxy_a_foreign_name_is_as_foreign_as_ever(serve: Serve) -> None:
+    served = await serve(behind_proxy=True)
+    for host in ("evil.example:8443", "127.0.0.1.evil.example", "localhost.:80"):
+        assert (await exchange(served.port, f"GET {ANNA} HTTP/1.1\r\nHost: {host}\r\n\r\n"))[0] == 421
+
+
 @pytest.mark.parametrize("host", BAD_HOSTS)
 @pytest.mark.parametrize("target", [ANNA, "/", "/no-such-page", "/feeds/x.ics", "/healthz"])
 async def test_another_host_is_refused_on_every_route(served: Served, host: str, target: str) -> None:

@@ -60,6 +60,25 @@ async def test_when_all_places_are_taken_the_next_is_refused_at_once(serve: Serv
     assert b"Retry-After: 5" in head
 
 
+async def test_a_burst_of_two_thousand_gets_an_answer_and_no_reset(serve: Serve) -> None:
+    served = await serve(limits=FEW)
+    gate = asyncio.Semaphore(200)  # clients that are connected at a time: this process has both ends
+
+    async def ask() -> bytes:
+        async with gate:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+            writer.write(request(served).encode())
+            await writer.drain()
+            head = await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+            return head.partition(b"\r\n")[0]
+
+    async with idlers(served, 6):
+        lines = await asyncio.gather(*(ask() for _ in range(2000)))
+    assert {line[:12] for line in lines} <= {b"HTTP/1.1 503", b"HTTP/1.1 200", b"HTTP/1.1 401"}
+    assert sum(line.startswith(b"HTTP/1.1 503") for line in lines) > 100
+
+
 async def test_an_idle_connection_is_closed_in_favour_of_a_new_one(serve: Serve) -> None:
     served = await serve(limits=FEW)
     async with idlers(served, 6):

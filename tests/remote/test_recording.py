@@ -10,6 +10,7 @@ from busyd.dav.exchange import DavRequest, DavResponse
 from busyd.dav.multistatus import Multistatus
 from busyd.errors import RemoteError
 from busyd.period import Instant
+from busyd.remote.ical_redaction import redact_icalendar
 from busyd.remote.observer import Exchange, Observer
 from busyd.remote.recording import render_exchange
 from busyd.remote.redaction import WireRedactor
@@ -222,3 +223,20 @@ async def test_a_web_page_is_told_from_an_answer(status: int, body: bytes, page:
     observer = Observer(Scripted(DavResponse(status, "u", (), body)), StoppedClock())
     await observer.send(DavRequest("PROPFIND", "/"))
     assert observer.ended_on_a_web_page() is page
+
+
+def test_made_up_names_of_zones_products_and_properties_do_not_survive() -> None:
+    lines = (
+        "BEGIN:VCALENDAR", "PRODID:-//Canary Ltd//Diary//EN", "BEGIN:VTIMEZONE", "TZID:Canary Street",
+        "X-LIC-LOCATION:Canary", "TZNAME:Canary", "END:VTIMEZONE", "BEGIN:X-CANARY", "X-CANARY-PHONE:1",
+        "DTSTART;TZID=Canary Street;X-CANARY=2:20260601T090000", "DTEND;TZID=Europe/Berlin:20260601T100000",
+        "X-APPLE-TRAVEL-DURATION:PT15M", "END:X-CANARY", "END:VCALENDAR",
+    )  # fmt: skip
+    told = redact_icalendar("\r\n".join(lines), str, uid=str).split("\r\n")
+    assert "canary" not in "".join(told).lower()
+    assert len(told) == len(lines)
+    zone = told[3].partition(":")[2]
+    assert told[9].startswith(f"DTSTART;TZID={zone};")
+    assert (told[10], told[11]) == lines[10:12]
+    for product in ("-//Apple Inc.//iOS 26.1//EN", "-//Google Inc//Google Calendar 70.9054//EN"):
+        assert redact_icalendar(f"PRODID:{product}", str, uid=str) == f"PRODID:{product}"

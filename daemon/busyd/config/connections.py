@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from busyd.advice.apple import CREATE_APP_PASSWORD, NOT_APP_SPECIFIC
 from busyd.config.errors import SourceLocation, did_you_mean, one_of
 from busyd.config.model import ConnectionConfig
@@ -58,7 +60,16 @@ def read_connections(reader: ConfigReader, entry: Entry | None) -> dict[str, Con
         except ValueError as error:
             reader.fault(written.location, f"connection {error}")
         connections[name] = _read_connection(reader, name, entry=written)
-    return connections
+    sources = [settings.password for settings in connections.values()]
+    hidden = frozenset(source.name for source in sources if isinstance(source, FromEnvironment))
+    return {name: _hiding(settings, hidden) for name, settings in connections.items()}
+
+
+def _hiding(settings: ConnectionConfig, hidden: frozenset[str]) -> ConnectionConfig:
+    """The same, where no program gets to see the passwords in the environment."""
+    if not isinstance(settings.password, FromCommand):
+        return settings
+    return replace(settings, password=replace(settings.password, hidden=hidden))
 
 
 def _read_connection(reader: ConfigReader, name: str, *, entry: Entry) -> ConnectionConfig:

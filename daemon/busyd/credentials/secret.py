@@ -7,6 +7,8 @@ from typing import Final, NoReturn, Self
 HIDDEN: Final = "***"
 
 _LETTERS: Final = re.compile(r"[A-Za-z]{16}")
+_SIGNS: Final = re.compile(r"[^\w.@+/ -]")
+_SHORT: Final = 8
 _SEPARATORS: Final = re.compile(r"[\s\-\u2010-\u2015]+")
 
 
@@ -68,6 +70,17 @@ def looks_app_specific(text: str) -> bool:
     Apple shows `abcd-efgh-ijkl-mnop` but does not document the shape.
     """
     return _LETTERS.fullmatch(_SEPARATORS.sub("", text.strip())) is not None
+
+
+def shown_name(name: str) -> str:
+    """The name of a credential, variable or file for a message; `***` where it may be the password itself.
+
+    People write the password where its name belongs: in the shape of Apple's, or with letters, digits and signs mixed
+    as no name is.
+    """
+    is_mixed = all(any(map(kind, name)) for kind in (str.isdigit, str.isupper, str.islower))
+    is_password = len(name) >= _SHORT and (is_mixed or _SIGNS.search(name) is not None)
+    return HIDDEN if is_password or looks_app_specific(name) else name
 
 
 def normalise_app_specific(text: str) -> str:

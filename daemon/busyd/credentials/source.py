@@ -19,7 +19,7 @@ from busyd.credentials.files import (
     is_credential_name,
     read_secret_bytes,
 )
-from busyd.credentials.secret import Secret
+from busyd.credentials.secret import Secret, shown_name
 from busyd.ownership import describe_user, groups_of, owner_of
 
 COMMAND_SECONDS: Final = 30.0
@@ -31,7 +31,7 @@ class FromCredential(Struct, frozen=True):
     name: str
 
     def __str__(self) -> str:
-        return f"credential {self.name}"
+        return f"credential {shown_name(self.name)}"
 
 
 class FromFile(Struct, frozen=True):
@@ -40,7 +40,7 @@ class FromFile(Struct, frozen=True):
     path: Path
 
     def __str__(self) -> str:
-        return f"file {self.path}"
+        return f"file {_shown_path(self.path)}"
 
 
 class FromEnvironment(Struct, frozen=True):
@@ -49,13 +49,15 @@ class FromEnvironment(Struct, frozen=True):
     name: str
 
     def __str__(self) -> str:
-        return f"environment variable {self.name}"
+        return f"environment variable {shown_name(self.name)}"
 
 
 class FromCommand(Struct, frozen=True):
     """What a program prints on standard output; no shell is involved."""
 
     argv: tuple[str, ...]
+    hidden: frozenset[str] = frozenset()
+    """Variables that it does not get: they hold passwords of other connections."""
 
     def __str__(self) -> str:
         # Arguments may name a vault entry or contain a token, so only the program is shown.
@@ -83,24 +85,26 @@ def read_password(source: PasswordSource, state_directory: Path, *, environment:
             return _read_credential(name, state_directory, environment=environment)
         case FromFile(path):
             user = describe_user(os.geteuid())
-            return _read_file(path, fix=f"write the password to {path}, so that only {user} can read it")
+            return _read_file(path, fix=f"write the password to {_shown_path(path)}, so that only {user} can read it")
         case FromEnvironment(name):
+            shown = shown_name(name)
             if name not in environment:
-                message = f"the environment variable {name} is not set"
-                raise CredentialMissing(message, fix=f"set {name} for busyd, or configure another password source")
+                message = f"the environment variable {shown} is not set"
+                raise CredentialMissing(message, fix=f"set {shown} for busyd, or configure another password source")
             return _only_line(
                 environment[name],
-                f"the environment variable {name}",
-                fix=f"set {name} to the password and nothing else",
+                f"the environment variable {shown}",
+                fix=f"set {shown} to the password and nothing else",
             )
-        case FromCommand(argv):
-            return _run_command(argv, state_directory, environment=environment)
+        case FromCommand(argv, hidden):
+            return _run_command(argv, state_directory, environment=environment, hidden=hidden)
 
 
 def _read_credential(name: str, state_directory: Path, *, environment: Mapping[str, str]) -> Secret:
-    fix = f"store it with `busyd credential set {name}`"
+    shown = shown_name(name)
+    fix = f"store it with `busyd credential set {shown}`"
     if not is_credential_name(name):
-        message = f"{name!r} is not a valid credential name"
+        message = f"{shown!r} is not a valid credential name"
         raise CredentialMissing(message, fix="use letters, digits, '_', '-' and '.'")
     given = credential_file(name, environment)
     if given is not None and given.exists():
@@ -112,7 +116,7 @@ def _read_credential(name: str, state_directory: Path, *, environment: Mapping[s
         if os.path.islink(store):  # noqa: PTH114 - that of Path raises where this user may not look
             message = f"{store} is a symbolic link to where user {describe_user(os.geteuid())} may not go"
             raise CredentialMissing(message, fix="put the file itself there, or remove the link") from None
-        message = f"this user may not read the credential {name} in {state_directory}"
+        message = f"this user may not read the credential {shown} in {state_directory}"
         raise CredentialMissing(message, fix="run this as root, or as the user busyd runs as") from None
     if has_store:
         from busyd.credentials.store import CredentialStore
@@ -120,20 +124,26 @@ def _read_credential(name: str, state_directory: Path, *, environment: Mapping[s
         stored = CredentialStore(state_directory, environment).get(name)
         if stored is not None:
             return stored
-    message = f"there is no credential named {name}"
-    raise CredentialMissing(message, fix=f"{fix}, or pass it to the service with LoadCredentialEncrypted={name}:...")
+    message = f"there is no credential named {shown}"
+    raise CredentialMissing(message, fix=f"{fix}, or pass it to the service with LoadCredentialEncrypted={shown}:...")
 
 
 def _read_file(path: Path, *, fix: str) -> Secret:
     try:
         content = read_secret_bytes(path)
     except OSError as error:
-        message = f"cannot read the password from {path}: {(error.strerror or 'unknown reason').lower()}"
+        message = f"cannot read the password from {_shown_path(path)}: {(error.strerror or 'unknown reason').lower()}"
         raise CredentialMissing(message, fix=fix) from None
-    return _decode(content, str(path), fix=fix)
+    return _decode(content, _shown_path(path), fix=fix)
 
 
-def _run_command(argv: tuple[str, ...], state_directory: Path, *, environment: Mapping[str, str]) -> Secret:
+def _shown_path(path: Path) -> str:
+    return str(path.with_name(shown_name(path.name))) if path.name else str(path)
+
+
+def _run_command(
+    argv: tuple[str, ...], state_directory: Path, *, environment: Mapping[str, str], hidden: frozenset[str]
+) -> Secret:
     program = Path(argv[0]).name
     fix = f"run {program} by hand, as the user busyd runs as, to see why"
     try:
@@ -143,7 +153,7 @@ def _run_command(argv: tuple[str, ...], state_directory: Path, *, environment: M
             stdout=subprocess.PIPE,
             # The error messages of a password manager may contain secrets, so they are not shown.
             stderr=subprocess.DEVNULL,
-            env=dict(environment),
+            env={name: value for name, value in environment.items() if name not in hidden},
             start_new_session=True,
             **_as_owner_of(state_directory),
         )

@@ -15,6 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from busyd.address import is_loopback
 from busyd.http.aiohttp_internals import read_less_at_once, release
 from busyd.http.crash import CrashLog
+from busyd.http.farewell import Farewells
 from busyd.http.parse_errors import problem_of
 from busyd.http.problem import HttpProblem
 from busyd.http.request_headers import ListenerContext, listener_names
@@ -58,9 +59,9 @@ class ClientConnection(RequestHandler):
         if not self.gate.enter(self):
             self.close()
             if isinstance(transport, asyncio.Transport):
-                self.transport = transport
-                transport.write(_FULL)
-            transport.close()
+                self.gate.farewells.begin(transport)
+            else:
+                transport.close()
             return
         read_less_at_once(transport)
         super().connection_made(transport)
@@ -117,6 +118,7 @@ class Gate:
         self._listeners: dict[tuple[object, bool, bool], ListenerContext] = {}
         self._timer: asyncio.TimerHandle | None = None
         self.crashes = CrashLog()
+        self.farewells = Farewells(_FULL)
         self.open: set[ClientConnection] = set()
         self.streams: dict[ClientConnection, str] = {}
         """The connections with a stream of events, each with the id of its token; they are not among `open`."""

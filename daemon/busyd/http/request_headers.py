@@ -22,6 +22,7 @@ _BY_NAME: Final = 2
 """How specific a media type named in full is: two ranges are wider."""
 _PROXY_FIELDS: Final = (b"forwarded", b"via", b"x-real-ip")
 _ONCE: Final = frozenset({b"host", b"authorization", b"origin", b"content-length", b"content-encoding"})
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+) *", re.IGNORECASE)
 
@@ -93,7 +94,11 @@ class ListenerContext(Struct):
         if text in self.names:
             return True
         matched = _AUTHORITY.fullmatch(text)
-        return matched is not None and (text in self.settings.hosts or matched[1] in self.settings.hosts)
+        if matched is None:
+            return False
+        if self.settings.behind_proxy and matched[1] in _LOOPBACK:
+            return True  # a proxy on this machine has a port of its own; every request needs a token then
+        return text in self.settings.hosts or matched[1] in self.settings.hosts
 
 
 def listener_names(sockname: object) -> frozenset[str]:

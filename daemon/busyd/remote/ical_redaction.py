@@ -3,9 +3,12 @@
 Works line by line on the raw text: malformed lines stay malformed, since they may be what a recording is about.
 """
 
+import hashlib
 import re
 from collections.abc import Callable
 from typing import Final
+
+from busyd.ical.zones import iana_zone
 
 LEFT_OUT: Final = "redacted"
 
@@ -34,6 +37,18 @@ _LINE: Final = re.compile(
 )
 _PARAMETER: Final = re.compile(r';([^;:="]+)=((?:"[^"]*"|[^;:"])*)')
 _WIDTH: Final = 75
+_ABBREVIATION: Final = re.compile(r"[A-Z]{2,5}|[+-]?[0-9]{2,4}|GMT[+-][0-9:]{1,5}")
+_PRODUCT: Final = re.compile(
+    r"[+-]//(?:Apple Inc\.|Apple Computer\\?, Inc|Google Inc|Microsoft Corporation|Mozilla\.org|Ximian|"
+    r"Nextcloud|SabreDAV|Sabre|Radicale|Xandikos|CALENDARSERVER\.ORG)//[ -~]{0,60}\Z",
+    re.IGNORECASE,
+)
+_VENDOR: Final = re.compile(
+    r"X-(?:APPLE|CALENDARSERVER|ADDRESSBOOKSERVER|MOZ|MICROSOFT|MS|EVOLUTION|GOOGLE|WR|LIC|NEXTCLOUD|SOGO|RADICALE)-|"
+    r"X-(?:TITLE|ADDRESS)\Z",
+    re.IGNORECASE,
+)
+"""Whose names say nothing of a person."""
 
 Replace = Callable[[str], str]
 
@@ -54,19 +69,44 @@ def _redact_line(line: str, person: Replace, *, uid: Replace) -> str:
         return LEFT_OUT
     name, parameters, value = match[1].upper(), match[2], match[3]
     kept = "".join(
-        f";{key}={_parameter(key.upper(), written, person=person)}" for key, written in _PARAMETER.findall(parameters)
+        f";{_name(key, _PARAMETERS)}={_parameter(key.upper(), written, person=person)}"
+        for key, written in _PARAMETER.findall(parameters)
     )
     if name in _PEOPLE:
         address = person(value)
         value = f"mailto:{address}" if "@" in address else address
     elif name == "UID":
         value = uid(value)
+    elif name in ("TZID", "X-LIC-LOCATION"):
+        value = _zone(value)
+    elif name == "TZNAME":
+        value = value if _ABBREVIATION.fullmatch(value) else LEFT_OUT
+    elif name == "PRODID":
+        value = value if _PRODUCT.match(value) else LEFT_OUT
+    elif name in ("BEGIN", "END"):
+        value = _name(value, _KEPT)
     elif name not in _KEPT:
         value = LEFT_OUT
-    return f"{match[1]}{kept}:{value}"
+    return f"{_name(match[1], _KEPT)}{kept}:{value}"
+
+
+def _name(written: str, known: frozenset[str]) -> str:
+    """A name of a property, parameter or component; those that somebody has made up may say who."""
+    is_own = written.upper().startswith("X-") and written.upper() not in known
+    return "X-REDACTED" if is_own and not _VENDOR.match(written) else written
+
+
+def _zone(written: str) -> str:
+    """A TZID as it is where it is known everywhere, else a stand-in that is the same wherever it occurs."""
+    name = written.strip().strip('"')
+    if not name or iana_zone(name) is not None or name.upper() == "UTC":
+        return written
+    return f"zone-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _parameter(name: str, written: str, *, person: Replace) -> str:
+    if name == "TZID":
+        return _zone(written)
     if name in _PARAMETERS:
         return written
     return person(written.strip('"')) if name == "EMAIL" else LEFT_OUT
