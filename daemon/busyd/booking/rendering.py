@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from icalendar import Alarm, Calendar, Event, Timezone
 from msgspec import Struct
@@ -53,8 +52,8 @@ def render(booking: Booking, *, zone: str, now: Instant) -> bytes:
     event.add("created", _utc(booking.created))
     event.add("last-modified", _utc(now))
     event.add("sequence", booking.sequence)
-    event.add("dtstart", _moment(span.start, zone))
-    event.add("dtend", _moment(span.end, zone))
+    _add_time(event, "dtstart", instant=span.start, zone=zone)
+    _add_time(event, "dtend", instant=span.end, zone=zone)
     for name, text in (("summary", details.summary), ("description", details.description)):
         if text:
             event.add(name, clean_text(text))
@@ -101,8 +100,13 @@ def read_content(payload: bytes) -> Content:
     return Content(rows, indexed.recurring, _properties(payload, _TEXTS))
 
 
-def _moment(instant: Instant, zone: str) -> datetime:
-    return datetime.fromtimestamp(instant, ZoneInfo(zone) if _is_local(instant, zone) else UTC)
+def _add_time(event: Event, name: str, *, instant: Instant, zone: str) -> None:
+    """Wall time by the rules with which it will be read back, or UTC."""
+    if _is_local(instant, zone):
+        wall = datetime.fromtimestamp(reading_zone(zone).wall(instant), UTC).replace(tzinfo=None)
+        event.add(name, wall, parameters={"TZID": zone})
+    else:
+        event.add(name, _utc(instant))
 
 
 def _is_local(instant: Instant, zone: str) -> bool:
