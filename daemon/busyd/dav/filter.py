@@ -93,6 +93,14 @@ class CalendarQuery(Struct, frozen=True):
         return cls(calendar, *selected(root), zone)
 
 
+def free_busy_window(root: Element) -> Period:
+    """<!ELEMENT free-busy-query (time-range)> (RFC 4791 §7.10): both ends are needed. Raises BadFilter."""
+    times = root.find(names.TIME_RANGE)
+    if times is None or times.get("start") is None or times.get("end") is None:
+        raise BadFilter("a free-busy-query needs a time-range with start and end")
+    return _window(times)
+
+
 def _comp_filter(element: Element, *, depth: int) -> CompFilter:
     name = element.get("name", "").upper()
     if not name:

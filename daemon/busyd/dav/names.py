@@ -85,6 +85,7 @@ NUMBER_OF_MATCHES_WITHIN_LIMITS: Final = dav("number-of-matches-within-limits")
 # RFC 4791: calendar access
 CALENDAR: Final = caldav("calendar")
 CALENDAR_MULTIGET: Final = caldav("calendar-multiget")
+FREE_BUSY_QUERY: Final = caldav("free-busy-query")
 CALENDAR_QUERY: Final = caldav("calendar-query")
 FILTER: Final = caldav("filter")
 COMP_FILTER: Final = caldav("comp-filter")

@@ -88,7 +88,7 @@ class FreeBusyHandler:
         on_stale = parse_on_stale(query, default=OnStale.SERVE)
         answer = resolve_stale(await ask_freebusy(self._backend, profile, window=window, query=query), on_stale)
         if as_calendar:
-            finished = self._as_calendar(answer)
+            finished = vfreebusy(answer, now)
         else:
             finished = self._json.render_at_once(answer, write_edges(window)) or await self._json.render(answer)
             if "max_age" not in query:
@@ -96,16 +96,17 @@ class FreeBusyHandler:
                 self.cache.put(call.request.raw_path, made)
         return await finished.response(call.head)
 
-    def _as_calendar(self, answer: FreeBusyAnswer) -> Finished:
-        as_of, spans = answer.freshness.as_of, answer.spans
-        identity = f"{answer.profile}/{answer.window}"
-        uid = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
-        stamp = as_of if as_of is not None else self._backend.clock.now()
-        body = compose_vfreebusy(answer.window, spans, uid=f"{uid}@busyd", stamp=stamp)
-        states = ";".join(f"{calendar.calendar}={calendar.state.value}" for calendar in answer.freshness.calendars)
-        content = f"{identity}{states}{answer.freshness.stale}{answer.complete}{spans}"
-        tag = hashlib.blake2b(content.encode(), digest_size=9).hexdigest()
-        return Finished(body, headers_as_of(CALENDAR, answer.freshness), f'W/"c{tag}"')
+
+def vfreebusy(answer: FreeBusyAnswer, now: Instant) -> Finished:
+    """The answer as one VFREEBUSY; `now` stamps what was never confirmed."""
+    as_of, spans = answer.freshness.as_of, answer.spans
+    identity = f"{answer.profile}/{answer.window}"
+    uid = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
+    body = compose_vfreebusy(answer.window, spans, uid=f"{uid}@busyd", stamp=as_of if as_of is not None else now)
+    states = ";".join(f"{calendar.calendar}={calendar.state.value}" for calendar in answer.freshness.calendars)
+    content = f"{identity}{states}{answer.freshness.stale}{answer.complete}{spans}"
+    tag = hashlib.blake2b(content.encode(), digest_size=9).hexdigest()
+    return Finished(body, headers_as_of(CALENDAR, answer.freshness), f'W/"c{tag}"')
 
 
 def profile_of(backend: Backend, call: Call) -> ProfileView:

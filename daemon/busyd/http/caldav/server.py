@@ -7,9 +7,11 @@ from aiohttp import web
 
 from busyd.cooperative import in_slices
 from busyd.dav import names
+from busyd.dav.filter import BadFilter, free_busy_window
 from busyd.dav.multistatus import MemberResponse, write_multistatus
 from busyd.dav.request import BadRequestBody, Propfind
 from busyd.dav.xml import Element, NotXml, make, parse_xml, write_xml
+from busyd.flow.ask import answer_at_once
 from busyd.flow.backend import Backend
 from busyd.http.caldav.paths import ROOT, WELL_KNOWN
 from busyd.http.caldav.refusals import DAV_HEADERS, XML, PreconditionNotMet, read_only
@@ -25,7 +27,9 @@ from busyd.http.caldav.resources import (
 )
 from busyd.http.caldav.target import Target, find_target, member_resource, nothing_here
 from busyd.http.call import Call
+from busyd.http.freebusy import check_configured, vfreebusy
 from busyd.http.problem import bad_request
+from busyd.http.query import MAX_WINDOW
 from busyd.http.request_body import read_any_body
 from busyd.http.response import matches
 from busyd.http.settings import Limits
@@ -60,6 +64,8 @@ class CaldavServer:
             # RFC 3744 §9.5: there is nothing by which principals could be searched.
             body = write_xml(make(names.PRINCIPAL_SEARCH_PROPERTY_SET))
             return web.Response(body=body, headers={**DAV_HEADERS, "Content-Type": XML})
+        if root is not None and root.tag == names.FREE_BUSY_QUERY and method == "REPORT":
+            return await self._free_busy(target, root)
         if method == "REPORT":
             report = await self._reports.answer(target, root, minimal=minimal)
             document = await in_slices(write_multistatus(report.responses, sync_token=report.sync_token))
@@ -109,6 +115,22 @@ class CaldavServer:
             calendar(owner, collection, order=order, me=me, max_bytes=MAX_OBJECT_BYTES)
             for order, collection in enumerate(target.collections, 1)
         ]
+
+    async def _free_busy(self, target: Target, root: Element) -> web.StreamResponse:
+        """RFC 4791 §7.10, of everything that counts for a profile: on its home, as no calendar counts alone."""
+        profile = self._backend.profile(target.owner or "")
+        if profile is None or target.collection is not None or not target.free_busy:
+            raise PreconditionNotMet(names.SUPPORTED_REPORT, detail="free-busy-query is for the home of a profile")
+        try:
+            window = free_busy_window(root)
+        except BadFilter as error:
+            raise PreconditionNotMet(error.condition, detail=str(error)) from error
+        if window.end - window.start > MAX_WINDOW:
+            raise bad_request("the window is longer than 1000 days", fix="ask for a shorter one", name="bad-window")
+        check_configured(profile)
+        answer = answer_at_once(profile, window) or await self._backend.freebusy(profile.name, window)
+        finished = vfreebusy(answer, self._backend.clock.now())
+        return web.Response(body=finished.body, headers={**finished.headers, **DAV_HEADERS})
 
     async def _get(self, call: Call, target: Target) -> web.StreamResponse:
         if target.path.rstrip("/") == WELL_KNOWN:

@@ -25,6 +25,8 @@ class Target(Struct, frozen=True):
     collections: Sequence[CollectionView] = ()
     """Those of the owner that the caller may see."""
     collection: CollectionView | None = None
+    free_busy: bool = False
+    """The caller may ask when the owner is busy."""
     member: str | None = None
     """The name of a member, percent-encoded as in its href."""
 
@@ -52,7 +54,15 @@ async def find_target(call: Call, backend: Backend) -> Target:
     found = next((collection for collection in seen if collection.segment == segment), None)
     if segment is not None and found is None:
         raise nothing_here()
-    return Target(path, me, owner, seen, found, quote(member, safe="") if member is not None else None)
+    return Target(
+        path,
+        me,
+        owner,
+        seen,
+        found,
+        free_busy=call.caller.may("freebusy"),
+        member=quote(member, safe="") if member is not None else None,
+    )
 
 
 async def _principal_of(call: Call, backend: Backend) -> str:
