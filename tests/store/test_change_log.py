@@ -104,7 +104,9 @@ async def test_what_was_told_is_kept_with_the_entries_or_not_at_all(log: ChangeL
     await log.append([change("a")], ToldState(snapshots=[("anna", b"1")], failing=("x", "y")), now=NOW)
     await log.append([], ToldState(recovered=("x",)), now=NOW)
     assert await log.read_told(["anna", "bob"]) == {"anna": b"1"}
-    assert await log.read_failing() == {"y"}
+    assert await log.keep_told(profiles=["anna"], connections=["x", "y"]) == {"y"}
+    assert await log.keep_told(profiles=["bob"], connections=["x"]) == set()
+    assert await log.read_told(["anna"]) == {}
     with pytest.raises(StorageError):
         await log.append([change("b")], ToldState(snapshots=[("anna", object())]), now=NOW)  # type: ignore[list-item]
     assert await texts_after(log, 0) == ["a"]

@@ -124,7 +124,8 @@ class ChangeRecorder:
 
     async def _tell_of_connections(self, names: Iterable[str]) -> None:
         if self._failing is None:
-            self._failing = await self._log.read_failing()
+            state = self._state
+            self._failing = await self._log.keep_told(profiles=state.profiles, connections=state.connections)
         for name in names:
             connection_state = self._state.connections.get(name)
             if connection_state is None or bool(connection_state.trouble) == (name in self._failing):

@@ -11,7 +11,7 @@ import logging
 import sqlite3
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -107,9 +107,9 @@ class ChangeLog:
         """Profile -> the packed snapshot that its entries amount to, of those of which anything was ever told."""
         return await self._database.read(lambda db: _read_told(db, profiles))
 
-    async def read_failing(self) -> set[str]:
-        """The connections of which a failure was told, and no recovery."""
-        return await self._database.read(lambda db: {name for (name,) in db.execute("SELECT name FROM failing")})
+    async def keep_told(self, *, profiles: Container[str], connections: Container[str]) -> set[str]:
+        """Forget what was told of all other profiles and connections; the connections whose failure was told last."""
+        return await self._database.write(lambda db: _keep_told(db, profiles, connections=connections))
 
 
 def _open(path: Path) -> Database:
@@ -182,6 +182,13 @@ def _read_last(db: sqlite3.Connection, wanted: Callable[[ChangeEntry], bool], *,
         before = some[-1].number
         found += filter(wanted, some)
     return found[:count][::-1]
+
+
+def _keep_told(db: sqlite3.Connection, profiles: Container[str], *, connections: Container[str]) -> set[str]:
+    for table, column, kept in (("told", "profile", profiles), ("failing", "name", connections)):
+        others = [row for row in db.execute(f"SELECT {column} FROM {table}").fetchall() if row[0] not in kept]
+        db.executemany(f"DELETE FROM {table} WHERE {column}=?", others)
+    return {name for (name,) in db.execute("SELECT name FROM failing")}
 
 
 def _read_told(db: sqlite3.Connection, profiles: Collection[str]) -> dict[str, bytes]:
