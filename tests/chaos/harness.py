@@ -35,6 +35,7 @@ from busyd.remote.wire import TransferLimits
 from busyd.service.schedule import PollSchedule
 from busyd.state.state import State
 from busyd.store.change_log import CHANGES_FILE, ChangeLog
+from busyd.store.changes import ChangeEvent
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import MIRROR_FILE, CalendarRecord
@@ -46,6 +47,7 @@ from tests.chaos.oracle import Span, Truth, truth_of
 from tests.icloud.feeds import Feed
 from tests.icloud.log import Entry
 from tests.icloud.server import SimulatedIcloud
+from tests.index.replay import Follower
 
 T = TypeVar("T")
 
@@ -53,6 +55,9 @@ USER, PASSWORD = "anna@icloud.com", "abcd-efgh-ijkl-mnop"
 WINDOW = Period(START, Instant(START + 400 * 86_400))
 QUICK = TransferLimits(connect=2.0, idle=0.5, total=3.0)
 POLL = 60
+
+
+_SPANS = (ChangeEvent.BUSY, ChangeEvent.FREE)
 
 
 class Killed(BaseException):
@@ -129,6 +134,9 @@ class World:
         """What is called busy and is not so (any more): should it become so again, that has not been seen yet."""
         self.checks = 0
         self.told: list[Progress] = []
+        self.follower: Follower | None = None
+        """Knows of anna only what the log of changes tells."""
+        self.followed = 0
 
     @classmethod
     @asynccontextmanager
@@ -212,7 +220,27 @@ class World:
         self.clock.advance(after)
         good = await self.schedule.poll_now()
         self.check()
+        await self.check_log()
         return good
+
+    async def check_log(self) -> None:
+        """Whoever only follows the log of changes knows what answers say."""
+        snapshot, follower = self.state.profiles["anna"].snapshot, self.follower
+        while entries := await self.changes.entries_after(self.followed):
+            self.followed = entries[-1].number
+            if any(entry.change.event is ChangeEvent.RESET for entry in entries):
+                follower = None
+            elif follower is not None:
+                follower.take(entry.change.body for entry in entries if entry.change.event in _SPANS)
+        now = Now(self.clock.now(), self.clock.monotonic())
+        known = freshness_of(self.state, self.state.profiles["anna"], now=now).known
+        self.follower = follower
+        if snapshot is None or not known or snapshot.is_incomplete:
+            return  # what is not known is told as unavailable, wherever answers have nothing
+        if follower is None or follower.span != snapshot.span:
+            self.follower = Follower(snapshot)
+        else:
+            assert follower.spans == snapshot.between(snapshot.span)
 
     async def sync(self, *, polls: int = 4) -> None:
         """Poll until nothing is left to do."""
