@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from busyd.period import Instant
 from busyd.store.mirror import GHOST_ETAG, UNREAD_ETAG, DoubtKind, ObjectDoubt
-from busyd.sync.plan import Delta, SyncState, contradicts, plan_delta, plan_listing
+from busyd.sync.plan import Delta, SyncState, contradicts, own_members, plan_delta, plan_listing
 from busyd.sync.timing import SETTLED_AFTER, SETTLED_LOOKS
 
 NOW = Instant(1_790_000_000)
@@ -92,3 +92,16 @@ def test_an_empty_delta_contradicts_a_listing_that_shows_a_change_whatever_token
         Delta({}, frozenset({"/x"}), "t2", itself=True),
     ):
         assert not contradicts(state_of(1, has_news=True), delta)
+
+
+def test_what_an_answer_names_in_another_calendar_is_not_of_this_one() -> None:
+    mixed = {"/1/a.ics": "a", "/2/b.ics": "b"}
+    assert own_members(SyncState({"/1/z.ics": "z"}, others=("/2/",)), mixed) == {"/1/a.ics": "a"}
+    assert own_members(SyncState({"/1/z.ics": "z"}, others=("/2/",)), {"/2/b.ics": "b"}) == {}
+    assert own_members(SyncState({}, others=("/2/",)), mixed) == {"/1/a.ics": "a"}
+
+
+def test_a_server_may_have_two_names_for_one_calendar() -> None:
+    listed = {"/2/b.ics": "b"}
+    assert own_members(SyncState({}, others=("/2/",)), listed) == listed
+    assert own_members(SyncState({"/2/a.ics": "a"}, others=("/2/",)), listed) == listed

@@ -28,6 +28,7 @@ from busyd.sync.plan import (
     contradicts,
     may_be_everything,
     needs_members,
+    own_members,
     plan_delta,
     plan_listing,
 )
@@ -47,7 +48,7 @@ async def look(client: CaldavClient, calendar: str, *, state: SyncState, full: b
     seen = Delta({}, frozenset(), None, itself=False)
     for asked in state.tokens:
         try:
-            delta = await _collect(client, calendar, token=asked, others=state.others)
+            delta = await _collect(client, calendar, token=asked, state=state)
         except DavError as error:
             if not is_refusal(error):
                 raise
@@ -102,18 +103,18 @@ async def _compare(
     `fault`: how the report was refused just now, so that it need not be tried.
     """
     if list_only or fault is not None:
-        everything = await _members(client, calendar, others=state.others)
+        everything = await _members(client, calendar, state=state)
     else:
         try:
-            everything = await _collect(client, calendar, token=None, others=state.others)
+            everything = await _collect(client, calendar, token=None, state=state)
         except DavError as error:
             if not is_refusal(error):
                 raise
-            everything, fault = await _members(client, calendar, others=state.others), error
+            everything, fault = await _members(client, calendar, state=state), error
     listed, token = everything.changed, everything.token
     spelled, truncated = everything.spelled, everything.truncated
     if needs_members(state, everything):
-        members = await _members(client, calendar, others=state.others)
+        members = await _members(client, calendar, state=state)
         if members.changed.keys() - listed.keys() or not (listed or everything.itself):
             token = None  # it stands for an answer that was not true
         listed, spelled = {**members.changed, **listed}, {**members.spelled, **spelled}
@@ -135,21 +136,21 @@ async def _compare(
     )
 
 
-async def _members(client: CaldavClient, calendar: str, *, others: tuple[str, ...]) -> Delta:
+async def _members(client: CaldavClient, calendar: str, *, state: SyncState) -> Delta:
     """The listing of last resort, which even an empty calendar answers with itself."""
     members = await client.run(list_members(calendar))
-    etags = {str(href): str(etag) for href, etag in members.etags.items() if not href.startswith(others)}
+    etags = own_members(state, {str(href): str(etag) for href, etag in members.etags.items()})
     spelled = {str(href): spelling for href, spelling in members.spelled.items()}
     return Delta(etags, frozenset(), None, itself=True, truncated=members.truncated, spelled=spelled)
 
 
-async def _collect(client: CaldavClient, calendar: str, *, token: str | None, others: tuple[str, ...]) -> Delta:
+async def _collect(client: CaldavClient, calendar: str, *, token: str | None, state: SyncState) -> Delta:
     """A sync-collection answer, continued while the server truncates it (RFC 6578 §3.6)."""
     seen = Delta({}, frozenset(), None, itself=False)
     for _ in range(_ROUNDS):
         page = await client.run(sync_collection(calendar, token))
         await let_others_run()
-        changed = {str(href): str(etag) for href, etag in page.changed.items() if not href.startswith(others)}
+        changed = own_members(state, {str(href): str(etag) for href, etag in page.changed.items()})
         spelled = {str(href): spelling for href, spelling in page.spelled.items()}
         seen = _joined(seen, Delta(changed, page.vanished, page.token, page.itself, spelled=spelled))
         await let_others_run()

@@ -33,7 +33,7 @@ class SyncState(Struct, frozen=True):
     """Something changed since the oldest token, by what the listing says or by what was seen before."""
     doubts: Mapping[str, ObjectDoubt] = field(default_factory=dict)
     others: tuple[str, ...] = ()
-    """Hrefs of the other calendars: what an answer names there is theirs, and is read there."""
+    """Hrefs of the other calendars: what an answer names there is theirs (`own_members`)."""
     held: Mapping[str, Instant] = field(default_factory=dict)
     """Of a feed: href -> when a look first found it gone, for what is not yet believed to be."""
 
@@ -113,6 +113,17 @@ def _is_asked_singly(state: SyncState, href: str, *, etag: str) -> bool:
 def is_many(state: SyncState, gone: frozenset[str]) -> bool:
     """Whether so much at once is more likely to be a server's mistake than a person's wish."""
     return len(gone) > MANY or (len(gone) >= FEW and len(gone) > SHARE * len(state.etags))
+
+
+def own_members(state: SyncState, listed: Mapping[str, str]) -> Mapping[str, str]:
+    """What an answer names of this calendar itself. What lies in another one is read there.
+
+    But where all that is known lies there, or all that a first answer names, the server has two names for one calendar.
+    """
+    own = {href: etag for href, etag in listed.items() if not href.startswith(state.others)}
+    if len(own) == len(listed) or any(href.startswith(state.others) for href in state.etags):
+        return listed
+    return own if own or state.etags else listed
 
 
 def contradicts(state: SyncState, delta: Delta) -> bool:
