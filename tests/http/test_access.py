@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from busyd.http.request_headers import ListenerContext, listener_names
+from busyd.http.settings import EndpointSettings
 from busyd.period import Instant
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from tests.http.conftest import Answer, Serve, Served
@@ -207,6 +209,13 @@ async def test_behind_a_proxy_a_loopback_name_is_ours_with_any_port(serve: Serve
     text = f"GET {ANNA} HTTP/1.1\r\nHost: {host}\r\n\r\n"
     assert (await exchange((await serve(behind_proxy=True)).port, text))[0] == 401
     assert (await exchange((await serve()).port, text))[0] == 421
+
+
+@pytest.mark.parametrize(("port", "is_foreign"), [(8443, False), (3000, True)])
+def test_behind_a_proxy_the_page_of_another_port_is_another_site(port: int, is_foreign: bool) -> None:
+    listener = ListenerContext(EndpointSettings(behind_proxy=True), listener_names(("127.0.0.1", 8377)), is_local=True)
+    head = listener.read(((b"Host", b"localhost:8443"), (b"Origin", f"http://localhost:{port}".encode())))
+    assert (head.fault, head.cross_site) == ("", is_foreign)
 
 
 async def test_behind_a_proxy_a_foreign_name_is_as_foreign_as_ever(serve: Serve) -> None:

@@ -90,15 +90,19 @@ class ListenerContext(Struct):
 
     def answers_for(self, authority: str) -> bool:
         """Whether a Host (RFC 9110 §7.2) is one of ours."""
+        if self.is_named(authority):
+            return True
+        matched = _AUTHORITY.fullmatch(authority.lower())
+        # A proxy on this machine has a port of its own; every request needs a token then.
+        return matched is not None and self.settings.behind_proxy and matched[1] in _LOOPBACK
+
+    def is_named(self, authority: str) -> bool:
+        """Whether an authority is one by which we are known."""
         text = authority.lower()
         if text in self.names:
             return True
         matched = _AUTHORITY.fullmatch(text)
-        if matched is None:
-            return False
-        if self.settings.behind_proxy and matched[1] in _LOOPBACK:
-            return True  # a proxy on this machine has a port of its own; every request needs a token then
-        return text in self.settings.hosts or matched[1] in self.settings.hosts
+        return matched is not None and (text in self.settings.hosts or matched[1] in self.settings.hosts)
 
 
 def listener_names(sockname: object) -> frozenset[str]:
@@ -133,7 +137,7 @@ def read_request_headers(raw: RawHeaders, listener: ListenerContext) -> RequestH
     settings = listener.settings
     origin = get(b"origin", "")
     readable = bool(origin) and origin in settings.cors
-    foreign = bool(origin) and not readable and not _is_own(origin, listener)
+    foreign = bool(origin) and not readable and not _is_own(origin, listener, host=host)
     cross_site = foreign or (not readable and get(b"sec-fetch-site", "") in ("cross-site", "same-site"))
     # Many proxies add no field of their own, and pass our own name on as the Host.
     here = listener.is_local and not forwarded and not settings.behind_proxy
@@ -168,9 +172,11 @@ def _fault(fields: dict[bytes, str], listener: ListenerContext, *, host: str) ->
     return ""
 
 
-def _is_own(origin: str, listener: ListenerContext) -> bool:
+def _is_own(origin: str, listener: ListenerContext, *, host: str) -> bool:
+    """Whether a page is ours. Another port of this machine is another site, unless the proxy is there."""
     scheme, separator, authority = origin.partition("://")
-    return bool(separator) and scheme in ("http", "https") and listener.answers_for(authority)
+    is_ours = listener.is_named(authority) or (authority == host and listener.answers_for(host))
+    return bool(separator) and scheme in ("http", "https") and is_ours
 
 
 def _token(authorization: str | None) -> str | None:
