@@ -1,0 +1,224 @@
+"""Rows carried on against the simulated iCloud: written once, whatever happens to a request, and nothing of a person's
+is lost.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from msgspec.structs import replace
+
+from busyd.booking.carrying import Carrier, WriteRefused
+from busyd.booking.rendering import render
+from busyd.clock import SystemClock
+from busyd.connection import Connection, ConnectionKind
+from busyd.credentials import Secret
+from busyd.dav.exchange import DavRequest, DavResponse
+from busyd.period import Instant, Period
+from busyd.remote.client import CaldavClient
+from busyd.remote.errors import WriteOutcomeUnknown
+from busyd.remote.transport import Transport
+from busyd.store.bookings import Booking, BookingKind, BookingState
+from tests.icloud import Account, Calendar, SimulatedIcloud
+from tests.icloud.knobs import Knobs
+
+NOW = Instant(1_790_000_000)
+SPAN = Period(Instant(1_796_115_600), Instant(1_796_117_400))
+UID = "6F2A9E31-0000-4000-8000-000000000001"
+
+
+@dataclass
+class Network:
+    """Sends what it is given, unless the next write is to be lost on the way there or back."""
+
+    transport: Transport
+    lose: str = ""
+    writes: list[str] = field(default_factory=list)
+
+    async def send(self, request: DavRequest) -> DavResponse:
+        if request.method not in ("PUT", "DELETE"):
+            return await self.transport.send(request)
+        lost, self.lose = self.lose, ""
+        self.writes.append(request.method)
+        if lost != "request":
+            response = await self.transport.send(request)
+            if lost != "answer":
+                return response
+        raise WriteOutcomeUnknown("caldav.icloud.com", request.method)
+
+
+@dataclass
+class KeptRow:
+    """What was committed last, and how often."""
+
+    row: Booking
+    states: list[BookingState] = field(default_factory=list)
+
+    async def commit(self, row: Booking) -> None:
+        self.row = row
+        if self.states[-1:] != [row.state]:
+            self.states.append(row.state)
+
+
+@dataclass
+class Desk:
+    """One row, and all that carries it."""
+
+    network: Network
+    ledger: KeptRow
+    work: Calendar
+    knobs: Knobs
+    taken: bool = False
+    sees: Callable[[], bool] | None = None
+
+    async def carry(self) -> BookingState:
+        async def is_taken(row: Booking) -> bool:
+            assert row.id == self.ledger.row.id
+            return self.sees() if self.sees is not None else self.taken
+
+        carrier = Carrier(CaldavClient(self.network), is_taken, self.ledger.commit, SystemClock())
+        assert await carrier.carry(self.ledger.row) == self.ledger.row
+        return self.ledger.row.state
+
+    async def book(self) -> None:
+        assert await self.carry() is BookingState.BOOKED
+
+    def order_cancel(self) -> None:
+        self.ledger.row = replace(self.ledger.row, state=BookingState.CANCELLING)
+
+    @property
+    def name(self) -> str:
+        return f"{UID}.ics"
+
+    @property
+    def on_server(self) -> str:
+        stored = self.work.get(self.name)
+        return stored.text if stored is not None else ""
+
+    def edit(self, old: str, new: str) -> None:
+        text = self.on_server
+        assert old in text
+        self.work.put(self.name, text.replace(old, new))
+
+
+@pytest.fixture
+async def desk() -> AsyncIterator[Desk]:
+    async with SimulatedIcloud.start() as icloud:
+        account: Account = icloud.add_account("anna@icloud.com", dsid="300000001")
+        account.add_default_calendars()
+        work = account.calendars["work"]
+        connection = Connection("anna", ConnectionKind.ICLOUD, icloud.bootstrap_url, "anna@icloud.com")
+        hosts = (icloud.places.bootstrap, icloud.places.shard, icloud.places.other_shard)
+        transport = Transport(connection, lambda: Secret(account.password), clock=SystemClock(), allow=hosts)
+        row = Booking("1", BookingKind.APPOINTMENT, "anna", BookingState.PENDING, SPAN, NOW, uid=UID)
+        row = replace(row, href=f"/300000001/calendars/work/{UID}.ics")
+        row = replace(row, body=render(row, zone="Europe/Berlin", now=NOW))
+        yield Desk(Network(transport), KeptRow(row), work, account.knobs)
+        await transport.close()
+
+
+async def test_an_appointment_is_written_once_and_read_back(desk: Desk) -> None:
+    await desk.book()
+    assert desk.network.writes == ["PUT"]
+    assert desk.ledger.states == [BookingState.SENDING, BookingState.CONFIRMED, BookingState.BOOKED]
+    assert desk.ledger.row.etag
+    assert "DTSTART;TZID=Europe/Berlin:20261201T100000" in desk.on_server
+    assert await desk.carry() is BookingState.BOOKED
+    assert desk.network.writes == ["PUT"]
+
+
+@pytest.mark.parametrize("lost", ["request", "answer"])
+async def test_a_put_of_unknown_outcome_is_looked_for_and_made_once(desk: Desk, lost: str) -> None:
+    desk.network.lose = lost
+    with pytest.raises(WriteOutcomeUnknown):
+        await desk.carry()
+    assert desk.ledger.row.state is BookingState.SENDING
+    await desk.book()
+    assert desk.network.writes == (["PUT", "PUT"] if lost == "request" else ["PUT"])
+    assert not desk.ledger.row.touched
+    assert len(desk.work.objects()) == 1
+
+
+async def test_a_server_that_names_no_etag_is_understood(desk: Desk) -> None:
+    desk.knobs.put_gives_etag = False
+    await desk.book()
+    assert await desk.carry() is BookingState.BOOKED
+    assert (bool(desk.ledger.row.etag), desk.ledger.row.touched) == (True, False)
+    desk.order_cancel()
+    assert await desk.carry() is BookingState.CANCELLED
+    assert desk.on_server == ""
+
+
+async def test_a_slot_that_is_taken_is_refused_and_nothing_is_sent(desk: Desk) -> None:
+    desk.taken = True
+    assert await desk.carry() is BookingState.REFUSED
+    assert desk.network.writes == []
+
+
+@pytest.mark.parametrize("lost", ["", "request", "answer"])
+async def test_cancelling_removes_what_is_ours(desk: Desk, lost: str) -> None:
+    await desk.book()
+    desk.order_cancel()
+    desk.network.lose = lost
+    if lost:
+        with pytest.raises(WriteOutcomeUnknown):
+            await desk.carry()
+    assert await desk.carry() is BookingState.CANCELLED
+    assert desk.on_server == ""
+    assert desk.ledger.row.watch_until is not None
+
+
+async def test_what_a_person_changed_is_not_deleted_unasked(desk: Desk) -> None:
+    await desk.book()
+    desk.edit("T100000", "T110000")
+    desk.order_cancel()
+    assert await desk.carry() is BookingState.ATTENTION
+    assert "T110000" in desk.on_server
+    desk.order_cancel()  # told, and asked for once more
+    assert await desk.carry() is BookingState.CANCELLED
+    assert desk.on_server == ""
+
+
+async def test_an_edit_on_the_phone_is_followed(desk: Desk) -> None:
+    await desk.book()
+    desk.edit("T103000", "T110000")
+    assert await desk.carry() is BookingState.BOOKED
+    assert (desk.ledger.row.span.end, desk.ledger.row.touched) == (SPAN.end + 1800, True)
+
+
+async def test_what_a_person_deleted_is_not_made_again_and_adopted_when_it_is_back(desk: Desk) -> None:
+    await desk.book()
+    text = desk.on_server
+    desk.work.delete(desk.name)
+    assert await desk.carry() is BookingState.REMOVED
+    assert await desk.carry() is BookingState.REMOVED
+    desk.work.put(desk.name, text)
+    assert await desk.carry() is BookingState.BOOKED
+    assert desk.network.writes == ["PUT"]
+
+
+async def test_a_late_put_of_what_was_cancelled_is_deleted(desk: Desk) -> None:
+    desk.network.lose = "answer"
+    with pytest.raises(WriteOutcomeUnknown):
+        await desk.carry()
+    late = desk.on_server
+    desk.work.delete(desk.name)
+    desk.order_cancel()
+    assert await desk.carry() is BookingState.CANCELLED
+    desk.work.put(desk.name, late)
+    assert await desk.carry() is BookingState.CANCELLED
+    assert desk.on_server == ""
+
+
+async def test_a_server_that_refuses_leaves_the_row_as_it_is(desk: Desk) -> None:
+    desk.knobs.fail_next(507, method="PUT")
+    with pytest.raises(WriteRefused, match="507"):
+        await desk.carry()
+    await desk.book()
+
+
+async def test_whoever_sees_somebody_else_after_writing_gives_way(desk: Desk) -> None:
+    carrier_sees = iter([False, True, True])
+    desk.sees = lambda: next(carrier_sees)
+    assert await desk.carry() is BookingState.REFUSED
+    assert (desk.on_server, desk.network.writes) == ("", ["PUT", "DELETE"])
