@@ -6,7 +6,7 @@ Any number of clients costs no request to a remote, and a remote that is down ta
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Final, Self
 
 from msgspec import Struct
 
@@ -26,6 +26,14 @@ class InvalidToken(BusydError):
     """A sync token that this collection did not give out, or too long ago (RFC 6578 §3.2)."""
 
 
+class MadeMember(Struct, frozen=True):
+    """A member that is not in the mirror: an event of busyd's own making."""
+
+    tag: str
+    payload: bytes
+    span: Period
+
+
 class CollectionView(Struct, frozen=True):
     """One calendar as a collection of the server."""
 
@@ -35,11 +43,21 @@ class CollectionView(Struct, frozen=True):
     """Never empty."""
     calendar: int
     mark: CollectionMark
-    link: Link
+    link: Link | None = None
     """How it counts for the profile."""
+    made: Mapping[str, MadeMember] | None = None
+    """Its members, where they are not those of a calendar in the mirror."""
     color: str = ""
     """`#RRGGBB`, if its server has one."""
     transparent: bool = False
+
+    @classmethod
+    def of_made(cls, segment: str, name: str, *, members: Mapping[str, MadeMember]) -> Self:
+        """A collection that is what these members are."""
+        state = hashlib.blake2b(digest_size=8)
+        for member, made in sorted(members.items()):
+            state.update(f"{member}/{made.tag}\n".encode())
+        return cls(segment, name, 0, CollectionMark(state.hexdigest(), 0, 0), made=members)
 
     @property
     def token(self) -> str:
@@ -85,10 +103,15 @@ class Collections:
 
     async def members(self, collection: CollectionView) -> list[Member]:
         """All members, by name. Raises StorageError."""
+        if collection.made is not None:
+            return [Member(name, made.tag, 0) for name, made in sorted(collection.made.items())]
         return await self._writer.store.read_members(collection.calendar)
 
     async def contents(self, collection: CollectionView, names: Iterable[str]) -> Mapping[str, MemberContent]:
         """The members of these names that exist, with their bytes. Raises StorageError."""
+        if (known := collection.made) is not None:
+            made = ((name, known[name]) for name in names if name in known)
+            return {name: MemberContent(member.tag, member.payload) for name, member in made}
         return await self._writer.store.read_contents(collection.calendar, tuple(names))
 
     async def in_range(self, collection: CollectionView, window: Period, *, zone: str | None) -> list[str]:
@@ -96,11 +119,17 @@ class Collections:
 
         Raises StorageError.
         """
+        if collection.link is None:
+            made = (collection.made or {}).items()
+            overlapping = (name for name, one in made if one.span.start < window.end and window.start < one.span.end)
+            return sorted(overlapping)
         found = await objects_in_range(self._writer, collection.link, window=window, zone=zone)
         return sorted(name for known in found if (name := member_name(known.href)) is not None)
 
     async def changes(self, collection: CollectionView, token: str, *, limit: int | None) -> CollectionChanges:
         """What has changed since a token; without one, everything there is. Raises InvalidToken, StorageError."""
+        if collection.made is not None:
+            raise InvalidToken(_INVALID)
         after = _revision_of(token, collection) if token else 0
         most = 2**62 if limit is None else limit + 1
         mark, changed = await self._writer.store.read_changes(collection.calendar, after=after, limit=most)

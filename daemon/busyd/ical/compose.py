@@ -89,6 +89,12 @@ def compose_feed(
     return "\r\n".join(lines).encode()
 
 
+def compose_slot(slot: BlockedSlot) -> bytes:
+    """One blocked slot as a calendar object resource (RFC 4791 §4.1)."""
+    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", f"PRODID:{PRODID}", *_event(slot), "END:VCALENDAR", ""]
+    return "\r\n".join(lines).encode()
+
+
 def _event(slot: BlockedSlot) -> Iterable[str]:
     stamp = to_utc(slot.stamp)
     yield "BEGIN:VEVENT"

@@ -40,6 +40,7 @@ async def sync(request: pytest.FixtureRequest, dav: Dav, tmp_path: Path) -> Sync
     segment = (await dav.calendar()).rstrip("/").rpartition("/")[2]
     events = tmp_path / "calendars" / segment
     events.mkdir(parents=True)
+    (tmp_path / "calendars" / "blocked-slots").mkdir()
     command = (vdirsyncer, "-c", str(tmp_path / "sync.conf"))
     await run(*command, "discover", "work", home=tmp_path)
 

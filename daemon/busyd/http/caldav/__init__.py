@@ -1,6 +1,7 @@
 """The CalDAV server: the linked calendars of each profile as collections (RFC 4918, RFC 4791, RFC 6578).
 
-Read-only, and announced as such. RFC by RFC, with what is tested in `tests/http/caldav/`:
+With a calendar of blocked slots for each. Read-only, and announced as such. RFC by RFC, with the tests in
+`tests/http/caldav/`:
 
     RFC 4918   PROPFIND (Depth 0 and 1, prop, allprop with include, propname), GET, HEAD, OPTIONS; class 1
     RFC 3744   current-user-privilege-set, owner, principal-URL; the reports about principals find nobody

@@ -59,7 +59,7 @@ class Reports:
                     return await self._multiget(target, CalendarMultiget.from_xml(root), minimal=minimal)
                 if name == names.CALENDAR_QUERY:
                     return await self._query(target, CalendarQuery.from_xml(root), minimal=minimal)
-                if name == names.SYNC_COLLECTION:
+                if name == names.SYNC_COLLECTION and target.collection.made is None:
                     return await self._sync(target, SyncCollection.from_xml(root), minimal=minimal)
         except BadFilter as error:
             raise PreconditionNotMet(error.condition, detail=str(error)) from error

@@ -24,6 +24,7 @@ _RFC4918: Final = (
 )
 """What allprop gives (RFC 4918 §9.1, RFC 4791 §5.2)."""
 _OF_COLLECTIONS: Final = (names.SYNC_COLLECTION, names.CALENDAR_MULTIGET, names.CALENDAR_QUERY)
+_OF_MADE: Final = (names.CALENDAR_MULTIGET, names.CALENDAR_QUERY)
 _OF_PRINCIPALS: Final = (
     names.FREE_BUSY_QUERY,
     names.EXPAND_PROPERTY,
@@ -104,7 +105,6 @@ def calendar(profile: str, collection: CollectionView, *, order: int, me: str, m
         Property(names.RESOURCETYPE, children=(Property(names.COLLECTION), Property(names.CALENDAR))),
         Property(names.DISPLAYNAME, collection.name),
         Property(names.GETCTAG, collection.token),
-        Property(names.SYNC_TOKEN, collection.token),
         Property(names.SUPPORTED_CALENDAR_COMPONENT_SET, children=(component,)),
         Property(names.SUPPORTED_CALENDAR_DATA, children=(data,)),
         Property(names.SCHEDULE_CALENDAR_TRANSP, children=(Property(transparency),)),
@@ -114,12 +114,14 @@ def calendar(profile: str, collection: CollectionView, *, order: int, me: str, m
         _href(names.OWNER, principal_href(profile)),
         _href(names.CURRENT_USER_PRINCIPAL, principal_href(me)),
         _READ_ONLY,
-        _reports(_OF_COLLECTIONS),
+        _reports(_OF_COLLECTIONS if collection.made is None else _OF_MADE),
     ]
+    if collection.made is None:
+        properties.append(Property(names.SYNC_TOKEN, collection.token))
     if collection.color:
         shown = f"{collection.color}FF" if len(collection.color) == len("#RRGGBB") else collection.color
         properties.append(Property(names.CALENDAR_COLOR, shown))
-    if collection.link.zone:
+    if collection.link is not None and collection.link.zone:
         properties.append(Property(names.CALENDAR_TIMEZONE_ID, collection.link.zone))
     return _resource(collection_href(profile, collection), *properties)
 

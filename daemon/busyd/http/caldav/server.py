@@ -13,6 +13,7 @@ from busyd.dav.request import BadRequestBody, Propfind
 from busyd.dav.xml import Element, NotXml, make, parse_xml, write_xml
 from busyd.flow.ask import answer_at_once
 from busyd.flow.backend import Backend
+from busyd.http.caldav.blocked import BlockedSlots
 from busyd.http.caldav.paths import ROOT, WELL_KNOWN
 from busyd.http.caldav.refusals import DAV_HEADERS, XML, PreconditionNotMet, read_only
 from busyd.http.caldav.reports import Reports
@@ -46,11 +47,12 @@ class CaldavServer:
         self._backend = backend
         self._limits = limits
         self._reports = Reports(backend)
+        self._blocked = BlockedSlots(backend)
 
     async def handle(self, call: Call) -> web.StreamResponse:
         """Any method. Raises HttpProblem."""
         method = call.request.method
-        target = await find_target(call, self._backend)
+        target = await find_target(call, self._backend, blocked=self._blocked)
         if method == "OPTIONS":
             allow = _FINDING if target.owner is None else _READING
             return web.Response(headers={**DAV_HEADERS, "Allow": allow, "Content-Length": "0"})

@@ -8,6 +8,7 @@ from msgspec import Struct
 from busyd.flow.backend import Backend
 from busyd.flow.collections import CollectionView
 from busyd.http.auth import ALL_PROFILES, login_needed
+from busyd.http.caldav.blocked import SEGMENT, BlockedSlots
 from busyd.http.caldav.resources import Resource, calendar_object, collection_href
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, unknown_profile
@@ -39,18 +40,23 @@ def member_resource(target: Target, name: str, *, tag: str, payload: bytes | Non
     return calendar_object(href, tag, profile=target.owner, me=target.me, payload=payload)
 
 
-async def find_target(call: Call, backend: Backend) -> Target:
+async def find_target(call: Call, backend: Backend, *, blocked: BlockedSlots) -> Target:
     """The target of a request. Raises HttpProblem when there is none that the caller may know of."""
     path = call.request.raw_path.partition("?")[0].partition("#")[0]
     me = await _principal_of(call, backend)
     owner = call.values.get("owner")
     if owner is None:
         return Target(path, me)
-    if not call.caller.sees(owner) or backend.profile(owner) is None:
+    profile = backend.profile(owner)
+    if not call.caller.sees(owner) or profile is None:
         raise unknown_profile(owner)
+    segment, member = call.values.get("collection"), call.values.get("member")
     # Titles and places are in everything there is to read of a calendar.
     seen = await backend.collections.of(owner) if call.caller.may("details") else []
-    segment, member = call.values.get("collection"), call.values.get("member")
+    lists = segment is None and call.request.headers.get("Depth", "").strip() == "1"
+    if call.caller.may("freebusy") and (lists or segment == SEGMENT):
+        slots = await blocked.of(profile)
+        seen += [slots] if slots is not None else []
     found = next((collection for collection in seen if collection.segment == segment), None)
     if segment is not None and found is None:
         raise nothing_here()
