@@ -17,6 +17,7 @@ from busyd.index.worker import Worker
 from busyd.index.writer import Incoming
 from busyd.state.postponed import FIRST_RETRY, LONGEST_RETRY, PostponedObjects
 from busyd.store.mirror import SyncMark
+from busyd.store.sqlite.seal import seal
 from tests.index.inside import WORK, Inside, StoppedClock, at, event, ref, window
 
 EVENTS = [
@@ -163,6 +164,7 @@ async def test_give_ups_that_an_older_busyd_has_stored_are_read_anew(
     await close(inside)
     with closing(sqlite3.connect(tmp_path / "mirror.sqlite3", isolation_level=None)) as mirror:
         mirror.execute("UPDATE busy_index SET occurrences=x'', incomplete='the worker ended over it'")
+    seal(tmp_path / "mirror.sqlite3")
     again = open_inside(tmp_path, clock, kills=0)
     await again.restore.load_tables()
     found = await ask(again)

@@ -17,6 +17,7 @@ from busyd.store.ledger import Ledger
 from busyd.store.mirror import StoredObject
 from busyd.store.sqlite.database import Database, open_connection, storage_errors
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
+from busyd.store.sqlite.seal import seal
 from busyd.store.store import Store
 from busyd.store.transaction import Transaction
 
@@ -151,6 +152,7 @@ def test_a_file_of_a_newer_busyd_stays_what_it_is(tmp_path: Path) -> None:
     open_mirror(tmp_path).close()
     with contextlib.closing(sqlite3.connect(tmp_path / "mirror.sqlite3")) as database:
         database.execute("PRAGMA user_version=99")
+    seal(tmp_path / "mirror.sqlite3")
     with pytest.raises(StorageUnusable, match="newer busyd") as raised:
         open_mirror(tmp_path)
     assert status_of(raised.value) == 78

@@ -38,10 +38,10 @@ from busyd.service.crash_counter import CrashCounter
 from busyd.service.reload import Reloader
 from busyd.service.settings import certificate_text, endpoint_settings, tls_context
 from busyd.service.state_dir import locked, machine_zone, prepare_state, write_admin_token
-from busyd.service.tasks import run_until_stopped
+from busyd.service.tasks import loop_factory, run_until_stopped
 from busyd.state.state import State
 from busyd.store.change_log import CHANGES_FILE, ChangeLog
-from busyd.store.errors import StorageError
+from busyd.store.errors import StorageDamaged, StorageError
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import MIRROR_FILE
@@ -67,7 +67,7 @@ def run_service(config_path: Path, state: Path, *, config: Config) -> int:
     """Run the daemon until SIGTERM or SIGINT; 0 after a clean stop. Raises BusydError when it cannot start."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload asked for during the start is what the start does anyway
     sys.setswitchinterval(SWITCH)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(Service(config_path, state, config=config).run())
 
 
@@ -83,6 +83,7 @@ class Service:
         self._crashes = CrashCounter(state, self._manager, clock=self._clock)
         self._stop = asyncio.Event()
         self._ready = False
+        self._is_damaged = False
         self._exit_status = 0
         self._polling: Polling | None = None
         self._new: asyncio.Task[None] | None = None
@@ -98,7 +99,7 @@ class Service:
         self._catch_signals()
         try:
             prepare = functools.partial(prepare_state, self._folder)
-            return await self._crashes.run(prepare=prepare, start=self._serve, stop=self._stop)
+            return await self._crashes.run(prepare=prepare, start=self._serve_or_rebuild, stop=self._stop)
         except BusydError as error:
             if not self._ready:
                 raise
@@ -111,13 +112,31 @@ class Service:
         finally:
             self._manager.close()
 
+    async def _serve_or_rebuild(self) -> int:
+        """Serve; when the mirror turns out to be damaged, once more with a new one: it can be read again."""
+        try:
+            if (status := await self._serve()) == 0 or not self._is_damaged:
+                return status
+        except StorageDamaged:
+            if not self._is_damaged:
+                raise
+        logger.error("the mirror is damaged: it is set aside, and everything is read anew")
+        await asyncio.sleep(0)  # the stop that the damage has asked for
+        self._stop.clear()
+        self._is_damaged, self._exit_status, self._polling = False, 0, None
+        return await self._serve()
+
     async def _serve(self) -> int:
         async with AsyncExitStack() as resources:
             resources.enter_context(locked(self._folder))
             store = Store.open_or_begin_anew(self._folder / MIRROR_FILE)
             resources.callback(store.close)
             loop = asyncio.get_running_loop()
-            give_up = functools.partial(loop.call_soon_threadsafe, self._give_up, "the mirror is damaged")
+
+            def give_up() -> None:
+                self._is_damaged = True
+                loop.call_soon_threadsafe(self._give_up, "the mirror is damaged")
+
             store.call_on_damage(give_up)
             opened = Ledger.open(self._folder / LEDGER_FILE)
             ledger = LedgerThread(opened)
@@ -150,7 +169,8 @@ class Service:
             gc.enable()  # off since `busyd run` began
             logger.info("listening on %s", ", ".join(str(place) for place in self._config.listen))
             await self._serve_until_stopped(ledger)
-            self._manager.stopping()
+            if not self._is_damaged:
+                self._manager.stopping()
         logger.info("stopped")
         return self._exit_status
 
@@ -237,7 +257,7 @@ class Service:
 
     def _give_up(self, why: str) -> None:
         """Stop so that the service manager starts us anew: the start repairs what can be repaired."""
-        logger.error("%s; stopping, so that the next start reads it anew", why)
+        logger.error("%s; starting anew", why)
         self._exit_status = 1
         self._stop.set()
 
@@ -275,12 +295,3 @@ class Service:
             f"{refused}{len(self._state.profiles)} profiles, {calendars} calendars linked, "
             f"{len(connections) - failing} of {len(connections)} connections reachable"
         )
-
-
-def _loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
-    """uvloop where the user has installed it."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.Loop

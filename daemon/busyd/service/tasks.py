@@ -35,3 +35,12 @@ async def run_until_stopped(stop: asyncio.Event, work: Mapping[str, Coroutine[An
                 logger.error("while everything was stopped: %s", error, exc_info=error)
         if not isinstance(first, _Stopped):
             raise first from None
+
+
+def loop_factory() -> "type[asyncio.AbstractEventLoop] | None":
+    """uvloop where the user has installed it."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.Loop

@@ -37,7 +37,7 @@ class Store:
     @classmethod
     def open(cls, path: Path, *, synchronous: str = "NORMAL") -> Self:
         """Open or create the file, brought to the newest schema. Raises StorageError, StorageDamaged."""
-        return cls(Database(path, MIRROR_MIGRATIONS, journal="WAL", synchronous=synchronous))
+        return cls(Database(path, MIRROR_MIGRATIONS, journal="WAL", synchronous=synchronous, sealed=True))
 
     @classmethod
     def open_or_begin_anew(cls, path: Path) -> Self:

@@ -5,7 +5,9 @@ has exactly one; the ledger, which the command line opens beside the daemon, kee
 """
 
 import asyncio
+import contextlib
 import errno
+import json
 import os
 import sqlite3
 import stat
@@ -15,9 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+import msgspec
+
 from busyd.os_errors import fault_of, passes_by_itself
 from busyd.ownership import advice_on_access, obstacle_of
 from busyd.store.errors import StorageDamaged, StorageError, StorageUnusable
+from busyd.store.sqlite.seal import break_seal, drop_seal, is_sealed, seal
 
 SQLITE_VERSION: Final = sqlite3.sqlite_version
 
@@ -158,22 +163,44 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 class Database:
     """The file, served by one thread so that the event loop never waits for a disk."""
 
-    def __init__(self, path: Path, migrations: Sequence[Migration], *, journal: str, synchronous: str) -> None:
-        """Raises StorageError; StorageDamaged when the file was left unclean and is found damaged."""
+    def __init__(
+        self, path: Path, migrations: Sequence[Migration], *, journal: str, synchronous: str, sealed: bool = False
+    ) -> None:
+        """Raises StorageError; StorageDamaged when the file was left unclean and is found damaged.
+
+        `sealed` files can be made anew: a digest of the whole file is kept while it is closed, and what was once found
+        damaged in use is not believed again, whatever SQLite says of it.
+        """
         self.path = path
+        self._sealed = sealed
         self.on_damage: Callable[[], object] = lambda: None
         """Called, on any thread, when the file turns out to be damaged while it is used."""
         left_unclean = _suspect(path).exists() or has_unwritten_log(path)
+        if sealed and path.exists():
+            left_unclean = self._distrust(left_unclean=left_unclean)
         self._connection = open_connection(path, journal=journal, synchronous=synchronous)
         try:
             if left_unclean:
                 check(self._connection, path)
                 _suspect(path).unlink(missing_ok=True)
-            migrate(self._connection, path, migrations=migrations)
+            with _unreadable(path, sealed=sealed):
+                migrate(self._connection, path, migrations=migrations)
         except BaseException:
             self._connection.close()
             raise
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=path.stem)
+
+    def _distrust(self, *, left_unclean: bool) -> bool:
+        """Whether it was left unclean, or without a seal. Raises StorageDamaged when it is not as it was left."""
+        if _suspect(self.path).exists():
+            message = f"{self.path} was found damaged while it was used"
+            raise StorageDamaged(message)
+        with storage_errors(self.path):
+            if left_unclean or not is_sealed(self.path):
+                drop_seal(self.path)
+                return True
+            break_seal(self.path)
+        return False
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in the store's thread, outside a transaction. Raises StorageError."""
@@ -191,10 +218,13 @@ class Database:
         """Finish what is queued, then close the file."""
         self._thread.shutdown(wait=True)
         self._connection.close()
+        if self._sealed and not _suspect(self.path).exists() and not _wal_of(self.path).exists():
+            with contextlib.suppress(OSError):  # then the next start looks the file over
+                seal(self.path)
 
     def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            with storage_errors(self.path):
+            with storage_errors(self.path), _unreadable(self.path, sealed=self._sealed):
                 return work(self._connection)
         except StorageDamaged:
             _suspect(self.path).touch()  # the next start looks the whole file over
@@ -209,12 +239,25 @@ class Database:
         return self._guarded(whole)
 
 
+@contextmanager
+def _unreadable(path: Path, *, sealed: bool) -> Iterator[None]:
+    """Take for damage of a file that can be made anew what nobody can have written so, and what it lacks."""
+    try:
+        yield
+    except (msgspec.MsgspecError, json.JSONDecodeError, UnicodeDecodeError, sqlite3.OperationalError) as error:
+        is_statement = isinstance(error, sqlite3.Error) and error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_ERROR
+        if is_statement or not sealed:
+            raise
+        message = f"{path} is damaged ({error})"
+        raise StorageDamaged(message) from error
+
+
 def set_aside(path: Path) -> Path:
     """Move a damaged file out of the way, with what belongs to it; where it is now. Raises StorageError."""
     aside = path.with_name(f"{path.name}.damaged")
     with storage_errors(path):
         path.replace(aside)
-        for suffix in ("-wal", "-shm", ".suspect"):
+        for suffix in ("-wal", "-shm", ".suspect", ".seal"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
     return aside
 

@@ -1,5 +1,6 @@
 """The busy index and the snapshots made from it: the statements."""
 
+import hashlib
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -17,8 +18,8 @@ BYTES_AT_ONCE: Final = 512 * 1024
 _facts_decoder: Final = msgspec.msgpack.Decoder(tuple[Facts, ...])
 _problems_decoder: Final = msgspec.msgpack.Decoder(tuple[Problem, ...])
 _COLUMNS: Final = (
-    "SELECT object, zone, span_start, span_end, recurring, occurrences, facts, problems, incomplete, incomplete_since"
-    " FROM busy_index"
+    "SELECT object, zone, span_start, span_end, recurring, occurrences, facts, problems, incomplete, incomplete_since,"
+    " digest FROM busy_index"
 )
 
 
@@ -37,24 +38,8 @@ class IndexStatements(Statements):
         """
         self._db.executemany(
             "INSERT OR REPLACE INTO busy_index (object, zone, span_start, span_end, recurring, occurrences, facts,"
-            " problems, incomplete, incomplete_since, rows) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            [
-                (
-                    entry.object,
-                    entry.zone,
-                    entry.span.start,
-                    entry.span.end,
-                    entry.recurring,
-                    b"" if withheld else entry.occurrences.tobytes(),
-                    msgspec.msgpack.encode(entry.facts),
-                    msgspec.msgpack.encode(entry.problems),
-                    entry.incomplete,
-                    entry.incomplete_since,
-                    len(entry.occurrences) // 3,
-                )
-                for entry in entries
-                if not entry.postponed
-            ],
+            " problems, incomplete, incomplete_since, digest, rows) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            [_row(entry, withheld=withheld) for entry in entries if not entry.postponed],
         )
 
     def count_rows(self, calendar: int) -> RowCounts:
@@ -81,7 +66,7 @@ class IndexStatements(Statements):
             " WHERE object.calendar=? AND zone IN ('', ?) AND object>? ORDER BY object",
             (calendar, zone, after),
         )
-        return [(row[10], row[11], _entry(row[:10])) for row in _some(rows, lambda row: len(row[5]))]
+        return [(row[11], row[12], _entry(row[:11])) for row in _some(rows, lambda row: len(row[5]))]
 
     def objects_to_expand(
         self, calendar: int, zone: str, *, span: Period, after: int = 0
@@ -105,7 +90,7 @@ class IndexStatements(Statements):
             " WHERE object.calendar=? AND object.id>? AND zone IN ('', ?) AND recurring=1 ORDER BY object.id",
             (calendar, after, zone),
         )
-        return [(_entry(row[:10]), row[10]) for row in _some(rows, lambda row: len(row[10]) + len(row[5]))]
+        return [(_entry(row[:11]), row[11]) for row in _some(rows, lambda row: len(row[11]) + len(row[5]))]
 
     def entries_of(self, number: int) -> list[IndexEntry]:
         """The entries of one object, one a reading zone."""
@@ -142,7 +127,32 @@ def _some(rows: Iterable[Any], size: Callable[[Any], int]) -> Iterator[Any]:
             return
 
 
-def _entry(row: tuple[int, str, int, int, int, bytes, bytes, bytes, str, int]) -> IndexEntry:
+def _row(entry: IndexEntry, *, withheld: bool) -> tuple[Any, ...]:
+    row = (
+        entry.object,
+        entry.zone,
+        entry.span.start,
+        entry.span.end,
+        int(entry.recurring),
+        b"" if withheld else entry.occurrences.tobytes(),
+        msgspec.msgpack.encode(entry.facts),
+        msgspec.msgpack.encode(entry.problems),
+        entry.incomplete,
+        entry.incomplete_since,
+    )
+    return (*row, _digest(row), len(entry.occurrences) // 3)
+
+
+def _digest(row: tuple[Any, ...]) -> bytes:
+    """Of all that an entry says: a flipped bit must not make an hour free."""
+    return hashlib.blake2b(msgspec.msgpack.encode(row), digest_size=16).digest()
+
+
+def _entry(row: tuple[int, str, int, int, int, bytes, bytes, bytes, str, int, bytes]) -> IndexEntry:
+    """Raises msgspec.ValidationError for a row that is not as it was written."""
+    if _digest(row[:10]) != row[10]:
+        message = f"the entry of object {row[0]} is not as it was written"
+        raise msgspec.ValidationError(message)
     occurrences = array("q")
     occurrences.frombytes(row[5])
     return IndexEntry(

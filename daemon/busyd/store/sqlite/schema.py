@@ -120,6 +120,12 @@ def _members_of_collections(connection: sqlite3.Connection) -> None:
         connection.execute("UPDATE object SET member=?, tag=? WHERE id=?", (member_name(href), tag_of(payload), last))
 
 
+def _digests_of_entries(connection: sqlite3.Connection) -> None:
+    # What has none is expanded anew.
+    connection.execute("DELETE FROM busy_index")
+    connection.execute("ALTER TABLE busy_index ADD COLUMN digest BLOB NOT NULL DEFAULT x''")
+
+
 MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _first,
     _second_looks,
@@ -130,4 +136,5 @@ MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _generations_of_calendars,
     _doubts_and_spellings,
     _members_of_collections,
+    _digests_of_entries,
 )

@@ -1,0 +1,131 @@
+"""Whatever is wrong with the mirror, it is set aside and begun anew, and nothing damaged is answered from."""
+
+import contextlib
+import random
+import sqlite3
+from array import array
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from busyd.connection import RemoteCalendar
+from busyd.ical.facts import Facts
+from busyd.period import Instant, Period
+from busyd.store.errors import StorageDamaged
+from busyd.store.mirror import StoredObject
+from busyd.store.occurrences import IndexEntry
+from busyd.store.sqlite.seal import seal
+from busyd.store.store import Store
+from busyd.store.transaction import Transaction
+
+CORRUPTIONS = 24
+"""Of each kind there are some; the numbers are seeds, so that a failure can be had again."""
+KINDS = ("flip", "flips", "zero page", "foreign page", "truncate", "drop column", "drop table")
+SPAN = Period(Instant(0), Instant(10**9))
+
+
+def fill(tx: Transaction) -> None:
+    tx.record_listing("anna", [RemoteCalendar(f"/{name}/", name) for name in "abc"], at=Instant(1))
+    for record in tx.read_calendars():
+        for number in range(40):
+            stored = StoredObject(
+                f"{record.remote.href}{number}.ics", f'"{number}"', f"u{number}", b"BEGIN:VCALENDAR" * 30
+            )
+            tx.put_entries([entry(tx.put_object(record.id, stored))])
+
+
+def entry(number: int) -> IndexEntry:
+    return IndexEntry(number, "UTC", SPAN, recurring=False, occurrences=array("q", [10, 20, 0] * 30), facts=(Facts(),))
+
+
+def filled(folder: Path) -> Path:
+    path = folder / "mirror.sqlite3"
+    store = Store.open(path)
+    store.transaction_now(fill)
+    store.close()
+    return path
+
+
+def corrupt(path: Path, seed: int) -> str:
+    """Damage the closed file in some way, and say in which."""
+    chance, kind = random.Random(seed), KINDS[seed % len(KINDS)]
+    whole = bytearray(path.read_bytes())
+    page = 4096 * chance.randrange(len(whole) // 4096)
+    match kind:
+        case "flip" | "flips":
+            for _ in range(1 if kind == "flip" else chance.randrange(2, 200)):
+                whole[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
+        case "zero page":
+            whole[page : page + 4096] = bytes(4096)
+        case "foreign page":
+            whole[page : page + 4096] = chance.randbytes(4096)
+        case "truncate":
+            del whole[chance.randrange(len(whole)) :]
+        case _:
+            with contextlib.closing(sqlite3.connect(path)) as database:
+                table, column = chance.choice(
+                    (("object", "uid"), ("calendar", "listing"), ("busy_index", "occurrences"))
+                )
+                dropping = f"TABLE {table} DROP COLUMN {column}" if kind == "drop column" else f"TABLE {table}"
+                database.execute(f"{'ALTER' if kind == 'drop column' else 'DROP'} {dropping}")
+                database.commit()
+            return kind
+    path.write_bytes(whole)
+    return kind
+
+
+@pytest.mark.parametrize("seed", range(CORRUPTIONS))
+async def test_a_damaged_mirror_is_begun_anew_at_the_first_start(tmp_path: Path, seed: int) -> None:
+    path = filled(tmp_path)
+    before = path.read_bytes()
+    kind = corrupt(path, seed)
+    if path.read_bytes() == before:
+        return  # a page of zeros in place of one: nothing has happened
+    again = Store.open_or_begin_anew(path)
+    assert await again.read_calendars() == [], kind
+    assert path.with_name("mirror.sqlite3.damaged").exists()
+    await again.transaction(fill)
+    again.close()
+    Store.open(path).close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "occurrences=zeroblob(length(occurrences))", "facts=x'90'", "problems=x'91c0'", "recurring=1-recurring",
+        "span_end=span_end+1", "zone='Europe/Berlin'", "incomplete='x'", "incomplete_since=7", "digest=x''",
+    ],
+)  # fmt: skip
+async def test_an_entry_that_is_not_as_it_was_written_is_damage(tmp_path: Path, change: str) -> None:
+    path = filled(tmp_path)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(f"UPDATE busy_index SET {change} WHERE object=7")
+        database.commit()
+    seal(path)  # as if it had been damaged while it was in use
+    store = Store.open(path)
+    noticed: list[bool] = []
+    store.call_on_damage(partial(noticed.append, True))
+    with pytest.raises(StorageDamaged):
+        await store.entries_of(7)
+    store.close()
+    assert noticed
+    again = Store.open_or_begin_anew(path)
+    assert await again.read_calendars() == []
+    again.close()
+
+
+async def test_a_file_that_was_closed_in_order_is_believed(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    again = Store.open_or_begin_anew(path)
+    assert len(await again.read_calendars()) == 3
+    again.close()
+    assert not path.with_name("mirror.sqlite3.damaged").exists()
+
+
+async def test_after_a_crash_the_file_is_looked_over_and_believed(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    path.with_name("mirror.sqlite3.seal").unlink()
+    again = Store.open_or_begin_anew(path)
+    assert len(await again.read_calendars()) == 3
+    again.close()
