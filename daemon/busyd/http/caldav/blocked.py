@@ -24,7 +24,7 @@ SEGMENT: Final = "blocked-slots"
 _MOST_KEPT: Final = 32
 
 
-class _Made(Struct, frozen=True):
+class _MadeCollection(Struct, frozen=True):
     """A collection, and what it was made from."""
 
     collection: CollectionView
@@ -38,7 +38,7 @@ class BlockedSlots:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._made: dict[str, _Made] = {}
+        self._made: dict[str, _MadeCollection] = {}
 
     async def of(self, profile: ProfileView) -> CollectionView | None:
         """That of a profile; None for one without calendars. Raises HttpProblem while nothing is known yet."""
@@ -70,7 +70,7 @@ class BlockedSlots:
         collection = CollectionView.of_made(SEGMENT, f"Busy: {profile.name}", members=members)
         if len(self._made) >= _MOST_KEPT:
             self._made.clear()
-        self._made[profile.name] = _Made(collection, profile.snapshot_version, known, window)
+        self._made[profile.name] = _MadeCollection(collection, profile.snapshot_version, known, window)
         return collection
 
 
