@@ -134,11 +134,12 @@ class State:
         """Take a connection's calendars as they are listed now, but not yet any new proof: snapshots come first."""
         taken = [record for record in self.calendars.values() if record.connection != connection]
         for record in records:
-            known = self.calendars.get(record.id)
-            if known is None:
-                self.tables.keep(record.id, ())  # the number may have been that of a calendar which was forgotten
-            proof = (known.as_of, known.complete) if known is not None else (None, False)
-            taken.append(replace(record, as_of=proof[0], complete=proof[1]))
+            if (
+                known := self.calendars.get(record.id)
+            ) is None:  # its number may have been that of a calendar which was forgotten
+                self.tables.keep(record.id, ())
+            as_of, complete = (known.as_of, known.complete) if known is not None else (None, False)
+            taken.append(replace(record, as_of=as_of, complete=complete))
         self._hold(taken)
         await in_slices(self._relink(list(self.links.profiles_naming(connection))))
         self.publish(connections=(connection,))
