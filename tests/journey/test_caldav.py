@@ -1,0 +1,79 @@
+"""The CalDAV server of the whole daemon: what the phone changes reaches an app, over restarts and outages."""
+
+import json
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from busyd.dav import names
+from busyd.dav.multistatus import Multistatus
+from busyd.dav.request import Propfind, SyncCollection
+from tests.icloud.server import SimulatedIcloud
+from tests.journey.conftest import CONFIG, PASSWORD
+from tests.journey.daemon import TIMEOUT, Busyd, busyd_in, wait_for
+from tests.journey.test_icloud import event
+
+HOME = "/dav/anna/"
+
+
+class App:
+    """Syncs the one calendar it finds in the home of anna."""
+
+    def __init__(self, busyd: Busyd) -> None:
+        made = busyd.command("token", "add", "anna", "--scope", "details", "--json")
+        token = json.loads(made.stdout)["token"]
+        self._busyd = busyd
+        self._authorization = f"Basic {b64encode(f'anna:{token}'.encode()).decode()}"
+        self.token: str | None = None
+
+    def ask(self, method: str, path: str, body: bytes, *, depth: str = "1") -> Multistatus:
+        headers = {"Authorization": self._authorization, "Depth": depth, "Content-Type": "text/xml"}
+        request = urllib.request.Request(self._busyd.base + path, data=body, headers=headers, method=method)
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            assert answer.status == 207
+            return Multistatus.from_xml(answer.read())
+
+    @property
+    def calendar(self) -> str:
+        rows = self.ask("PROPFIND", HOME, Propfind((names.RESOURCETYPE,)).to_xml()).responses
+        (path,) = [row.spelling for row in rows if row.spelling != HOME]
+        return path
+
+    def sync(self) -> dict[str, int]:
+        """Name of each member told of since the last time -> its status."""
+        path = self.calendar
+        told = self.ask("REPORT", path, SyncCollection(self.token).to_xml())
+        self.token = told.sync_token
+        return {row.spelling.removeprefix(path): row.status or 200 for row in told.responses}
+
+
+@pytest.fixture
+def icloud() -> Iterator[SimulatedIcloud]:
+    with SimulatedIcloud.in_thread() as icloud:
+        yield icloud
+
+
+def test_a_sync_token_is_good_after_a_restart_and_tells_what_the_phone_changed(
+    icloud: SimulatedIcloud, tmp_path: Path
+) -> None:
+    work = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001").add_calendar("Work", id="work")
+    for name in ("a", "b"):
+        work.put(f"{name}.ics", event(name, "20260601T090000Z", end="20260601T100000Z"))
+    with busyd_in(tmp_path, environment={"APPLE": PASSWORD}) as busyd:
+        busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
+        busyd.start()
+        wait_for(lambda: busyd.freebusy("2026-06-01", "2026-06-02")["complete"])
+        app = App(busyd)
+        assert app.sync() == {"a.ics": 200, "b.ics": 200}
+        assert app.sync() == {}
+        assert busyd.stop() == 0
+        busyd.start()
+        assert app.sync() == {}
+        work.put("c.ics", event("c", "20260602T090000Z", end="20260602T100000Z"))
+        work.put("a.ics", event("a", "20260603T090000Z", end="20260603T100000Z"))
+        busyd.command("sync", "--now")
+        assert app.sync() == {"a.ics": 200, "c.ics": 200}
+        assert busyd.stop() == 0
