@@ -134,10 +134,8 @@ class State:
         """Take a connection's calendars as they are listed now, but not yet any new proof: snapshots come first."""
         taken = [record for record in self.calendars.values() if record.connection != connection]
         for record in records:
-            if (
-                known := self.calendars.get(record.id)
-            ) is None:  # its number may have been that of a calendar which was forgotten
-                self.tables.keep(record.id, ())
+            if (known := self.calendars.get(record.id)) is None:
+                self.tables.keep(record.id, ())  # the number may have been that of one which was forgotten
             as_of, complete = (known.as_of, known.complete) if known is not None else (None, False)
             taken.append(replace(record, as_of=as_of, complete=complete))
         self._hold(taken)
