@@ -618,10 +618,19 @@ def test_a_ceasing_calendar_counts_until_it_was_listed_so_for_a_while(since: Ins
     assert whether_counts(calendar(1, ceasing_since=since), HOME) == (expected, "not-counting")
 
 
-@pytest.mark.parametrize("answer", [TIMEOUT, outcome_of(changed(2), new=[40])])
-def test_what_happens_in_other_calendars_does_not_delay_that_one_ceases_to_count(answer: Any) -> None:
-    work = calendar(1, ceasing_since=Instant(AT - HOLD))
-    assert whether_counts(work, changed(2), reads={2: answer}) == ("stop-counting", "not-counting")
+def test_a_change_in_another_calendar_does_not_delay_that_one_ceases_to_count() -> None:
+    work, home = calendar(1, ceasing_since=Instant(AT - HOLD)), changed(2)
+    assert whether_counts(work, home, reads={2: outcome_of(home, new=[40])}) == ("stop-counting", "not-counting")
+
+
+@pytest.mark.parametrize("seconds", [HOLD, MOVING_UNSEEN])
+def test_a_ceasing_calendar_counts_for_longer_while_another_one_may_hide_what_left_it(seconds: int) -> None:
+    work = calendar(1, ceasing_since=Instant(AT - seconds))
+    expected = "stop-counting" if seconds == MOVING_UNSEEN else "keep-counting"
+    assert whether_counts(work, changed(2), reads={2: TIMEOUT}) == (expected, "not-counting")
+    gone = doubt(DoubtKind.GONE, 5, last=5, proved=5, uid="u3")
+    moving = calendar(1, ceasing_since=Instant(AT - seconds), doubts={"/1/3.ics": gone})
+    assert whether_counts(moving, HOME) == (expected, "not-counting")
 
 
 def test_a_ceasing_calendar_is_read_as_ever_meanwhile() -> None:

@@ -12,7 +12,8 @@ anew with what came of it; then it commits what the last plan says. Nothing is d
 * a calendar is missing from the listing: it is asked itself. Two answers of 404 or 403, GONE_AGAIN seconds apart, make
   it gone; until then its time stays, and longer while another one may hide what has moved out of it (`_concluded`);
 * a calendar that is listed answers 404: that is a failure like any other, its time stays (`_after_failure`);
-* a calendar is listed as one that does not count: it counts for HOLD seconds more (`_about_ceasing`).
+* a calendar is listed as one that does not count: it counts for HOLD seconds more, and longer while another one may
+  hide what has moved out of it (`_about_ceasing`).
 
 Why is told by one word, see `reasons.py`. For how long: `timing.py`. Which calendars are read at all: `due.py`.
 """
@@ -64,7 +65,11 @@ def plan_round(
             return RoundPlan((*looks, *others), request, ceasing, this.ended)
     unread = {look.record.id for look in looks if _may_hide_news(look, this)}
     concluded = [_concluded(look, unread, this=this) for look in looks]
-    concluded += [_about_ceasing(calendar, this) for calendar in known if calendar.record.id in ceasing]
+    moving = {look.record.id for look in concluded if look.settlement.kept or look.record.doubts}
+    for calendar in known:
+        if calendar.record.id in ceasing:
+            may_lose = bool(unread - {calendar.record.id}) or calendar.record.id in moving
+            concluded.append(_about_ceasing(calendar, this, may_lose=may_lose))
     return RoundPlan((*concluded, *others), None, ceasing, this.ended)
 
 
@@ -255,12 +260,15 @@ def _elsewhere(record: CalendarRecord, unread: Set[int], *, this: RoundFacts) ->
     return Elsewhere(not others, arrived, bool(unread - {record.id}), is_unlisted)
 
 
-def _about_ceasing(calendar: KnownCalendar, this: RoundFacts) -> Decision:
-    """Whether a calendar is believed not to count any more."""
+def _about_ceasing(calendar: KnownCalendar, this: RoundFacts, *, may_lose: bool) -> Decision:
+    """Whether a calendar is believed not to count any more.
+
+    `may_lose`: what it had may be in another calendar that could not be read, or be on its way to one.
+    """
     record, at = calendar.record, this.now.wall
     since = at if calendar.ceasing_since is None else min(calendar.ceasing_since, at)
     remote = next(remote for remote in this.listing.calendars if remote.href == record.remote.href)
-    if since <= at - HOLD:
+    if since <= at - (MOVING_UNSEEN if may_lose else HOLD):
         return Decision(record, Action.STOP_COUNTING, Reason.NOT_COUNTING, remote=remote)
     return Decision(record, Action.KEEP_COUNTING, Reason.NOT_COUNTING, since=since)
 
