@@ -147,6 +147,7 @@ class World:
         """Read everything, let `settle` seconds pass, and have the server lie for so long."""
         await self.read_all()
         await self.run(settle)
+        self.wait(1)
         self.server.start_lying()
         self.moments.clear()
         self.server.requests.clear()

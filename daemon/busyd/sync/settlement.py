@@ -240,6 +240,8 @@ def _second_look(outcome: SyncOutcome, at: Instant) -> tuple[Instant | None, str
     start = record.earlier_token if record.look_again is not None else newest
     if look.refused or look.truncated:
         start = newest = None
+    if start is None and record.complete and _is_fruitless(outcome):
+        start = newest  # what was announced now is sought from here; while it is not found, that look compares all, too
     if _is_still_sought(outcome, at) and record.reconciled is not None:
         return Instant(at + max(at - record.reconciled, SETTLE)), start
     if outcome.changed or look.truncated or not record.complete:
@@ -253,10 +255,17 @@ def _is_still_sought(outcome: SyncOutcome, at: Instant) -> bool:
     A delta that names something names it again in the second look, which starts from the same token. Where one names
     nothing, everything is compared; of the first such comparison the time is kept.
     """
-    record, look = outcome.record, outcome.look
-    is_second = record.earlier_token is not None and is_look_due(record, at) and look.compared_all
-    is_fruitless = not look.truncated and not look.plan.gone and not outcome.changed
+    record = outcome.record
+    is_second = record.earlier_token is not None and is_look_due(record, at)
+    is_fruitless = _is_fruitless(outcome) and not outcome.changed
     return is_second and is_fruitless and not has_passed(record.reconciled, SOUGHT // 2, at=at)
+
+
+def _is_fruitless(outcome: SyncOutcome) -> bool:
+    """Whether everything was compared, and nothing differed."""
+    look = outcome.look
+    is_nothing = not (outcome.fetched or outcome.missing or outcome.outdated or look.plan.gone)
+    return look.compared_all and not look.truncated and is_nothing
 
 
 def _earliest(*moments: Instant | None) -> Instant | None:
