@@ -20,6 +20,7 @@ EXAMPLES = 15
 CONFIGURATION = """\
 headers = {{ Authorization = "Bearer {token}", Accept = "application/json" }}
 checks.positive_data_acceptance.enabled = false  # a schema cannot say that the start comes before the end
+checks.allow_header_conformance.enabled = false  # OpenAPI has no PROPFIND, which the root answers, too
 
 [phases]
 examples.enabled = false
