@@ -38,8 +38,6 @@ from busyd.ical.limits import MAX_OBJECT_BYTES
 
 _READING: Final = "GET, HEAD, OPTIONS, PROPFIND, REPORT"
 _FINDING: Final = "GET, HEAD, OPTIONS, PROPFIND"
-_PAGE: Final = "GET, HEAD, OPTIONS"
-"""The root is described by OpenAPI, which has no word for PROPFIND; DAV says that it is there."""
 
 
 class CaldavServer:
@@ -56,7 +54,7 @@ class CaldavServer:
         method = call.request.method
         target = await find_target(call, self._backend, blocked=self._blocked)
         if method == "OPTIONS":
-            allow = _READING if target.owner is not None else _FINDING if target.path != "/" else _PAGE
+            allow = _FINDING if target.owner is None else _READING
             return web.Response(headers={**DAV_HEADERS, "Allow": allow, "Content-Length": "0"})
         if method in ("GET", "HEAD"):
             return await self._get(call, target)
