@@ -34,6 +34,16 @@ async def in_slices(work: Generator[None, None, T]) -> T:
             until = loop.time() + SLICE_SECONDS
 
 
+def in_one_go(work: Generator[None, None, T]) -> T:
+    """Run a generator to its end without a break: for little work, where nothing may come in between."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            result: T = done.value
+            return result
+
+
 def apply(function: Callable[[S], T], values: Iterable[S]) -> Generator[None, None, list[T]]:
     """What a function makes of each value, for `in_slices`."""
     made: list[T] = []

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from busyd.booking.transitions import BookingEvent, next_state
-from busyd.flow.requests import GONE, KeyedRequest, OutboxRequests, Told, may_see, visible
+from busyd.flow.requests import KeyedRequest, OutboxRequests, Told, visible
 from busyd.period import FbType, Instant, Period
 from busyd.store.bookings import Booking, BookingKind, BookingState, Details
 from busyd.store.outbox import Outbox
@@ -82,25 +81,15 @@ class ManualBlocks:
 
     async def cancel(self, asked: KeyedRequest, booking: str, *, reason: str) -> Told:
         """Remove a block; the same when it is removed already. Raises UnknownBooking."""
-
-        def work(outbox: Outbox) -> tuple[Booking, int]:
-            row = visible(outbox.find(booking), asked, kind=_BLOCK, booking=booking)
-            if row.blocks:
-                state = next_state(row.kind, row.state, event=BookingEvent.CANCEL, is_local=True)
-                row = replace(row, state=state, reason=reason, settled=asked.now)
-                outbox.record(row)
-            return row, GONE
-
-        return await self._once(asked, work, render=lambda _: b"")
+        return await self._requests.end(asked, booking, kind=_BLOCK, reason=reason)
 
     async def find(self, asked: KeyedRequest, booking: str) -> BlockView:
         """One block, also one that was removed. Raises UnknownBooking."""
-        return _view(visible(await self._requests.find(booking), asked, kind=_BLOCK, booking=booking))
+        return _view(await self._requests.find(asked, booking, kind=_BLOCK))
 
     async def in_force(self, asked: KeyedRequest, window: Period) -> list[BlockView]:
         """The blocks in force that touch a window, in order."""
-        rows = await self._requests.of_profile(asked.profile, window)
-        return [_view(row) for row in rows if row.blocks and may_see(row, asked, kind=_BLOCK)]
+        return [_view(row) for row in await self._requests.in_force(asked, window, kind=_BLOCK)]
 
     async def _once(
         self, asked: KeyedRequest, work: Callable[[Outbox], tuple[Booking, int]], *, render: Render

@@ -11,7 +11,6 @@ from typing import Final, Self
 from msgspec import Struct
 
 from busyd.errors import BusydError
-from busyd.flow.time_range import objects_in_range
 from busyd.index.writer import IndexWriter
 from busyd.period import Period
 from busyd.state.links import Link
@@ -97,10 +96,6 @@ class Collections:
         marks = await self._writer.store.read_marks(linked)
         return [_view(link, record, mark=marks[record.id]) for link, record in linked.values() if record.id in marks]
 
-    async def find(self, profile: str, segment: str) -> CollectionView | None:
-        """The collection of this segment. Raises StorageError."""
-        return next((view for view in await self.of(profile) if view.segment == segment), None)
-
     async def members(self, collection: CollectionView) -> list[Member]:
         """All members, by name. Raises StorageError."""
         if collection.made is not None:
@@ -123,6 +118,8 @@ class Collections:
             made = (collection.made or {}).items()
             overlapping = (name for name, one in made if one.span.start < window.end and window.start < one.span.end)
             return sorted(overlapping)
+        from busyd.flow.time_range import objects_in_range  # the engine: a start answers without it
+
         found = await objects_in_range(self._writer, collection.link, window=window, zone=zone)
         return sorted(name for known in found if (name := member_name(known.href)) is not None)
 

@@ -110,7 +110,7 @@ async def objects_touching(writer: IndexWriter, link: Link, *, window: Period) -
     tables = writer.state.tables.get(calendar, link.zone)
     if tables is None:
         return await writer.store.read_objects(calendar)
-    travel = max((max(facts.travel_before, facts.travel_after) for facts in tables.table.facts), default=0)
+    travel = max(tables.table.longest_before, tables.table.longest_after)
     near = Period(Instant(window.start - travel), Instant(window.end + travel))
     wanted = await in_slices(tables.objects_in(near)) | tables.incomplete.keys()
     wanted |= {

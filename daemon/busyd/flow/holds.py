@@ -9,14 +9,12 @@ from datetime import timedelta
 from typing import Final, Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
-from busyd.booking.transitions import BookingEvent, next_state
 from busyd.clock import Clock
 from busyd.errors import BusydError
 from busyd.flow.ask import FreeBusyAnswer, OnStale, resolve_unknown
 from busyd.flow.membership import NotOffered, Offer, WhyNot, ahead_of, alternatives, why_not
-from busyd.flow.requests import GONE, KeyedRequest, OutboxRequests, Told, may_see, visible
+from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
 from busyd.period import FbType, Instant, Period
 from busyd.store.bookings import Booking, BookingKind, BookingState
 from busyd.store.errors import StorageError
@@ -121,25 +119,15 @@ class Holds:
 
     async def give_back(self, asked: KeyedRequest, booking: str) -> Told:
         """End a hold; the same when it has ended. Raises UnknownBooking, KeyMismatch, StorageError."""
-
-        def work(outbox: Outbox) -> tuple[Booking, int]:
-            row = visible(outbox.find(booking), asked, kind=_HOLD, booking=booking)
-            if row.blocks:
-                state = next_state(row.kind, row.state, event=BookingEvent.CANCEL, is_local=True)
-                row = replace(row, state=state, reason="given-back", settled=asked.now)
-                outbox.record(row)
-            return row, GONE
-
-        return await self._requests.once(asked, work, render=lambda _: b"")
+        return await self._requests.end(asked, booking, kind=_HOLD, reason="given-back")
 
     async def find(self, asked: KeyedRequest, booking: str) -> HoldView:
         """One hold, also one that has ended. Raises UnknownBooking, StorageError."""
-        return _view(visible(await self._requests.find(booking), asked, kind=_HOLD, booking=booking))
+        return _view(await self._requests.find(asked, booking, kind=_HOLD))
 
     async def in_force(self, asked: KeyedRequest, window: Period) -> list[HoldView]:
         """The holds in force that touch a window, in order. Raises StorageError."""
-        rows = await self._requests.of_profile(asked.profile, window)
-        return [_view(row) for row in rows if row.blocks and may_see(row, asked, kind=_HOLD)]
+        return [_view(row) for row in await self._requests.in_force(asked, window, kind=_HOLD)]
 
     async def end_expired(self) -> None:
         """End the holds whose time is over, for as long as there are holds, and forever."""

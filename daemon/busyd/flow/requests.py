@@ -8,7 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from busyd.booking.transitions import BookingEvent, next_state
 from busyd.cooperative import to_the_end
 from busyd.errors import UserError
 from busyd.flow.ask import find_profile
@@ -18,9 +20,9 @@ from busyd.store.bookings import Booking, BookingKind
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.outbox import KeyMismatch, Outbox
 
-__all__ = ["GONE", "KeyMismatch", "KeyedRequest", "OutboxRequests", "Told", "UnknownBooking", "may_see", "visible"]
+__all__ = ["KeyMismatch", "KeyedRequest", "OutboxRequests", "Told", "UnknownBooking", "visible"]
 
-GONE: Final = 204
+_GONE: Final = 204
 """The status of the answer to what ends a row."""
 
 
@@ -85,6 +87,19 @@ class OutboxRequests:
 
         return await to_the_end(self._commit(whole))
 
+    async def end(self, asked: KeyedRequest, booking: str, *, kind: BookingKind, reason: str) -> Told:
+        """End a row that is local only; the same when it has ended. Raises UnknownBooking, and as `once` does."""
+
+        def work(outbox: Outbox) -> tuple[Booking, int]:
+            row = visible(outbox.find(booking), asked, kind=kind, booking=booking)
+            if row.blocks:
+                state = next_state(row.kind, row.state, event=BookingEvent.CANCEL, is_local=True)
+                row = replace(row, state=state, reason=reason, settled=asked.now)
+                outbox.record(row)
+            return row, _GONE
+
+        return await self.once(asked, work, render=lambda _: b"")
+
     async def told_before(self, asked: KeyedRequest) -> Told | None:
         """What was told under the key of a request. Raises KeyMismatch, StorageError."""
         return await self._ledger.outbox(lambda outbox: _told_before(outbox, asked))
@@ -93,13 +108,15 @@ class OutboxRequests:
         """Change rows, of which `work` returns those that are others now. Raises StorageError."""
         await to_the_end(self._change(work))
 
-    async def find(self, booking: str) -> Booking | None:
-        """A row by its id. Raises StorageError."""
-        return await self._ledger.outbox(lambda outbox: outbox.find(booking))
+    async def find(self, asked: KeyedRequest, booking: str, *, kind: BookingKind) -> Booking:
+        """A row by its id, also one that has ended. Raises UnknownBooking, StorageError."""
+        row = await self._ledger.outbox(lambda outbox: outbox.find(booking))
+        return visible(row, asked, kind=kind, booking=booking)
 
-    async def of_profile(self, profile: str, window: Period) -> list[Booking]:
-        """The rows of a profile that touch a window. Raises StorageError."""
-        return await self._ledger.outbox(lambda outbox: outbox.of_profile(profile, window))
+    async def in_force(self, asked: KeyedRequest, window: Period, *, kind: BookingKind) -> list[Booking]:
+        """The rows in force that touch a window and that the caller may see, in order. Raises StorageError."""
+        rows = await self._ledger.outbox(lambda outbox: outbox.of_profile(asked.profile, window))
+        return [row for row in rows if row.blocks and _may_see(row, asked, kind=kind)]
 
     async def forget_keys(self, now: Instant) -> None:
         """Drop keys of requests that nobody will make again. Raises StorageError."""
@@ -123,7 +140,7 @@ class OutboxRequests:
             await self._writer.complete_tables()
 
 
-def may_see(row: Booking, asked: KeyedRequest, *, kind: BookingKind) -> bool:
+def _may_see(row: Booking, asked: KeyedRequest, *, kind: BookingKind) -> bool:
     """Whether a row is one of this kind that the caller may see."""
     is_its = row.kind is kind and row.profile == asked.profile
     return is_its and (asked.sees_all or (bool(asked.token) and row.token == asked.token))
@@ -131,7 +148,7 @@ def may_see(row: Booking, asked: KeyedRequest, *, kind: BookingKind) -> bool:
 
 def visible(row: Booking | None, asked: KeyedRequest, *, kind: BookingKind, booking: str) -> Booking:
     """The row, if it is one of this kind that the caller may see. Raises UnknownBooking."""
-    if row is None or not may_see(row, asked, kind=kind):
+    if row is None or not _may_see(row, asked, kind=kind):
         message = f"there is no {kind} {booking!r} that you may see"
         raise UnknownBooking(message, fix=f"GET …/{kind}s lists those in force")
     return row

@@ -41,17 +41,20 @@ def key_of(call: Call) -> str:
 async def asked_of(backend: Backend, call: Call, *, body: bytes = b"") -> KeyedRequest:
     """Who asks for what. Raises HttpProblem."""
     key, caller = key_of(call), call.caller
-    content = _canonical(body)
-    query = sorted(call.query.items())
-    identity = msgspec.json.encode([call.request.method, call.request.path, query, content])
     return KeyedRequest(
         profile=call.values["profile"],
         now=backend.clock.now(),
         key=key,
-        fingerprint=hashlib.sha256(identity).digest(),
+        fingerprint=_fingerprint(call, body) if key else b"",
         token=caller.token.id if caller.token is not None else "",
         sees_all=caller.may("details") or caller.may("admin"),
     )
+
+
+def _fingerprint(call: Call, body: bytes) -> bytes:
+    """The same for requests that ask for the same."""
+    identity = [call.request.method, call.request.path, sorted(call.query.items()), _canonical(body)]
+    return hashlib.sha256(msgspec.json.encode(identity)).digest()
 
 
 def _canonical(body: bytes) -> str:

@@ -121,6 +121,8 @@ class ChangeRecorder:
                     await self._tell_of_profiles(names[first : first + _AT_ONCE], otherwise=otherwise)
             except StorageError as error:
                 logger.error("changes could not be written to their log; busyd tries again by itself: %s", error)
+            finally:
+                self._last = None
 
     async def _tell_of_connections(self, names: Iterable[str]) -> None:
         if self._failing is None:
@@ -234,9 +236,7 @@ def _as_answered(state: State, profile_state: ProfileState) -> Snapshot:
     snapshot = profile_state.snapshot
     assert snapshot is not None
     blocking = [state.calendars.get(link.calendar or 0) for link in profile_state.links if link.blocks]
-    is_read = blocking and all(
-        record is not None and record.complete and record.as_of is not None for record in blocking
-    )
+    is_read = blocking and all(record is not None and record.is_read for record in blocking)
     return snapshot if is_read else nothing_known(snapshot.span)
 
 

@@ -118,8 +118,7 @@ class SnapshotPublisher:
     def _is_read_anew(self, record: CalendarRecord) -> bool:
         """Whether it counts as read by now and did not, or the other way round."""
         known = self._state.calendars.get(record.id)
-        was_read = known is not None and known.complete and known.as_of is not None
-        return was_read != (record.complete and record.as_of is not None)
+        return (known is not None and known.is_read) != record.is_read
 
     def _note(self, profiles: Iterable[str], step: SnapshotStep | None = None) -> None:
         if self._changes is not None:

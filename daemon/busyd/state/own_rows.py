@@ -7,7 +7,7 @@ and spans are merged: it counts once.
 """
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from msgspec import Struct
 from busyd.availability.building import Reading
 from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.policy import Rules
+from busyd.cooperative import in_one_go
 from busyd.ical.facts import Facts
 from busyd.period import FbType, Instant, Period
 from busyd.state.links import Link, calendar_keys
@@ -47,19 +48,15 @@ class OwnRows:
         self._by_calendar: dict[str, dict[str, None]] = {}
         self._made: dict[str, _Made] = {}
 
-    def __iter__(self) -> Iterator[Booking]:
-        return iter(list(self._rows.values()))
-
-    def get(self, booking: str) -> Booking | None:
-        return self._rows.get(booking)
-
     def take(self, rows: Iterable[Booking]) -> None:
-        """Take rows as the ledger has them."""
+        """Take rows as the ledger has them. What takes no time any more is let go of."""
         for row in rows:
-            known = self._rows.get(row.id)
-            if known is not None and (known.profile, known.calendar) != (row.profile, row.calendar):
+            known = self._rows.pop(row.id, None)
+            if known is not None:
                 self._by_profile[known.profile].pop(known.id)
                 self._by_calendar.get(known.calendar, {}).pop(known.id, None)
+            if not row.spans:
+                continue
             self._rows[row.id] = row
             self._by_profile.setdefault(row.profile, {})[row.id] = None
             if row.calendar:
@@ -68,8 +65,9 @@ class OwnRows:
     def of(self, profile: str, links: Iterable[Link] = ()) -> list[Booking]:
         """The rows of a profile, and those in calendars that block for it."""
         ids = dict(self._by_profile.get(profile, {}))
-        for calendar in calendar_keys(links) & self._by_calendar.keys():
-            ids |= self._by_calendar[calendar]
+        if any(self._by_calendar.values()):
+            for calendar in calendar_keys(links) & self._by_calendar.keys():
+                ids |= self._by_calendar[calendar]
         return [self._rows[number] for number in ids]
 
     def spans(self, profile: str, links: Iterable[Link]) -> tuple[OwnSpan, ...]:
@@ -103,12 +101,7 @@ def _changed(made: _Made, spans: Iterable[OwnSpan]) -> _Made:
             known, following = following, following + 1
             changes[known] = _entry(known, span)
         numbers[span] = known
-    work = made.table.changed(changes)
-    while True:
-        try:
-            next(work)
-        except StopIteration as done:
-            return _Made(numbers, following, done.value)
+    return _Made(numbers, following, in_one_go(made.table.changed(changes)))
 
 
 def _entry(number: int, span: OwnSpan) -> IndexEntry:

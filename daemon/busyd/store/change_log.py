@@ -75,12 +75,8 @@ class ChangeLog:
         if entries:
             self._recent.extend(entries)
             self.newest = entries[-1].number
-            self.wake()
-
-    def wake(self) -> None:
-        """Have all who wait in `appended` look again."""
-        appended, self._appended = self._appended, asyncio.Event()
-        appended.set()
+            appended, self._appended = self._appended, asyncio.Event()
+            appended.set()
 
     async def appended(self) -> None:
         """Return when something is added after this call."""

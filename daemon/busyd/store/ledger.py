@@ -234,16 +234,18 @@ class Ledger:
 
     def outbox(self, work: Callable[[Outbox], T]) -> T:
         """Do something with the outbox as one transaction: all of it is kept, or nothing. Raises StorageError."""
-        before = self._connection.total_changes
+        before, has_changes = self._connection.total_changes, False
         try:
             with storage_errors(self._path), transaction(self._connection):
                 result = work(Outbox(self._connection))
-                if self._connection.total_changes != before:
+                has_changes = self._connection.total_changes != before
+                if has_changes:
                     self._expect_own_change()
                 return result
         except BaseException:
-            with self._lock:
-                self._revisions = frozenset()
+            if has_changes:  # the commit failed; what `work` itself refuses leaves the file as it was
+                with self._lock:
+                    self._revisions = frozenset()
             raise
 
     def _write(self, statement: str, values: tuple[object, ...]) -> int:

@@ -10,9 +10,10 @@ from urllib.parse import quote, unquote
 
 from msgspec import Struct
 
+from busyd.store.mirror import is_other_version
+
 TOMBSTONE_SECONDS: Final = 30 * 86_400
 _LONGEST_NAME: Final = 255
-_OTHER_VERSION: Final = "#other"
 
 
 class CollectionMark(Struct, frozen=True):
@@ -56,7 +57,7 @@ def member_name(href: str) -> str | None:
 
     None for the second version of an object, which is not served.
     """
-    if href.endswith(_OTHER_VERSION):
+    if is_other_version(href):
         return None
     last = href.rpartition("/")[2]
     text = unquote(last)

@@ -94,6 +94,11 @@ class CalendarRecord(Struct, frozen=True):
     """When to look although nothing seems to have changed."""
 
     @property
+    def is_read(self) -> bool:
+        """Whether it was ever read as a whole, so that what the mirror has proves something."""
+        return self.complete and self.as_of is not None
+
+    @property
     def label(self) -> str:
         """How a person names it: CONNECTION/NAME, or the connection alone for a feed."""
         shown = self.remote.name or self.remote.id
@@ -128,6 +133,11 @@ GHOST_ETAG: Final = "ghost"
 def other_version_of(href: str) -> str:
     """Where a second version of an object is mirrored, while it is not known which is current. No href has a `#`."""
     return f"{href}#other"
+
+
+def is_other_version(href: str) -> bool:
+    """Whether this names the second version of an object."""
+    return href.endswith("#other")
 
 
 class StoredObject(Struct, frozen=True):

@@ -111,7 +111,9 @@ class Outbox:
 
     def holds_of(self, token: str, since: Instant) -> list[Booking]:
         """The holds that were asked for with a token and are in force, or ended after a moment."""
-        holds = self._select("WHERE kind='hold' AND expires>?", (since - LONGEST_HOLD,))
+        holds = self._select(
+            "WHERE kind='hold' AND state IN ('booked', 'cancelled') AND expires>?", (since - LONGEST_HOLD,)
+        )
         return [
             hold
             for hold in holds
@@ -120,7 +122,7 @@ class Outbox:
 
     def has_holds(self) -> bool:
         """Whether any hold is in force."""
-        return bool(self._select("WHERE kind='hold' AND state='booked' LIMIT 1", ()))
+        return bool(self._select("WHERE kind='hold' AND state='booked' AND expires IS NOT NULL LIMIT 1", ()))
 
     def end_expired(self, now: Instant) -> list[Booking]:
         """End the holds whose time is over; those rows, as they are now."""

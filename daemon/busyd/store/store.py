@@ -100,6 +100,9 @@ class Store:
     async def read_spellings(self, calendar: int) -> dict[str, str]:
         return await self._read(lambda tx: tx.read_spellings(calendar))
 
+    async def read_uids(self, calendar: int, hrefs: Iterable[str]) -> dict[str, str]:
+        return await self._read(lambda tx: tx.read_uids(calendar, hrefs))
+
     async def read_payloads(self, calendar: int, hrefs: Iterable[str]) -> dict[str, StoredObject]:
         return await self._read(lambda tx: tx.read_payloads(calendar, hrefs))
 

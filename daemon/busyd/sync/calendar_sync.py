@@ -12,7 +12,7 @@ from busyd.dav.objects import FetchedObject
 from busyd.index.writer import Incoming
 from busyd.period import Instant
 from busyd.progress import Progress, Report
-from busyd.store.mirror import NO_ETAG, CalendarRecord
+from busyd.store.mirror import NO_ETAG, CalendarRecord, is_other_version
 from busyd.sync.context import PollContext, refresh_state
 from busyd.sync.decision import Decision
 from busyd.sync.doubts import SAMPLE, Answers, Got, Question
@@ -63,8 +63,7 @@ async def read_changes(context: PollContext, record: CalendarRecord, *, at: Inst
         if stored:
             await refresh_state(context)
     new = [href for href in seen.plan.fetch if href not in etags] if record.complete else []
-    fetched_now = await store.read_payloads(record.id, new)
-    gone = await store.read_payloads(record.id, seen.plan.gone)
+    uids = await store.read_uids(record.id, [*new, *seen.plan.gone]) if new or seen.plan.gone else {}
     return SyncOutcome(
         record,
         plan.state,
@@ -72,8 +71,8 @@ async def read_changes(context: PollContext, record: CalendarRecord, *, at: Inst
         missing=frozenset(missing),
         outdated=frozenset(outdated),
         fetched=done,
-        uids={href: known.uid for href, known in gone.items()},
-        arrived=frozenset(known.uid for known in fetched_now.values() if known.uid),
+        uids={href: uids[href] for href in seen.plan.gone & uids.keys()},
+        arrived=frozenset(uids[href] for href in new if uids.get(href)),
     )
 
 
@@ -105,7 +104,7 @@ async def commit_settlement(context: PollContext, decision: Decision) -> None:
         spelled=settlement.spelled,
         mark=settlement.mark,
     )
-    gone = sum("#" not in href for href in settlement.forget)
+    gone = sum(not is_other_version(href) for href in settlement.forget)
     if settlement.fetched or gone or not record.complete:
         counts = (settlement.fetched, gone, len(settlement.kept))
         logger.info("%s: %d changed, %d gone, %d kept although missing", record.label, *counts)

@@ -34,6 +34,7 @@ def make_outbox(connection: sqlite3.Connection) -> None:
         "CREATE UNIQUE INDEX booking_uid ON booking (uid) WHERE uid <> ''",
         "CREATE INDEX booking_profile ON booking (profile, ends)",
         "CREATE INDEX booking_calendar ON booking (calendar, ends)",
+        "CREATE INDEX booking_hold ON booking (state, expires) WHERE expires IS NOT NULL",
         # A block says that time is busy; it takes none from what is booked already.
         "CREATE TRIGGER booking_new AFTER INSERT ON booking"
         f" WHEN NEW.blocks AND NOT NEW.forced AND NEW.kind <> 'block' BEGIN {_OVERLAP} END",

@@ -27,6 +27,12 @@ class ObjectStatements(Statements):
         rows = [(spelling, calendar, href) for href, spelling in spelled.items()]
         self._db.executemany("UPDATE object SET spelling=? WHERE calendar=? AND href=?", rows)
 
+    def read_uids(self, calendar: int, hrefs: Iterable[str]) -> dict[str, str]:
+        """Href -> UID of what is mirrored under these hrefs."""
+        query = "SELECT uid FROM object WHERE calendar=? AND href=?"
+        rows = ((href, self._db.execute(query, (calendar, href)).fetchone()) for href in hrefs)
+        return {href: row[0] for href, row in rows if row}
+
     def read_payloads(self, calendar: int, hrefs: Iterable[str]) -> dict[str, StoredObject]:
         """What is mirrored under these hrefs, as far as it is."""
         query = "SELECT href, etag, uid, payload FROM object WHERE calendar=? AND href=?"
