@@ -33,6 +33,7 @@ from busyd.remote.feed import FeedAnswer, FeedRequest, fetch_feed
 from busyd.remote.transport import Transport
 from busyd.remote.wire import TransferLimits
 from busyd.service.schedule import PollSchedule
+from busyd.state.links import remembered_by_profile
 from busyd.state.state import State
 from busyd.store.change_log import CHANGES_FILE, ChangeLog
 from busyd.store.changes import ChangeEvent
@@ -176,7 +177,7 @@ class World:
         rules = {CalendarReference.parse(text): rules for text, rules in self.calendar_rules.items()}
         profile = Profile("anna", conflicts=references, timezone="UTC", calendar_rules=rules)
         self.state = State([self.connection], [profile], machine_zone="UTC")
-        self.state.remembered = ledger.resolved_links()
+        self.state.remembered = remembered_by_profile(ledger.resolved_links(), self.state.profiles)
         self.changes = ChangeLog.open_or_begin_anew(self.folder / CHANGES_FILE, now=self.clock.now())
         recorder = ChangeRecorder(self.changes, self.state, clock=self.clock)
         self.publisher = WatchedPublisher(self.store, self.state, clock=self.clock, changes=recorder)

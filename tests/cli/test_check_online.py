@@ -108,7 +108,7 @@ def test_a_name_that_two_calendars_bear_is_told_with_their_ids(person: Person, i
 def test_a_renamed_calendar_is_found_by_what_its_name_meant_before(person: Person, icloud: SimulatedIcloud) -> None:
     person.state.mkdir(parents=True)
     ledger = Ledger.open(person.state / LEDGER_FILE)
-    ledger.record_links({"anna/Work": "/300000001/calendars/work/"})
+    ledger.record_links({"anna": {"anna/Work": "/300000001/calendars/work/"}})
     ledger.close()
     icloud.account("anna@icloud.com").calendars["work"].rename("Büro")
     ended = person.run("check", "--online")
@@ -146,7 +146,7 @@ def test_an_ordinary_password_for_apple_ends_with_77_and_the_steps(
 def test_a_login_that_used_to_work_was_revoked(person: Person, icloud: SimulatedIcloud) -> None:
     person.state.mkdir(parents=True)
     ledger = Ledger.open(person.state / LEDGER_FILE)
-    ledger.record_links({"anna/Work": "/300000001/calendars/work/"})
+    ledger.record_links({"anna": {"anna/Work": "/300000001/calendars/work/"}})
     ledger.close()
     icloud.account("anna@icloud.com").knobs.revoked = True
     ended = person.run("check", "--online")

@@ -14,6 +14,7 @@ from busyd.index.publisher import SnapshotPublisher
 from busyd.index.restore import Restore
 from busyd.index.writer import Incoming, IndexWriter
 from busyd.period import Instant, Period
+from busyd.state.links import remembered_by_profile
 from busyd.state.state import State
 from busyd.store.bookings import Booking
 from busyd.store.change_log import ChangeLog
@@ -77,7 +78,7 @@ class Inside:
         ledger = Ledger.open(folder / "ledger.sqlite3")
         self.ledger = LedgerThread(ledger)
         self.state = State([ANNA], profiles, machine_zone="UTC")
-        self.state.remembered = ledger.resolved_links()
+        self.state.remembered = remembered_by_profile(ledger.resolved_links(), self.state.profiles)
         self.state.problems.accepted = ledger.acceptances()
         self.state.own.take(rows)
         self.changes = ChangeLog.open_or_begin_anew(folder / "changes.sqlite3", now=clock.now())

@@ -1,5 +1,7 @@
 """What is told of changes: once, after they can be seen, also after a kill, and never a title."""
 
+import asyncio
+import contextlib
 import json
 import random
 import sqlite3
@@ -90,6 +92,27 @@ async def test_each_profile_is_told_what_changes_for_it(inside: Inside) -> None:
         ("anna", "09:00", "10:00", "FREE", "BUSY"),
         ("bob", "09:00", "10:00", "FREE", "BUSY"),
     ]
+
+
+async def test_a_failure_is_told_once_also_when_a_poll_is_ended_while_it_is_written(inside: Inside) -> None:
+    await inside.publisher.tell_changes(("anna",))
+    newest = inside.changes.newest
+    inside.state.connections["anna"].trouble = "the login is refused"
+    append, reached = inside.changes.append, asyncio.Event()
+
+    async def append_slowly(*changes: Any, **kwargs: Any) -> None:
+        reached.set()
+        await asyncio.sleep(0)
+        await append(*changes, **kwargs)
+
+    inside.changes.append = append_slowly  # type: ignore[method-assign]
+    telling = asyncio.ensure_future(inside.publisher.tell_changes(("anna",)))
+    await reached.wait()
+    telling.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await telling
+    await inside.publisher.tell_changes(("anna",))
+    assert inside.changes.newest == newest + 1
 
 
 async def test_an_event_that_moves_to_another_calendar_within_a_poll_is_no_change(inside: Inside) -> None:

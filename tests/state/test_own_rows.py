@@ -114,6 +114,21 @@ async def test_a_stored_snapshot_without_a_row_is_not_taken_at_the_next_start(in
     inside.store, inside.ledger, inside.writer = committed.store, committed.ledger, committed.writer
 
 
+async def test_a_row_that_takes_no_time_any_more_is_let_go_of(inside: Inside) -> None:
+    await inside.publisher.show_rows([TEN_ROW])
+    assert inside.state.own.of("anna") == [TEN_ROW]
+    await inside.publisher.show_rows([replace(TEN_ROW, state=BookingState.CANCELLED)])
+    assert inside.state.own.of("anna") == []
+
+
+async def test_rows_of_a_profile_that_is_not_configured_are_told_of(inside: Inside) -> None:
+    await inside.publisher.show_rows([TEN_ROW])
+    assert not list(inside.state.own.warnings({"anna"}))
+    assert list(inside.state.own.warnings({"anne"})) == [
+        "profile anna is not configured: its blocks and holds (1) keep nobody busy"
+    ]
+
+
 async def test_a_profile_without_rows_still_shares_its_snapshot(inside: Inside) -> None:
     assert inside.state.own.readings("ben", inside.state.profiles["ben"].links, facts=inside.state.table) == ()
 

@@ -163,10 +163,10 @@ async def test_a_locked_ledger_does_not_hold_up_the_loop(tmp_path: Path) -> None
     other = open_connection(tmp_path / "ledger.sqlite3", journal="DELETE", synchronous="FULL")
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StorageError, match="locked"):
-        ledger.record_links({"anna/Work": WORK.href})
+        ledger.record_links({"anna": {"anna/Work": WORK.href}})
     other.execute("ROLLBACK")
-    ledger.record_links({"anna/Work": WORK.href})
-    assert ledger.resolved_links() == {"anna/Work": WORK.href}
+    ledger.record_links({"anna": {"anna/Work": WORK.href}})
+    assert ledger.resolved_links() == {"anna": {"anna/Work": WORK.href}}
     ledger.close()
     other.close()
 

@@ -1,10 +1,13 @@
 """Tokens: stored as hashes, found in constant time, honoured and revoked at once by every process."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from busyd.period import Instant
+from busyd.state.links import remembered_by_profile
 from busyd.store.ledger import Ledger
 
 NOW = Instant(1_790_000_000)
@@ -66,9 +69,23 @@ def test_use_is_remembered(ledger: Ledger) -> None:
 
 
 def test_links_survive_a_restart(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.record_links({"anna/Work": "/1/calendars/work/"})
+    ledger.record_links({"anna": {"anna/Work": "/1/calendars/work/"}})
     ledger.close()
-    assert Ledger.open(tmp_path / "ledger.sqlite3").resolved_links() == {"anna/Work": "/1/calendars/work/"}
+    assert Ledger.open(tmp_path / "ledger.sqlite3").resolved_links() == {"anna": {"anna/Work": "/1/calendars/work/"}}
+
+
+def test_what_an_older_busyd_kept_for_all_profiles_is_read_and_then_kept_for_each(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    Ledger.open(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as older, older:
+        older.execute("INSERT INTO link (reference, href) VALUES ('anna/Work', '/w/')")
+    opened = Ledger.open(path)
+    assert opened.resolved_links() == {"": {"anna/Work": "/w/"}}
+    kept = remembered_by_profile(opened.resolved_links(), ["anna", "ben"])
+    assert kept == {"anna": {"anna/Work": "/w/"}, "ben": {"anna/Work": "/w/"}}
+    opened.record_links(kept)
+    assert opened.resolved_links() == kept
+    opened.close()
 
 
 def test_the_file_is_for_its_owner_only(ledger: Ledger, tmp_path: Path) -> None:

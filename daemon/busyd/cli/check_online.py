@@ -10,7 +10,7 @@ from busyd.advice.diagnosis import Diagnosis, Outcome
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation
 from busyd.cli.not_handed_out import describe_not_handed_out
-from busyd.cli.references import is_writable, links_of, reference_faults, remembered_links
+from busyd.cli.references import Remembered, is_writable, links_of, reference_faults, remembered_links
 from busyd.cli.remote_session import STATUS_OF, open_session, print_diagnosis, read_secret_of
 from busyd.cli.terminal import print_note, print_table
 from busyd.clock import SystemClock
@@ -35,7 +35,7 @@ class OnlineCheck(Struct, frozen=True):
     troubles: Mapping[str, Diagnosis]
     """By connection, for those that could not."""
     faults: tuple[ConfigFault, ...]
-    remembered: Mapping[str, str] = field(default_factory=dict)
+    remembered: Remembered = field(default_factory=dict)
     not_handed_out: tuple[str, ...] = ()
     """Sentences about linked calendars with events that are listed and cannot be had."""
 
@@ -119,7 +119,7 @@ def _describe_trouble(diagnosis: Diagnosis | None) -> dict[str, Any]:
     return {"code": diagnosis.code, "message": diagnosis.message, "steps": list(diagnosis.steps)}
 
 
-async def _ask_all(installation: Installation, remembered: Mapping[str, str]) -> dict[str, _Answered | Diagnosis]:
+async def _ask_all(installation: Installation, remembered: Remembered) -> dict[str, _Answered | Diagnosis]:
     connections = installation.config.connections
     answers = await asyncio.gather(
         *(_ask(settings, installation, remembered=remembered) for settings in connections.values())
@@ -128,11 +128,13 @@ async def _ask_all(installation: Installation, remembered: Mapping[str, str]) ->
 
 
 async def _ask(
-    settings: ConnectionConfig, installation: Installation, *, remembered: Mapping[str, str]
+    settings: ConnectionConfig, installation: Installation, *, remembered: Remembered
 ) -> _Answered | Diagnosis:
     """Where links are `remembered`, the login has worked before, and a refusal means a revoked password."""
     connection = settings.connection
-    worked_before = any(reference.partition("/")[0] == connection.name for reference in remembered)
+    worked_before = any(
+        reference.partition("/")[0] == connection.name for meant in remembered.values() for reference in meant
+    )
     try:
         secret = await read_secret_of(settings, installation)
         async with open_session(connection, secret, clock=SystemClock(), announce_wait=True) as session:

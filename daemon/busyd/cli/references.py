@@ -22,6 +22,9 @@ from busyd.store.mirror import CalendarRecord
 Calendars = Mapping[str, Sequence[RemoteCalendar]]
 """By connection; one without an entry could not be listed."""
 
+Remembered = Mapping[str, Mapping[str, str]]
+"""Profile -> reference -> href that it meant before; what an older busyd kept is under an empty name."""
+
 _NOWHERE: Final = SourceLocation("the configuration")
 
 
@@ -33,7 +36,7 @@ class ProfileLink(Struct, frozen=True):
     calendar: RemoteCalendar | None
 
 
-def links_of(config: Config, calendars: Calendars, *, remembered: Mapping[str, str]) -> list[ProfileLink]:
+def links_of(config: Config, calendars: Calendars, *, remembered: Remembered) -> list[ProfileLink]:
     """All links of all profiles to connections that were listed, in the order of the configuration."""
     numbered = [(name, calendar) for name, listed in calendars.items() for calendar in listed]
     records: dict[str, list[CalendarRecord]] = {name: [] for name in calendars}
@@ -41,14 +44,15 @@ def links_of(config: Config, calendars: Calendars, *, remembered: Mapping[str, s
         records[name].append(CalendarRecord(number, name, listed_calendar))
     links = []
     for profile in config.profiles.values():
-        for link in resolve_links(profile, records, remembered=remembered, machine_zone=machine_zone(os.environ)):
+        before = remembered.get(profile.name, remembered.get("", {}))
+        for link in resolve_links(profile, records, remembered=before, machine_zone=machine_zone(os.environ)):
             if link.reference.connection in calendars:
                 calendar = numbered[link.calendar][1] if link.calendar is not None else None
                 links.append(ProfileLink(profile.name, link, calendar))
     return links
 
 
-def reference_faults(config: Config, calendars: Calendars, *, remembered: Mapping[str, str]) -> list[ConfigFault]:
+def reference_faults(config: Config, calendars: Calendars, *, remembered: Remembered) -> list[ConfigFault]:
     """References that match no calendar or several, and primaries that cannot be written to."""
     locations = reference_locations(config)
     faults = []
@@ -73,8 +77,8 @@ def is_writable(calendar: RemoteCalendar) -> bool:
     return calendar.writable and calendar.kind in (CalendarKind.OWN, CalendarKind.SHARED)
 
 
-def remembered_links(state: Path) -> dict[str, str]:
-    """The hrefs that references meant before; empty where the daemon has not run yet."""
+def remembered_links(state: Path) -> Remembered:
+    """The hrefs that references meant before, by profile; empty where the daemon has not run yet."""
     if not os.path.lexists(state / LEDGER_FILE):  # also where this user may not look
         return {}
     with ledger_of(state) as ledger:

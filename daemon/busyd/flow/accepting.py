@@ -47,8 +47,8 @@ class AcceptedProblems:
         if problem not in self._state.problems.accepted:
             message = f"the problem {problem} was not accepted"
             raise NothingToAccept(message, fix="`busyd problems list` shows which are")
-        del self._state.problems.accepted[problem]  # first: until it is written, nobody is told of more than is known
         await self._ledger.withdraw([problem])
+        self._state.problems.accepted.pop(problem, None)
         return await self._count_anew(numbers)
 
     async def forget_ended(self) -> None:

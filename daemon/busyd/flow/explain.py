@@ -13,6 +13,7 @@ from busyd.ical.title import Title, title_of
 from busyd.index.writer import IndexWriter
 from busyd.period import FbType, Instant, Period
 from busyd.state.links import Link
+from busyd.state.problems import version_of
 from busyd.state.profile_state import ProfileState
 from busyd.store.acceptances import problem_id
 from busyd.store.bookings import Booking
@@ -76,7 +77,8 @@ async def explain_window(writer: IndexWriter, profile_state: ProfileState, *, wi
         numbered = iter(stored)
         async for indexed in read:
             known = next(numbered)
-            accepted = problem_id(known.href, known.etag) in writer.state.problems.accepted
+            version = version_of(record.connection, known.href, etag=known.etag, doubts=record.doubts)
+            accepted = problem_id(known.href, version) in writer.state.problems.accepted
             events += _explain_object(known, indexed, reading=replace(reading, accepted=accepted))
     rows = writer.state.own.of(profile_state.profile.name, profile_state.links)
     events += [own for row in rows for own in _explain_row(row, window)]

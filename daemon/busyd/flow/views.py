@@ -177,7 +177,7 @@ def view_shared_uid(state: State, uid: str, *, calendar: int, count: int, href: 
     """What there is to say of a UID that several objects of a calendar have; `href` is that of one of them."""
     reason = f"{count} objects of the calendar have this UID; each of them counts"
     problem = Problem(ProblemKind.DUPLICATE_UID, uid, reason)
-    return view_problem(state, ObjectProblem(calendar, href, problem, etag=uid))
+    return view_problem(state, ObjectProblem(calendar, href, problem, version=uid))
 
 
 def view_problem(state: State, problem: ObjectProblem) -> ProblemView:

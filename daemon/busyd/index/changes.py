@@ -16,7 +16,7 @@ from busyd.availability.snapshot import Snapshot, nothing_known, pack, unpack
 from busyd.availability.splicing import Touched
 from busyd.clock import Clock
 from busyd.cooperative import in_slices, to_the_end
-from busyd.period import FbType, coalesce, to_rfc3339
+from busyd.period import FbType, Instant, coalesce, to_rfc3339
 from busyd.state.own_rows import OWN
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
@@ -142,8 +142,12 @@ class ChangeRecorder:
             now = self._clock.now()
             body = ConnectionChanged(to_rfc3339(now), name, told[1], connection_state.trouble)
             change = NewEntry.of(ChangeEvent.CONNECTION, self._state.links.profiles_naming(name), told=body)
-            await to_the_end(self._log.append([change], told[0], now=now))
-            self._failing ^= {name}
+            await to_the_end(self._tell_of_connection(name, change, told=told[0], now=now))
+
+    async def _tell_of_connection(self, name: str, change: NewEntry, *, told: ToldState, now: Instant) -> None:
+        """Write it, and remember that it is written: both or neither."""
+        await self._log.append([change], told, now=now)
+        self._failing = (self._failing or set()) ^ {name}
 
     async def _tell_of_profiles(self, names: Sequence[str], *, otherwise: ChangeCause) -> None:
         unread = [name for name in names if name not in self._told]

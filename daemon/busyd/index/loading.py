@@ -10,7 +10,8 @@ from busyd.cooperative import in_slices
 from busyd.ical.limits import MAX_CALENDAR_OCCURRENCES
 from busyd.index.acceptance import counted
 from busyd.index.placeholders import as_mirrored
-from busyd.state.problems import ObjectProblem
+from busyd.state.problems import ObjectProblem, version_of
+from busyd.state.state import State
 from busyd.store.occurrences import IndexEntry
 from busyd.store.transaction import Transaction
 
@@ -51,7 +52,8 @@ async def load_tables(writer: "IndexWriter", calendar: int, *, zone: str) -> Non
     while part := await store.read_entries(calendar, zone, after=after):
         for href, etag, entry in part:
             if entry.problems:
-                state.problems.note(entry.object, problems_of(calendar, [entry], version=(href, etag)))
+                version = href, _version(state, calendar, href=href, etag=etag)
+                state.problems.note(entry.object, problems_of(calendar, [entry], version=version))
         await in_slices(tables.add(counted(state, (entry for _, _, entry in part))))
         after = part[-1][2].object
     state.put_table(calendar, zone, table=tables)
@@ -59,11 +61,18 @@ async def load_tables(writer: "IndexWriter", calendar: int, *, zone: str) -> Non
 
 
 def problems_of(calendar: int, entries: Sequence[IndexEntry], *, version: tuple[str, str]) -> tuple[ObjectProblem, ...]:
-    """What is wrong with an object, by its entries; `version` is its href and its ETag."""
-    href, etag = version
+    """What is wrong with an object, by its entries; `version` is its href and its `version_of`."""
+    href, name = version
     doubtful = any(entry.is_doubtful for entry in entries)
     problems = entries[0].problems if entries else ()
-    return tuple([ObjectProblem(calendar, href, problem, etag, doubtful) for problem in problems])
+    return tuple([ObjectProblem(calendar, href, problem, name, doubtful) for problem in problems])
+
+
+def _version(state: State, calendar: int, *, href: str, etag: str) -> str:
+    record = state.calendars.get(calendar)
+    if record is None:
+        return etag
+    return version_of(record.connection, href, etag=etag, doubts=record.doubts)
 
 
 def put_beyond(writer: "IndexWriter", calendar: int, *, told: bool = False) -> None:

@@ -94,9 +94,22 @@ class SnapshotPublisher:
         if self._changes is not None:
             await self._changes.tell(concerned, otherwise=ChangeCause.OWN)
 
+    def lacks_tables(self, profiles: Iterable[str]) -> bool:
+        """Whether the snapshot of one of these cannot be built, because a calendar of it was not loaded yet."""
+        due = self._state.due_snapshots()
+        return any(
+            name in due and self._state.readings(profile_state, profile_state.next_links) is None
+            for name in profiles
+            if (profile_state := self._state.profiles.get(name)) is not None
+        )
+
     async def confirm(self, records: Sequence[CalendarRecord]) -> None:
-        """Show new proofs, once the snapshots hold what they prove."""
+        """Show new proofs, once the snapshots hold what they prove.
+
+        Where one cannot be built, no proof of its calendars is shown: the last one grows old.
+        """
         await self.publish_snapshots({record.connection for record in records})
+        records = [record for record in records if not self.lacks_tables(self._state.links.profiles_of(record.id))]
         read_anew = [record.id for record in records if self._is_read_anew(record)]
         self._state.confirm(records, monotonic=self._clock.monotonic())
         for calendar in read_anew:

@@ -14,6 +14,7 @@ from busyd.ical.facts import Facts
 from busyd.index.acceptance import counted
 from busyd.index.expansion import entry_of
 from busyd.index.loading import BEYOND, is_too_much, load_tables
+from busyd.index.placeholders import as_mirrored
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.state.horizon import horizon_at
@@ -76,18 +77,21 @@ async def _seen_through(
     if tables.is_beyond:
         return tables
     async for part in _recurring(writer, calendar, zone=zone):
-        indexed = writer.expansion.index([payload for _, payload in part], zone, span=window)
-        changes = {
-            entry.object: entry_of(entry.object, zone, span=window, indexed=await anext(indexed)) for entry, _ in part
-        }
+        indexed = writer.expansion.index([payload for _, payload, _ in part], zone, span=window)
+        changes: dict[int, IndexEntry] = {}
+        for entry, _, etag in part:
+            seen = entry_of(entry.object, zone, span=window, indexed=await anext(indexed))
+            (changes[entry.object],) = as_mirrored(entry.object, [seen], etag=etag, span=window)
         tables = await in_slices(tables.changed(_counted(writer, changes)))
         if is_too_much(tables.count):
             return OccurrenceTable.beyond(tables.table, BEYOND)
     return tables
 
 
-async def _recurring(writer: IndexWriter, calendar: int, *, zone: str) -> AsyncIterator[list[tuple[IndexEntry, bytes]]]:
-    """The recurring objects of a calendar with their payloads, some at a time."""
+async def _recurring(
+    writer: IndexWriter, calendar: int, *, zone: str
+) -> AsyncIterator[list[tuple[IndexEntry, bytes, str]]]:
+    """The recurring objects of a calendar with their payloads and ETags, some at a time."""
     after = 0
     while part := await writer.store.read_recurring(calendar, zone, after=after):
         yield part
@@ -99,14 +103,16 @@ async def _extended(
 ) -> OccurrenceTable:
     """The tables with recurring objects over the new horizon, each from what it has and the piece that it lacks."""
     async for part in _recurring(writer, calendar, zone=zone):
-        by_piece: dict[Period, list[tuple[IndexEntry, bytes]]] = {}
-        for entry, payload in part:
-            by_piece.setdefault(_lacking(entry.span, new), []).append((entry, payload))
+        by_piece: dict[Period, list[tuple[IndexEntry, bytes, str]]] = {}
+        for known in part:
+            by_piece.setdefault(_lacking(known[0].span, new), []).append(known)
         grown: dict[int, IndexEntry] = {}
         for piece, members in by_piece.items():
-            indexed = writer.expansion.index([payload for _, payload in members], zone, span=piece)
-            for old, _ in members:
-                grown[old.object] = entry = _join(old, await anext(indexed), piece=piece, new=new)
+            indexed = writer.expansion.index([payload for _, payload, _ in members], zone, span=piece)
+            for old, _, etag in members:
+                whole = _join(old, await anext(indexed), piece=piece, new=new)
+                (entry,) = as_mirrored(old.object, [whole], etag=etag, span=new)
+                grown[old.object] = entry
                 if entry.postponed:
                     writer.note_postponed(calendar, old.object, entries=[entry])
                 await let_others_run()

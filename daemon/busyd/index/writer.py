@@ -18,6 +18,7 @@ from busyd.index.loading import is_too_much, load_tables, problems_of, put_beyon
 from busyd.index.placeholders import as_mirrored
 from busyd.index.publisher import SnapshotPublisher
 from busyd.period import Instant, Period
+from busyd.state.problems import version_of
 from busyd.state.state import State
 from busyd.store.mirror import GHOST_ETAG, UNREAD_ETAG, CalendarRecord, StoredObject, SyncMark
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
@@ -173,6 +174,7 @@ class IndexWriter:
             is_last = len(expanded) == len(incoming)
             batch = _Batch(
                 calendar.id,
+                calendar.connection,
                 list(zip(incoming, expanded, strict=False)),
                 end if is_last else _End(),
                 horizon,
@@ -220,6 +222,7 @@ class _Batch(Struct, frozen=True):
     """What one transaction writes."""
 
     calendar: int
+    connection: str
     objects: "list[tuple[Incoming, Expanded]]"
     end: _End
     horizon: Period
@@ -227,6 +230,10 @@ class _Batch(Struct, frozen=True):
     at: Instant
     versions: dict[int, Version] = field(default_factory=dict)
     """Those of the objects it changed, once it is committed."""
+
+    def _version(self, href: str, etag: str) -> str:
+        doubts = self.end.mark.doubts if self.end.mark is not None else {}
+        return version_of(self.connection, href, etag=etag, doubts=doubts)
 
     def commit(self, tx: Transaction) -> Changes:
         """Write everything; the changes for the tables."""
@@ -236,16 +243,16 @@ class _Batch(Struct, frozen=True):
             stored = StoredObject(fetched.href, fetched.etag, expanded.uid, fetched.payload)
             number = tx.put_object(self.calendar, stored)
             changes[number] = expanded.entries(number, self.horizon)
-            versions[number] = fetched.href, fetched.etag
+            versions[number] = fetched.href, self._version(fetched.href, fetched.etag)
         changes |= dict.fromkeys(tx.forget_objects(self.calendar, self.end.gone, at=self.at))
         for etag, marked in ((UNREAD_ETAG, self.end.unread), (GHOST_ETAG, self.end.ghosts)):
             for number, href in tx.mark_unread(self.calendar, marked, etag=etag).items():
                 changes[number] = as_mirrored(number, (), etag=etag, span=self.horizon)
-                versions[number] = href, etag
+                versions[number] = href, self._version(href, etag)
             for number, href in tx.objects_with_payload(self.calendar, marked).items():
                 known = changes.get(number) or tx.entries_of(number)
                 changes[number] = as_mirrored(number, known, etag=etag, span=self.horizon)
-                versions[number] = href, etag
+                versions[number] = href, self._version(href, etag)
         tx.record_spellings(self.calendar, self.end.spelled)
         there = {number: entries for number, entries in changes.items() if entries is not None}
         tx.replace_entries(there, withheld=self.withheld)

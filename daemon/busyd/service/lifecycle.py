@@ -32,13 +32,14 @@ from busyd.index.restore import Restore
 from busyd.index.retry import retry_postponed
 from busyd.index.writer import IndexWriter
 from busyd.os_errors import fault_of
-from busyd.period import to_rfc3339
+from busyd.period import EARLIEST, to_rfc3339
 from busyd.running import Running, remove_record, write_record
 from busyd.service.crash_counter import CrashCounter
 from busyd.service.reload import Reloader
 from busyd.service.settings import certificate_text, endpoint_settings, tls_context
 from busyd.service.state_dir import locked, machine_zone, prepare_state, write_admin_token
 from busyd.service.tasks import loop_factory, run_until_stopped
+from busyd.state.links import remembered_by_profile
 from busyd.state.state import State
 from busyd.store.change_log import CHANGES_FILE, ChangeLog
 from busyd.store.errors import StorageDamaged, StorageError
@@ -145,13 +146,15 @@ class Service:
             zone = machine_zone(os.environ)
             self._state = State(connections, self._config.profiles.values(), machine_zone=zone)
             self._state.own_zones = self._config.time_zones
-            self._state.remembered = opened.resolved_links()
+            self._state.remembered = remembered_by_profile(opened.resolved_links(), self._state.profiles)
             self._state.problems.accepted = opened.acceptances()
             changes = ChangeLog.open_or_begin_anew(self._folder / CHANGES_FILE, now=self._clock.now())
             resources.callback(changes.close)
             recorder = ChangeRecorder(changes, self._state, clock=self._clock)
             publisher = SnapshotPublisher(store, self._state, clock=self._clock, changes=recorder)
-            self._state.own.take(opened.outbox(lambda outbox: outbox.unsettled(publisher.horizon.start)))
+            self._state.own.take(opened.outbox(lambda outbox: outbox.unsettled(EARLIEST)))
+            for warning in self._state.own.warnings(self._state.profiles):
+                logger.warning("%s", warning)
             self._writer = IndexWriter(store, self._state, clock=self._clock, publisher=publisher)
             resources.push_async_callback(self._writer.close)
             self._restore = Restore(self._writer)

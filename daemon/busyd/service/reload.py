@@ -76,7 +76,7 @@ class Reloader:
         state.refused_configuration = ""
         state.publish()
         self.config = config
-        warnings = (*config.warnings, *self._missing_calendars())
+        warnings = (*config.warnings, *self._missing_calendars(), *state.own.warnings(state.profiles))
         for warning in first_few(warnings):
             logger.warning("%s", warning)
         logger.info("the configuration was reloaded: %s", "; ".join(changed) or "nothing has changed")

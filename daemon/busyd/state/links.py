@@ -46,6 +46,14 @@ def calendar_keys(links: Iterable[Link]) -> set[str]:
     return {calendar_key(link.reference.connection, link.href) for link in links if link.blocks and link.href}
 
 
+def remembered_by_profile(
+    resolved: Mapping[str, Mapping[str, str]], profiles: Iterable[str]
+) -> dict[str, dict[str, str]]:
+    """Profile -> reference -> href that it meant before. What an older busyd kept for all is kept for each there is."""
+    for_all = resolved.get("", {})
+    return {name: dict(resolved.get(name, for_all)) for name in {*profiles, *resolved} if name}
+
+
 def resolve_links(
     profile: Profile,
     records: Mapping[str, Sequence[CalendarRecord]],

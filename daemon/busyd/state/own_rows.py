@@ -7,7 +7,7 @@ and spans are merged: it counts once.
 """
 
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -61,6 +61,12 @@ class OwnRows:
             self._by_profile.setdefault(row.profile, {})[row.id] = None
             if row.calendar:
                 self._by_calendar.setdefault(row.calendar, {})[row.id] = None
+
+    def warnings(self, profiles: Container[str]) -> Iterator[str]:
+        """What there is to say of rows whose profile is none of those configured: nobody asks for their time."""
+        for name, ids in self._by_profile.items():
+            if ids and name not in profiles:
+                yield f"profile {name} is not configured: its blocks and holds ({len(ids)}) keep nobody busy"
 
     def of(self, profile: str, links: Iterable[Link] = ()) -> list[Booking]:
         """The rows of a profile, and those in calendars that block for it."""

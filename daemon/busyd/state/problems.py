@@ -1,11 +1,12 @@
 """What is wrong with single objects, and what a person has accepted of it."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from msgspec import Struct
 
 from busyd.ical.facts import Problem
 from busyd.store.acceptances import Acceptance, problem_id
+from busyd.store.mirror import GHOST_ETAG, UNREAD_ETAG, ObjectDoubt
 
 
 class ObjectProblem(Struct, frozen=True):
@@ -14,14 +15,26 @@ class ObjectProblem(Struct, frozen=True):
     calendar: int
     href: str
     problem: Problem
-    etag: str = ""
+    version: str = ""
+    """As `version_of`."""
     is_doubtful: bool = False
     """Its object is not understood as a whole, so that windows are not complete."""
 
     @property
     def id(self) -> str:
         """Names the object as it is now."""
-        return problem_id(self.href, self.etag)
+        return problem_id(self.href, self.version)
+
+
+def version_of(connection: str, href: str, *, etag: str, doubts: Mapping[str, ObjectDoubt]) -> str:
+    """What tells an object as it is now from every other object and version, so that an acceptance ends with it.
+
+    Of one that is not handed out as listed it is the doubt about it: the version that is listed, and since when.
+    """
+    if etag in (UNREAD_ETAG, GHOST_ETAG):
+        doubt = doubts.get(href)
+        etag = f"{etag}?" if doubt is None else f"{etag}? {doubt.etag} {doubt.since}"
+    return f"{connection} {etag}"
 
 
 class KnownProblems(dict[int, tuple[ObjectProblem, ...]]):

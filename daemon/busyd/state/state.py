@@ -42,9 +42,9 @@ class State:
         self.connections = {connection.name: ConnectionState(connection) for connection in connections}
         self.profiles = {profile.name: ProfileState(profile) for profile in profiles}
         self.calendars: dict[int, CalendarRecord] = {}
-        self.remembered: dict[str, str] = {}
-        """Reference -> href of the calendar it means, also after that was renamed."""
-        self.recorded: dict[str, str] = {}
+        self.remembered: dict[str, dict[str, str]] = {}
+        """Profile -> reference -> href of the calendar it means there, also after that was renamed."""
+        self.recorded: dict[str, dict[str, str]] = {}
         """What of it is in the ledger for certain."""
         self.tables = Tables()
         self.links = LinkMap(profile_state.profile for profile_state in self.profiles.values())
@@ -156,19 +156,19 @@ class State:
             if profile_state is None:
                 continue  # a reload came in between
             profile = profile_state.profile
-            listed = self._listed(profile_state)
+            listed, remembered = self._listed(profile_state), self.remembered.setdefault(name, {})
             links = resolve_links(
                 profile,
                 listed,
-                remembered=self.remembered,
+                remembered=remembered,
                 partial={name: why for name in listed if (why := self.connections[name].partial)},
                 machine_zone=self.machine_zone,
             )
             for link in links:
                 if link.calendar is not None and not link.reference.is_wildcard:
-                    self.remembered[str(link.reference)] = link.href
-            for reference, record in bind_rules(profile, listed, remembered=self.remembered).items():
-                self.remembered[str(reference)] = record.remote.href
+                    remembered[str(link.reference)] = link.href
+            for reference, record in bind_rules(profile, listed, remembered=remembered).items():
+                remembered[str(reference)] = record.remote.href
             self._tell_notes(links)
             profile_state.next_links = links
             if profile_state.snapshot is None:

@@ -8,7 +8,7 @@ from busyd.period import Instant
 
 
 class Acceptance(Struct, frozen=True):
-    """One object whose problems a person has accepted. Another ETag is another object."""
+    """One object whose problems a person has accepted. Another version is another object."""
 
     id: str
     """As `problem_id`."""
@@ -21,6 +21,6 @@ class Acceptance(Struct, frozen=True):
     at: Instant
 
 
-def problem_id(href: str, etag: str) -> str:
-    """Names an object as it is now: the same for as long as its server gives it this ETag."""
-    return hashlib.blake2b(f"{href}\n{etag}".encode(errors="surrogatepass"), digest_size=6).hexdigest()
+def problem_id(href: str, version: str) -> str:
+    """Names an object as it is now."""
+    return hashlib.blake2b(f"{href}\n{version}".encode(errors="surrogatepass"), digest_size=6).hexdigest()

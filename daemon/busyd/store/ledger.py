@@ -11,7 +11,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -29,6 +29,8 @@ from busyd.store.sqlite.database import check, migrate, open_connection, storage
 T = TypeVar("T")
 
 LEDGER_FILE: Final = "ledger.sqlite3"
+_IN_PROFILE: Final = "\n"
+"""Between a profile and a reference in it."""
 _USE_IS_NOTED_EVERY: Final = 60
 """Seconds: "last used" is exact to a minute."""
 _MOST_ADMITTED: Final = 256
@@ -201,18 +203,31 @@ class Ledger:
         self._write("INSERT OR REPLACE INTO feed (token, tag, changed) VALUES (?,?,?)", (token_id, tag, changed))
         return changed
 
-    def resolved_links(self) -> dict[str, str]:
-        """Reference as written in the configuration -> href of the calendar it was resolved to."""
-        with storage_errors(self._path):
-            return dict(self._connection.execute("SELECT reference, href FROM link"))
+    def resolved_links(self) -> dict[str, dict[str, str]]:
+        """Profile -> reference as written in the configuration -> href of the calendar it was resolved to.
 
-    def record_links(self, links: dict[str, str]) -> None:
-        """Remember what references were resolved to."""
+        What an older busyd kept for all profiles alike is under an empty name.
+        """
+        links: dict[str, dict[str, str]] = {}
+        with storage_errors(self._path):
+            for key, href in self._connection.execute("SELECT reference, href FROM link"):
+                profile, separator, reference = key.partition(_IN_PROFILE)
+                links.setdefault(profile if separator else "", {})[reference if separator else key] = href
+        return links
+
+    def record_links(self, links: Mapping[str, Mapping[str, str]]) -> None:
+        """Remember what references were resolved to, by profile."""
         known = self.resolved_links()
-        new = {reference: href for reference, href in links.items() if known.get(reference) != href}
-        if new:
+        new = [
+            (f"{profile}{_IN_PROFILE}{reference}", href)
+            for profile, meant in links.items()
+            for reference, href in meant.items()
+            if known.get(profile, {}).get(reference) != href
+        ]
+        if new or "" in known:
             with storage_errors(self._path), transaction(self._connection):
-                self._connection.executemany("INSERT OR REPLACE INTO link (reference, href) VALUES (?,?)", new.items())
+                self._connection.executemany("INSERT OR REPLACE INTO link (reference, href) VALUES (?,?)", new)
+                self._connection.execute("DELETE FROM link WHERE instr(reference, ?)=0", (_IN_PROFILE,))
 
     def acceptances(self) -> dict[str, Acceptance]:
         """What was accepted of objects that cannot be understood, by id. Raises StorageError."""

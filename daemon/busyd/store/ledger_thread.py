@@ -56,9 +56,9 @@ class LedgerThread:
         """As `Ledger.feed_changed`."""
         return await self._run(lambda: self._ledger.feed_changed(token_id, tag, now=now))
 
-    async def record_links(self, links: Mapping[str, str]) -> None:
+    async def record_links(self, links: Mapping[str, Mapping[str, str]]) -> None:
         """As `Ledger.record_links`."""
-        snapshot = dict(links)  # the caller's may change meanwhile
+        snapshot = {profile: dict(meant) for profile, meant in links.items()}  # the caller's may change meanwhile
         await self._run(lambda: self._ledger.record_links(snapshot))
 
     async def accept(self, acceptance: Acceptance) -> None:

@@ -136,7 +136,7 @@ class Store:
     async def entries_of(self, number: int) -> list[IndexEntry]:
         return await self._read(lambda tx: tx.entries_of(number))
 
-    async def read_recurring(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[IndexEntry, bytes]]:
+    async def read_recurring(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[IndexEntry, bytes, str]]:
         return await self._read(lambda tx: tx.read_recurring(calendar, zone, after=after))
 
     async def objects_to_expand(

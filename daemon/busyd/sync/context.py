@@ -195,13 +195,14 @@ async def refresh_state(context: PollContext, *, relink: bool = False) -> None:
         context.connection_state.listed = True
         await state.take_listing(context.name, records)
     await _remember_links(context)
-    if is_other:
+    # An earlier try may have failed, or was cancelled in the middle.
+    if is_other or context.writer.publisher.lacks_tables(state.links.profiles_naming(context.name)):
         await context.writer.complete_tables()
     await context.writer.publisher.confirm(records)
 
 
 async def _remember_links(context: PollContext) -> None:
-    remembered = dict(context.state.remembered)
+    remembered = {profile: dict(links) for profile, links in context.state.remembered.items()}
     if remembered == context.state.recorded:
         return
     try:

@@ -83,14 +83,14 @@ class IndexStatements(Statements):
         )
         return [(row[0], row[1], row[2]) for row in _some(rows, lambda row: len(row[1]))]
 
-    def read_recurring(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[IndexEntry, bytes]]:
-        """Entry and payload of the next objects whose occurrences depend on the span asked for, by their ids."""
+    def read_recurring(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[IndexEntry, bytes, str]]:
+        """Entry, payload and ETag of the next objects whose occurrences depend on the span asked for, by their ids."""
         rows = self._db.execute(
-            f"{_COLUMNS.replace(' FROM', ', payload FROM')} JOIN object ON object.id=busy_index.object"
+            f"{_COLUMNS.replace(' FROM', ', payload, etag FROM')} JOIN object ON object.id=busy_index.object"
             " WHERE object.calendar=? AND object.id>? AND zone IN ('', ?) AND recurring=1 ORDER BY object.id",
             (calendar, after, zone),
         )
-        return [(_entry(row[:11]), row[11]) for row in _some(rows, lambda row: len(row[11]) + len(row[5]))]
+        return [(_entry(row[:11]), row[11], row[12]) for row in _some(rows, lambda row: len(row[11]) + len(row[5]))]
 
     def entries_of(self, number: int) -> list[IndexEntry]:
         """The entries of one object, one a reading zone."""
