@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import urllib.request
 from collections.abc import Coroutine
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from busyd.running import holder_of
 from tests.icloud.live_on import live_on
 from tests.icloud.realistic_account import build_realistic_account
 from tests.icloud.server import SimulatedIcloud
@@ -61,6 +63,7 @@ def main() -> None:
 
 
 async def _demo(wanted: argparse.Namespace) -> None:
+    _refuse_second(wanted.port)
     shutil.rmtree(STATE, ignore_errors=True)
     STATE.mkdir()
     async with SimulatedIcloud.start() as icloud:
@@ -91,6 +94,18 @@ async def _demo(wanted: argparse.Namespace) -> None:
             if daemon.returncode is None:
                 daemon.terminate()
             await daemon.wait()
+
+
+def _refuse_second(port: int) -> None:
+    """Leave a demo that is running alone, and its state."""
+    if (process := holder_of(STATE / "state")) is not None:
+        sys.exit(f"a demo is already running here (process {process}): stop it with Ctrl-C first")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            sys.exit(f"127.0.0.1:{port} cannot be used ({error.strerror}): pass another --port")
 
 
 async def _live_until_stopped(life: Coroutine[object, None, None], daemon: asyncio.subprocess.Process) -> None:

@@ -132,6 +132,14 @@ async def test_a_hold_asked_for_twice_with_one_key_is_one(served: Served, token:
     assert {(answer.status, answer.body) for answer in answers} == {(201, answers[0].body)}
 
 
+async def test_a_repeat_is_told_what_was_told_whatever_the_calendars_say_by_now(served: Served, token: str) -> None:
+    first = await post(served, token, Idempotency_Key="k")
+    served.backend.confirm("anna", Instant(NOW - 3600))
+    served.backend.reachable = False
+    again = await post(served, token, Idempotency_Key="k")
+    assert (again.status, again.body) == (201, first.body)
+
+
 async def test_what_is_stale_is_confirmed_first_or_nothing_is_given(served: Served, token: str) -> None:
     served.backend.confirm("anna", Instant(NOW - 3600))
     assert (await post(served, token)).status == 201

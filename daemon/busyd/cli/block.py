@@ -17,11 +17,11 @@ def add_block_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
     """Declare the command."""
     parser = subparsers.add_parser(
         "block",
-        help="mark time as busy by hand: add, list, remove",
-        description="Mark time as busy by hand. It counts in every answer and feed at once, and is in no calendar.",
+        help="block time manually: add, list, remove",
+        description="Block time manually. It takes effect in every answer and feed immediately, and is in no calendar.",
     )
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    adding = commands.add_parser("add", help="mark time as busy", description="Mark time as busy, from now on.")
+    adding = commands.add_parser("add", help="block a span of time", description="Block a span of time.")
     adding.add_argument("profile", metavar="PROFILE")
     adding.add_argument("--start", metavar="TIME", required=True, help=_TIMES)
     adding.add_argument("--end", metavar="TIME", required=True, help=f"the end, not included: {_TIMES}")
@@ -33,7 +33,7 @@ def add_block_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
     listing = commands.add_parser("list", help="list the blocks in a window", description="List the blocks in force.")
     add_window_options(listing)
     listing.set_defaults(run=list_blocks)
-    removing = commands.add_parser("remove", help="remove a block", description="Remove a block: its time is free.")
+    removing = commands.add_parser("remove", help="remove a block", description="Remove a block.")
     removing.add_argument("profile", metavar="PROFILE")
     removing.add_argument("id", metavar="ID", help="as `busyd block list` shows it")
     removing.add_argument("--reason", metavar="TEXT", help="why, for the record")

@@ -28,8 +28,10 @@ def add_changes_command(subparsers: "argparse._SubParsersAction[argparse.Argumen
         "back at least 7 days.",
     )
     parser.add_argument("profile", metavar="PROFILE")
-    parser.add_argument("--follow", action="store_true", help="go on, and print each change as it is seen")
-    parser.add_argument("--last", metavar="N", type=int, default=20, help=f"show so many, up to {MOST} (default: 20)")
+    parser.add_argument("--follow", action="store_true", help="keep running and print changes as they happen")
+    parser.add_argument(
+        "--last", metavar="N", type=int, default=20, help=f"show the last N changes, up to {MOST} (default: 20)"
+    )
     parser.add_argument("--tz", metavar="ZONE", help="time zone of the times (default: the profile's)")
     parser.add_argument("--json", action="store_true", help="print JSON; with --follow one object a line")
     parser.set_defaults(run=show_changes)
@@ -50,7 +52,7 @@ def show_changes(arguments: argparse.Namespace) -> int:
         return ExitStatus.OK
     if not arguments.json:
         print_note(f"times in {zone.name}")
-        if not changes and not arguments.follow:
+        if not answer["changes"] and not arguments.follow:
             print("nothing has changed since the log began")
     for change in changes:
         _print(change, zone, as_json=arguments.json)

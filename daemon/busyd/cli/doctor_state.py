@@ -17,6 +17,7 @@ _PRIVATE_FILES: Final = (
     "credentials.key",
     "ledger.sqlite3",
     "mirror.sqlite3",
+    "refused-logins.json",
     "local-admin-token",
 )
 

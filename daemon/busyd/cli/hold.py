@@ -14,14 +14,14 @@ def add_hold_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
     parser = subparsers.add_parser(
         "hold",
         help="keep a slot for some minutes, or give it back",
-        description="Keep a slot for some minutes, busy for everybody else: one that `busyd slots` offers.",
+        description="Reserve a slot that `busyd slots` offers for a few minutes; it is busy for everybody else.",
     )
     parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("--start", metavar="TIME", help="where the slot starts, as `busyd slots --json` has it")
     parser.add_argument("--duration", metavar="TIME", help="its length, such as 30m (default: the profile's)")
     parser.add_argument("--end", metavar="TIME", help="its end, instead of --duration")
     parser.add_argument("--ttl", metavar="TIME", help="how long it is kept: 1m to 60m (default: 5m)")
-    parser.add_argument("--give-back", metavar="ID", help="end a hold instead")
+    parser.add_argument("--give-back", metavar="ID", help="release the hold ID instead")
     parser.add_argument("--tz", metavar="ZONE", help="time zone of what is printed (default: the profile's)")
     parser.add_argument("--json", action="store_true", help="print the daemon's answer as JSON")
     parser.set_defaults(run=hold_slot)

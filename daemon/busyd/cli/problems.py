@@ -14,22 +14,22 @@ def add_problems_command(subparsers: "argparse._SubParsersAction[argparse.Argume
     parser = subparsers.add_parser(
         "problems",
         help="list events that are not understood, and accept those that do not matter",
-        description="List what in the calendars could not be taken as it is, and accept what does not matter.",
+        description="List events that busyd could not fully understand, and accept those that do not matter.",
     )
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     shown = commands.add_parser(
         "list",
         help="list every problem with its id",
         description="List every problem of an event with its id. `incomplete` are those because of which answers are "
-        "not complete and slots are refused; the others are told only so that they can be corrected.",
+        "not complete and slots are refused; the rest are listed only so that you can fix them.",
     )
     shown.add_argument("--json", action="store_true", help="print the daemon's answer as JSON")
     shown.set_defaults(run=list_problems)
     accept = commands.add_parser(
         "accept",
         help="say that an event which is not understood does not matter",
-        description="Say that an event which is not understood does not matter: what is unknown of it no longer "
-        "blocks, and answers are complete again. It ends when the event changes.",
+        description="Say that an event which is not understood does not matter: its unknown time no "
+        "longer blocks, and answers are complete again. The acceptance expires when the event changes.",
     )
     accept.add_argument("id", metavar="ID", help="as `busyd problems list` shows it")
     accept.add_argument("--undo", action="store_true", help="take an acceptance back")

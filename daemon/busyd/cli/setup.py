@@ -198,8 +198,10 @@ def _refuse_twice(place: ConfigTarget, kind: ConnectionKind, *, url: str, userna
                 if isinstance(source, FromCredential)
                 else f"change it in the configured source ({source})"
             )
-            message = f"this account is already connected, as {known}"
-            fix = f"to change its password, {update}; to connect it a second time, pass --name"
+            what = "feed" if source is None else "account"
+            message = f"this {what} is already connected, as {known}"
+            again = "to connect it a second time, pass --name"
+            fix = again if source is None else f"to change its password, {update}; {again}"
             raise CommandFailed(message, fix=fix)
 
 

@@ -68,7 +68,7 @@ class Slots(Struct, frozen=True):
 
 
 class ProfileSummary(Struct, frozen=True):
-    """A profile and how far it can be answered for."""
+    """A profile and whether its data is complete."""
 
     name: str
     timezone: str

@@ -125,9 +125,7 @@ def _paths() -> Schema:
     ]
     shape = [
         _parameter("duration", "query", schema=_DURATION, description="Length of a slot"),
-        _parameter(
-            "step", "query", schema=_DURATION, description=f"Distance between possible starts of slots; {_MOST_STEPS}"
-        ),
+        _parameter("step", "query", schema=_DURATION, description=f"Interval between slot starts; {_MOST_STEPS}"),
         _parameter("notice", "query", schema=_DURATION, description="No slot starts earlier than this from now"),
         _parameter("buffer_before", "query", schema=_DURATION, description="Free time needed before the appointment"),
         _parameter("buffer_after", "query", schema=_DURATION, description="Free time needed after it"),
@@ -146,7 +144,7 @@ def _paths() -> Schema:
             "limit",
             "query",
             schema={"type": "integer", "minimum": 1, "maximum": MOST_IN_PAGE},
-            description="Entries in a page of JSON; of the last ones, unless `last_event_id` says where to go on",
+            description="Entries per page of JSON: the newest, unless `last_event_id` says where to go on",
         ),
     ]
     only = [
@@ -179,13 +177,13 @@ def _paths() -> Schema:
         "/v1/changes": _get(
             "The same of several profiles, or of all that the caller may see",
             _ok_changes(),
-            parameters=[_parameter("profiles", "query", schema=_TEXT, description="Names, with commas"), *replay],
+            parameters=[_parameter("profiles", "query", schema=_TEXT, description="Comma-separated names"), *replay],
         ),
         "/v1/status": _get("The state of every connection and calendar", _ok(Status), parameters=only),
         "/v1/calendars": _get("Every known calendar", _ok(Calendars)),
         "/v1/problems": _get("What in the calendars could not be taken as it is", _ok(Problems)),
-        "/v1/problems/{problem}/accept": _post_problem("Let an event that is not understood no longer matter", problem),
-        "/v1/problems/{problem}/withdraw": _post_problem("Let it matter again", problem),
+        "/v1/problems/{problem}/accept": _post_problem("Ignore an event that could not be understood", problem),
+        "/v1/problems/{problem}/withdraw": _post_problem("Stop ignoring it", problem),
         "/v1/sync": {
             "post": {
                 "summary": "Poll every connection now, and report the progress line by line",
@@ -200,7 +198,7 @@ def _paths() -> Schema:
         },
         "/v1/reload": {
             "post": {
-                "summary": "Read the configuration again, as SIGHUP does; one with mistakes changes nothing",
+                "summary": "Read the configuration again, as SIGHUP does; an invalid one is rejected as a whole",
                 "responses": {
                     "200": {"description": "The outcome", "content": _ok(ReloadOutcome)},
                     **_problems("408", "413", "415"),

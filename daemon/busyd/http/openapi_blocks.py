@@ -62,7 +62,14 @@ def block_paths(profile: dict[str, Any], window: list[dict[str, Any]]) -> dict[s
         "description": "Why it is removed",
     }
     hold = {"name": "hold", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Its id"}
-    new = {**_FIELDS, "write": {"type": "boolean", "const": False, "description": "Blocks stay in busyd for now"}}
+    new = {
+        **_FIELDS,
+        "write": {
+            "type": "boolean",
+            "const": False,
+            "description": "Not supported yet",
+        },
+    }
     return {
         "/v1/profiles/{profile}/blocks": {
             "get": _operation(
