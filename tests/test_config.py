@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from busyd.address import TcpAddress, UnixAddress
-from busyd.availability.hours import Hours, SlotDefaults
+from busyd.availability.hours import AppointmentDefaults, Hours, Invite, SlotDefaults
 from busyd.availability.policy import Rules
 from busyd.config import Config, ConfigMissing, Tls, find_config, find_file_faults, load_config
 from busyd.config.load import own_state
@@ -240,6 +240,27 @@ def test_slots_take_what_is_written_and_keep_the_rest(tmp_path: Path) -> None:
         duration=timedelta(minutes=90), notice=timedelta(0), buffer_after=timedelta(seconds=90)
     )
     assert profile.max_age == timedelta(days=2)
+
+
+def test_slots_have_no_limits_unless_they_are_written(tmp_path: Path) -> None:
+    text = "profiles:\n  anna: {slots: {window: 60d, per_day: 6, per_week: 20}}\n  ben: {}\n"
+    profiles = load(tmp_path, text).profiles
+    anna, ben = profiles["anna"].slots, profiles["ben"].slots
+    assert (anna.window, anna.per_day, anna.per_week) == (timedelta(days=60), 6, 20)
+    assert (ben.window, ben.per_day, ben.per_week) == (None, None, None)
+
+
+def test_appointments_invite_nobody_and_remind_nobody_unless_that_is_written(tmp_path: Path) -> None:
+    text = (
+        "profiles:\n  anna: {appointments: {invite: server, reminders: [1d, 15m, 0m]}}\n"
+        "  ben: {appointments: {reminders: 15m}}\n  carl: {appointments: {reminders: []}}\n"
+    )
+    profiles = load(tmp_path, text).profiles
+    assert profiles["anna"].appointments == AppointmentDefaults(
+        Invite.SERVER, (timedelta(days=1), timedelta(minutes=15), timedelta(0))
+    )
+    assert profiles["ben"].appointments == AppointmentDefaults(Invite.NONE, (timedelta(minutes=15),))
+    assert profiles["carl"].appointments == AppointmentDefaults()
 
 
 @pytest.mark.parametrize(

@@ -444,6 +444,35 @@ TABLE: dict[str, tuple[str, list[str]]] = {
         "profiles:\n  anna: {slots: {notice: -2h}}\n",
         ["2:26: notice: '-2h' is not a duration: write it like 60s, 15m, 6h or 14d"],
     ),
+    "limits that are no numbers": (
+        "profiles:\n  anna: {slots: {per_day: 0, per_week: many}}\n",
+        [
+            "2:27: per_day: expected a whole number from 1 to 9999, not '0'",
+            "2:40: per_week: expected a whole number from 1 to 9999, not 'many'",
+        ],
+    ),
+    "window before the notice": (
+        "profiles:\n  anna: {slots: {window: 2h}}\n  ben: {slots: {window: 0m, notice: 0m}}\n",
+        [
+            "2:26: window: must be longer than 'notice' (2h), or no slot is ever offered",
+            "3:25: window: must be longer than 'notice' (0m), or no slot is ever offered",
+        ],
+    ),
+    "window of nothing": ("profiles:\n  anna: {slots: {window: }}\n", ["2:26: window: the value is missing"]),
+    "invitation by post": (
+        "profiles:\n  anna: {appointments: {invite: post, remind: 15m}}\n",
+        [
+            "2:33: invite: expected none or server, not 'post'",
+            "2:39: unknown key 'remind' in appointments, did you mean 'reminders'?",
+        ],
+    ),
+    "reminders": (
+        "profiles:\n  anna: {appointments: {reminders: [15, 1m, 2m, 3m, 4m, 5m, 6m, 7m, 8m, 9m, 10m, 11m]}}\n",
+        [
+            "2:37: reminders: '15' has no unit, did you mean '15s' or '15m'?",
+            "2:82: reminders: at most 10 of them",
+        ],
+    ),
     "max age": ("profiles:\n  anna: {max_age: 0s}\n", ["2:19: max_age: must not be zero"]),
 }
 

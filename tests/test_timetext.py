@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from busyd.ical.zones import reading_zone
 from busyd.period import EARLIEST, LATEST, Instant, to_rfc3339
-from busyd.timetext import BadText, days_between, is_date, parse_date, parse_duration, parse_instant, parse_moment
+from busyd.timetext import (
+    BadText,
+    days_between,
+    is_date,
+    parse_date,
+    parse_duration,
+    parse_instant,
+    parse_moment,
+    write_duration,
+)
 
 NOW = Instant(1_795_435_200)  # 2026-11-23T12:00:00Z
 
@@ -32,6 +41,16 @@ def moment(text: str, zone: str = "Europe/Berlin") -> str:
 )
 def test_a_duration_is_a_number_with_its_unit_or_several(text: str, seconds: int) -> None:
     assert parse_duration(text) == timedelta(seconds=seconds)
+
+
+@given(st.integers(0, 3660 * 86_400))
+def test_a_duration_is_written_as_it_is_read(seconds: int) -> None:
+    assert parse_duration(write_duration(timedelta(seconds=seconds))) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0, "0m"), (5400, "1h30m"), (5_184_000, "60d"), (86_401, "1d1s")])
+def test_a_duration_is_written_briefly(seconds: int, text: str) -> None:
+    assert write_duration(timedelta(seconds=seconds)) == text
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,16 @@ def parse_duration(text: str, *, longest: timedelta = LONGEST) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def write_duration(length: timedelta) -> str:
+    """`1d12h`: as `parse_duration` reads it, in whole seconds."""
+    seconds, parts = int(length.total_seconds()), []
+    for unit, size in (("d", _DAY), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0m"
+
+
 def is_date(text: str) -> bool:
     """Whether the text has the shape of a date, with or without zeros in front of month and day."""
     return _LOOSE_DATE.fullmatch(text) is not None

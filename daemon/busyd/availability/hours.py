@@ -1,4 +1,4 @@
-"""A person's working hours and the defaults for slots, as plain values. No zones, no instants, no texts.
+"""A person's working hours and the defaults for slots and appointments, as plain values. No zones, instants or texts.
 
 Times of day are whole minutes from midnight on the clock of the profile's zone. The instants they stand for on a given
 day are computed where slots are.
@@ -6,6 +6,7 @@ day are computed where slots are.
 
 from collections.abc import Mapping
 from datetime import date, timedelta
+from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
@@ -60,3 +61,26 @@ class SlotDefaults(Struct, frozen=True):
     buffer_before: timedelta = timedelta(0)
     """Free time the new appointment needs before it."""
     buffer_after: timedelta = timedelta(0)
+    window: timedelta | None = None
+    """Slots start no later than this from now; None: however far ahead."""
+    per_day: int | None = None
+    """Appointments and holds of a day, counted by their start in the zone of the profile; None: any number."""
+    per_week: int | None = None
+    """The same of a week, which starts on Monday."""
+
+
+class Invite(StrEnum):
+    """What becomes of the guests of an appointment."""
+
+    NONE = "none"
+    """They are not written to the calendar."""
+    SERVER = "server"
+    """They become ATTENDEEs, and the calendar's own server mails them."""
+
+
+class AppointmentDefaults(Struct, frozen=True):
+    """What appointments get for which nothing else was asked."""
+
+    invite: Invite = Invite.NONE
+    reminders: tuple[timedelta, ...] = ()
+    """Alarms, so long before the start."""

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from msgspec import Struct, field
 
-from busyd.availability.hours import Hours, SlotDefaults
+from busyd.availability.hours import AppointmentDefaults, Hours, SlotDefaults
 from busyd.availability.policy import Rules
 from busyd.connection import CalendarReference
 
@@ -28,4 +28,5 @@ class Profile(Struct, frozen=True):
     hours: Hours | None = None
     """Working hours for slots; None: all day, every day."""
     slots: SlotDefaults = field(default_factory=SlotDefaults)
+    appointments: AppointmentDefaults = field(default_factory=AppointmentDefaults)
     max_age: timedelta = timedelta(minutes=15)

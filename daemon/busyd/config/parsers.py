@@ -70,6 +70,14 @@ def _quoting(parse: Callable[[str], T], text: str) -> T:
         raise ValueError(message) from None
 
 
+def parse_count(text: str) -> int:
+    """A whole number from 1 to 9999."""
+    if re.fullmatch(r"[0-9]{1,4}", text) and int(text):
+        return int(text)
+    message = f"expected a whole number from 1 to 9999, not {quote(text)}"
+    raise ValueError(message)
+
+
 def parse_zone(text: str) -> str:
     """A name of the time-zone database that busyd uses."""
     if iana_zone(text) is not None:

@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from busyd.availability.hours import Hours, MinuteSpan, SlotDefaults
+from busyd.availability.hours import AppointmentDefaults, Hours, Invite, MinuteSpan, SlotDefaults
 from busyd.availability.policy import Rules
 from busyd.config.errors import SourceLocation, did_you_mean, quote
 from busyd.config.model import ConnectionConfig, ProfileConfig
 from busyd.config.parsers import (
     DAYS,
+    parse_count,
     parse_date,
     parse_days,
     parse_duration,
@@ -25,6 +26,7 @@ from busyd.config.reader import ConfigReader
 from busyd.config.rules import RULES
 from busyd.config.tree import Entry
 from busyd.connection import CalendarReference, ConnectionKind
+from busyd.timetext import write_duration
 
 _KEYS: Final = (
     "timezone",
@@ -36,9 +38,13 @@ _KEYS: Final = (
     "calendars",
     "hours",
     "slots",
+    "appointments",
     "max_age",
 )
-_SLOTS: Final = ("duration", "step", "notice", "buffer_before", "buffer_after")
+_SLOTS: Final = ("duration", "step", "notice", "window", "buffer_before", "buffer_after", "per_day", "per_week")
+_APPOINTMENTS: Final = ("invite", "reminders")
+MOST_REMINDERS: Final = 10
+"""Of one appointment."""
 
 
 class ProfileReader:
@@ -81,6 +87,7 @@ class ProfileReader:
             calendar_rules=self._calendar_rules(keys.get("calendars"), rules, linked=linked),
             hours=read_hours(reader, keys.get("hours")),
             slots=self._slots(keys.get("slots")),
+            appointments=self._appointments(keys.get("appointments")),
             max_age=self._positive(keys.get("max_age"), "max_age", default=timedelta(minutes=15)),
         )
 
@@ -160,19 +167,44 @@ class ProfileReader:
         return calendar_rules
 
     def _slots(self, entry: Entry | None) -> SlotDefaults:
-        keys = self._reader.section(entry, "slots", known=_SLOTS)
+        reader, keys = self._reader, self._reader.section(entry, "slots", known=_SLOTS)
         default = SlotDefaults()
+        lengths: dict[str, timedelta] = {
+            name: reader.value(keys.get(name), name, parse=parse_duration, default=getattr(default, name))
+            for name in ("notice", "buffer_before", "buffer_after")
+        }
+        counts = {
+            name: reader.value(keys.get(name), name, parse=parse_count, default=None)
+            for name in ("per_day", "per_week")
+        }
+        window, ahead = keys.get("window"), None
+        if window is not None:
+            ahead = reader.value(window, "window", parse=parse_duration, default=None)
+            if ahead is not None and ahead <= lengths["notice"]:
+                notice = write_duration(lengths["notice"])
+                message = f"window: must be longer than 'notice' ({notice}), or no slot is ever offered"
+                reader.fault(window.value.location, message)
         return SlotDefaults(
             duration=self._positive(keys.get("duration"), "duration", default=default.duration),
             step=self._positive(keys.get("step"), "step", default=default.step),
-            notice=self._reader.value(keys.get("notice"), "notice", parse=parse_duration, default=default.notice),
-            buffer_before=self._reader.value(
-                keys.get("buffer_before"), "buffer_before", parse=parse_duration, default=default.buffer_before
-            ),
-            buffer_after=self._reader.value(
-                keys.get("buffer_after"), "buffer_after", parse=parse_duration, default=default.buffer_after
-            ),
+            window=ahead,
+            per_day=counts["per_day"],
+            per_week=counts["per_week"],
+            **lengths,
         )
+
+    def _appointments(self, entry: Entry | None) -> AppointmentDefaults:
+        reader, keys = self._reader, self._reader.section(entry, "appointments", known=_APPOINTMENTS)
+        reminders: dict[timedelta, None] = {}
+        for location, before in reader.values(keys.get("reminders"), "reminders", parse=parse_duration):
+            if before in reminders:
+                reader.warn(location, "reminders: the same time is listed twice")
+            elif len(reminders) == MOST_REMINDERS:
+                reader.fault(location, f"reminders: at most {MOST_REMINDERS} of them")
+                break
+            reminders[before] = None
+        invite = reader.choice(keys.get("invite"), "invite", options=tuple(Invite), default=Invite.NONE)
+        return AppointmentDefaults(invite, tuple(reminders))
 
     def _positive(self, entry: Entry | None, what: str, *, default: timedelta) -> timedelta:
         span = self._reader.value(entry, what, parse=parse_duration, default=default)
