@@ -22,12 +22,24 @@ LAYERS: Sequence[set[str]] = [
     {"availability", "advice"},
     {"remote", "store"},
     {"ical", "dav", "credentials", "running"},
-    {"connection", "address", "clock", "cooperative", "progress", "timetext", "ownership"},
+    {"connection", "address", "clock", "cooperative", "progress", "timetext", "ownership", "spelling"},
     {"os_errors", "regular_file"},
     {"period", "errors"},
 ]
 """Top first. A module may import from the layers below its own, never from beside it or above."""
-PURE = {"advice", "ical", "dav", "connection", "address", "timetext", "period", "errors", "os_errors", "availability"}
+PURE = {
+    "advice",
+    "ical",
+    "dav",
+    "connection",
+    "address",
+    "timetext",
+    "spelling",
+    "period",
+    "errors",
+    "os_errors",
+    "availability",
+}
 """Packages whose modules compute and do nothing else."""
 IO_MODULES = {"aiohttp", "asyncio", "socket", "sqlite3", "subprocess", "time"}
 FILES = {"os", "pathlib", "shutil", "tempfile"}

@@ -262,6 +262,7 @@ async def test_a_reload_tells_what_came_of_it(served: Served) -> None:
         "needs_restart": [],
         "faults": [{"file": "c.yaml", "line": 3, "column": 1, "message": "unknown key"}],
         "warnings": [],
+        "missing": [],
     }
 
 

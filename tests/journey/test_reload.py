@@ -4,6 +4,7 @@ import json
 import signal
 from pathlib import Path
 
+from tests.icloud.server import SimulatedIcloud
 from tests.journey.conftest import Told
 from tests.journey.daemon import Busyd
 
@@ -84,13 +85,43 @@ def test_what_needs_a_restart_is_named_again_at_every_reload_until_there_was_one
     assert busyd.command("reload").stdout == "applied: nothing changed\n"
 
 
-def test_a_calendar_that_is_named_and_not_there_is_told_by_the_reload(busyd: Busyd) -> None:
+def test_a_calendar_that_is_named_and_not_there_is_told_wherever_somebody_may_look(
+    busyd: Busyd, icloud: SimulatedIcloud
+) -> None:
     busyd.start()
     busyd.until_busy("2026-06-01", "2026-06-02", expected=[])
-    busyd.change("[anna/Work]", "[anna/Work, anna/Hoem]")
+    busyd.change("[anna/Work]", "[anna/Wrok]")
+    sentence = "profile anna: anna has no calendar 'Wrok', did you mean 'anna/Work'? it has: Home, Work"
+    checked = busyd.command("check")
+    assert checked.returncode == 78
+    assert "'anna/Work'? it has: Home, Work (as the daemon knows it;" in checked.stderr
+    assert f"{busyd.config}:6:22: conflicts: anna has no calendar 'Wrok'" in checked.stderr
     ran = busyd.command("reload")
-    assert ran.returncode == 0
-    assert "profile anna: anna has no calendar 'Hoem'; it has: Home, Work" in ran.stderr
+    assert (ran.returncode, ran.stdout) == (1, "applied:\n  profile anna: conflicts\n")
+    assert ran.stderr == f"busyd: {sentence}\n"
+    assert busyd.command("reload").returncode == 1
+    assert busyd.log.read_text().count(sentence) == 1  # once per change
+    icloud.accounts["anna@icloud.com"].password = None
+    busyd.command("sync", "--now")
+    assert sentence in busyd.status()["warnings"]
+    shown = busyd.command("status").stderr.splitlines()
+    assert shown.count(sentence) == 1
+    assert busyd.freebusy("2026-06-01", "2026-06-02")["complete"] is False
+    (link,) = busyd.status()["profiles"][0]["calendars"]
+    assert (link["state"], link["detail"]) == ("missing", sentence.removeprefix("profile anna: "))
+    busyd.stop()
+    assert busyd.command("check").returncode == 78  # the mirror of a daemon that was stopped knows it too
+    busyd.change("[anna/Wrok]", "[anna/Work]")
+    assert "valid" in busyd.command("check").stdout
+
+
+def test_rules_for_a_calendar_that_is_not_there_are_told(busyd: Busyd) -> None:
+    busyd.start()
+    busyd.until_busy("2026-06-01", "2026-06-02", expected=[])
+    busyd.change("[anna/Work]", "[anna/Work], calendars: {anna/Wokr: {all_day: busy}}")
+    ran = busyd.command("reload")
+    assert ran.returncode == 1
+    assert "its rules under `calendars` for anna/Wokr do nothing: anna has no calendar 'Wokr', did you" in ran.stderr
 
 
 def test_a_reload_with_another_file_than_the_daemons_is_refused_in_words(busyd: Busyd, tmp_path: Path) -> None:

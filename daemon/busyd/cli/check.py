@@ -11,7 +11,7 @@ from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_table, printable
 from busyd.cli.unit_credentials import outdated_credentials
-from busyd.config import Config, ConfigFaults, find_file_faults, find_password_faults, find_socket_faults
+from busyd.config import Config, ConfigFault, ConfigFaults, find_file_faults, find_password_faults, find_socket_faults
 from busyd.credentials import CredentialMissing, FromCommand, FromFile, looks_app_specific, read_password
 
 if TYPE_CHECKING:
@@ -47,6 +47,12 @@ def check_configuration(arguments: argparse.Namespace) -> int:
         return ExitStatus.CONFIG
     if arguments.online:
         return _check_online(arguments, installation, warnings=warnings)
+    if faults := _faults_of_names(installation, config):
+        if not arguments.json:
+            _print_warnings(warnings)
+            raise ConfigFaults(faults)
+        print_json({"ok": False, "faults": [_describe_fault(fault) for fault in faults], "warnings": warnings})
+        return ExitStatus.CONFIG
     withheld = _withheld(config, installation)
     if arguments.json:
         logins = [
@@ -88,6 +94,19 @@ def _hidden_files(installation: Installation) -> list[str]:
         for file in files
         if any(file.absolute().is_relative_to(folder) for folder in _HIDDEN)
     ]
+
+
+def _faults_of_names(installation: Installation, config: Config) -> list[ConfigFault]:
+    """References to calendars that were not there when the daemon last looked."""
+    from busyd.cli.known_calendars import known_calendars  # with the store, which few commands need
+    from busyd.cli.references import reference_faults, remembered_links
+
+    known = known_calendars(installation, config)
+    if not known:
+        return []
+    seen = " (as the daemon knows it; `busyd check --online` asks the server)"
+    faults = reference_faults(config, known, remembered=remembered_links(installation.state))
+    return [ConfigFault(fault.location, fault.message + seen) for fault in faults]
 
 
 def _check_online(arguments: argparse.Namespace, installation: Installation, *, warnings: list[str]) -> int:

@@ -11,11 +11,10 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.config import Config, ConfigFault, SourceLocation
-from busyd.config.errors import did_you_mean
 from busyd.config.tree import MappingNode, Node, ScalarNode, SequenceNode, Unreadable, read_tree
 from busyd.connection import AmbiguousCalendar, CalendarKind, CalendarReference, RemoteCalendar, find_calendar
 from busyd.service.state_dir import machine_zone
-from busyd.state.links import CalendarRole, Link, resolve_links
+from busyd.state.links import CalendarRole, Link, describe_unknown, resolve_links
 from busyd.store.ledger import LEDGER_FILE, ledger_of
 from busyd.store.mirror import CalendarRecord
 
@@ -60,8 +59,7 @@ def reference_faults(config: Config, calendars: Calendars, *, remembered: Rememb
         key = "primary" if profile_link.link.role is CalendarRole.PRIMARY else "conflicts"
         location = locations.get((profile_link.profile, key, str(profile_link.link.reference)), _NOWHERE)
         if profile_link.calendar is None:
-            message = profile_link.link.trouble + _suggest(profile_link.link.reference, calendars)
-            faults.append(ConfigFault(location, f"{key}: {message}"))
+            faults.append(ConfigFault(location, f"{key}: {profile_link.link.trouble}"))
         elif key == "primary" and not is_writable(profile_link.calendar):
             message = f"primary: {profile_link.link.label} is read-only; choose a calendar of your own"
             faults.append(ConfigFault(location, message))
@@ -127,12 +125,6 @@ def _rule_trouble(reference: CalendarReference, calendars: Calendars) -> Iterato
         return
     try:
         if find_calendar(reference, listed) is None:
-            yield f"{reference.connection} has no calendar {reference.calendar!r}{_suggest(reference, calendars)}"
+            yield describe_unknown(reference, listed)
     except AmbiguousCalendar as error:
         yield f"{error}; {error.fix}"
-
-
-def _suggest(reference: CalendarReference, calendars: Calendars) -> str:
-    names = [calendar.name for calendar in calendars.get(reference.connection, ()) if calendar.name]
-    near = did_you_mean(reference.calendar, names) if reference.calendar else ""
-    return near.replace("'", f"'{reference.connection}/", 1)

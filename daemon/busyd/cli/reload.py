@@ -17,7 +17,7 @@ def add_reload_command(subparsers: "argparse._SubParsersAction[argparse.Argument
         help="apply a changed configuration to the running daemon",
         description="Have the running daemon read its configuration again (as SIGHUP does), wait for the outcome and "
         "report it. Exit status 0: applied; 78: refused because of errors, the old configuration stays in effect; 1: "
-        "applied except for keys that need a restart.",
+        "applied, but a calendar that is named does not exist, or a key needs a restart.",
     )
     parser.add_argument("--json", action="store_true", help="print the daemon's answer as JSON")
     parser.set_defaults(run=reload_daemon)
@@ -38,6 +38,8 @@ def reload_daemon(arguments: argparse.Namespace) -> int:
         _print_refusal(answer)
     else:
         _print_applied(answer, installation)
+    if outcome == "applied" and answer.get("missing"):
+        return ExitStatus.FAILED
     return {"applied": ExitStatus.OK, "refused": ExitStatus.CONFIG}.get(str(outcome), ExitStatus.FAILED)
 
 
@@ -60,12 +62,16 @@ def _print_refusal(answer: dict[str, Any]) -> None:
 
 
 def _print_applied(answer: dict[str, Any], installation: Installation) -> None:
-    for warning in answer.get("warnings") or []:
+    missing = answer.get("missing") or []
+    for warning in [one for one in answer.get("warnings") or [] if one not in missing]:
         print_note(str(warning))
     changed = answer.get("changed") or []
     print("applied:" if changed else "applied: nothing changed", flush=True)
     for change in changed:
         print(f"  {printable(str(change))}")
+    sys.stdout.flush()
+    for sentence in missing:
+        print(f"busyd: {printable(str(sentence))}", file=sys.stderr)
     if waiting := answer.get("needs_restart"):
         sys.stdout.flush()
         print(f"busyd: a restart is needed for {', '.join(map(str, waiting))}", file=sys.stderr)

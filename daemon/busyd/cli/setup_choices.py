@@ -10,10 +10,11 @@ from busyd.cli.questions import Questions
 from busyd.cli.setup_file import NewProfile, reference_to
 from busyd.cli.terminal import print_table
 from busyd.config import Config
-from busyd.config.errors import did_you_mean, quote
+from busyd.config.errors import quote
 from busyd.config.parsers import parse_name, parse_zone
 from busyd.connection import CalendarKind, Connection, RemoteCalendar
 from busyd.service.state_dir import machine_zone
+from busyd.spelling import did_you_mean
 
 T = TypeVar("T")
 Calendars = tuple[RemoteCalendar, ...]

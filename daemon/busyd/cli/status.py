@@ -79,11 +79,12 @@ def _troubles(answer: dict[str, Any], things: list[dict[str, Any]]) -> list[str]
     details = [
         f"{thing.get('calendar') or thing.get('name')}: {thing['detail']}" for thing in things if thing.get("detail")
     ]
+    warnings = [str(warning) for warning in answer.get("warnings") or []]
     missing = [
         f"profile {profile.get('name')}: {link['calendar']} is {link.get('state')}: {link['detail']}"
         for profile in answer.get("profiles") or []
         for link in profile.get("calendars") or []
-        if link.get("detail")
+        if link.get("detail") and f"profile {profile.get('name')}: {link['detail']}" not in warnings
     ]
     told = [problem for problem in answer.get("problems") or [] if problem.get("kind") not in HARMLESS]
     harmless = len(answer.get("problems") or []) - len(told)
@@ -95,4 +96,4 @@ def _troubles(answer: dict[str, Any], things: list[dict[str, Any]]) -> list[str]
     if harmless:
         problems.append(f"{harmless} more problems lose nothing; `busyd problems list` shows them")
     refused = answer.get("configuration")
-    return [*([str(refused)] if refused else []), *details, *missing, *problems]
+    return [*([str(refused)] if refused else []), *details, *warnings, *missing, *problems]

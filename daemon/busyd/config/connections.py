@@ -10,7 +10,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from busyd.advice.apple import CREATE_APP_PASSWORD, NOT_APP_SPECIFIC
-from busyd.config.errors import SourceLocation, did_you_mean, one_of
+from busyd.config.errors import SourceLocation, one_of
 from busyd.config.model import ConnectionConfig
 from busyd.config.parsers import is_loopback_host, parse_duration, parse_flag, parse_name, parse_path, split_url
 from busyd.config.permission import how_to_make_private
@@ -28,6 +28,7 @@ from busyd.credentials import (
     is_credential_name,
     looks_app_specific,
 )
+from busyd.spelling import did_you_mean
 
 LEAST_POLL: Final = timedelta(seconds=5)
 DEFAULT_POLL: Final = timedelta(seconds=60)

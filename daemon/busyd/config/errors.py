@@ -1,6 +1,5 @@
 """Faults of a configuration: what is wrong, where, and what was probably meant. No YAML here."""
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 
@@ -63,14 +62,6 @@ def quote(text: str) -> str:
     match = _QUOTABLE.match(text)
     shown = match.group() if match else ""
     return f"'{shown}'" if shown == text else f"'{shown}…'"
-
-
-def did_you_mean(text: str, known: Iterable[str]) -> str:
-    """`, did you mean 'poll'?` for the nearest known word, else an empty text."""
-    words = list(known)
-    folded = {word.casefold(): word for word in words}
-    near = difflib.get_close_matches(text.casefold(), folded, n=1, cutoff=0.6)
-    return f", did you mean '{folded[near[0]]}'?" if near else ""
 
 
 def one_of(words: Sequence[str]) -> str:

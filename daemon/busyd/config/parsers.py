@@ -12,8 +12,9 @@ from urllib.parse import SplitResult, urlsplit
 from busyd import timetext
 from busyd.address import ListenAddress, TcpAddress, UnixAddress
 from busyd.availability.hours import DAY, MinuteSpan
-from busyd.config.errors import did_you_mean, one_of, quote
+from busyd.config.errors import one_of, quote
 from busyd.ical.zones import iana_zone, similar_name
+from busyd.spelling import did_you_mean
 
 T = TypeVar("T")
 

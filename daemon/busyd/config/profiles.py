@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from busyd.availability.hours import AppointmentDefaults, Hours, Invite, MinuteSpan, SlotDefaults
 from busyd.availability.policy import Rules
-from busyd.config.errors import SourceLocation, did_you_mean, quote
+from busyd.config.errors import SourceLocation, quote
 from busyd.config.model import ConnectionConfig, ProfileConfig
 from busyd.config.parsers import (
     DAYS,
@@ -26,6 +26,7 @@ from busyd.config.reader import ConfigReader
 from busyd.config.rules import RULES
 from busyd.config.tree import Entry
 from busyd.connection import CalendarReference, ConnectionKind
+from busyd.spelling import did_you_mean
 from busyd.timetext import write_duration
 
 _KEYS: Final = (

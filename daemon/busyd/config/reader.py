@@ -5,9 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from busyd.config.errors import ConfigFault, SourceLocation, did_you_mean, one_of, quote
+from busyd.config.errors import ConfigFault, SourceLocation, one_of, quote
 from busyd.config.parsers import parse_choice
 from busyd.config.tree import Entry, MappingNode, Node, ScalarNode, SequenceNode
+from busyd.spelling import did_you_mean
 
 T = TypeVar("T")
 

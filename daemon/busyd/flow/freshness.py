@@ -107,7 +107,9 @@ def _judge(
     if record is None:  # also one that left with its connection, until a snapshot without it is made
         is_beyond = link.reference.is_wildcard and connection.partial
         health = CalendarHealth.MISSING if connection.listed and not is_beyond else CalendarHealth.NEVER_READ
-        return CalendarFreshness(link.label, None, health, connection.trouble or link.trouble)
+        # Once its calendars are known, a connection that fails now is not why one of them is not there.
+        detail = link.trouble if connection.listed and link.trouble else connection.trouble or link.trouble
+        return CalendarFreshness(link.label, None, health, detail)
     trouble = connection.calendar_trouble.get(record.id, "") or connection.trouble
     note = state.note_about(record.id)
     if not record.complete or record.as_of is None:

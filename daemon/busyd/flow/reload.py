@@ -41,7 +41,9 @@ class ReloadOutcome(Struct, frozen=True):
     """Keys whose new value takes effect only after a restart."""
     faults: tuple[ReloadFault, ...] = ()
     warnings: tuple[str, ...] = ()
-    """Not wrong, but worth a look, such as each named calendar that does not exist."""
+    """Not wrong, but worth a look."""
+    missing: tuple[str, ...] = ()
+    """Those of the warnings that are about a calendar which is named and not there."""
 
     @property
     def reason(self) -> str:

@@ -66,6 +66,8 @@ class ProfileView(Struct, frozen=True):
     """Another number whenever anything above changes: what was made from an older one is worth nothing."""
     unplaced: tuple[UnplacedEvent, ...] = ()
     """What may be at any time, the earliest first; empty while the calendars are not loaded yet."""
+    notes: tuple[str, ...] = ()
+    """What its person should know of the calendars it names: those that are not there, and what they may have meant."""
 
 
 class CalendarView(Struct, frozen=True):
@@ -152,6 +154,7 @@ def view_profile(
         snapshot_version=snapshot_version,
         revision=revision,
         unplaced=_unplaced(state, profile_state),
+        notes=state.link_notes.about(profile.name),
     )
 
 

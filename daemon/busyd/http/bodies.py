@@ -166,13 +166,16 @@ class ConnectionStatus(Struct, frozen=True):
 
 
 class Status(Struct, frozen=True):
-    """The state of everything that the caller may see. `configuration` is there when the last reload was refused."""
+    """The state of everything that the caller may see. `configuration` is there when the last reload was refused;
+    `warnings` are sentences about what is configured and does not do what its owner may think, as a misspelt calendar.
+    """
 
     version: str
     now: Time
     profiles: list[ProfileStatus]
     connections: list[ConnectionStatus]
     problems: list[ProblemView]
+    warnings: list[str]
     configuration: str | UnsetType = UNSET
 
 

@@ -46,6 +46,7 @@ class StatusHandler:
             profiles=await in_slices(apply(_profile, profiles)),
             connections=await in_slices(apply(lambda view: _connection(view, calendars[view.name]), connections)),
             problems=_problems_of(calendars.values(), backend.problems()),
+            warnings=[f"profile {view.name}: {note}" for view in profiles for note in view.notes],
             configuration=f"the last reload was refused: {refused}" if refused else UNSET,
         )
         return await json_response(status, call.head)

@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import fields, replace
@@ -76,13 +76,15 @@ class Reloader:
         state.refused_configuration = ""
         state.publish()
         self.config = config
-        warnings = (*config.warnings, *self._missing_calendars(), *state.own.warnings(state.profiles))
+        warnings = (*config.warnings, *state.own.warnings(state.profiles))
         for warning in first_few(warnings):
             logger.warning("%s", warning)
+        missing = tuple(f"profile {name}: {text}" for name in state.profiles for text in state.link_notes.faults(name))
         logger.info("the configuration was reloaded: %s", "; ".join(changed) or "nothing has changed")
         if needs_restart:
             logger.warning("changes of these keys count only after a restart: %s", ", ".join(needs_restart))
-        return ReloadOutcome("restart-needed" if needs_restart else "applied", changed, needs_restart, (), warnings)
+        outcome: Literal["applied", "restart-needed"] = "restart-needed" if needs_restart else "applied"
+        return ReloadOutcome(outcome, changed, needs_restart, warnings=(*warnings, *missing), missing=missing)
 
     async def _read_in_time(self) -> ReadFiles:
         """Read the files, but do not wait for a file system that hangs. Raises UserError."""
@@ -120,13 +122,6 @@ class Reloader:
                 yield name
             elif name == "tls" and files.certificate != self._certificate:
                 yield "tls (another certificate is in the file)"
-
-    def _missing_calendars(self) -> Iterator[str]:
-        state = self._writer.state
-        for name, profile in state.profiles.items():
-            for link in profile.next_links:
-                if link.calendar is None and state.connection_state(link.reference.connection).listed:
-                    yield f"profile {name}: {link.trouble}"
 
 
 def _hangs(message: str) -> TryAgain:

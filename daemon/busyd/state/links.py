@@ -9,8 +9,15 @@ from msgspec.structs import replace
 
 from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
-from busyd.connection import AmbiguousCalendar, CalendarReference, calendars_by_default, find_calendar
+from busyd.connection import (
+    AmbiguousCalendar,
+    CalendarReference,
+    RemoteCalendar,
+    calendars_by_default,
+    find_calendar,
+)
 from busyd.ical.zones import find_zone
+from busyd.spelling import did_you_mean
 from busyd.store.bookings import calendar_key
 from busyd.store.mirror import CalendarRecord
 
@@ -118,10 +125,17 @@ def _resolve_one(
     except AmbiguousCalendar as error:
         return [Link(reference, role, str(reference), None, blocks=blocks, trouble=f"{error}; {error.fix}")]
     if record is None:
-        names = ", ".join(sorted(record.remote.name or record.remote.id for record in known)) or "none"
-        trouble = f"{reference.connection} has no calendar {reference.calendar!r}; it has: {names}"
+        trouble = describe_unknown(reference, [record.remote for record in known if not record.gone])
         return [Link(reference, role, str(reference), None, blocks=blocks, trouble=trouble)]
     return [_link(profile, reference, role=role, record=record, machine_zone=machine_zone, blocks=blocks)]
+
+
+def describe_unknown(reference: CalendarReference, calendars: Iterable[RemoteCalendar]) -> str:
+    """What to say of a reference that no calendar of its connection fits: what was meant, and what there is."""
+    names = sorted(calendar.name or calendar.id for calendar in calendars)
+    near = did_you_mean(reference.calendar, names, prefix=f"{reference.connection}/")
+    there = ", ".join(names) or "none"
+    return f"{reference.connection} has no calendar {reference.calendar!r}{near or ';'} it has: {there}"
 
 
 def _find(
@@ -222,7 +236,7 @@ def _with_rules(
         if record is None or reference is None:
             yield replace(link, rules=profile.rules)
         else:
-            note = "" if _is_called(record, reference) else _renamed(profile, reference, record=record, known=known)
+            note = "" if is_called(record, reference) else _renamed(reference, record=record, known=known)
             yield replace(link, rules=profile.calendar_rules[reference], note=note)
 
 
@@ -234,25 +248,24 @@ def _rules_of(
         if reference.connection != record.connection:
             continue
         owner = bound.get(reference)
-        if (owner is None and _is_called(record, reference)) or (owner is not None and owner.id == record.id):
+        if (owner is None and is_called(record, reference)) or (owner is not None and owner.id == record.id):
             return reference
     return None
 
 
-def _is_called(record: CalendarRecord, reference: CalendarReference) -> bool:
+def is_called(record: CalendarRecord, reference: CalendarReference) -> bool:
+    """Whether a reference names a calendar as that is called now."""
     remote, wanted = record.remote, reference.calendar
     return (
         wanted in ("", remote.id, remote.href, remote.href.rstrip("/")) or wanted.casefold() == remote.name.casefold()
     )
 
 
-def _renamed(
-    profile: Profile, reference: CalendarReference, *, record: CalendarRecord, known: Sequence[CalendarRecord]
-) -> str:
-    named = any(_is_called(other, reference) for other in known if other.id != record.id and not other.gone)
+def _renamed(reference: CalendarReference, *, record: CalendarRecord, known: Sequence[CalendarRecord]) -> str:
+    named = any(is_called(other, reference) for other in known if other.id != record.id and not other.gone)
     others = f", not to the one that is called {reference.calendar!r} now" if named else ""
     return (
-        f"the rules of profile {profile.name} for {reference} were written when {record.label} had that name, and go on"
+        f"its rules for {reference} were written when {record.label} had that name, and go on"
         f" applying to it{others}; write {record.connection}/{record.remote.id} under `calendars` to say so"
     )
 

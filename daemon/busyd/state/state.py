@@ -5,7 +5,6 @@ The poll pipeline writes it, the ask pipeline reads it. It holds no connection t
 
 import asyncio
 import hashlib
-import logging
 from collections.abc import Generator, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
@@ -20,6 +19,7 @@ from busyd.ical.zones import NO_OWN_ZONES, OwnZones
 from busyd.state.connection_state import ConnectionState
 from busyd.state.due import DueSnapshots
 from busyd.state.link_map import LinkMap, connections_of
+from busyd.state.link_notes import LinkNotes
 from busyd.state.links import Link, bind_rules, resolve_links
 from busyd.state.own_rows import OwnRows
 from busyd.state.postponed import PostponedObjects
@@ -28,8 +28,6 @@ from busyd.state.profile_state import ProfileState
 from busyd.state.proofs import Proofs
 from busyd.state.tables import Tables
 from busyd.store.mirror import CalendarRecord
-
-logger = logging.getLogger(__name__)
 
 
 class State:
@@ -59,13 +57,12 @@ class State:
         """Connections that the configuration no longer has and some snapshot still speaks of."""
         self.table = FactsTable()
         self.own = OwnRows()
+        self.link_notes = LinkNotes()
         self.refused_configuration = ""
         """Why the last reload changed nothing; empty when it was taken."""
         self.revision = 0
         """Grows whenever something changes that others may see; what was made from an older one is to be made anew."""
         self._published = asyncio.Event()
-        self._told: set[str] = set()
-        """The notes of links that the log has already."""
 
     def publish(self, *, connections: Iterable[str] | None = None, profile: str | None = None) -> None:
         """Show what has changed: raise the revisions, and wake whoever waits for it.
@@ -117,6 +114,7 @@ class State:
             self.profiles[profile.name] = profile_state
         for name in old_profiles.keys() - self.profiles.keys():
             self.links.forget(name)
+            self.link_notes.forget(name)
             self.due.discard(name)
         await in_slices(self._relink(list(self.profiles)))
         self.publish()
@@ -167,22 +165,16 @@ class State:
             for link in links:
                 if link.calendar is not None and not link.reference.is_wildcard:
                     remembered[str(link.reference)] = link.href
-            for reference, record in bind_rules(profile, listed, remembered=remembered).items():
+            bound = bind_rules(profile, listed, remembered=remembered)
+            for reference, record in bound.items():
                 remembered[str(reference)] = record.remote.href
-            self._tell_notes(links)
+            self.link_notes.take(profile, links, listed=listed, bound=bound)
             profile_state.next_links = links
             if profile_state.snapshot is None:
                 profile_state.links = links
             self.note_links(profile_state)
             self.due.add((name,))
             yield
-
-    def _tell_notes(self, links: Iterable[Link]) -> None:
-        """Log what is to be known about links, once each."""
-        for note in [link.note for link in links if link.note]:
-            if note not in self._told:
-                self._told.add(note)
-                logger.warning("%s", note)
 
     def _listed(self, profile_state: ProfileState) -> Mapping[str, Sequence[CalendarRecord]]:
         """Connection -> its calendars, of those that a profile names and that were ever listed."""
