@@ -1,12 +1,17 @@
 """Reloading, by command and by signal, and finding the running daemon by what it recorded itself."""
 
+import http.client
 import json
 import signal
+import socket
+import ssl
+from contextlib import closing
 from pathlib import Path
 
+from tests.http.test_listeners import self_signed
 from tests.icloud.server import SimulatedIcloud
 from tests.journey.conftest import Told
-from tests.journey.daemon import Busyd
+from tests.journey.daemon import Busyd, free_port, wait_for
 
 
 def test_a_reload_applies_a_changed_file_without_a_gap_and_tells_what_changed(managed: Busyd, told: Told) -> None:
@@ -70,19 +75,80 @@ def test_what_cannot_be_read_as_yaml_is_refused_too_and_status_works_beside_it(m
 def test_what_needs_a_restart_is_named_again_at_every_reload_until_there_was_one(busyd: Busyd) -> None:
     busyd.start()
     busyd.until_busy("2026-06-01", "2026-06-02", expected=[])
-    busyd.config.write_text(f'hosts: [busy.example]\ncors: ["https://busy.example"]\n{busyd.config.read_text()}')
+    busyd.change(f"listen: 127.0.0.1:{busyd.port}", f"listen: 0.0.0.0:{busyd.port}\nbehind_proxy: true")
     busyd.change("kind: icloud", "kind: icloud, poll: 30s")
     first, second = busyd.command("reload"), busyd.command("reload", "--json")
-    assert (first.returncode, first.stdout) == (1, "applied:\n  connection anna: poll\n")
-    assert "a restart is needed for hosts, cors" in first.stderr
-    assert second.returncode == 1
+    assert (first.returncode, first.stdout) == (1, "applied:\n  connection anna: poll\n  behind_proxy\n")
+    assert "a restart is needed for listen (the port is in use by the address it had)" in first.stderr
     answer = json.loads(second.stdout)
-    assert (answer["outcome"], answer["changed"]) == ("restart-needed", [])
-    assert answer["needs_restart"] == ["hosts", "cors"]
+    assert (second.returncode, answer["outcome"], answer["changed"]) == (1, "restart-needed", [])
     busyd.stop()
+    busyd.start(wait=False)
+    wait_for(lambda: busyd.command("reload").stdout == "applied: nothing changed\n", describe=busyd.log.read_text)
+
+
+def test_hosts_origins_and_local_access_count_at_once_on_open_connections_too(busyd: Busyd) -> None:
     busyd.start()
-    busyd.until_busy("2026-06-01", "2026-06-02", expected=[])
-    assert busyd.command("reload").stdout == "applied: nothing changed\n"
+    with closing(http.client.HTTPConnection("127.0.0.1", busyd.port)) as client:
+
+        def ask(**fields: str) -> http.client.HTTPResponse:
+            client.request("GET", "/v1/profiles", headers=fields)
+            answer = client.getresponse()
+            answer.read()
+            return answer
+
+        assert ask(Host="busy.example").status == 421
+        busyd.change("connections:", 'hosts: [busy.example]\ncors: ["https://booking.example"]\nconnections:')
+        assert busyd.command("reload").stdout == "applied:\n  hosts\n  cors\n"
+        assert ask(Host="busy.example").status == 200
+        answer = ask(Origin="https://booking.example")
+        assert answer.getheader("Access-Control-Allow-Origin") == "https://booking.example"
+        busyd.change("hosts:", "local_access: none\nhosts:")
+        assert busyd.command("reload").stdout == "applied:\n  local_access\n"
+        assert ask().status == 401
+
+
+def test_addresses_come_and_go_without_a_restart_and_one_that_is_taken_changes_nothing(busyd: Busyd) -> None:
+    busyd.start()
+    first, second = busyd.port, free_port()
+    busyd.change(f"listen: 127.0.0.1:{first}", f"listen: [127.0.0.1:{first}, 127.0.0.1:{second}]")
+    assert busyd.command("reload").stdout == "applied:\n  listen\n"
+    assert busyd.status_of("/healthz") == 200
+    busyd.port = second
+    assert busyd.status_of("/healthz") == 200
+    busyd.change(f"[127.0.0.1:{first}, 127.0.0.1:{second}]", f"127.0.0.1:{second}")
+    assert busyd.command("reload").stdout == "applied:\n  listen\n"
+    assert busyd.command("status").returncode == 0
+    busyd.port = first
+    assert busyd.status_of("/healthz") == 0
+    busyd.port = second
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        busyd.change(f"listen: 127.0.0.1:{second}", f"listen: 127.0.0.1:{taken}")
+        busyd.change("kind: icloud", "kind: icloud, poll: 30s")
+        ran = busyd.command("reload")
+    assert (ran.returncode, ran.stdout) == (78, "")
+    assert f"{busyd.config}:1:9: cannot listen on 127.0.0.1:{taken}: address already in use" in ran.stderr
+    assert busyd.status_of("/healthz") == 200
+
+
+def test_a_certificate_is_put_on_and_changed_without_a_restart(busyd: Busyd, tmp_path: Path) -> None:
+    def shown() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", busyd.port))
+
+    certificate = self_signed(tmp_path)
+    busyd.start()
+    busyd.change("connections:", f"tls: {{cert: {certificate}, key: {certificate}}}\nconnections:")
+    assert busyd.command("reload").stdout == "applied:\n  tls\n"
+    before = shown()
+    assert before in certificate.read_text()
+    self_signed(tmp_path)
+    assert busyd.command("reload").stdout == "applied:\n  tls (another certificate is in the file)\n"
+    assert before != shown()
+    assert shown() in certificate.read_text()
+    busyd.change(f"tls: {{cert: {certificate}, key: {certificate}}}\n", "")
+    assert busyd.command("reload").stdout == "applied:\n  tls\n"
+    assert busyd.status_of("/healthz") == 200
 
 
 def test_a_calendar_that_is_named_and_not_there_is_told_wherever_somebody_may_look(
@@ -101,7 +167,7 @@ def test_a_calendar_that_is_named_and_not_there_is_told_wherever_somebody_may_lo
     assert ran.stderr == f"busyd: {sentence}\n"
     assert busyd.command("reload").returncode == 1
     assert busyd.log.read_text().count(sentence) == 1  # once per change
-    icloud.accounts["anna@icloud.com"].password = None
+    icloud.accounts["anna@icloud.com"].knobs.revoked = True
     busyd.command("sync", "--now")
     assert sentence in busyd.status()["warnings"]
     shown = busyd.command("status").stderr.splitlines()

@@ -72,6 +72,19 @@ class NoPolling:
         del connections
 
 
+class NoListening:
+    """In place of the sockets, where none changes."""
+
+    needs_restart: tuple[str, ...] = ()
+
+    async def prepare(self, wanted: object) -> object:
+        return wanted
+
+    async def apply(self, prepared: object) -> list[str]:
+        del prepared
+        return []
+
+
 class Installed:
     """A reloader with a configuration that a test can change."""
 
@@ -80,7 +93,13 @@ class Installed:
         self.inside = inside
         self.state = inside.state
         self.path = folder / "config.yaml"
-        self.reloader = Reloader(self.path, read(folder, BEFORE), writer=inside.writer, clock=clock)
+        self.reloader = Reloader(
+            self.path,
+            read(folder, BEFORE),
+            writer=inside.writer,
+            listening=cast("Any", NoListening()),
+            clock=clock,
+        )
 
     async def reload(self) -> Any:
         return await self.reloader.reload(cast("Any", NoPolling()))

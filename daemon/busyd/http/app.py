@@ -62,6 +62,11 @@ class Endpoint:
         self._backend = backend
         self._date = Date()
 
+    def take(self, settings: EndpointSettings) -> None:
+        """Have other settings count from the next request on."""
+        self.settings = settings
+        self.gate.take(settings)
+
     def make_server(self) -> CountingServer:
         """What accepts the connections of listening sockets; needs a running loop."""
         limits = self.settings.limits

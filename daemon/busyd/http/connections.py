@@ -131,6 +131,18 @@ class Gate:
     def limits(self) -> Limits:
         return self._settings.limits
 
+    def take(self, settings: EndpointSettings) -> None:
+        """Have other settings count, from the next request on also on connections that are open."""
+        self._settings = settings
+        for listener in self._listeners.values():
+            listener.settings = settings
+            listener.heads.clear()
+
+    def close_when_answered(self) -> None:
+        """Close every connection, after the answer that is under way on it; streams of events stay."""
+        for connection in [*self.open]:
+            connection.close()
+
     def listener_of(self, transport: asyncio.BaseTransport, *, site_is_local: bool) -> ListenerContext:
         """The listener that connections like this one share."""
         sockname, peer = transport.get_extra_info("sockname"), transport.get_extra_info("peername")

@@ -61,33 +61,92 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+class _Opened(Struct, frozen=True):
+    """An address we listen on; a name such as `localhost` may have several sockets."""
+
+    address: ListenAddress
+    servers: tuple[asyncio.Server, ...]
+    file: _File | None = None
+
+    def close(self) -> None:
+        """Accept nothing more."""
+        for server in self.servers:
+            server.close()
+        if self.file is not None:
+            self.file.remove()
+
+
 class Listeners:
     """The addresses on which the endpoint listens."""
 
-    def __init__(
-        self, endpoint: Endpoint, server: CountingServer, *, listening: Sequence[asyncio.Server], files: Sequence[_File]
-    ) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
-        self._server = server
-        self._listening = listening
-        self._files = files
+        self._server = endpoint.make_server()
+        self._opened: dict[ListenAddress, _Opened] = {}
+        self._tls: SSLContext | None = None
 
     @property
     def ports(self) -> list[int]:
         """The TCP ports in use, in the order of the addresses; useful where port 0 was asked for."""
-        names = [opened.getsockname() for server in self._listening for opened in server.sockets]
+        servers = [server for opened in self._opened.values() for server in opened.servers]
+        names = [opened.getsockname() for server in servers for opened in server.sockets]
         return [name[1] for name in names if isinstance(name, tuple)]
+
+    async def open_new(self, listen: Sequence[ListenAddress], *, tls: SSLContext | None) -> "NewAddresses":
+        """Begin to listen on those of these addresses that are new, all or none; then `follow` or `close` them.
+
+        Raises TryAgain when one is in use or not there yet, else Misconfigured.
+        """
+        opened = NewAddresses({})
+        try:
+            for address in dict.fromkeys(listen):
+                if address not in self._opened:
+                    opened.by_address[address] = await _open(self._server, address, tls=tls)
+        except BaseException:
+            opened.close()
+            raise
+        return opened
+
+    async def follow(self, listen: Sequence[ListenAddress], new: "NewAddresses", *, tls: SSLContext | None) -> None:
+        """Listen on exactly these addresses and with this certificate from now on; no connection is refused for it.
+
+        Answers that are under way go on; clients have to connect anew where their address or certificate has gone.
+        """
+        kept = {address: opened for address, opened in self._opened.items() if address in listen}
+        gone = [opened for address, opened in self._opened.items() if address not in listen]
+        if tls is not self._tls:
+            for address, before in kept.items():
+                if isinstance(address, TcpAddress):
+                    # The same sockets go on with another certificate: what waits in their queues is not lost.
+                    kept[address] = _Opened(address, await _take_over(self._server, before, tls=tls))
+                    gone.append(before)
+        known = {**kept, **new.by_address}
+        self._opened = {address: known[address] for address in dict.fromkeys(listen)}
+        self._tls = tls
+        for opened in gone:
+            opened.close()
+        if gone:
+            self._endpoint.gate.close_when_answered()
 
     async def close(self, grace: float = GRACE_SECONDS) -> None:
         """Accept nothing more, let answers that are under way finish, then close every connection."""
-        for server in self._listening:
-            server.close()
-        for file in self._files:
-            file.remove()
+        for opened in self._opened.values():
+            opened.close()
         self._endpoint.streams.close()
         self._server.pre_shutdown()
         await self._server.shutdown(timeout=grace)
         self._endpoint.gate.stop()
+
+
+class NewAddresses(Struct, frozen=True):
+    """Addresses that were opened, but do not belong to the others yet."""
+
+    by_address: dict[ListenAddress, _Opened]
+
+    def close(self) -> None:
+        """Give them up again."""
+        for opened in self.by_address.values():
+            opened.close()
 
 
 async def start_listeners(
@@ -96,23 +155,10 @@ async def start_listeners(
     """Listen on every address. Raises TryAgain when one is in use or not there yet, else Misconfigured."""
     for address in listen:
         check_address(address, tls=tls is not None, behind_proxy=endpoint.settings.behind_proxy)
-    server = endpoint.make_server()
-    listening: list[asyncio.Server] = []
-    files: list[_File] = []
-    try:
-        for address in listen:
-            opened = await _listen(server, address, tls=tls)
-            listening.append(opened)
-            if isinstance(address, UnixAddress):
-                files.append(_File.of(address.path))
-    except BaseException:
-        for opened in listening:
-            opened.close()
-        for file in files:
-            file.remove()
-        raise
+    listeners = Listeners(endpoint)
+    await listeners.follow(listen, await listeners.open_new(listen, tls=tls), tls=tls)
     endpoint.gate.start()
-    return Listeners(endpoint, server, listening=listening, files=files)
+    return listeners
 
 
 def check_address(address: ListenAddress, *, tls: bool, behind_proxy: bool) -> None:
@@ -124,10 +170,11 @@ def check_address(address: ListenAddress, *, tls: bool, behind_proxy: bool) -> N
         )
 
 
-async def _listen(server: CountingServer, address: ListenAddress, *, tls: SSLContext | None) -> asyncio.Server:
+async def _open(server: CountingServer, address: ListenAddress, *, tls: SSLContext | None) -> _Opened:
     loop = asyncio.get_running_loop()
     factory = server.site(is_local=address.loopback)
     handshake = _HANDSHAKE_SECONDS if tls is not None else None
+    file: _File | None = None
     try:
         match address:
             case TcpAddress(host, port):
@@ -139,13 +186,33 @@ async def _listen(server: CountingServer, address: ListenAddress, *, tls: SSLCon
                 made = await loop.create_unix_server(factory, str(path), backlog=ACCEPTED_AT_ONCE)
                 # A connection may ask without a token, so only the owner and the group may connect.
                 path.chmod(_SOCKET_MODE)
+                file = _File.of(path)
     except OSError as error:
         known = _NAME_UNKNOWN if isinstance(error, socket.gaierror) else _FIXES.get(error.errno or 0, "")
         if error.errno is not None and error.errno in errno.errorcode:
             error = OSError(error.errno, os.strerror(error.errno))  # asyncio wraps the reason in its own words
         raise fault_of(error, f"cannot listen on {address}", fix=known) from error
     _lengthen_queues(made)
-    return made
+    return _Opened(address, (made,), file)
+
+
+async def _take_over(server: CountingServer, before: _Opened, *, tls: SSLContext | None) -> tuple[asyncio.Server, ...]:
+    """Servers on copies of the sockets of others, which may be closed then."""
+    loop = asyncio.get_running_loop()
+    factory = server.site(is_local=before.address.loopback)
+    handshake = _HANDSHAKE_SECONDS if tls is not None else None
+    made = []
+    for listening in [listening for one in before.servers for listening in one.sockets]:
+        same = socket.socket(fileno=os.dup(listening.fileno()))
+        same.setblocking(False)
+        made.append(
+            await loop.create_server(
+                factory, sock=same, ssl=tls, backlog=ACCEPTED_AT_ONCE, ssl_handshake_timeout=handshake
+            )
+        )
+    for one in made:
+        _lengthen_queues(one)
+    return tuple(made)
 
 
 def _remove_old_socket(path: Path) -> None:

@@ -17,14 +17,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from busyd.address import UnixAddress
 from busyd.clock import Clock, SystemClock
 from busyd.config import Config
 from busyd.errors import BusydError
 from busyd.flow.backend import Backend
 from busyd.flow.reload import ReloadOutcome
 from busyd.http.app import build_app
-from busyd.http.listeners import start_listeners
 from busyd.ical.zones import forget_outdated_zones
 from busyd.index.changes import ChangeRecorder
 from busyd.index.publisher import SnapshotPublisher
@@ -32,11 +30,11 @@ from busyd.index.restore import Restore
 from busyd.index.retry import retry_postponed
 from busyd.index.writer import IndexWriter
 from busyd.os_errors import fault_of
-from busyd.period import EARLIEST, to_rfc3339
-from busyd.running import Running, remove_record, write_record
+from busyd.period import EARLIEST
 from busyd.service.crash_counter import CrashCounter
+from busyd.service.listening import Listening
 from busyd.service.reload import Reloader
-from busyd.service.settings import certificate_text, endpoint_settings, tls_context
+from busyd.service.settings import endpoint_settings
 from busyd.service.state_dir import locked, machine_zone, prepare_state, write_admin_token
 from busyd.service.tasks import loop_factory, run_until_stopped
 from busyd.state.links import remembered_by_profile
@@ -162,15 +160,13 @@ class Service:
             self._backend = Backend(self._state, self._writer, ledger=ledger, clock=self._clock, changes=changes)
             write_admin_token(self._folder, opened, now=self._clock.now())
             endpoint = build_app(self._backend, endpoint_settings(self._config))
-            listeners = await start_listeners(endpoint, self._config.listen, tls=tls_context(self._config))
-            resources.push_async_callback(listeners.close)
-            resources.callback(remove_record, self._folder)
-            self._write_record()
+            self._listening = Listening(endpoint, config_path=self._config_path, state=self._folder, clock=self._clock)
+            await self._listening.begin(self._config)
+            resources.push_async_callback(self._listening.close)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._backend.reloads.ask)
             self._ready = True
             self._manager.ready(self._status())
             gc.enable()  # off since `busyd run` began
-            logger.info("listening on %s", ", ".join(str(place) for place in self._config.listen))
             await self._serve_until_stopped(ledger)
             if not self._is_damaged:
                 self._manager.stopping()
@@ -211,7 +207,9 @@ class Service:
         )
         self._backend.schedules = self._polling.schedules
         await self._polling.follow(self._config.connections)
-        reloader = Reloader(self._config_path, self._config, writer=self._writer, clock=self._clock)
+        reloader = Reloader(
+            self._config_path, self._config, writer=self._writer, listening=self._listening, clock=self._clock
+        )
         await self._backend.reloads.serve(functools.partial(self._reload, reloader, self._polling))
 
     async def _reload(self, reloader: Reloader, polling: "Polling") -> ReloadOutcome:
@@ -263,25 +261,6 @@ class Service:
         logger.error("%s; starting anew", why)
         self._exit_status = 1
         self._stop.set()
-
-    def _write_record(self) -> None:
-        """Tell the command line how this daemon is reached, whatever becomes of the file it was started with."""
-        listen = tuple(
-            f"unix:{place.path.absolute()}" if isinstance(place, UnixAddress) else str(place)
-            for place in self._config.listen
-        )
-        record = Running(
-            pid=os.getpid(),
-            config=str(self._config_path.absolute()),
-            listen=listen,
-            started=to_rfc3339(self._clock.now()),
-            certificate=certificate_text(self._config),
-            credentials=os.environ.get("CREDENTIALS_DIRECTORY", ""),
-        )
-        try:
-            write_record(self._folder, record)
-        except OSError as error:
-            logger.error("the command line will not find this daemon: %s", error)
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from msgspec import Struct
 from msgspec.structs import fields, replace
 
 from busyd.availability.profile import Profile
@@ -18,60 +17,56 @@ from busyd.flow.reload import ReloadFault, ReloadOutcome
 from busyd.index.restore import Restore
 from busyd.index.writer import IndexWriter
 from busyd.log import first_few
+from busyd.service.listening import Listening, Wanted
 from busyd.service.own_thread import in_own_thread
-from busyd.service.settings import certificate_text
 
 if TYPE_CHECKING:
     from busyd.service.polling import Polling
 
 logger = logging.getLogger(__name__)
 
-_NOT_COMPARED: Final = frozenset({"connections", "profiles", "time_zones", "files", "locations", "warnings"})
-"""What of a configuration is applied at once, or is no setting at all. Everything else needs a restart."""
 _KEYS: Final = {"calendar_rules": "calendars"}
 """Fields of a profile that the configuration calls otherwise."""
 READ_WITHIN: Final = 20.0
 """Seconds for reading all files. systemd gives a reload TimeoutStartSec=, 60 s in the unit."""
 
 
-class ReadFiles(Struct, frozen=True):
-    """What the files say now."""
-
-    config: Config
-    certificate: str
-    """The text of the TLS certificate; empty without TLS."""
-
-
 class Reloader:
     """Reads the files again and applies them. `config` is what counts at the moment."""
 
-    def __init__(self, path: Path, config: Config, *, writer: IndexWriter, clock: Clock) -> None:
+    def __init__(self, path: Path, config: Config, *, writer: IndexWriter, listening: Listening, clock: Clock) -> None:
         self.config = config
         self._path = path
         self._started = config
-        self._certificate = certificate_text(config)
         self._writer = writer
+        self._listening = listening
         self._clock = clock
-        self._reading: asyncio.Future[ReadFiles] | None = None
+        self._reading: asyncio.Future[Wanted] | None = None
         """The last reading; not done when it was given up, and its thread still waits."""
 
     async def reload(self, polling: "Polling") -> ReloadOutcome:
         """Apply changed files without a gap in service; faulty ones change nothing. Raises StorageError."""
         state = self._writer.state
+        wanted: Wanted | None = None
         try:
-            files = await self._read_in_time()
+            wanted = await self._read_in_time()
+            prepared = await self._listening.prepare(wanted)
         except ConfigFaults as error:
             faults = tuple(_fault(fault) for fault in error.faults)
             return self._refuse(ReloadOutcome("refused", faults=faults))
         except UserError as error:
             message = "; ".join(filter(None, (str(error), error.fix)))
-            return self._refuse(ReloadOutcome("refused", faults=(ReloadFault(str(self._path), 1, 1, message),)))
-        config = files.config
-        changed = await asyncio.to_thread(lambda: tuple(describe_changes(self.config, config)))
-        needs_restart = tuple(self._waiting_for_restart(files))
-        await state.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
-        state.own_zones = config.time_zones
-        await Restore(self._writer).load_tables()
+            return self._refuse(ReloadOutcome("refused", faults=(self._place(message, wanted),)))
+        config = wanted.config
+        try:
+            changed = await asyncio.to_thread(lambda: tuple(describe_changes(self.config, config)))
+            await state.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
+            state.own_zones = config.time_zones
+            await Restore(self._writer).load_tables()
+        except BaseException:
+            prepared.close()
+            raise
+        changed = (*changed, *await self._listening.apply(prepared))
         await polling.follow(config.connections)
         state.refused_configuration = ""
         state.publish()
@@ -81,12 +76,15 @@ class Reloader:
             logger.warning("%s", warning)
         missing = tuple(f"profile {name}: {text}" for name in state.profiles for text in state.link_notes.faults(name))
         logger.info("the configuration was reloaded: %s", "; ".join(changed) or "nothing has changed")
+        needs_restart = tuple(self._listening.needs_restart)
+        if config.state != self._started.state:
+            needs_restart = (*needs_restart, "state")
         if needs_restart:
             logger.warning("changes of these keys count only after a restart: %s", ", ".join(needs_restart))
         outcome: Literal["applied", "restart-needed"] = "restart-needed" if needs_restart else "applied"
         return ReloadOutcome(outcome, changed, needs_restart, warnings=(*warnings, *missing), missing=missing)
 
-    async def _read_in_time(self) -> ReadFiles:
+    async def _read_in_time(self) -> Wanted:
         """Read the files, but do not wait for a file system that hangs. Raises UserError."""
         if self._reading is not None and not self._reading.done():
             raise _hangs("an earlier reload is still waiting for the configuration, or for a file that it names")
@@ -101,12 +99,20 @@ class Reloader:
             raise _hangs(message)
         return self._reading.result()
 
-    def _read(self) -> ReadFiles:
+    def _read(self) -> Wanted:
         """As at a start: what could not be started with is refused. Raises UserError."""
         config = load_config(self._path, os.environ)
         if faults := [*find_file_faults(config), *find_socket_faults(config)]:
             raise ConfigFaults(faults)
-        return ReadFiles(config, certificate_text(config))
+        return Wanted.read(config)
+
+    def _place(self, message: str, wanted: Wanted | None) -> ReloadFault:
+        """Where what it is about is written: an address, or the file as a whole."""
+        config = wanted.config if wanted is not None else Config()
+        for listen in config.listen:
+            if f" {listen}" in message and (place := config.locations.get(str(listen))):
+                return ReloadFault(place.file, place.line, place.column, message)
+        return ReloadFault(str(self._path), 1, 1, message)
 
     def _refuse(self, outcome: ReloadOutcome) -> ReloadOutcome:
         told = "\n".join(first_few([str(fault) for fault in outcome.faults]))
@@ -114,14 +120,6 @@ class Reloader:
         self._writer.state.refused_configuration = told
         self._writer.state.publish()
         return outcome
-
-    def _waiting_for_restart(self, files: ReadFiles) -> Iterator[str]:
-        """Keys that are not as they were at the start; it counts what the daemon runs with, not what was read last."""
-        for name in (one.name for one in fields(Config) if one.name not in _NOT_COMPARED):
-            if getattr(files.config, name) != getattr(self._started, name):
-                yield name
-            elif name == "tls" and files.certificate != self._certificate:
-                yield "tls (another certificate is in the file)"
 
 
 def _hangs(message: str) -> TryAgain:
