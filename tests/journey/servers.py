@@ -1,4 +1,4 @@
-"""CalDAV servers nobody here wrote, started as processes: Radicale and Xandikos from PyPI."""
+"""CalDAV servers nobody here wrote, started as processes: Radicale and Xandikos from PyPI. Cyrus is in `cyrus.py`."""
 
 import base64
 import subprocess
@@ -24,6 +24,7 @@ class CaldavServer:
 
     url: str
     calendar: str
+    asks_for_password: bool = True
 
     def request(self, method: str, url: str, *, body: str = "", **headers: str) -> int:
         """An ordinary request of an ordinary client; the status."""
@@ -61,7 +62,7 @@ def radicale(folder: Path) -> Iterator[CaldavServer]:
     root = f"http://127.0.0.1:{port}/"
     with _running(command, folder / "radicale.log"):
         server = CaldavServer(root, f"{root}{USER}/work/")
-        _make_calendar(server)
+        make_calendar(server)
         yield server
 
 
@@ -75,12 +76,15 @@ def xandikos(folder: Path) -> Iterator[CaldavServer]:
         "--current-user-principal", f"/{USER}/", "--defaults",
     ]  # fmt: skip
     with _running(command, folder / "xandikos.log"):
-        server = CaldavServer(root, f"{root}{USER}/calendars/work/")
-        _make_calendar(server)
+        server = CaldavServer(root, f"{root}{USER}/calendars/work/", asks_for_password=False)
+        make_calendar(server)
+        # One more calendar would make every deletion wait for half a minute: the event could be moving there.
+        assert server.request("DELETE", f"{root}{USER}/calendars/calendar/") in (200, 204)
         yield server
 
 
-def _make_calendar(server: CaldavServer) -> None:
+def make_calendar(server: CaldavServer) -> None:
+    """Wait for the server, and make the calendar."""
     wait_for(lambda: _answers(server))
     status = server.request(
         "MKCALENDAR",

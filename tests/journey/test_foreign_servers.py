@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.journey.cyrus import cyrus
 from tests.journey.daemon import Busyd, busyd_in
-from tests.journey.servers import PASSWORD, USER, CaldavServer, radicale, xandikos
+from tests.journey.servers import PASSWORD, USER, CaldavServer, make_calendar, radicale, xandikos
 
 CONFIG = """
 connections:
@@ -20,6 +21,7 @@ PRODID:-//test//EN\r
 {events}\
 END:VCALENDAR\r
 """
+ALL = (radicale, xandikos, cyrus)
 WEEK = ("2026-06-01", "2026-06-08")
 
 
@@ -35,7 +37,7 @@ def single(start: str, end: str) -> str:
     return object_of(vevent("single", f"DTSTART:{start}", f"DTEND:{end}", "SUMMARY:one"))
 
 
-@pytest.fixture(scope="module", params=[radicale, xandikos], ids=["radicale", "xandikos"])
+@pytest.fixture(scope="module", params=ALL, ids=[one.__name__ for one in ALL])
 def linked(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[CaldavServer, Busyd]]:
@@ -81,6 +83,18 @@ def test_a_series_and_its_override_are_followed(linked: tuple[CaldavServer, Busy
     server.put("series.ics", object_of(series, moved))
     after_sync(busyd, [first, ("2026-06-02T13:00:00Z", "2026-06-02T14:00:00Z", "BUSY")])
     server.delete("series.ics")
+    after_sync(busyd, [])
+
+
+def test_a_calendar_made_anew_at_its_address_is_read_anew(linked: tuple[CaldavServer, Busyd]) -> None:
+    server, busyd = linked
+    server.put("single.ics", single("20260601T090000Z", "20260601T100000Z"))
+    after_sync(busyd, [("2026-06-01T09:00:00Z", "2026-06-01T10:00:00Z", "BUSY")])
+    server.delete("")  # with it go the sync tokens
+    make_calendar(server)
+    server.put("single.ics", single("20260601T140000Z", "20260601T150000Z"))
+    after_sync(busyd, [("2026-06-01T14:00:00Z", "2026-06-01T15:00:00Z", "BUSY")])
+    server.delete("single.ics")
     after_sync(busyd, [])
 
 
