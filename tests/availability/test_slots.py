@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from busyd.availability.hours import Hours
 from busyd.availability.slots import SlotShape, count_steps, instant_at, open_slots
 from busyd.ical.zones import Zone, reading_zone
-from busyd.period import EARLIEST, LATEST, FbType, Instant, Period, Span, flatten
+from busyd.period import EARLIEST, LATEST, FbType, Instant, Period, Span, coalesce, flatten
 
 BERLIN = reading_zone("Europe/Berlin")
 UTC_ZONE = reading_zone("UTC")
@@ -191,7 +191,7 @@ _shapes = st.builds(
 
 
 def second_by_second(
-    busy: list[Span], hours: Hours | None, *, shape: SlotShape, earliest: int
+    busy: list[Span], hours: Hours | None, *, shape: SlotShape, earliest: int, closed: list[tuple[int, int]]
 ) -> list[tuple[int, int]]:
     """The definition, read out aloud: look at every second of the window."""
     spans: list[tuple[int, int]] = []
@@ -212,6 +212,8 @@ def second_by_second(
             end = start + shape.duration
             if start < max(DAY.start, earliest) or end > DAY.end:
                 continue
+            if any(low <= start < high for low, high in closed):
+                continue
             needed = range(start - shape.buffer_before, end + shape.buffer_after)
             if inside.issuperset(range(start, end)) and taken.isdisjoint(needed):
                 found.add((start, end))
@@ -222,10 +224,24 @@ ONE = timedelta(days=1)
 DAY_BEFORE = date(2026, 10, 24)
 
 
-@given(_busy, st.none() | st.builds(Hours, st.tuples(*[_spans_of_day()] * 7)), _shapes, st.integers(0, 7200))
+_closed = st.lists(
+    st.tuples(st.integers(DAY.start // 600 - 9, DAY.end // 600 + 9), st.integers(1, 40)), max_size=3
+).map(lambda rows: coalesce((start * 600 + 5, (start + length) * 600) for start, length in rows))
+
+
+@given(_busy, st.none() | st.builds(Hours, st.tuples(*[_spans_of_day()] * 7)), _shapes, st.integers(0, 7200), _closed)
 def test_slots_are_those_of_the_definition_on_the_night_the_clocks_change(
-    busy: list[Span], hours: Hours | None, shape: SlotShape, notice: int
+    busy: list[Span], hours: Hours | None, shape: SlotShape, notice: int, closed: list[tuple[int, int]]
 ) -> None:
     earliest = DAY.start + notice
-    found = open_slots(busy, DAY, zone=BERLIN, hours=hours, shape=shape, earliest=earliest)
-    assert [slot for slot in found if slot is not None] == second_by_second(busy, hours, shape=shape, earliest=earliest)
+    found = open_slots(busy, DAY, zone=BERLIN, hours=hours, shape=shape, earliest=earliest, closed=closed)
+    expected = second_by_second(busy, hours, shape=shape, earliest=earliest, closed=closed)
+    assert [slot for slot in found if slot is not None] == expected
+
+
+def test_time_in_which_nothing_starts_is_passed_over_at_once() -> None:
+    years = window("2026-01-01T00:00", "2028-09-01T00:00")
+    shape = SlotShape(duration=60, step=1)
+    closed = [(int(years.start), years.end - 61)]
+    found = open_slots([], years, zone=UTC_ZONE, hours=None, shape=shape, earliest=0, closed=closed)
+    assert len([slot for slot in found if slot is not None]) == 2

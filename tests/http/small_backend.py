@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -19,7 +20,7 @@ from busyd.flow.reload import ReloadOutcome
 from busyd.ical.facts import Facts, Problem, ProblemKind
 from busyd.index.publisher import SnapshotPublisher
 from busyd.index.writer import Incoming, IndexWriter
-from busyd.period import FbType, Instant, Period
+from busyd.period import EARLIEST, FbType, Instant, Period
 from busyd.progress import Progress, Report
 from busyd.state.problems import ObjectProblem
 from busyd.state.state import State
@@ -96,7 +97,14 @@ class SmallBackend(Backend):
         self.state.take_calendars([replace(record, as_of=None) for record in records])
         self.state.confirm(records, monotonic=clock.monotonic())
 
-    async def set_busy(self, name: str, spans: Sequence[Busy], *, incomplete: str = "") -> None:
+    def set_slots(self, **changes: Any) -> None:
+        """Give anna other settings for slots, as a reload would."""
+        profile_state = self.state.profiles["anna"]
+        slots = replace(profile_state.profile.slots, **changes)
+        profile_state.profile = replace(profile_state.profile, slots=slots)
+        self.state.publish(profile="anna")
+
+    async def set_busy(self, name: str, spans: Sequence[Busy], *, incomplete: str = "", since: int = EARLIEST) -> None:
         """Give a person's calendar this content, as a poll would."""
         kinds = sorted({kind for _, _, kind in spans})
         rows = array("q", [cell for start, end, kind in spans for cell in (start, end, kinds.index(kind))])
@@ -108,6 +116,7 @@ class SmallBackend(Backend):
             occurrences=rows,
             facts=tuple(Facts(fbtype=kind) for kind in kinds),
             incomplete=incomplete,
+            incomplete_since=since,
         )
         profile_state = self.state.profiles[name]
         table = await in_slices(OccurrenceTable(self.state.table).changed({1: entry}))

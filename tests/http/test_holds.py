@@ -1,6 +1,7 @@
 """Holds over HTTP: given exactly when `/slots` offers the time, and ended by themselves."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -78,6 +79,7 @@ async def test_of_many_who_want_one_slot_one_gets_it(served: Served) -> None:
         ({"start": "2026-11-24T09:00:00Z"}, 409, "slot-taken"),
         ({"start": "2026-11-23T13:00:00Z"}, 422, "too-soon"),
         ({"start": "2026-11-25T10:10:00Z"}, 422, "off-grid"),
+        ({"start": "2026-12-24T10:00:00Z"}, 422, "too-far"),
         ({"start": "2026-11-25T18:00:00Z"}, 422, "outside-hours"),
         ({"start": "2026-11-25T15:30:00Z", "duration": "2h"}, 422, "outside-hours"),
     ],
@@ -87,6 +89,7 @@ async def test_a_refusal_says_why_and_what_is_open_instead(
 ) -> None:
     hours = Hours(weekdays=(((540, 1020),),) * 7)
     backend.state.profiles["anna"].profile = replace(backend.state.profiles["anna"].profile, hours=hours)
+    backend.set_slots(window=timedelta(days=30))
     await backend.set_busy("anna", [busy(21)])
     served = await serve(backend)
     refused = await post(served, backend.token("anna", "book"), body)
@@ -97,6 +100,20 @@ async def test_a_refusal_says_why_and_what_is_open_instead(
         length = f"&duration={body['duration']}" if "duration" in body else ""
         offered = await served.ask(f"/v1/profiles/anna/slots?start={one['start']}&end={one['end']}{length}")
         assert offered.json["slots"] == [one]
+
+
+async def test_alternatives_are_never_in_time_of_which_something_is_not_known(served: Served, token: str) -> None:
+    """An event without a readable rule may be at any time from the day after: only what is before it is offered."""
+    await served.backend.set_busy("anna", [busy(48, 1)], incomplete="its rule cannot be read", since=NOW + 51 * 3600)
+    refused = await post(served, token, {"start": "2026-11-25T12:00:00Z"})
+    assert (refused.status, refused.error) == (409, "slot-taken")
+    assert [one["start"][11:16] for one in refused.json["alternatives"]] == ["13:00", "13:30", "14:00"]
+
+
+async def test_where_nothing_is_open_there_are_no_alternatives(served: Served, token: str) -> None:
+    await served.backend.set_busy("anna", [busy(0, 70 * 24)])
+    refused = await post(served, token)
+    assert (refused.status, refused.error, refused.json["alternatives"]) == (409, "slot-taken", [])
 
 
 async def test_exactly_what_slots_offers_can_be_held(served: Served) -> None:

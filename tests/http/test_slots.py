@@ -1,10 +1,14 @@
+import asyncio
+from collections import Counter
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from busyd.availability.hours import Hours
 from busyd.http.slots import MAX_STEPS
-from busyd.period import FbType
+from busyd.period import EARLIEST, FbType
+from busyd.state.own_rows import OwnRows
 from tests.http.conftest import Answer, Serve, Served
 from tests.http.small_backend import DAY, NOW, SmallBackend, busy
 
@@ -40,6 +44,95 @@ async def test_notice_is_counted_from_now(served: Served) -> None:
     today = f"{SLOTS}?start=2026-11-23T12:00:00Z&end=2026-11-23T16:00:00Z&duration=1h&step=1h"
     assert starts(await served.ask(today)) == ["14:00", "15:00"]
     assert starts(await served.ask(f"{today}&notice=0m")) == ["12:00", "13:00", "14:00", "15:00"]
+
+
+async def test_the_window_is_counted_from_now_to_the_start_of_a_slot(served: Served) -> None:
+    served.backend.set_slots(window=timedelta(days=1), notice=timedelta(0))
+    asked = f"{SLOTS}?start=now&end=%2B3d&duration=1h&step=1h&hours=none"
+    assert (await served.ask(asked)).json["slots"][-1] == {
+        "start": "2026-11-24T11:00:00Z",
+        "end": "2026-11-24T12:00:00Z",
+    }
+    served.backend.clock.advance(3 * 3600)
+    served.backend.confirm("anna", served.backend.clock.now())
+    assert (await served.ask(asked)).json["slots"][-1]["start"] == "2026-11-24T15:00:00Z"  # the last moment counts
+    assert starts(await served.ask(f"{SLOTS}?start=2026-11-26&end=2026-11-27")) == []
+
+
+async def hold(served: Served, start: str, **body: str) -> Answer:
+    token = served.backend.token("anna", "book")
+    return await served.ask("/v1/profiles/anna/holds", method="POST", token=token, body={"start": start, **body})
+
+
+async def test_a_day_with_as_many_appointments_as_are_taken_offers_nothing_more(served: Served) -> None:
+    """Days are those of the profile's zone: 23:30 UTC on Wednesday is Thursday in Berlin."""
+    served.backend.set_slots(per_day=2)
+    for start in ("2026-11-25T23:30:00Z", "2026-11-26T09:00:00Z"):
+        assert (await hold(served, start)).status == 201
+    slots = (await served.ask(f"{SLOTS}?start=2026-11-25&end=2026-11-28&duration=30m")).json["slots"]
+    days = Counter(slot["start"][:11] + ("late" if slot["start"][11:13] == "23" else "") for slot in slots)
+    # Thursday in Berlin is from 23:00 UTC to 23:00 UTC.
+    assert days == {
+        "2026-11-24Tlate": 2,
+        "2026-11-25T": 46,
+        "2026-11-26Tlate": 2,
+        "2026-11-27T": 46,
+    }
+    refused = await hold(served, "2026-11-26T15:00:00Z")
+    assert (refused.status, refused.error) == (422, "limit-reached")
+    assert refused.json["detail"].endswith("2 per day")
+    assert [one["start"] for one in refused.json["alternatives"]] == [
+        f"2026-11-{time}:00Z" for time in ("26T23:00", "26T23:30", "27T00:00")
+    ]
+
+
+async def test_a_week_starts_on_monday_and_several_are_counted_each_by_itself(served: Served) -> None:
+    served.backend.set_slots(per_week=2)
+    for start in ("2026-11-25T09:00:00Z", "2026-11-29T21:30:00Z", "2026-11-30T09:00:00Z"):
+        assert (await hold(served, start)).status == 201
+    slots = (await served.ask(f"{SLOTS}?start=2026-11-24&end=2026-12-08")).json["slots"]
+    assert slots[0]["start"] == "2026-11-29T23:00:00Z"
+    assert (await hold(served, "2026-12-02T09:00:00Z")).status == 201
+    slots = (await served.ask(f"{SLOTS}?start=2026-11-24&end=2026-12-08")).json["slots"]
+    assert slots[0]["start"] == "2026-12-06T23:00:00Z"
+
+
+async def test_a_hold_that_is_given_back_counts_no_more(served: Served) -> None:
+    served.backend.set_slots(per_day=1)
+    token = served.backend.token("anna", "book")
+    made = await served.ask(
+        "/v1/profiles/anna/holds", method="POST", token=token, body={"start": "2026-11-25T10:00:00Z"}
+    )
+    assert (await hold(served, "2026-11-25T14:00:00Z")).error == "limit-reached"
+    await served.ask(made.headers["Location"], method="DELETE", token=token)
+    assert (await hold(served, "2026-11-25T14:00:00Z")).status == 201
+
+
+async def test_blocks_and_the_appointments_of_others_count_for_no_limit(served: Served) -> None:
+    served.backend.set_slots(per_day=1)
+    token = served.backend.token("anna", "book")
+    block = {"start": "2026-11-25T10:00:00Z", "end": "2026-11-25T11:00:00Z"}
+    await served.ask("/v1/profiles/anna/blocks", method="POST", token=token, body=block)
+    bob = served.backend.token("bob", "book")
+    await served.ask("/v1/profiles/bob/holds", method="POST", token=bob, body={"start": "2026-11-25T10:00:00Z"})
+    assert (await hold(served, "2026-11-25T14:00:00Z")).status == 201
+
+
+async def test_of_many_who_want_the_last_appointment_of_a_day_one_gets_it(served: Served) -> None:
+    served.backend.set_slots(per_day=1)
+    asked = [hold(served, f"2026-11-25T{hour:02}:00:00Z") for hour in range(8, 16)]
+    answers = await asyncio.gather(*asked)
+    assert sorted(answer.status for answer in answers) == [201] + 7 * [422]
+    assert {answer.error for answer in answers if answer.status != 201} == {"limit-reached"}
+
+
+async def test_limits_hold_over_a_restart(served: Served) -> None:
+    served.backend.set_slots(per_day=1)
+    assert (await hold(served, "2026-11-25T10:00:00Z")).status == 201
+    served.backend.state.own = OwnRows()
+    served.backend.state.own.take(await served.backend.ledger.outbox(lambda outbox: outbox.unsettled(EARLIEST)))
+    served.backend.state.publish()
+    assert starts(await served.ask(f"{SLOTS}?start=2026-11-25&end=2026-11-26")) == []
 
 
 async def test_buffers_look_at_events_outside_the_window(served: Served) -> None:

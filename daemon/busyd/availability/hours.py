@@ -68,6 +68,11 @@ class SlotDefaults(Struct, frozen=True):
     per_week: int | None = None
     """The same of a week, which starts on Monday."""
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether the number of appointments matters."""
+        return self.per_day is not None or self.per_week is not None
+
 
 class Invite(StrEnum):
     """What becomes of the guests of an appointment."""

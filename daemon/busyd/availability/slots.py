@@ -12,7 +12,7 @@ from msgspec import Struct
 from busyd.availability.hours import DAY as MINUTES_OF_DAY
 from busyd.availability.hours import Hours
 from busyd.ical.zones import Zone
-from busyd.period import FbType, Instant, Period, Span, coalesce, subtract
+from busyd.period import EARLIEST, LATEST, FbType, Instant, Period, Span, coalesce, subtract
 
 _ALL_DAY = ((0, MINUTES_OF_DAY),)
 _DAY: Final = 86_400
@@ -33,13 +33,21 @@ class SlotShape(Struct, frozen=True):
     buffer_after: int = 0
     tentative_blocks: bool = True
 
-    def reach(self, window: Period) -> tuple[int, int]:
-        """How far around the window events matter."""
-        return window.start - self.buffer_before, window.end + self.buffer_after
+    def reach(self, window: Period) -> Period:
+        """The window whose events decide about slots in this one."""
+        low, high = window.start - self.buffer_before, window.end + self.buffer_after
+        return Period(Instant(max(low, EARLIEST)), Instant(min(high, LATEST)))
 
 
 def open_slots(
-    busy: Sequence[Span], window: Period, *, zone: Zone, hours: Hours | None, shape: SlotShape, earliest: int
+    busy: Sequence[Span],
+    window: Period,
+    *,
+    zone: Zone,
+    hours: Hours | None,
+    shape: SlotShape,
+    earliest: int,
+    closed: Sequence[tuple[int, int]] = (),
 ) -> Iterator[tuple[int, int] | None]:
     """The (start, end) of every open slot in order of start, with None in between whenever the loop should run.
 
@@ -48,7 +56,8 @@ def open_slots(
     spans that touch, also at midnight, are one for that. Seconds count, not clock readings: on the day the clocks
     change, a grid of an hour stays a grid of an hour.
 
-    `busy` must be sorted, disjoint, and reach `shape.reach(window)`.
+    `busy` must be sorted, disjoint, and reach `shape.reach(window)`. `closed`: spans, sorted and disjoint, in which no
+    slot starts.
     """
     bounds = (max(window.start, earliest), window.end)
     if bounds[0] >= bounds[1]:
@@ -64,16 +73,20 @@ def open_slots(
         (start - shape.buffer_after, end + shape.buffer_before) for start, end, fbtype in busy if fbtype >= least
     )
     free = subtract(inside, taken)
-    at = looked_at = 0
+    at = shut = looked_at = 0
     for first, last in spans:
         while at < len(free) and free[at][1] <= first:
             at += 1
         piece = at
         while piece < len(free) and free[piece][0] < last:
             low, high = free[piece]
-            # The first point of the grid that is not before the piece; integers, so nothing is rounded.
-            start = first + max(0, -((first - low) // shape.step)) * shape.step
+            start = _on_grid(max(first, low), first, step=shape.step)
             while start < last and start + shape.duration <= high:
+                while shut < len(closed) and closed[shut][1] <= start:
+                    shut += 1
+                if shut < len(closed) and closed[shut][0] <= start:
+                    start = _on_grid(closed[shut][1], first, step=shape.step)
+                    continue
                 yield start, start + shape.duration
                 looked_at += 1
                 if looked_at % _AT_ONCE == 0:
@@ -83,6 +96,11 @@ def open_slots(
         looked_at += 1
         if looked_at % _AT_ONCE == 0:
             yield None
+
+
+def _on_grid(moment: int, first: int, *, step: int) -> int:
+    """The first point of a grid that is not before a moment; integers, so nothing is rounded."""
+    return first - (first - moment) // step * step
 
 
 def count_steps(window: Period, *, zone: Zone, hours: Hours | None, step: int) -> int:

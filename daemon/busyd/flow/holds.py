@@ -12,9 +12,19 @@ from msgspec import Struct
 
 from busyd.clock import Clock
 from busyd.errors import BusydError
-from busyd.flow.ask import FreeBusyAnswer, OnStale, resolve_unknown
-from busyd.flow.membership import NotOffered, Offer, WhyNot, ahead_of, alternatives, why_not
+from busyd.flow.ask import OnStale, UnknownProfile, resolve_unknown
+from busyd.flow.membership import (
+    FreeBusySource,
+    NotOffered,
+    Offer,
+    WhyNot,
+    explain_refusal,
+    find_alternatives,
+    offer_of,
+    why_not,
+)
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
+from busyd.flow.views import ProfileView
 from busyd.period import FbType, Instant, Period
 from busyd.store.bookings import Booking, BookingKind, BookingState
 from busyd.store.errors import StorageError
@@ -58,10 +68,10 @@ class HoldView(Struct, frozen=True):
     reason: str
 
 
-class FreeBusySource(Protocol):
+class ProfileSource(FreeBusySource, Protocol):
     """What holds need of `Backend`."""
 
-    async def freebusy(self, profile: str, window: Period) -> FreeBusyAnswer: ...
+    def profile(self, name: str) -> ProfileView | None: ...
 
     async def refresh(self, profile: str, max_age: timedelta) -> bool: ...
 
@@ -69,19 +79,18 @@ class FreeBusySource(Protocol):
 class Holds:
     """Gives holds, and ends them."""
 
-    def __init__(self, requests: OutboxRequests, answers: FreeBusySource, *, clock: Clock) -> None:
+    def __init__(self, requests: OutboxRequests, answers: ProfileSource, *, clock: Clock) -> None:
         self._requests = requests
         self._answers = answers
         self._clock = clock
-        self._deciding = asyncio.Lock()
-        """Held from the look at what is busy until the row is shown, so that the next look sees it."""
         self._has_some = asyncio.Event()
         self._has_some.set()  # what the last run has left
 
-    async def add(
-        self, asked: KeyedRequest, span: Period, *, ttl: int, offer: Offer, render: Callable[[HoldView], bytes]
-    ) -> Told:
-        """Hold a span. Raises NotOffered, TooManyHolds, NotProven, Unanswerable, KeyMismatch, StorageError."""
+    async def add(self, asked: KeyedRequest, span: Period, *, ttl: int, render: Callable[[HoldView], bytes]) -> Told:
+        """Hold a span.
+
+        Raises NotOffered, TooManyHolds, NotProven, Unanswerable, KeyMismatch, UnknownProfile, StorageError.
+        """
         expires = Instant(asked.now + ttl)
         row = Booking(
             id=secrets.token_hex(8),
@@ -96,12 +105,13 @@ class Holds:
         )
         if (known := await self._requests.told_before(asked)) is not None:
             return known  # whatever the calendars say by now
-        await self._prove(offer, span)
-        async with self._deciding:
+        await self._prove(asked.profile, span)
+        async with self._requests.deciding:
             await self._requests.change(lambda outbox: outbox.end_expired(asked.now))
             known = await self._requests.told_before(asked)
             if known is not None:
                 return known
+            offer = offer_of(self._profile(asked.profile), span.end - span.start, now=asked.now)
             refusal = await self._why_not(span, offer=offer)
 
             def work(outbox: Outbox) -> tuple[Booking, int]:
@@ -157,12 +167,19 @@ class Holds:
             return True
         return rest
 
-    async def _prove(self, offer: Offer, span: Period) -> None:
+    def _profile(self, name: str) -> ProfileView:
+        """A profile as it is now. Raises UnknownProfile."""
+        profile = self._answers.profile(name)
+        if profile is None:
+            message = f"there is no profile {name}"
+            raise UnknownProfile(message)
+        return profile
+
+    async def _prove(self, name: str, span: Period) -> None:
         """Have what is known be recent enough. Raises NotProven when that takes too long."""
-        name = offer.profile.name
         if not (await self._answers.freebusy(name, span)).freshness.stale:
             return
-        refreshing = asyncio.ensure_future(self._answers.refresh(name, offer.max_age))
+        refreshing = asyncio.ensure_future(self._answers.refresh(name, self._profile(name).max_age))
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(refreshing), _PROVE_WITHIN)
         answer = await self._answers.freebusy(name, span)
@@ -172,22 +189,12 @@ class Holds:
             raise NotProven(message)
 
     async def _why_not(self, span: Period, *, offer: Offer) -> WhyNot | None:
-        answer = await self._answers.freebusy(offer.profile.name, offer.around(span))
+        answer = await self._answers.freebusy(offer.profile.name, offer.shape.reach(span))
         return why_not(offer, span, busy=resolve_unknown(answer, OnStale.ERROR).spans)
 
     async def _not_offered(self, why: WhyNot, span: Period, *, offer: Offer) -> NotOffered:
-        window = ahead_of(span)
-        answer = await self._answers.freebusy(offer.profile.name, offer.around(window))
-        found = alternatives(offer, window, busy=resolve_unknown(answer, OnStale.ERROR).spans)
-        return NotOffered(why, _REASONS[why], alternatives=found)
-
-
-_REASONS: Final = {
-    WhyNot.SLOT_TAKEN: "the time is not free",
-    WhyNot.OUTSIDE_HOURS: "the time is outside the working hours",
-    WhyNot.TOO_SOON: "the time is too soon",
-    WhyNot.OFF_GRID: "nothing may start at this time",
-}
+        found = await find_alternatives(self._answers, offer, since=span.start)
+        return NotOffered(why, explain_refusal(why, offer), alternatives=found)
 
 
 def _view(row: Booking) -> HoldView:

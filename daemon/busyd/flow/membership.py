@@ -1,19 +1,23 @@
 """Whether a span may be taken: exactly when `/slots` would offer it, by the same code. And what is open instead."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from busyd.availability.full_days import full_spans
+from busyd.availability.hours import Hours, SlotDefaults
 from busyd.availability.slots import SlotShape, open_slots
+from busyd.cooperative import in_slices
 from busyd.errors import BusydError
+from busyd.flow.ask import FreeBusyAnswer, OnStale, Unanswerable, resolve_unknown
 from busyd.flow.views import ProfileView
-from busyd.ical.zones import reading_zone
+from busyd.ical.zones import Zone, reading_zone
 from busyd.period import EARLIEST, LATEST, Instant, Period, Span
+from busyd.timetext import write_duration
 
 ALTERNATIVES: Final = 3
 LOOK_AHEAD: Final = 60 * 86_400
@@ -26,7 +30,9 @@ class WhyNot(StrEnum):
     SLOT_TAKEN = "slot-taken"
     OUTSIDE_HOURS = "outside-hours"
     TOO_SOON = "too-soon"
+    TOO_FAR = "too-far"
     OFF_GRID = "off-grid"
+    LIMIT_REACHED = "limit-reached"
 
 
 class NotOffered(BusydError):
@@ -38,58 +44,157 @@ class NotOffered(BusydError):
         self.alternatives = alternatives
 
 
+class FreeBusySource(Protocol):
+    """What is needed of `Backend`."""
+
+    async def freebusy(self, profile: str, window: Period) -> FreeBusyAnswer: ...
+
+
 class Offer(Struct, frozen=True):
-    """What a profile offers: the rules of a question for slots of one length."""
+    """What a profile offers at a moment: the rules of a question for slots of one length."""
 
     profile: ProfileView
     shape: SlotShape
+    zone: Zone
+    hours: Hours | None
     earliest: int
-    max_age: timedelta
+    """No slot starts before this."""
+    latest: int | None
+    """No slot starts after this."""
+    full: Sequence[tuple[int, int]]
+    """Days and weeks in which nothing more may start."""
 
-    def around(self, window: Period) -> Period:
-        """The window whose events decide about slots in this one."""
-        low, high = self.shape.reach(window)
-        return Period(Instant(max(low, EARLIEST)), Instant(min(high, LATEST)))
+    def slots(self, busy: Sequence[Span], window: Period) -> Iterator[tuple[int, int] | None]:
+        """The open slots of a window, as `open_slots` has them. `busy` must reach `shape.reach(window)`."""
+        last = window.end if self.latest is None else min(window.end, self.latest + self.shape.duration)
+        if last <= window.start:
+            return iter(())
+        return open_slots(
+            busy,
+            Period(window.start, Instant(last)),
+            zone=self.zone,
+            hours=self.hours,
+            shape=self.shape,
+            earliest=self.earliest,
+            closed=self.full,
+        )
 
-    def slots(self, busy: Sequence[Span], window: Period, *, step: int | None = None) -> Iterator[tuple[int, int]]:
-        """The open slots of a window, in order. `busy` must reach `around(window)`."""
-        shape = self.shape if step is None else replace(self.shape, step=step)
-        zone, hours = reading_zone(self.profile.timezone), self.profile.hours
-        found = open_slots(busy, window, zone=zone, hours=hours, shape=shape, earliest=self.earliest)
-        return (slot for slot in found if slot is not None)
 
-
-def offer_of(profile: ProfileView, duration: int, *, now: Instant) -> Offer:
-    """What is offered for appointments of this many seconds, with the profile's own values for all else."""
-    slots = profile.slots
-    shape = SlotShape(
-        duration=duration,
-        step=int(slots.step.total_seconds()),
-        buffer_before=int(slots.buffer_before.total_seconds()),
-        buffer_after=int(slots.buffer_after.total_seconds()),
+def make_offer(
+    profile: ProfileView,
+    shape: SlotShape,
+    *,
+    notice: int,
+    hours: Hours | None,
+    now: Instant,
+    ignored: Collection[str] = (),
+) -> Offer:
+    """What is offered for a question. `ignored`: ids of rows that do not count, since they are to be replaced."""
+    zone, slots = reading_zone(profile.timezone), profile.slots
+    starts = [start for row, start in profile.own_starts if row not in ignored]
+    return Offer(
+        profile,
+        shape,
+        zone=zone,
+        hours=hours,
+        earliest=now + notice,
+        latest=None if slots.window is None else now + _seconds(slots.window),
+        full=full_spans(starts, slots, zone=zone),
     )
-    return Offer(profile, shape, now + int(slots.notice.total_seconds()), profile.max_age)
+
+
+def offer_of(profile: ProfileView, duration: int, *, now: Instant, ignored: Collection[str] = ()) -> Offer:
+    """What is offered for appointments of this many seconds, with the profile's own values for all else."""
+    slots, shape = profile.slots, default_shape(profile.slots, duration)
+    return make_offer(profile, shape, notice=_seconds(slots.notice), hours=profile.hours, now=now, ignored=ignored)
+
+
+def default_shape(slots: SlotDefaults, duration: int) -> SlotShape:
+    """Slots of this many seconds, with a profile's own values for all else."""
+    return SlotShape(
+        duration=duration,
+        step=_seconds(slots.step),
+        buffer_before=_seconds(slots.buffer_before),
+        buffer_after=_seconds(slots.buffer_after),
+    )
 
 
 def why_not(offer: Offer, span: Period, *, busy: Sequence[Span]) -> WhyNot | None:
-    """The rule by which a span is not offered; None when it is. `busy` must reach `offer.around(span)`."""
-    if any(offer.slots(busy, span)):
+    """The rule by which a span is not offered; None when it is. `busy` must reach `offer.shape.reach(span)`."""
+    if _is_offered(offer, span, busy=busy):
         return None
     if span.start < offer.earliest:
         return WhyNot.TOO_SOON
-    if not any(offer.slots((), span, step=1)):
+    if offer.latest is not None and span.start > offer.latest:
+        return WhyNot.TOO_FAR
+    unlimited = replace(offer, full=())
+    if not _is_offered(replace(unlimited, shape=replace(offer.shape, step=1)), span, busy=()):
         return WhyNot.OUTSIDE_HOURS
-    if not any(offer.slots((), span)):
+    if not _is_offered(unlimited, span, busy=()):
         return WhyNot.OFF_GRID
-    return WhyNot.SLOT_TAKEN
+    return WhyNot.SLOT_TAKEN if _is_offered(offer, span, busy=()) else WhyNot.LIMIT_REACHED
 
 
-def ahead_of(span: Period) -> Period:
-    """Where alternatives to a span are looked for."""
-    return Period(span.start, Instant(min(span.start + LOOK_AHEAD, LATEST)))
+def _is_offered(offer: Offer, span: Period, *, busy: Sequence[Span]) -> bool:
+    return any(slot is not None for slot in offer.slots(busy, span))
 
 
-def alternatives(offer: Offer, window: Period, *, busy: Sequence[Span]) -> list[Period]:
-    """The next open slots of a window. `busy` must reach `offer.around(window)`."""
-    found = islice(offer.slots(busy, window), ALTERNATIVES)
-    return [Period(Instant(start), Instant(end)) for start, end in found]
+def explain_refusal(why: WhyNot, offer: Offer) -> str:
+    """What a refusal says."""
+    slots = offer.profile.slots
+    if why is WhyNot.LIMIT_REACHED:
+        limits = ((slots.per_day, "per day"), (slots.per_week, "per week"))
+        most = ", ".join([f"{limit} {each}" for limit, each in limits if limit is not None])
+        return f"{_REASONS[why]}: {most}"
+    if why is WhyNot.TOO_FAR and slots.window is not None:
+        return f"{_REASONS[why]}: at most {write_duration(slots.window)}"
+    return _REASONS[why]
+
+
+_REASONS: Final[Mapping[WhyNot, str]] = {
+    WhyNot.SLOT_TAKEN: "the time is not free",
+    WhyNot.OUTSIDE_HOURS: "the time is outside the working hours",
+    WhyNot.TOO_SOON: "the time is too soon",
+    WhyNot.TOO_FAR: "the time is too far ahead",
+    WhyNot.OFF_GRID: "nothing may start at this time",
+    WhyNot.LIMIT_REACHED: "that day or week has as many appointments as are taken",
+}
+
+
+async def find_alternatives(answers: FreeBusySource, offer: Offer, *, since: Instant) -> list[Period]:
+    """The next three open slots from a moment on, for the same parameters, at most `LOOK_AHEAD` away.
+
+    From the end of the notice at the earliest; where the moment is too far ahead, from there. None while the calendars
+    are stale, nor in time in which there may be an event that nobody can read. Raises UnknownProfile, StorageError.
+    """
+    is_beyond = offer.latest is not None and since > offer.latest
+    start = max(offer.earliest, EARLIEST if is_beyond else since)
+    if start >= LATEST:
+        return []
+    window = Period(Instant(start), Instant(min(start + LOOK_AHEAD, LATEST)))
+    answer = await answers.freebusy(offer.profile.name, offer.shape.reach(window))
+    if answer.snapshot is not None and window.start < answer.snapshot.incomplete_since < answer.window.end:
+        # An event may be at any time from then on; what is before it is known.
+        window = Period(window.start, Instant(answer.snapshot.incomplete_since))
+        answer = replace(answer, window=window)
+    try:
+        busy = resolve_unknown(answer, OnStale.ERROR).spans
+    except Unanswerable:
+        return []
+    return await in_slices(_first(offer, window, busy=busy))
+
+
+def _first(offer: Offer, window: Period, *, busy: Sequence[Span]) -> Generator[None, None, list[Period]]:
+    found: list[Period] = []
+    for slot in offer.slots(busy, window):
+        if slot is None:
+            yield
+        else:
+            found.append(Period(Instant(slot[0]), Instant(slot[1])))
+            if len(found) == ALTERNATIVES:
+                break
+    return found
+
+
+def _seconds(length: timedelta) -> int:
+    return int(length.total_seconds())

@@ -4,6 +4,7 @@ The order is always: one transaction of the ledger, then the snapshots, then the
 kept, and busy in every answer; one that was committed and not told is busy too.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -59,6 +60,8 @@ class OutboxRequests:
     def __init__(self, writer: IndexWriter, ledger: LedgerThread) -> None:
         self._writer = writer
         self._ledger = ledger
+        self.deciding = asyncio.Lock()
+        """Held from the look at what is busy until a row is shown, so that the next look sees it."""
 
     async def once(
         self,

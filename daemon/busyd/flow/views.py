@@ -17,6 +17,7 @@ from busyd.ical.facts import HARMLESS, Problem, ProblemKind
 from busyd.ical.zones import reading_zone
 from busyd.period import Instant, to_rfc3339
 from busyd.state.connection_state import ConnectionState
+from busyd.state.own_rows import OwnStart
 from busyd.state.problems import ObjectProblem
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
@@ -64,6 +65,8 @@ class ProfileView(Struct, frozen=True):
     """Another number for each new snapshot of the profile."""
     revision: int
     """Another number whenever anything above changes: what was made from an older one is worth nothing."""
+    own_starts: tuple[OwnStart, ...] = ()
+    """When busyd's own appointments and holds of the profile start; empty when nothing limits how many there are."""
     unplaced: tuple[UnplacedEvent, ...] = ()
     """What may be at any time, the earliest first; empty while the calendars are not loaded yet."""
     notes: tuple[str, ...] = ()
@@ -153,6 +156,7 @@ def view_profile(
         snapshot=profile_state.snapshot,
         snapshot_version=snapshot_version,
         revision=revision,
+        own_starts=state.own.starts(profile.name) if profile.slots.is_limited else (),
         unplaced=_unplaced(state, profile_state),
         notes=state.link_notes.about(profile.name),
     )

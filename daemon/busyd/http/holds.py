@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from busyd.flow.backend import Backend
 from busyd.flow.holds import LONGEST_HOLD, MOST_HOLDS, HoldView, NotProven, TooManyHolds
-from busyd.flow.membership import NotOffered, WhyNot, offer_of
+from busyd.flow.membership import NotOffered, WhyNot
 from busyd.http.bodies import Time
 from busyd.http.call import Call
 from busyd.http.freebusy import check_configured, profile_of, zone_of
@@ -80,9 +80,8 @@ class HoldsHandler:
         if end - start < _MINUTE:
             raise invalid("the time is shorter than a minute", fix="ask for a longer one")
         check_configured(profile)
-        offer = offer_of(profile, end - start, now=asked.now)
         try:
-            told = await self._backend.holds.add(asked, span, ttl=ttl, offer=offer, render=_render)
+            told = await self._backend.holds.add(asked, span, ttl=ttl, render=_render)
         except NotOffered as error:
             raise _not_offered(error) from error
         except TooManyHolds as error:
@@ -126,7 +125,9 @@ _FIXES: Final[Mapping[WhyNot, str]] = {
     WhyNot.SLOT_TAKEN: "take one of the alternatives; `busyd explain` says what is there",
     WhyNot.OUTSIDE_HOURS: "take one of the alternatives; `hours:` of the profile says when it is open",
     WhyNot.TOO_SOON: "take one of the alternatives; `slots: notice:` of the profile says how long before",
+    WhyNot.TOO_FAR: "take one of the alternatives; `slots: window:` of the profile says how far ahead",
     WhyNot.OFF_GRID: "take one of the alternatives; `slots: step:` of the profile says where slots start",
+    WhyNot.LIMIT_REACHED: "take one of the alternatives; `slots:` of the profile has `per_day` and `per_week`",
 }
 
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Generator, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Final, cast
 
 import msgspec
 from aiohttp import web
 
 from busyd.availability.hours import Hours, SlotDefaults
-from busyd.availability.slots import SlotShape, count_steps, open_slots
+from busyd.availability.slots import SlotShape, count_steps
 from busyd.cooperative import in_slices
 from busyd.flow.ask import FreeBusyAnswer, OnStale, resolve_unknown
 from busyd.flow.backend import Backend
+from busyd.flow.membership import make_offer
 from busyd.http.bodies import Slot, Slots, time_or_none
 from busyd.http.call import Call
 from busyd.http.freebusy import ask_freebusy, check_configured, parse_on_stale, profile_of, zone_of
@@ -20,7 +22,7 @@ from busyd.http.problem import bad_request
 from busyd.http.query import parse_seconds, parse_window, parse_word
 from busyd.http.response import JSON, Finished
 from busyd.ical.zones import Zone
-from busyd.period import EARLIEST, LATEST, Instant, Period, to_rfc3339
+from busyd.period import Period, to_rfc3339
 
 SHAPE_PARAMETERS: Final = frozenset(
     {"duration", "step", "notice", "buffer_before", "buffer_after", "hours", "tentative"}
@@ -40,21 +42,20 @@ class SlotsHandler:
     async def get_slots(self, call: Call) -> web.StreamResponse:
         query, now = call.query, self._backend.clock.now()
         profile = profile_of(self._backend, call)
-        zone = zone_of(profile)
-        window, _ = parse_window(query, now=now, zone=lambda: zone)
+        window, _ = parse_window(query, now=now, zone=partial(zone_of, profile))
         shape = shape_of(query, profile.slots)
         notice = duration_of(query, "notice", default=profile.slots.notice)
         if "hours" in query:
             parse_word("hours", query["hours"], words=("none",))
         hours = None if "hours" in query else profile.hours
         on_stale = parse_on_stale(query, default=OnStale.ERROR)
-        _check_steps(window, zone=zone, hours=hours, step=shape.step)
+        _check_steps(window, zone=zone_of(profile), hours=hours, step=shape.step)
         check_configured(profile)
-        low, high = shape.reach(window)  # buffers look at events outside the window
-        wide = Period(Instant(max(low, EARLIEST)), Instant(min(high, LATEST)))
-        answer = resolve_unknown(await ask_freebusy(self._backend, profile, window=wide, query=query), on_stale)
-        free = open_slots(answer.spans, window, zone=zone, hours=hours, shape=shape, earliest=now + notice)
-        body = _body(answer, window, slots=await in_slices(_write(free)))
+        around = shape.reach(window)
+        answer = resolve_unknown(await ask_freebusy(self._backend, profile, window=around, query=query), on_stale)
+        profile = profile_of(self._backend, call)  # with what was booked while that was waited for
+        offer = make_offer(profile, shape, notice=notice, hours=hours, now=now)
+        body = _body(answer, window, slots=await in_slices(_write(offer.slots(answer.spans, window))))
         return await Finished(body, headers_as_of(JSON, answer.freshness)).response(call.head)
 
 

@@ -19,7 +19,7 @@ from busyd.cooperative import in_one_go
 from busyd.ical.facts import Facts
 from busyd.period import FbType, Instant, Period
 from busyd.state.links import Link, calendar_keys
-from busyd.store.bookings import Booking
+from busyd.store.bookings import Booking, BookingKind
 from busyd.store.occurrences import IndexEntry
 
 OWN: Final = -1
@@ -27,6 +27,8 @@ OWN: Final = -1
 
 OwnSpan = tuple[str, int, int, int]
 """Id of a row, start, end and free/busy type."""
+OwnStart = tuple[str, int]
+"""Id of a row, and when what it stands for starts."""
 
 
 class _Made(Struct, frozen=True):
@@ -47,11 +49,14 @@ class OwnRows:
         self._by_profile: dict[str, dict[str, None]] = {}
         self._by_calendar: dict[str, dict[str, None]] = {}
         self._made: dict[str, _Made] = {}
+        self._starts: dict[str, tuple[OwnStart, ...]] = {}
+        """What was found of a profile since its rows last changed."""
 
     def take(self, rows: Iterable[Booking]) -> None:
         """Take rows as the ledger has them. What takes no time any more is let go of."""
         for row in rows:
             known = self._rows.pop(row.id, None)
+            self._starts.pop(row.profile, None)
             if known is not None:
                 self._by_profile[known.profile].pop(known.id)
                 self._by_calendar.get(known.calendar, {}).pop(known.id, None)
@@ -80,6 +85,14 @@ class OwnRows:
         """What they take, in order."""
         rows = self.of(profile, links)
         return tuple(sorted((row.id, int(span.start), int(span.end), row.fbtype) for row in rows for span in row.spans))
+
+    def starts(self, profile: str) -> tuple[OwnStart, ...]:
+        """When the appointments and holds of a profile start; of one that is being moved both the old and the new."""
+        if profile not in self._starts:
+            rows = [self._rows[number] for number in self._by_profile.get(profile, ())]
+            counted = [row for row in rows if row.kind in (BookingKind.APPOINTMENT, BookingKind.HOLD)]
+            self._starts[profile] = tuple((row.id, int(span.start)) for row in counted for span in row.spans)
+        return self._starts[profile]
 
     def readings(self, profile: str, links: Iterable[Link], *, facts: FactsTable) -> tuple[Reading, ...]:
         """The same as a table, which is another only when something changed; none when there never was a row."""
