@@ -5,6 +5,7 @@ from calendar import timegm
 from datetime import datetime
 from typing import Final, Self
 
+from lxml import etree
 from msgspec import Struct
 
 from busyd.dav import names
@@ -95,10 +96,15 @@ class CalendarQuery(Struct, frozen=True):
 
 def free_busy_window(root: Element) -> Period:
     """<!ELEMENT free-busy-query (time-range)> (RFC 4791 §7.10): both ends are needed. Raises BadFilter."""
-    times = root.find(names.TIME_RANGE)
-    if times is None or times.get("start") is None or times.get("end") is None:
-        raise BadFilter("a free-busy-query needs a time-range with start and end")
-    return _window(times)
+    return closed_window(root.find(names.TIME_RANGE))
+
+
+def closed_window(element: Element | None) -> Period:
+    """The time range of an element that must have both ends. Raises BadFilter."""
+    if element is None or element.get("start") is None or element.get("end") is None:
+        message = f"{etree.QName(element).localname if element is not None else 'time-range'} needs a start and an end"
+        raise BadFilter(message)
+    return _window(element)
 
 
 def _comp_filter(element: Element, *, depth: int) -> CompFilter:

@@ -4,7 +4,7 @@ What they mean is for the operations, and for the CalDAV server.
 """
 
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Final, Self
 
@@ -119,19 +119,23 @@ class Multistatus(Struct, frozen=True):
         return cls(responses, (token.strip() or None) if token else None)
 
 
-def write_multistatus(
-    responses: Iterable[MemberResponse], *, sync_token: str | None = None
-) -> Generator[None, None, bytes]:
-    """A whole document, for `in_slices`: there may be many thousand responses."""
+def multistatus_head() -> bytes:
+    """How a document begins; `response_bytes` and, last, `multistatus_tail` follow."""
     nsmap = " ".join(f'xmlns:{prefix}="{namespace}"' for prefix, namespace in names.PREFIXES.items())
-    pieces = [f'<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus {nsmap}>'.encode()]
-    for response in responses:
-        pieces.append(_REPEATED.sub(b"", etree.tostring(response.to_xml(), encoding="utf-8"), count=1))
-        yield
+    return f'<?xml version="1.0" encoding="utf-8"?>\n<D:multistatus {nsmap}>'.encode()
+
+
+def response_bytes(response: MemberResponse) -> bytes:
+    """One response of a document."""
+    return _REPEATED.sub(b"", etree.tostring(response.to_xml(), encoding="utf-8"), count=1)
+
+
+def multistatus_tail(sync_token: str | None) -> bytes:
+    """How a document ends."""
+    token = b""
     if sync_token is not None:
-        pieces.append(_REPEATED.sub(b"", etree.tostring(make(names.SYNC_TOKEN, sync_token), encoding="utf-8"), count=1))
-    pieces.append(b"</D:multistatus>\n")
-    return b"".join(pieces)
+        token = _REPEATED.sub(b"", etree.tostring(make(names.SYNC_TOKEN, sync_token), encoding="utf-8"), count=1)
+    return token + b"</D:multistatus>\n"
 
 
 _REPEATED: Final = re.compile(

@@ -5,16 +5,17 @@ Any number of clients costs no request to a remote, and a remote that is down ta
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, Self
 
 from msgspec import Struct
 
 from busyd.errors import BusydError
+from busyd.ical.zones import find_zone
 from busyd.index.writer import IndexWriter
 from busyd.period import Period
 from busyd.state.links import Link
-from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent, member_name
+from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent, tag_of
 from busyd.store.mirror import CalendarRecord
 
 TOKEN_SCHEME: Final = "busyd:sync/"
@@ -31,6 +32,11 @@ class MadeMember(Struct, frozen=True):
     tag: str
     payload: bytes
     span: Period
+
+    @classmethod
+    def of(cls, payload: bytes, span: Period) -> Self:
+        """With the tag of these bytes."""
+        return cls(tag_of(payload), payload, span)
 
 
 class CollectionView(Struct, frozen=True):
@@ -102,26 +108,65 @@ class Collections:
             return [Member(name, made.tag, 0) for name, made in sorted(collection.made.items())]
         return await self._writer.store.read_members(collection.calendar)
 
-    async def contents(self, collection: CollectionView, names: Iterable[str]) -> Mapping[str, MemberContent]:
-        """The members of these names that exist, with their bytes. Raises StorageError."""
-        if (known := collection.made) is not None:
-            made = ((name, known[name]) for name in names if name in known)
-            return {name: MemberContent(member.tag, member.payload) for name, member in made}
-        return await self._writer.store.read_contents(collection.calendar, tuple(names))
+    async def content(self, collection: CollectionView, name: str) -> MemberContent | None:
+        """One member with its bytes; None when there is none of that name. Raises StorageError."""
+        return (await self._some(collection, (name,)))[name]
 
-    async def in_range(self, collection: CollectionView, window: Period, *, zone: str | None) -> list[str]:
-        """The members with an occurrence in a window, by name; floating times are read in `zone`, if it is a known one.
+    async def contents(
+        self, collection: CollectionView, names: Sequence[str]
+    ) -> AsyncIterator[tuple[str, MemberContent | None]]:
+        """Members of these names in their order; None where there is none. Only a few are held at a time.
 
         Raises StorageError.
         """
-        if collection.link is None:
-            made = (collection.made or {}).items()
-            overlapping = (name for name, one in made if one.span.start < window.end and window.start < one.span.end)
-            return sorted(overlapping)
-        from busyd.flow.time_range import objects_in_range  # the engine: a start answers without it
+        at = 0
+        while at < len(names):
+            asked = names[at : at + _AT_ONCE]
+            found = await self._some(collection, asked)
+            for name in asked:
+                if name not in found:
+                    break
+                at += 1
+                yield name, found[name]
 
-        found = await objects_in_range(self._writer, collection.link, window=window, zone=zone)
-        return sorted(name for known in found if (name := member_name(known.href)) is not None)
+    async def in_range(
+        self, collection: CollectionView, window: Period | None, *, zone: str | None
+    ) -> AsyncIterator[tuple[str, MemberContent]]:
+        """The members with an occurrence in a window, or all; floating times are read in `zone`, if that is known.
+
+        Raises StorageError.
+        """
+        from busyd.flow.time_range import candidates_in, in_window  # the engine: a start answers without it
+
+        link, names = collection.link, await self._names(collection, window)
+        if link is not None and window is not None:
+            names = await candidates_in(self._writer, link, window=window)
+        at = 0
+        while at < len(names):
+            some = await self._some(collection, names[at : at + _AT_ONCE])
+            at += len(some)
+            there = {name: member for name, member in some.items() if member is not None}
+            if link is not None and window is not None:
+                read_in = self.zone_of(collection, zone)
+                wanted = {name async for name in in_window(self._writer, there, window=window, zone=read_in)}
+                there = {name: member for name, member in there.items() if name in wanted}
+            for name, member in there.items():
+                yield name, member
+
+    def zone_of(self, collection: CollectionView, asked: str | None = None) -> str:
+        """In which zone floating times are read: that which was asked for, if it is known."""
+        known = asked if asked and find_zone(asked) is not None else None
+        return known or (collection.link.zone if collection.link is not None else "") or self._writer.state.machine_zone
+
+    async def instances(
+        self, collection: CollectionView, payload: bytes, *, span: Period, zone: str | None, expand: bool
+    ) -> bytes:
+        """An object with its instances in a span in place of its rules, or without the overrides outside of it."""
+        from busyd.index.worker_process import Instances
+
+        own = dict(self._writer.state.own_zones)
+        work = Instances(payload, span.start, span.end, self.zone_of(collection, zone), own, expand)
+        return await self._writer.expansion.worker.instances(work)
 
     async def changes(self, collection: CollectionView, token: str, *, limit: int | None) -> CollectionChanges:
         """What has changed since a token; without one, everything there is. Raises InvalidToken, StorageError."""
@@ -137,7 +182,28 @@ class Collections:
         revision = (told[-1].revision if told else after) if truncated else mark.revision
         return CollectionChanges(told, collection.token_at(revision), truncated)
 
+    async def _names(self, collection: CollectionView, window: Period | None) -> list[str]:
+        """All members by name, or those of a made collection that are in the window."""
+        if collection.made is None:
+            return await self._writer.store.member_names(collection.calendar) if window is None else []
+        made = collection.made.items()
+        return sorted(
+            name
+            for name, one in made
+            if window is None or (one.span.start < window.end and window.start < one.span.end)
+        )
 
+    async def _some(self, collection: CollectionView, names: Sequence[str]) -> Mapping[str, MemberContent | None]:
+        """The first of these, or more of them."""
+        if (made := collection.made) is not None:
+            return {name: MemberContent(made[name].tag, made[name].payload) if name in made else None for name in names}
+        return await self._writer.store.read_contents(collection.calendar, names, most=_BYTES_AT_ONCE)
+
+
+_AT_ONCE: Final = 100
+"""Members whose bytes are read at once."""
+_BYTES_AT_ONCE: Final = 512 * 1024
+"""Fewer of them, when they are larger than that together."""
 _INVALID: Final = "the sync token is not one of this calendar, or it is too old: read the calendar anew"
 
 

@@ -107,11 +107,22 @@ def _explain_row(row: Booking, window: Period) -> list[Explained]:
 
 
 async def objects_touching(writer: IndexWriter, link: Link, *, window: Period) -> list[StoredObject]:
-    """The objects with an occurrence in or near the window; beyond the horizon every recurring one may have some."""
+    """The objects with an occurrence in or near the window, with their payloads."""
+    numbers = await numbers_touching(writer, link, window=window)
+    if numbers is None:
+        return await writer.store.read_objects(link.calendar or 0)
+    return list((await writer.store.read_objects_by_id(sorted(numbers))).values())
+
+
+async def numbers_touching(writer: IndexWriter, link: Link, *, window: Period) -> set[int] | None:
+    """The ids of the objects with an occurrence in or near the window; None while that may be any of the calendar.
+
+    Beyond the horizon every recurring object may have one.
+    """
     calendar = link.calendar or 0
     tables = writer.state.tables.get(calendar, link.zone)
     if tables is None:
-        return await writer.store.read_objects(calendar)
+        return None
     travel = max(tables.table.longest_before, tables.table.longest_after)
     near = Period(Instant(window.start - travel), Instant(window.end + travel))
     wanted = await in_slices(tables.objects_in(near)) | tables.incomplete.keys()
@@ -122,7 +133,7 @@ async def objects_touching(writer: IndexWriter, link: Link, *, window: Period) -
     }
     if near.start < writer.horizon.start or near.end > writer.horizon.end:
         wanted |= tables.recurring
-    return list((await writer.store.read_objects_by_id(sorted(wanted))).values())
+    return wanted
 
 
 def _explain_object(stored: StoredObject, indexed: PackedObject, *, reading: _Reading) -> list[Explained]:

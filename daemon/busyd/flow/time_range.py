@@ -1,19 +1,18 @@
-"""Which objects of a calendar have an occurrence in a span of time (RFC 4791 §9.9), by the one engine.
+"""Which members of a calendar have an occurrence in a span of time (RFC 4791 §9.9), by the one engine.
 
 Not a question of free or busy: cancelled and transparent events are found too. What cannot be understood is found
 always, as it may be at any time.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from busyd.availability.index import PackedObject
-from busyd.flow.explain import objects_touching
-from busyd.ical.zones import find_zone
+from busyd.flow.explain import numbers_touching
 from busyd.index.writer import IndexWriter
 from busyd.period import EARLIEST, LATEST, Instant, Period
 from busyd.state.links import Link
-from busyd.store.mirror import StoredObject
+from busyd.store.members import MemberContent
 
 _DAY: Final = 86_400
 _NEAR: Final = 400 * _DAY
@@ -22,42 +21,43 @@ _ZONES_APART: Final = 2 * _DAY
 """More than a floating time moves when it is read in another zone."""
 
 
-async def objects_in_range(
-    writer: IndexWriter, link: Link, *, window: Period, zone: str | None = None
-) -> list[StoredObject]:
-    """The objects with an occurrence in the window, by href; floating times are read in `zone`, if that is known.
-
-    Raises StorageError.
-    """
-    read_in = zone if zone and find_zone(zone) is not None else link.zone
+async def candidates_in(writer: IndexWriter, link: Link, *, window: Period) -> list[str]:
+    """The members that may have an occurrence in the window, by name. Raises StorageError."""
+    calendar = link.calendar or 0
     wide = Period(Instant(max(window.start - _ZONES_APART, EARLIEST)), Instant(min(window.end + _ZONES_APART, LATEST)))
-    if writer.state.is_beyond(link.calendar or 0):
-        candidates = await writer.store.read_objects(link.calendar or 0)
-    else:
-        candidates = await objects_touching(writer, link, window=wide)
-    candidates = [known for known in candidates if known.payload]
+    beyond = writer.state.is_beyond(calendar)
+    numbers = None if beyond else await numbers_touching(writer, link, window=wide)
+    return await writer.store.member_names(calendar, numbers)
+
+
+async def in_window(
+    writer: IndexWriter, members: Mapping[str, MemberContent], *, window: Period, zone: str
+) -> AsyncIterator[str]:
+    """The names of those with an occurrence in the window; floating times are read in `zone`."""
     near, far = window, None
     if window.end == LATEST and window.start + _NEAR < LATEST:
         start = window.start if window.start != EARLIEST else Instant(0)
         near, far = Period(window.start, Instant(start + _NEAR)), window
-    found, rest = await _split(writer, candidates, window=near, zone=read_in)
+    rest: dict[str, MemberContent] = {}
+    async for name, found in _looked_at(writer, members, window=near, zone=zone):
+        if found:
+            yield name
+        else:
+            rest[name] = members[name]
     if far is not None and rest:
-        found += (await _split(writer, rest, window=far, zone=read_in))[0]
-    return sorted(found, key=lambda known: known.href)
+        async for name, found in _looked_at(writer, rest, window=far, zone=zone):
+            if found:
+                yield name
 
 
-async def _split(
-    writer: IndexWriter, candidates: Sequence[StoredObject], *, window: Period, zone: str
-) -> tuple[list[StoredObject], list[StoredObject]]:
-    """Those with an occurrence in the window, and the others."""
+async def _looked_at(
+    writer: IndexWriter, members: Mapping[str, MemberContent], *, window: Period, zone: str
+) -> AsyncIterator[tuple[str, bool]]:
     # The engine leaves out what only touches the span; an occurrence of no length at its start counts here.
     span = Period(Instant(max(window.start - 1, EARLIEST)), Instant(min(window.end + 1, LATEST)))
-    found: list[StoredObject] = []
-    rest: list[StoredObject] = []
-    numbered = iter(candidates)
-    async for indexed in writer.expansion.index((known.payload for known in candidates), zone, span=span):
-        (found if _is_in(indexed, window) else rest).append(next(numbered))
-    return found, rest
+    numbered = iter(members)
+    async for indexed in writer.expansion.index((member.payload for member in members.values()), zone, span=span):
+        yield next(numbered), _is_in(indexed, window)
 
 
 def _is_in(indexed: PackedObject, window: Period) -> bool:

@@ -58,7 +58,7 @@ def expand(
     is no time zone.
     """
     reader = reading_zone(zone)
-    expander = _Expander(calendar_object, span, own_zones=own_zones)
+    expander = Expander(calendar_object, span, own_zones=own_zones)
     if calendar_object.refused:
         expander.refuse(calendar_object.uid, calendar_object.refused)
     for calendar in calendar_object.calendars:
@@ -67,8 +67,10 @@ def expand(
     return expander.result
 
 
-class _Expander:
+class Expander:
     """Collects the occurrences of the calendars of one object."""
+
+    merges = True
 
     def __init__(self, calendar_object: CalendarObject, span: Period, *, own_zones: OwnZones) -> None:
         problems = calendar_object.problems[:MAX_PROBLEMS]
@@ -225,16 +227,16 @@ class _Expander:
 
     def _newest_overrides(
         self, series: Series, zones: Zones, *, beside: Zone | None
-    ) -> list[tuple["_ReplacedId | None", Component]]:
+    ) -> list[tuple["ReplacedId | None", Component]]:
         by_id: dict[object, list[Component]] = {}
-        ids: dict[int, _ReplacedId | None] = {}
+        ids: dict[int, ReplacedId | None] = {}
         for number, component in enumerate(series.overrides):
             ids[id(component)] = replaced = self._replaced_id(component, zones, beside=beside)
             key: object = (replaced.moment.instant, replaced.moment.is_date) if replaced is not None else number
             by_id.setdefault(key, []).append(component)
         return [(ids[id(component)], component) for overrides in by_id.values() for component in newest(overrides)]
 
-    def _replaced_id(self, component: Component, zones: Zones, *, beside: Zone | None) -> "_ReplacedId | None":
+    def _replaced_id(self, component: Component, zones: Zones, *, beside: Zone | None) -> "ReplacedId | None":
         line = component.properties["RECURRENCE-ID"][0]
         try:
             moment = read_moment(line, zones, beside=beside)
@@ -243,14 +245,14 @@ class _Expander:
                 ProblemKind.BAD_TIME, f"its RECURRENCE-ID cannot be read, so it counts as a separate event: {error}"
             )
             return None
-        return _ReplacedId(moment, "THISANDFUTURE" in line[0].upper())
+        return ReplacedId(moment, "THISANDFUTURE" in line[0].upper())
 
     def _take_master(
         self,
         master: Component,
         event: Event,
         *,
-        overrides: list[tuple["_ReplacedId | None", Component]],
+        overrides: list[tuple["ReplacedId | None", Component]],
         calendar: GroupedCalendar,
         zones: Zones,
     ) -> None:
@@ -258,7 +260,7 @@ class _Expander:
         for reason in excluded.read(master, zones):
             self.problem(ProblemKind.BAD_TIME, reason)
         futures: list[Future] = []
-        replaced: list[_ReplacedId] = []
+        replaced: list[ReplacedId] = []
         for replaced_id, component in overrides:
             changed = self._read(component, calendar, zones=zones)
             if replaced_id is None or not can_match(replaced_id.moment, event):
@@ -291,7 +293,7 @@ class _Expander:
         self.add(event.start, event.end(event.start, event.wall), facts=event.facts)
 
 
-class _ReplacedId(NamedTuple):
+class ReplacedId(NamedTuple):
     """A RECURRENCE-ID."""
 
     moment: Moment

@@ -32,6 +32,8 @@ class Collector(Protocol):
     """Receives occurrences and problems, and limits the work spent on them."""
 
     budget: Budget
+    merges: bool
+    """Dense occurrences that touch may come as one block."""
 
     def add(self, start: int, end: int, *, facts: Facts) -> None: ...
     def add_many(self, spans: Iterable[tuple[int, int]], facts: Facts) -> None: ...
@@ -241,7 +243,7 @@ class RecurrenceSet:
         master = self._master
         taken = 0
         for run in runs:
-            if run.size > 2 and not master.days and master.seconds >= run.step:
+            if self._collector.merges and run.size > 2 and not master.days and master.seconds >= run.step:
                 taken += self._add_blocks(run, until)
             else:
                 taken += run.size

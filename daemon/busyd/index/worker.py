@@ -32,10 +32,12 @@ from busyd.index.worker_process import (
     Feed,
     FeedPiece,
     Frame,
+    Instances,
     Multiget,
     Payloads,
     SyncReport,
     Work,
+    instances_of,
     piece_of,
 )
 from busyd.period import Period
@@ -146,6 +148,17 @@ class Worker:
             read_here=lambda: read_sync_report(calendar, token, response=response),
         )
         return delta
+
+    async def instances(self, work: Instances) -> bytes:
+        """What is wanted of an object; the whole of it where the worker fails over it."""
+        if not is_heavy(work.payload):
+            await let_others_run()
+            return instances_of(work)
+        try:
+            found, _ = await self._ask(work, Frame[bytes])
+        except WorkerFailed:
+            return work.payload
+        return found[0]
 
     async def split_feed(self, body: bytes) -> list[FeedPiece]:
         """What `ical.split.split_feed` says of a feed. Raises UnreadableFeed, or WorkerFailed."""

@@ -23,6 +23,7 @@ from busyd.dav.errors import MalformedResponse
 from busyd.dav.exchange import DavResponse
 from busyd.dav.href import Href
 from busyd.dav.objects import Fetched, read_multiget
+from busyd.ical.instances import expand_instances, limit_overrides
 from busyd.ical.split import UnreadableFeed, cut_feed
 from busyd.period import Instant, Period
 
@@ -54,6 +55,18 @@ class Payloads(msgspec.Struct, tag=True):
     end: int
     zone: str
     own_zones: dict[str, str]
+
+
+class Instances(msgspec.Struct, tag=True):
+    """An object of which some is wanted in place of all; the answer is its bytes."""
+
+    payload: bytes
+    start: int
+    end: int
+    zone: str
+    own_zones: dict[str, str]
+    expand: bool
+    """Its instances in the span; else its masters with the overrides in the span."""
 
 
 class Multiget(msgspec.Struct, tag=True):
@@ -95,7 +108,7 @@ class FeedPiece(msgspec.Struct, frozen=True):
     digest: str
 
 
-Work = Payloads | Multiget | SyncReport | Feed
+Work = Payloads | Instances | Multiget | SyncReport | Feed
 
 
 def serve(questions: BinaryIO, answers: BinaryIO) -> None:
@@ -133,6 +146,8 @@ def _answer(work: Work) -> Iterator[Item]:
         return _read_payloads(work)
     if isinstance(work, Feed):
         return _split(work.body)
+    if isinstance(work, Instances):
+        return iter([(instances_of(work), len(work.payload))])
     response = DavResponse(207, work.url, body=work.body)
     if isinstance(work, Multiget):
         return _take_apart(work.asked, response)
@@ -148,6 +163,13 @@ def _read_payloads(work: Payloads) -> Iterator[Item]:
         answered += len(packed.occurrences)
         if answered > ANSWER_BYTES:
             return
+
+
+def instances_of(work: Instances) -> bytes:
+    """What is wanted of the object."""
+    span = Period(Instant(work.start), Instant(work.end))
+    reduce = expand_instances if work.expand else limit_overrides
+    return reduce(work.payload, span, zone=work.zone, own_zones=work.own_zones)
 
 
 def _take_apart(asked: tuple[Href, ...], response: DavResponse) -> Iterator[Item]:

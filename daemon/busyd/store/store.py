@@ -118,8 +118,11 @@ class Store:
     async def read_members(self, calendar: int) -> list[Member]:
         return await self._read(lambda tx: tx.read_members(calendar))
 
-    async def read_contents(self, calendar: int, names: Iterable[str]) -> dict[str, MemberContent]:
-        return await self._read(lambda tx: tx.read_contents(calendar, names))
+    async def member_names(self, calendar: int, numbers: Iterable[int] | None = None) -> list[str]:
+        return await self._read(lambda tx: tx.member_names(calendar, numbers))
+
+    async def read_contents(self, calendar: int, names: Iterable[str], *, most: int) -> dict[str, MemberContent | None]:
+        return await self._read(lambda tx: tx.read_contents(calendar, names, most=most))
 
     async def read_changes(self, calendar: int, *, after: int, limit: int) -> tuple[CollectionMark, list[MemberChange]]:
         return await self._read(lambda tx: tx.read_changes(calendar, after=after, limit=limit))

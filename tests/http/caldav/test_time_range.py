@@ -281,13 +281,6 @@ async def test_an_unknown_collation_is_refused(dav: Dav) -> None:
     await refused(dav, body, names.SUPPORTED_COLLATION)
 
 
-async def test_b33_expansion_is_not_served_yet_and_says_so(dav: Dav) -> None:
-    prop = f'<D:prop><C:calendar-data><C:expand start="{S}" end="{E}"/></C:calendar-data></D:prop>'
-    body = f'{prop}<C:filter><C:comp-filter name="VCALENDAR"/></C:filter>'
-    answer = await dav.report(await dav.calendar(), "C:calendar-query", body)
-    assert (answer.status, answer.error) == (501, "not-implemented")
-
-
 async def test_data_comes_whole_with_overrides(dav: Dav) -> None:
     payload = series(moved("20261124T090000Z", "20261124T150000Z", "20261124T160000Z"))
     await dav.put("x.ics", payload)

@@ -80,7 +80,6 @@ def _members(answer: FreeBusyAnswer) -> Generator[None, None, Mapping[str, MadeM
         identity = f"{answer.profile}/{start}/{end}/{kind}".encode(errors="surrogatepass")
         uid = hashlib.blake2b(identity, digest_size=16).hexdigest()
         payload = compose_slot(BlockedSlot(f"{uid}@busyd", start, end, FbType(kind), stamp_of(end)))
-        tag = hashlib.blake2b(payload, digest_size=12).hexdigest()
-        made[f"{uid}.ics"] = MadeMember(tag, payload, Period(Instant(start), Instant(end)))
+        made[f"{uid}.ics"] = MadeMember.of(payload, Period(Instant(start), Instant(end)))
         yield
     return made

@@ -1,14 +1,13 @@
 """The methods of the CalDAV server, except for the reports."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from aiohttp import web
 
-from busyd.cooperative import in_slices
 from busyd.dav import names
 from busyd.dav.filter import BadFilter, free_busy_window
-from busyd.dav.multistatus import MemberResponse, write_multistatus
+from busyd.dav.multistatus import MemberResponse
 from busyd.dav.request import BadRequestBody, Propfind
 from busyd.dav.xml import Element, NotXml, make, parse_xml, write_xml
 from busyd.flow.ask import answer_at_once
@@ -26,6 +25,7 @@ from busyd.http.caldav.resources import (
     principal,
     starting_point,
 )
+from busyd.http.caldav.sending import send_multistatus
 from busyd.http.caldav.target import Target, find_target, member_resource, nothing_here
 from busyd.http.call import Call
 from busyd.http.freebusy import check_configured, vfreebusy
@@ -68,26 +68,25 @@ class CaldavServer:
             return web.Response(body=body, headers={**DAV_HEADERS, "Content-Type": XML})
         if root is not None and root.tag == names.FREE_BUSY_QUERY and method == "REPORT":
             return await self._free_busy(target, root)
-        if method == "REPORT":
-            report = await self._reports.answer(target, root, minimal=minimal)
-            document = await in_slices(write_multistatus(report.responses, sync_token=report.sync_token))
-        else:
-            responses = await self._propfind(call, target, root=root, minimal=minimal)
-            document = await in_slices(write_multistatus(responses))
         headers = {**DAV_HEADERS, "Content-Type": XML, "Vary": "Authorization, Brief, Prefer"}
         if minimal and "prefer" in call.request.headers:
             headers["Preference-Applied"] = "return=minimal"
-        return web.Response(status=207, body=document, headers=headers)
+        if method == "PROPFIND":
+            return await send_multistatus(
+                call, self._propfind(call, target, root=root, minimal=minimal), headers=headers
+            )
+        report = await self._reports.answer(target, root, minimal=minimal)
+        return await send_multistatus(call, report.responses, headers=headers, sync_token=report.sync_token)
 
     async def _propfind(
         self, call: Call, target: Target, *, root: Element | None, minimal: bool
-    ) -> Iterator[MemberResponse]:
+    ) -> AsyncIterator[MemberResponse]:
         try:
             asked = Propfind.from_xml(root)
         except BadRequestBody as error:
             raise bad_request(str(error), fix=_RFC4918) from error
-        resources = await self._resources(target, depth=_depth(call, target))
-        return (found.response(asked.properties, selection=asked.selection, minimal=minimal) for found in resources)
+        for found in await self._resources(target, depth=_depth(call, target)):
+            yield found.response(asked.properties, selection=asked.selection, minimal=minimal)
 
     async def _resources(self, target: Target, *, depth: int) -> Iterable[Resource]:
         """The target and, with Depth 1, its members."""
@@ -106,7 +105,7 @@ class CaldavServer:
                 itself if member is None else member_resource(target, member.name, tag=member.tag)
                 for member in (None, *members)
             )
-        content = (await self._backend.collections.contents(collection, [target.member])).get(target.member)
+        content = await self._backend.collections.content(collection, target.member)
         if content is None:
             raise nothing_here()
         return [member_resource(target, target.member, tag=content.tag, payload=content.payload)]
@@ -140,8 +139,7 @@ class CaldavServer:
         if target.collection is None or target.member is None:
             text = "These are calendars for CalDAV apps. Enter this address in one, with a token as the password.\n"
             return web.Response(text=text, headers=DAV_HEADERS)
-        contents = await self._backend.collections.contents(target.collection, [target.member])
-        content = contents.get(target.member)
+        content = await self._backend.collections.content(target.collection, target.member)
         if content is None:
             raise nothing_here()
         headers = {**DAV_HEADERS, "ETag": etag_of(content.tag)}

@@ -23,11 +23,29 @@ class MemberStatements(Statements):
         )
         return [Member(*row) for row in self._db.execute(query, (calendar,))]
 
-    def read_contents(self, calendar: int, names: Iterable[str]) -> dict[str, MemberContent]:
-        """The members of these names that exist."""
+    def member_names(self, calendar: int, numbers: Iterable[int] | None) -> list[str]:
+        """The names of those of these objects that are members; of all without them."""
+        query = "SELECT member FROM object WHERE calendar=? AND member IS NOT NULL AND tag<>''"
+        if numbers is None:
+            return [row[0] for row in self._db.execute(f"{query} ORDER BY member", (calendar,))]
+        rows = (self._db.execute(f"{query} AND id=?", (calendar, number)).fetchone() for number in numbers)
+        return sorted(row[0] for row in rows if row)
+
+    def read_contents(self, calendar: int, names: Iterable[str], *, most: int) -> dict[str, MemberContent | None]:
+        """The first of these names, or more of them, with what they are: None where there is no such member.
+
+        Ends with the member that makes it more than `most` bytes.
+        """
         query = "SELECT tag, payload FROM object WHERE calendar=? AND member=? AND tag<>'' ORDER BY id"
-        rows = ((name, self._db.execute(query, (calendar, name)).fetchone()) for name in names)
-        return {name: MemberContent(*row) for name, row in rows if row}
+        found: dict[str, MemberContent | None] = {}
+        size = 0
+        for name in names:
+            row = self._db.execute(query, (calendar, name)).fetchone()
+            found[name] = MemberContent(*row) if row else None
+            size += len(row[1]) if row else 0
+            if size > most:
+                break
+        return found
 
     def read_changes(self, calendar: int, *, after: int, limit: int) -> tuple[CollectionMark, list[MemberChange]]:
         """Members changed or gone after a revision, the oldest change first, at most so many; and how far that is.
