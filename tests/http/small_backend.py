@@ -67,6 +67,7 @@ class SmallBackend(Backend):
 
     def __init__(self, directory: Path, *, hours: Hours | None = None) -> None:
         clock, names = StoppedClock(), ("anna", "bob")
+        self.directory = directory
         self.ledger = LedgerThread(Ledger.open(directory / LEDGER_FILE))
         self.command_line = Ledger.open(directory / LEDGER_FILE)
         """The same file, as `busyd token` opens it."""

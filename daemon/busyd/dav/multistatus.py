@@ -36,6 +36,12 @@ class Property(Struct, frozen=True):
         texts = (child.text.strip() for child in self.children if child.name == names.HREF)
         return tuple(text for text in texts if text)
 
+    @classmethod
+    def from_xml(cls, element: Element) -> Self:
+        children = tuple(cls.from_xml(child) for child in element.iterchildren("{*}*")) if len(element) else ()
+        attributes = tuple(sorted((str(name), str(value)) for name, value in element.attrib.items()))
+        return cls(str(element.tag), "" if children else text_of(element), children, attributes)
+
     def to_xml(self) -> Element:
         element = make(self.name, *(child.to_xml() for child in self.children))
         if self.text:
@@ -50,6 +56,8 @@ class PropStat(Struct, frozen=True):
 
     status: int | None
     properties: tuple[Property, ...] = ()
+    condition: str = ""
+    """Written into DAV:error: why the status is what it is. Not read."""
 
     @property
     def is_found(self) -> bool:
@@ -58,7 +66,10 @@ class PropStat(Struct, frozen=True):
 
     def to_xml(self) -> Element:
         prop = make(names.PROP, *(prop.to_xml() for prop in self.properties))
-        return make(names.PROPSTAT, prop, make(names.STATUS, status_line(self.status or 404)))
+        element = make(names.PROPSTAT, prop, make(names.STATUS, status_line(self.status or 404)))
+        if self.condition:
+            element.append(make(names.ERROR, make(self.condition)))
+        return element
 
 
 class MemberResponse(Struct, frozen=True):
@@ -164,15 +175,9 @@ def _members_from_xml(element: Element, base: str) -> Iterator[MemberResponse]:
 
 def _propstat_from_xml(element: Element) -> PropStat:
     properties = tuple(
-        _property_from_xml(child) for prop in element.iterchildren(names.PROP) for child in prop.iterchildren("{*}*")
+        Property.from_xml(child) for prop in element.iterchildren(names.PROP) for child in prop.iterchildren("{*}*")
     )
     return PropStat(parse_status(element.findtext(names.STATUS)), properties)
-
-
-def _property_from_xml(element: Element) -> Property:
-    children = tuple(_property_from_xml(child) for child in element.iterchildren("{*}*")) if len(element) else ()
-    attributes = tuple(sorted((str(name), str(value)) for name, value in element.attrib.items()))
-    return Property(str(element.tag), "" if children else text_of(element), children, attributes)
 
 
 def parse_status(line: str | None) -> int | None:

@@ -1,12 +1,13 @@
 """Request bodies as values, written and read: PROPFIND and the reports. No URLs, no headers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Self
 
 from msgspec import Struct
 
 from busyd.dav import names
+from busyd.dav.multistatus import Property
 from busyd.dav.xml import Element, make, text_of, write_xml
 
 
@@ -99,6 +100,27 @@ class CalendarMultiget(Struct, frozen=True):
         if not hrefs:
             raise BadRequestBody("a calendar-multiget must name at least one href")
         return cls(hrefs, *selected(root))
+
+
+class PropertyUpdate(Struct, frozen=True):
+    """<!ELEMENT propertyupdate (remove | set)+ > (RFC 4918 §14.19)"""
+
+    changes: Mapping[str, Property | None]
+    """Name -> what it shall be; None for a property to be removed. Of two for one name, the later counts."""
+
+    @classmethod
+    def from_xml(cls, root: Element | None) -> Self:
+        """Raises BadRequestBody."""
+        if root is None or root.tag != names.PROPERTYUPDATE:
+            raise BadRequestBody("the body of a PROPPATCH must be a propertyupdate element")
+        changes: dict[str, Property | None] = {}
+        for step in root.iterchildren(names.SET, names.REMOVE):
+            for prop in step.iterchildren(names.PROP):
+                for element in prop.iterchildren("{*}*"):
+                    changes[str(element.tag)] = Property.from_xml(element) if step.tag == names.SET else None
+        if not changes:
+            raise BadRequestBody("the propertyupdate changes nothing")
+        return cls(changes)
 
 
 def _prop(properties: Iterable[str]) -> Element:

@@ -20,6 +20,7 @@ from busyd.flow.changes import Changes
 from busyd.flow.collections import Collections
 from busyd.flow.freshness import freshness_of
 from busyd.flow.holds import Holds
+from busyd.flow.properties import GivenProperties
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
 from busyd.flow.requests import OutboxRequests
 from busyd.flow.tokens import Tokens
@@ -72,6 +73,7 @@ class Backend:
         self.reloads = ReloadRequests()
         self.changes = Changes(changes, state)
         self.collections = Collections(writer)
+        self.properties = GivenProperties(ledger)
         self.accepted_problems = AcceptedProblems(writer, ledger)
         self.requests = OutboxRequests(writer, ledger)
         self.blocks = ManualBlocks(self.requests)

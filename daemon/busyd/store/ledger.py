@@ -1,5 +1,6 @@
 """What must never be lost: tokens, which calendar each reference of the configuration was resolved to, and the outbox.
-Also when the feed of each token last changed, which no other place knows after a restart.
+Also when the feed of each token last changed, and what apps have said of collections of the CalDAV server, which no
+other place knows after a restart.
 
 The command line opens the same file while the daemon runs, so it keeps the rollback journal and is synchronous; the
 daemon runs it on a thread of its own (`ledger_thread.py`).
@@ -22,6 +23,7 @@ from busyd.ownership import as_owner_of, make_state_directory
 from busyd.period import Instant
 from busyd.store.acceptances import Acceptance
 from busyd.store.errors import StorageDamaged
+from busyd.store.kept_properties import KeptProperties, make_properties
 from busyd.store.outbox import Outbox
 from busyd.store.sqlite.bookings import make_outbox
 from busyd.store.sqlite.database import check, migrate, open_connection, storage_errors, transaction
@@ -66,7 +68,9 @@ class Ledger:
         connection = open_connection(path, journal="DELETE", synchronous="FULL", busy_timeout=busy_timeout)
         try:
             check(connection, path)
-            migrate(connection, path, migrations=[_create, _remember_feeds, _accept_problems, make_outbox])
+            migrate(
+                connection, path, migrations=[_create, _remember_feeds, _accept_problems, make_outbox, make_properties]
+            )
         except StorageDamaged as error:
             connection.close()
             fix = "put a backup of it in place, or move it away: then tokens must be made anew"
@@ -249,10 +253,18 @@ class Ledger:
 
     def outbox(self, work: Callable[[Outbox], T]) -> T:
         """Do something with the outbox as one transaction: all of it is kept, or nothing. Raises StorageError."""
+        return self._transaction(lambda connection: work(Outbox(connection)))
+
+    def kept_properties(self, work: Callable[[KeptProperties], T]) -> T:
+        """The same with the properties that apps have given. Raises StorageError."""
+        return self._transaction(lambda connection: work(KeptProperties(connection)))
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work`, which changes no right of any token."""
         before, has_changes = self._connection.total_changes, False
         try:
             with storage_errors(self._path), transaction(self._connection):
-                result = work(Outbox(self._connection))
+                result = work(self._connection)
                 has_changes = self._connection.total_changes != before
                 if has_changes:
                     self._expect_own_change()

@@ -13,6 +13,7 @@ from busyd.credentials.tokens import Token
 from busyd.period import Instant
 from busyd.store.acceptances import Acceptance
 from busyd.store.errors import StorageError
+from busyd.store.kept_properties import KeptProperties
 from busyd.store.ledger import Ledger
 from busyd.store.outbox import Outbox
 
@@ -72,6 +73,10 @@ class LedgerThread:
     async def outbox(self, work: Callable[[Outbox], T]) -> T:
         """As `Ledger.outbox`."""
         return await self._run(lambda: self._ledger.outbox(work))
+
+    async def kept_properties(self, work: Callable[[KeptProperties], T]) -> T:
+        """As `Ledger.kept_properties`."""
+        return await self._run(lambda: self._ledger.kept_properties(work))
 
     def close(self) -> None:
         """Finish what is queued, write the uses noted, and close the file. Blocks; nothing can be asked afterwards."""

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 ROOT: Final = "/dav/"
 WELL_KNOWN: Final = "/.well-known/caldav"
-_DISCOVERY: Final = ("OPTIONS", "PROPFIND")
-_READING: Final = ("GET", "OPTIONS", "PROPFIND", "REPORT")
-_WRITING: Final = ("COPY", "DELETE", "MKCALENDAR", "MKCOL", "MOVE", "PROPPATCH", "PUT")
+_DISCOVERY: Final = ("OPTIONS", "PROPFIND", "PROPPATCH")
+_READING: Final = ("GET", "OPTIONS", "PROPFIND", "PROPPATCH", "REPORT")
+_WRITING: Final = ("COPY", "DELETE", "MKCALENDAR", "MKCOL", "MOVE", "PUT")
 _GUESSES: Final = (
     "/principals",
     "/principals/",

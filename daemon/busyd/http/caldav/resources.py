@@ -38,6 +38,12 @@ class Resource(Struct, frozen=True):
 
     href: str
     properties: Mapping[str, Property]
+    dead: frozenset[str] = frozenset()
+    """Those of them that an app has made up."""
+
+    def answer(self, propstats: tuple[PropStat, ...]) -> MemberResponse:
+        """A response for this resource."""
+        return MemberResponse(normalise_href(self.href), propstats, spelling=self.href)
 
     def response(self, properties: Iterable[str], *, selection: Selection, minimal: bool) -> MemberResponse:
         """The properties asked for: those there are first, then those there are not, unless it shall be minimal."""
@@ -45,7 +51,8 @@ class Resource(Struct, frozen=True):
             found = tuple(Property(name) for name in self.properties)
             return _response(self.href, found)
         if selection is Selection.ALL:
-            properties = dict.fromkeys((*(name for name in _RFC4918 if name in self.properties), *properties))
+            of_webdav = (name for name in _RFC4918 if name in self.properties)
+            properties = dict.fromkeys((*of_webdav, *sorted(self.dead), *properties))
         wanted = dict.fromkeys(properties)
         missing = () if minimal else tuple(Property(name) for name in wanted if name not in self.properties)
         found = tuple(self.properties[name] for name in wanted if name in self.properties)
@@ -140,6 +147,46 @@ def calendar_object(href: str, tag: str, *, profile: str, me: str, payload: byte
         properties.append(Property(names.GETCONTENTLENGTH, str(len(payload))))
         properties.append(Property(names.CALENDAR_DATA, payload.decode("utf-8", "replace")))
     return _resource(href, *properties)
+
+
+MODIFIABLE: Final = frozenset(
+    {
+        names.DISPLAYNAME,
+        names.CALENDAR_COLOR,
+        names.CALENDAR_ORDER,
+        names.CALENDAR_DESCRIPTION,
+        names.CALENDAR_TIMEZONE,
+        names.CALENDAR_TIMEZONE_ID,
+        names.SCHEDULE_CALENDAR_TRANSP,
+    }
+)
+"""Live properties that an app may have otherwise. Whether somebody is busy does not depend on them."""
+PROTECTED: Final = frozenset(
+    {
+        *map(names.dav, ("acl", "creationdate", "getcontentlanguage", "getlastmodified", "group-member-set")),
+        *map(
+            names.dav, ("group-membership", "lockdiscovery", "quota-available-bytes", "quota-used-bytes", "resource-id")
+        ),
+        *map(names.dav, ("supported-privilege-set", "supportedlock", "sync-token")),
+        *map(names.caldav, ("max-attendees-per-instance", "max-date-time", "max-instances", "max-resource-size")),
+        *map(names.caldav, ("min-date-time", "schedule-inbox-URL", "schedule-outbox-URL", "calendar-data")),
+        names.CALENDAR_AVAILABILITY,
+        names.CALENDAR_HOME_SET,
+        names.CURRENT_USER_PRINCIPAL,
+        names.CURRENT_USER_PRIVILEGE_SET,
+        names.GETCONTENTLENGTH,
+        names.GETCONTENTTYPE,
+        names.GETCTAG,
+        names.GETETAG,
+        names.OWNER,
+        names.PRINCIPAL_URL,
+        names.RESOURCETYPE,
+        names.SUPPORTED_CALENDAR_COMPONENT_SET,
+        names.SUPPORTED_CALENDAR_DATA,
+        names.SUPPORTED_REPORT_SET,
+    }
+)
+"""Live properties, also where a resource does not have them."""
 
 
 def etag_of(tag: str) -> str:

@@ -54,3 +54,8 @@ async def send_multistatus(
         return web.Response(status=207, body=body, headers=headers)
     await sent.write(body)
     return sent
+
+
+async def one(response: MemberResponse) -> AsyncIterator[MemberResponse]:
+    """A single response."""
+    yield response

@@ -13,6 +13,7 @@ from busyd.dav.xml import Element, NotXml, make, parse_xml, write_xml
 from busyd.flow.ask import answer_at_once
 from busyd.flow.backend import Backend
 from busyd.http.caldav.blocked import BlockedSlots
+from busyd.http.caldav.changing import change_properties, with_kept
 from busyd.http.caldav.paths import ROOT, WELL_KNOWN
 from busyd.http.caldav.refusals import DAV_HEADERS, XML, PreconditionNotMet, read_only
 from busyd.http.caldav.reports import Reports
@@ -25,7 +26,7 @@ from busyd.http.caldav.resources import (
     principal,
     starting_point,
 )
-from busyd.http.caldav.sending import send_multistatus
+from busyd.http.caldav.sending import one, send_multistatus
 from busyd.http.caldav.target import Target, find_target, member_resource, nothing_here
 from busyd.http.call import Call
 from busyd.http.freebusy import check_configured, vfreebusy
@@ -36,8 +37,9 @@ from busyd.http.response import matches
 from busyd.http.settings import Limits
 from busyd.ical.limits import MAX_OBJECT_BYTES
 
-_READING: Final = "GET, HEAD, OPTIONS, PROPFIND, REPORT"
-_FINDING: Final = "GET, HEAD, OPTIONS, PROPFIND"
+_OF_COLLECTION: Final = "GET, HEAD, OPTIONS, PROPFIND, PROPPATCH, REPORT"
+_OF_MEMBER: Final = "GET, HEAD, OPTIONS, PROPFIND"
+_FINDING: Final = "GET, HEAD, OPTIONS, PROPFIND, PROPPATCH"
 
 
 class CaldavServer:
@@ -54,11 +56,11 @@ class CaldavServer:
         method = call.request.method
         target = await find_target(call, self._backend, blocked=self._blocked)
         if method == "OPTIONS":
-            allow = _FINDING if target.owner is None else _READING
+            allow = _FINDING if target.owner is None else _OF_MEMBER if target.member is not None else _OF_COLLECTION
             return web.Response(headers={**DAV_HEADERS, "Allow": allow, "Content-Length": "0"})
         if method in ("GET", "HEAD"):
             return await self._get(call, target)
-        if method not in ("PROPFIND", "REPORT"):
+        if method not in ("PROPFIND", "PROPPATCH", "REPORT") or (method == "PROPPATCH" and target.member is not None):
             raise read_only(target.path)
         root = read_xml(await read_any_body(call, self._limits.body_seconds))
         minimal = _wants_minimal(call)
@@ -68,6 +70,10 @@ class CaldavServer:
             return web.Response(body=body, headers={**DAV_HEADERS, "Content-Type": XML})
         if root is not None and root.tag == names.FREE_BUSY_QUERY and method == "REPORT":
             return await self._free_busy(target, root)
+        if method == "PROPPATCH":
+            (itself,) = await self._resources(target, depth=0)
+            answer = await change_properties(self._backend, target, resource=itself, root=root)
+            return await send_multistatus(call, one(answer), headers={**DAV_HEADERS, "Content-Type": XML})
         headers = {**DAV_HEADERS, "Content-Type": XML, "Vary": "Authorization, Brief, Prefer"}
         if minimal and "prefer" in call.request.headers:
             headers["Preference-Applied"] = "return=minimal"
@@ -85,8 +91,9 @@ class CaldavServer:
             asked = Propfind.from_xml(root)
         except BadRequestBody as error:
             raise bad_request(str(error), fix=_RFC4918) from error
-        for found in await self._resources(target, depth=_depth(call, target)):
-            yield found.response(asked.properties, selection=asked.selection, minimal=minimal)
+        depth, kept = _depth(call, target), await self._backend.properties.of(target.keeps_as)
+        for found in await self._resources(target, depth=depth):
+            yield with_kept(found, kept).response(asked.properties, selection=asked.selection, minimal=minimal)
 
     async def _resources(self, target: Target, *, depth: int) -> Iterable[Resource]:
         """The target and, with Depth 1, its members."""

@@ -30,6 +30,9 @@ class Target(Struct, frozen=True):
     """The caller may ask when the owner is busy."""
     member: str | None = None
     """The name of a member, percent-encoded as in its href."""
+    keeps_as: str = ""
+    """Whose properties the caller sees and changes: of those who may read the calendars the profile's; else its own,
+    so that nobody who may only know when somebody is busy renames a calendar."""
 
 
 def member_resource(target: Target, name: str, *, tag: str, payload: bytes | None = None) -> Resource:
@@ -46,7 +49,7 @@ async def find_target(call: Call, backend: Backend, *, blocked: BlockedSlots) ->
     me = await _principal_of(call, backend)
     owner = call.values.get("owner")
     if owner is None:
-        return Target(path, me)
+        return Target(path, me, keeps_as=_keeps_as(call, me))
     profile = backend.profile(owner)
     if not call.caller.sees(owner) or profile is None:
         raise unknown_profile(owner)
@@ -68,7 +71,13 @@ async def find_target(call: Call, backend: Backend, *, blocked: BlockedSlots) ->
         found,
         free_busy=call.caller.may("freebusy"),
         member=quote(member, safe="") if member is not None else None,
+        keeps_as=_keeps_as(call, owner),
     )
+
+
+def _keeps_as(call: Call, profile: str) -> str:
+    token = call.caller.token
+    return profile if token is None or call.caller.may("details") else f"{profile}/{token.id}"
 
 
 async def _principal_of(call: Call, backend: Backend) -> str:
