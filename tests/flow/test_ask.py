@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from busyd.availability.profile import Profile
-from busyd.flow.ask import UnknownProfile
+from busyd.flow.ask import NotConfirmed, UnknownProfile
 from busyd.flow.backend import Backend
 from busyd.period import Instant
 from tests.index.inside import HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
@@ -57,6 +57,30 @@ async def test_an_answer_turns_stale_the_second_after_max_age(start: Open, clock
     clock.instant = Instant(proof + 900)
     assert await ask(inside.backend) == (proof, False, True)
     clock.instant = Instant(proof + 901)
+    assert await ask(inside.backend) == (proof, True, True)
+
+
+async def test_a_proof_is_too_old_for_max_age_from_the_first_part_of_a_second(start: Open, clock: StoppedClock) -> None:
+    inside = start()
+    await inside.show(WORK)
+    await inside.put(WORK)
+    clock.instant = Instant(clock.instant + 1)
+    answer = await inside.backend.freebusy("anna", WEEK, max_age=1)
+    assert not answer.freshness.stale
+    clock.part = 0.25
+    with pytest.raises(NotConfirmed):
+        await inside.backend.freebusy("anna", WEEK, max_age=1)
+
+
+async def test_an_answer_turns_stale_the_part_of_a_second_after_max_age(start: Open, clock: StoppedClock) -> None:
+    inside = start()
+    await inside.show(WORK)
+    clock.part = 0.75
+    await inside.put(WORK)
+    proof = clock.now()
+    clock.instant = Instant(proof + 900)
+    assert await ask(inside.backend) == (proof, False, True)
+    clock.part = 0.8
     assert await ask(inside.backend) == (proof, True, True)
 
 

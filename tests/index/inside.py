@@ -55,12 +55,14 @@ class StoppedClock:
     """Stands still until it is told to move."""
 
     instant: Instant
+    part: float = 0.0
+    """Of the second that has begun; only the monotonic clock shows it."""
 
     def now(self) -> Instant:
         return self.instant
 
     def monotonic(self) -> float:
-        return float(self.instant)
+        return self.instant + self.part
 
     async def sleep(self, seconds: float) -> None:
         self.instant = Instant(self.instant + int(seconds))

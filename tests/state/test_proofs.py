@@ -34,10 +34,13 @@ def proved(*, at: Instant = AT, known: Instant | None = None, asked: Now | None 
         (60, 3600.0, 3600),  # the clock was set back, or stood still
         (3600, 60.0, 3600),  # it was set ahead, or the machine slept
         (-1, 60.0, None),  # a proof that lies ahead is none
-        (0, 60.9, 60),
+        (60, 60.75, 60.75),
+        (61, 60.25, 60.25),  # of whole seconds another one has begun
+        (62, 60.5, 62),
+        (0, 0.5, 0.5),
     ],
 )
-def test_the_larger_age_counts(wall: float, monotonic: float, age: int | None) -> None:
+def test_the_larger_age_counts(wall: float, monotonic: float, age: float | None) -> None:
     assert proved().age_of(WORK, later(wall, monotonic)) == age
 
 
@@ -84,7 +87,7 @@ def test_a_poll_in_the_very_second_of_a_doubted_proof_proves_it_anew() -> None:
     proofs = Proofs()
     proofs.restore([WORK], now=later(0, 0.0))
     proofs.note(WORK, known=AT, asked=later(0, 0.5), monotonic=1001.0)
-    assert proofs.age_of(WORK, later(0, 1.5)) == 1
+    assert proofs.age_of(WORK, later(0, 1.5)) == 1.0
 
 
 def test_a_clock_set_back_after_a_restart_does_not_make_an_old_proof_young() -> None:

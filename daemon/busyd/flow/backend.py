@@ -159,15 +159,16 @@ class Backend:
         False when that could not be had. Raises UnknownProfile.
         """
         profile_state, asked = find_profile(self._state, profile), self._now()
-        longest = int(max_age.total_seconds())
+        longest = max_age.total_seconds()
         for _ in range(2):  # a poll that was under way may already have passed the calendar
             needed = self._not_younger(profile_state, longest + self._since(asked))
             if not needed:
                 break
             for name in sorted(needed & self.schedules.keys()):
                 connection = self._state.connection_state(name)
-                limit, wanted = Instant(self.clock.now() - longest), connection.wanted
-                connection.wanted = limit if wanted is None or wanted > self.clock.now() else max(limit, wanted)
+                now, wanted = self.clock.now(), connection.wanted
+                limit = Instant(now + 1 - int(longest))  # of what is dated with the second before, nobody knows
+                connection.wanted = limit if wanted is None or wanted > now + 1 else max(limit, wanted)
                 await self.schedules[name].check_now()
         longest += self._since(asked)
         freshness = freshness_of(self._state, profile_state, now=self._now(), max_age=longest)
@@ -214,16 +215,15 @@ class Backend:
             message = f"the calendars of {name} could not be confirmed within the last {max_age} seconds"
             raise NotConfirmed(message)
 
-    def _not_younger(self, profile_state: ProfileState, seconds: int) -> set[str]:
+    def _not_younger(self, profile_state: ProfileState, seconds: float) -> set[str]:
         """The connections with a calendar of the profile whose last proof is older than that, or unknown."""
         records = ((link, self._state.calendars.get(link.calendar or 0)) for link in profile_state.links if link.blocks)
         ages = ((link, self._state.proofs.age_of(record, self._now()) if record else None) for link, record in records)
         return {link.reference.connection for link, age in ages if age is None or age > seconds}
 
-    def _since(self, asked: Now) -> int:
+    def _since(self, asked: Now) -> float:
         """Seconds since a question was asked: a proof may be older by so much now than was wanted then."""
-        now = self._now()
-        return max(now.wall - asked.wall, int(now.monotonic - asked.monotonic))
+        return self.clock.monotonic() - asked.monotonic
 
     def _now(self) -> Now:
         return Now(self.clock.now(), self.clock.monotonic())

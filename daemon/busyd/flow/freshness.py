@@ -42,9 +42,14 @@ class CalendarFreshness(Struct, frozen=True):
     """What is wrong and what to do; empty when all is well."""
     note: str = ""
     """Why some of its time is not known although its server was read; empty when all of it is. Also in `detail`."""
-    fresh_until: Instant | None = None
-    """The last second at which its confirmation is recent enough, if the clock is not set; None when it is not known
-    how old it is."""
+    fresh_for: float | None = None
+    """Seconds for which its confirmation is still recent enough, less than 0 when it is not; None when nobody knows how
+    old it is."""
+
+    @property
+    def is_old(self) -> bool:
+        """Whether its confirmation is not, or not known to be, recent enough."""
+        return self.fresh_for is None or self.fresh_for < 0
 
 
 class Freshness(Struct, frozen=True):
@@ -68,39 +73,35 @@ class Freshness(Struct, frozen=True):
         return self.holds_from <= now.wall <= self.holds_until and now.monotonic <= self.holds_until_monotonic
 
 
-def freshness_of(state: State, profile_state: ProfileState, *, now: Now, max_age: int | None = None) -> Freshness:
+def freshness_of(state: State, profile_state: ProfileState, *, now: Now, max_age: float | None = None) -> Freshness:
     """Judge every calendar that blocks. `max_age`: seconds allowed since a confirmation, instead of the profile's."""
     blocking = [link for link in profile_state.links if link.blocks]
     calendars = tuple(_judge(state, profile_state, link=link, now=now, max_age=max_age) for link in blocking)
     confirmed = [calendar.as_of for calendar in calendars if calendar.as_of is not None]
     known = bool(blocking) and len(confirmed) == len(calendars)
     as_of = min(confirmed) if known else None
-    changes = [change for calendar in calendars if (change := _last_second(calendar, now.wall)) is not None]
-    until = Instant(min(changes, default=now.wall + _LONGEST_HOLD))
+    changes = (change for calendar in calendars if (change := _until_change(calendar, now.wall)) is not None)
+    hold = min(changes, default=_LONGEST_HOLD)
     return Freshness(
         as_of=as_of,
-        stale=as_of is None or any(_is_old(calendar, now.wall) for calendar in calendars),
+        stale=as_of is None or any(calendar.is_old for calendar in calendars),
         known=known,
         calendars=calendars,
         holds_from=now.wall,
-        holds_until=until,
-        holds_until_monotonic=now.monotonic + (until - now.wall),
+        holds_until=Instant(now.wall + int(hold)),
+        holds_until_monotonic=now.monotonic + hold,
     )
 
 
-def _is_old(calendar: CalendarFreshness, now: Instant) -> bool:
-    return calendar.fresh_until is None or now > calendar.fresh_until
-
-
-def _last_second(calendar: CalendarFreshness, now: Instant) -> int | None:
-    """The last second at which a calendar's state is what it is now; None when time alone will not change it."""
+def _until_change(calendar: CalendarFreshness, now: Instant) -> float | None:
+    """Seconds for which a calendar's state stays as it is; None when time alone will not change it."""
     if calendar.as_of is not None and calendar.as_of > now:
-        return calendar.as_of - 1
-    return None if calendar.fresh_until is None or now > calendar.fresh_until else calendar.fresh_until
+        return calendar.as_of - 1 - now
+    return None if calendar.is_old else calendar.fresh_for
 
 
 def _judge(
-    state: State, profile_state: ProfileState, *, link: Link, now: Now, max_age: int | None
+    state: State, profile_state: ProfileState, *, link: Link, now: Now, max_age: float | None
 ) -> CalendarFreshness:
     connection = state.connection_state(link.reference.connection)
     record = state.calendars.get(link.calendar) if link.calendar is not None else None
@@ -117,14 +118,14 @@ def _judge(
         return CalendarFreshness(link.label, None, CalendarHealth.NEVER_READ, detail, note)
     longest = _max_age(profile_state, record, has_trouble=bool(trouble)) if max_age is None else max_age
     age = state.proofs.age_of(record, now)
-    fresh_until = None if age is None else Instant(now.wall + longest - age)
+    fresh_for = None if age is None else longest - age
     if record.missing_since is not None:
         trouble = trouble or describe_missing(to_rfc3339(record.missing_since), is_gone=record.gone)
         health = CalendarHealth.MISSING
     else:
         health = CalendarHealth.STALE if age is None or age > longest else CalendarHealth.FRESH
     detail = "; ".join(filter(None, (trouble, note, link.note)))
-    return CalendarFreshness(link.label, record.as_of, health, detail, note, fresh_until)
+    return CalendarFreshness(link.label, record.as_of, health, detail, note, fresh_for)
 
 
 def _max_age(profile_state: ProfileState, record: CalendarRecord, *, has_trouble: bool) -> int:

@@ -1,7 +1,8 @@
 """How old the last proof of each calendar is, by two clocks: one that can be set, and one that stops with the process.
 
-The larger of the two counts. A proof that was made before the process started has only wall time to go by; when the
-clock has not even passed the last of these, nobody knows how old any of them is, until it is replaced by a new one.
+The larger of the two counts, in fractions of seconds by the clock that has them. A proof that was made before the
+process started has only wall time to go by; when the clock has not even passed the last of these, nobody knows how old
+any of them is, until it is replaced by a new one.
 """
 
 from collections.abc import Iterable
@@ -39,9 +40,11 @@ class Proofs:
             at = asked.monotonic if asked is not None and in_this_poll else monotonic
             self._proved[record.id] = (record.as_of, at)
 
-    def age_of(self, record: CalendarRecord, now: Now) -> int | None:
+    def age_of(self, record: CalendarRecord, now: Now) -> float | None:
         """Seconds since a calendar was proved; None when nobody can say, also for a proof that lies ahead."""
         proved = self._proved.get(record.id)
         if record.as_of is None or proved is None or proved[0] != record.as_of or record.as_of > now.wall:
             return None
-        return max(now.wall - record.as_of, int(now.monotonic - proved[1]))
+        by_wall, exactly = now.wall - record.as_of, now.monotonic - proved[1]
+        # Whole seconds may be ahead by a part of one; by more than that they are where the clock was set.
+        return exactly if by_wall < exactly + 1 else by_wall
