@@ -108,6 +108,36 @@ def test_slots_take_the_shape_that_is_asked_for(busyd: Busyd, daemon: Daemon) ->
     assert "duration=45m&buffer_before=5m&hours=none&tentative=free" in daemon.asked[0][1]
 
 
+GROUP = {
+    "slots": [{"start": "2026-11-23T09:00:00Z", "end": "2026-11-23T09:30:00Z", "free": ["ben", "anna"]}],
+    "as_of": "2026-11-22T10:15:03Z",
+    "stale": True,
+    "complete": True,
+    "profiles": [
+        {"profile": "anna", "stale": False, "complete": True, "as_of": "2026-11-22T10:15:03Z", "busy_seconds": 0},
+        {"profile": "ben", "stale": True, "complete": True, "as_of": "2026-11-22T10:15:03Z", "busy_seconds": 0},
+    ],
+}
+
+
+def test_slots_of_several_say_who_is_free(busyd: Busyd, daemon: Daemon) -> None:
+    daemon.answer("/v1/slots", GROUP)
+    ran = busyd("slots", "anna", "ben", "--mode", "any", "--rank", "least-busy", "--duration", "30m")
+    assert ran.out.splitlines() == [
+        "START                 END                   FREE",
+        "Mon 2026-11-23 10:00  Mon 2026-11-23 10:30  ben, anna",
+    ]
+    assert "duration=30m&profiles=anna%2Cben&mode=any&rank=least-busy" in daemon.asked[0][1]
+    assert "stale: ben\n" in ran.err
+    assert busyd("slots", "anna", "ben", "--json").json == GROUP
+
+
+def test_what_is_for_several_is_not_taken_for_one(busyd: Busyd, daemon: Daemon) -> None:
+    ran = busyd("slots", "anna", "--mode", "any")
+    assert (ran.status, daemon.asked) == (64, [])
+    assert "--mode and --rank are for several profiles" in ran.err
+
+
 def test_explain_names_the_rule_and_its_line(busyd: Busyd, daemon: Daemon) -> None:
     event = {"calendar": "anna/Work", "uid": "1", "summary": "A\x1b[2J", "start": "2026-11-23T09:00:00Z",
              "end": "2026-11-23T10:00:00Z", "type": "FREE", "reason": "all-day", "rule": "all_day",

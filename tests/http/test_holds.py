@@ -114,6 +114,7 @@ async def test_where_nothing_is_open_there_are_no_alternatives(served: Served, t
     await served.backend.set_busy("anna", [busy(0, 70 * 24)])
     refused = await post(served, token)
     assert (refused.status, refused.error, refused.json["alternatives"]) == (409, "slot-taken", [])
+    assert refused.json["fix"].startswith("no other time can be offered now; ")
 
 
 async def test_exactly_what_slots_offers_can_be_held(served: Served) -> None:

@@ -28,6 +28,7 @@ stateful.enabled = false
 
 [dictionaries]
 people.values = ["anna"]
+modes.values = ["all", "any", "n:1"]
 problems.values = ["{problem}"]
 blocks.values = ["{block}"]
 holds.values = ["{hold}"]
@@ -41,6 +42,8 @@ ends.values = ["+7d", "2026-11-30", "2026-11-30T12:00:00Z"]
 "path.block" = {{ dictionary = "blocks", probability = 0.8 }}
 "path.hold" = {{ dictionary = "holds", probability = 0.8 }}
 "path.token" = {{ dictionary = "tokens", probability = 0.8 }}
+"query.profiles" = {{ dictionary = "people", probability = 0.8 }}
+"query.mode" = {{ dictionary = "modes", probability = 0.8 }}
 "query.start" = {{ dictionary = "starts", probability = 0.5 }}
 "query.end" = {{ dictionary = "ends", probability = 0.5 }}
 """

@@ -21,7 +21,7 @@ COMMANDS: Final = {
     "check": "check the configuration",
     "calendars": "list the calendars of all connections",
     "freebusy": "show when a profile is busy",
-    "slots": "list the open slots of a profile",
+    "slots": "list the open slots of a profile, or of several together",
     "hold": "keep a slot for some minutes, or give it back",
     "block": "mark time as busy by hand: add, list, remove",
     "explain": "show why a profile is busy or free",

@@ -13,9 +13,12 @@ from busyd.service.state_dir import machine_zone
 from busyd.timetext import BadText, parse_instant
 
 
-def add_window_options(parser: argparse.ArgumentParser) -> None:
-    """PROFILE, --start, --end, --tz and --json."""
-    parser.add_argument("profile", metavar="PROFILE")
+def add_window_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """PROFILE, or several as `profiles`, and --start, --end, --tz and --json."""
+    if several:
+        parser.add_argument("profiles", metavar="PROFILE", nargs="+")
+    else:
+        parser.add_argument("profile", metavar="PROFILE")
     times = "RFC 3339, a date, `now`, or relative to now, such as +14d"
     parser.add_argument("--start", metavar="TIME", default="now", help=f"{times} (default: now)")
     parser.add_argument(
@@ -73,14 +76,28 @@ def print_freshness(answer: dict[str, Any], zone: Zone) -> None:
         as_of = answer["as_of"]
         print_note("never confirmed" if as_of is None else f"as of {show_time(as_of, zone)}")
     print_note(f"times in {zone.name}")
-    if answer.get("stale"):
-        print_note("stale: older than the profile's max_age")
-    if answer.get("complete") is False:
-        print_note(f"incomplete: {_what_is_missing(answer)}")
+    people = answer.get("profiles")
+    if people is not None:
+        _print_people(people)
+    else:
+        if answer.get("stale"):
+            print_note("stale: older than the profile's max_age")
+        if answer.get("complete") is False:
+            print_note(f"incomplete: {_what_is_missing(answer)}")
     for calendar in answer.get("calendars") or []:
         if calendar.get("state") not in (None, "fresh"):
             detail = f": {calendar['detail']}" if calendar.get("detail") else ""
             print_note(f"{calendar.get('calendar')} is {calendar.get('state')}{detail}")
+
+
+def _print_people(people: list[dict[str, Any]]) -> None:
+    """About which of several profiles an answer knows too little."""
+    stale = [str(person.get("profile")) for person in people if person.get("stale")]
+    incomplete = [str(person.get("profile")) for person in people if person.get("complete") is False]
+    if stale:
+        print_note(f"stale: {', '.join(stale)}")
+    if incomplete:
+        print_note(f"incomplete: {', '.join(incomplete)}; run `busyd status` to see why")
 
 
 def _what_is_missing(answer: dict[str, Any]) -> str:

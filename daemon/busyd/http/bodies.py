@@ -67,6 +67,36 @@ class Slots(Struct, frozen=True):
     slots: list[Slot]
 
 
+class GroupSlot(Struct, frozen=True):
+    """A half-open period in which an appointment fits, and the profiles that are free then."""
+
+    start: Time
+    end: Time
+    free: list[str]
+
+
+class PersonInAnswer(Struct, frozen=True):
+    """How far the answer can be trusted about one profile, and how much of the window is not free there."""
+
+    profile: str
+    as_of: Time | None
+    stale: bool
+    complete: bool
+    busy_seconds: Count
+
+
+class GroupSlots(Struct, frozen=True):
+    """The open slots of several profiles together. `as_of` is that of the profile confirmed longest ago."""
+
+    start: Time
+    end: Time
+    as_of: Time | None
+    stale: bool
+    complete: bool
+    profiles: list[PersonInAnswer]
+    slots: list[GroupSlot]
+
+
 class ProfileSummary(Struct, frozen=True):
     """A profile and whether its data is complete."""
 

@@ -111,9 +111,14 @@ def vfreebusy(answer: FreeBusyAnswer, now: Instant) -> Finished:
 
 def profile_of(backend: Backend, call: Call) -> ProfileView:
     """The profile in the path of a request. Raises HttpProblem."""
-    profile = backend.profile(call.values["profile"])
+    return view_of(backend, call.values["profile"])
+
+
+def view_of(backend: Backend, name: str) -> ProfileView:
+    """A profile as it is now. Raises HttpProblem."""
+    profile = backend.profile(name)
     if profile is None:
-        raise unknown_profile(call.values["profile"])
+        raise unknown_profile(name)
     return profile
 
 

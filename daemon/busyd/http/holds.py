@@ -122,19 +122,24 @@ def _render(view: HoldView) -> bytes:
 
 
 _FIXES: Final[Mapping[WhyNot, str]] = {
-    WhyNot.SLOT_TAKEN: "take one of the alternatives; `busyd explain` says what is there",
-    WhyNot.OUTSIDE_HOURS: "take one of the alternatives; `hours:` of the profile says when it is open",
-    WhyNot.TOO_SOON: "take one of the alternatives; `slots: notice:` of the profile says how long before",
-    WhyNot.TOO_FAR: "take one of the alternatives; `slots: window:` of the profile says how far ahead",
-    WhyNot.OFF_GRID: "take one of the alternatives; `slots: step:` of the profile says where slots start",
-    WhyNot.LIMIT_REACHED: "take one of the alternatives; `slots:` of the profile has `per_day` and `per_week`",
+    WhyNot.SLOT_TAKEN: "`busyd explain` says what is there",
+    WhyNot.OUTSIDE_HOURS: "`hours:` of the profile says when it is open",
+    WhyNot.TOO_SOON: "`slots: notice:` of the profile says how long before",
+    WhyNot.TOO_FAR: "`slots: window:` of the profile says how far ahead",
+    WhyNot.OFF_GRID: "`slots: step:` of the profile says where slots start",
+    WhyNot.LIMIT_REACHED: "`slots:` of the profile has `per_day` and `per_week`",
 }
 
 
 def _not_offered(error: NotOffered) -> HttpProblem:
     status = 409 if error.why is WhyNot.SLOT_TAKEN else 422
+    instead = "take one of the alternatives" if error.alternatives else "no other time can be offered now"
     return HttpProblem(
-        error.why.value, status, detail=str(error), fix=_FIXES[error.why], alternatives=error.alternatives
+        error.why.value,
+        status,
+        detail=str(error),
+        fix=f"{instead}; {_FIXES[error.why]}",
+        alternatives=error.alternatives,
     )
 
 

@@ -1,6 +1,6 @@
 """`/openapi.json`: the description of the API (OpenAPI 3.1), exact enough to check every answer against it."""
 
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -13,6 +13,7 @@ from busyd.http.bodies import (
     ChangesPage,
     Explanation,
     FreeBusy,
+    GroupSlots,
     Health,
     Heartbeat,
     Problems,
@@ -23,12 +24,10 @@ from busyd.http.bodies import (
 from busyd.http.call import Call
 from busyd.http.changes import EVENTS, MOST_IN_PAGE
 from busyd.http.openapi_blocks import BLOCK_BODIES, block_paths
+from busyd.http.openapi_slots import DURATION, GROUP, SHAPE, TEXT, Schema, parameter
 from busyd.http.problem import PROBLEM_TYPE, ProblemDetails
 from busyd.http.response import JSON, Finished, headers_for
-from busyd.http.slots import MAX_STEPS
 from busyd.index.changes import ConnectionChanged, ProfileReset, SpanChanged
-
-Schema = dict[str, Any]
 
 BODIES: Final = (
     *BLOCK_BODIES,
@@ -37,6 +36,7 @@ BODIES: Final = (
     ConnectionChanged,
     Explanation,
     FreeBusy,
+    GroupSlots,
     Health,
     Heartbeat,
     ProblemDetails,
@@ -48,7 +48,6 @@ BODIES: Final = (
     SpanChanged,
     Status,
 )
-_TEXT: Final[Schema] = {"type": "string"}
 _ASKED: Final[Schema] = {
     "anyOf": [
         {"type": "string", "format": "date-time"},
@@ -59,8 +58,6 @@ _ASKED: Final[Schema] = {
 _WHEN_ASKED: Final = (
     "An RFC 3339 time, a date (midnight in the profile's time zone, or in that of `tz`), or relative: now, +14d, -2h"
 )
-_MOST_STEPS: Final = f"a window may contain at most {MAX_STEPS:,} points of it within working hours"
-_DURATION: Final[Schema] = {"type": "string", "pattern": "^([0-9]{1,9}[smhdw])+$", "examples": ["30m", "1h30m"]}
 
 
 class OpenApiHandler:
@@ -103,44 +100,31 @@ def describe() -> Schema:
 
 
 def _paths() -> Schema:
-    profile = _parameter("profile", "path", schema={"type": "string"}, description="Name of a profile")
+    profile = parameter("profile", "path", schema={"type": "string"}, description="Name of a profile")
     window = [
-        _parameter("start", "query", schema=_ASKED, description=f"{_WHEN_ASKED}. Default: now"),
-        _parameter("end", "query", schema=_ASKED, description=f"{_WHEN_ASKED}. Default: 14 days after the start"),
-        _parameter("tz", "query", schema=_TEXT, description="IANA name of the time zone in which dates are read"),
+        parameter("start", "query", schema=_ASKED, description=f"{_WHEN_ASKED}. Default: now"),
+        parameter("end", "query", schema=_ASKED, description=f"{_WHEN_ASKED}. Default: 14 days after the start"),
+        parameter("tz", "query", schema=TEXT, description="IANA name of the time zone in which dates are read"),
     ]
     trust = [
-        _parameter(
+        parameter(
             "max_age",
             "query",
-            schema=_DURATION,
+            schema=DURATION,
             description="Check with the remotes first when the last confirmation is older than this",
         ),
-        _parameter(
+        parameter(
             "on_stale",
             "query",
             schema={"enum": ["serve", "busy", "error"]},
             description="What to do when the data is stale",
         ),
     ]
-    shape = [
-        _parameter("duration", "query", schema=_DURATION, description="Length of a slot"),
-        _parameter("step", "query", schema=_DURATION, description=f"Interval between slot starts; {_MOST_STEPS}"),
-        _parameter("notice", "query", schema=_DURATION, description="No slot starts earlier than this from now"),
-        _parameter("buffer_before", "query", schema=_DURATION, description="Free time needed before the appointment"),
-        _parameter("buffer_after", "query", schema=_DURATION, description="Free time needed after it"),
-        _parameter(
-            "hours", "query", schema={"enum": ["none"]}, description="`none`: ignore the working hours of the profile"
-        ),
-        _parameter(
-            "tentative", "query", schema={"enum": ["busy", "free"]}, description="Whether tentative time counts as busy"
-        ),
-    ]
-    problem = _parameter("problem", "path", schema={"type": "string"}, description="Id of a problem")
+    problem = parameter("problem", "path", schema={"type": "string"}, description="Id of a problem")
     freebusy = {**_ok(FreeBusy), **_ok_calendar()}
     replay = [
-        _parameter("last_event_id", "query", schema=_TEXT, description="Go on after this entry, as Last-Event-ID"),
-        _parameter(
+        parameter("last_event_id", "query", schema=TEXT, description="Go on after this entry, as Last-Event-ID"),
+        parameter(
             "limit",
             "query",
             schema={"type": "integer", "minimum": 1, "maximum": MOST_IN_PAGE},
@@ -148,10 +132,10 @@ def _paths() -> Schema:
         ),
     ]
     only = [
-        _parameter("profile", "query", schema=_TEXT, description="Only this profile, with the connections it uses"),
-        _parameter("connection", "query", schema=_TEXT, description="Only this connection, with its profiles"),
+        parameter("profile", "query", schema=TEXT, description="Only this profile, with the connections it uses"),
+        parameter("connection", "query", schema=TEXT, description="Only this connection, with its profiles"),
     ]
-    token = _parameter("token", "path", schema={"type": "string"}, description="A token made by `busyd token add`")
+    token = parameter("token", "path", schema={"type": "string"}, description="A token made by `busyd token add`")
     return {
         "/v1/profiles": _get("The profiles that the caller may see", _ok(Profiles)),
         "/v1/profiles/{profile}/freebusy": _get(
@@ -165,7 +149,13 @@ def _paths() -> Schema:
             of_profile=True,
         ),
         "/v1/profiles/{profile}/slots": _get(
-            "Where does an appointment fit?", _ok(Slots), parameters=[profile, *window, *shape, *trust], of_profile=True
+            "Where does an appointment fit?", _ok(Slots), parameters=[profile, *window, *SHAPE, *trust], of_profile=True
+        ),
+        "/v1/slots": _get(
+            "Where does an appointment fit for several people, and who is free?",
+            _ok(GroupSlots),
+            parameters=[*GROUP, *window, *SHAPE, *trust],
+            of_profile=True,
         ),
         "/v1/profiles/{profile}/explain": _get(
             "Why is this person busy?", _ok(Explanation), parameters=[profile, *window], of_profile=True
@@ -177,7 +167,7 @@ def _paths() -> Schema:
         "/v1/changes": _get(
             "The same of several profiles, or of all that the caller may see",
             _ok_changes(),
-            parameters=[_parameter("profiles", "query", schema=_TEXT, description="Comma-separated names"), *replay],
+            parameters=[parameter("profiles", "query", schema=TEXT, description="Comma-separated names"), *replay],
         ),
         "/v1/status": _get("The state of every connection and calendar", _ok(Status), parameters=only),
         "/v1/calendars": _get("Every known calendar", _ok(Calendars)),
@@ -190,7 +180,7 @@ def _paths() -> Schema:
                 "responses": {
                     "200": {
                         "description": 'JSON lines, the last one `{"finished": true, "failed": [...]}`',
-                        "content": {"application/x-ndjson": {"schema": _TEXT}},
+                        "content": {"application/x-ndjson": {"schema": TEXT}},
                     },
                     **_problems("408", "413", "415"),
                 },
@@ -210,11 +200,11 @@ def _paths() -> Schema:
         ),
         "/healthz": _get("busyd runs", _ok(Health)),
         "/readyz": _get("busyd is ready to answer for every profile", _ok(Health)),
-        "/metrics": _get("Metrics for Prometheus", {"text/plain": {"schema": _TEXT}}),
+        "/metrics": _get("Metrics for Prometheus", {"text/plain": {"schema": TEXT}}),
         "/openapi.json": _get("This description", {JSON: {"schema": {"type": "object"}}}),
-        "/": _get("The web page", {"text/html": {"schema": _TEXT}}),
-        "/style.css": _get("The style sheet of the web page", {"text/css": {"schema": _TEXT}}),
-        "/page.js": _get("The script of the web page", {"text/javascript": {"schema": _TEXT}}),
+        "/": _get("The web page", {"text/html": {"schema": TEXT}}),
+        "/style.css": _get("The style sheet of the web page", {"text/css": {"schema": TEXT}}),
+        "/page.js": _get("The script of the web page", {"text/javascript": {"schema": TEXT}}),
     }
 
 
@@ -275,16 +265,12 @@ def _ok(body: type[Struct]) -> Schema:
 
 def _ok_changes() -> Schema:
     """A stream of server-sent events, or a page of the log."""
-    return {EVENTS: {"schema": _TEXT}, **_ok(ChangesPage)}
+    return {EVENTS: {"schema": TEXT}, **_ok(ChangesPage)}
 
 
 def _ok_calendar() -> Schema:
-    return {"text/calendar": {"schema": _TEXT}}
+    return {"text/calendar": {"schema": TEXT}}
 
 
 def _reference(name: str) -> Schema:
     return {"$ref": f"#/components/{name}"}
-
-
-def _parameter(name: str, place: str, *, schema: Schema, description: str) -> Schema:
-    return {"name": name, "in": place, "required": place == "path", "schema": schema, "description": description}

@@ -32,7 +32,7 @@ def parse_query(text: str, allowed: frozenset[str]) -> dict[str, str]:
         raw_name, _, raw_value = part.partition("=")
         name, value = _decode(raw_name), _decode(raw_value)
         if name in parameters:
-            detail = f"the parameter {_quoted(name)} is given twice"
+            detail = f"the parameter {quoted(name)} is given twice"
             raise bad_request(detail, fix="give it once")
         if name not in allowed:
             unknown.append(name)
@@ -56,7 +56,7 @@ def _decode(text: str) -> str:
 def _unknown_parameters(unknown: list[str], allowed: frozenset[str]) -> HttpProblem:
     from difflib import get_close_matches
 
-    names = ", ".join(_quoted(name) for name in unknown[:5])
+    names = ", ".join(quoted(name) for name in unknown[:5])
     near = [match for name in unknown[:5] for match in get_close_matches(name, sorted(allowed), n=1)]
     if near:
         fix = f"did you mean {', '.join(near)}?"
@@ -67,7 +67,8 @@ def _unknown_parameters(unknown: list[str], allowed: frozenset[str]) -> HttpProb
     return bad_request(f"unknown parameter {names}", fix=fix, name="unknown-parameter")
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """A text of a request as an error shows it."""
     return repr(text if len(text) <= 40 else f"{text[:40]}…")
 
 
@@ -109,7 +110,7 @@ def parse_time(name: str, text: str, *, now: Instant, zone: Callable[[], Zone]) 
     try:
         return parse_moment(text, now=now, zone=zone)
     except BadText as error:
-        detail = f"{name}={_quoted(text)} {error.reason}"
+        detail = f"{name}={quoted(text)} {error.reason}"
         raise bad_request(detail, fix=HOW_TO_WRITE_TIMES, name="bad-window") from None
 
 
@@ -118,10 +119,10 @@ def parse_seconds(name: str, text: str, *, least: int = 0) -> int:
     try:
         seconds = int(parse_duration(text, longest=timedelta(seconds=MAX_WINDOW)).total_seconds())
     except BadText as error:
-        detail = f"{name}={_quoted(text)} {error.reason}"
+        detail = f"{name}={quoted(text)} {error.reason}"
         raise bad_request(detail, fix=error.fix or HOW_TO_WRITE_DURATIONS) from None
     if seconds < least:
-        detail = f"{name}={_quoted(text)} is shorter than {least} seconds"
+        detail = f"{name}={quoted(text)} is shorter than {least} seconds"
         raise bad_request(detail, fix="ask for a longer one")
     return seconds
 
@@ -129,7 +130,7 @@ def parse_seconds(name: str, text: str, *, least: int = 0) -> int:
 def parse_word(name: str, text: str, *, words: tuple[str, ...]) -> str:
     """One of a few words. Raises HttpProblem, which lists them."""
     if text not in words:
-        detail = f"{name}={_quoted(text)} is not a known value"
+        detail = f"{name}={quoted(text)} is not a known value"
         raise bad_request(detail, fix=f"{name} may be: {', '.join(words)}")
     return text
 
@@ -138,6 +139,6 @@ def parse_zone(text: str) -> Zone:
     """A zone by its IANA name. Raises HttpProblem."""
     zone = iana_zone(text)
     if zone is None:
-        detail = f"tz={_quoted(text)} is not an IANA time zone"
+        detail = f"tz={quoted(text)} is not an IANA time zone"
         raise bad_request(detail, fix="write a name such as Europe/Berlin")
     return zone

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from msgspec import Struct, field
 
 from busyd.flow.backend import Backend
-from busyd.http import blocks, changes, explain, freebusy, holds, slots
+from busyd.http import blocks, changes, explain, freebusy, group_slots, holds, slots
 from busyd.http.auth import Authenticator
 from busyd.http.blocks import BlocksHandler
 from busyd.http.caldav.paths import CaldavHandler, collections, discovery
@@ -20,6 +20,7 @@ from busyd.http.changes import ChangesHandler
 from busyd.http.explain import ExplainHandler
 from busyd.http.feed import FeedHandler
 from busyd.http.freebusy import FreeBusyHandler
+from busyd.http.group_slots import GroupSlotsHandler
 from busyd.http.health import HealthHandler
 from busyd.http.holds import HoldsHandler
 from busyd.http.metrics import Metrics
@@ -211,6 +212,13 @@ def api_routes(handlers: Handlers) -> Routes:
                 _FREEBUSY,
                 local=True,
                 parameters=slots.PARAMETERS,
+            ),
+            Route(
+                "/v1/slots",
+                {"GET": GroupSlotsHandler(backend).get_slots},
+                _FREEBUSY,
+                local=True,
+                parameters=group_slots.PARAMETERS,
             ),
             Route(
                 f"{profile}/explain",

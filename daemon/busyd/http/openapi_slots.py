@@ -1,0 +1,50 @@
+"""The parameters of questions for open slots, and the parts that every description of a parameter is made of."""
+
+from typing import Any, Final
+
+from busyd.http.group_slots import MODE_PATTERN, MOST_PEOPLE
+from busyd.http.slots import MAX_STEPS
+
+Schema = dict[str, Any]
+
+TEXT: Final[Schema] = {"type": "string"}
+DURATION: Final[Schema] = {"type": "string", "pattern": "^([0-9]{1,9}[smhdw])+$", "examples": ["30m", "1h30m"]}
+_MOST_STEPS: Final = f"a window may contain at most {MAX_STEPS:,} points of it within working hours"
+
+
+def parameter(name: str, place: str, *, schema: Schema, description: str, required: bool = False) -> Schema:
+    """One parameter; those of a path are always required."""
+    is_required = required or place == "path"
+    return {"name": name, "in": place, "required": is_required, "schema": schema, "description": description}
+
+
+SHAPE: Final = (
+    parameter("duration", "query", schema=DURATION, description="Length of a slot"),
+    parameter("step", "query", schema=DURATION, description=f"Interval between slot starts; {_MOST_STEPS}"),
+    parameter("notice", "query", schema=DURATION, description="No slot starts earlier than this from now"),
+    parameter("buffer_before", "query", schema=DURATION, description="Free time needed before the appointment"),
+    parameter("buffer_after", "query", schema=DURATION, description="Free time needed after it"),
+    parameter(
+        "hours", "query", schema={"enum": ["none"]}, description="`none`: ignore the working hours of the profile"
+    ),
+    parameter(
+        "tentative", "query", schema={"enum": ["busy", "free"]}, description="Whether tentative time counts as busy"
+    ),
+)
+GROUP: Final = (
+    parameter(
+        "profiles", "query", schema=TEXT, description=f"Comma-separated names, at most {MOST_PEOPLE}", required=True
+    ),
+    parameter(
+        "mode",
+        "query",
+        schema={"type": "string", "pattern": MODE_PATTERN, "default": "all"},
+        description="How many of them must be free: `all`, `any`, or a number as in `n:2`",
+    ),
+    parameter(
+        "rank",
+        "query",
+        schema={"enum": ["least-busy"]},
+        description="`least-busy`: in each slot, who has least busy time in the window comes first",
+    ),
+)
