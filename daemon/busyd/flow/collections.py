@@ -19,7 +19,7 @@ from busyd.store.members import CollectionMark, Member, MemberChange, MemberCont
 from busyd.store.mirror import CalendarRecord
 
 TOKEN_SCHEME: Final = "busyd:sync/"
-_TOKEN: Final = re.compile(rf"{TOKEN_SCHEME}([0-9a-f]+)/([0-9a-f]+)/([0-9]{{1,18}})")
+_TOKEN: Final = re.compile(rf"{TOKEN_SCHEME}([0-9a-z-]+)/([0-9a-f]+)/([0-9]{{1,18}})")
 
 
 class InvalidToken(BusydError):
@@ -52,17 +52,11 @@ class CollectionView(Struct, frozen=True):
     """How it counts for the profile."""
     made: Mapping[str, MadeMember] | None = None
     """Its members, where they are not those of a calendar in the mirror."""
+    owner: str = ""
+    """The profile it was made for."""
     color: str = ""
     """`#RRGGBB`, if its server has one."""
     transparent: bool = False
-
-    @classmethod
-    def of_made(cls, segment: str, name: str, *, members: Mapping[str, MadeMember]) -> Self:
-        """A collection that is what these members are."""
-        state = hashlib.blake2b(digest_size=8)
-        for member, made in sorted(members.items()):
-            state.update(f"{member}/{made.tag}\n".encode())
-        return cls(segment, name, 0, CollectionMark(state.hexdigest(), 0, 0), made=members)
 
     @property
     def token(self) -> str:
@@ -101,6 +95,15 @@ class Collections:
                 linked.setdefault(record.id, (link, record))
         marks = await self._writer.store.read_marks(linked)
         return [_view(link, record, mark=marks[record.id]) for link, record in linked.values() if record.id in marks]
+
+    async def make(self, owner: str, *, segment: str, name: str, members: Mapping[str, MadeMember]) -> CollectionView:
+        """The collection of a profile that is what these members are; its changes are remembered. Raises StorageError.
+
+        To be called for one collection at a time, and again only when its members may be others.
+        """
+        tags = {member: made.tag for member, made in members.items()}
+        mark = await self._writer.store.follow_made(f"{owner}/{segment}", tags, at=self._writer.clock.now())
+        return CollectionView(segment, name, 0, mark, made=members, owner=owner)
 
     async def members(self, collection: CollectionView) -> list[Member]:
         """All members, by name. Raises StorageError."""
@@ -170,11 +173,14 @@ class Collections:
 
     async def changes(self, collection: CollectionView, token: str, *, limit: int | None) -> CollectionChanges:
         """What has changed since a token; without one, everything there is. Raises InvalidToken, StorageError."""
-        if collection.made is not None:
-            raise InvalidToken(_INVALID)
         after = _revision_of(token, collection) if token else 0
         most = 2**62 if limit is None else limit + 1
-        mark, changed = await self._writer.store.read_changes(collection.calendar, after=after, limit=most)
+        if collection.made is not None:
+            # Not further than this view goes: what changes meanwhile is told the next time.
+            mark, owner = collection.mark, f"{collection.owner}/{collection.segment}"
+            changed = await self._writer.store.read_made_changes(owner, after=after, upto=mark.revision, limit=most)
+        else:
+            mark, changed = await self._writer.store.read_changes(collection.calendar, after=after, limit=most)
         if mark.epoch != collection.mark.epoch or after > mark.revision or (token and after < mark.forgotten):
             raise InvalidToken(_INVALID)
         truncated = limit is not None and len(changed) > limit

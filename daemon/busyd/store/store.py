@@ -127,6 +127,12 @@ class Store:
     async def read_changes(self, calendar: int, *, after: int, limit: int) -> tuple[CollectionMark, list[MemberChange]]:
         return await self._read(lambda tx: tx.read_changes(calendar, after=after, limit=limit))
 
+    async def follow_made(self, owner: str, tags: Mapping[str, str], *, at: Instant) -> CollectionMark:
+        return await self.transaction(lambda tx: tx.follow_made(owner, tags, at=at))
+
+    async def read_made_changes(self, owner: str, *, after: int, upto: int, limit: int) -> list[MemberChange]:
+        return await self._read(lambda tx: tx.read_made_changes(owner, after=after, upto=upto, limit=limit))
+
     async def shared_uids(self) -> list[tuple[int, str, int, str]]:
         return await self._read(lambda tx: tx.shared_uids())
 

@@ -3,10 +3,13 @@
 import pytest
 
 from busyd.dav import names
+from busyd.dav.multistatus import Multistatus
 from busyd.dav.xml import parse_xml
 from busyd.period import FbType
+from busyd.store.members import TOMBSTONE_SECONDS
 from tests.http.caldav.conftest import GETETAG, ME, Dav, hrefs, responses
-from tests.http.small_backend import busy
+from tests.http.conftest import Serve
+from tests.http.small_backend import SmallBackend, busy
 
 PATH = f"{ME}blocked-slots/"
 
@@ -31,9 +34,8 @@ async def ctag(dav: Dav) -> str:
 
 
 async def test_a_token_for_free_busy_sees_this_calendar_alone(phone: Dav) -> None:
-    home, row = await phone.propfind(ME, "D:resourcetype", "D:displayname", "D:sync-token", depth=1)
+    home, row = await phone.propfind(ME, "D:resourcetype", "D:displayname", depth=1)
     assert (home.spelling, row.spelling, row.text(names.DISPLAYNAME)) == (ME, PATH, "Busy: anna")
-    assert row.text(names.SYNC_TOKEN) is None
 
 
 async def test_a_token_with_details_alone_does_not_see_it(phone: Dav) -> None:
@@ -83,9 +85,66 @@ async def test_slots_are_found_by_time_and_by_name(phone: Dav) -> None:
     assert [row.status for row in rows] == [None, 404]
 
 
-async def test_there_is_no_sync_collection_as_what_is_gone_is_not_remembered(phone: Dav) -> None:
-    answer = await phone.report(PATH, "D:sync-collection", f"<D:sync-token/>{GETETAG}")
-    assert (answer.status, parse_xml(answer.body)[0].tag) == (403, names.SUPPORTED_REPORT)
+async def told(dav: Dav, token: str = "", inner: str = "") -> tuple[dict[str, int], str]:
+    """What a sync-collection tells: name of each slot -> status; and the new token."""
+    body = f"<D:sync-token>{token}</D:sync-token><D:sync-level>1</D:sync-level>{inner}{GETETAG}"
+    answer = await dav.report(PATH, "D:sync-collection", body)
+    found = Multistatus.from_xml(answer.body)
+    assert found.sync_token is not None, answer.text
+    return {row.spelling.removeprefix(PATH): row.status or 200 for row in found.responses}, found.sync_token
+
+
+async def test_a_sync_tells_of_the_slots_that_came_and_went(phone: Dav) -> None:
+    everything, token = await told(phone)
+    assert set(everything.values()) == {200}
+    assert token == await ctag(phone)
+    assert await told(phone, token) == ({}, token)
+    await phone.backend.set_busy("anna", [busy(21), busy(25, 2, kind=FbType.BUSY_TENTATIVE)])
+    changed, newer = await told(phone, token)
+    assert sorted(changed.values()) == [200, 404]
+    assert await told(phone, newer) == ({}, newer)
+    assert len((await told(phone))[0]) == 2
+
+
+async def test_a_slot_that_comes_back_is_there_again(phone: Dav) -> None:
+    _, token = await told(phone)
+    for spans in ([busy(21)], [busy(21), busy(24, 2, kind=FbType.BUSY_TENTATIVE)]):
+        await phone.backend.set_busy("anna", spans)
+        await listed(phone)
+    changed, _ = await told(phone, token)
+    assert list(changed.values()) == [200]
+
+
+async def test_a_token_tags_and_names_are_the_same_after_a_restart(phone: Dav, serve: Serve) -> None:
+    before, (_, token) = await listed(phone), await told(phone)
+    again = SmallBackend(phone.backend.directory)
+    await again.set_busy("anna", [busy(21), busy(24, 2, kind=FbType.BUSY_TENTATIVE)])
+    app = Dav(await serve(again), phone.token)
+    assert await told(app, token) == ({}, token)
+    assert await listed(app) == before
+
+
+async def test_a_limit_is_kept_and_the_rest_is_had_by_going_on(phone: Dav) -> None:
+    await phone.backend.set_busy("anna", [busy(hour * 2) for hour in range(5)])
+    known: dict[str, int] = {}
+    token, limit = "", "<D:limit><D:nresults>2</D:nresults></D:limit>"
+    for _ in range(3):
+        some, token = await told(phone, token, limit)
+        known |= some
+    assert known.pop("") == 507
+    assert (len(known), token) == (5, await ctag(phone))
+
+
+async def test_removals_are_told_for_thirty_days_and_an_older_token_is_refused(phone: Dav) -> None:
+    _, token = await told(phone)
+    await phone.backend.set_busy("anna", [busy(21)])
+    _, newer = await told(phone, token)
+    phone.backend.clock.advance(TOMBSTONE_SECONDS + 1)
+    await phone.backend.set_busy("anna", [busy(21 + 24 * 40)])
+    body = f"<D:sync-token>{token}</D:sync-token>{GETETAG}"
+    answer = await phone.report(PATH, "D:sync-collection", body)
+    assert (answer.status, parse_xml(answer.body)[0].tag) == (403, names.VALID_SYNC_TOKEN)
+    assert 404 in (await told(phone, newer))[0].values()
 
 
 async def test_before_anything_is_known_an_app_is_asked_to_wait_and_keeps_what_it_has(dav: Dav) -> None:

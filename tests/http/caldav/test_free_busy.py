@@ -24,6 +24,11 @@ async def test_the_answer_is_that_of_freebusy(dav: Dav) -> None:
     assert answer.headers["Content-Type"] == plain.headers["Content-Type"]
 
 
+async def test_the_calendar_of_blocked_slots_has_the_same_answer(dav: Dav) -> None:
+    await dav.backend.set_busy("anna", [busy(21), busy(24, 2)])
+    assert (await ask(dav, f"{ME}blocked-slots/")).body == (await ask(dav)).body
+
+
 async def test_a_calendar_that_was_never_read_is_not_free(dav: Dav) -> None:
     dav.backend.confirm("anna", None)
     answer = await ask(dav, window='start="20261125T000000Z" end="20261126T000000Z"')

@@ -1,9 +1,10 @@
 """The blocked slots of a profile as a calendar: busy time without titles, for whoever may ask when somebody is busy.
 
 Its members follow from what /freebusy says, so that the same slot has the same name, UID, bytes and ETag, also after a
-restart. A changed slot is another member. What is gone is not remembered: there is a ctag, but no sync-collection.
+restart. A changed slot is another member. Which members there were is kept in the store, for sync-collection.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Generator, Mapping
 from typing import Final
@@ -39,6 +40,7 @@ class BlockedSlots:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._made: dict[str, _MadeCollection] = {}
+        self._making = asyncio.Lock()
 
     async def of(self, profile: ProfileView) -> CollectionView | None:
         """That of a profile; None for one without calendars. Raises HttpProblem while nothing is known yet."""
@@ -53,25 +55,32 @@ class BlockedSlots:
                 fix="ask again in a minute",
                 headers={"Retry-After": "60"},
             )
-        window, known, made = (
-            feed_window(self._backend.clock.now()),
-            profile.freshness.known,
-            self._made.get(profile.name),
-        )
-        if (
-            made is not None
-            and made.snapshot_version == profile.snapshot_version
-            and made.known == known
-            and made.window == window
-        ):
-            return made.collection
-        answer = answer_at_once(profile, window) or await self._backend.freebusy(profile.name, window)
-        members = await in_slices(_members(answer))
-        collection = CollectionView.of_made(SEGMENT, f"Busy: {profile.name}", members=members)
-        if len(self._made) >= _MOST_KEPT:
-            self._made.clear()
-        self._made[profile.name] = _MadeCollection(collection, profile.snapshot_version, known, window)
-        return collection
+        return self._known(profile) or await self._make(profile.name)
+
+    def _known(self, profile: ProfileView) -> CollectionView | None:
+        made, window = self._made.get(profile.name), feed_window(self._backend.clock.now())
+        if made is None or made.snapshot_version != profile.snapshot_version or made.window != window:
+            return None
+        return made.collection if made.known == profile.freshness.known else None
+
+    async def _make(self, name: str) -> CollectionView | None:
+        """One at a time: the newer state must be remembered after the older."""
+        async with self._making:
+            profile, window = self._backend.profile(name), feed_window(self._backend.clock.now())
+            if profile is None:
+                return None
+            if (known_already := self._known(profile)) is not None:
+                return known_already
+            answer = answer_at_once(profile, window) or await self._backend.freebusy(name, window)
+            members = await in_slices(_members(answer))
+            collection = await self._backend.collections.make(
+                name, segment=SEGMENT, name=f"Busy: {name}", members=members
+            )
+            if len(self._made) >= _MOST_KEPT:
+                self._made.clear()
+            known = profile.freshness.known
+            self._made[name] = _MadeCollection(collection, profile.snapshot_version, known, window)
+            return collection
 
 
 def _members(answer: FreeBusyAnswer) -> Generator[None, None, Mapping[str, MadeMember]]:

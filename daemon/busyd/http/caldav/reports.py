@@ -63,7 +63,7 @@ class Reports:
                 if name == names.CALENDAR_QUERY:
                     query = CalendarQuery.from_xml(root)
                     return ReportAnswer(self._query(target, query, data=data, minimal=minimal))
-                if name == names.SYNC_COLLECTION and target.collection.made is None:
+                if name == names.SYNC_COLLECTION:
                     return await self._sync(target, SyncCollection.from_xml(root), data=data, minimal=minimal)
         except BadFilter as error:
             raise PreconditionNotMet(error.condition, detail=str(error)) from error

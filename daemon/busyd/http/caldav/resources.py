@@ -24,7 +24,7 @@ _RFC4918: Final = (
 )
 """What allprop gives (RFC 4918 §9.1, RFC 4791 §5.2)."""
 _OF_COLLECTIONS: Final = (names.SYNC_COLLECTION, names.CALENDAR_MULTIGET, names.CALENDAR_QUERY)
-_OF_MADE: Final = (names.CALENDAR_MULTIGET, names.CALENDAR_QUERY)
+_OF_MADE: Final = (*_OF_COLLECTIONS, names.FREE_BUSY_QUERY)
 _OF_PRINCIPALS: Final = (
     names.FREE_BUSY_QUERY,
     names.EXPAND_PROPERTY,
@@ -122,9 +122,8 @@ def calendar(profile: str, collection: CollectionView, *, order: int, me: str, m
         _href(names.CURRENT_USER_PRINCIPAL, principal_href(me)),
         _READ_ONLY,
         _reports(_OF_COLLECTIONS if collection.made is None else _OF_MADE),
+        Property(names.SYNC_TOKEN, collection.token),
     ]
-    if collection.made is None:
-        properties.append(Property(names.SYNC_TOKEN, collection.token))
     if collection.color:
         shown = f"{collection.color}FF" if len(collection.color) == len("#RRGGBB") else collection.color
         properties.append(Property(names.CALENDAR_COLOR, shown))

@@ -125,9 +125,12 @@ class CaldavServer:
         ]
 
     async def _free_busy(self, target: Target, root: Element) -> web.StreamResponse:
-        """RFC 4791 §7.10, of everything that counts for a profile: on its home, as no calendar counts alone."""
-        profile = self._backend.profile(target.owner or "")
-        if profile is None or target.collection is not None or not target.free_busy:
+        """RFC 4791 §7.10, of everything that counts for a profile, as no linked calendar counts alone: on its home, and
+        on the calendar of its blocked slots.
+        """
+        profile, collection = self._backend.profile(target.owner or ""), target.collection
+        is_one_calendar = target.member is not None or (collection is not None and collection.made is None)
+        if profile is None or is_one_calendar or not target.free_busy:
             raise PreconditionNotMet(names.SUPPORTED_REPORT, detail="free-busy-query is for the home of a profile")
         try:
             window = free_busy_window(root)

@@ -126,6 +126,17 @@ def _digests_of_entries(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE busy_index ADD COLUMN digest BLOB NOT NULL DEFAULT x''")
 
 
+def _made_collections(connection: sqlite3.Connection) -> None:
+    for statement in (
+        "CREATE TABLE made (owner TEXT PRIMARY KEY, epoch TEXT NOT NULL, revision INTEGER NOT NULL,"
+        " forgotten INTEGER NOT NULL) STRICT",
+        "CREATE TABLE made_member (owner TEXT NOT NULL, name TEXT NOT NULL,"
+        " tag TEXT NOT NULL,"  # empty when it is gone
+        " revision INTEGER NOT NULL, changed INTEGER NOT NULL, PRIMARY KEY (owner, name)) STRICT",
+    ):
+        connection.execute(statement)
+
+
 MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _first,
     _second_looks,
@@ -137,4 +148,5 @@ MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _doubts_and_spellings,
     _members_of_collections,
     _digests_of_entries,
+    _made_collections,
 )

@@ -1,0 +1,45 @@
+"""Collections that busyd makes: which members they had and when those changed. Their bytes are made each time."""
+
+import secrets
+from collections.abc import Mapping
+
+from busyd.period import Instant
+from busyd.store.members import TOMBSTONE_SECONDS, CollectionMark, MemberChange
+from busyd.store.sqlite.statements import Statements
+
+
+class MadeStatements(Statements):
+    """Members and tombstones of made collections, by the owner of each."""
+
+    def follow_made(self, owner: str, tags: Mapping[str, str], *, at: Instant) -> CollectionMark:
+        """Note that a collection has these members now, by name, each with its tag; how far its changes have come."""
+        row = self._db.execute("SELECT epoch, revision, forgotten FROM made WHERE owner=?", (owner,)).fetchone()
+        epoch, revision, forgotten = row or (secrets.token_hex(8), 0, 0)
+        before = revision
+        known = dict(self._db.execute("SELECT name, tag FROM made_member WHERE owner=?", (owner,)))
+        for name in sorted(known.keys() | tags.keys()):
+            tag = tags.get(name, "")
+            if known.get(name, "") != tag:
+                revision += 1
+                self._db.execute(
+                    "INSERT OR REPLACE INTO made_member (owner, name, tag, revision, changed) VALUES (?,?,?,?,?)",
+                    (owner, name, tag, revision, at),
+                )
+        if row is None or revision != before:
+            query = "DELETE FROM made_member WHERE owner=? AND tag='' AND changed<? RETURNING revision"
+            told = self._db.execute(query, (owner, at - TOMBSTONE_SECONDS)).fetchall()
+            forgotten = max((forgotten, *(number for (number,) in told)))
+            self._db.execute("INSERT OR REPLACE INTO made VALUES (?,?,?,?)", (owner, epoch, revision, forgotten))
+        return CollectionMark(epoch, revision, forgotten)
+
+    def read_made_changes(self, owner: str, *, after: int, upto: int, limit: int) -> list[MemberChange]:
+        """Members changed or gone after a revision, the oldest change first, at most so many.
+
+        After revision 0 nothing is told of what is gone: whoever asks knows nothing yet.
+        """
+        rows = self._db.execute(
+            "SELECT name, tag, revision FROM made_member WHERE owner=?1 AND revision>?2 AND revision<=?3"
+            " AND (tag<>'' OR ?2>0) ORDER BY revision LIMIT ?4",
+            (owner, after, upto, limit),
+        )
+        return [MemberChange(*row) for row in rows]
