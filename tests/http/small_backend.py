@@ -183,6 +183,6 @@ class SmallBackend(Backend):
         return CalendarRecord(number, name, remote, as_of=self.clock.now(), complete=True)
 
 
-def busy(start: int, hours: float = 1, *, kind: FbType = FbType.BUSY) -> Busy:
+def busy(start: float, hours: float = 1, *, kind: FbType = FbType.BUSY) -> Busy:
     """A span that starts so many hours after NOW."""
-    return NOW + start * 3600, int(NOW + (start + hours) * 3600), kind
+    return int(NOW + start * 3600), int(NOW + (start + hours) * 3600), kind

@@ -21,6 +21,10 @@ PHRASES: Final[Mapping[str, str]] = {
     "accepted": "not understood, and accepted by you",
     "never-read": "calendar never read",
     "too-much": "calendar with too many occurrences",
+    "appointment": "booked through busyd",
+    "block": "marked as busy by hand",
+    "claim": "the new time of an appointment that is being moved",
+    "hold": "kept for somebody who is deciding",
     "primary-does-not-block": "primary does not block",
 }
 

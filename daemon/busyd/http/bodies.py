@@ -110,13 +110,14 @@ class ProfileSummary(Struct, frozen=True):
 
 
 class Profiles(Struct, frozen=True):
-    """The profiles that the caller may see."""
+    """The profiles that the caller may see, as they are at the time `now`."""
 
+    now: Time
     profiles: list[ProfileSummary]
 
 
 class ExplainedEvent(Struct, frozen=True):
-    """An event that touches the window, and why it blocks or does not."""
+    """An event that touches the window, and why it blocks or does not: `explanation` says it for a person."""
 
     calendar: str
     uid: str
@@ -130,6 +131,7 @@ class ExplainedEvent(Struct, frozen=True):
     reason: str
     rule: str | None
     origin: str | None
+    explanation: str
     notes: tuple[str, ...]
 
 

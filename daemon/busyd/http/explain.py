@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 
 from aiohttp import web
 
+from busyd.advice.reasons import describe_reason
 from busyd.flow.backend import Backend
 from busyd.http.bodies import ExplainedEvent, Explanation
 from busyd.http.call import Call
@@ -51,5 +52,6 @@ def _event(event: "Explained") -> ExplainedEvent:
         reason=event.reason,
         rule=event.rule or None,
         origin=event.origin or None,
+        explanation=describe_reason(event.reason, rule=event.rule, origin=event.origin),
         notes=event.notes,
     )

@@ -203,8 +203,12 @@ def _paths() -> Schema:
         "/metrics": _get("Metrics for Prometheus", {"text/plain": {"schema": TEXT}}),
         "/openapi.json": _get("This description", {JSON: {"schema": {"type": "object"}}}),
         "/": _get("The web page", {"text/html": {"schema": TEXT}}),
-        "/style.css": _get("The style sheet of the web page", {"text/css": {"schema": TEXT}}),
-        "/page.js": _get("The script of the web page", {"text/javascript": {"schema": TEXT}}),
+        "/page/{file}": _get(
+            "A file of the web page",
+            {"text/css": {"schema": TEXT}, "text/javascript": {"schema": TEXT}},
+            parameters=[parameter("file", "path", schema=TEXT, description="Its name")],
+            cached=True,
+        ),
     }
 
 

@@ -8,6 +8,7 @@ from busyd.flow.views import ProfileView
 from busyd.http.bodies import Profiles, ProfileSummary, time_or_none
 from busyd.http.call import Call
 from busyd.http.response import json_response
+from busyd.period import to_rfc3339
 
 
 class ProfilesHandler:
@@ -18,7 +19,8 @@ class ProfilesHandler:
 
     async def get_profiles(self, call: Call) -> web.StreamResponse:
         visible = [view for view in await self._backend.profiles() if call.caller.sees(view.name)]
-        return await json_response(Profiles(await in_slices(apply(profile_body, visible))), call.head)
+        now = to_rfc3339(self._backend.clock.now())
+        return await json_response(Profiles(now, await in_slices(apply(profile_body, visible))), call.head)
 
 
 def profile_body(view: ProfileView) -> ProfileSummary:

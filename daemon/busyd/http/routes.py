@@ -55,7 +55,7 @@ class Route(Struct, frozen=True):
     navigable: bool = False
     """The same bytes for everybody: on this machine also after a click on a link on another site."""
     public: bool = False
-    """The path itself is the secret; no other token is looked for."""
+    """No token is looked for: the path itself is the secret, or the bytes are the same for everybody."""
     parameters: frozenset[str] = NO_PARAMETERS
     writes_parameters: Mapping[str, frozenset[str]] = {}
     """Method that changes something -> its parameters; those that are not here take none."""
@@ -191,7 +191,7 @@ class Handlers(Struct, frozen=True):
 def api_routes(handlers: Handlers) -> Routes:
     """Every path of the API with its handler."""
     backend, asked, body_seconds = handlers.backend, handlers.freebusy, handlers.settings.limits.body_seconds
-    health, status, page = HealthHandler(backend), StatusHandler(backend), PageHandler()
+    health, status, page = HealthHandler(backend), StatusHandler(backend), PageHandler(backend)
     sync = SyncHandler(backend, body_seconds=body_seconds)
     reload = ReloadHandler(backend, body_seconds=body_seconds)
     problems = ProblemsHandler(backend, body_seconds=body_seconds)
@@ -274,9 +274,8 @@ def api_routes(handlers: Handlers) -> Routes:
             Route("/readyz", {"GET": health.get_readyz}, local=True),
             Route("/metrics", {"GET": handlers.metrics.get_metrics}, _ADMIN, local=True),
             Route("/openapi.json", {"GET": OpenApiHandler().get_openapi}),
-            Route("/", {"GET": page.get_html}, local=True, navigable=True, dav=discovery(caldav)),
-            Route("/style.css", {"GET": page.get_css}, local=True, navigable=True),
-            Route("/page.js", {"GET": page.get_js}, local=True, navigable=True),
+            Route("/", {"GET": page.get_page}, local=True, navigable=True, dav=discovery(caldav)),
+            Route("/page/{file}", {"GET": page.get_file}, public=True),
         ],
         [Route(path, {}, dav=methods) for path, methods in collections(caldav).items()],
     )
