@@ -5,8 +5,7 @@ The mark of a PUT is put in last (`with_mark`), so that what the server has can 
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from icalendar import Alarm, Calendar, Event, Timezone
@@ -15,6 +14,7 @@ from msgspec import Struct
 from busyd.availability.index import index_object
 from busyd.booking.decision import Version
 from busyd.ical.compose import PRODID, clean_text, fold
+from busyd.ical.compose_zone import timezone_component
 from busyd.ical.facts import Facts
 from busyd.ical.unfolding import unfold
 from busyd.ical.zones import reading_zone
@@ -125,15 +125,7 @@ def _timezone(span: Period, zone: str) -> Timezone:
     """The changes of the clocks around the event."""
     first = datetime.fromtimestamp(span.start - 366 * _DAY, UTC).year
     last = datetime.fromtimestamp(span.end + 366 * _DAY, UTC).year
-    return _made_timezone(zone, first=first, last=last)
-
-
-@lru_cache(maxsize=64)
-def _made_timezone(zone: str, *, first: int, last: int) -> Timezone:
-    """From one year to another; making it takes several milliseconds."""
-    made = Timezone.from_tzid(zone, first_date=date(first, 1, 1), last_date=date(last + 1, 1, 1))
-    made.pop("comment", None)
-    return made
+    return timezone_component(zone, first=first, last=last)
 
 
 def _alarm(details: Details, reminder: int) -> Alarm:

@@ -95,6 +95,15 @@ class Backend:
         profile_state = self._state.profiles.get(name)
         return self._view(profile_state) if profile_state is not None else None
 
+    def addresses_of(self, name: str) -> list[str]:
+        """Who a profile is in its calendars: mail addresses, sorted; none for a profile that is not configured."""
+        profile_state = self._state.profiles.get(name)
+        if profile_state is None:
+            return []
+        connections = {link.reference.connection for link in profile_state.links}
+        known = (self._state.addresses_for(profile_state, connection) for connection in connections)
+        return sorted(address for address in frozenset().union(*known) if "@" in address)
+
     async def profiles(self, connection: str | None = None) -> list[ProfileView]:
         """All profiles, in the order of the configuration; or those that use a connection, by name."""
         state = self._state

@@ -57,6 +57,8 @@ class CollectionView(Struct, frozen=True):
     color: str = ""
     """`#RRGGBB`, if its server has one."""
     transparent: bool = False
+    source: str = ""
+    """Where the events of a calendar come from that its server subscribes to."""
 
     @property
     def token(self) -> str:
@@ -108,7 +110,7 @@ class Collections:
     async def members(self, collection: CollectionView) -> list[Member]:
         """All members, by name. Raises StorageError."""
         if collection.made is not None:
-            return [Member(name, made.tag, 0) for name, made in sorted(collection.made.items())]
+            return [Member(name, made.tag, 0, len(made.payload)) for name, made in sorted(collection.made.items())]
         return await self._writer.store.read_members(collection.calendar)
 
     async def content(self, collection: CollectionView, name: str) -> MemberContent | None:
@@ -230,5 +232,6 @@ def _view(link: Link, record: CalendarRecord, *, mark: CollectionMark) -> Collec
         mark=mark,
         color=remote.color or "",
         transparent=remote.transparent,
+        source=remote.source or "",
         link=link,
     )

@@ -34,6 +34,8 @@ class Member(Struct, frozen=True):
     """Its path segment, percent-encoded; ends in `.ics`."""
     tag: str
     revision: int
+    size: int
+    """Bytes."""
 
 
 class MemberContent(Struct, frozen=True):

@@ -57,7 +57,9 @@ async def test_a_multiget_of_nothing_is_a_bad_request(dav: Dav) -> None:
     assert (await dav.report(await dav.calendar(), "C:calendar-multiget", DATA)).status == 400
 
 
-@pytest.mark.parametrize("report", ["D:expand-property", "D:principal-property-search"])
+@pytest.mark.parametrize(
+    "report", ["D:expand-property", "D:principal-property-search", "D:principal-match", "D:acl-principal-prop-set"]
+)
 async def test_reports_about_other_principals_find_nobody(dav: Dav, report: str) -> None:
     answer = await dav.report(ME, report, "")
     assert (answer.status, len(parse_xml(answer.body))) == (207, 0)
@@ -72,3 +74,15 @@ async def test_an_unknown_report_is_refused_by_name(dav: Dav) -> None:
     for path in (ME, await dav.calendar()):
         answer = await dav.report(path, "D:version-tree", "")
         assert (answer.status, parse_xml(answer.body)[0].tag) == (403, names.SUPPORTED_REPORT)
+
+
+async def test_five_thousand_hrefs_are_answered_in_their_order(dav: Dav) -> None:
+    path = await dav.calendar()
+    asked = [f"{path}{number}.ics" for number in range(4999)] + [f"{path}a.ics"]
+    assert list((await ask(dav, *asked)).values()) == [404] * 4999 + [200]
+
+
+async def test_the_same_href_twice_has_two_responses(dav: Dav) -> None:
+    path = f"{await dav.calendar()}a.ics"
+    answer = await dav.report(await dav.calendar(), "C:calendar-multiget", DATA + f"<D:href>{path}</D:href>" * 2)
+    assert [row.spelling for row in responses(answer)] == [path, path]

@@ -1,13 +1,18 @@
 """Discovery, listing and reading, as the rows of the clients' requests have it (A1 to A25)."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from busyd.availability.hours import Hours
 from busyd.dav import names
 from busyd.dav.xml import parse_xml
 from tests.http.caldav.conftest import ME, Dav, event, hrefs, responses, xml
+from tests.http.conftest import Serve
+from tests.http.small_backend import SmallBackend
 
 STARTING_POINTS = [
     "/",
@@ -263,3 +268,84 @@ async def test_passwords_are_in_no_answer(dav: Dav) -> None:
         text = (await dav.ask(method, path)).text
         assert dav.token not in text
         assert password not in text
+
+
+async def test_the_principal_says_who_it_is_to_those_who_may_know(dav: Dav) -> None:
+    dav.backend.state.connections["anna"].addresses = ("mailto:Anna@Example.org",)
+    (row,) = await dav.propfind(ME, "C:calendar-user-address-set")
+    found = row.find(names.CALENDAR_USER_ADDRESS_SET)
+    assert found is not None
+    assert found.hrefs() == ("mailto:anna@example.org",)
+    dav.token = dav.backend.token("anna", "freebusy")
+    (row,) = await dav.propfind(ME, "C:calendar-user-address-set")
+    assert "example.org" not in str(row)
+
+
+async def test_working_hours_are_shown_as_calendar_availability(serve: Serve, tmp_path: Path) -> None:
+    backend = SmallBackend(tmp_path, hours=Hours((((540, 1020),),) * 5 + ((), ())))
+    dav = Dav(await serve(backend), backend.token("anna", "freebusy"))
+    (row,) = await dav.propfind(ME, "C:calendar-availability", "CS:calendar-availability")
+    text = row.text(names.CALENDAR_AVAILABILITY) or ""
+    assert text.count("BEGIN:AVAILABLE") == 5
+    assert text == row.text(names.APPLE_CALENDAR_AVAILABILITY)
+    dav.token = backend.token("bob", "freebusy")
+    (row,) = await dav.propfind("/dav/bob/", "C:calendar-availability")
+    assert row.find(names.CALENDAR_AVAILABILITY) is None
+
+
+async def test_every_report_and_privilege_that_is_named_is_there(dav: Dav) -> None:
+    await dav.backend.set_busy("anna", [])
+    path = await dav.calendar()
+    times = '<C:time-range start="20261124T000000Z" end="20261125T000000Z"/>'
+    everything = (
+        f"<D:prop/><D:sync-token/><C:filter><C:comp-filter name='VCALENDAR'/></C:filter><D:href>/</D:href>{times}"
+    )
+    for resource in (ME, path, f"{ME}blocked-slots/"):
+        (row,) = await dav.propfind(resource, "D:supported-report-set", "D:current-user-privilege-set")
+        found = row.find(names.SUPPORTED_REPORT_SET)
+        assert found is not None
+        reports = [report.children[0].children[0].name for report in found.children]
+        assert len(reports) >= 3
+        for name in reports:
+            prefix = "C" if name.startswith(f"{{{names.CALDAV}}}") else "D"
+            answer = await dav.report(resource, f"{prefix}:{name.partition('}')[2]}", everything)
+            assert answer.status in (200, 207), name
+
+
+async def test_a_calendar_that_is_subscribed_to_says_where_it_comes_from(dav: Dav) -> None:
+    record = dav.backend.state.calendars[1]
+    remote = replace(record.remote, source="https://example.org/holidays.ics")
+    dav.backend.state.calendars[1] = replace(record, remote=remote)
+    (row,) = await dav.propfind(await dav.calendar(), "CS:source")
+    found = row.find(names.SOURCE)
+    assert found is not None
+    assert found.hrefs() == ("https://example.org/holidays.ics",)
+
+
+async def test_the_length_of_a_member_is_that_of_all_of_it(dav: Dav) -> None:
+    path = await dav.calendar()
+    got = await dav.ask("GET", f"{path}a.ics")
+    _, row, _ = await dav.propfind(path, "D:getcontentlength", depth=1)
+    assert row.text(names.GETCONTENTLENGTH) == got.headers["Content-Length"] == str(len(got.body))
+    part = '<C:calendar-data><C:comp name="VCALENDAR"/></C:calendar-data>'
+    body = f"<D:prop><D:getcontentlength/>{part}</D:prop><D:href>{path}a.ics</D:href>"
+    (row,) = responses(await dav.report(path, "C:calendar-multiget", body))
+    assert row.text(names.GETCONTENTLENGTH) == got.headers["Content-Length"]
+
+
+async def test_a_refused_login_leaves_the_connection_open_and_says_little(dav: Dav) -> None:
+    dav.token = ""
+    answer = await dav.ask("PROPFIND", ME, xml("D:propfind", "<D:allprop/>"), Depth="0")
+    assert len(answer.body) < 500
+    assert answer.headers.get("Connection", "keep-alive") == "keep-alive"
+    assert "Set-Cookie" not in answer.headers
+
+
+async def test_reads_go_on_while_the_server_of_a_calendar_is_down(dav: Dav) -> None:
+    dav.backend.reachable = False
+    dav.backend.clock.advance(86_400)
+    path = await dav.calendar()
+    for method, depth in (("PROPFIND", "0"), ("PROPFIND", "1")):
+        assert (await dav.ask(method, path, Depth=depth)).status == 207
+    assert (await dav.ask("GET", f"{path}a.ics")).status == 200
+    assert dav.backend.refreshed == 0

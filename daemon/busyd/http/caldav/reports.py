@@ -85,8 +85,8 @@ class Reports:
             if content is None:
                 yield MemberResponse(href, status=404, spelling=spelling)
                 continue
-            payload = await self._wanted_of(collection, content.payload, data=data)
-            found = member_resource(target, name, tag=content.tag, payload=payload)
+            wanted = await self._wanted_of(collection, content.payload, data=data)
+            found = member_resource(target, name, tag=content.tag, size=len(content.payload), data=wanted)
             response = found.response(asked.properties, selection=asked.selection, minimal=minimal)
             yield replace(response, spelling=spelling)
 
@@ -99,8 +99,8 @@ class Reports:
         async for name, content in self._collections.in_range(collection, window, zone=asked.timezone):
             if not matches_filter(content.payload, asked.filter):
                 continue
-            payload = await self._wanted_of(collection, content.payload, data=data, zone=asked.timezone)
-            found = member_resource(target, name, tag=content.tag, payload=payload)
+            wanted = await self._wanted_of(collection, content.payload, data=data, zone=asked.timezone)
+            found = member_resource(target, name, tag=content.tag, size=len(content.payload), data=wanted)
             yield found.response(asked.properties, selection=asked.selection, minimal=minimal)
 
     async def _sync(self, target: Target, asked: SyncCollection, *, data: CalendarData, minimal: bool) -> ReportAnswer:
@@ -126,8 +126,8 @@ class Reports:
         if names.CALENDAR_DATA in asked.properties:
             async for name, content in self._collections.contents(collection, list(told)):
                 if content is not None:
-                    payload = await self._wanted_of(collection, content.payload, data=data)
-                    found = member_resource(target, name, tag=content.tag, payload=payload)
+                    wanted = await self._wanted_of(collection, content.payload, data=data)
+                    found = member_resource(target, name, tag=content.tag, size=len(content.payload), data=wanted)
                     yield found.response(asked.properties, selection=asked.selection, minimal=minimal)
                 elif asked.token is not None:  # removed while the answer is being made, after its token
                     yield _gone(home + name)

@@ -1,6 +1,6 @@
 """Every kind of resource with its live properties (RFC 4918 §15, RFC 3744, RFC 4791 §5.2, RFC 6578 §4)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
@@ -25,12 +25,14 @@ _RFC4918: Final = (
 """What allprop gives (RFC 4918 §9.1, RFC 4791 §5.2)."""
 _OF_COLLECTIONS: Final = (names.SYNC_COLLECTION, names.CALENDAR_MULTIGET, names.CALENDAR_QUERY)
 _OF_MADE: Final = (*_OF_COLLECTIONS, names.FREE_BUSY_QUERY)
-_OF_PRINCIPALS: Final = (
-    names.FREE_BUSY_QUERY,
+_OF_ALL_PRINCIPALS: Final = (
+    names.ACL_PRINCIPAL_PROP_SET,
     names.EXPAND_PROPERTY,
+    names.PRINCIPAL_MATCH,
     names.PRINCIPAL_PROPERTY_SEARCH,
     names.PRINCIPAL_SEARCH_PROPERTY_SET,
 )
+_OF_PRINCIPALS: Final = (names.FREE_BUSY_QUERY, *_OF_ALL_PRINCIPALS)
 
 
 class Resource(Struct, frozen=True):
@@ -85,11 +87,28 @@ def starting_point(href: str, profile: str) -> Resource:
     )
 
 
-def principal(profile: str, me: str) -> Resource:
-    """A profile: the principal, and the home of its calendars. `me` is the profile of who asks."""
-    href = principal_href(profile)
+class HomeFacts(Struct, frozen=True):
+    """What there is to say of a profile."""
+
+    profile: str
+    me: str
+    """The profile of who asks."""
+    addresses: Sequence[str] = ()
+    availability: str = ""
+    """Its working hours as iCalendar; empty for one without."""
+    free_busy: bool = False
+    """Whether who asks may know when it is busy."""
+
+
+def principal(facts: HomeFacts) -> Resource:
+    """A profile: the principal, and the home of its calendars."""
+    profile, me, href = facts.profile, facts.me, principal_href(facts.profile)
+    mailto = tuple(Property(names.HREF, f"mailto:{address}") for address in facts.addresses)
+    mail = tuple(Property(names.EMAIL_ADDRESS, address) for address in facts.addresses)
+    hours = (names.CALENDAR_AVAILABILITY, names.APPLE_CALENDAR_AVAILABILITY) if facts.availability else ()
     return _resource(
         href,
+        *(Property(name, facts.availability) for name in hours),
         Property(names.RESOURCETYPE, children=(Property(names.COLLECTION), Property(names.PRINCIPAL))),
         Property(names.DISPLAYNAME, profile),
         _href(names.CURRENT_USER_PRINCIPAL, principal_href(me)),
@@ -97,9 +116,10 @@ def principal(profile: str, me: str) -> Resource:
         _href(names.OWNER, href),
         _href(names.PRINCIPAL_COLLECTION_SET, ROOT),
         _href(names.CALENDAR_HOME_SET, href),
-        Property(names.CALENDAR_USER_ADDRESS_SET),
-        _READ_ONLY,
-        _reports(_OF_PRINCIPALS),
+        Property(names.CALENDAR_USER_ADDRESS_SET, children=mailto),
+        Property(names.EMAIL_ADDRESS_SET, children=mail),
+        _READ_FREE_BUSY if facts.free_busy else _READ_ONLY,
+        _reports(_OF_PRINCIPALS if facts.free_busy else _OF_ALL_PRINCIPALS),
     )
 
 
@@ -120,20 +140,24 @@ def calendar(profile: str, collection: CollectionView, *, order: int, me: str, m
         Property(names.CALENDAR_ORDER, str(order)),
         _href(names.OWNER, principal_href(profile)),
         _href(names.CURRENT_USER_PRINCIPAL, principal_href(me)),
-        _READ_ONLY,
+        _READ_ONLY if collection.made is None else _READ_FREE_BUSY,
         _reports(_OF_COLLECTIONS if collection.made is None else _OF_MADE),
         Property(names.SYNC_TOKEN, collection.token),
     ]
     if collection.color:
         shown = f"{collection.color}FF" if len(collection.color) == len("#RRGGBB") else collection.color
         properties.append(Property(names.CALENDAR_COLOR, shown))
+    if collection.source:
+        properties.append(_href(names.SOURCE, collection.source))
     if collection.link is not None and collection.link.zone:
         properties.append(Property(names.CALENDAR_TIMEZONE_ID, collection.link.zone))
     return _resource(collection_href(profile, collection), *properties)
 
 
-def calendar_object(href: str, tag: str, *, profile: str, me: str, payload: bytes | None = None) -> Resource:
-    """A calendar object resource; with its bytes, calendar-data too (RFC 4791 §9.6)."""
+def calendar_object(
+    href: str, tag: str, *, profile: str, me: str, size: int | None, data: bytes | None = None
+) -> Resource:
+    """A calendar object resource of so many bytes; with some of them or all as calendar-data (RFC 4791 §9.6)."""
     properties = [
         Property(names.RESOURCETYPE),
         Property(names.GETETAG, etag_of(tag)),
@@ -142,9 +166,10 @@ def calendar_object(href: str, tag: str, *, profile: str, me: str, payload: byte
         _href(names.CURRENT_USER_PRINCIPAL, principal_href(me)),
         _READ_ONLY,
     ]
-    if payload is not None:
-        properties.append(Property(names.GETCONTENTLENGTH, str(len(payload))))
-        properties.append(Property(names.CALENDAR_DATA, payload.decode("utf-8", "replace")))
+    if size is not None:
+        properties.append(Property(names.GETCONTENTLENGTH, str(size)))
+    if data is not None:
+        properties.append(Property(names.CALENDAR_DATA, data.decode("utf-8", "replace")))
     return _resource(href, *properties)
 
 
@@ -208,11 +233,13 @@ def _reports(supported: Iterable[str]) -> Property:
 
 
 _COLLATIONS: Final = tuple(Property(names.caldav("supported-collation"), name) for name in COLLATIONS)
-_READ_ONLY: Final = Property(
-    names.CURRENT_USER_PRIVILEGE_SET,
-    children=tuple(
-        Property(names.PRIVILEGE, children=(Property(name),))
-        for name in (names.READ, names.READ_CURRENT_USER_PRIVILEGE_SET)
-    ),
-)
-"""One privilege an element, as some apps need it. No write-properties, which Thunderbird takes for writable."""
+
+
+def _privileges(*granted: str) -> Property:
+    """One privilege an element, as some apps need it. No write-properties, which Thunderbird takes for writable."""
+    children = tuple(Property(names.PRIVILEGE, children=(Property(name),)) for name in granted)
+    return Property(names.CURRENT_USER_PRIVILEGE_SET, children=children)
+
+
+_READ_ONLY: Final = _privileges(names.READ, names.READ_CURRENT_USER_PRIVILEGE_SET)
+_READ_FREE_BUSY: Final = _privileges(names.READ, names.READ_FREE_BUSY, names.READ_CURRENT_USER_PRIVILEGE_SET)

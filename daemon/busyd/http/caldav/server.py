@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
 from aiohttp import web
+from msgspec.structs import replace
 
 from busyd.dav import names
 from busyd.dav.filter import BadFilter, free_busy_window
@@ -12,6 +13,7 @@ from busyd.dav.request import BadRequestBody, Propfind
 from busyd.dav.xml import Element, NotXml, make, parse_xml, write_xml
 from busyd.flow.ask import answer_at_once
 from busyd.flow.backend import Backend
+from busyd.flow.working_hours import WorkingHours
 from busyd.http.caldav.blocked import BlockedSlots
 from busyd.http.caldav.changing import change_properties, with_kept
 from busyd.http.caldav.paths import ROOT, WELL_KNOWN
@@ -19,6 +21,7 @@ from busyd.http.caldav.refusals import DAV_HEADERS, XML, PreconditionNotMet, rea
 from busyd.http.caldav.reports import Reports
 from busyd.http.caldav.resources import (
     CONTENT_TYPE,
+    HomeFacts,
     Resource,
     calendar,
     collection_href,
@@ -50,6 +53,7 @@ class CaldavServer:
         self._limits = limits
         self._reports = Reports(backend)
         self._blocked = BlockedSlots(backend)
+        self._hours = WorkingHours(backend.clock)
 
     async def handle(self, call: Call) -> web.StreamResponse:
         """Any method. Raises HttpProblem."""
@@ -101,21 +105,28 @@ class CaldavServer:
         if owner is None:
             itself = starting_point(target.path, me)
             is_root = target.path.rstrip("/") + "/" == ROOT
-            return [itself, principal(me, me)] if depth and is_root else [itself]
+            return [itself, await self._home(target, me)] if depth and is_root else [itself]
         if collection is None:
-            return [principal(owner, me), *(self._calendars(target) if depth else ())]
+            return [await self._home(target, owner), *(self._calendars(target) if depth else ())]
         if target.member is None:
             href = collection_href(owner, collection)
             itself = next(found for found in self._calendars(target) if found.href == href)
             members = await self._backend.collections.members(collection) if depth else ()
             return (
-                itself if member is None else member_resource(target, member.name, tag=member.tag)
+                itself if member is None else member_resource(target, member.name, tag=member.tag, size=member.size)
                 for member in (None, *members)
             )
         content = await self._backend.collections.content(collection, target.member)
         if content is None:
             raise nothing_here()
-        return [member_resource(target, target.member, tag=content.tag, payload=content.payload)]
+        size = len(content.payload)
+        return [member_resource(target, target.member, tag=content.tag, size=size, data=content.payload)]
+
+    async def _home(self, target: Target, name: str) -> Resource:
+        facts, profile = HomeFacts(name, target.me, free_busy=target.free_busy), self._backend.profile(name)
+        if profile is not None and profile.hours is not None:
+            facts = replace(facts, availability=await self._hours.of(profile))
+        return principal(replace(facts, addresses=self._backend.addresses_of(name) if target.details else ()))
 
     def _calendars(self, target: Target) -> list[Resource]:
         owner, me = target.owner or "", target.me

@@ -28,6 +28,8 @@ class Target(Struct, frozen=True):
     collection: CollectionView | None = None
     free_busy: bool = False
     """The caller may ask when the owner is busy."""
+    details: bool = False
+    """The caller may know more than that."""
     member: str | None = None
     """The name of a member, percent-encoded as in its href."""
     keeps_as: str = ""
@@ -35,12 +37,14 @@ class Target(Struct, frozen=True):
     so that nobody who may only know when somebody is busy renames a calendar."""
 
 
-def member_resource(target: Target, name: str, *, tag: str, payload: bytes | None = None) -> Resource:
-    """A member of the target's collection."""
+def member_resource(
+    target: Target, name: str, *, tag: str, size: int | None = None, data: bytes | None = None
+) -> Resource:
+    """A member of the target's collection, as `calendar_object` makes it."""
     assert target.owner is not None
     assert target.collection is not None
     href = collection_href(target.owner, target.collection) + name
-    return calendar_object(href, tag, profile=target.owner, me=target.me, payload=payload)
+    return calendar_object(href, tag, profile=target.owner, me=target.me, size=size, data=data)
 
 
 async def find_target(call: Call, backend: Backend, *, blocked: BlockedSlots) -> Target:
@@ -49,7 +53,8 @@ async def find_target(call: Call, backend: Backend, *, blocked: BlockedSlots) ->
     me = await _principal_of(call, backend)
     owner = call.values.get("owner")
     if owner is None:
-        return Target(path, me, keeps_as=_keeps_as(call, me))
+        may = call.caller.may
+        return Target(path, me, free_busy=may("freebusy"), details=may("details"), keeps_as=_keeps_as(call, me))
     profile = backend.profile(owner)
     if not call.caller.sees(owner) or profile is None:
         raise unknown_profile(owner)
@@ -70,6 +75,7 @@ async def find_target(call: Call, backend: Backend, *, blocked: BlockedSlots) ->
         seen,
         found,
         free_busy=call.caller.may("freebusy"),
+        details=call.caller.may("details"),
         member=quote(member, safe="") if member is not None else None,
         keeps_as=_keeps_as(call, owner),
     )

@@ -18,8 +18,8 @@ class MemberStatements(Statements):
     def read_members(self, calendar: int) -> list[Member]:
         """All members of a calendar, by name."""
         query = (
-            "SELECT member, tag, revision FROM object WHERE calendar=? AND member IS NOT NULL AND tag<>''"
-            " ORDER BY member"
+            "SELECT member, tag, revision, length(payload) FROM object WHERE calendar=? AND member IS NOT NULL"
+            " AND tag<>'' ORDER BY member"
         )
         return [Member(*row) for row in self._db.execute(query, (calendar,))]
 
