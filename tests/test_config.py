@@ -14,6 +14,7 @@ from busyd.config.load import own_state
 from busyd.config.parsers import parse_span
 from busyd.connection import ICLOUD_URL, CalendarReference, Connection, ConnectionKind
 from busyd.credentials import FromCommand, FromCredential, FromEnvironment, FromFile, Literal, Secret
+from busyd.service.settings import endpoint_settings
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "config").glob("*.yaml"))
 ANNA = "connections:\n  anna: {username: a@b.c, password: {credential: anna}}\n"
@@ -287,6 +288,12 @@ def test_where_the_primary_is_kept_from_blocking_is_remembered(tmp_path: Path) -
     profile = config.profiles["anna"]
     assert (profile.primary_blocks, profile.primary_blocks_origin) == (False, f"{tmp_path}/config.yaml:{line}")
     assert config.profiles["ben"].primary_blocks_origin == ""
+
+
+def test_the_public_address_is_a_host_too(tmp_path: Path) -> None:
+    config = load(tmp_path, "public_url: https://Busy.Example.ORG:8443/\nhosts: [other.example]\n")
+    assert config.public_url == "https://busy.example.org:8443"
+    assert endpoint_settings(config).hosts == ("other.example", "busy.example.org")
 
 
 def test_tls_hosts_origins_and_access(tmp_path: Path) -> None:

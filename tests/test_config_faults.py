@@ -82,7 +82,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     "unknown section": (
         "xyzzy: 1\n",
         [
-            "1:1: unknown key 'xyzzy' in the configuration; expected listen, connections, profiles, tls, "
+            "1:1: unknown key 'xyzzy' in the configuration; expected listen, public_url, connections, profiles, tls, "
             "behind_proxy, hosts, local_access, cors, time_zones or state"
         ],
     ),
@@ -171,6 +171,17 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     "host with port": (
         "hosts: [busy.example.org:443]\n",
         ["1:9: hosts: 'busy.example.org:443' is not a host name; leave out scheme, port and path"],
+    ),
+    "public address with a path": (
+        "public_url: https://example.org/busyd/\n",
+        [
+            "1:13: public_url: busyd must be reachable at the root of a host, so leave out everything after the host "
+            "name"
+        ],
+    ),
+    "public address without scheme": (
+        "public_url: example.org\n",
+        ["1:13: public_url: expected an address that starts with https:// or http://"],
     ),
     # Connections
     "connections is a list": ("connections: [anna]\n", ["1:14: connections: expected 'key: value' lines"]),

@@ -66,7 +66,7 @@ def test_the_address_of_a_feed_is_one_that_can_be_reached(busyd: Busyd, home: Pa
     write_config(home, listen)
     lines = busyd("token", "add", "anna").out.splitlines()
     assert lines[2].split(maxsplit=1)[1].partition("/feeds/")[0] == base
-    assert any("hosts:" in line for line in lines) is not bool(base)
+    assert any("public_url:" in line for line in lines) is not bool(base)
 
 
 def test_the_list_tells_all_but_the_token(busyd: Busyd) -> None:

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "problems": "list events that are not understood, and accept those that do not matter",
     "credential": "manage stored passwords: set, list, remove",
     "token": "manage access tokens: add, list, revoke",
+    "profile": "set up a calendar app to show a profile",
     "reload": "apply a changed configuration to the running daemon",
     "status": "show the state of every connection and calendar",
     "doctor": "find out what is wrong, in a report that is safe to share",

@@ -74,11 +74,11 @@ def add_token(arguments: argparse.Namespace) -> int:
         raise UsageError(message, program="busyd token add")
     scopes = _parse_scopes(arguments.scope)
     now = SystemClock().now()
-    expires = _parse_expiry(arguments.expires, now)
-    installation = _find_right_one(arguments)
+    expires = parse_expiry(arguments.expires, now, program="busyd token add")
+    installation = tokens_installation(arguments)
     named = arguments.state is not None or bool(os.environ.get("STATE_DIRECTORY"))
     config = None if installation.path is None and named else installation.config
-    _check_profile(arguments.profile, config)
+    check_profile(arguments.profile, config)
     with ledger_of(installation.state) as ledger:
         token = ledger.add_token(
             arguments.profile, scopes=scopes, details=arguments.details, expires=expires, name=arguments.name, now=now
@@ -94,12 +94,12 @@ def add_token(arguments: argparse.Namespace) -> int:
         print(f"feed    none: {without}")
         print("\nThe token is shown only once.")
         return ExitStatus.OK
-    base = _base_address(config)
+    base = base_address(config)
     print(f"feed    {base}{feed}")
     if not base:
         print(
-            "\nPrefix the feed with the name by which others reach busyd, and add that name to `hosts:` in the "
-            "configuration."
+            "\nPrefix the feed with the address by which others reach busyd, and put that into the configuration as "
+            "`public_url:`."
         )
     print("\nThe token is shown only once. Anyone with the feed address can read the feed: treat it like a password.")
     return ExitStatus.OK
@@ -107,7 +107,7 @@ def add_token(arguments: argparse.Namespace) -> int:
 
 def list_tokens(arguments: argparse.Namespace) -> int:
     """Print all tokens but the daemon's own, without their secrets."""
-    installation = _find_right_one(arguments)
+    installation = tokens_installation(arguments)
     own = _id_of_local_token(installation.state)
     with ledger_of(installation.state) as ledger:
         tokens = [token for token in ledger.tokens() if token.id != own]
@@ -123,7 +123,7 @@ def list_tokens(arguments: argparse.Namespace) -> int:
 
 def revoke_token(arguments: argparse.Namespace) -> int:
     """Revoke one."""
-    installation = _find_right_one(arguments)
+    installation = tokens_installation(arguments)
     if arguments.id == _id_of_local_token(installation.state):
         message = f"{arguments.id} is the token that the command line of this machine uses; it cannot be revoked"
         raise CommandFailed(message, fix="it is safe as long as others cannot read the state directory")
@@ -135,7 +135,7 @@ def revoke_token(arguments: argparse.Namespace) -> int:
     return ExitStatus.OK
 
 
-def _find_right_one(arguments: argparse.Namespace) -> Installation:
+def tokens_installation(arguments: argparse.Namespace) -> Installation:
     """The installation whose tokens are meant; never one that the daemon at the configured address does not use."""
     installation = find_installation(arguments)
     installation.require_access()
@@ -159,20 +159,22 @@ def _parse_scopes(given: list[str] | None) -> list[str]:
     return [scope for scope in SCOPES if scope in words]
 
 
-def _parse_expiry(text: str | None, now: Instant) -> Instant | None:
+def parse_expiry(text: str | None, now: Instant, *, program: str) -> Instant | None:
+    """When a token ends that lives so long from now; None for one without an end. Raises UsageError."""
     if text is None:
         return None
     try:
         lifetime = parse_duration(text)
     except BadText as error:
         message = f"--expires: {text[:40]!r} {error}"
-        raise UsageError(message, program="busyd token add") from None
+        raise UsageError(message, program=program) from None
     if not lifetime:
-        raise UsageError("--expires: it must be longer than 0 seconds", program="busyd token add")
+        raise UsageError("--expires: it must be longer than 0 seconds", program=program)
     return Instant(now + int(lifetime.total_seconds()))
 
 
-def _check_profile(profile: str, config: Config | None) -> None:
+def check_profile(profile: str, config: Config | None) -> None:
+    """Raises CommandFailed when there is no such profile; without a configuration, that is not known."""
     if config is None or profile == ALL_PROFILES or profile in config.profiles:
         return
     known = ", ".join(config.profiles) or "none"
@@ -187,10 +189,12 @@ def _why_no_feed(profile: str, scopes: list[str]) -> str:
     return "" if "freebusy" in scopes else "a feed needs the scope freebusy"
 
 
-def _base_address(config: Config | None) -> str:
+def base_address(config: Config | None) -> str:
     """Where clients reach busyd: its configured name, else where it listens; empty when neither is known."""
     if config is None:
         return ""
+    if config.public_url:
+        return config.public_url
     tcp = [listen for listen in config.listen if isinstance(listen, TcpAddress)]
     scheme = "https" if config.tls else "http"
     if config.hosts and (config.behind_proxy or not tcp):  # the port is the proxy's

@@ -9,7 +9,15 @@ from busyd.address import ListenAddress
 from busyd.config.connections import read_connections
 from busyd.config.errors import ConfigFault, ConfigFaults, ConfigMissing, SourceLocation, quote
 from busyd.config.model import DEFAULT_LISTEN, Config, Tls
-from busyd.config.parsers import parse_flag, parse_host, parse_listen, parse_origin, parse_path, parse_zone
+from busyd.config.parsers import (
+    parse_flag,
+    parse_host,
+    parse_listen,
+    parse_origin,
+    parse_path,
+    parse_public_url,
+    parse_zone,
+)
 from busyd.config.permission import why_unreadable
 from busyd.config.profiles import ProfileReader
 from busyd.config.reader import ConfigReader, folder_of
@@ -22,6 +30,7 @@ _PASSED_ON: Final = Path("/run/credentials")
 
 _KEYS: Final = (
     "listen",
+    "public_url",
     "connections",
     "profiles",
     "tls",
@@ -128,6 +137,7 @@ def _read_config(reader: ConfigReader, tree: MappingNode, *, files: tuple[Path, 
         tls=tls,
         behind_proxy=behind_proxy,
         hosts=tuple(host for _, host in reader.values(keys.get("hosts"), "hosts", parse=parse_host)),
+        public_url=reader.value(keys.get("public_url"), "public_url", parse=parse_public_url, default=""),
         local_access=reader.choice(
             keys.get("local_access"), "local_access", options=("freebusy", "none"), default="freebusy"
         ),

@@ -45,6 +45,8 @@ class Config(Struct, frozen=True):
     tls: Tls | None = None
     behind_proxy: bool = False
     """A reverse proxy is in front of every address: no request counts as local, whatever its source address."""
+    public_url: str = ""
+    """`https://HOST`: how others reach busyd, in addresses that are handed out; empty when that is not known."""
     hosts: tuple[str, ...] = ()
     """Further names, in lower case, by which clients or a proxy reach busyd, for the Host check."""
     local_access: Literal["freebusy", "none"] = "freebusy"

@@ -221,6 +221,15 @@ def parse_origin(text: str) -> str:
     return origin
 
 
+def parse_public_url(text: str) -> str:
+    """The address by which others reach busyd, without a slash at its end."""
+    parts = split_url(text, ("https", "http"))
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        message = "busyd must be reachable at the root of a host, so leave out everything after the host name"
+        raise ValueError(message)
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
 def split_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
     """The parts of an address with one of these schemes, a host and no password. The address is never quoted."""
     try:

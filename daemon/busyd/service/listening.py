@@ -24,7 +24,7 @@ from busyd.service.settings import certificate_text, endpoint_settings, tls_cont
 
 logger = logging.getLogger(__name__)
 
-_KEYS: Final = ("behind_proxy", "hosts", "local_access", "cors")
+_KEYS: Final = ("behind_proxy", "hosts", "public_url", "local_access", "cors")
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})
 
 

@@ -1,6 +1,7 @@
 """From the configuration to what the HTTP side is given. Plain translation."""
 
 import ssl
+from urllib.parse import urlsplit
 
 from busyd.config import Config
 from busyd.errors import Misconfigured
@@ -11,8 +12,9 @@ from busyd.regular_file import read_regular_file
 
 def endpoint_settings(config: Config) -> EndpointSettings:
     """What the handlers need to know of the configuration."""
+    public = urlsplit(config.public_url).hostname
     return EndpointSettings(
-        hosts=config.hosts,
+        hosts=(*config.hosts, *([public] if public else [])),
         behind_proxy=config.behind_proxy,
         local_access=config.local_access != "none",
         cors=config.cors,
