@@ -32,6 +32,11 @@ class Server:
         """Seconds of CPU it has used, all threads together, to the nanosecond (`/proc` counts in steps of 10 ms)."""
         return time.clock_gettime((~self.process.pid << 3) | 2)  # MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED)
 
+    @property
+    def waited(self) -> float:
+        """Seconds its main thread was ready to run while others had the processor."""
+        return waited(self.process.pid)
+
     def memory(self, field: str = "VmRSS") -> float:
         """Megabytes from `/proc/PID/status`: VmRSS now, VmHWM at the highest."""
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
@@ -105,6 +110,11 @@ def clean_environment(further: Mapping[str, str] | None = None) -> dict[str, str
     """Nothing of the caller's that changes what is measured."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ}
     return {**kept, "TZ": "UTC", **(further or {})}
+
+
+def waited(pid: int | None = None) -> float:
+    """Seconds the main thread of a process, or of this one, was ready to run while others had the processor."""
+    return int(Path(f"/proc/{pid or 'self'}/schedstat").read_text().split()[1]) / 1e9
 
 
 def put_on_core(pid: int, core: int) -> None:

@@ -15,7 +15,7 @@ BUCKET_BITS: Final = 18
 """A bucket of time is 2**18 seconds, about 3 days: few enough spans to sort and merge in less than a millisecond."""
 
 
-class Reading(Struct, frozen=True):
+class Reading(Struct, frozen=True, gc=False):
     """How one calendar counts for one profile."""
 
     tables: OccurrenceTable

@@ -44,7 +44,7 @@ class FactsTable:
         return known
 
 
-class Chunk(Struct, eq=False):
+class Chunk(Struct, eq=False, gc=False):
     """Some rows, in parallel arrays. Immutable once published, and the same only as itself."""
 
     objects: "array[int]"

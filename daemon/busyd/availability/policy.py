@@ -21,6 +21,10 @@ class Rules(Struct, frozen=True):
     origin: Mapping[str, str] = field(default_factory=dict)
     """Name of a rule -> `FILE:LINE` where the user set it; a rule that is absent has its default."""
 
+    def without_origin(self) -> "Rules":
+        """The same rules wherever they are written down, which changes no answer."""
+        return replace(self, origin={}) if self.origin else self
+
 
 class Verdict(Struct, frozen=True):
     """The decision about one occurrence, and its reason."""

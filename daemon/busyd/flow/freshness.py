@@ -30,7 +30,7 @@ class CalendarHealth(StrEnum):
     """The connection has no such calendar (any more): what was last known of it counts, or else all time blocks."""
 
 
-class CalendarFreshness(Struct, frozen=True):
+class CalendarFreshness(Struct, frozen=True, gc=False):
     """One linked calendar in an answer."""
 
     calendar: str

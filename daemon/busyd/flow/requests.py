@@ -140,7 +140,7 @@ class OutboxRequests:
     async def _load_tables(self, profile: str) -> None:
         """Have the snapshot be one that rows can be added to: after a start it is a stored one for a moment."""
         is_stored = find_profile(self._writer.state, profile).readings is None
-        if is_stored or self._writer.publisher.lacks_tables((profile,)):
+        if is_stored or self._writer.publisher.lacking_tables((profile,)):
             await self._writer.complete_tables()
 
 

@@ -19,7 +19,7 @@ from busyd.state.horizon import DAY, horizon_at
 from busyd.state.links import Link, calendar_keys
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
-from busyd.store.bookings import Booking
+from busyd.store.bookings import Booking, connection_of
 from busyd.store.changes import ChangeCause
 from busyd.store.errors import StorageError
 from busyd.store.mirror import CalendarRecord
@@ -83,10 +83,11 @@ class SnapshotPublisher:
         """Take rows of the outbox just as they were committed, and have the snapshots that they concern hold them."""
         state = self._state
         concerned = {row.profile for row in rows}
-        written = {row.calendar for row in rows if row.calendar}
-        for name, profile_state in state.profiles.items() if written else ():
-            if written & calendar_keys((*profile_state.links, *profile_state.next_links)):
-                concerned.add(name)
+        for written in {row.calendar for row in rows if row.calendar}:
+            for name in state.links.profiles_naming(connection_of(written)) & state.profiles.keys():
+                profile_state = state.profiles[name]
+                if written in calendar_keys((*profile_state.links, *profile_state.next_links)):
+                    concerned.add(name)
         concerned &= state.profiles.keys()
         state.own.take(rows)
         state.due.add(concerned)
@@ -94,22 +95,26 @@ class SnapshotPublisher:
         if self._changes is not None:
             await self._changes.tell(concerned, otherwise=ChangeCause.OWN)
 
-    def lacks_tables(self, profiles: Iterable[str]) -> bool:
-        """Whether the snapshot of one of these cannot be built, because a calendar of it was not loaded yet."""
+    def lacking_tables(self, profiles: Iterable[str]) -> set[str]:
+        """Those of these profiles whose snapshot cannot be built, because a calendar of it was not loaded yet."""
         due = self._state.due_snapshots()
-        return any(
-            name in due and self._state.readings(profile_state, profile_state.next_links) is None
+        return {
+            name
             for name in profiles
-            if (profile_state := self._state.profiles.get(name)) is not None
-        )
+            if name in due
+            and (profile_state := self._state.profiles.get(name)) is not None
+            and self._state.readings(profile_state, profile_state.next_links) is None
+        }
 
     async def confirm(self, records: Sequence[CalendarRecord]) -> None:
         """Show new proofs, once the snapshots hold what they prove.
 
         Where one cannot be built, no proof of its calendars is shown: the last one grows old.
         """
-        await self.publish_snapshots({record.connection for record in records})
-        records = [record for record in records if not self.lacks_tables(self._state.links.profiles_of(record.id))]
+        connections, links = {record.connection for record in records}, self._state.links
+        await self.publish_snapshots(connections)
+        lacking = self.lacking_tables(name for connection in connections for name in links.profiles_naming(connection))
+        records = [record for record in records if lacking.isdisjoint(links.profiles_of(record.id))]
         read_anew = [record.id for record in records if self._is_read_anew(record)]
         self._state.confirm(records, monotonic=self._clock.monotonic())
         for calendar in read_anew:

@@ -166,6 +166,7 @@ class Service:
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._backend.reloads.ask)
             self._ready = True
             self._manager.ready(self._status())
+            gc.freeze()  # what was imported stays for good: each look through it holds every thread up
             gc.enable()  # off since `busyd run` began
             await self._serve_until_stopped(ledger)
             if not self._is_damaged:
@@ -196,8 +197,7 @@ class Service:
         await self._patiently(self._restore.load_tables, "the stored index could not be loaded")
         # On a thread, as lxml and the HTTP client take a tenth of a second that nobody should wait for.
         module = await asyncio.to_thread(importlib.import_module, "busyd.service.polling")
-        # Modules, code and tables stay for good: to look through them, even once, would hold the loop up.
-        gc.freeze()
+        gc.freeze()  # also the tables
         self._polling = module.Polling(
             self._writer,
             ledger,

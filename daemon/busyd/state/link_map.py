@@ -21,6 +21,8 @@ class LinkMap:
         """Connection -> the profiles that name it, or are linked to a calendar of it."""
         self._known: dict[str, tuple[set[int], set[str]]] = {}
         """Profile -> the calendars and connections under which it is found."""
+        self._sets: dict[frozenset[str], frozenset[str]] = {}
+        """Each set of zones once: there are few, and many calendars."""
         self._union: dict[int, frozenset[str]] = {}
         """Calendar -> the zones of all profiles, as they were asked for since a profile's last change."""
         for profile in profiles:
@@ -36,7 +38,8 @@ class LinkMap:
                 zones.setdefault(link.calendar, set()).add(link.zone)
         self.forget(profile.name)
         for calendar, read_in in zones.items():
-            self._zones.setdefault(calendar, {})[profile.name] = frozenset(read_in)
+            these = frozenset(read_in)
+            self._zones.setdefault(calendar, {})[profile.name] = self._sets.setdefault(these, these)
             self._union.pop(calendar, None)
         for connection in connections:
             self._profiles.setdefault(connection, set()).add(profile.name)
@@ -59,7 +62,8 @@ class LinkMap:
         """The zones in which profiles read a calendar; empty when nobody does."""
         known = self._union.get(calendar)
         if known is None:
-            known = self._union[calendar] = frozenset().union(*self._zones.get(calendar, {}).values())
+            these: frozenset[str] = frozenset().union(*self._zones.get(calendar, {}).values())
+            known = self._union[calendar] = self._sets.setdefault(these, these)
         return known
 
     def profiles_of(self, calendar: int) -> Set[str]:

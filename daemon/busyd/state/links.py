@@ -27,7 +27,7 @@ class CalendarRole(StrEnum):
     CONFLICT = "conflict"
 
 
-class Link(Struct, frozen=True):
+class Link(Struct, frozen=True, gc=False):
     """A calendar that counts for a profile, or a reference that leads nowhere (and so leaves time unknown)."""
 
     reference: CalendarReference

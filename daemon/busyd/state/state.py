@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from busyd.availability.building import Reading
 from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
+from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
 from busyd.connection import Connection, ConnectionKind
 from busyd.cooperative import in_slices
@@ -248,6 +249,7 @@ class State:
         """
         readings = []
         addresses: dict[str, frozenset[str]] = {}
+        rules: dict[int, Rules] = {}  # most links of a profile have the same
         for link in links:
             if link.calendar is None or not link.blocks:
                 continue
@@ -257,8 +259,8 @@ class State:
             me = addresses.get(link.reference.connection)
             if me is None:
                 me = addresses[link.reference.connection] = self.addresses_for(state, link.reference.connection)
-            rules = replace(link.rules, origin={})  # where a rule is written down changes no answer
-            readings.append(Reading(tables, rules, me, link.calendar))
+            shared = rules.setdefault(id(link.rules), link.rules.without_origin())
+            readings.append(Reading(tables, shared, me, link.calendar))
         return (*readings, *self.own.readings(state.profile.name, links, facts=self.table))
 
     def snapshot_key(self, state: ProfileState, generations: Mapping[int, int], *, day: int, version: str) -> str:
@@ -270,9 +272,8 @@ class State:
         for link in state.next_links:
             if link.blocks:
                 me = sorted(self.addresses_for(state, link.reference.connection))
-                rules = replace(link.rules, origin={})  # where a rule is written down changes no answer
                 generation = generations.get(link.calendar or 0)
-                parts.append(repr((link.calendar, generation, link.zone, rules, me)))
+                parts.append(repr((link.calendar, generation, link.zone, link.rules.without_origin(), me)))
         parts += map(repr, self.own.spans(state.profile.name, state.next_links))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 

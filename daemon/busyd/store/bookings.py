@@ -132,3 +132,8 @@ class Booking(Struct, frozen=True):
 def calendar_key(connection: str, href: str) -> str:
     """Names a calendar for good, whatever it is called."""
     return f"{connection} {href}"
+
+
+def connection_of(key: str) -> str:
+    """The connection in the key of a calendar."""
+    return key.partition(" ")[0]

@@ -196,18 +196,22 @@ async def refresh_state(context: PollContext, *, relink: bool = False) -> None:
         await state.take_listing(context.name, records)
     await _remember_links(context)
     # An earlier try may have failed, or was cancelled in the middle.
-    if is_other or context.writer.publisher.lacks_tables(state.links.profiles_naming(context.name)):
+    if is_other or context.writer.publisher.lacking_tables(state.links.profiles_naming(context.name)):
         await context.writer.complete_tables()
     await context.writer.publisher.confirm(records)
 
 
 async def _remember_links(context: PollContext) -> None:
-    remembered = {profile: dict(links) for profile, links in context.state.remembered.items()}
-    if remembered == context.state.recorded:
+    state = context.state
+    # Those of all profiles the first time: an older busyd had kept them for all together.
+    names = state.links.profiles_naming(context.name) if state.recorded else state.remembered.keys()
+    remembered = {name: dict(state.remembered.get(name, {})) for name in names}
+    new = {name: meant for name, meant in remembered.items() if state.recorded.get(name) != meant}
+    if not new:
         return
     try:
-        await context.ledger.record_links(remembered)
-        context.state.recorded = remembered
+        await context.ledger.record_links(new)
+        state.recorded |= new
     except StorageError as error:
         logger.warning("which calendars are meant was not written down, the next poll tries again: %s", error)
 
