@@ -13,7 +13,7 @@ from busyd.connection import RemoteCalendar
 from busyd.ical.facts import Facts
 from busyd.period import Instant, Period
 from busyd.store.errors import StorageDamaged
-from busyd.store.mirror import StoredObject
+from busyd.store.mirror import AccountRecord, StoredObject
 from busyd.store.occurrences import IndexEntry
 from busyd.store.sqlite.seal import seal
 from busyd.store.store import Store
@@ -26,6 +26,7 @@ SPAN = Period(Instant(0), Instant(10**9))
 
 
 def fill(tx: Transaction) -> None:
+    tx.record_account(AccountRecord("anna", "https://x.test/", "anna", "/p/", ("/h/",), (), False, Instant(1)))
     tx.record_listing("anna", [RemoteCalendar(f"/{name}/", name) for name in "abc"], at=Instant(1))
     for record in tx.read_calendars():
         for number in range(40):
@@ -113,6 +114,57 @@ async def test_an_entry_that_is_not_as_it_was_written_is_damage(tmp_path: Path, 
     again = Store.open_or_begin_anew(path)
     assert await again.read_calendars() == []
     again.close()
+
+
+def read_all(tx: Transaction) -> None:
+    tx.read_account("anna")
+    for record in tx.read_calendars():
+        tx.read_uids(record.id, [f"{record.remote.href}{number}.ics" for number in range(40)])
+        tx.read_objects(record.id)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "object SET payload=x'42' WHERE id=7", "object SET uid='u8' WHERE id=7", "object SET calendar=2 WHERE id=110",
+        "object SET href='/a/600.ics' WHERE id=7", "object SET tag='' WHERE id=7", "calendar SET as_of=9 WHERE id=2",
+        "calendar SET sync_token='2' WHERE id=2", "calendar SET complete=1 WHERE id=2",
+        "calendar SET doubts='{\"/a/\":{}}' WHERE id=2", "account SET partial='x'", "account SET homes='[]'",
+    ],
+)  # fmt: skip
+async def test_a_row_of_the_mirror_that_is_not_as_it_was_written_is_damage(tmp_path: Path, change: str) -> None:
+    path = filled(tmp_path)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(f"UPDATE {change}")
+        database.commit()
+    seal(path)  # as if it had been damaged while it was in use
+    store = Store.open(path)
+    with pytest.raises(StorageDamaged):
+        await store.transaction(read_all)
+    store.close()
+
+
+async def test_no_change_makes_damage_look_as_if_it_had_been_written(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute("UPDATE calendar SET sync_token='2'")
+        database.commit()
+    seal(path)
+    store = Store.open(path)
+    with pytest.raises(StorageDamaged):
+        await store.confirm_calendars([2], Instant(7))
+    store.close()
+
+
+@pytest.mark.parametrize("change", ["object SET calendar=77", "busy_index SET object=777"])
+async def test_after_a_crash_a_row_that_belongs_to_nothing_is_damage(tmp_path: Path, change: str) -> None:
+    path = filled(tmp_path)
+    path.with_name("mirror.sqlite3.seal").unlink()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.execute(f"UPDATE {change} WHERE rowid=7")
+        database.commit()
+    with pytest.raises(StorageDamaged, match="belongs to nothing"):
+        Store.open(path)
 
 
 async def test_a_file_that_was_closed_in_order_is_believed(tmp_path: Path) -> None:

@@ -2,28 +2,36 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from busyd.connection import CalendarKind, Connection, RemoteCalendar
 from busyd.period import Instant
 from busyd.store.mirror import AccountRecord, CalendarRecord, ObjectDoubt, SyncMark
+from busyd.store.sqlite.digests import check, digest_of
 from busyd.store.sqlite.statements import Statements
 
 _NEW_CALENDAR: Final = (
-    "INSERT INTO calendar (connection, href, listing, epoch) VALUES (?,?,?,lower(hex(randomblob(8))))"
+    "INSERT INTO calendar (connection, href, listing, epoch) VALUES (?,?,?,lower(hex(randomblob(8)))) RETURNING id"
 )
+_COLUMNS: Final = (
+    "id", "connection", "href", "listing", "missing_since", "gone", "ctag", "sync_token", "as_of", "reconciled",
+    "complete", "held", "validators", "earlier_token", "look_again", "doubts", "listed_token",
+)  # fmt: skip
+_SELECT: Final = f"SELECT {', '.join(_COLUMNS)}, digest FROM calendar"
+_ACCOUNT: Final = "connection, root, username, principal, homes, addresses, single, discovered, partial"
 
 
 class CalendarStatements(Statements):
     """Accounts with the calendars in them."""
 
     def read_account(self, connection: str) -> AccountRecord | None:
-        columns = "connection, root, username, principal, homes, addresses, single, discovered, partial"
-        row = self._db.execute(f"SELECT {columns} FROM account WHERE connection=?", (connection,)).fetchone()
+        row = self._db.execute(f"SELECT {_ACCOUNT}, digest FROM account WHERE connection=?", (connection,)).fetchone()
         if row is None:
             return None
+        check(row[:-1], row[-1])
         homes, addresses = tuple(json.loads(row[4])), tuple(json.loads(row[5]))
         return AccountRecord(row[0], row[1], row[2], row[3], homes, addresses, bool(row[6]), row[7], row[8])
 
@@ -32,25 +40,28 @@ class CalendarStatements(Statements):
         known = self.read_account(account.connection)
         if known is not None and (known.root, known.username) != (account.root, account.username):
             self._db.execute("DELETE FROM calendar WHERE connection=?", (account.connection,))
-        self._db.execute(
-            "INSERT OR REPLACE INTO account (connection, root, username, principal, homes, addresses, single,"
-            " discovered, partial) VALUES (?,?,?,?,?,?,?,?,?)",
-            (
-                account.connection,
-                account.root,
-                account.username,
-                account.principal,
-                json.dumps(account.homes),
-                json.dumps(account.addresses),
-                account.single,
-                account.discovered,
-                account.partial,
-            ),
-        )
+        self._put_account(account)
 
     def record_partial(self, connection: str, partial: str) -> None:
         """Why the listing just taken may lack calendars; empty when it is whole."""
-        self._db.execute("UPDATE account SET partial=? WHERE connection=?", (partial, connection))
+        account = self.read_account(connection)
+        if account is not None and account.partial != partial:
+            self._put_account(replace(account, partial=partial))
+
+    def _put_account(self, account: AccountRecord) -> None:
+        row = (
+            account.connection,
+            account.root,
+            account.username,
+            account.principal,
+            json.dumps(account.homes),
+            json.dumps(account.addresses),
+            int(account.single),
+            account.discovered,
+            account.partial,
+        )
+        query = f"INSERT OR REPLACE INTO account ({_ACCOUNT}, digest) VALUES (?,?,?,?,?,?,?,?,?,?)"
+        self._db.execute(query, (*row, digest_of(row)))
 
     def forget_other_accounts(self, connections: Iterable[Connection]) -> None:
         """Forget what was read of accounts that are no longer configured so: another login, another feed, or none.
@@ -74,33 +85,7 @@ class CalendarStatements(Statements):
     def read_calendars(self, connection: str | None = None) -> list[CalendarRecord]:
         """All calendars ever listed and not forgotten, of one connection or of all, in the order they were found."""
         where, values = ("", ()) if connection is None else (" WHERE connection=?", (connection,))
-        rows = self._db.execute(
-            "SELECT id, connection, listing, missing_since, gone, ctag, sync_token, as_of, reconciled, complete, held,"
-            " validators, earlier_token, look_again, doubts, listed_token"
-            f" FROM calendar{where} ORDER BY id",
-            values,
-        )
-        return [
-            CalendarRecord(
-                id=row[0],
-                connection=row[1],
-                remote=msgspec.json.decode(row[2], type=RemoteCalendar),
-                missing_since=row[3],
-                gone=bool(row[4]),
-                ctag=row[5],
-                sync_token=row[6],
-                as_of=row[7],
-                reconciled=row[8],
-                complete=bool(row[9]),
-                held=json.loads(row[10]),
-                validators=json.loads(row[11]),
-                earlier_token=row[12],
-                look_again=row[13],
-                doubts=msgspec.json.decode(row[14], type=dict[str, ObjectDoubt]),
-                listed_token=row[15],
-            )
-            for row in rows
-        ]
+        return [_record(row) for row in self._db.execute(f"{_SELECT}{where} ORDER BY id", values)]
 
     def record_listing(
         self,
@@ -121,55 +106,87 @@ class CalendarStatements(Statements):
         for href, remote in listed.items():
             listing = msgspec.json.encode(remote).decode()
             if href not in known:
-                self._db.execute(_NEW_CALENDAR, (connection, href, listing))
+                self._add(connection, href, listing=listing)
             elif known[href].remote != remote or known[href].missing_since is not None:
-                self._db.execute(
-                    "UPDATE calendar SET listing=?, missing_since=NULL, gone=0 WHERE connection=? AND href=?",
-                    (listing, connection, href),
-                )
+                self._change(known[href].id, listing=listing, missing_since=None, gone=0)
         for href in faulty - known.keys() - listed.keys():
             nameless = msgspec.json.encode(RemoteCalendar(href, "")).decode()
-            self._db.execute(_NEW_CALENDAR, (connection, href, nameless))
+            self._add(connection, href, listing=nameless)
         for href in known.keys() - listed.keys() - faulty:
-            self._db.execute(
-                "UPDATE calendar SET missing_since=COALESCE(missing_since, ?) WHERE connection=? AND href=?",
-                (at, connection, href),
-            )
+            if known[href].missing_since is None:
+                self._change(known[href].id, missing_since=at)
 
     def record_listed(self, connection: str, remote: RemoteCalendar) -> None:
         """Take one calendar as it was listed."""
-        listing = msgspec.json.encode(remote).decode()
-        self._db.execute(
-            "UPDATE calendar SET listing=? WHERE connection=? AND href=?", (listing, connection, remote.href)
-        )
+        query = "SELECT id FROM calendar WHERE connection=? AND href=?"
+        for (number,) in self._db.execute(query, (connection, remote.href)).fetchall():
+            self._change(number, listing=msgspec.json.encode(remote).decode())
 
     def record_gone(self, calendar: int) -> None:
         """A calendar long missing was asked for directly, and is proved to be gone. What is mirrored of it stays."""
-        self._db.execute("UPDATE calendar SET gone=1 WHERE id=?", (calendar,))
+        self._change(calendar, gone=1)
 
     def confirm_calendars(self, calendars: Iterable[int], at: Instant) -> None:
         """The remote has just confirmed that the mirror of these calendars is its state."""
-        self._db.executemany("UPDATE calendar SET as_of=? WHERE id=?", [(at, calendar) for calendar in calendars])
+        for calendar in calendars:
+            self._change(calendar, as_of=at)
 
     def record_validators(self, calendar: int, validators: Mapping[str, str]) -> None:
         """What to ask a feed with the next time, renewed though the feed itself has not changed."""
-        self._db.execute("UPDATE calendar SET validators=? WHERE id=?", (json.dumps(dict(validators)), calendar))
+        self._change(calendar, validators=json.dumps(dict(validators)))
 
     def record_sync(self, calendar: int, mark: SyncMark) -> None:
-        self._db.execute(
-            "UPDATE calendar SET ctag=?, sync_token=?, as_of=COALESCE(?, as_of), reconciled=COALESCE(?, reconciled),"
-            " complete=1, held=?, validators=?, earlier_token=?, look_again=?, doubts=?, listed_token=? WHERE id=?",
-            (
-                mark.ctag,
-                mark.sync_token,
-                mark.as_of,
-                mark.reconciled,
-                json.dumps(dict(mark.held)),
-                json.dumps(dict(mark.validators)),
-                mark.earlier_token,
-                mark.look_again,
-                msgspec.json.encode(mark.doubts).decode(),
-                mark.listed_token,
-                calendar,
-            ),
+        proved = {"as_of": mark.as_of, "reconciled": mark.reconciled}
+        self._change(
+            calendar,
+            ctag=mark.ctag,
+            sync_token=mark.sync_token,
+            complete=1,
+            held=json.dumps(dict(mark.held)),
+            validators=json.dumps(dict(mark.validators)),
+            earlier_token=mark.earlier_token,
+            look_again=mark.look_again,
+            doubts=msgspec.json.encode(mark.doubts).decode(),
+            listed_token=mark.listed_token,
+            **{name: at for name, at in proved.items() if at is not None},
         )
+
+    def _add(self, connection: str, href: str, *, listing: str) -> None:
+        (number,) = self._db.execute(_NEW_CALENDAR, (connection, href, listing)).fetchone()
+        row = self._db.execute(f"{_SELECT} WHERE id=?", (number,)).fetchone()
+        self._db.execute("UPDATE calendar SET digest=? WHERE id=?", (digest_of(row[:-1]), number))
+
+    def _change(self, calendar: int, **values: str | int | None) -> None:
+        """Change columns of one calendar, which must be as it was written: no digest may be put on damage."""
+        row = self._db.execute(f"{_SELECT} WHERE id=?", (calendar,)).fetchone()
+        if row is None:
+            return
+        check(row[:-1], row[-1])
+        new = tuple(values.get(name, old) for name, old in zip(_COLUMNS, row, strict=False))
+        columns = ", ".join(f"{name}=?" for name in values)
+        query = f"UPDATE calendar SET {columns}, digest=? WHERE id=?"
+        self._db.execute(query, (*values.values(), digest_of(new), calendar))
+
+
+def _record(row: tuple[Any, ...]) -> CalendarRecord:
+    """Raises msgspec.ValidationError for a row that is not as it was written."""
+    check(row[:-1], row[-1])
+    column = dict(zip(_COLUMNS, row, strict=False))
+    return CalendarRecord(
+        id=column["id"],
+        connection=column["connection"],
+        remote=msgspec.json.decode(column["listing"], type=RemoteCalendar),
+        missing_since=column["missing_since"],
+        gone=bool(column["gone"]),
+        ctag=column["ctag"],
+        sync_token=column["sync_token"],
+        as_of=column["as_of"],
+        reconciled=column["reconciled"],
+        complete=bool(column["complete"]),
+        held=json.loads(column["held"]),
+        validators=json.loads(column["validators"]),
+        earlier_token=column["earlier_token"],
+        look_again=column["look_again"],
+        doubts=msgspec.json.decode(column["doubts"], type=dict[str, ObjectDoubt]),
+        listed_token=column["listed_token"],
+    )

@@ -126,11 +126,13 @@ def has_unwritten_log(path: Path) -> bool:
 
 
 def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Look the whole file over. Raises StorageDamaged."""
+    """Look the whole file over, also for rows that an index does not lead to. Raises StorageDamaged."""
     with storage_errors(path):
-        answer = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if answer is None or answer[0] != "ok":
-        message = f"{path} is damaged ({answer[0] if answer else 'no answer'})"
+        answer = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
+    if answer is None or answer[0] != "ok" or orphan is not None:
+        reason = f"a row of {orphan[0]} belongs to nothing" if orphan else answer[0] if answer else "no answer"
+        message = f"{path} is damaged ({reason})"
         raise StorageDamaged(message)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent
+from busyd.store.sqlite.digests import checked_payload
 from busyd.store.sqlite.statements import Statements
 
 
@@ -41,7 +42,7 @@ class MemberStatements(Statements):
         size = 0
         for name in names:
             row = self._db.execute(query, (calendar, name)).fetchone()
-            found[name] = MemberContent(*row) if row else None
+            found[name] = MemberContent(row[0], checked_payload(row[1], row[0])) if row else None
             size += len(row[1]) if row else 0
             if size > most:
                 break

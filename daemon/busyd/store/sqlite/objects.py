@@ -1,11 +1,19 @@
 """Calendar object resources, payloads with their ETags: the statements."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from busyd.period import Instant
 from busyd.store.members import TOMBSTONE_SECONDS, member_name, tag_of
 from busyd.store.mirror import StoredObject, other_version_of
+from busyd.store.sqlite.digests import check, checked_payload, digest_of
 from busyd.store.sqlite.statements import Statements
+
+_IDENTITY: Final = ("calendar", "href", "uid", "tag")
+"""What the digest of an object is of. The tag is that of its payload; an ETag that is not its own is fetched anew."""
+OBJECT_COLUMNS: Final = ", ".join(f"object.{name}" for name in (*_IDENTITY, "digest"))
+"""To be handed to `check_object`."""
+_SELECT: Final = f"SELECT etag, payload, {OBJECT_COLUMNS} FROM object WHERE calendar=?"
 
 
 class ObjectStatements(Statements):
@@ -29,31 +37,35 @@ class ObjectStatements(Statements):
 
     def read_uids(self, calendar: int, hrefs: Iterable[str]) -> dict[str, str]:
         """Href -> UID of what is mirrored under these hrefs."""
-        query = "SELECT uid FROM object WHERE calendar=? AND href=?"
-        rows = ((href, self._db.execute(query, (calendar, href)).fetchone()) for href in hrefs)
-        return {href: row[0] for href, row in rows if row}
+        query = f"SELECT {OBJECT_COLUMNS} FROM object WHERE calendar=? AND href=?"
+        rows = [row for href in hrefs if (row := self._db.execute(query, (calendar, href)).fetchone())]
+        for row in rows:
+            check_object(row)
+        return {row[1]: row[2] for row in rows}
 
     def read_payloads(self, calendar: int, hrefs: Iterable[str]) -> dict[str, StoredObject]:
         """What is mirrored under these hrefs, as far as it is."""
-        query = "SELECT href, etag, uid, payload FROM object WHERE calendar=? AND href=?"
-        rows = (self._db.execute(query, (calendar, href)).fetchone() for href in hrefs)
-        return {row[0]: StoredObject(*row) for row in rows if row}
+        rows = (self._db.execute(f"{_SELECT} AND href=?", (calendar, href)).fetchone() for href in hrefs)
+        return {stored.href: stored for stored in (_stored(row) for row in rows if row)}
 
     def read_objects(self, calendar: int) -> list[StoredObject]:
         """All objects of a calendar, by href."""
-        query = "SELECT href, etag, uid, payload FROM object WHERE calendar=? ORDER BY href"
-        rows = self._db.execute(query, (calendar,))
-        return [StoredObject(*row) for row in rows]
+        return [_stored(row) for row in self._db.execute(f"{_SELECT} ORDER BY href", (calendar,))]
 
     def read_objects_by_id(self, numbers: Iterable[int]) -> dict[int, StoredObject]:
         """The objects of these ids that exist."""
-        query = "SELECT href, etag, uid, payload FROM object WHERE id=?"
+        query = _SELECT.replace("calendar=?", "id=?")
         rows = ((number, self._db.execute(query, (number,)).fetchone()) for number in numbers)
-        return {number: StoredObject(*row) for number, row in rows if row}
+        return {number: _stored(row) for number, row in rows if row}
 
     def record_uids(self, uids: Mapping[int, str]) -> None:
         """The UIDs of objects that could not be read when they were stored."""
-        self._db.executemany("UPDATE object SET uid=? WHERE id=?", [(uid, number) for number, uid in uids.items()])
+        for number, uid in uids.items():
+            row = self._db.execute(f"SELECT {OBJECT_COLUMNS} FROM object WHERE id=?", (number,)).fetchone()
+            if row is not None:
+                check_object(row)
+                digest = digest_of((row[0], row[1], uid, row[3]))
+                self._db.execute("UPDATE object SET uid=?, digest=? WHERE id=?", (uid, digest, number))
 
     def shared_uids(self) -> list[tuple[int, str, int, str]]:
         """Calendar, UID, number of objects, and the href of one, for every UID that several objects of one have."""
@@ -64,15 +76,16 @@ class ObjectStatements(Statements):
 
     def put_object(self, calendar: int, stored: StoredObject) -> int:
         """Insert or replace an object; its id, which stays the same when it is replaced."""
-        member = member_name(stored.href)
+        member, tag = member_name(stored.href), tag_of(stored.payload)
+        digest = digest_of((calendar, stored.href, stored.uid, tag))
         number, revision = self._db.execute(
-            "INSERT INTO object (calendar, href, etag, uid, payload, member, tag, revision)"
-            " VALUES (?1,?2,?3,?4,?5,?6,?7, COALESCE((SELECT revision FROM calendar WHERE id=?1), 0) + 1)"
+            "INSERT INTO object (calendar, href, etag, uid, payload, member, tag, digest, revision)"
+            " VALUES (?1,?2,?3,?4,?5,?6,?7,?8, COALESCE((SELECT revision FROM calendar WHERE id=?1), 0) + 1)"
             " ON CONFLICT (calendar, href) DO UPDATE SET etag=excluded.etag, uid=excluded.uid,"
-            " payload=excluded.payload, tag=excluded.tag,"
+            " payload=excluded.payload, tag=excluded.tag, digest=excluded.digest,"
             " revision=CASE WHEN object.tag=excluded.tag THEN object.revision ELSE excluded.revision END"
             " RETURNING id, revision",
-            (calendar, stored.href, stored.etag, stored.uid, stored.payload, member, tag_of(stored.payload)),
+            (calendar, stored.href, stored.etag, stored.uid, stored.payload, member, tag, digest),
         ).fetchone()
         self._db.execute("UPDATE calendar SET revision=?2 WHERE id=?1 AND revision<?2", (calendar, revision))
         self._db.execute("DELETE FROM tombstone WHERE calendar=? AND member=?", (calendar, member))
@@ -111,9 +124,9 @@ class ObjectStatements(Statements):
         without_payload: dict[int, str] = {}
         for href in hrefs:
             row = self._db.execute(
-                "INSERT INTO object (calendar, href, etag, uid, payload, member) VALUES (?,?,?,'',x'',?)"
+                "INSERT INTO object (calendar, href, etag, uid, payload, member, digest) VALUES (?,?,?,'',x'',?,?)"
                 " ON CONFLICT (calendar, href) DO UPDATE SET etag=excluded.etag RETURNING id, payload",
-                (calendar, href, etag, member_name(href)),
+                (calendar, href, etag, member_name(href), digest_of((calendar, href, "", ""))),
             ).fetchone()
             if not row[1]:
                 without_payload[row[0]] = href
@@ -124,3 +137,18 @@ class ObjectStatements(Statements):
         query = "SELECT id FROM object WHERE calendar=? AND href=? AND payload<>x''"
         rows = ((href, self._db.execute(query, (calendar, href)).fetchone()) for href in hrefs)
         return {row[0]: href for href, row in rows if row}
+
+
+def check_object(columns: Sequence[Any], payload: bytes | None = None) -> None:
+    """Check an object by its OBJECT_COLUMNS, and its payload where that was read.
+
+    Raises msgspec.ValidationError for one that is not as it was written.
+    """
+    check(columns[:-1], columns[-1])
+    if payload is not None:
+        checked_payload(payload, columns[3])
+
+
+def _stored(row: Sequence[Any]) -> StoredObject:
+    check_object(row[2:], row[1])
+    return StoredObject(row[3], row[0], row[4], row[1])

@@ -1,6 +1,5 @@
 """The busy index and the snapshots made from it: the statements."""
 
-import hashlib
 from array import array
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -10,6 +9,8 @@ import msgspec
 from busyd.ical.facts import Facts, Problem
 from busyd.period import Period
 from busyd.store.occurrences import IndexEntry, RowCounts
+from busyd.store.sqlite.digests import check, digest_of
+from busyd.store.sqlite.objects import OBJECT_COLUMNS, check_object
 from busyd.store.sqlite.statements import Statements
 
 AT_ONCE: Final = 100
@@ -19,7 +20,7 @@ _facts_decoder: Final = msgspec.msgpack.Decoder(tuple[Facts, ...])
 _problems_decoder: Final = msgspec.msgpack.Decoder(tuple[Problem, ...])
 _COLUMNS: Final = (
     "SELECT object, zone, span_start, span_end, recurring, occurrences, facts, problems, incomplete, incomplete_since,"
-    " digest FROM busy_index"
+    " busy_index.digest FROM busy_index"
 )
 
 
@@ -62,11 +63,15 @@ class IndexStatements(Statements):
     def read_entries(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[str, str, IndexEntry]]:
         """Href, ETag and entry of the next objects of a calendar, in the order of their ids, as read in `zone`."""
         rows = self._db.execute(
-            f"{_COLUMNS.replace(' FROM', ', object.href, object.etag FROM')} JOIN object ON object.id=busy_index.object"
+            f"{_COLUMNS.replace(' FROM', f', object.href, object.etag, {OBJECT_COLUMNS} FROM')}"
+            " JOIN object ON object.id=busy_index.object"
             " WHERE object.calendar=? AND zone IN ('', ?) AND object>? ORDER BY object",
             (calendar, zone, after),
         )
-        return [(row[11], row[12], _entry(row[:11])) for row in _some(rows, lambda row: len(row[5]))]
+        part = list(_some(rows, lambda row: len(row[5])))
+        for row in part:
+            check_object(row[13:])
+        return [(row[11], row[12], _entry(row[:11])) for row in part]
 
     def objects_to_expand(
         self, calendar: int, zone: str, *, span: Period, after: int = 0
@@ -76,21 +81,29 @@ class IndexStatements(Statements):
         Id, payload, ETag.
         """
         rows = self._db.execute(
-            "SELECT id, payload, etag FROM object WHERE calendar=? AND id>? AND NOT EXISTS (SELECT 1 FROM busy_index"
+            f"SELECT id, payload, etag, {OBJECT_COLUMNS} FROM object"
+            " WHERE calendar=? AND id>? AND NOT EXISTS (SELECT 1 FROM busy_index"
             " WHERE object=object.id AND zone IN ('', ?) AND (recurring=0 OR (span_start=? AND span_end=?)))"
             " ORDER BY id",
             (calendar, after, zone, span.start, span.end),
         )
-        return [(row[0], row[1], row[2]) for row in _some(rows, lambda row: len(row[1]))]
+        part = list(_some(rows, lambda row: len(row[1])))
+        for row in part:
+            check_object(row[3:], row[1])
+        return [(row[0], row[1], row[2]) for row in part]
 
     def read_recurring(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[IndexEntry, bytes, str]]:
         """Entry, payload and ETag of the next objects whose occurrences depend on the span asked for, by their ids."""
         rows = self._db.execute(
-            f"{_COLUMNS.replace(' FROM', ', payload, etag FROM')} JOIN object ON object.id=busy_index.object"
+            f"{_COLUMNS.replace(' FROM', f', payload, etag, {OBJECT_COLUMNS} FROM')}"
+            " JOIN object ON object.id=busy_index.object"
             " WHERE object.calendar=? AND object.id>? AND zone IN ('', ?) AND recurring=1 ORDER BY object.id",
             (calendar, after, zone),
         )
-        return [(_entry(row[:11]), row[11], row[12]) for row in _some(rows, lambda row: len(row[11]) + len(row[5]))]
+        part = list(_some(rows, lambda row: len(row[11]) + len(row[5])))
+        for row in part:
+            check_object(row[13:], row[11])
+        return [(_entry(row[:11]), row[11], row[12]) for row in part]
 
     def entries_of(self, number: int) -> list[IndexEntry]:
         """The entries of one object, one a reading zone."""
@@ -140,19 +153,12 @@ def _row(entry: IndexEntry, *, withheld: bool) -> tuple[Any, ...]:
         entry.incomplete,
         entry.incomplete_since,
     )
-    return (*row, _digest(row), len(entry.occurrences) // 3)
-
-
-def _digest(row: tuple[Any, ...]) -> bytes:
-    """Of all that an entry says: a flipped bit must not make an hour free."""
-    return hashlib.blake2b(msgspec.msgpack.encode(row), digest_size=16).digest()
+    return (*row, digest_of(row), len(entry.occurrences) // 3)
 
 
 def _entry(row: tuple[int, str, int, int, int, bytes, bytes, bytes, str, int, bytes]) -> IndexEntry:
     """Raises msgspec.ValidationError for a row that is not as it was written."""
-    if _digest(row[:10]) != row[10]:
-        message = f"the entry of object {row[0]} is not as it was written"
-        raise msgspec.ValidationError(message)
+    check(row[:10], row[10])
     occurrences = array("q")
     occurrences.frombytes(row[5])
     return IndexEntry(

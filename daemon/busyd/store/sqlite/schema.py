@@ -5,6 +5,7 @@ from typing import Final
 
 from busyd.store.members import member_name, tag_of
 from busyd.store.sqlite.database import Migration
+from busyd.store.sqlite.digests import digest_of
 
 
 def _first(connection: sqlite3.Connection) -> None:
@@ -137,6 +138,20 @@ def _made_collections(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def _digests_of_rows(connection: sqlite3.Connection) -> None:
+    for table, key, columns in (
+        ("calendar", "id", "id, connection, href, listing, missing_since, gone, ctag, sync_token, as_of, reconciled,"
+         " complete, held, validators, earlier_token, look_again, doubts, listed_token"),
+        ("account", "connection", "connection, root, username, principal, homes, addresses, single, discovered,"
+         " partial"),
+        ("object", "id", "calendar, href, uid, tag"),
+    ):  # fmt: skip
+        connection.execute(f"ALTER TABLE {table} ADD COLUMN digest BLOB NOT NULL DEFAULT x''")
+        for (number,) in connection.execute(f"SELECT {key} FROM {table}").fetchall():
+            row = connection.execute(f"SELECT {columns} FROM {table} WHERE {key}=?", (number,)).fetchone()
+            connection.execute(f"UPDATE {table} SET digest=? WHERE {key}=?", (digest_of(row), number))
+
+
 MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _first,
     _second_looks,
@@ -149,4 +164,5 @@ MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _members_of_collections,
     _digests_of_entries,
     _made_collections,
+    _digests_of_rows,
 )
