@@ -13,7 +13,7 @@ from tests.http.small_backend import NOW
 from tests.http.wire import exchange
 
 ANNA = "/v1/profiles/anna/freebusy"
-OPEN_HERE = ["/v1/profiles", ANNA, f"{ANNA}.ifb", "/v1/profiles/anna/slots", "/healthz", "/readyz", "/metrics", "/"]
+OPEN_HERE = ["/v1/profiles", ANNA, f"{ANNA}.ifb", "/v1/profiles/anna/slots", "/healthz", "/readyz", "/metrics"]
 CLOSED_HERE = ["/v1/profiles/anna/explain", "/v1/status", "/v1/calendars", "/openapi.json"]
 PROXY_FIELDS = ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Anything", "X-Real-IP"]
 

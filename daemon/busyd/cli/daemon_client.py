@@ -16,11 +16,12 @@ from busyd.cli.daemon_errors import broken_off, explain_refusal
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import SERVICE, Installation, find_installation
 from busyd.config import Config
+from busyd.credentials.tokens import LOCAL_TOKEN_NAME
 from busyd.errors import Misconfigured, TryAgain
 from busyd.ownership import as_owner_of
 from busyd.regular_file import read_regular_file
 
-LOCAL_TOKEN_FILE: Final = "local-admin-token"
+LOCAL_TOKEN_FILE: Final = LOCAL_TOKEN_NAME
 """Written by the daemon at start, mode 0600: whoever may read the state directory may ask anything."""
 
 _SECONDS: Final = 30.0

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "token": "manage access tokens: add, list, revoke",
     "profile": "set up a calendar app to show a profile",
     "reload": "apply a changed configuration to the running daemon",
+    "open": "open the web page, logged in",
     "status": "show the state of every connection and calendar",
     "doctor": "find out what is wrong, in a report that is safe to share",
     "record": "record redacted exchanges with a server, for a bug report or a test",

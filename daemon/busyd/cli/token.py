@@ -12,12 +12,11 @@ from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_table
 from busyd.clock import SystemClock
 from busyd.config import Config
-from busyd.credentials.tokens import Token, split_token
+from busyd.credentials.tokens import SCOPES, Token, split_token
 from busyd.period import Instant, to_rfc3339
 from busyd.store.ledger import ledger_of
 from busyd.timetext import BadText, parse_duration
 
-SCOPES: Final = ("freebusy", "details", "book", "admin")
 DEFAULT_SCOPES: Final = ("freebusy",)
 ALL_PROFILES: Final = "*"
 _USUAL_PORT: Final = {"http": 80, "https": 443}

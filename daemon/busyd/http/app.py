@@ -13,14 +13,14 @@ from busyd.errors import BusydError, DataError, UserError
 from busyd.flow.ask import Unanswerable
 from busyd.flow.backend import Backend
 from busyd.flow.requests import KeyMismatch, UnknownBooking
-from busyd.http.auth import Authenticator, Caller, login_needed, login_refused, scope_missing
+from busyd.http.auth import HERE, Authenticator, Caller, login_ended, login_needed, login_refused, scope_missing
 from busyd.http.call import Call
 from busyd.http.changes import EVENTS
 from busyd.http.connections import ClientConnection, CountingServer, Gate
 from busyd.http.cors import allow_origin, preflight
 from busyd.http.freebusy import FreeBusyHandler
 from busyd.http.metrics import Metrics
-from busyd.http.problem import HttpProblem, bad_request, key_mismatch, not_answered, unknown_profile
+from busyd.http.problem import HttpProblem, bad_request, cross_site, key_mismatch, not_answered, unknown_profile
 from busyd.http.query import parse_query
 from busyd.http.request_headers import Fault, RequestHeaders
 from busyd.http.response import Date
@@ -123,7 +123,7 @@ class Endpoint:
         if head.fault or head.calendar or connection.reserved:
             return False
         if head.token is None:
-            return head.local
+            return head.local and not head.session
         caller = self.auth.remembered(head.token, now)
         return caller is not None and caller.sees(profile) and caller.may("freebusy")
 
@@ -156,14 +156,9 @@ class Endpoint:
                 headers={"Allow": route.allow},
             )
         if head.cross_site and method not in _SAFE:
-            raise HttpProblem(
-                "cross-site",
-                403,
-                detail="a page of another site may not write to busyd",
-                fix="if the page is yours, add its origin to `cors:` in the configuration",
-            )
+            raise cross_site()
         client = head.client or connection.client
-        caller = await self._caller_of(head, match, client=client, basic=route.is_dav(method))
+        caller = await self._caller_of(head, match, client=client, method=method)
         if connection.reserved and not self.auth.has_succeeded(caller):
             raise _too_many_connections()
         query_text = request.raw_path.partition("?")[2].partition("#")[0]
@@ -172,20 +167,38 @@ class Endpoint:
         )
         return await handler(Call(request, head, caller, query, match.values, client))
 
-    async def _caller_of(self, head: RequestHeaders, match: Match, *, client: str, basic: bool) -> Caller:
-        """Who asks; `basic`: of the CalDAV server. Raises HttpProblem when they may not."""
-        route = match.route
+    async def _caller_of(self, head: RequestHeaders, match: Match, *, client: str, method: str) -> Caller:
+        """Who asks. Raises HttpProblem when they may not."""
+        route, basic = match.route, match.route.is_dav(method)
         if route.public:
             return Caller(None)
+        if head.token is None and not basic and (head.session or route.login):
+            return await self._caller_on_page(head, match, method=method)
         if head.token is None and route.navigable and head.here and not basic:
-            return Caller(None, here=True)
+            return HERE
         caller = await self.auth.caller_of(head, self._backend.clock.now(), basic=basic)
         if caller is None:
             await self.auth.throttle(client)
             raise login_refused(basic=basic)
         if caller.token is None and (basic or not route.local):
             raise login_needed(basic=basic)
-        profile = match.values.get("profile")
+        return self._entitled(caller, match)
+
+    async def _caller_on_page(self, head: RequestHeaders, match: Match, *, method: str) -> Caller:
+        """Who asks in a browser, where the page is asked for, or with its cookie. Raises HttpProblem."""
+        route = match.route
+        if head.session:
+            caller = await self.auth.holder_of_session(head.session, self._backend.clock.now())
+            if caller is not None and method not in _SAFE and not head.own_page:
+                raise cross_site()
+            if caller is None and not route.login:
+                raise login_ended()
+            return self._entitled(caller or Caller(None), match)
+        return HERE if head.local or (route.navigable and head.here) else Caller(None)
+
+    def _entitled(self, caller: Caller, match: Match) -> Caller:
+        """The caller, if it may ask for this. Raises HttpProblem."""
+        route, profile = match.route, match.values.get("profile")
         if profile is not None and not (caller.sees(profile) and self._backend.profile(profile) is not None):
             raise unknown_profile(profile)
         if route.scopes and caller.token is not None and not caller.token.scopes & route.scopes:

@@ -74,6 +74,11 @@ class Authenticator:
             raise login_needed(basic=basic)
         return await self.authenticate(token, now)
 
+    async def holder_of_session(self, text: str, now: Instant) -> Caller | None:
+        """Who is logged in on the page, while the token that was entered there is valid."""
+        token = await self._tokens.authenticate_session(text, now)
+        return Caller(token) if token is not None else None
+
     async def authenticate(self, text: str, now: Instant) -> Caller | None:
         """The holder of this token, if it is valid."""
         token = await self._tokens.authenticate(text, now)
@@ -134,6 +139,17 @@ def login_refused(*, basic: bool = False) -> HttpProblem:
         detail="the token is not valid, or no longer valid",
         fix="`busyd token list` shows the valid tokens; `busyd token add PROFILE` makes a new one",
         headers={"WWW-Authenticate": _BASIC_CHALLENGE if basic else 'Bearer realm="busyd", error="invalid_token"'},
+    )
+
+
+def login_ended() -> HttpProblem:
+    """401: the cookie of the page is worth nothing any more."""
+    return HttpProblem(
+        "login-needed",
+        401,
+        detail="the login has ended",
+        fix="load the page again and log in, with a token made by `busyd token add PROFILE` or by `busyd open`",
+        headers={"WWW-Authenticate": 'Bearer realm="busyd", error="invalid_token"'},
     )
 
 

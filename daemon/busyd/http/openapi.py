@@ -24,6 +24,7 @@ from busyd.http.bodies import (
 from busyd.http.call import Call
 from busyd.http.changes import EVENTS, MOST_IN_PAGE
 from busyd.http.openapi_blocks import BLOCK_BODIES, block_paths
+from busyd.http.openapi_page import PAGE_BODIES, page_paths
 from busyd.http.openapi_slots import DURATION, GROUP, SHAPE, TEXT, Schema, parameter
 from busyd.http.problem import PROBLEM_TYPE, ProblemDetails
 from busyd.http.response import JSON, Finished, headers_for
@@ -31,6 +32,7 @@ from busyd.index.changes import ConnectionChanged, ProfileReset, SpanChanged
 
 BODIES: Final = (
     *BLOCK_BODIES,
+    *PAGE_BODIES,
     Calendars,
     ChangesPage,
     ConnectionChanged,
@@ -202,13 +204,7 @@ def _paths() -> Schema:
         "/readyz": _get("busyd is ready to answer for every profile", _ok(Health)),
         "/metrics": _get("Metrics for Prometheus", {"text/plain": {"schema": TEXT}}),
         "/openapi.json": _get("This description", {JSON: {"schema": {"type": "object"}}}),
-        "/": _get("The web page", {"text/html": {"schema": TEXT}}),
-        "/page/{file}": _get(
-            "A file of the web page",
-            {"text/css": {"schema": TEXT}, "text/javascript": {"schema": TEXT}},
-            parameters=[parameter("file", "path", schema=TEXT, description="Its name")],
-            cached=True,
-        ),
+        **page_paths(),
     }
 
 

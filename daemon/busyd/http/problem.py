@@ -33,6 +33,7 @@ TITLES: Final[Mapping[str, str]] = {
     "unknown-connection": "There is no such connection",
     "unknown-feed": "There is no such feed",
     "unknown-problem": "There is no such problem",
+    "unknown-token": "There is no such token",
     "unknown-booking": "There is no such block or hold",
     "slot-taken": "The time is not free",
     "outside-hours": "The time is outside the working hours",
@@ -161,6 +162,16 @@ def key_mismatch() -> HttpProblem:
         422,
         detail="this Idempotency-Key was used before, for another request",
         fix="send another key with another request; the same key gives the answer to the first one again",
+    )
+
+
+def cross_site() -> HttpProblem:
+    """403: a browser sends this for the page of somebody else."""
+    return HttpProblem(
+        "cross-site",
+        403,
+        detail="a page of another site may not write to busyd",
+        fix="if the page is yours, add its origin to `cors:` in the configuration",
     )
 
 

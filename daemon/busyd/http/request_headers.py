@@ -12,6 +12,7 @@ from msgspec import Struct, field
 from busyd.address import is_loopback
 from busyd.http.settings import EndpointSettings
 
+SESSION_COOKIE: Final = "busyd_session"
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 _REMEMBERED: Final = 256
@@ -26,6 +27,7 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _AUTHORITY = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?", re.IGNORECASE)
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/=-]+) *", re.IGNORECASE)
 
+_SESSION = re.compile(rf"(?:^|[;,]) *{SESSION_COOKIE}=([A-Za-z0-9.]{{1,200}})")
 _BASIC = re.compile(r"basic +([A-Za-z0-9+/]+=*) *", re.IGNORECASE)
 
 
@@ -44,6 +46,10 @@ class RequestHeaders(Struct, frozen=True):
     """The bearer token; empty when Authorization says something else."""
     basic: tuple[str, str] | None = None
     """User name and password, where Authorization has them (RFC 7617): only the CalDAV server takes those."""
+    session: str = ""
+    """The login of our own page, from its cookie. None counts that came with the request of another site."""
+    own_page: bool = False
+    """A browser says that our own page sends this: without, nothing is changed on the strength of a cookie."""
     if_none_match: str = ""
     if_modified_since: str = ""
     conditional: bool = False
@@ -137,8 +143,9 @@ def read_request_headers(raw: RawHeaders, listener: ListenerContext) -> RequestH
     settings = listener.settings
     origin = get(b"origin", "")
     readable = bool(origin) and origin in settings.cors
-    foreign = bool(origin) and not readable and not _is_own(origin, listener, host=host)
-    cross_site = foreign or (not readable and get(b"sec-fetch-site", "") in ("cross-site", "same-site"))
+    is_own, site = bool(origin) and _is_own(origin, listener, host=host), get(b"sec-fetch-site", "")
+    cross_site = not readable and ((bool(origin) and not is_own) or site in ("cross-site", "same-site"))
+    session = None if cross_site else _SESSION.search(get(b"cookie", ""))
     # Many proxies add no field of their own, and pass our own name on as the Host.
     here = listener.is_local and not forwarded and not settings.behind_proxy
     if_none_match, if_modified_since = get(b"if-none-match", ""), get(b"if-modified-since", "")
@@ -149,6 +156,8 @@ def read_request_headers(raw: RawHeaders, listener: ListenerContext) -> RequestH
         cross_site=cross_site,
         token=_token(fields.get(b"authorization")),
         basic=_basic(get(b"authorization", "")),
+        session=session[1] if session is not None else "",
+        own_page=is_own and site in ("same-origin", ""),
         if_none_match=if_none_match,
         if_modified_since=if_modified_since,
         conditional=bool(if_none_match or if_modified_since),

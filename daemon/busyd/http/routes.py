@@ -23,6 +23,7 @@ from busyd.http.freebusy import FreeBusyHandler
 from busyd.http.group_slots import GroupSlotsHandler
 from busyd.http.health import HealthHandler
 from busyd.http.holds import HoldsHandler
+from busyd.http.login import LoginHandler
 from busyd.http.metrics import Metrics
 from busyd.http.openapi import OpenApiHandler
 from busyd.http.page import PageHandler
@@ -35,6 +36,7 @@ from busyd.http.status import PARAMETERS as STATUS_PARAMETERS
 from busyd.http.status import StatusHandler
 from busyd.http.streams import EventStreams
 from busyd.http.sync import SyncHandler
+from busyd.http.tokens import TokensHandler
 
 NO_PARAMETERS: Final[frozenset[str]] = frozenset()
 _FREEBUSY: Final = frozenset({"freebusy"})
@@ -54,6 +56,8 @@ class Route(Struct, frozen=True):
     """Requests from this machine need no token."""
     navigable: bool = False
     """The same bytes for everybody: on this machine also after a click on a link on another site."""
+    login: bool = False
+    """Whoever may see nothing is answered all the same: the page then offers a login."""
     public: bool = False
     """No token is looked for: the path itself is the secret, or the bytes are the same for everybody."""
     parameters: frozenset[str] = NO_PARAMETERS
@@ -199,6 +203,8 @@ def api_routes(handlers: Handlers) -> Routes:
     made = BlocksHandler(backend, body_seconds=body_seconds)
     followed = ChangesHandler(backend, handlers.streams)
     caldav = CaldavHandler(backend, handlers.settings.limits).handle
+    tokens = TokensHandler(backend, body_seconds=body_seconds)
+    login = LoginHandler(backend, handlers.auth, body_seconds=body_seconds)
     profile = "/v1/profiles/{profile}"
     times = freebusy.PARAMETERS
     return Routes(
@@ -274,7 +280,12 @@ def api_routes(handlers: Handlers) -> Routes:
             Route("/readyz", {"GET": health.get_readyz}, local=True),
             Route("/metrics", {"GET": handlers.metrics.get_metrics}, _ADMIN, local=True),
             Route("/openapi.json", {"GET": OpenApiHandler().get_openapi}),
-            Route("/", {"GET": page.get_page}, local=True, navigable=True, dav=discovery(caldav)),
+            Route("/v1/tokens", {"GET": tokens.get_tokens, "POST": tokens.post_token}, _ADMIN),
+            Route("/v1/tokens/{token}", {"DELETE": tokens.delete_token}, _ADMIN),
+            Route("/v1/logins", {"POST": login.post_once}, _ADMIN),
+            Route("/login", {"GET": login.get_login, "POST": login.post_login}, public=True),
+            Route("/logout", {"POST": login.post_logout}, public=True),
+            Route("/", {"GET": page.get_page}, local=True, navigable=True, login=True, dav=discovery(caldav)),
             Route("/page/{file}", {"GET": page.get_file}, public=True),
         ],
         [Route(path, {}, dav=methods) for path, methods in collections(caldav).items()],

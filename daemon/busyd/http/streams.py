@@ -23,8 +23,8 @@ TOKENS_ARE_CHECKED_EVERY: Final = 1.0
 class EventStream:
     """One stream. Its handler sleeps until there may be something to do, and leaves off when it is ended."""
 
-    def __init__(self, connection: ClientConnection, token_text: str) -> None:
-        self.token_text = token_text
+    def __init__(self, connection: ClientConnection, token_id: str) -> None:
+        self.token_id = token_id
         self._connection = connection
         self._woken = asyncio.Event()
         self._is_ended = False
@@ -70,7 +70,7 @@ class EventStreams:
                 fix="use one stream for several profiles (GET /v1/changes?profiles=a,b), and close those not needed",
                 headers={"Retry-After": "30"},
             )
-        stream = EventStream(connection, call.head.token or "")
+        stream = EventStream(connection, call.caller.token.id)
         self._open.add(stream)
         if self._caring is None or self._caring.done():
             self._caring = asyncio.create_task(self._care(), name="event streams")
@@ -106,7 +106,7 @@ class EventStreams:
 
     async def _end_revoked(self) -> None:
         now = self._clock.now()
-        for text in {stream.token_text for stream in self._open}:
-            if not await self._tokens.is_valid(text, now):
-                for stream in [stream for stream in self._open if stream.token_text == text]:
+        for token_id in {stream.token_id for stream in self._open}:
+            if not await self._tokens.is_valid(token_id, now):
+                for stream in [stream for stream in self._open if stream.token_id == token_id]:
                     stream.end()

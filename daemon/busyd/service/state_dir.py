@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from busyd.credentials.files import KEY_FILE, STORE_FILE
+from busyd.credentials.tokens import LOCAL_TOKEN_NAME
 from busyd.errors import Misconfigured, TryAgain, UserError
 from busyd.ical.tzfile import load_zone
 from busyd.os_errors import fault_of
@@ -24,7 +25,7 @@ from busyd.store.mirror import MIRROR_FILE
 
 logger = logging.getLogger(__name__)
 
-ADMIN_TOKEN_FILE: Final = "local-admin-token"
+ADMIN_TOKEN_FILE: Final = LOCAL_TOKEN_NAME
 _MOST_DIGITS: Final = 20
 ADMIN_SCOPES: Final = ("freebusy", "details", "book", "admin")
 _TRIES: Final = 5

@@ -109,7 +109,7 @@ class Ledger:
         """The token that this text is, by what was read last. Only memory is asked: see `is_current`."""
         token = self._tokens.get(self._admitted.get(text, ""))
         if token is not None:
-            return token if token.is_alive(now) else None
+            return self.token_of(token.id, now)
         parts = split_token(text)
         token = self._tokens.get(parts[0]) if parts is not None else None
         if parts is None or token is None or not token.admits(parts[1], now):
@@ -118,6 +118,11 @@ class Ledger:
             self._admitted.clear()
         self._admitted[text] = token.id
         return token
+
+    def token_of(self, token_id: str, now: Instant) -> Token | None:
+        """The token of this id, if it is alive, by what was read last."""
+        token = self._tokens.get(token_id)
+        return token if token is not None and token.is_alive(now) else None
 
     def find_token(self, text: str, now: Instant) -> Token | None:
         """The token that this text is, if it is alive at this moment. A change by another process counts at once.

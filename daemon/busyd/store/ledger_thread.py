@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from busyd.credentials.tokens import Token
+from busyd.credentials.tokens import NewToken, Token
 from busyd.period import Instant
 from busyd.store.acceptances import Acceptance
 from busyd.store.errors import StorageError
@@ -41,12 +41,37 @@ class LedgerThread:
 
     async def find_token(self, text: str, now: Instant) -> Token | None:
         """The token that this text is, if it is alive at this moment. A change by another process counts at once."""
+        await self._follow_changes()
+        return self._ledger.known_token(text, now)
+
+    async def token_of(self, token_id: str, now: Instant) -> Token | None:
+        """The token of this id, if it is alive at this moment; the same of changes."""
+        await self._follow_changes()
+        return self._ledger.token_of(token_id, now)
+
+    async def tokens(self) -> list[Token]:
+        """As `Ledger.tokens`."""
+        await self._follow_changes()
+        return self._ledger.tokens()
+
+    async def add_token(
+        self, profile: str, *, scopes: Sequence[str], details: bool, expires: Instant | None, name: str, now: Instant
+    ) -> NewToken:
+        """As `Ledger.add_token`."""
+        return await self._run(
+            lambda: self._ledger.add_token(profile, scopes=scopes, details=details, expires=expires, name=name, now=now)
+        )
+
+    async def revoke_token(self, token_id: str) -> bool:
+        """As `Ledger.revoke_token`."""
+        return await self._run(lambda: self._ledger.revoke_token(token_id))
+
+    async def _follow_changes(self) -> None:
         while not self._ledger.is_current():
             # One reading serves all who wait; one that began before the change is followed by another.
             if self._reading is None or self._reading.done():
                 self._reading = asyncio.create_task(self._run(self._ledger.refresh))
             await asyncio.shield(self._reading)
-        return self._ledger.known_token(text, now)
 
     def note_use(self, token: Token, now: Instant) -> None:
         """Note that the token is used; it is written with others, a few seconds later or at close."""

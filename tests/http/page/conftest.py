@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -27,6 +28,11 @@ class Tab:
 
     async def open(self, path: str = "/") -> None:
         await self.page.goto(self.base + path)
+
+    async def stop_clock(self) -> None:
+        """From now on time passes in the page only when the test says so."""
+        now = await self.page.evaluate("Date.now()")
+        await self.page.clock.pause_at(datetime.fromtimestamp(now / 1000 + 0.1, UTC))
 
     async def sees(self, selector: str, text: str) -> None:
         """Wait until an element has this text somewhere."""

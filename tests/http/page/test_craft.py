@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
-from busyd.http.page import FOLDER
+from busyd.http.page_files import FOLDER
 from tests.http.conftest import Served
 from tests.http.page.conftest import OpenTab, Tab
 
@@ -87,8 +87,10 @@ async def test_it_asks_nobody_but_busyd_and_is_small(served: Served, open_tab: O
     await tab.sees("#state", "Up to date")
     assert all(address.startswith(tab.base) for address in tab.asked)
     files = sorted({name.removeprefix(tab.base) for name in tab.asked if "/page/" in name})
-    assert len(files) == sum(1 for path in FOLDER.rglob("*") if path.suffix in (".js", ".css"))
-    answers = [await served.ask(path, Accept_Encoding="gzip") for path in ("/", *files)]
+    assert {*files, "/page/login.js"} == {
+        f"/page/{path.name}" for path in FOLDER.rglob("*.*s*") if path.suffix != ".html"
+    }
+    answers = [await served.ask(path, Accept_Encoding="gzip") for path in ("/", "/login", "/page/login.js", *files)]
     assert sum(len(answer.body) for answer in answers) <= MOST_BYTES
     assert all(gzip.decompress(answer.body) for answer in answers)
 

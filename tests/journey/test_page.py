@@ -1,0 +1,63 @@
+"""The page of a real daemon: opened by `busyd open`, and red once the process is gone or stands still."""
+
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.browser import open_browser
+from tests.journey.daemon import Busyd
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with open_browser() as browser:
+        yield browser
+
+
+def opened(busyd: Busyd, *arguments: str) -> str:
+    """What `busyd open` prints."""
+    told = busyd.command("open", "--print", *arguments)
+    assert told.returncode == 0, told.stderr
+    return told.stdout.strip()
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+async def test_the_page_is_red_within_five_seconds_after_the_daemon_fell_silent(
+    busyd: Busyd, browser: Browser, how: signal.Signals
+) -> None:
+    busyd.start()
+    page = await browser.new_page()
+    await page.clock.install()
+    await page.goto(opened(busyd))
+    await expect(page.locator("#session")).to_contain_text("Log out")
+    await expect(page.locator("#state")).to_contain_text("Up to date", timeout=30_000)
+    assert busyd.process is not None
+    busyd.process.send_signal(how)
+    await page.clock.run_for(5000)
+    await expect(page.locator("#state")).to_contain_text("busyd does not answer")
+    busyd.process.send_signal(signal.SIGCONT)
+
+
+async def test_a_login_survives_a_restart(busyd: Busyd, browser: Browser) -> None:
+    busyd.start()
+    page = await browser.new_page()
+    await page.goto(opened(busyd))
+    await expect(page.locator("#session")).to_contain_text("Log out")
+    busyd.stop()
+    busyd.start()
+    await page.reload()
+    await expect(page.locator("#session")).to_contain_text("Log out")
+
+
+def test_the_address_is_the_one_that_was_asked_for(busyd: Busyd) -> None:
+    busyd.start()
+    assert opened(busyd).startswith(f"{busyd.base}/login#once_")
+    assert opened(busyd, "--base", "https://busy.example.org/").startswith("https://busy.example.org/login#once_")
+
+
+def test_without_a_daemon_it_says_how_to_start_it(busyd: Busyd) -> None:
+    told = busyd.command("open", "--print")
+    assert told.returncode == 69
+    assert "busyd run" in told.stderr
