@@ -43,6 +43,10 @@ Caches, each with its key and the one rule by which it is dropped:
     AnswerCache                       text of the question   another profile revision, or another "now" it depends on
     FreeBusyJson._frames, _periods    profile                another freshness; another snapshot
     FeedHandler._kept                 token id               what the feed was made from differs
+    AnswerMemo._known                 token, request         members, links, properties, busy time or the day differ
+    BlockedSlots._made                profile                the snapshot, what is known, or the month differs
+    GivenProperties._known            profile or token       changed; the daemon alone writes them
+    WorkingHours._made                profile                the hours, the zone or the year differ
     ListenerContext.heads             raw header fields      never: pure, bounded
     ChangeLog._recent                 the last entries         never: what was told does not change
     ChangeRecorder._told, _last       profile; two snapshots   told of anew; another two

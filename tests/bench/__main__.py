@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.answering import measure_answers, measure_flatness
+from tests.bench.apps import measure_apps
 from tests.bench.calm import measure_calm
 from tests.bench.changing import measure_change
 from tests.bench.crowd import measure_crowd
@@ -41,6 +42,7 @@ ROWS: Final[Mapping[str, Callable[[Workshop], list[Figure]]]] = {
     "many": measure_many,
     "tokens": measure_tokens,
     "crowd": measure_crowd,
+    "apps": measure_apps,
 }
 HOW_TO_READ: Final = """
 How to read it: every figure is the median of ratios, each taken within one round in which both sides ran one after the

@@ -149,10 +149,15 @@ class Connection:
 
     async def get(self, path: str) -> bytes:
         """The body of a 200. Raises RuntimeError for anything else."""
-        self._writer.write(f"GET {path} HTTP/1.1\r\n{self._fields}\r\n".encode())
+        return await self.ask("GET", path, status=200)
+
+    async def ask(self, method: str, path: str, body: bytes = b"", *, status: int, depth: int = 0) -> bytes:
+        """The body of an answer with this status. Raises RuntimeError for any other, and for one in pieces."""
+        length = f"Content-Length: {len(body)}\r\nDepth: {depth}\r\n" if body else ""
+        self._writer.write(f"{method} {path} HTTP/1.1\r\n{self._fields}{length}\r\n".encode() + body)
         head = await self._reader.readuntil(b"\r\n\r\n")
         found = re.search(rb"\r\ncontent-length: (\d+)", head, re.IGNORECASE)
-        if not head.startswith(b"HTTP/1.1 200") or found is None:
+        if not head.startswith(f"HTTP/1.1 {status}".encode()) or found is None:
             raise RuntimeError(head.decode())
         return await self._reader.readexactly(int(found[1]))
 

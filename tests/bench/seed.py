@@ -68,12 +68,13 @@ class Household:
         """The token the daemon made for its own user."""
         return (self.state / "local-admin-token").read_text().strip()
 
-    def make_token(self) -> str:
-        """A token as a program would have it: free/busy of the one profile."""
+    def make_token(self, *scopes: str) -> str:
+        """A token as a program would have it: free/busy of the one profile, or these scopes."""
         ledger = Ledger.open(self.state / LEDGER_FILE)
         try:
             now = SystemClock().now()
-            made = ledger.add_token(PROFILE, scopes=["freebusy"], details=False, expires=None, name="bench", now=now)
+            wanted = scopes or ("freebusy",)
+            made = ledger.add_token(PROFILE, scopes=wanted, details=False, expires=None, name="bench", now=now)
         finally:
             ledger.close()
         return made.text

@@ -10,6 +10,7 @@ from typing import Final, Self
 
 from msgspec import Struct
 
+from busyd.connection import RemoteCalendar
 from busyd.errors import BusydError
 from busyd.ical.zones import find_zone
 from busyd.index.writer import IndexWriter
@@ -20,6 +21,9 @@ from busyd.store.mirror import CalendarRecord
 
 TOKEN_SCHEME: Final = "busyd:sync/"
 _TOKEN: Final = re.compile(rf"{TOKEN_SCHEME}([0-9a-z-]+)/([0-9a-f]+)/([0-9]{{1,18}})")
+
+
+Revision = tuple[int, tuple[Link, ...], tuple[RemoteCalendar | None, ...]]
 
 
 class InvalidToken(BusydError):
@@ -85,6 +89,15 @@ class Collections:
 
     def __init__(self, writer: IndexWriter) -> None:
         self._writer = writer
+
+    def revision_of(self, profile: str) -> Revision:
+        """Another value whenever the linked calendars of a profile, or their members, may be others."""
+        state = self._writer.state
+        profile_state = state.profiles.get(profile)
+        links = profile_state.links if profile_state is not None else ()
+        records = (state.calendars.get(link.calendar or 0) for link in links)
+        remotes = tuple([record.remote if record is not None else None for record in records])
+        return self._writer.store.members_revision, tuple(links), remotes
 
     async def of(self, profile: str) -> list[CollectionView]:
         """The collections of a profile, in the order of the configuration. Raises StorageError."""

@@ -20,6 +20,8 @@ class GivenProperties:
     def __init__(self, ledger: LedgerThread) -> None:
         self._ledger = ledger
         self._known: dict[str, Kept] = {}
+        self.revision = 0
+        """Another number after every change."""
 
     async def of(self, owner: str) -> Kept:
         """Everything that an owner has given. Raises StorageError."""
@@ -40,3 +42,4 @@ class GivenProperties:
             await self._ledger.kept_properties(lambda kept: kept.change(owner, resource, given=given))
         finally:
             self._known.pop(owner, None)
+            self.revision += 1

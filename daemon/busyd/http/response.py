@@ -28,12 +28,12 @@ _COMPRESS_AT_ONCE: Final = 32 * 1024
 
 
 class SerializedResponse(web.StreamResponse):
-    """A 200 that is complete as bytes. aiohttp asks a response to prepare itself and to write: this one has no header
-    fields to assemble, which is a third of the cost of an answer. Only for HTTP/1.1 on a connection that stays open.
+    """An answer that is complete as bytes. aiohttp asks a response to prepare itself and to write: this one has no
+    header fields to assemble, which is a third of the cost. Only for HTTP/1.1 on a connection that stays open.
     """
 
-    def __init__(self, wire: bytes) -> None:
-        super().__init__()
+    def __init__(self, wire: bytes, *, status: int = 200) -> None:
+        super().__init__(status=status)
         self._wire = wire
         self._writer: AbstractStreamWriter | None = None
 

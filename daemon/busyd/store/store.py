@@ -6,6 +6,7 @@ bring its own `Transaction` with the same method names, and something that runs 
 
 import contextlib
 import logging
+import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Self, TypeVar
@@ -33,6 +34,8 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.members_revision = 0
+        """Grows with every change of the members of served collections."""
 
     @classmethod
     def open(cls, path: Path, *, synchronous: str = "NORMAL") -> Self:
@@ -58,11 +61,11 @@ class Store:
 
     async def transaction(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` on the store's thread as one transaction: all of it is kept, or nothing."""
-        return await self._database.write(lambda db: work(Transaction(db)))
+        return await self._database.write(self._noting(work))
 
     def transaction_now(self, work: Callable[[Transaction], T]) -> T:
         """The same on the calling thread. Only before the loop serves, so that a start answers at once."""
-        return self._database.write_now(lambda db: work(Transaction(db)))
+        return self._database.write_now(self._noting(work))
 
     async def ping(self) -> None:
         """Return once the store's thread has answered."""
@@ -161,6 +164,18 @@ class Store:
 
     async def record_snapshot(self, profile: str, key: str, *, body: bytes) -> None:
         await self.transaction(lambda tx: tx.record_snapshot(profile, key, body=body))
+
+    def _noting(self, work: Callable[[Transaction], T]) -> Callable[[sqlite3.Connection], T]:
+        """The work, with its changes of members counted on the store's thread: before anybody can read them there."""
+
+        def noted(db: sqlite3.Connection) -> T:
+            tx = Transaction(db)
+            try:
+                return work(tx)
+            finally:
+                self.members_revision += tx.has_changed_members
+
+        return noted
 
     async def _read(self, work: Callable[[Transaction], T]) -> T:
         return await self._database.read(lambda db: work(Transaction(db)))

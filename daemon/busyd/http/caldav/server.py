@@ -16,6 +16,7 @@ from busyd.flow.backend import Backend
 from busyd.flow.working_hours import WorkingHours
 from busyd.http.caldav.blocked import BlockedSlots
 from busyd.http.caldav.changing import change_properties, with_kept
+from busyd.http.caldav.memo import AnswerMemo
 from busyd.http.caldav.paths import ROOT, WELL_KNOWN
 from busyd.http.caldav.refusals import DAV_HEADERS, XML, PreconditionNotMet, read_only
 from busyd.http.caldav.reports import Reports
@@ -54,9 +55,22 @@ class CaldavServer:
         self._reports = Reports(backend)
         self._blocked = BlockedSlots(backend)
         self._hours = WorkingHours(backend.clock)
+        self._memo = AnswerMemo(backend)
 
     async def handle(self, call: Call) -> web.StreamResponse:
         """Any method. Raises HttpProblem."""
+        method = call.request.method
+        if method not in ("PROPFIND", "REPORT"):
+            return await self._serve(call, b"")
+        body = await read_any_body(call, self._limits.body_seconds)
+        basis = self._memo.basis(call)
+        response = self._memo.at_once(call, body, basis=basis)
+        if response is None:
+            response = await self._serve(call, body)
+            self._memo.remember(call, body, response=response, basis=basis)
+        return response
+
+    async def _serve(self, call: Call, body: bytes) -> web.StreamResponse:
         method = call.request.method
         target = await find_target(call, self._backend, blocked=self._blocked)
         if method == "OPTIONS":
@@ -66,18 +80,15 @@ class CaldavServer:
             return await self._get(call, target)
         if method not in ("PROPFIND", "PROPPATCH", "REPORT") or (method == "PROPPATCH" and target.member is not None):
             raise read_only(target.path)
-        root = read_xml(await read_any_body(call, self._limits.body_seconds))
-        minimal = _wants_minimal(call)
+        if method == "PROPPATCH":
+            return await self._change(call, target)
+        root, minimal = read_xml(body), _wants_minimal(call)
         if root is not None and root.tag == names.PRINCIPAL_SEARCH_PROPERTY_SET:
             # RFC 3744 §9.5: there is nothing by which principals could be searched.
-            body = write_xml(make(names.PRINCIPAL_SEARCH_PROPERTY_SET))
-            return web.Response(body=body, headers={**DAV_HEADERS, "Content-Type": XML})
+            document = write_xml(make(names.PRINCIPAL_SEARCH_PROPERTY_SET))
+            return web.Response(body=document, headers={**DAV_HEADERS, "Content-Type": XML})
         if root is not None and root.tag == names.FREE_BUSY_QUERY and method == "REPORT":
             return await self._free_busy(target, root)
-        if method == "PROPPATCH":
-            (itself,) = await self._resources(target, depth=0)
-            answer = await change_properties(self._backend, target, resource=itself, root=root)
-            return await send_multistatus(call, one(answer), headers={**DAV_HEADERS, "Content-Type": XML})
         headers = {**DAV_HEADERS, "Content-Type": XML, "Vary": "Authorization, Brief, Prefer"}
         if minimal and "prefer" in call.request.headers:
             headers["Preference-Applied"] = "return=minimal"
@@ -87,6 +98,12 @@ class CaldavServer:
             )
         report = await self._reports.answer(target, root, minimal=minimal)
         return await send_multistatus(call, report.responses, headers=headers, sync_token=report.sync_token)
+
+    async def _change(self, call: Call, target: Target) -> web.StreamResponse:
+        root = read_xml(await read_any_body(call, self._limits.body_seconds))
+        (itself,) = await self._resources(target, depth=0)
+        answer = await change_properties(self._backend, target, resource=itself, root=root)
+        return await send_multistatus(call, one(answer), headers={**DAV_HEADERS, "Content-Type": XML})
 
     async def _propfind(
         self, call: Call, target: Target, *, root: Element | None, minimal: bool

@@ -39,6 +39,7 @@ class CalendarStatements(Statements):
         """Take what discovery found; the calendars of another account under the same name are forgotten."""
         known = self.read_account(account.connection)
         if known is not None and (known.root, known.username) != (account.root, account.username):
+            self.has_changed_members = True
             self._db.execute("DELETE FROM calendar WHERE connection=?", (account.connection,))
         self._put_account(account)
 
@@ -73,6 +74,7 @@ class CalendarStatements(Statements):
             connection = current.get(name)
             if connection is None or (connection.url, connection.username) != (root, username):
                 self._db.execute("DELETE FROM account WHERE connection=?", (name,))
+                self.has_changed_members = True
                 self._db.execute("DELETE FROM calendar WHERE connection=?", (name,))
         for record in self.read_calendars():
             connection = current.get(record.connection)
@@ -80,6 +82,7 @@ class CalendarStatements(Statements):
                 connection is None or record.remote.href != connection.url
             )
             if connection is None or is_other_feed:
+                self.has_changed_members = True
                 self._db.execute("DELETE FROM calendar WHERE id=?", (record.id,))
 
     def read_calendars(self, connection: str | None = None) -> list[CalendarRecord]:

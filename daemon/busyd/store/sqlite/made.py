@@ -26,6 +26,7 @@ class MadeStatements(Statements):
                     (owner, name, tag, revision, at),
                 )
         if row is None or revision != before:
+            self.has_changed_members = True
             query = "DELETE FROM made_member WHERE owner=? AND tag='' AND changed<? RETURNING revision"
             told = self._db.execute(query, (owner, at - TOMBSTONE_SECONDS)).fetchall()
             forgotten = max((forgotten, *(number for (number,) in told)))

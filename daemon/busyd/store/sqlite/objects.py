@@ -87,7 +87,8 @@ class ObjectStatements(Statements):
             " RETURNING id, revision",
             (calendar, stored.href, stored.etag, stored.uid, stored.payload, member, tag, digest),
         ).fetchone()
-        self._db.execute("UPDATE calendar SET revision=?2 WHERE id=?1 AND revision<?2", (calendar, revision))
+        newer = "UPDATE calendar SET revision=?2 WHERE id=?1 AND revision<?2"
+        self.has_changed_members |= self._db.execute(newer, (calendar, revision)).rowcount > 0
         self._db.execute("DELETE FROM tombstone WHERE calendar=? AND member=?", (calendar, member))
         return int(number)
 
@@ -104,6 +105,7 @@ class ObjectStatements(Statements):
 
     def _bury(self, calendar: int, member: str, *, at: Instant) -> None:
         """Note that a member is gone, and forget those that went so long ago that nobody need be told."""
+        self.has_changed_members = True
         self._db.execute("UPDATE calendar SET revision=revision+1 WHERE id=?", (calendar,))
         self._db.execute(
             "INSERT OR REPLACE INTO tombstone (calendar, member, revision, removed)"

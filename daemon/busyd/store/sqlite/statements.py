@@ -9,6 +9,8 @@ class Statements:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
+        self.has_changed_members = False
+        """Collections that busyd serves have other members now, or versions of them."""
 
     def ping(self) -> None:
         """Do nothing but answer."""
