@@ -13,8 +13,6 @@ from tests.cli.person import PASSWORD, Ended, Person, closed_port
 from tests.icloud import SimulatedIcloud
 from tests.icloud.realistic_account import build_realistic_account
 from tests.journey.daemon import busyd_in, wait_for
-from tests.journey.servers import PASSWORD as RADICALE_PASSWORD
-from tests.journey.servers import USER, radicale
 
 TODAY = datetime.now(UTC).date()
 CONFIG = """
@@ -24,8 +22,6 @@ profiles:
   boss: {{timezone: Europe/Berlin, primary: mine/{primary}, conflicts: [mine/Home]}}
 """
 READING = ["login", "options", "sync-empty", "sync-token", "sync-made-up-token", "multiget-1", "multiget-50", "query"]
-WRITING = ["write-calendar", "write-create", "write-create-again", "write-read", "write-listed", "write-update",
-           "write-stale-update", "write-delete", "write-gone", "write-remove-calendar"]  # fmt: skip
 
 
 @pytest.fixture
@@ -54,7 +50,7 @@ def test_a_good_account_passes_every_step_and_is_only_read(person: Person, iclou
     assert ended.status == 0, ended.err
     found = findings(ended)
     assert {found[check]["level"] for check in READING} == {"ok"}
-    assert not set(WRITING) & set(found)
+    assert not [check for check in found if check.startswith("write")]
     assert {entry.method for entry in icloud.log.entries} == {"PROPFIND", "REPORT", "OPTIONS"}
 
 
@@ -122,40 +118,6 @@ def test_words_of_others_are_scrubbed_of_hosts_and_addresses(text: str, scrubbed
 
 def test_with_names_it_is_for_ones_own_eyes(person: Person) -> None:
     assert "ok       connection mine: logged in" in person.run("doctor", "--names").out
-
-
-def test_writing_is_tried_in_a_calendar_that_is_gone_afterwards(person: Person, icloud: SimulatedIcloud) -> None:
-    anna = icloud.account("anna@icloud.com")
-    before = {calendar.id: dict(calendar.objects()) for calendar in anna.calendars.values()}
-    ended = person.run("doctor", "--json", "--write")
-    assert ended.status == 0, ended.out
-    found = findings(ended)
-    assert {found[check]["level"] for check in WRITING} == {"ok"}
-    assert {calendar.id: dict(calendar.objects()) for calendar in anna.calendars.values()} == before
-    assert anna.mails == []
-
-
-def test_the_scratch_calendar_goes_even_when_a_write_fails(person: Person, icloud: SimulatedIcloud) -> None:
-    anna = icloud.account("anna@icloud.com")
-    anna.knobs.fail_next(507, method="PUT")
-    ended = person.run("doctor", "--json", "--write")
-    assert ended.status == 1
-    assert findings(ended)["write-create"]["message"] == "creating an event was refused (status 507)"
-    assert findings(ended)["write-remove-calendar"]["level"] == "ok"
-    assert len(anna.calendars) == 3 + 7
-
-
-def test_a_server_that_does_not_protect_changes_is_found_out(person: Person, icloud: SimulatedIcloud) -> None:
-    icloud.account("anna@icloud.com").knobs.play("status", status=204, method="PUT", skip=3)
-    ended = person.run("doctor", "--json", "--write")
-    assert ended.status == 1
-    assert "cannot protect changes made elsewhere" in findings(ended)["write-stale-update"]["message"]
-
-
-def test_a_listing_that_lags_is_waited_for(person: Person, icloud: SimulatedIcloud) -> None:
-    icloud.account("anna@icloud.com").knobs.lag_seconds = 0.5
-    found = findings(person.run("doctor", "--json", "--write"))
-    assert found["write-listed"]["message"] == "the event was listed after 1 s"
 
 
 @pytest.mark.parametrize(
@@ -318,21 +280,3 @@ def test_a_calendar_that_is_too_much_to_hold_is_told_with_what_to_do(tmp_path: P
 def test_a_lone_refusal_in_between_is_forgiven(person: Person, icloud: SimulatedIcloud) -> None:
     icloud.account("anna@icloud.com").knobs.fail_next(401, method="OPTIONS")
     assert person.run("doctor").status == 0
-
-
-def test_a_scratch_calendar_that_stays_is_told(person: Person, icloud: SimulatedIcloud) -> None:
-    icloud.account("anna@icloud.com").knobs.fail_next(403, method="DELETE", skip=1, times=None)
-    ended = person.run("doctor", "--write")
-    assert ended.status != 0
-    assert "delete the calendar named 'busyd self-test' by hand" in ended.out
-    assert "DELETE -> 403, request " in ended.out
-
-
-def test_another_server_passes_too(tmp_path: Path) -> None:
-    person = Person(tmp_path, {"CANARY": RADICALE_PASSWORD})
-    with radicale(tmp_path) as server:
-        text = CONFIG.format(url=server.url, primary="Work").replace("mine/Home", "mine/*")
-        person.configure(text.replace("{url:", "{kind: caldav, url:").replace("anna@icloud.com", USER))
-        ended = person.run("doctor", "--json", "--write")
-    assert ended.status == 0, ended.out
-    assert {findings(ended)[check]["level"] for check in WRITING} == {"ok"}

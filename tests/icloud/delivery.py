@@ -71,7 +71,7 @@ async def deliver(
         answer = _bend(answer, fault)
         if kind == "never-answers":
             await _until_gone(request, stopping)
-        if kind in ("never-answers", "reset", "reset-if-reused", "reset-after-applying"):
+        if kind in ("never-answers", "reset", "reset-if-reused", "reset-after-applying", "late"):
             reset(request)
             return AppleResponse()
         if kind == "delay":

@@ -16,6 +16,7 @@ Kind = Literal[
     "reset-after-headers",  # status and headers, then a reset
     "half-body",  # half of the body, then the connection is closed
     "slow-drip",  # the right answer, one byte every `seconds`
+    "late",  # TCP reset at once; the request is carried out all the same, `seconds` later
     "never-answers",  # nothing, for as long as the client waits
     "truncated",  # the body cut after `at` bytes, or in the middle, as valid HTTP
     "html",  # a web page with the status of the right answer
@@ -26,7 +27,7 @@ Kind = Literal[
     "gzip-bomb",  # the same, compressed to almost nothing
 ]
 KINDS: tuple[str, ...] = get_args(Kind)
-BEFORE_DOING: tuple[Kind, ...] = ("status", "reset", "reset-if-reused", "never-answers")
+BEFORE_DOING: tuple[Kind, ...] = ("status", "reset", "reset-if-reused", "late", "never-answers")
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -43,6 +43,10 @@ class Gate:
             answer.content_type = account.knobs.multistatus_type
         return answer, fault
 
+    def carry_out(self, call: Call, account: Account) -> None:
+        """Do what a request asked for whose client has gone."""
+        routes.answer(call, account, places=self.places)
+
     def _refuse(self, call: Call, account: Account, *, password: str) -> Decision | None:
         """Throttled, not let in, or at a host that does not want this account."""
         knobs = account.knobs

@@ -11,7 +11,13 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from tests.icloud.faults import Fault, FaultQueue, Kind
 
 Rewriting = Literal[
-    "second-dtstamp", "apple-lines", "schedule-status", "reordered", "vtimezone-last", "recurrence-exception"
+    "second-dtstamp",
+    "apple-lines",
+    "schedule-status",
+    "reordered",
+    "vtimezone-last",
+    "recurrence-exception",
+    "no-x-properties",
 ]
 
 
@@ -75,6 +81,7 @@ class Knobs:
     move_keeps_etag: bool = False  # (46)
     rewriting: set[Rewriting] = field(default_factory=set)  # (48)
     lag_seconds: float = 0.0  # (50)
+    get_lag_seconds: float = 0.0  # (50) GET knows of what is at least so old, too
     lag_token_ahead: bool = False  # (50) the token is newer than what is shown: the lost update
     max_object_bytes: int = 20 * 1024 * 1024  # (61)
     # Throttling and transport

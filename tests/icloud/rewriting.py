@@ -12,6 +12,7 @@ _TIMEZONE = re.compile(r"BEGIN:VTIMEZONE\r\n.*?END:VTIMEZONE\r\n", re.DOTALL)
 _HEADER = re.compile(r"^(?:VERSION|PRODID)[:;].*\r\n(?:[ \t].*\r\n)*", re.MULTILINE)
 _EVENT = re.compile(r"BEGIN:VEVENT\r\n.*?END:VEVENT\r\n", re.DOTALL)
 _STAMP = re.compile(r"^DTSTAMP[:;].*\r\n", re.MULTILINE)
+_FOREIGN = re.compile(r"^X-(?!APPLE-|CALENDARSERVER-).*\r\n(?:[ \t].*\r\n)*", re.MULTILINE)
 _ALARM = re.compile(r"BEGIN:VALARM\r\n.*?END:VALARM\r\n", re.DOTALL)
 
 
@@ -33,6 +34,8 @@ def mark_exceptions(text: str) -> str:
 
 def rewrite_stored(text: str, wanted: Set[str]) -> str:
     """The changes of the `rewriting` knob that happen when an object is put."""
+    if "no-x-properties" in wanted:
+        text = _FOREIGN.sub("", text)
     if "second-dtstamp" in wanted:
         text = _EVENT.sub(lambda event: _STAMP.sub(lambda stamp: stamp[0] * 2, event[0], count=1), text)
     if "apple-lines" in wanted:

@@ -78,7 +78,9 @@ def _on_collection(call: Call, account: Account, *, calendar: Calendar) -> Answe
 def _on_object(call: Call, account: Account, *, calendar: Calendar, name: str) -> Answer:
     match call.method:
         case "GET" | "HEAD":
-            return empty(404) if name in account.knobs.ghosts else _get(calendar, name)
+            return (
+                empty(404) if name in account.knobs.ghosts else _get(calendar, name, lag=account.knobs.get_lag_seconds)
+            )
         case "PROPFIND":
             return propfind.member(call, account, calendar=calendar, name=name)
         case "PUT":
@@ -91,9 +93,9 @@ def _on_object(call: Call, account: Account, *, calendar: Calendar, name: str) -
             return empty(405)
 
 
-def _get(calendar: Calendar, name: str) -> Answer:
-    """The full object, at once, whatever listings and reports know of it yet."""
-    stored = calendar.get(name)
+def _get(calendar: Calendar, name: str, *, lag: float) -> Answer:
+    """The full object, by default at once, whatever listings and reports know of it yet."""
+    stored = calendar.get(name, calendar.revision_seen_after(lag))
     if stored is None:
         return empty(404)
     headers = [("ETag", stored.etag)]

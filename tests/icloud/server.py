@@ -181,6 +181,8 @@ class SimulatedIcloud:
                 password = credentials[1] if credentials else ""
                 answer, fault = self._gate.decide(call, account, password=password, reused=connection.served > 0)
             entry.fault = fault.kind if fault else ""
+            if fault is not None and fault.kind == "late" and account is not None:
+                asyncio.get_running_loop().call_later(fault.seconds, self._carry_out, call, account)
             response = await deliver(
                 request, answer, fault=fault, origin=origin, manner=self._manner(call, account), stopping=self._stopping
             )
@@ -192,6 +194,10 @@ class SimulatedIcloud:
             if account is not None:
                 account.throttle.in_flight -= 1
             connection.end_request(account.knobs.idle_seconds if account else 0)
+
+    def _carry_out(self, call: Call, account: Account) -> None:
+        with self.lock:
+            self._gate.carry_out(call, account)
 
     def _manner(self, call: Call, account: Account | None) -> Manner:
         if call.path in self.feeds:

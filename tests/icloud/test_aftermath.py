@@ -36,6 +36,15 @@ async def test_the_server_may_rewrite_what_was_put(
     assert expected in (await dav.ask("GET", OBJECT)).text
 
 
+async def test_the_server_may_drop_properties_that_are_not_its_own(dav: RawClient, anna: Account) -> None:
+    anna.knobs.rewriting = {"no-x-properties"}
+    text = meeting("E1", "Meeting", "X-MARK:1", "X-APPLE-TRAVEL-DURATION;VALUE=DURATION:PT10M")
+    assert (await dav.put(OBJECT, text)).status == 201
+    told = (await dav.ask("GET", OBJECT)).text
+    assert "X-MARK" not in told
+    assert "X-APPLE-TRAVEL-DURATION" in told
+
+
 async def test_overrides_are_marked_in_reports_only(dav: RawClient, anna: Account, work: Calendar) -> None:
     anna.knobs.rewriting = {"recurrence-exception"}
     work.put("e1.ics", meeting("E1", "Moved", "RECURRENCE-ID;TZID=Europe/Berlin:20261123T100000"))
@@ -79,6 +88,15 @@ async def test_a_new_object_is_seen_by_get_at_once_and_by_all_else_later(
     clock.seconds += 3
     assert (await dav.sync(WORK, token)).hrefs == [OBJECT]
     assert (await dav.multiget(WORK, OBJECT)).data(OBJECT)
+
+
+async def test_get_may_lag_as_well(dav: RawClient, anna: Account, clock: StoppedClock) -> None:
+    anna.knobs.get_lag_seconds = 3
+    assert (await dav.put(OBJECT, meeting())).status == 201
+    assert (await dav.ask("GET", OBJECT)).status == 404
+    assert (await dav.put(OBJECT, meeting(), If_None_Match="*")).status == 412
+    clock.seconds += 3
+    assert (await dav.ask("GET", OBJECT)).status == 200
 
 
 async def test_the_token_may_be_ahead_of_what_is_shown_so_that_an_update_is_lost(

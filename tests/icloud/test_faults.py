@@ -59,6 +59,16 @@ async def test_the_answer_to_a_put_is_lost_after_it_was_applied(dav: RawClient, 
     assert list(work.objects()) == ["e1.ics", "e2.ics"]
 
 
+async def test_a_request_may_be_carried_out_long_after_its_client_has_gone(dav: RawClient, anna: Account) -> None:
+    anna.knobs.play("late", method="PUT", seconds=0.05)
+    with pytest.raises(ConnectionLost):
+        await dav.put(WORK + "e1.ics", meeting(), If_None_Match="*")
+    assert (await dav.ask("GET", WORK + "e1.ics")).status == 404
+    while (await dav.ask("GET", WORK + "e1.ics")).status == 404:
+        pass
+    assert (await dav.put(WORK + "e1.ics", meeting(), If_None_Match="*")).status == 412
+
+
 async def test_an_answer_may_drip_or_come_late_and_is_right_in_the_end(dav: RawClient, anna: Account) -> None:
     right = await dav.propfind(WORK, "d:displayname")
     anna.knobs.play("slow-drip", seconds=0)

@@ -2,12 +2,14 @@
 
 import argparse
 import asyncio
+import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from busyd.advice.apple import steps_to_an_app_password
 from busyd.cli.check import read_as_the_daemon
-from busyd.cli.doctor_account import examine_account
+from busyd.cli.doctor_account import WritingTest, examine_account
 from busyd.cli.doctor_mirror import MirrorState, read_mirror_state
 from busyd.cli.doctor_report import (
     Labels,
@@ -21,7 +23,7 @@ from busyd.cli.doctor_report import (
     status_of_entries,
 )
 from busyd.cli.doctor_state import examine_state
-from busyd.cli.exit_status import CommandFailed, ExitStatus
+from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.remote_session import RemoteSession, open_session, read_secret_of
 from busyd.cli.self_test import DAY
@@ -46,6 +48,14 @@ def add_doctor_command(subparsers: "argparse._SubParsersAction[argparse.Argument
     parser.add_argument("--connection", metavar="NAME", help="only this connection")
     parser.add_argument("--write", action="store_true",
                         help="also test writing, in a scratch calendar that is removed afterwards")  # fmt: skip
+    parser.add_argument(
+        "--scratch",
+        metavar="NAME",
+        help="with --write: the calendar to write in, by name or id; it is made if need be, else it must be empty",
+    )
+    parser.add_argument(
+        "--not-empty", action="store_true", help="with --scratch: the calendar may have events; they are not touched"
+    )
     parser.add_argument("--names", action="store_true", help="show real names; such a report is not safe to share")
     parser.add_argument("--json", action="store_true", help="print JSON, with redacted server responses")
     parser.set_defaults(run=examine)
@@ -53,7 +63,12 @@ def add_doctor_command(subparsers: "argparse._SubParsersAction[argparse.Argument
 
 def examine(arguments: argparse.Namespace) -> int:
     """Check everything; print entries as they come."""
-    entries = asyncio.run(_examine(arguments))
+    if not arguments.write and (arguments.scratch is not None or arguments.not_empty):
+        raise UsageError("--scratch and --not-empty are for --write", program="busyd doctor")
+    try:
+        entries = asyncio.run(_examine(arguments))
+    except asyncio.CancelledError:
+        return ExitStatus.INTERRUPTED
     if arguments.json:
         print_report(entries)
     else:
@@ -63,21 +78,27 @@ def examine(arguments: argparse.Namespace) -> int:
 
 async def _examine(arguments: argparse.Namespace) -> list[ReportEntry]:
     entries: list[ReportEntry] = []
+    if arguments.write and (task := asyncio.current_task()) is not None:
+        for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: what was written is removed first
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     if not arguments.json:
         print(", ".join(f"{name} {version}" for name, version in describe_installation().items()))
-    async for entry in _until_refused(_all_entries(arguments, Labels(show_names=arguments.names))):
-        entries.append(entry)
-        if not arguments.json:
-            print_entry(entry)
-            sys.stdout.flush()
+    # Closed from outside in: whatever ends this, what was written is removed while the session is still open.
+    async with aclosing(_until_refused(arguments, Labels(show_names=arguments.names))) as found:
+        async for entry in found:
+            entries.append(entry)
+            if not arguments.json:
+                print_entry(entry)
+                sys.stdout.flush()
     return entries
 
 
-async def _until_refused(entries: AsyncIterator[ReportEntry]) -> AsyncIterator[ReportEntry]:
+async def _until_refused(arguments: argparse.Namespace, labels: Labels) -> AsyncGenerator[ReportEntry, None]:
     """The entries; where this user lacks access, they end with a line and not with a traceback."""
     try:
-        async for entry in entries:
-            yield entry
+        async with aclosing(_all_entries(arguments, labels)) as entries:
+            async for entry in entries:
+                yield entry
     except OSError as error:
         message = f"the remaining checks failed: {(error.strerror or 'access denied').lower()}"
         yield ReportEntry(
@@ -85,7 +106,7 @@ async def _until_refused(entries: AsyncIterator[ReportEntry]) -> AsyncIterator[R
         )
 
 
-async def _all_entries(arguments: argparse.Namespace, labels: Labels) -> AsyncIterator[ReportEntry]:
+async def _all_entries(arguments: argparse.Namespace, labels: Labels) -> AsyncGenerator[ReportEntry, None]:
     try:
         installation = find_installation(arguments)
         if installation.is_closed:
@@ -129,10 +150,16 @@ async def _all_entries(arguments: argparse.Namespace, labels: Labels) -> AsyncIt
     for entry in mirror.failures(labels):
         yield entry
     for settings in chosen:
-        async for entry in _connection(
-            settings, installation, labels=labels, mirror=mirror, clock=clock, write=arguments.write
-        ):
-            yield entry
+        examined = _connection(
+            settings, installation, labels=labels, mirror=mirror, clock=clock, writing=_writing(arguments)
+        )
+        async with aclosing(examined) as entries:
+            async for entry in entries:
+                yield entry
+
+
+def _writing(arguments: argparse.Namespace) -> WritingTest | None:
+    return WritingTest(arguments.scratch, arguments.not_empty) if arguments.write else None
 
 
 def _chosen(config: Config, name: str | None) -> list[ConnectionConfig]:
@@ -162,8 +189,8 @@ async def _connection(
     labels: Labels,
     mirror: MirrorState,
     clock: Clock,
-    write: bool,
-) -> AsyncIterator[ReportEntry]:
+    writing: WritingTest | None,
+) -> AsyncGenerator[ReportEntry, None]:
     connection = settings.connection
     subject = labels.of("connection", connection.name)
     try:
@@ -182,10 +209,12 @@ async def _connection(
                 yield entry
             if credential.level is Level.FAILED:
                 return
-            async for entry in examine_account(
-                session, installation.config, state=installation.state, labels=labels, mirror=mirror, write=write
-            ):
-                yield entry
+            examined = examine_account(
+                session, installation.config, state=installation.state, labels=labels, mirror=mirror, writing=writing
+            )
+            async with aclosing(examined) as entries:
+                async for entry in entries:
+                    yield entry
     except UserError as error:
         steps = (labels.scrub(error.fix),) if error.fix else ()
         yield ReportEntry(subject, "url", Level.FAILED, labels.scrub(str(error)), steps, status=ExitStatus.CONFIG)

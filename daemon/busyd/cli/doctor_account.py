@@ -1,9 +1,12 @@
 """What `busyd doctor` checks once a login works: the self-test, the primaries, and calendars no profile uses."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from functools import partial
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from busyd.availability.index import index_object
 from busyd.cli.doctor_mirror import MirrorState
@@ -12,8 +15,9 @@ from busyd.cli.exit_status import ExitStatus
 from busyd.cli.not_handed_out import LOOKED_AT, WHAT_FOLLOWS, count_not_handed_out, sentence_about
 from busyd.cli.references import ProfileLink, is_writable, links_of, remembered_links
 from busyd.cli.remote_session import RemoteSession
+from busyd.cli.scratch_calendar import ScratchCalendar
 from busyd.cli.self_test import DAY, Result, SelfTest, Steps, choose_calendar, describe_login, events_between
-from busyd.cli.self_test_writes import ScratchTest
+from busyd.cli.self_test_writes import WriteTest
 from busyd.config import Config
 from busyd.connection import CalendarKind, ConnectionKind, RemoteCalendar
 from busyd.dav.operation import Account, Listing, fetch_objects
@@ -29,9 +33,23 @@ _LOOKED_AT: Final = 10
 _FETCHED: Final = 50
 
 
+class WritingTest(Struct, frozen=True):
+    """How writing is to be tried."""
+
+    scratch: str | None
+    """The name of the calendar; None: one of its own."""
+    may_have_events: bool
+
+
 async def examine_account(
-    session: RemoteSession, config: Config, *, state: Path, labels: Labels, mirror: MirrorState, write: bool
-) -> AsyncIterator[ReportEntry]:
+    session: RemoteSession,
+    config: Config,
+    *,
+    state: Path,
+    labels: Labels,
+    mirror: MirrorState,
+    writing: WritingTest | None,
+) -> AsyncGenerator[ReportEntry, None]:
     """Log in and try everything; without a login there is nothing more to try."""
     connection = session.connection
     steps = Steps(session, labels, worked_before=mirror.worked_before(connection.name))
@@ -66,12 +84,11 @@ async def examine_account(
         yield await steps.take("handed-out", partial(_handed_out, session, one, labels=labels))
     async for entry in _uncounted(steps, listing, links=links, labels=labels):
         yield entry
-    if write and account.is_single:
-        message = "the url is that of a single calendar, so no scratch calendar can be created"
-        yield ReportEntry(steps.subject, "write", Level.SKIPPED, message)
-    elif write:
-        async for entry in ScratchTest(steps, account).run():
-            yield entry
+    if writing is not None:
+        scratch = ScratchCalendar(session, account, name=writing.scratch, may_have_events=writing.may_have_events)
+        async with aclosing(WriteTest(steps, scratch).run(listing, state=state)) as entries:
+            async for entry in entries:
+                yield entry
 
 
 def _primaries(links: list[ProfileLink], labels: Labels) -> Iterator[ReportEntry]:

@@ -25,6 +25,7 @@ from busyd.store.acceptances import Acceptance
 from busyd.store.errors import StorageDamaged
 from busyd.store.kept_properties import KeptProperties, make_properties
 from busyd.store.outbox import Outbox
+from busyd.store.server_traits import MeasuredTraits, make_traits
 from busyd.store.sqlite.bookings import make_outbox
 from busyd.store.sqlite.database import check, migrate, open_connection, storage_errors, transaction
 
@@ -68,9 +69,7 @@ class Ledger:
         connection = open_connection(path, journal="DELETE", synchronous="FULL", busy_timeout=busy_timeout)
         try:
             check(connection, path)
-            migrate(
-                connection, path, migrations=[_create, _remember_feeds, _accept_problems, make_outbox, make_properties]
-            )
+            migrate(connection, path, migrations=_MIGRATIONS)
         except StorageDamaged as error:
             connection.close()
             fix = "put a backup of it in place, or move it away: then tokens must be made anew"
@@ -264,6 +263,10 @@ class Ledger:
         """The same with the properties that apps have given. Raises StorageError."""
         return self._transaction(lambda connection: work(KeptProperties(connection)))
 
+    def server_traits(self, work: Callable[[MeasuredTraits], T]) -> T:
+        """The same with what was measured of servers."""
+        return self._transaction(lambda connection: work(MeasuredTraits(connection)))
+
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work`, which changes no right of any token."""
         before, has_changes = self._connection.total_changes, False
@@ -329,3 +332,7 @@ def _accept_problems(connection: sqlite3.Connection) -> None:
         "CREATE TABLE acceptance (id TEXT PRIMARY KEY, calendar TEXT NOT NULL, href TEXT NOT NULL, uid TEXT NOT NULL,"
         " reason TEXT NOT NULL, at INTEGER NOT NULL) STRICT"
     )
+
+
+_MIGRATIONS: Final = (_create, _remember_feeds, _accept_problems, make_outbox, make_properties, make_traits)
+"""In the order in which they were introduced: a file has the first so many of them."""

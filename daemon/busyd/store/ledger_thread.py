@@ -16,6 +16,7 @@ from busyd.store.errors import StorageError
 from busyd.store.kept_properties import KeptProperties
 from busyd.store.ledger import Ledger
 from busyd.store.outbox import Outbox
+from busyd.store.server_traits import MeasuredTraits
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +103,10 @@ class LedgerThread:
     async def kept_properties(self, work: Callable[[KeptProperties], T]) -> T:
         """As `Ledger.kept_properties`."""
         return await self._run(lambda: self._ledger.kept_properties(work))
+
+    async def server_traits(self, work: Callable[[MeasuredTraits], T]) -> T:
+        """As `Ledger.server_traits`."""
+        return await self._run(lambda: self._ledger.server_traits(work))
 
     def close(self) -> None:
         """Finish what is queued, write the uses noted, and close the file. Blocks; nothing can be asked afterwards."""
