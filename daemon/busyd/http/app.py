@@ -22,6 +22,7 @@ from busyd.http.freebusy import FreeBusyHandler
 from busyd.http.metrics import Metrics
 from busyd.http.problem import HttpProblem, bad_request, cross_site, key_mismatch, not_answered, unknown_profile
 from busyd.http.query import parse_query
+from busyd.http.request_body import compressed_body, too_large
 from busyd.http.request_headers import Fault, RequestHeaders
 from busyd.http.response import Date
 from busyd.http.routes import Handlers, Match, api_routes
@@ -120,7 +121,7 @@ class Endpoint:
 
     def _may_have(self, profile: str, head: RequestHeaders, *, connection: ClientConnection, now: Instant) -> bool:
         """Whether a cached answer may go to this caller at once. If not, the usual way finds out why."""
-        if head.fault or head.calendar or connection.reserved:
+        if head.fault or head.coding or head.calendar or connection.reserved:
             return False
         if head.token is None:
             return head.local and not head.session
@@ -155,6 +156,8 @@ class Endpoint:
                 fix=f"it supports {route.allow}",
                 headers={"Allow": route.allow},
             )
+        if head.coding and not route.is_dav(method):
+            raise compressed_body()
         if head.cross_site and method not in _SAFE:
             raise cross_site()
         client = head.client or connection.client
@@ -224,7 +227,7 @@ class Endpoint:
                 fix="GET /v1/status says why; the log of busyd has the details",
             )
         if isinstance(error, web.HTTPRequestEntityTooLarge):
-            return _refusal(Fault.TOO_LARGE)
+            return too_large()
         if isinstance(error, web.HTTPException):
             return bad_request("the request cannot be understood", fix="GET /openapi.json describes all requests")
         return self.gate.crashes.take(error, asyncio.get_running_loop().time())
@@ -250,21 +253,7 @@ def _refusal(fault: str) -> HttpProblem:
             fix="use an address that busyd listens on, or add the name to `hosts:` in the configuration",
         )
     if fault == Fault.TOO_LARGE:
-        return HttpProblem(
-            "too-large",
-            413,
-            detail="the body is too large",
-            fix="send a shorter body",
-            headers={"Connection": "close"},
-        )
-    if fault == Fault.COMPRESSED:
-        return HttpProblem(
-            "wrong-media-type",
-            415,
-            detail="compressed request bodies are not accepted",
-            fix="send the body uncompressed",
-            headers={"Accept-Encoding": "identity"},
-        )
+        return too_large()
     return bad_request(
         "a header field that must not be repeated is there twice",
         fix="send Host, Authorization, Origin, Content-Length and Content-Encoding once each",

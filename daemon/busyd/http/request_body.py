@@ -1,15 +1,22 @@
 """Reading the body of a request: not too large, not too slow."""
 
 import asyncio
+from typing import Final
 
 import msgspec
 
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, bad_request
+from busyd.remote.inflate import Inflater, TooLarge, Undecodable
+
+_LONGEST: Final = 1024 * 1024
+"""Bytes; of a body that is not compressed, aiohttp's own bound."""
+_MOST_INFLATED: Final = 200
+"""How many times as long as it came a body may become, beyond the first megabyte."""
 
 
 async def read_any_body(call: Call, seconds: float) -> bytes:
-    """The body, whatever is in it. Raises HttpProblem when it is too large or too slow."""
+    """The body, whatever is in it; without its compression. Raises HttpProblem when it is too large or too slow."""
     if call.head.expects_continue:
         # RFC 9110 §10.1.1; aiohttp does this for applications, but not for a plain server.
         # The answer itself is yet to come.
@@ -17,7 +24,7 @@ async def read_any_body(call: Call, seconds: float) -> bytes:
         call.request.writer.output_size = 0
     try:
         async with asyncio.timeout(seconds):
-            return await call.request.read()
+            body = await call.request.read()
     except TimeoutError:
         raise HttpProblem(
             "too-slow",
@@ -26,6 +33,36 @@ async def read_any_body(call: Call, seconds: float) -> bytes:
             fix="send the request again, with the body right after the header",
             headers={"Connection": "close"},
         ) from None
+    return _inflated(call, body) if call.head.coding else body
+
+
+def _inflated(call: Call, body: bytes) -> bytes:
+    try:
+        inflater = Inflater(call.head.coding, most=_LONGEST, ratio=_MOST_INFLATED)
+        inflater.feed(body)
+        return inflater.finish()
+    except TooLarge:
+        raise too_large() from None
+    except Undecodable:
+        raise compressed_body() from None
+
+
+def compressed_body() -> HttpProblem:
+    """415: of a body that is compressed, or not as it says."""
+    return HttpProblem(
+        "wrong-media-type",
+        415,
+        detail="the compression of the body is not accepted here, or it is damaged",
+        fix="send the body uncompressed",
+        headers={"Accept-Encoding": "identity"},
+    )
+
+
+def too_large() -> HttpProblem:
+    """413."""
+    return HttpProblem(
+        "too-large", 413, detail="the body is too large", fix="send a shorter body", headers={"Connection": "close"}
+    )
 
 
 async def read_body(call: Call, seconds: float) -> bytes:

@@ -58,6 +58,8 @@ class RequestHeaders(Struct, frozen=True):
     gzip: bool = False
     origin: str = ""
     """An origin that may read answers (CORS); empty when there is none, or it is not configured."""
+    coding: str = ""
+    """How the body is compressed; empty when it is not."""
     content_type: str = ""
     expects_continue: bool = False
     client: str = ""
@@ -70,7 +72,6 @@ class Fault:
     MISDIRECTED: Final = "misdirected"
     REPEATED: Final = "repeated"
     TOO_LARGE: Final = "too-large"
-    COMPRESSED: Final = "compressed"
 
 
 class ListenerContext(Struct):
@@ -164,6 +165,7 @@ def read_request_headers(raw: RawHeaders, listener: ListenerContext) -> RequestH
         calendar=_prefers_calendar(get(b"accept", "")),
         gzip=_preference(get(b"accept-encoding", "").lower(), ("gzip", "*"))[0] > 0,
         origin=origin if readable else "",
+        coding=get(b"content-encoding", "identity").lower().replace("identity", ""),
         content_type=get(b"content-type", "").partition(";")[0].strip().lower(),
         expects_continue=get(b"expect", "").lower() == "100-continue",
         client=_client(fields) if settings.behind_proxy and listener.peer_is_near else "",
@@ -176,8 +178,6 @@ def _fault(fields: dict[bytes, str], listener: ListenerContext, *, host: str) ->
     length = fields.get(b"content-length", "")
     if length.isdecimal() and int(length[:20]) > listener.settings.limits.body_bytes:
         return Fault.TOO_LARGE
-    if fields.get(b"content-encoding", "identity").lower() != "identity":
-        return Fault.COMPRESSED
     return ""
 
 

@@ -1,5 +1,6 @@
 """Finished answers: bytes with their headers, ETag and compressed form. No calendars, no decisions."""
 
+import re
 import zlib
 from collections.abc import Generator, Mapping
 from email.utils import formatdate
@@ -107,7 +108,11 @@ def matches(if_none_match: str, etag: str) -> bool:
 
 
 def _opaque(etag: str) -> str:
-    return etag.removeprefix("W/").replace('-gzip"', '"')
+    """Without what marks it as weak, and what a compressing proxy, or we ourselves, add to it (RFC 9110 §8.8.3.3)."""
+    return _COMPRESSED.sub("", etag.removeprefix("W/").strip('"'))
+
+
+_COMPRESSED: Final = re.compile(r"[-;](?:gzip|br|zstd|deflate)$")
 
 
 async def compress(body: bytes) -> bytes:
