@@ -2,6 +2,7 @@
 
 import pytest
 
+from busyd.ical.facts import ProblemKind
 from busyd.ical.lines import read_calendars
 from busyd.ical.parse import newest, parse_object
 from busyd.ical.split import UnreadableFeed, split_feed
@@ -153,8 +154,22 @@ def test_a_feed_that_ends_too_early_is_read_and_its_events_say_so() -> None:
 
 @pytest.mark.parametrize("before", [b"", b"Notice: deprecated in calendar.php\r\n", b"<br />\r\n"])
 @pytest.mark.parametrize("after", [b"", b"<!-- made in 0.2 s -->\r\n", b"bye"])
-def test_text_around_a_feed_is_left_out(before: bytes, after: bytes) -> None:
-    assert split_feed(before + FEED + after) == split_feed(FEED)
+def test_text_around_a_feed_is_left_out_and_told_once(before: bytes, after: bytes) -> None:
+    found, bare = split_feed(before + FEED + after), split_feed(FEED)
+    mark = b"X-BUSYD-TEXT-AROUND:TRUE\r\n"
+    assert [one.payload.replace(mark, b"") for one in found] == [one.payload for one in bare]
+    told = [problem.kind for one in found for problem in parse_object(one.payload).problems]
+    assert told == ([ProblemKind.FORGIVEN] if before or after else [])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"Hello\r\n\r\n", b""), (b"", b"\r\nbye"), (b"NOTE: a\r\n", b"NOTE: b\r\n")]
+)
+def test_text_around_an_object_is_told(before: bytes, after: bytes) -> None:
+    (problem,) = parse_object(before + FEED + after).problems
+    assert problem.kind is ProblemKind.FORGIVEN
+    assert "text before or behind" in problem.reason
+    assert not parse_object(b"\xef\xbb\xbf\r\n \r\n" + FEED + b"\r\n\r\n").problems
 
 
 def test_what_is_left_of_events_outside_of_a_calendar_is_not_dropped() -> None:

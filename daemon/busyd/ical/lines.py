@@ -43,6 +43,8 @@ class CalendarText(Struct):
     closed: bool = False
     strays: bool = False
     """Something that looks like an event, or like a part of one, is not where it can be read as one."""
+    has_text_around: bool = False
+    """Before it, or behind the last calendar of the payload, is text that belongs to none."""
 
     def value(self, name: str) -> str:
         """The first value of a property, without white space around it; empty when there is none."""
@@ -77,6 +79,10 @@ skipped."""
 _ONLY_IN_EVENTS: Final = frozenset({"DTSTART", "DTEND", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID", "FREEBUSY"})
 """Found outside of any component, they are what is left of an event."""
 _REST_OF_ZONE: Final = re.compile(r"(\d\d(?!\d)[^:]*):(\s*\d{8}.*)", re.ASCII)
+TEXT_AROUND: Final = "X-BUSYD-TEXT-AROUND:TRUE"
+"""Put into an object that was cut out of a feed with such text, of which nothing else is left."""
+_BEGIN: Final = re.compile(r"\n(?i:BEGIN:VCALENDAR)[ \t]*(?=\n)")
+_END: Final = re.compile(r"\n(?i:END:VCALENDAR)[ \t]*(?=\n)")
 _HARMLESS: Final = frozenset({"VTODO", "VJOURNAL", "VTIMEZONE"})
 """Components that never block, so that one without END hides nothing."""
 
@@ -118,11 +124,24 @@ def read_calendars(payload: bytes) -> list[CalendarText]:
     or by the end of the text.
     """
     text, is_plain = unfold_and_look(payload)
+    calendars = _choose_and_read(text, is_plain=is_plain)
+    is_bare = text.startswith("\nBEGIN:VCALENDAR\n") and text.endswith("\nEND:VCALENDAR\n")
+    if calendars and not any(calendar.strays for calendar in calendars):
+        calendars[0].has_text_around = TEXT_AROUND in text or (not is_bare and _has_text_around(text))
+    return calendars
+
+
+def _choose_and_read(text: str, *, is_plain: bool) -> list[CalendarText]:
     if is_plain and text.count("BEGIN:VEVENT") == 1:
         calendars = _read(_LINE_OF_ONE.findall(text))
         if sum(len(calendar.components) for calendar in calendars) == 1:
             return calendars
     return _read((_LINE if is_plain else _line_in_any_case()).findall(text))
+
+
+def _has_text_around(text: str) -> bool:
+    first, end = _BEGIN.search(text), max((match.end() for match in _END.finditer(text)), default=len(text))
+    return first is not None and bool(text[: first.start()].strip() or text[end:].strip())
 
 
 def _read(lines: Iterable[tuple[str, str, str, str]]) -> list[CalendarText]:

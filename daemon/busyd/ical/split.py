@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.errors import DataError
-from busyd.ical.lines import unescape
+from busyd.ical.lines import TEXT_AROUND, unescape
 from busyd.ical.unfolding import unfold
 
 TextRange = tuple[int, int]
@@ -40,9 +40,10 @@ def cut_feed(payload: bytes) -> Iterator[FeedObject]:
     """Split a feed into one payload per UID, in order of appearance; each event without UID is an object of its own.
 
     Each payload contains what its events need: their VTIMEZONEs, METHOD, X-WR-TIMEZONE, and nothing that changes from
-    one download to the next. Tasks and journals are left out. Text before and after the calendars is left out, too;
-    where the last END:VCALENDAR is missing, the objects say so. Raises UnreadableFeed, before the first object, for
-    anything that is not iCalendar, and for a calendar that is cut short before its first event has ended.
+    one download to the next. Tasks and journals are left out. Text before and after the calendars is left out, too, and
+    the first object says so; where the last END:VCALENDAR is missing, all objects do. Raises UnreadableFeed, before the
+    first object, for anything that is not iCalendar, and for a calendar that is cut short before its first event has
+    ended.
     """
     text = "\n" + unfold(payload).strip()
     del payload
@@ -51,9 +52,11 @@ def cut_feed(payload: bytes) -> Iterator[FeedObject]:
         start = re.sub(r"[^\x21-\x7e]+", " ", _FIRST.findall(text)[0])[:40]
         message = f"the response is not a calendar: it starts with {start!r}" if start else "the response is empty"
         raise UnreadableFeed(message)
+    around = [TEXT_AROUND] if text[: first.start()].strip() else []
     text = text[first.start() :]
     end = max((match.end() for match in _END.finditer(text)), default=0)
     if not _EDGE.search(text, end) and not _STRAY.search(text, end):
+        around = around or ([TEXT_AROUND] if text[end:].strip() else [])
         text = text[:end]  # no component follows, only text
     elif not _WHOLE.search(text):
         raise UnreadableFeed("the calendar is cut short: END:VCALENDAR is missing")
@@ -73,7 +76,8 @@ def cut_feed(payload: bytes) -> Iterator[FeedObject]:
             wanted = {_zone_key(tzid) for tzid in _TZID.findall(body)} if calendar.zones else ()
             # Where a name with a colon is not in quotes, only what is before the colon was found.
             needed = [zone for name, zone in calendar.zones if name in wanted or name.partition(":")[0] in wanted]
-            texts.append("\n".join((*calendar.head, *needed, body, *calendar.tail)))
+            texts.append("\n".join((*calendar.head, *around, *needed, body, *calendar.tail)))
+            around = []
         yield FeedObject(uid, ("\n".join(texts) + "\n").replace("\n", "\r\n").encode())
 
 
