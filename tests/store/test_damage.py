@@ -1,7 +1,6 @@
 """Whatever is wrong with the mirror, it is set aside and begun anew, and nothing damaged is answered from."""
 
 import contextlib
-import random
 import sqlite3
 from array import array
 from functools import partial
@@ -18,10 +17,10 @@ from busyd.store.occurrences import IndexEntry
 from busyd.store.sqlite.seal import seal
 from busyd.store.store import Store
 from busyd.store.transaction import Transaction
+from tests.store.corruptions import corrupt
 
 CORRUPTIONS = 24
 """Of each kind there are some; the numbers are seeds, so that a failure can be had again."""
-KINDS = ("flip", "flips", "zero page", "foreign page", "truncate", "drop column", "drop table")
 SPAN = Period(Instant(0), Instant(10**9))
 
 
@@ -46,34 +45,6 @@ def filled(folder: Path) -> Path:
     store.transaction_now(fill)
     store.close()
     return path
-
-
-def corrupt(path: Path, seed: int) -> str:
-    """Damage the closed file in some way, and say in which."""
-    chance, kind = random.Random(seed), KINDS[seed % len(KINDS)]
-    whole = bytearray(path.read_bytes())
-    page = 4096 * chance.randrange(len(whole) // 4096)
-    match kind:
-        case "flip" | "flips":
-            for _ in range(1 if kind == "flip" else chance.randrange(2, 200)):
-                whole[chance.randrange(len(whole))] ^= 1 << chance.randrange(8)
-        case "zero page":
-            whole[page : page + 4096] = bytes(4096)
-        case "foreign page":
-            whole[page : page + 4096] = chance.randbytes(4096)
-        case "truncate":
-            del whole[chance.randrange(len(whole)) :]
-        case _:
-            with contextlib.closing(sqlite3.connect(path)) as database:
-                table, column = chance.choice(
-                    (("object", "uid"), ("calendar", "listing"), ("busy_index", "occurrences"))
-                )
-                dropping = f"TABLE {table} DROP COLUMN {column}" if kind == "drop column" else f"TABLE {table}"
-                database.execute(f"{'ALTER' if kind == 'drop column' else 'DROP'} {dropping}")
-                database.commit()
-            return kind
-    path.write_bytes(whole)
-    return kind
 
 
 @pytest.mark.parametrize("seed", range(CORRUPTIONS))
