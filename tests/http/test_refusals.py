@@ -204,3 +204,12 @@ async def test_a_body_that_is_too_large_or_compressed_is_refused_unread(served: 
     status, body = await exchange(served.port, packed.encode() + bomb)
     assert status == 415
     assert b"errors/wrong-media-type" in body
+
+
+async def test_without_any_connection_every_question_about_a_profile_says_what_to_do(served: Served) -> None:
+    served.backend.state.connections.clear()
+    for path in ("freebusy", "slots", "freebusy.ifb"):
+        answer = await served.ask(f"/v1/profiles/anna/{path}")
+        assert (answer.status, answer.error) == (409, "no-connection")
+        assert "`busyd setup`" in answer.json["fix"]
+    assert (await served.ask("/v1/profiles/typo/freebusy")).error == "no-connection"

@@ -2,17 +2,16 @@
 
 import argparse
 import os
-from pathlib import Path
 from typing import Any, Final
 
 from busyd.address import TcpAddress
-from busyd.cli.daemon_client import LOCAL_TOKEN_FILE, read_local_token, refuse_foreign_daemon
+from busyd.cli.daemon_client import LOCAL_TOKEN_FILE, refuse_foreign_daemon
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_table
 from busyd.clock import SystemClock
 from busyd.config import Config
-from busyd.credentials.tokens import SCOPES, Token, split_token
+from busyd.credentials.tokens import SCOPES, Token
 from busyd.period import Instant, to_rfc3339
 from busyd.store.ledger import ledger_of
 from busyd.timetext import BadText, parse_duration
@@ -107,9 +106,8 @@ def add_token(arguments: argparse.Namespace) -> int:
 def list_tokens(arguments: argparse.Namespace) -> int:
     """Print all tokens but the daemon's own, without their secrets."""
     installation = tokens_installation(arguments)
-    own = _id_of_local_token(installation.state)
     with ledger_of(installation.state) as ledger:
-        tokens = [token for token in ledger.tokens() if token.id != own]
+        tokens = [token for token in ledger.tokens() if token.name != LOCAL_TOKEN_FILE]
     if arguments.json:
         print_json([_describe(token) for token in tokens])
     elif tokens:
@@ -123,10 +121,10 @@ def list_tokens(arguments: argparse.Namespace) -> int:
 def revoke_token(arguments: argparse.Namespace) -> int:
     """Revoke one."""
     installation = tokens_installation(arguments)
-    if arguments.id == _id_of_local_token(installation.state):
-        message = f"{arguments.id} is the token that the command line of this machine uses; it cannot be revoked"
-        raise CommandFailed(message, fix="it is safe as long as others cannot read the state directory")
     with ledger_of(installation.state) as ledger:
+        if any(token.id == arguments.id and token.name == LOCAL_TOKEN_FILE for token in ledger.tokens()):
+            message = f"{arguments.id} is the token that the command line of this machine uses; it cannot be revoked"
+            raise CommandFailed(message, fix="it is safe as long as others cannot read the state directory")
         if not ledger.revoke_token(arguments.id):
             message = f"there is no token with the id {arguments.id}"
             raise CommandFailed(message, fix="run `busyd token list` to see the ids")
@@ -141,12 +139,6 @@ def tokens_installation(arguments: argparse.Namespace) -> Installation:
     installation.require_one_config()
     refuse_foreign_daemon(installation)
     return installation
-
-
-def _id_of_local_token(state: Path) -> str:
-    """The id of the token that the daemon created for the command line; empty without one."""
-    parts = split_token(read_local_token(state))
-    return parts[0] if parts is not None else ""
 
 
 def _parse_scopes(given: list[str] | None) -> list[str]:

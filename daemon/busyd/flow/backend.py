@@ -90,6 +90,11 @@ class Backend:
         """Why the last reload changed nothing; empty when it was applied."""
         return self._state.refused_configuration
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is any connection at all."""
+        return bool(self._state.connections)
+
     def profile(self, name: str) -> ProfileView | None:
         """A profile as it is now; None when it is not configured. The same value for as long as nothing changes."""
         profile_state = self._state.profiles.get(name)

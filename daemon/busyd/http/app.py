@@ -20,7 +20,15 @@ from busyd.http.connections import ClientConnection, CountingServer, Gate
 from busyd.http.cors import allow_origin, preflight
 from busyd.http.freebusy import FreeBusyHandler
 from busyd.http.metrics import Metrics
-from busyd.http.problem import HttpProblem, bad_request, cross_site, key_mismatch, not_answered, unknown_profile
+from busyd.http.problem import (
+    HttpProblem,
+    bad_request,
+    cross_site,
+    key_mismatch,
+    no_connection,
+    not_answered,
+    unknown_profile,
+)
 from busyd.http.query import parse_query
 from busyd.http.request_body import compressed_body, too_large
 from busyd.http.request_headers import Fault, RequestHeaders
@@ -202,6 +210,8 @@ class Endpoint:
     def _entitled(self, caller: Caller, match: Match) -> Caller:
         """The caller, if it may ask for this. Raises HttpProblem."""
         route, profile = match.route, match.values.get("profile")
+        if profile is not None and not self._backend.is_connected:
+            raise no_connection()
         if profile is not None and not (caller.sees(profile) and self._backend.profile(profile) is not None):
             raise unknown_profile(profile)
         if route.scopes and caller.token is not None and not caller.token.scopes & route.scopes:

@@ -87,7 +87,7 @@ def describe() -> Schema:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "security": [{"token": []}, {}],
-        "paths": _paths(),
+        "paths": _with_no_connection(_paths()),
         "components": {
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
             "schemas": _schemas(),
@@ -99,6 +99,14 @@ def describe() -> Schema:
             },
         },
     }
+
+
+def _with_no_connection(paths: Schema) -> Schema:
+    """Whatever asks about a profile is told when no account is connected at all."""
+    for path, operations in paths.items():
+        for operation in operations.values() if "{profile}" in path else ():
+            operation["responses"]["409"] = _reference("responses/problem")
+    return paths
 
 
 def _paths() -> Schema:

@@ -30,6 +30,7 @@ TITLES: Final[Mapping[str, str]] = {
     "cross-site": "Other sites may not write here",
     "not-found": "There is nothing at this address",
     "unknown-profile": "There is no such profile",
+    "no-connection": "No account is connected",
     "unknown-connection": "There is no such connection",
     "unknown-feed": "There is no such feed",
     "unknown-problem": "There is no such problem",
@@ -172,6 +173,16 @@ def cross_site() -> HttpProblem:
         403,
         detail="a page of another site may not write to busyd",
         fix="if the page is yours, add its origin to `cors:` in the configuration",
+    )
+
+
+def no_connection() -> HttpProblem:
+    """409: there is nothing to answer from, so that a profile that is missing is not the point."""
+    return HttpProblem(
+        "no-connection",
+        409,
+        detail="no account is connected yet, so nothing is known of anybody's time",
+        fix="run `busyd setup` (for a service: `sudo busyd setup`), which connects one",
     )
 
 
