@@ -389,3 +389,11 @@ def test_the_end_of_the_day_is_24_and_its_start_is_0() -> None:
     assert parse_span("00:00-24:00") == (0, 1440)
     with pytest.raises(ValueError, match="24:00"):
         parse_span("24:00-24:00")
+
+
+def test_a_further_file_adds_to_lists_that_only_grow(tmp_path: Path) -> None:
+    (tmp_path / "config.d").mkdir()
+    (tmp_path / "config.d" / "a.yaml").write_text("hosts: b.example\nprofiles: {anna: {conflicts: [anna/Home]}}\n")
+    config = load(tmp_path, ANNA + "hosts: [a.example]\nprofiles: {anna: {conflicts: [anna/Work]}}\n")
+    assert config.hosts == ("a.example", "b.example")
+    assert [str(one) for one in config.profiles["anna"].conflicts] == ["anna/Work", "anna/Home"]

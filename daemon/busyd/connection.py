@@ -101,10 +101,11 @@ class RemoteCalendar(Struct, frozen=True):
     @property
     def shown_href(self) -> str:
         """The href as it may leave busyd: whoever knows the whole address of a private feed can read it."""
-        return _masked(self.href) if self.kind is CalendarKind.FEED else self.href
+        return shown_address(self.href) if self.kind is CalendarKind.FEED else self.href
 
 
-def _masked(url: str) -> str:
+def shown_address(url: str) -> str:
+    """The address of a feed as it may leave busyd: its host alone."""
     scheme, _, rest = url.partition("://")
     authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
     return f"{scheme}://{authority.rpartition('@')[2]}/…"

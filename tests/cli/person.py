@@ -78,11 +78,14 @@ class Person:
         ) as process:
             os.close(slave)
             seen = ""
-            for prompt, answer in answers:
-                seen = _read_until(master, seen, prompt=prompt)
-                os.write(master, f"{answer}\n".encode())
-            seen = _read_until(master, seen, prompt=None)
-            process.wait(timeout=_TIMEOUT)
+            try:
+                for prompt, answer in answers:
+                    seen = _read_until(master, seen, prompt=prompt)
+                    os.write(master, f"{answer}\n".encode())
+                seen = _read_until(master, seen, prompt=None)
+                process.wait(timeout=_TIMEOUT)
+            finally:
+                process.kill()  # it may still wait for an answer that nobody foresaw
         os.close(master)
         return process.returncode, seen
 

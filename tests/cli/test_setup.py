@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from busyd.cli import setup_file
+from busyd.cli.account_setup import _name_of_address
 from busyd.config import load_config
 from busyd.connection import CalendarReference, Connection, ConnectionKind
 from busyd.credentials import FromCredential, Secret
@@ -85,7 +86,7 @@ def test_the_calendars_are_listed_with_kind_and_access(person: Person, icloud: S
         "6  Holidays in Germany  subscribed       read-only",
     ):
         assert line in told
-    assert "Reminders" not in told
+    assert "Reminders lists (Reminders) hold no events, so they never block time." in told
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,8 @@ def test_the_password_typed_at_a_terminal_is_not_shown(person: Person, icloud: S
     status, seen = person.at_terminal(
         "setup", "--url", icloud.bootstrap_url,
         answers=[("Apple ID:", "anna@icloud.com"), ("App-specific password:", PASSWORD), ("Primary calendar", "2"),
-                 ("Conflict calendars", ""), ("Name of the person", ""), ("Time zone", ""), ("Write ", "y")],
+                 ("Conflict calendars", ""), ("Name of the person", ""), ("Time zone", "Europe/Berlin"),
+                 ("Write ", "y")],
     )  # fmt: skip
     assert status == 0, seen
     assert "anna@icloud.com" in seen
@@ -180,7 +182,7 @@ def test_at_a_terminal_what_is_wrong_is_asked_again(person: Person, icloud: Simu
         answers=[("Apple ID:", "+49 170 1234567"), ("Apple ID:", "anna@icloud.com"),
                  ("App-specific password:", "wxyz-wxyz-wxyz-wxyz"), ("App-specific password:", PASSWORD),
                  ("Primary calendar", "Wrok"), ("Primary calendar", "Work"), ("Conflict calendars", ""),
-                 ("Name of the person", ""), ("Time zone", "Berlin"), ("Time zone", ""), ("Write ", "")],
+                 ("Name of the person", ""), ("Time zone", "Berlin"), ("Time zone", "Europe/Berlin"), ("Write ", "")],
     )  # fmt: skip
     assert status == 0, seen
     assert "this is a phone number" in seen
@@ -206,6 +208,61 @@ def test_a_second_account_goes_into_a_file_of_its_own(person: Person, icloud: Si
     assert (person.config.parent / "config.d" / "ben.yaml").is_file()
     assert list(load_config(person.config, {}).profiles) == ["anna", "ben"]
     assert CredentialStore(person.state, {}).names() == ["anna", "ben"]
+
+
+def test_a_further_account_of_the_same_person_goes_into_the_profile_that_is_there(
+    person: Person, icloud: SimulatedIcloud
+) -> None:
+    icloud.add_account("ben@icloud.com").add_default_calendars()
+    person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    typed = f"{LOGIN.replace('anna', 'ben')}anna\nHome,Work\n"
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=typed)
+    assert ended.status == 0, ended.err
+    assert "Whose calendars are these? (anna; a new name for another person; or 'none')" in ended.err
+    assert "Primary calendar" not in ended.err
+    assert "Time zone" not in ended.err
+    profile = load_config(person.config, {}).profiles["anna"]
+    assert str(profile.primary) == "anna/Home"
+    assert [str(one) for one in profile.conflicts] == ["anna/*", "ben/Home", "ben/Work"]
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://example.org/cal/holidays.ics", "holidays"),
+        ("https://calendar.google.com/calendar/ical/a%40example.org/private-0123456789abcdef/basic.ics", "google"),
+        ("webcal://p01-caldav.icloud.com/published/2/MTIzNDU2Nzg5MDEyMzQ1Nq", "icloud"),
+        ("https://dav.example.org/feeds/hunter2.ics", "example"),
+    ],
+)
+def test_a_feed_is_never_named_after_its_secret(url: str, name: str) -> None:
+    assert _name_of_address(url) == name
+
+
+def test_a_machine_in_utc_is_no_answer_to_where_a_person_lives(person: Person, icloud: SimulatedIcloud) -> None:
+    icloud.add_account("ben@icloud.com").add_calendar("Work", id="work")
+    status, seen = person.at_terminal(
+        "setup", "--url", icloud.bootstrap_url, "--username", "ben@icloud.com",
+        answers=[("App-specific password:", PASSWORD), ("Primary calendar", ""), ("Conflict calendars", ""),
+                 ("Name of the person", ""), ("Time zone:", ""), ("Time zone:", "Europe/Berlin"), ("Write ", "")],
+    )  # fmt: skip
+    assert status == 0, seen
+    assert "ATTENTION: this machine is set to UTC" in seen
+    assert "an answer is required" in seen
+    assert load_config(person.config, {}).profiles["ben"].timezone == "Europe/Berlin"
+
+
+def test_a_password_that_was_mistyped_or_left_out_is_asked_for_again(person: Person, icloud: SimulatedIcloud) -> None:
+    words = ("App-specific password:", "not app-specific")
+    status, seen = person.at_terminal(
+        "setup", "--url", icloud.bootstrap_url, "--username", "anna@icloud.com",
+        answers=[words, words, ("App-specific password:", ""), words, ("App-specific password:", PASSWORD),
+                 ("Primary calendar", ""), ("Conflict calendars", ""), ("Name of the person", ""),
+                 ("Time zone", "Europe/Berlin"),
+                 ("Write ", "")],
+    )  # fmt: skip
+    assert status == 0, seen
+    assert len(icloud.log.requests()) > 0
 
 
 def test_the_same_account_again_is_pointed_to_its_password(person: Person, icloud: SimulatedIcloud) -> None:

@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "busy": "compute the busy time of iCalendar files, without configuration or network",
     "sync": "poll the servers now",
     "problems": "list events that are not understood, and accept those that do not matter",
+    "connection": "manage connected accounts: add, list, remove",
     "credential": "manage stored passwords: set, list, remove",
     "token": "manage access tokens: add, list, revoke",
     "profile": "set up a calendar app to show a profile",

@@ -66,8 +66,12 @@ class RemoteSession(Struct, frozen=True):
 
     async def list_calendars(self) -> tuple[RemoteCalendar, ...]:
         """The calendars of the connection, of whatever kind it is. Raises RemoteError, UserError."""
+        return (await self.list()).calendars
+
+    async def list(self) -> Listing:
+        """The same with what else the account has. Raises RemoteError, UserError."""
         if self.connection.kind is not ConnectionKind.ICS:
-            return (await self.log_in())[1].calendars
+            return (await self.log_in())[1]
         request = FeedRequest(
             self.connection.url,
             is_configured=True,
@@ -80,7 +84,7 @@ class RemoteSession(Struct, frozen=True):
             agents=UserAgents(self.connection.user_agent),
             limits=limits_of(self.connection),
         )
-        return (RemoteCalendar(self.connection.url, self.connection.name, CalendarKind.FEED, writable=False),)
+        return Listing((RemoteCalendar(self.connection.url, self.connection.name, CalendarKind.FEED, writable=False),))
 
     async def explain(self, error: BusydError, *, worked_before: bool = False) -> Diagnosis:
         """What the error means and what to do, after checking for possible causes."""

@@ -2,17 +2,18 @@
 
 import argparse
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.questions import Questions
 from busyd.cli.setup_file import NewProfile, reference_to
-from busyd.cli.terminal import print_table
+from busyd.cli.terminal import print_note, print_table
 from busyd.config import Config
 from busyd.config.errors import quote
 from busyd.config.parsers import parse_name, parse_zone
 from busyd.connection import CalendarKind, Connection, RemoteCalendar
+from busyd.dav.operation import Listing
 from busyd.service.state_dir import machine_zone
 from busyd.spelling import did_you_mean
 
@@ -22,6 +23,7 @@ Calendars = tuple[RemoteCalendar, ...]
 NONE: Final = "none"
 ALL: Final = "all"
 
+_UTC: Final = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "Etc/GMT", "GMT", "Etc/Universal", "Etc/Zulu"})
 _WRITTEN: Final = (CalendarKind.OWN, CalendarKind.SHARED)
 _KINDS: Final = {
     CalendarKind.OWN: "own",
@@ -31,8 +33,9 @@ _KINDS: Final = {
 }
 
 
-def print_calendars(connection: Connection, calendars: Calendars) -> None:
-    """The calendars of the account, numbered for the questions that follow."""
+def print_calendars(connection: Connection, listing: Listing) -> None:
+    """The calendars of the account, numbered for the questions that follow, and what else it has."""
+    calendars = listing.calendars
     print()
     print(f"The login works. {connection.name} has {len(calendars)} calendar{'s' if len(calendars) != 1 else ''}:")
     rows = [
@@ -40,6 +43,8 @@ def print_calendars(connection: Connection, calendars: Calendars) -> None:
         for number, calendar in enumerate(calendars, 1)
     ]
     print_table(("", "CALENDAR", "KIND", "ACCESS"), rows)
+    if listing.reminders:
+        print(f"\nReminders lists ({', '.join(listing.reminders)}) hold no events, so they never block time.")
     print()
 
 
@@ -59,38 +64,68 @@ def ask_profile(
     calendars: Calendars,
     config: Config | None,
 ) -> NewProfile | None:
-    """The profile the person wants, or None."""
-    taken = set(config.profiles) if config else set()
+    """The profile the person wants, new or one that is there already; or None."""
+    known = config.profiles if config else {}
     feed = any(calendar.kind is CalendarKind.FEED for calendar in calendars)
+    name = _ask_name(arguments, questions, connection=connection, known=known, feed=feed) if known else ""
+    before = known.get(name)
     primary: RemoteCalendar | None = None
     conflicts: tuple[str, ...] = (connection.name,)
-    if not feed:
-        primary = _choose(questions, arguments.primary, connection=connection, calendars=calendars)
+    if not feed and name != NONE:
+        if before is None or before.primary is None:
+            primary = _choose(questions, arguments.primary, connection=connection, calendars=calendars)
         conflicts = _choose_conflicts(questions, arguments.conflicts, connection=connection, calendars=calendars)
-    default = NONE if (feed and taken) or connection.name in taken else connection.name
-
-    def parse(text: str) -> str:
-        name = text.strip()
-        if name != NONE and parse_name(name) in taken:
-            message = f"there is already a profile {name}; answer '{NONE}', and add these calendars to its conflicts"
-            raise ValueError(message)
-        return name
-
-    name = _given(arguments.profile, parse, option="--profile")
-    if name is None:
-        name = questions.ask(
-            f"Name of the person or role ('{NONE}' for no profile)", parse, default=default, option="--profile"
-        )
+    name = name or _ask_name(arguments, questions, connection=connection, known=known, feed=feed)
     if name == NONE:
         shown = connection.name if feed else f"{connection.name}/*"
         print(f"to use it in an existing profile, add '{shown}' to the conflicts of that profile")
         return None
+    written = reference_to(primary, calendars, connection=connection.name) if primary else None
+    if before is not None:
+        return NewProfile(name, None, written, conflicts)
+    return NewProfile(name, _ask_zone(arguments, questions, primary=primary), written, conflicts)
+
+
+def _ask_name(
+    arguments: argparse.Namespace,
+    questions: Questions,
+    *,
+    connection: Connection,
+    known: Mapping[str, object],
+    feed: bool,
+) -> str:
+    """The name of a profile, new or known, or 'none'."""
+
+    def parse(text: str) -> str:
+        name = text.strip()
+        return name if name == NONE else parse_name(name)
+
+    given = _given(arguments.profile, parse, option="--profile")
+    if given is not None:
+        return given
+    default = NONE if (feed and known) or connection.name in known else connection.name
+    if known:
+        question = f"Whose calendars are these? ({', '.join(known)}; a new name for another person; or '{NONE}')"
+    else:
+        question = f"Name of the person or role ('{NONE}' for no profile)"
+    return questions.ask(question, parse, default=default, option="--profile")
+
+
+def _ask_zone(arguments: argparse.Namespace, questions: Questions, *, primary: RemoteCalendar | None) -> str:
+    """The zone in which the person lives. That it is UTC is no default: it is what a machine has that nobody told."""
     zone = _given(arguments.timezone, parse_zone, option="--timezone")
-    if zone is None:
-        zone = questions.ask("Time zone", parse_zone, default=_default_zone(primary), option="--timezone")
-    return NewProfile(
-        name, zone, reference_to(primary, calendars, connection=connection.name) if primary else None, conflicts
-    )
+    if zone is not None:
+        return zone
+    default = _default_zone(primary)
+    if default in _UTC:
+        print_note(
+            "\nATTENTION: this machine is set to UTC, so it cannot tell in which time zone this person lives. All-day "
+            "events and working hours would begin and end at the wrong time. Name the zone, such as Europe/Berlin."
+        )
+        if questions.person_present:
+            return questions.ask("Time zone", parse_zone, option="--timezone")
+        print_note(f"(the zone is now {default}; `timezone:` in the configuration changes it)")
+    return questions.ask("Time zone", parse_zone, default=default, option="--timezone")
 
 
 def default_primary(calendars: Sequence[RemoteCalendar]) -> RemoteCalendar | None:

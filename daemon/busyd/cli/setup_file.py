@@ -24,10 +24,11 @@ _WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y
 
 
 class NewProfile(Struct, frozen=True):
-    """A profile to be written."""
+    """A profile to be written, or what is added to one that is there already."""
 
     name: str
-    timezone: str
+    timezone: str | None
+    """None for a profile that is there."""
     primary: str | None
     """`CONNECTION/CALENDAR`."""
     conflicts: tuple[str, ...]
@@ -76,7 +77,11 @@ def render(connection: Connection, profile: NewProfile | None, *, has_password: 
     if connection.kind is ConnectionKind.ICS:
         lines.append("    poll: 6h")
     if profile is not None:
-        lines += ["", "profiles:", f"  {profile.name}:", f"    timezone: {_quote(profile.timezone)}"]
+        lines += ["", "profiles:", f"  {profile.name}:"]
+        if profile.timezone is None:
+            lines[-1] += "  # added to what the other files say of this profile"
+        else:
+            lines.append(f"    timezone: {_quote(profile.timezone)}")
         if profile.primary:
             lines.append(f"    primary: {_quote(profile.primary)}")
         if profile.conflicts:

@@ -19,6 +19,8 @@ from busyd.regular_file import open_regular_file
 
 _MOST_BYTES: Final = 4 * 1024 * 1024
 _DEEPEST: Final = 24
+_GROW: Final = frozenset({"conflicts", "addresses", "hosts", "cors"})
+"""Keys whose lists a further file adds to."""
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ALIAS: Final = "'*' is a YAML alias, which busyd does not support; put the text in quotes"
 _ANCHOR: Final = "'&' is a YAML anchor, which busyd does not support; put the text in quotes"
@@ -107,7 +109,10 @@ def read_tree(path: Path, faults: list[ConfigFault]) -> MappingNode:
 
 
 def merge_trees(base: MappingNode, extra: MappingNode, *, faults: list[ConfigFault], within: str = "") -> MappingNode:
-    """`base` with the keys of `extra`: mappings merge by key, any other key that is set twice is a fault."""
+    """`base` with the keys of `extra`: mappings merge by key, and lists that only grow one after the other.
+
+    Any other key that is set twice is a fault.
+    """
     entries = dict(base.entries)
     for key, entry in extra.entries.items():
         before = entries.get(key)
@@ -116,9 +121,18 @@ def merge_trees(base: MappingNode, extra: MappingNode, *, faults: list[ConfigFau
         elif isinstance(before.value, MappingNode) and isinstance(entry.value, MappingNode):
             merged = merge_trees(before.value, entry.value, faults=faults, within=f"{within}{key}.")
             entries[key] = Entry(before.location, merged)
+        elif key in _GROW and not isinstance(before.value, MappingNode) and not isinstance(entry.value, MappingNode):
+            both = SequenceNode(before.value.location, (*_items(before.value), *_items(entry.value)))
+            entries[key] = Entry(before.location, both)
         elif not _says_nothing(entry.value):
             faults.append(ConfigFault(entry.location, f"{within}{key} is already set at {before.location}"))
     return MappingNode(base.location, entries)
+
+
+def _items(node: ScalarNode | SequenceNode) -> tuple[Node, ...]:
+    if isinstance(node, SequenceNode):
+        return node.items
+    return () if node.missing else (node,)
 
 
 def _says_nothing(node: Node) -> bool:

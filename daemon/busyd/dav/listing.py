@@ -43,6 +43,8 @@ class Listing(Struct, frozen=True):
     """The server says that it left members out: what is not listed may be there all the same."""
     failed: tuple[str, ...] = ()
     """What went wrong with each home that could not be listed while others could."""
+    reminders: tuple[str, ...] = ()
+    """The names of its reminders lists (VTODO alone), which are no event calendars and never block."""
 
     @property
     def partial(self) -> str:
@@ -73,6 +75,7 @@ def list_homes(homes: Sequence[str], *, single: bool = False) -> Operation[Listi
         tuple(href for listing in listings for href in listing.unreadable if href not in by_href),
         any(listing.truncated for listing in listings),
         tuple(str(error) for error in failures),
+        tuple(dict.fromkeys(name for listing in listings for name in listing.reminders)),
     )
 
 
@@ -94,6 +97,7 @@ def list_calendars(home: str, *, single: bool = False) -> Operation[Listing]:
     _check_home([member for href, members in rows.items() if href in selves for member in members], response)
     calendars: list[RemoteCalendar] = []
     unreadable: list[Href] = []
+    reminders: list[str] = []
     for href, members in rows.items():
         told = [member for member in members if href not in selves or member.status != _TRUNCATED]
         found = [calendar for member in told if (calendar := _calendar(member)) is not None]
@@ -101,7 +105,9 @@ def list_calendars(home: str, *, single: bool = False) -> Operation[Listing]:
             calendars.append(_only(found, contradicted=len(found) < len(told)))
         elif href not in selves and any(_lacks_resourcetype(member) for member in told):
             unreadable.append(href)
-    return Listing(tuple(calendars), tuple(unreadable), truncated)
+        else:
+            reminders += [member.text(names.DISPLAYNAME) or href for member in told[:1] if _is_reminders_list(member)]
+    return Listing(tuple(calendars), tuple(unreadable), truncated, reminders=tuple(reminders))
 
 
 def _check_home(itself: Sequence[MemberResponse], response: DavResponse) -> None:
@@ -160,6 +166,15 @@ def _holds_events(member: MemberResponse) -> bool:
     if components is None or not components.children:
         return True
     return any(("name", "VEVENT") in comp.attributes for comp in components.children if comp.name == names.COMP)
+
+
+def _is_reminders_list(member: MemberResponse) -> bool:
+    """A calendar of VTODO components alone, as the Reminders app keeps them."""
+    resourcetype = member.find(names.RESOURCETYPE)
+    is_calendar = resourcetype is not None and names.CALENDAR in {child.name for child in resourcetype.children}
+    components = member.find(names.SUPPORTED_CALENDAR_COMPONENT_SET)
+    held = [comp.attributes for comp in components.children if comp.name == names.COMP] if components else []
+    return is_calendar and any(("name", "VTODO") in attributes for attributes in held)
 
 
 def _is_writable(member: MemberResponse) -> bool:
