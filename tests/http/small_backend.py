@@ -134,6 +134,10 @@ class SmallBackend(Backend):
         await self._writer.complete_tables()
         await self._writer.store_batch(self.state.calendars[calendar], [Incoming(href, '"remote"', payload)])
 
+    async def publish(self) -> None:
+        """What was stored counts in every answer, as after a poll."""
+        await self._writer.publisher.publish_snapshots()
+
     def note_problem(self, calendar: int, href: str) -> None:
         """An object of a calendar has a rule that nobody understands."""
         problem = Problem(ProblemKind.BAD_RULE, "uid-1", "FREQ=SOMETIMES is no rule")

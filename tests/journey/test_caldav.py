@@ -77,3 +77,22 @@ def test_a_sync_token_is_good_after_a_restart_and_tells_what_the_phone_changed(
         busyd.command("sync", "--now")
         assert app.sync() == {"a.ics": 200, "c.ics": 200}
         assert busyd.stop() == 0
+
+
+def test_fifty_apps_that_ask_every_minute_cost_no_request_to_the_remote(
+    icloud: SimulatedIcloud, tmp_path: Path
+) -> None:
+    anna = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001")
+    anna.add_calendar("Work", id="work").put("a.ics", event("a", "20260601T090000Z", end="20260601T100000Z"))
+    with busyd_in(tmp_path, environment={"APPLE": PASSWORD}) as busyd:
+        busyd.configure(CONFIG.format(url=icloud.bootstrap_url).replace("password:", "poll: 1d, password:"))
+        busyd.start()
+        wait_for(lambda: busyd.freebusy("2026-06-01", "2026-06-02")["complete"])
+        wait_for(lambda: busyd.status()["connections"][0]["next_poll"])
+        apps = [App(busyd) for _ in range(3)] * 17
+        before = len(icloud.log.requests())
+        for _ in range(3):
+            for app in apps[:50]:
+                assert app.sync() in ({"a.ics": 200}, {})
+        assert len(icloud.log.requests()) == before
+        assert busyd.stop() == 0

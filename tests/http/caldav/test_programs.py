@@ -1,12 +1,17 @@
 """The CalDAV server as programs use it that nobody here wrote; skipped where they are not installed."""
 
+import json
+import sys
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from busyd.dav import names
 from tests.http.caldav.conftest import Dav, event
 from tests.http.test_readers import LIST, program, run
+from tests.skips import skip
 
 SYNC = """
 [general]
@@ -80,3 +85,68 @@ async def test_a_program_with_a_wrong_password_is_told_so(dav: Dav, tmp_path: Pa
     command = (program("vdirsyncer"), "-c", str(tmp_path / "sync.conf"), "discover", "work")
     with pytest.raises(AssertionError, match="Unauthorized"):
         await run(*command, home=tmp_path)
+
+
+READ = """
+import datetime, json, sys
+import caldav
+url, token = sys.argv[1:]
+day = datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC)
+with caldav.DAVClient(url, username="anna", password=token) as client:
+    calendars = {calendar.get_display_name(): calendar for calendar in client.principal().calendars()}
+    work = calendars["Work"]
+    days = [day - datetime.timedelta(days=1), day + datetime.timedelta(days=2)]
+    found = work.search(start=day, end=days[1], event=True)
+    expanded = work.search(start=day, end=days[1], event=True, server_expand=True)
+    synced = work.get_objects_by_sync_token()
+    print(json.dumps({
+        "calendars": sorted(calendars),
+        "components": work.get_supported_components(),
+        "all": sorted(event.icalendar_component["UID"] for event in work.events()),
+        "found": sorted(event.icalendar_component["UID"] for event in found),
+        "expanded": sorted(
+            part["DTSTART"].to_ical().decode() for event in expanded for part in event.icalendar_instance.walk("VEVENT")
+            if day <= part["DTSTART"].dt < days[1]  # it asks for a day more on each side
+        ),
+        "by uid": work.get_event_by_uid("b@c").icalendar_component["SUMMARY"],
+        "nothing new": len(list(work.get_objects_by_sync_token(sync_token=synced.sync_token))),
+        "busy": len(calendars["Busy: anna"].events()),
+        "free/busy": calendars["Busy: anna"].freebusy_request(days[0], days[1]).data.count("FREEBUSY;"),
+    }))
+"""
+
+
+async def test_python_caldav_finds_reads_expands_and_syncs(dav: Dav, tmp_path: Path) -> None:
+    if find_spec("caldav") is None:
+        skip("python-caldav is not installed")
+    await dav.put("series.ics", event("series", "RRULE:FREQ=DAILY;COUNT=9", start="20261120T120000Z", end=""))
+    await dav.backend.publish()
+    url = f"http://127.0.0.1:{dav.served.port}/"
+    found = json.loads(await run(sys.executable, "-c", READ, url, dav.token, home=tmp_path))
+    assert found == {
+        "calendars": ["Busy: anna", "Work"],
+        "components": ["VEVENT"],
+        "all": ["a", "b@c", "series"],
+        "found": ["a", "b@c", "series"],
+        "expanded": ["20261124T090000Z", "20261124T090000Z", "20261124T120000Z", "20261125T120000Z"],
+        "by uid": "Lunch & more",
+        "nothing new": 0,
+        "busy": 1,
+        "free/busy": 1,
+    }
+
+
+@pytest.mark.parametrize("sync", ["/"], indirect=True)
+async def test_vdirsyncer_keeps_names_and_colors_that_it_sets(dav: Dav, sync: Sync, tmp_path: Path) -> None:
+    await sync()
+    folder = tmp_path / "calendars" / (await dav.calendar()).rstrip("/").rpartition("/")[2]
+    config = tmp_path / "sync.conf"
+    config.write_text(config.read_text().replace("read_only = true\n", ""))
+    command = (program("vdirsyncer"), "-c", str(config))
+    await run(*command, "discover", "work", home=tmp_path)
+    await run(*command, "metasync", home=tmp_path)
+    assert (folder / "displayname").read_text() == "Work"
+    (folder / "displayname").write_text("Mine")
+    await run(*command, "metasync", home=tmp_path)
+    (row,) = await dav.propfind(await dav.calendar(), "D:displayname")
+    assert row.text(names.DISPLAYNAME) == "Mine"

@@ -1,6 +1,7 @@
 """Discovery, listing and reading, as the rows of the clients' requests have it (A1 to A25)."""
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from msgspec.structs import replace
 from busyd.availability.hours import Hours
 from busyd.dav import names
 from busyd.dav.xml import parse_xml
+from busyd.http import caldav
 from tests.http.caldav.conftest import ME, Dav, event, hrefs, responses, xml
 from tests.http.conftest import Serve
 from tests.http.small_backend import SmallBackend
@@ -349,3 +351,10 @@ async def test_reads_go_on_while_the_server_of_a_calendar_is_down(dav: Dav) -> N
         assert (await dav.ask(method, path, Depth=depth)).status == 207
     assert (await dav.ask("GET", f"{path}a.ics")).status == 200
     assert dav.backend.refreshed == 0
+
+
+def test_the_table_of_what_is_supported_names_tests_that_are_there() -> None:
+    text = caldav.__doc__ or ""
+    named = set(re.findall(r"\btest_[a-z_]+", text))
+    assert len(named) >= 9
+    assert {name for name in named if not (Path(__file__).parent / f"{name}.py").exists()} == set()
