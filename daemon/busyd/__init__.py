@@ -42,7 +42,7 @@ Caches, each with its key and the one rule by which it is dropped:
     Backend._seen                     profile                its revision, its snapshot or the clock moved on
     AnswerCache                       text of the question   another profile revision, or another "now" it depends on
     FreeBusyJson._frames, _periods    profile                another freshness; another snapshot
-    FeedHandler._kept                 token id               what the feed was made from differs
+    FeedHandler._feeds                token id               what the feed was made from differs; bodies beyond 16 MiB
     AnswerMemo._known                 token, request         members, links, properties, busy time or the day differ
     BlockedSlots._made                profile                the snapshot, what is known, or the month differs
     GivenProperties._known            profile or token       changed; the daemon alone writes them

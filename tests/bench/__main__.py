@@ -18,6 +18,7 @@ from tests.bench.apps import measure_apps
 from tests.bench.calm import measure_calm
 from tests.bench.changing import measure_change
 from tests.bench.crowd import measure_crowd
+from tests.bench.feeds import measure_feeds
 from tests.bench.figures import Figure, table
 from tests.bench.importing import measure_import, measure_old_series
 from tests.bench.many import measure_many
@@ -40,6 +41,7 @@ ROWS: Final[Mapping[str, Callable[[Workshop], list[Figure]]]] = {
     "calm": measure_calm,
     "change": measure_change,
     "many": measure_many,
+    "feeds": measure_feeds,
     "tokens": measure_tokens,
     "crowd": measure_crowd,
     "apps": measure_apps,

@@ -66,10 +66,10 @@ def measure_many(workshop: Workshop) -> list[Figure]:
     stalls = workshop.folder / "stalls-many"
     with running_stub(size.calendars, 0) as stub:
         household.configure_many(size, url=f"http://127.0.0.1:{stub.port}/")
-        asyncio.run(_seed(household, size))
+        asyncio.run(seed_many(household, size))
         began = time.monotonic()
         with busyd(household, "--stalls", str(stalls), settled=False) as daemon:
-            seconds = asyncio.run(_until_known(household, daemon, began=began))
+            seconds = asyncio.run(until_known(household, daemon, began=began))
             workshop.say(f"  complete after {seconds:.1f} s, {daemon.cpu:.1f} s CPU, {daemon.memory():.0f} MB")
             daemon.settle()
             used = daemon.cpu
@@ -82,7 +82,7 @@ def measure_many(workshop: Workshop) -> list[Figure]:
         # Without the watcher of stalls, which wakes up a thousand times a second: it would be most of what is measured.
         began = time.monotonic()
         with busyd(household, settled=False) as daemon:
-            again = asyncio.run(_until_known(household, daemon, began=began))
+            again = asyncio.run(until_known(household, daemon, began=began))
             workshop.say(f"  complete after {again:.1f} s when started again, {daemon.cpu:.1f} s CPU")
             daemon.settle()
             idle_since, used = time.monotonic(), daemon.cpu
@@ -104,7 +104,7 @@ def measure_many(workshop: Workshop) -> list[Figure]:
 _PAGES = ("/v1/profiles", "/v1/status", "/v1/status?profile=p7", "/v1/status?connection=c7", "/metrics")
 
 
-async def _until_known(household: Household, daemon: Server, *, began: float) -> float:
+async def until_known(household: Household, daemon: Server, *, began: float) -> float:
     """Seconds until every profile could be answered for."""
     while True:
         told = await asyncio.to_thread(_ask, household, daemon, "/v1/profiles")
@@ -145,7 +145,7 @@ def _get(url: str, token: str, *, method: str = "GET") -> bytes:
         return body
 
 
-async def _seed(household: Household, size: Size) -> None:
+async def seed_many(household: Household, size: Size) -> None:
     """A mirror that a poll finds up to date, with the index of every calendar."""
     clock, config = SystemClock(), load_config(household.config, ENVIRONMENT)
     household.state.mkdir(parents=True, mode=0o700)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from busyd.availability.profile import Profile
 from busyd.flow.requests import KeyedRequest
@@ -71,3 +72,25 @@ async def test_a_block_is_named_as_what_it_is(inside: Inside) -> None:
     told = (explained.calendar, explained.reason, explained.summary, explained.start, explained.end)
     assert told == ("busyd", "block", "Dentist", span.start, span.end)
     assert await inside.backend.explain("anna", window("2026-06-01T08:00", "2026-06-01T09:30")) == []
+
+
+async def test_what_is_told_is_known_to_be_the_same_until_an_event_a_block_or_a_name_changes(inside: Inside) -> None:
+    await told(inside, timed("a", "20260601T090000Z", "20260601T100000Z"))
+
+    def follows_from() -> object:
+        return inside.backend.told_from("anna")
+
+    before = follows_from()
+    await inside.show(WORK)
+    await inside.put(WORK)
+    assert follows_from() == before
+    titled = timed("a", "20260601T090000Z", "20260601T100000Z").replace(b"END:VEVENT", b"SUMMARY:Vet\r\nEND:VEVENT")
+    await inside.put(WORK, titled)
+    assert (titled_one := follows_from()) != before
+    asked = KeyedRequest("anna", inside.clock.now(), token="t")
+    await inside.backend.blocks.add(
+        asked, MORNING, fbtype=FbType.BUSY, summary="", render=lambda view: view.id.encode()
+    )
+    assert (blocked := follows_from()) != titled_one
+    await inside.show(replace(WORK, name="Job"))
+    assert follows_from() != blocked

@@ -1,11 +1,16 @@
+import asyncio
 import gzip
+import hashlib
 from typing import Any
 
 import icalendar
 import pytest
 
+from busyd.credentials.tokens import Token
 from busyd.flow.explain import Explained
-from busyd.http.feed import AHEAD, feed_window, stamp_of
+from busyd.http import feed
+from busyd.http.feed import AHEAD, FORMAT, ShownSlots, feed_window, stamp_of
+from busyd.ical.compose import BlockedSlot, compose_feed
 from busyd.period import FbType, Instant
 from busyd.store.errors import StorageError
 from busyd.store.ledger import Ledger
@@ -208,6 +213,67 @@ async def test_only_a_token_made_for_it_shows_titles(served: Served) -> None:
     assert b"uid-1" not in open_feed.body
     closed_feed = await served.ask(f"/feeds/{served.backend.token('anna', 'freebusy', 'details')}.ics")
     assert b"Dentist" not in closed_feed.body
+
+
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the feeds that were written, one after the other."""
+    names: list[str] = []
+
+    def noted(name: str, *arguments: Any, **settings: Any) -> Any:
+        names.append(name)
+        return compose_feed(name, *arguments, **settings)
+
+    monkeypatch.setattr(feed, "compose_feed", noted)
+    return names
+
+
+async def test_who_has_a_feed_costs_no_writing_however_many_feeds_there_are(
+    serve: Serve, served: Served, composed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "BODIES_BYTES", 2000)  # room for a few of them
+    paths = [f"/feeds/{served.backend.token('anna')}.ics" for _ in range(40)]
+    first = [await served.ask(path) for path in paths]
+    assert len(composed) == 40
+    for one in (served, await serve(served.backend)):  # also after a restart
+        for path, known in zip(paths, first, strict=True):
+            assert (await one.ask(path, If_None_Match=known.headers["ETag"])).status == 304
+    assert len(composed) == 40
+    again = [await served.ask(path) for path in paths]
+    assert [answer.body for answer in again] == [answer.body for answer in first]
+    assert [answer.headers["ETag"] for answer in again] == [answer.headers["ETag"] for answer in first]
+
+
+async def test_a_changed_feed_is_written_once_for_all_who_ask(served: Served, composed: list[str]) -> None:
+    path = f"/feeds/{served.backend.token('anna')}.ics"
+    await served.ask(path)
+    await served.backend.set_busy("anna", [busy(hours) for hours in range(0, 4800, 8)])
+    composed.clear()
+    answers = await asyncio.gather(*(served.ask(path, Accept_Encoding=coding) for coding in ("gzip", "identity") * 5))
+    assert {answer.status for answer in answers} == {200}
+    plain = {gzip.decompress(one.body) if "Content-Encoding" in one.headers else one.body for one in answers}
+    assert [one.count(b"BEGIN:VEVENT") for one in plain] == [600]
+    assert len(composed) == 1
+
+
+async def test_a_feed_with_titles_is_not_written_again_by_a_poll_that_changed_nothing(
+    served: Served, composed: list[str]
+) -> None:
+    path = f"/feeds/{served.backend.token('anna', details=True)}.ics"
+    first = await served.ask(path)
+    served.backend.confirm("anna", served.backend.clock.now())
+    assert (await served.ask(path, If_None_Match=first.headers["ETag"])).status == 304
+    assert len(composed) == 1
+
+
+async def test_who_writes_feeds_in_another_way_must_give_them_other_tags() -> None:
+    """When this fails, raise FORMAT, and put the new digest here."""
+    token = Token("id", "anna", frozenset({"freebusy"}), False, "", NOW, None, None, b"digest")
+    slot = BlockedSlot("uid", NOW, NOW + 3600, FbType.BUSY, NOW - DAY, "Größe; 1", "x" * 80)
+    texts = ("anna", "Europe/Berlin", "Not complete")
+    shown = (ShownSlots(*texts, slots=[slot]), ShownSlots(*texts, spans=[(NOW, NOW + 60, 1), (NOW + 90, NOW + 99, 2)]))
+    written = b"".join([gzip.decompress(await one.compose(token)) for one in shown])
+    assert (FORMAT, hashlib.sha256(written).hexdigest()[:16]) == (1, "5cf03251361b7c1a")
 
 
 async def test_a_feed_needs_no_other_token_through_a_proxy(served: Served) -> None:

@@ -167,6 +167,12 @@ class Backend:
 
         return await explain_window(self._writer, find_profile(self._state, profile), window=window)
 
+    def told_from(self, profile: str) -> object:
+        """What `explain` says follows from this: while it is equal, so are the events. Raises UnknownProfile."""
+        from busyd.flow.explain import told_from
+
+        return told_from(self._state, find_profile(self._state, profile))
+
     async def refresh(self, profile: str, max_age: timedelta) -> bool:
         """Have the profile's calendars confirmed at most so long ago, by one poll of the connections that need it.
 

@@ -15,6 +15,7 @@ from busyd.period import FbType, Instant, Period
 from busyd.state.links import Link
 from busyd.state.problems import version_of
 from busyd.state.profile_state import ProfileState
+from busyd.state.state import State
 from busyd.store.acceptances import problem_id
 from busyd.store.bookings import Booking
 from busyd.store.mirror import StoredObject
@@ -83,6 +84,20 @@ async def explain_window(writer: IndexWriter, profile_state: ProfileState, *, wi
     rows = writer.state.own.of(profile_state.profile.name, profile_state.links)
     events += [own for row in rows for own in _explain_row(row, window)]
     return sorted(events, key=lambda event: (event.start, event.end, event.calendar, event.uid))
+
+
+def told_from(state: State, profile_state: ProfileState) -> object:
+    """All that what is told of the events of a profile follows from: while it is equal, they are told alike."""
+    links = profile_state.links
+    records = [state.calendars.get(link.calendar or 0) for link in links]
+    return (
+        links,
+        [state.tables.generations.get(link.calendar or 0) for link in links],
+        [(record.complete, record.doubts) for record in records if record is not None],
+        {name: state.addresses_for(profile_state, name) for name in {link.reference.connection for link in links}},
+        state.own.of(profile_state.profile.name, links),
+        set(state.problems.accepted),
+    )
 
 
 def _explain_row(row: Booking, window: Period) -> list[Explained]:

@@ -63,6 +63,7 @@ class Finished(Struct):
     fields: bytes = b""
     """`headers` as they go over the wire, where the answer may be given as a `SerializedResponse`."""
     zipped: bytes | None = None
+    """`body` compressed; for a client that takes it so, the body itself may be left out."""
 
     def serialized(self, request: web.BaseRequest, head: RequestHeaders, *, date: bytes) -> SerializedResponse | None:
         """The whole answer as bytes, for a client that wants it whole and stays connected."""
@@ -75,10 +76,10 @@ class Finished(Struct):
     async def response(self, head: RequestHeaders) -> web.Response:
         """What this client gets: a 304 when it already has the answer, compressed when it asked for that."""
         etag = self.etag
-        if head.conditional and self._is_known(head):
+        if self.is_known(head):
             response = web.Response(status=304, headers=self.headers)
             response.headers.popall("Content-Type", None)
-        elif head.gzip and self.body:
+        elif head.gzip and (self.body or self.zipped):
             if self.zipped is None:
                 self.zipped = await compress(self.body)
             response = web.Response(body=self.zipped, headers=self.headers)
@@ -91,7 +92,10 @@ class Finished(Struct):
             response.headers["ETag"] = etag
         return response
 
-    def _is_known(self, head: RequestHeaders) -> bool:
+    def is_known(self, head: RequestHeaders) -> bool:
+        """Whether the client has this answer already, as it says."""
+        if not head.conditional:
+            return False
         if head.if_none_match:
             # RFC 9110 §13.1.3: with If-None-Match, If-Modified-Since does not count.
             return bool(self.etag) and matches(head.if_none_match, self.etag)

@@ -208,7 +208,8 @@ class Ledger:
         if known is not None and known[0] == tag:
             return Instant(known[1])
         changed = Instant(now if known is None else max(now, known[1] + 1))
-        self._write("INSERT OR REPLACE INTO feed (token, tag, changed) VALUES (?,?,?)", (token_id, tag, changed))
+        statement = "INSERT OR REPLACE INTO feed (token, tag, changed) VALUES (?,?,?)"
+        self._transaction(lambda connection: connection.execute(statement, (token_id, tag, changed)))
         return changed
 
     def resolved_links(self) -> dict[str, dict[str, str]]:
