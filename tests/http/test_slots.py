@@ -4,11 +4,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from busyd.availability.hours import Hours
 from busyd.http.slots import MAX_STEPS
-from busyd.period import EARLIEST, FbType
+from busyd.period import EARLIEST, FbType, Instant, Period
 from busyd.state.own_rows import OwnRows
+from busyd.store.bookings import Booking, BookingKind, BookingState
+from busyd.store.outbox import Outbox
 from tests.http.conftest import Answer, Serve, Served
 from tests.http.small_backend import DAY, NOW, SmallBackend, busy
 
@@ -124,6 +127,29 @@ async def test_of_many_who_want_the_last_appointment_of_a_day_one_gets_it(served
     answers = await asyncio.gather(*asked)
     assert sorted(answer.status for answer in answers) == [201] + 7 * [422]
     assert {answer.error for answer in answers if answer.status != 201} == {"limit-reached"}
+
+
+async def test_an_appointment_in_time_that_is_busy_anyway_counts_at_once(served: Served) -> None:
+    """Such as one whose event the server has handed back, or one that was forced: no busy time changes with it."""
+    served.backend.set_slots(per_day=1)
+    tuesday = f"{SLOTS}?start=2026-11-24&end=2026-11-25"
+    assert starts(await served.ask(tuesday))
+    span = Period(Instant(NOW + 24 * 3600), Instant(NOW + 25 * 3600))
+    row = Booking("a1", BookingKind.APPOINTMENT, "anna", BookingState.BOOKED, span, NOW)
+
+    def add(outbox: Outbox) -> list[Booking]:
+        outbox.add(row)
+        return [row]
+
+    def cancel(outbox: Outbox) -> list[Booking]:
+        cancelled = replace(row, state=BookingState.CANCELLED)
+        outbox.record(cancelled)
+        return [cancelled]
+
+    await served.backend.requests.change(add)
+    assert starts(await served.ask(tuesday)) == []
+    await served.backend.requests.change(cancel)
+    assert len(starts(await served.ask(tuesday))) > 2
 
 
 async def test_limits_hold_over_a_restart(served: Served) -> None:

@@ -91,6 +91,9 @@ class SnapshotPublisher:
         concerned &= state.profiles.keys()
         state.own.take(rows)
         state.due.add(concerned)
+        for name in concerned:
+            if state.profiles[name].profile.slots.is_limited:  # how many there are matters, also in time that was busy
+                state.publish(profile=name)
         await self.publish_profiles(sorted(concerned))
         if self._changes is not None:
             await self._changes.tell(concerned, otherwise=ChangeCause.OWN)
