@@ -9,6 +9,7 @@ import pytest
 
 from busyd.availability.policy import Rules
 from busyd.cli.busy import add_busy_command, answer_lines, read_instant, read_rules
+from busyd.cli.exit_status import UsageError
 from busyd.errors import UserError
 from tests.ical.objects import calendar, event
 
@@ -38,7 +39,7 @@ def test_files_are_answered_with_busy_periods_and_problems(tmp_path: Path, capsy
     (tmp_path / "a.ics").write_bytes(EVENT)
     (tmp_path / "b.ics").write_bytes(b"<html>")
     files = [str(tmp_path / "a.ics"), str(tmp_path / "b.ics")]
-    assert run(*files, "--start", "2026-06-01", "--end", "2026-06-02", "--tz", "Europe/Berlin") == 0
+    assert run(*files, "--start", "2026-06-01", "--end", "2026-06-02", "--tz", "Europe/Berlin") == 1
     answer = json.loads(capsys.readouterr().out)
     assert answer["busy"] == ANSWER
     assert [problem["kind"] for problem in answer["problems"]] == ["unreadable"]
@@ -129,12 +130,17 @@ def test_other_times_are_refused_with_an_example(text: str) -> None:
 
 
 def test_wrong_words_are_user_errors_that_say_what_to_write(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--start"):
+    with pytest.raises(UsageError, match="--start"):
         run("a.ics")
+    (tmp_path / "a.ics").write_text("BEGIN:VCALENDAR\nEND:VCALENDAR\n")
+    with pytest.raises(UsageError, match="is not a point in time"):
+        run(str(tmp_path / "a.ics"), "--start", "soon", "--end", "2026-06-02")
+    (tmp_path / "README.md").write_text("# busyd\n")
+    assert run(str(tmp_path / "README.md"), "--start", "2026-06-01", "--end", "2026-06-02") == 1
     with pytest.raises(UserError, match=r"cannot read .*none\.ics: no such file"):
         run(str(tmp_path / "none.ics"), "--start", "2026-06-01", "--end", "2026-06-02")
     with pytest.raises(UserError, match="NAME=VALUE"):
-        run("a.ics", "--start", "2026-06-01", "--end", "2026-06-02", "--rules", "x")
+        run(str(tmp_path / "a.ics"), "--start", "2026-06-01", "--end", "2026-06-02", "--rules", "x")
     with pytest.raises(UserError, match="rule travel_time: expected true or false"):
         read_rules({"travel_time": "perhaps"})
     with pytest.raises(UserError, match=r"rule all_day: expected as-marked, busy or free, .* did you mean 'busy'"):

@@ -25,7 +25,7 @@ def test_a_block_is_added_and_shown_with_its_id(busyd: Busyd, daemon: Daemon) ->
     daemon.answer(PATH, BLOCK, status=201)
     ran = busyd("block", "add", "anna", "--start", "now", "--end", "+1h", "--summary", "Dentist")
     assert ran.status == 0
-    assert ran.out.splitlines()[1] == "b1  Wed 2026-11-25 11:00  Wed 2026-11-25 12:00  BUSY  Dentist"
+    assert ran.out.splitlines()[1] == "b1  Wed 2026-11-25 11:00-12:00  BUSY  Dentist"
     assert [asked[:2] for asked in daemon.asked] == [("POST", PATH)]
     assert json.loads(daemon.bodies[0]) == {"start": "now", "end": "+1h", "summary": "Dentist", "type": "BUSY"}
 
@@ -36,7 +36,10 @@ def test_blocks_are_listed(busyd: Busyd, daemon: Daemon) -> None:
     assert "Dentist" in busyd("block", "list", "anna", "--end=+7d").out
     assert daemon.asked[1][1] == f"{PATH}?start=now&end=%2B7d"
     daemon.answer(PATH, {"profile": "anna", "blocks": []})
-    assert busyd("block", "list", "anna").out == "there are no blocks\n"
+    empty = busyd("block", "list", "anna", "--start", "2026-11-23", "--tz", "UTC").out
+    assert empty == (
+        "there are no blocks from Mon 2026-11-23 00:00 to Mon 2026-12-07 00:00 (UTC); --start and --end show others\n"
+    )
 
 
 def test_a_block_is_removed(busyd: Busyd, daemon: Daemon) -> None:
@@ -57,7 +60,7 @@ def test_what_the_daemon_refuses_is_said(busyd: Busyd, daemon: Daemon) -> None:
 def test_a_slot_is_held_and_given_back(busyd: Busyd, daemon: Daemon) -> None:
     daemon.answer("/v1/profiles/anna/holds", HOLD, status=201)
     ran = busyd("hold", "anna", "--start", "2026-11-25T10:00:00Z", "--ttl", "10m")
-    assert ran.out.splitlines()[1] == "h1  Wed 2026-11-25 11:00  Wed 2026-11-25 12:00  Mon 2026-11-23 13:05"
+    assert ran.out.splitlines()[1] == "h1  Wed 2026-11-25 11:00-12:00  Mon 2026-11-23 13:05"
     assert json.loads(daemon.bodies[0]) == {"start": "2026-11-25T10:00:00Z", "ttl": "10m"}
     daemon.answer("/v1/profiles/anna/holds/h1", b"", status=204)
     assert busyd("hold", "anna", "--give-back", "h1").out == "given back: h1\n"

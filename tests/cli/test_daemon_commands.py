@@ -138,14 +138,44 @@ def test_what_is_for_several_is_not_taken_for_one(busyd: Busyd, daemon: Daemon) 
     assert "--mode and --rank are for several profiles" in ran.err
 
 
-def test_explain_names_the_rule_and_its_line(busyd: Busyd, daemon: Daemon) -> None:
+def test_explain_names_the_rule_and_its_line(busyd: Busyd, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     event = {"calendar": "anna/Work", "uid": "1", "summary": "A\x1b[2J", "start": "2026-11-23T09:00:00Z",
              "end": "2026-11-23T10:00:00Z", "type": "FREE", "reason": "all-day", "rule": "all_day",
              "origin": "c.yaml:7"}  # fmt: skip
     daemon.answer("/v1/profiles/anna/explain", {"events": [event, {**event, "rule": None, "summary": ""}]})
     lines = busyd("explain", "anna", "--tz", "UTC").out.splitlines()
-    assert lines[1].endswith("FREE  all-day event (rule `all_day`, c.yaml:7)  anna/Work  A [2J")
-    assert lines[2].endswith("FREE  all-day event                             anna/Work  1")
+    when = "Mon 2026-11-23 09:00-10:00"
+    assert lines[1] == f"{when}  free       all-day event (rule `all_day`, c.yaml:7)  anna/Work  A [2J"
+    assert lines[2] == f"{when}  free       all-day event                             anna/Work  1"
+
+
+def test_a_table_that_is_too_wide_is_folded_to_80_characters(busyd: Busyd, daemon: Daemon) -> None:
+    event = {"calendar": "anna/Work", "uid": "1", "summary": "Quarterly planning " * 4, "type": "BUSY-TENTATIVE",
+             "start": "2026-11-23T00:00:00Z", "end": "2026-11-25T00:00:00Z", "reason": "unanswered",
+             "rule": "unanswered"}  # fmt: skip
+    daemon.answer("/v1/profiles/anna/explain", {"events": [event]})
+    shown = busyd("explain", "anna", "--tz", "UTC").out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "tentative" in shown
+    assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize(
+    "words", [("freebusy", "anna"), ("slots", "anna"), ("explain", "anna"), ("block", "list", "anna")]
+)
+def test_a_malformed_time_is_a_fault_of_usage_and_nobody_is_asked(
+    busyd: Busyd, daemon: Daemon, words: tuple[str, ...]
+) -> None:
+    ran = busyd(*words, "--start", "next week")
+    assert (ran.status, daemon.asked) == (64, [])
+    assert "--start: 'next week' is not a point in time" in ran.err
+
+
+def test_a_misspelt_profile_is_told_with_what_was_meant(busyd: Busyd, daemon: Daemon) -> None:
+    problem = {"type": "https://busyd.invalid/errors/unknown-profile", "detail": "there is no profile 'ana'"}
+    daemon.answer("/v1/profiles/ana/freebusy", problem, status=404)
+    assert "there is no profile 'ana', did you mean 'anna'?" in busyd("freebusy", "ana").err
 
 
 def test_calendars_and_status_are_tables(busyd: Busyd, daemon: Daemon, token: str) -> None:
@@ -161,7 +191,8 @@ def test_calendars_and_status_are_tables(busyd: Busyd, daemon: Daemon, token: st
         ["anna", "ok", "never", "never"],
         ["anna/Work", "read", "never"],
     ]
-    assert ran.err == "anna/Work: slow\nanna/Work: no end (event u)\n"
+    assert ran.err.partition("\n")[2] == "anna/Work: slow\nanna/Work: no end (event u)\n"
+    assert ran.err.startswith("times in ")
     assert {authorization for _, _, authorization in daemon.asked} == {f"Bearer {token}"}
 
 

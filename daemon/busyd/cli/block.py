@@ -4,13 +4,19 @@ import argparse
 from typing import Any
 from urllib.parse import quote
 
+from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE
 from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.terminal import print_json, print_note, print_table
-from busyd.cli.window import add_window_options, show_time, shown_zone, window_query
+from busyd.cli.window import (
+    add_window_options,
+    describe_window,
+    show_span,
+    shown_zone,
+    times_asked,
+    window_query,
+)
 from busyd.ical.zones import Zone
-
-_TIMES = "RFC 3339, a date (midnight in the profile's zone), `now`, or relative to now, such as +2h"
 
 
 def add_block_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -23,8 +29,8 @@ def add_block_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     adding = commands.add_parser("add", help="block a span of time", description="Block a span of time.")
     adding.add_argument("profile", metavar="PROFILE")
-    adding.add_argument("--start", metavar="TIME", required=True, help=_TIMES)
-    adding.add_argument("--end", metavar="TIME", required=True, help=f"the end, not included: {_TIMES}")
+    adding.add_argument("--start", metavar="TIME", required=True, help=f"{HOW_TO_WRITE}{OR_RELATIVE}")
+    adding.add_argument("--end", metavar="TIME", required=True, help="the end, not included, written alike")
     adding.add_argument("--summary", metavar="TEXT", default="", help="what it is for; only for those who see details")
     adding.add_argument("--type", choices=("BUSY", "BUSY-UNAVAILABLE"), default="BUSY", help="default: BUSY")
     adding.add_argument("--tz", metavar="ZONE", help="time zone of what is printed (default: the profile's)")
@@ -43,25 +49,31 @@ def add_block_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
 def add_block(arguments: argparse.Namespace) -> int:
     """Add it, and print it with its id."""
     client, config = open_client(arguments)
-    wanted = {name: getattr(arguments, name) for name in ("start", "end", "summary", "type")}
+    zone = shown_zone(arguments, config)
+    times = times_asked(arguments, zone, names=("start", "end"))
+    wanted = {**times, "summary": arguments.summary, "type": arguments.type}
     block = client.change("POST", profile_path(arguments.profile, "blocks"), body=wanted)
     if arguments.json:
         print_json(block)
     else:
-        _print_blocks([block], shown_zone(arguments, config))
+        _print_blocks([block], zone)
     return ExitStatus.OK
 
 
 def list_blocks(arguments: argparse.Namespace) -> int:
     """Ask, and print them."""
     client, config = open_client(arguments)
-    answer = client.get(profile_path(arguments.profile, "blocks"), window_query(arguments))
+    zone = shown_zone(arguments, config)
+    query = window_query(arguments, zone)
+    answer = client.get(profile_path(arguments.profile, "blocks"), query)
+    window = describe_window(query, zone)
     if arguments.json:
         print_json(answer)
     elif answer["blocks"]:
-        _print_blocks(answer["blocks"], shown_zone(arguments, config))
+        _print_blocks(answer["blocks"], zone)
+        print_note(f"blocks from {window}; --start and --end show others")
     else:
-        print("there are no blocks")
+        print(f"there are no blocks from {window} ({zone.name}); --start and --end show others")
     return ExitStatus.OK
 
 
@@ -78,12 +90,11 @@ def _print_blocks(blocks: list[dict[str, Any]], zone: Zone) -> None:
     rows = [
         (
             str(block["id"]),
-            show_time(block["start"], zone),
-            show_time(block["end"], zone),
+            show_span(block, zone),
             str(block["type"]),
             str(block["summary"]),
         )
         for block in blocks
     ]
-    print_table(("ID", "START", "END", "TYPE", "SUMMARY"), rows)
+    print_table(("ID", "WHEN", "TYPE", "SUMMARY"), rows)
     print_note(f"times in {zone.name}")

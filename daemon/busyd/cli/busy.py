@@ -6,16 +6,20 @@ import sys
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from busyd.availability.busy import Busy, busy_periods
 from busyd.availability.policy import Rules
+from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.errors import UserError
 from busyd.ical.limits import MAX_OBJECT_BYTES
 from busyd.ical.split import UnreadableFeed, split_feed
 from busyd.ical.zones import UnknownZone, reading_zone
 from busyd.period import FbType, Instant, Period, to_rfc3339
 from busyd.timetext import BadText, parse_instant
+
+_PROGRAM: Final = "busyd busy"
+_BEGIN: Final = b"BEGIN:V"
 
 
 def add_busy_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -49,7 +53,26 @@ def run(arguments: argparse.Namespace) -> int:
         answer_lines(sys.stdin.buffer)
         return 0
     if not arguments.files or arguments.start is None or arguments.end is None:
-        raise UserError("busy needs files, --start and --end", fix="or use --batch with requests on standard input")
+        raise UsageError("give files, --start and --end, or --batch with requests on standard input", program=_PROGRAM)
+    read = [_read_file(path) for path in arguments.files]
+    try:
+        answer = _answer_options(arguments, [payload for payloads in read for payload in payloads])
+    except UserError as error:
+        message = "; ".join(filter(None, (str(error), error.fix)))
+        raise UsageError(message, program=_PROGRAM) from None
+    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
+    strange = [path for path, (first, *_) in zip(arguments.files, read, strict=True) if not _is_calendar(first)]
+    for path in strange:
+        print(f"busyd: {path} is no calendar: there is no BEGIN:VCALENDAR in it", file=sys.stderr)
+    return ExitStatus.FAILED if strange else ExitStatus.OK
+
+
+def _is_calendar(payload: bytes) -> bool:
+    """Whether it may be one; also in UTF-16."""
+    return _BEGIN in payload.replace(b"\0", b"").upper()
+
+
+def _answer_options(arguments: argparse.Namespace, payloads: list[bytes]) -> dict[str, object]:
     rules: dict[str, object] = {}
     for setting in arguments.rules:
         name, equals, value = setting.partition("=")
@@ -57,8 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
             message = f"--rules {setting}: expected NAME=VALUE"
             raise UserError(message, fix="write it like --rules all_day=free")
         rules[name] = value
-    answer = _answer(
-        [payload for path in arguments.files for payload in _read_file(path)],
+    return _answer(
+        payloads,
         start=arguments.start,
         end=arguments.end,
         zone=arguments.tz,
@@ -66,8 +89,6 @@ def run(arguments: argparse.Namespace) -> int:
         rules=rules,
         availability=arguments.availability.read_bytes() if arguments.availability else None,
     )
-    sys.stdout.write(json.dumps(answer, indent=2, ensure_ascii=False) + "\n")
-    return 0
 
 
 def answer_lines(lines: Iterable[bytes]) -> None:
@@ -209,7 +230,7 @@ def _read_file(path: Path) -> list[bytes]:
         payload = path.read_bytes()
     except OSError as error:
         message = f"cannot read {path}: {(error.strerror or 'unknown reason').lower()}"
-        raise UserError(message) from error
+        raise CommandFailed(message) from error
     if len(payload) <= MAX_OBJECT_BYTES:
         return [payload]
     try:

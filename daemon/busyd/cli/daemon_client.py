@@ -57,6 +57,8 @@ class DaemonClient:
         self._token = token
         self._unanswered = unanswered
         self._unknown = unknown
+        self.profiles: tuple[str, ...] = ()
+        """The profiles of the configuration, for whoever misspells one."""
 
     def get(self, path: str, query: Mapping[str, str | None] | None = None, *, seconds: float = _SECONDS) -> Any:
         """The JSON of an answer; parameters that are None are left out. `seconds`: how long to wait for it."""
@@ -121,7 +123,7 @@ class DaemonClient:
             response.close()
             raise self._unknown
         if response.status >= 400:
-            raise explain_refusal(response, authorised=bool(self._token))
+            raise explain_refusal(response, authorised=bool(self._token), path=path, profiles=self.profiles)
         return response
 
     def _connect(self, seconds: float) -> http.client.HTTPConnection:
@@ -159,7 +161,9 @@ def open_client(arguments: Namespace) -> tuple[DaemonClient, Config | None]:
     Where a running daemon listens is taken from the daemon itself, whatever its file says now.
     """
     installation = find_installation(arguments)
-    return client_of(installation), installation.config_or_none
+    client, config = client_of(installation), installation.config_or_none
+    client.profiles = tuple(config.profiles) if config is not None else ()
+    return client, config
 
 
 def client_of(installation: Installation) -> DaemonClient:

@@ -2,9 +2,12 @@
 
 import http.client
 import json
+from collections.abc import Iterable
 from typing import Final
+from urllib.parse import unquote
 
 from busyd.cli.exit_status import CommandFailed, ExitStatus
+from busyd.spelling import did_you_mean
 
 _TYPED: Final = {
     "GET /v1/status": "`busyd status`",
@@ -14,6 +17,7 @@ _TYPED: Final = {
     "tz=": "--tz",
 }
 """Paths and parameters of HTTP requests -> the command or option to type instead."""
+_OF_PROFILE: Final = "/v1/profiles/"
 _STATUS: Final = {
     400: ExitStatus.USAGE,
     503: ExitStatus.TRY_AGAIN,
@@ -29,7 +33,9 @@ def broken_off() -> CommandFailed:
     return CommandFailed(message, fix="try again, and see the daemon's log for the reason", status=ExitStatus.TRY_AGAIN)
 
 
-def explain_refusal(response: http.client.HTTPResponse, *, authorised: bool) -> CommandFailed:
+def explain_refusal(
+    response: http.client.HTTPResponse, *, authorised: bool, path: str = "", profiles: Iterable[str] = ()
+) -> CommandFailed:
     """The daemon's own words (RFC 9457), or what the status means."""
     try:
         problem = json.loads(response.read(1_000_000))
@@ -42,6 +48,11 @@ def explain_refusal(response: http.client.HTTPResponse, *, authorised: bool) -> 
     starts = [str(one.get("start")) for one in problem.get("alternatives") or [] if isinstance(one, dict)]
     if starts:
         fix = f"{fix}; open instead from {', '.join(starts)}"
+    if str(problem.get("type")).endswith("/unknown-profile") and path.startswith(_OF_PROFILE):
+        known = list(profiles)
+        asked = unquote(path.removeprefix(_OF_PROFILE).partition("/")[0])
+        message = f"there is no profile {asked!r}{did_you_mean(asked, known)}"
+        fix = f"configured profiles: {', '.join(known)}" if known else "`busyd status` lists the profiles"
     if response.status == 401:
         message = "the daemon does not know this token" if authorised else "the daemon requires a token for this"
         fix = "run this as the user busyd runs as, with its --state, which holds the token (local-admin-token)"

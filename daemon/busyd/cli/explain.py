@@ -1,13 +1,21 @@
 """`busyd explain PROFILE`: why is this person busy, or free? Asks the running daemon."""
 
 import argparse
-from typing import Any
+from typing import Any, Final
 
 from busyd.advice.reasons import describe_reason
 from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.terminal import print_json, print_note, print_table
-from busyd.cli.window import add_window_options, print_freshness, show_time, shown_zone, window_query
+from busyd.cli.window import add_window_options, print_freshness, show_span, shown_zone, window_query
+
+COUNTS_AS: Final = {
+    "BUSY": "busy",
+    "BUSY-TENTATIVE": "tentative",
+    "BUSY-UNAVAILABLE": "unavailable",
+    "FREE": "free",
+}
+"""The types of RFC 5545 in words for a person."""
 
 
 def add_explain_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,15 +34,14 @@ def show_explanation(arguments: argparse.Namespace) -> int:
     """Ask, and print event by event."""
     client, config = open_client(arguments)
     zone = shown_zone(arguments, config)
-    answer = client.get(profile_path(arguments.profile, "explain"), window_query(arguments))
+    answer = client.get(profile_path(arguments.profile, "explain"), window_query(arguments, zone))
     if arguments.json:
         print_json(answer)
         return ExitStatus.OK
     rows = [
         (
-            show_time(event.get("start"), zone),
-            show_time(event.get("end"), zone),
-            str(event.get("type", "")),
+            show_span(event, zone),
+            COUNTS_AS.get(str(event.get("type", "")), str(event.get("type", ""))),
             _why(event),
             str(event.get("calendar", "")),
             str(event.get("summary") or event.get("uid", "")),
@@ -42,7 +49,7 @@ def show_explanation(arguments: argparse.Namespace) -> int:
         for event in answer.get("events", [])
     ]
     if rows:
-        print_table(("START", "END", "TYPE", "WHY", "CALENDAR", "EVENT"), rows)
+        print_table(("WHEN", "COUNTS AS", "WHY", "CALENDAR", "EVENT"), rows)
     else:
         print("no events touch this window")
     for event in answer.get("events", []):

@@ -31,7 +31,7 @@ def show_freebusy(arguments: argparse.Namespace) -> int:
     """Ask, and print the busy periods."""
     client, config = open_client(arguments)
     zone = shown_zone(arguments, config)
-    query = {**window_query(arguments), "max_age": arguments.max_age, "on_stale": arguments.on_stale}
+    query = {**window_query(arguments, zone), "max_age": arguments.max_age, "on_stale": arguments.on_stale}
     answer = client.get(profile_path(arguments.profile, "freebusy"), query)
     if arguments.json:
         print_json(answer)

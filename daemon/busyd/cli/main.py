@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "open": "open the web page, logged in",
     "status": "show the state of every connection and calendar",
     "doctor": "find out what is wrong, in a report that is safe to share",
+    "completion": "print the completion of commands and options for a shell",
     "record": "record redacted exchanges with a server, for a bug report or a test",
 }
 """In the order of the help. `busyd.cli.NAME` has `add_NAME_command(subparsers)`, which sets `run` on its parser: a
@@ -101,8 +102,13 @@ def find_command(argv: Sequence[str]) -> str | None:
     return None
 
 
-def build_parser(command: str | None) -> argparse.ArgumentParser:
-    """A parser that knows all commands by name, and the chosen one in full."""
+def build_full_parser() -> argparse.ArgumentParser:
+    """A parser that knows every command in full: what man pages and completion are made from."""
+    return build_parser(*COMMANDS)
+
+
+def build_parser(*chosen: str | None) -> argparse.ArgumentParser:
+    """A parser that knows all commands by name, and the chosen ones in full."""
     parser = _Parser(
         prog="busyd",
         description="When is this person busy? A local CalDAV proxy and availability daemon.",
@@ -111,7 +117,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"busyd {busyd.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for name, summary in COMMANDS.items():
-        if name == command:
+        if name in chosen:
             module = importlib.import_module(f"busyd.cli.{name}")
             getattr(module, f"add_{name}_command")(subparsers)
         else:

@@ -49,7 +49,7 @@ def show_slots(arguments: argparse.Namespace) -> int:
     client, config = open_client(arguments)
     zone = shown_zone(arguments, config)
     shape = {name: getattr(arguments, name) for name in (*_SHAPE, "hours", "tentative", "max_age", "on_stale")}
-    query = {**window_query(arguments), **shape}
+    query = {**window_query(arguments, zone), **shape}
     if is_group := len(names) > 1:
         query |= {"profiles": ",".join(names), "mode": arguments.mode, "rank": arguments.rank}
     elif arguments.mode or arguments.rank:

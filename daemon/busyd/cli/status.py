@@ -43,6 +43,8 @@ def show_status(arguments: argparse.Namespace) -> int:
     )
     _print_section(("CALENDAR", "STATE", "CONFIRMED"), calendars, keys=("calendar", "as_of"))
     _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], keys=("name", "as_of"))
+    if connections:
+        print_note(f"times in {own_zone().name}")
     if faults:
         answer.pop("configuration", None)  # why the last reload was refused; the faults of the current file say more
     for note in [*own_notes, *_troubles(answer, [*connections, *calendars])]:

@@ -1,12 +1,29 @@
-"""Output of commands: tables, JSON and errors, safe for a terminal. No colours; progress is `progress.py`."""
+"""Output of commands: tables, JSON and errors, safe for a terminal. Progress is `progress.py`."""
 
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from busyd.errors import BusydError
+
+_WIDTH: Final = 80
+"""Characters in a line where there is no terminal to ask."""
+_LEAST_WIDTH: Final = 40
+_NARROWEST: Final = 8
+_WHOLE: Final = ("", "ID")
+"""Columns that are copied as they are, so never folded."""
+_GOOD: Final = ("ok", "fresh", "read", "free", "FREE")
+_DOUBTFUL: Final = ("stale", "starting", "loading", "tentative", "BUSY-TENTATIVE", "unused", "not-linked")
+_BAD: Final = ("trouble", "missing", "never-read", "incomplete", "not-app-specific", "unconfigured", "BUSY-UNAVAILABLE")
+_STYLES: Final = {
+    **dict.fromkeys(_GOOD, "green"),
+    **dict.fromkeys(_DOUBTFUL, "yellow"),
+    **dict.fromkeys((*_BAD, "unavailable"), "red"),
+    **dict.fromkeys(("busy", "BUSY"), "bold"),
+}
+"""What a cell may say in one word, and how it looks on a terminal."""
 
 
 def print_error(error: BusydError) -> None:
@@ -41,11 +58,42 @@ def print_json(value: Any) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns as wide as they need to be; the last one is not padded."""
+    """Columns that fit the terminal, or 80 characters where there is none: what is longer is folded within its column.
+
+    Colour on a terminal alone, and not with NO_COLOR (no-color.org). Where neither is needed, rich is not loaded.
+    """
     cells = [[printable(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
+    wide = any(not cell.isascii() for row in cells for cell in row)
+    if sys.stdout.isatty() or wide or sum(widths) + 2 * (len(widths) - 1) > _width():
+        _print_rich_table(cells)
+        return
     for row in cells:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _print_rich_table(cells: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    is_terminal = sys.stdout.isatty()
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
+    for header in cells[0]:
+        whole = header in _WHOLE
+        table.add_column(Text(header), overflow="fold", no_wrap=whole, min_width=None if whole else _NARROWEST)
+    for row in cells[1:]:
+        table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    console = Console(width=None if is_terminal else _width(), highlight=False, soft_wrap=False)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        print(line.rstrip())
+
+
+def _width() -> int:
+    given = os.environ.get("COLUMNS", "")
+    return int(given) if given.isascii() and given.isdigit() and int(given) >= _LEAST_WIDTH else _WIDTH
 
 
 def printable(text: str) -> str:

@@ -8,10 +8,12 @@ from busyd.address import TcpAddress
 from busyd.cli.daemon_client import LOCAL_TOKEN_FILE, refuse_foreign_daemon
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation, find_installation
-from busyd.cli.terminal import print_json, print_table
+from busyd.cli.terminal import print_json, print_note, print_table
+from busyd.cli.window import own_zone, show_time
 from busyd.clock import SystemClock
 from busyd.config import Config
 from busyd.credentials.tokens import SCOPES, Token
+from busyd.ical.zones import Zone
 from busyd.period import Instant, to_rfc3339
 from busyd.store.ledger import ledger_of
 from busyd.timetext import BadText, parse_duration
@@ -111,8 +113,10 @@ def list_tokens(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([_describe(token) for token in tokens])
     elif tokens:
-        headers = ("ID", "PROFILE", "SCOPES", "DETAILS", "NAME", "CREATED", "EXPIRES", "LAST USED")
-        print_table(headers, [_row(token) for token in tokens])
+        zone = own_zone()
+        headers = ("ID", "PROFILE", "SCOPES", "FEED", "NAME", "EXPIRES", "LAST USED")
+        print_table(headers, [_row(token, zone) for token in tokens])
+        print_note(f"times in {zone.name}")
     else:
         print("there are no tokens")
     return ExitStatus.OK
@@ -210,14 +214,13 @@ def _describe(token: Token) -> dict[str, Any]:
     }
 
 
-def _row(token: Token) -> tuple[str, ...]:
+def _row(token: Token, zone: Zone) -> tuple[str, ...]:
     return (
         token.id,
         token.profile,
-        ",".join(sorted(token.scopes)),
-        "yes" if token.details else "no",
+        ", ".join(sorted(token.scopes)),
+        "with titles" if token.details else "busy only" if "freebusy" in token.scopes else "none",
         token.name,
-        to_rfc3339(token.created),
-        "never" if token.expires is None else to_rfc3339(token.expires),
-        "never" if token.last_used is None else to_rfc3339(token.last_used),
+        "never" if token.expires is None else show_time(to_rfc3339(token.expires), zone),
+        "never" if token.last_used is None else show_time(to_rfc3339(token.last_used), zone),
     )

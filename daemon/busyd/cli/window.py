@@ -2,15 +2,21 @@
 
 import argparse
 import os
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
+from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE, asked_time
 from busyd.cli.exit_status import UsageError
 from busyd.cli.terminal import print_note
+from busyd.clock import SystemClock
 from busyd.config import Config
 from busyd.ical.zones import Zone, iana_zone, reading_zone
-from busyd.period import to_rfc3339
+from busyd.period import Instant, to_rfc3339
 from busyd.service.state_dir import machine_zone
-from busyd.timetext import BadText, parse_instant
+from busyd.timetext import BadText, parse_instant, parse_moment
+
+_DEFAULT_WINDOW: Final = 14 * 86_400
+"""Seconds of a window whose end was left out; the daemon's own rule."""
 
 
 def add_window_options(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
@@ -19,8 +25,7 @@ def add_window_options(parser: argparse.ArgumentParser, *, several: bool = False
         parser.add_argument("profiles", metavar="PROFILE", nargs="+")
     else:
         parser.add_argument("profile", metavar="PROFILE")
-    times = "RFC 3339, a date, `now`, or relative to now, such as +14d"
-    parser.add_argument("--start", metavar="TIME", default="now", help=f"{times} (default: now)")
+    parser.add_argument("--start", metavar="TIME", default="now", help=f"{HOW_TO_WRITE}{OR_RELATIVE} (default: now)")
     parser.add_argument(
         "--end", metavar="TIME", help="end of the window, not included (default: 14 days after the start)"
     )
@@ -36,9 +41,19 @@ def add_freshness_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on-stale", choices=("serve", "busy", "error"), help="what to do if the data is older")
 
 
-def window_query(arguments: argparse.Namespace) -> dict[str, str | None]:
-    """The parameters of the HTTP request."""
-    return {"start": arguments.start, "end": arguments.end, "tz": arguments.tz}
+def window_query(arguments: argparse.Namespace, zone: Zone) -> dict[str, str | None]:
+    """The parameters of the HTTP request; days that were named by a word are those of the zone. Raises UsageError."""
+    return {**times_asked(arguments, zone, names=("start", "end")), "tz": arguments.tz}
+
+
+def times_asked(arguments: argparse.Namespace, zone: Zone, *, names: Sequence[str]) -> dict[str, str | None]:
+    """Options that are points in time, as the daemon takes them; None for those left out. Raises UsageError."""
+    now, program = SystemClock().now(), f"busyd {arguments.command}"
+    given = {name: getattr(arguments, name) for name in names}
+    return {
+        name: None if text is None else asked_time(text, zone, now=now, option=f"--{name}", program=program)
+        for name, text in given.items()
+    }
 
 
 def shown_zone(arguments: argparse.Namespace, config: Config | None) -> Zone:
@@ -68,6 +83,28 @@ def show_time(text: Any, zone: Zone) -> str:
     date, _, time = to_rfc3339(wall).rstrip("Z").partition("T")
     weekday = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")[wall // 86_400 % 7]
     return f"{weekday} {date} {time.removesuffix(':00')}"
+
+
+def describe_window(query: Mapping[str, str | None], zone: Zone) -> str:
+    """`Mon 2026-11-23 09:00 to Mon 2026-12-07 09:00`: the window that was asked about."""
+    now = SystemClock().now()
+    start = parse_moment(query.get("start") or "now", now=now, zone=lambda: zone).instant
+    end = query.get("end")
+    until = parse_moment(end, now=now, zone=lambda: zone).instant if end else Instant(start + _DEFAULT_WINDOW)
+    return f"{show_time(to_rfc3339(start), zone)} to {show_time(to_rfc3339(until), zone)}"
+
+
+def show_span(span: Mapping[str, Any], zone: Zone) -> str:
+    """`Mon 2026-11-23 09:00-10:00`, `Wed 2026-11-25, all day`, or from when to when where that is not one day."""
+    start, end = span.get("start"), span.get("end")
+    first, last = show_time(start, zone), show_time(end, zone)
+    (day, begins), (other, ends) = (text.rsplit(" ", 1) if " " in text else (text, "") for text in (first, last))
+    if day == other:
+        return f"{day} {begins}-{ends}"
+    if begins == ends == "00:00":
+        until = show_time(to_rfc3339(Instant(parse_instant(str(end), zone=lambda: zone) - 1)), zone).rsplit(" ", 1)[0]
+        return f"{day}, all day" if until == day else f"{day} to {until}, all day"
+    return f"{first} to {last}"
 
 
 def print_freshness(answer: dict[str, Any], zone: Zone) -> None:
