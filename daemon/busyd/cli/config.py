@@ -1,0 +1,29 @@
+"""`busyd config`: what a configuration may say, for editors and other programs."""
+
+import argparse
+from importlib.resources import files
+
+from busyd.cli.exit_status import ExitStatus
+
+
+def add_config_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Declare the command."""
+    parser = subparsers.add_parser(
+        "config",
+        help="print the JSON Schema of the configuration",
+        description="Describe the configuration file for editors and other programs.",
+    )
+    what = parser.add_subparsers(title="what to print", metavar="WHAT", required=True)
+    schema = what.add_parser(
+        "schema",
+        help="the JSON Schema",
+        description="Print the JSON Schema of the configuration. An editor with a YAML language server then completes"
+        " keys and marks errors; `busyd check` says more.",
+    )
+    schema.set_defaults(run=print_schema)
+
+
+def print_schema(_: argparse.Namespace) -> int:
+    """Print the schema as it is."""
+    print(files("busyd.config").joinpath("schema.json").read_text(encoding="utf-8"), end="")
+    return ExitStatus.OK
