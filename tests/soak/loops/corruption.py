@@ -47,6 +47,7 @@ class Found(Struct):
     """What came of all corruptions."""
 
     kinds: Counter[str] = field(default_factory=Counter)
+    ends: Counter[str] = field(default_factory=Counter)
     set_aside: int = 0
     wrong: list[str] = field(default_factory=list)
     """Answers that call themselves complete and are not what they should be."""
@@ -73,6 +74,10 @@ def soak(arguments: Sequence[str]) -> int:
     for line in (*found.given_up, *found.wrong):
         print(line)
     return 1 if found.wrong or found.given_up else 0
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in sorted(counter.items()))
 
 
 def _fill(icloud: SimulatedIcloud) -> None:
@@ -102,7 +107,7 @@ def _run(busyd: Busyd, seeds: range) -> Found:
         if end == "kill, log written":
             _write_log(mirror)
         kind = corrupt(mirror, seed)
-        found.kinds[end] += 1
+        found.ends[end] += 1
         found.kinds[kind] += 1
         busyd.start(wait=False)
         if not _watch(busyd, asked, found=found, name=f"seed {seed}, {kind}"):
