@@ -13,8 +13,10 @@ from busyd.availability.profile import Profile
 from busyd.config import ConnectionConfig
 from busyd.connection import Connection, ConnectionKind
 from busyd.credentials import FromFile, Secret
+from busyd.flow.ask import NotConfirmed
+from busyd.period import Instant
 from busyd.service.polling import Polling
-from tests.index.inside import Inside, StoppedClock, at, ref, timed
+from tests.index.inside import Inside, StoppedClock, at, ref, timed, window
 from tests.remote.stage import Request, raw_server, reply
 
 
@@ -64,6 +66,42 @@ async def test_a_feed_that_no_profile_uses_is_neither_asked_nor_said_to_be_polle
         assert await polling.schedules["feed"].poll_now()
         assert inside.state.connections["feed"].last_poll == inside.clock.now()
         await polling.close()
+
+
+async def test_a_connection_that_does_not_answer_holds_up_no_other(inside: Inside, tmp_path: Path) -> None:
+    asked, read = asyncio.Event(), asyncio.Event()
+
+    def hang(_: Request) -> None:
+        asked.set()
+
+    def answer(_: Request) -> bytes:
+        read.set()
+        return reply(200, timed("a", "20260601T090000Z", "20260601T100000Z"))
+
+    async with raw_server(hang) as slow, raw_server(answer) as quick:
+        feeds = [
+            Connection(name, ConnectionKind.ICS, f"{server.url}/f.ics") for name, server in (("a", slow), ("b", quick))
+        ]
+        await inside.state.reconfigure(feeds, [Profile(one.name, conflicts=(ref(one.name),)) for one in feeds])
+        polling = Polling(inside.writer, inside.ledger, clock=inside.clock, folder=tmp_path, on_change=lambda: None)
+        inside.backend.schedules = polling.schedules
+        async with asyncio.timeout(60):
+            await polling.follow({feed.name: ConnectionConfig(feed, None) for feed in feeds})
+            await asked.wait()
+            assert await polling.schedules["b"].poll_now()
+            read.clear()
+            syncing = asyncio.create_task(inside.backend.sync_now(lambda _: None))
+            await read.wait()  # although the first of both is still being waited for
+            waiting = asyncio.create_task(inside.backend.freebusy("a", window("2026-06-01", "2026-06-02"), max_age=0))
+            inside.clock.instant = Instant(inside.clock.instant + 1)
+            answer_of_b = await inside.backend.freebusy("b", window("2026-06-01", "2026-06-02"), max_age=60)
+            assert [span.start for span in answer_of_b.busy] == [at("2026-06-01T09:00")]
+            assert not (syncing.done() or waiting.done())
+            await polling.follow({"b": ConnectionConfig(feeds[1], None)})  # a reload takes the slow one away
+            with pytest.raises(NotConfirmed):
+                await waiting
+            assert await syncing == ["a"]
+            await polling.close()
 
 
 async def test_passwords_on_a_file_system_that_hangs_keep_nothing_else_from_going_on(

@@ -3,6 +3,7 @@
 What needs the expansion engine is imported when it is first asked for: a start answers without it.
 """
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
@@ -40,6 +41,7 @@ from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
 from busyd.store.change_log import ChangeLog
 from busyd.store.ledger_thread import LedgerThread
+from busyd.sync.timing import APART, TOGETHER
 
 if TYPE_CHECKING:
     from busyd.flow.explain import Explained
@@ -151,6 +153,7 @@ class Backend:
         if max_age is not None:
             await self._confirm(profile_state, max_age)
             longest = max_age + self._since(asked)
+            profile_state = find_profile(self._state, profile)  # a reload may have made it another one
             freshness = freshness_of(self._state, profile_state, now=self._now(), max_age=longest)
         else:
             freshness = self._view(profile_state).freshness
@@ -178,25 +181,34 @@ class Backend:
 
         False when that could not be had. Raises UnknownProfile.
         """
-        profile_state, asked = find_profile(self._state, profile), self._now()
-        longest = max_age.total_seconds()
-        for _ in range(2):  # a poll that was under way may already have passed the calendar
-            needed = self._not_younger(profile_state, longest + self._since(asked))
+        asked, longest = self._now(), max_age.total_seconds()
+        for _ in range(3):  # a poll that was under way may already have passed the calendar, or a reload has ended it
+            needed = self._not_younger(find_profile(self._state, profile), longest + self._since(asked))
+            needed |= {name for name in self._named_by(profile) if not self._state.connection_state(name).listed}
             if not needed:
                 break
-            for name in sorted(needed & self.schedules.keys()):
+            asking = {name: self.schedules[name] for name in needed & self.schedules.keys()}
+            for name in asking:
                 connection = self._state.connection_state(name)
                 now, wanted = self.clock.now(), connection.wanted
                 limit = Instant(now + 1 - int(longest))  # of what is dated with the second before, nobody knows
                 connection.wanted = limit if wanted is None or wanted > now + 1 else max(limit, wanted)
-                await self.schedules[name].check_now()
+            await asyncio.gather(*(schedule.check_now() for schedule in asking.values()))
+            if any(name not in asking or self.schedules.get(name) is not asking[name] for name in needed):
+                await self.reloads.at_rest()  # then those that it has changed are polled
         longest += self._since(asked)
+        profile_state = find_profile(self._state, profile)
         freshness = freshness_of(self._state, profile_state, now=self._now(), max_age=longest)
         return freshness.known and not freshness.stale
 
     async def sync_now(self, report: Report) -> list[str]:
-        """Poll every connection now; the names of those that failed."""
-        return [name for name, schedule in self.schedules.items() if not await schedule.poll_now(report)]
+        """Poll every connection now, none of them after another one; the names of those that failed."""
+        polls: dict[str, asyncio.Task[bool]] = {}
+        for name, schedule in list(self.schedules.items()):
+            polls[name] = asyncio.create_task(schedule.poll_now(report), name=f"sync {name}")
+            await asyncio.sleep(APART if len(polls) > TOGETHER else 0)
+        good = await asyncio.gather(*polls.values())
+        return [name for name, is_good in zip(polls, good, strict=True) if not is_good]
 
     async def reload(self) -> ReloadOutcome:
         """Read the configuration again; what came of it. Raises StorageError."""
@@ -240,6 +252,10 @@ class Backend:
         records = ((link, self._state.calendars.get(link.calendar or 0)) for link in profile_state.links if link.blocks)
         ages = ((link, self._state.proofs.age_of(record, self._now()) if record else None) for link, record in records)
         return {link.reference.connection for link, age in ages if age is None or age > seconds}
+
+    def _named_by(self, profile: str) -> set[str]:
+        """The connections that a profile names, also those that it has only named since the last reload."""
+        return {name for name in self.schedules if profile in self._state.links.profiles_naming(name)}
 
     def _since(self, asked: Now) -> float:
         """Seconds since a question was asked: a proof may be older by so much now than was wanted then."""

@@ -61,6 +61,8 @@ class ReloadRequests:
     def __init__(self) -> None:
         self._asked = asyncio.Event()
         self._waiting: list[asyncio.Future[ReloadOutcome]] = []
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
 
     def ask(self) -> None:
         """Have the configuration read again, without waiting for the outcome."""
@@ -73,21 +75,28 @@ class ReloadRequests:
         self._asked.set()
         return await future
 
+    async def at_rest(self) -> None:
+        """Wait for the end of the reload under way, if there is one."""
+        await self._at_rest.wait()
+
     async def serve(self, reload: Callable[[], Awaitable[ReloadOutcome]]) -> NoReturn:
         """Reload whenever it is asked for, forever."""
         while True:
             await self._asked.wait()
             self._asked.clear()
             waiting, self._waiting = self._waiting, []
+            self._at_rest.clear()
             try:
                 outcome = await reload()
             except StorageError as error:
+                self._at_rest.set()
                 logger.error("the configuration was not applied: %s; trying again in %g s", error, RETRY_EVERY)
                 _fail(waiting, error)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._asked.wait(), RETRY_EVERY)
                 self._asked.set()
             else:
+                self._at_rest.set()
                 for future in waiting:
                     if not future.done():  # the request may have been cancelled
                         future.set_result(outcome)

@@ -9,7 +9,6 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -29,13 +28,9 @@ from busyd.service.refused_logins import RefusedLogin, RefusedLogins
 from busyd.service.schedule import PollSchedule
 from busyd.store.ledger_thread import LedgerThread
 from busyd.sync.context import PollContext
+from busyd.sync.timing import APART, TOGETHER
 
 logger = logging.getLogger(__name__)
-
-_TOGETHER: Final = 10
-"""Connections whose first polls may begin at once."""
-_APART: Final = 0.02
-"""Seconds between those of all others: their answers would be read one after the other, with nobody else between."""
 
 
 class PolledConnection:
@@ -126,8 +121,8 @@ class Polling:
                     logger.warning("%s: %s; %s", name, error, error.fix)
                     continue
                 self.schedules[name] = polled.schedule
-                if len(self._polled) > _TOGETHER:
-                    await asyncio.sleep(_APART)
+                if len(self._polled) > TOGETHER:
+                    await asyncio.sleep(APART)
 
     async def read_what_is_new(self) -> None:
         """Poll at once where a calendar was linked that has never been read, or where a login was refused.

@@ -62,6 +62,7 @@ class PollSchedule:
         """When the last poll did (monotonic)."""
         self._memory = memory
         self._recalling, self._is_recalled = asyncio.Lock(), False
+        self._is_stopped = False
         self._is_extra = False
         """The poll under way, or the last one, is one that a person added to those of a refused login."""
 
@@ -107,6 +108,8 @@ class PollSchedule:
         if not self._is_polling:
             may_try = await self._may_try(by_hand=by_hand)
             if not self._is_polling:  # nobody else was quicker
+                if self._is_stopped:
+                    return False
                 if not may_try:
                     self._report(
                         Progress(self.context.name, "", "failed", detail=self.context.connection_state.trouble)
@@ -115,14 +118,21 @@ class PollSchedule:
                 wait = self._began + apart - self.context.clock.monotonic()
                 self._running = asyncio.create_task(self._poll(max(wait, 0.0)), name=f"poll {self.context.name}")
         assert self._running is not None
-        return await asyncio.shield(self._running)
+        running, this = self._running, asyncio.current_task()
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            if running.cancelled() and this is not None and not this.cancelling():
+                return False  # the connection was taken away, not whoever asks
+            raise
 
     @property
     def _is_polling(self) -> bool:
         return self._running is not None and not self._running.done()
 
     async def stop(self) -> None:
-        """Cancel a poll under way; what it has committed stays."""
+        """Cancel a poll under way, and begin none any more; what it has committed stays."""
+        self._is_stopped = True
         if self._running is not None and not self._running.done():
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)

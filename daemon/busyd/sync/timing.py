@@ -79,6 +79,13 @@ LONGEST_RETRY: Final = 3600.0
 SECRET_CHECK: Final = 30.0
 """Between two looks whether a password that was refused has been replaced."""
 
+# Between the polls of many connections.
+
+TOGETHER: Final = 10
+"""Connections whose polls may begin at once."""
+APART: Final = 0.02
+"""Between those of all others: their answers would be read one after the other, with nobody else between."""
+
 
 def has_passed(since: int | None, seconds: int, *, at: int) -> bool:
     """True when so much wall time has passed since a moment, there is no such moment, or it lies ahead.
