@@ -2,12 +2,15 @@
 
 import signal
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser import open_browser
+from tests.icloud.server import SimulatedIcloud
 from tests.journey.daemon import Busyd
+from tests.journey.test_icloud import event
 
 
 @pytest.fixture
@@ -61,3 +64,20 @@ def test_without_a_daemon_it_says_how_to_start_it(busyd: Busyd) -> None:
     told = busyd.command("open", "--print")
     assert told.returncode == 69
     assert "busyd run" in told.stderr
+
+
+async def test_an_edit_on_the_phone_shows_up_in_the_week_and_among_the_changes(
+    busyd: Busyd, icloud: SimulatedIcloud, browser: Browser
+) -> None:
+    busyd.start()
+    page = await browser.new_page()
+    await page.goto(opened(busyd))
+    await expect(page.locator("#state")).to_contain_text("Up to date", timeout=30_000)
+    tomorrow = f"{datetime.now(UTC) + timedelta(days=1):%Y%m%d}"
+    work = icloud.account("anna@icloud.com").calendars["work"]
+    work.put("a.ics", event("a", f"{tomorrow}T100000Z", end=f"{tomorrow}T110000Z"))
+    await page.click("#sync")
+    await expect(page.locator(".span")).to_have_count(1)
+    await expect(page.locator("#changes")).to_contain_text("(anna/Work)")
+    await page.locator(".span").click()
+    await expect(page.locator("#dialog-body")).to_contain_text("anna/Work: takes up time")

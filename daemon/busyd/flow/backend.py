@@ -21,6 +21,7 @@ from busyd.flow.changes import Changes
 from busyd.flow.collections import Collections
 from busyd.flow.freshness import freshness_of
 from busyd.flow.holds import Holds
+from busyd.flow.link_views import LinkView, view_link
 from busyd.flow.properties import GivenProperties
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
 from busyd.flow.requests import OutboxRequests
@@ -110,6 +111,10 @@ class Backend:
         connections = {link.reference.connection for link in profile_state.links}
         known = (self._state.addresses_for(profile_state, connection) for connection in connections)
         return sorted(address for address in frozenset().union(*known) if "@" in address)
+
+    def links(self, name: str) -> list[LinkView]:
+        """How each calendar counts for a profile, in the order of the configuration."""
+        return [view_link(link) for link in self._state.profiles[name].links]
 
     async def profiles(self, connection: str | None = None) -> list[ProfileView]:
         """All profiles, in the order of the configuration; or those that use a connection, by name."""

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from busyd.connection import CalendarKind, ConnectionKind
 from busyd.flow.freshness import CalendarHealth
+from busyd.flow.link_views import LinkView
 from busyd.flow.views import ProblemView, ProfileHealth
 from busyd.period import to_rfc3339
 
@@ -154,9 +155,10 @@ class LinkedCalendar(Struct, frozen=True):
 
 
 class ProfileStatus(ProfileSummary, frozen=True):
-    """A profile with the calendars that count for it."""
+    """A profile with the calendars that count for it, and by which role and rules each calendar that it names does."""
 
     calendars: list[LinkedCalendar]
+    links: list[LinkView]
 
 
 class Calendar(Struct, frozen=True):

@@ -6,14 +6,16 @@ who go without.
 
 import html
 from string import Template
-from typing import Final
+from typing import Final, cast
 
 from aiohttp import web
 
+from busyd.credentials.tokens import LOCAL_TOKEN_NAME, Token
 from busyd.flow.backend import Backend
 from busyd.flow.views import ProfileHealth, ProfileView
 from busyd.http.auth import Caller
 from busyd.http.call import Call
+from busyd.http.connections import ClientConnection
 from busyd.http.login import login_form
 from busyd.http.page_files import FOLDER, HTML, PageFiles, page_headers
 from busyd.http.problem import HttpProblem
@@ -51,6 +53,7 @@ class PageHandler:
             now=to_rfc3339(self._backend.clock.now()),
             scopes=" ".join(sorted(caller.token.scopes)) if caller.token is not None else "freebusy",
             session=_session(caller),
+            address=html.escape(_public_url(call)),
             status="".join(map(_status_of, profiles)) or _NO_PROFILE,
         )
         response = await Finished(text.encode(), page_headers(HTML)).response(call.head)
@@ -70,7 +73,15 @@ _NO_PROFILE: Final = "<p>No profile is configured yet: run <code>busyd setup</co
 
 def _session(caller: Caller) -> str:
     """Who is logged in, as HTML."""
-    return _LOG_IN if caller.token is None else _LOG_OUT.format(name=html.escape(caller.token.name or caller.token.id))
+    return _LOG_IN if caller.token is None else _LOG_OUT.format(name=html.escape(_name_of(caller.token)))
+
+
+def _name_of(token: Token) -> str:
+    return "Logged in by busyd open" if token.name == LOCAL_TOKEN_NAME else token.name or token.id
+
+
+def _public_url(call: Call) -> str:
+    return cast(ClientConnection, call.request.protocol).listener.settings.public_url
 
 
 def _status_of(view: ProfileView) -> str:

@@ -35,4 +35,6 @@ class EndpointSettings(Struct, frozen=True):
     """Whether this machine may ask for free/busy without a token."""
     cors: tuple[str, ...] = ()
     """Origins whose pages may read answers, as browsers write them: `https://example.org`."""
+    public_url: str = ""
+    """How others reach busyd; empty when nobody said."""
     limits: Limits = field(default_factory=Limits)

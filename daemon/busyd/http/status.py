@@ -15,6 +15,7 @@ import busyd
 from busyd.connection import ConnectionKind
 from busyd.cooperative import apply, in_slices
 from busyd.flow.backend import Backend
+from busyd.flow.link_views import LinkView
 from busyd.flow.views import CalendarView, ConnectionView, ProblemView, ProfileView
 from busyd.http.auth import Caller
 from busyd.http.bodies import Calendar, Calendars, ConnectionStatus, LinkedCalendar, ProfileStatus, Status, time_or_none
@@ -43,7 +44,7 @@ class StatusHandler:
         status = Status(
             version=busyd.__version__,
             now=to_rfc3339(backend.clock.now()),
-            profiles=await in_slices(apply(_profile, profiles)),
+            profiles=await in_slices(apply(lambda view: _profile(view, backend.links(view.name)), profiles)),
             connections=await in_slices(apply(lambda view: _connection(view, calendars[view.name]), connections)),
             problems=_problems_of(calendars.values(), backend.problems()),
             warnings=[f"profile {view.name}: {note}" for view in profiles for note in view.notes],
@@ -119,7 +120,7 @@ def _problems_of(calendars: Iterable[Sequence[CalendarView]], problems: Iterable
     return [problem for problem in problems if problem.calendar in labels]
 
 
-def _profile(view: ProfileView) -> ProfileStatus:
+def _profile(view: ProfileView, links: list[LinkView]) -> ProfileStatus:
     """A profile with its calendars, those that were not found included: a misspelt name shows up here."""
     calendars = [
         LinkedCalendar(
@@ -130,7 +131,7 @@ def _profile(view: ProfileView) -> ProfileStatus:
         )
         for calendar in view.freshness.calendars
     ]
-    return ProfileStatus(**asdict(profile_body(view)), calendars=calendars)
+    return ProfileStatus(**asdict(profile_body(view)), calendars=calendars, links=links)
 
 
 def _connection(view: ConnectionView, calendars: Sequence[CalendarView]) -> ConnectionStatus:

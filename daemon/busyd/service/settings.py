@@ -18,6 +18,7 @@ def endpoint_settings(config: Config) -> EndpointSettings:
         behind_proxy=config.behind_proxy,
         local_access=config.local_access != "none",
         cors=config.cors,
+        public_url=config.public_url,
     )
 
 

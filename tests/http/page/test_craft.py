@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
-from busyd.http.page_files import FOLDER
+from busyd.http.page_files import FOLDER, PARTS
 from tests.http.conftest import Served
 from tests.http.page.conftest import OpenTab, Tab
 
@@ -87,9 +87,7 @@ async def test_it_asks_nobody_but_busyd_and_is_small(served: Served, open_tab: O
     await tab.sees("#state", "Up to date")
     assert all(address.startswith(tab.base) for address in tab.asked)
     files = sorted({name.removeprefix(tab.base) for name in tab.asked if "/page/" in name})
-    assert {*files, "/page/login.js"} == {
-        f"/page/{path.name}" for path in FOLDER.rglob("*.*s*") if path.suffix != ".html"
-    }
+    assert {*files, "/page/login.js"} == {f"/page/{name}" for name in PARTS}
     answers = [await served.ask(path, Accept_Encoding="gzip") for path in ("/", "/login", "/page/login.js", *files)]
     assert sum(len(answer.body) for answer in answers) <= MOST_BYTES
     assert all(gzip.decompress(answer.body) for answer in answers)
@@ -114,3 +112,14 @@ def test_no_script_of_ours_makes_html_of_text() -> None:
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text), path
         assert "://" not in text, path
         assert not re.search(r"<script(?! src)|<style|\son[a-z]+=|\sstyle=", text), path
+
+
+def test_every_file_is_part_of_what_is_sent_and_no_name_is_defined_twice() -> None:
+    parts = [part for parts in PARTS.values() for part in parts]
+    assert sorted(parts) == sorted(
+        str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*") if path.suffix in (".js", ".css")
+    )
+    text = "".join((FOLDER / part).read_text() for part in PARTS["page.js"])
+    names = re.findall(r"^(?:async function|function|const|let|class) (\w+)", text, re.MULTILINE)
+    assert len(names) > 80
+    assert len(names) == len(set(names))

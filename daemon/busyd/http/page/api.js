@@ -3,10 +3,10 @@
 const TIMEOUT = 2000;
 const scopes = new Set(document.body.dataset.scopes.split(" "));
 
-export const may = (scope) => scopes.has(scope);
+const may = (scope) => scopes.has(scope);
 
 // Raised for an answer that is a refusal. What is raised when there is no answer is of another class.
-export class Refused extends Error {
+class Refused extends Error {
   constructor(status, problem) {
     super(problem.fix ? `${sentence(problem.detail)} ${sentence(problem.fix)}` : sentence(problem.detail));
     this.status = status;
@@ -16,7 +16,7 @@ export class Refused extends Error {
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
 // The value of an answer. Without an answer in time it raises something else than Refused.
-export async function ask(path, { method = "GET", body, timeout = TIMEOUT } = {}) {
+async function ask(path, { method = "GET", body, timeout = TIMEOUT } = {}) {
   const answer = await fetch(path, {
     method,
     headers: { Accept: "application/json", ...(body && { "Content-Type": "application/json" }) },
@@ -24,19 +24,33 @@ export async function ask(path, { method = "GET", body, timeout = TIMEOUT } = {}
     cache: "no-store",
     signal: AbortSignal.timeout(timeout),
   });
-  const text = await answer.text();
-  const value = text ? JSON.parse(text) : null;
+  const lines = (await answer.text()).trim().split("\n"); // work that takes long tells of itself line by line
+  const value = lines.at(-1) ? JSON.parse(lines.at(-1)) : null;
   if (!answer.ok) throw new Refused(answer.status, value);
   return value;
 }
 
-export const pathOf = (profile, rest) => `/v1/profiles/${encodeURIComponent(profile)}/${rest}`;
+const pathOf = (profile, rest) => `/v1/profiles/${encodeURIComponent(profile)}/${rest}`;
 
-export const element = (id) => document.getElementById(id);
+const element = (id) => document.getElementById(id);
 
 // An element with properties and children; what is false or null is left out.
-export function make(tag, properties, ...children) {
+function make(tag, properties, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children.flat().filter((child) => child || child === 0));
   return made;
+}
+
+const table = (headings, rows) => make("table", {},
+  make("thead", {}, make("tr", {}, headings.map((heading) => make(heading ? "th" : "td", heading ? { scope: "col" } : {}, heading)))),
+  make("tbody", {}, rows.map((cells) => make("tr", {}, cells.map((cell) => make("td", {}, cell))))));
+
+const filled = new WeakMap();
+
+// Fills an element anew where `value` is another than last time, so that focus stays where nothing changes.
+function fill(id, value, children) {
+  const node = element(id), key = JSON.stringify(value);
+  if (filled.get(node) === key) return;
+  filled.set(node, key);
+  node.replaceChildren(...[children(value)].flat().filter(Boolean));
 }

@@ -1,37 +1,54 @@
 // Why is this time taken? Everything that touches a span, in a dialog.
 
-import { ask, element, make, may, pathOf } from "./api.js";
-import { span } from "./times.js";
-import { wordFor } from "./week.js";
-
-export function open(title, ...content) {
+function openDialog(title, ...content) {
   element("dialog-title").textContent = title;
   element("dialog-body").replaceChildren(...content);
   if (!element("dialog").open) element("dialog").showModal();
 }
 
-export const close = () => element("dialog").close();
+const closeDialog = () => element("dialog").close();
 
-element("close").onclick = close;
+// A question, and what is done when it is answered with yes.
+function askFirst(question, verb, action) {
+  openDialog(question, act(verb, action));
+}
+
+// A button that does something, and says what came of it where that is a refusal.
+function act(verb, action, done = closeDialog) {
+  const button = make("button", { type: "button", className: "main" }, verb);
+  button.onclick = async () => {
+    button.disabled = true;
+    button.parentNode.querySelector(".trouble")?.remove();
+    try {
+      done(await action());
+    } catch (error) {
+      button.after(make("p", { className: "trouble", role: "alert" }, error.message));
+    }
+    button.disabled = false;
+  };
+  return button;
+}
+
+element("close").onclick = closeDialog;
 
 // `further` makes the buttons of an event that busyd itself keeps.
-export async function explain({ name, timezone }, busy, further = () => []) {
+async function explain({ name, timezone }, busy, further = () => []) {
   const title = `${wordFor(busy.type)}: ${span(Date.parse(busy.start), Date.parse(busy.end), timezone)}`;
   if (!may("details")) {
-    open(title, make("p", {}, "What is there needs a token with the scope ", make("code", {}, "details"), ": ",
+    openDialog(title, make("p", {}, "What is there needs a token with the scope ", make("code", {}, "details"), ": ",
       make("a", { href: "/login" }, "log in"), "."));
     return;
   }
-  open(title, make("p", { className: "quiet" }, "Asking …"));
+  openDialog(title, make("p", { className: "quiet" }, "Asking …"));
   try {
     const { events } = await ask(pathOf(name, `explain?start=${busy.start}&end=${busy.end}`));
     const list = (chosen) => make("ul", { className: "events" }, events.filter(chosen).map((event) => describe(event, timezone, further)));
-    open(title, list((event) => event.blocks));
+    openDialog(title, list((event) => event.blocks));
     if (events.some((event) => !event.blocks)) {
       element("dialog-body").append(make("h3", {}, "Also there, but does not count"), list((event) => !event.blocks));
     }
   } catch (error) {
-    open(title, make("p", { className: "trouble" }, error.message));
+    openDialog(title, make("p", { className: "trouble" }, error.message));
   }
 }
 

@@ -1,10 +1,7 @@
 // Can these answers be trusted now? Asks every two seconds, and no answer is an answer.
 
-import { Refused, ask, element } from "./api.js";
-import { ago, clockWithSeconds } from "./times.js";
-
-const EVERY = 2000;
-const SILENCE = 4500;
+const POLL_EVERY = 2000;
+const SILENT_AFTER = 4500;
 const STATES = {
   fresh: ["Up to date", ""],
   stale: ["Out of date", "Something may have been added since. What shows no entry below is not surely free."],
@@ -22,22 +19,24 @@ let failure = null;
 let asking = false;
 
 // The time of the server now. A machine that slept has both of its clocks looked at: one of them may have stood still.
-export const serverNow = () => served + Math.max(performance.now() - answered, Date.now() - answeredOnWallClock);
+const serverNow = () => served + Math.max(performance.now() - answered, Date.now() - answeredOnWallClock);
 
-export const isAlive = () => !failure && served > 0 && serverNow() - served < SILENCE;
+const isAlive = () => !failure && served > 0 && serverNow() - served < SILENT_AFTER;
 
-export const shownProfile = () => profiles.find(({ name }) => name === shown) ?? profiles[0];
+const shownProfile = () => profiles.find(({ name }) => name === shown) ?? profiles[0];
+
+const profileNames = () => profiles.map(({ name }) => name);
 
 // Whether what is shown may be called free where it shows nothing.
-export const isProven = () => isAlive() && shownProfile()?.state === "fresh";
+const isProven = () => isAlive() && shownProfile()?.state === "fresh";
 
-export function show(name) {
+function show(name) {
   shown = name;
   draw();
 }
 
 // Tells `changed` after each answer, and when answers end.
-export async function watch(changed) {
+async function watch(changed) {
   const look = async () => {
     if (asking) return;
     asking = true;
@@ -52,7 +51,7 @@ export async function watch(changed) {
     draw();
     changed();
   };
-  setInterval(look, EVERY);
+  setInterval(look, POLL_EVERY);
   setInterval(draw, 500);
   document.addEventListener("visibilitychange", look);
   await look();

@@ -1,11 +1,10 @@
 // Seven days of a profile as a grid. The calendar knows no IANA zones, so it is given times of the profile's wall clock.
 
-/* global EventCalendar */
-import { ask, element, make, may, pathOf } from "./api.js";
-import { clock, dateIn, offset, plusDays, span, wall } from "./times.js";
-import { serverNow } from "./trust.js";
-
 const DAYS = 7;
+const HOUR = 3_600_000;
+const HOUR_HEIGHT = 46;
+const LINE_HEIGHT = 19;
+const SHORT = 45 * 60_000;
 const KINDS = {
   BUSY: ["busy", "Busy"],
   "BUSY-TENTATIVE": ["tentative", "Tentative"],
@@ -15,22 +14,23 @@ const KINDS = {
 let calendar = null;
 let drawn = "";
 let first = "";
+let lastAnswer = null;
 let choose = () => {};
 
-export const wordFor = (type) => (KINDS[type] ?? KINDS["BUSY-UNAVAILABLE"])[1];
+const wordFor = (type) => (KINDS[type] ?? KINDS["BUSY-UNAVAILABLE"])[1];
 
 // `chosen` is called with the span that a person wants explained.
-export function begin(chosen) {
+function beginWeek(chosen) {
   choose = chosen;
 }
 
 // Moves by days; 0 goes back to today.
-export function move(days, { timezone }) {
+function moveWeek(days, { timezone }) {
   first = days ? plusDays(first || dateIn(serverNow(), timezone), days) : "";
 }
 
 // Asks for the days shown, and draws them where they are others than those drawn.
-export async function refresh(profile) {
+async function refreshWeek(profile) {
   const zone = profile.timezone, today = dateIn(serverNow(), zone), start = first || today;
   const days = `start=${start}&end=${plusDays(start, DAYS)}`;
   const [answer, { events }] = await Promise.all([
@@ -38,10 +38,13 @@ export async function refresh(profile) {
     may("details") ? ask(pathOf(profile.name, `explain?${days}`)) : { events: [] },
   ]);
   const titles = events.filter((event) => event.blocks);
+  lastAnswer = { ...answer, zone };
   const key = JSON.stringify([profile.name, zone, today, start, answer.busy, titles]);
   if (key === drawn) return answer;
   drawn = key;
   element("today").disabled = start === today;
+  const noon = (date) => instantOf(`${date}T12:00`, zone);
+  element("week-title").textContent = `${profile.name}, ${day(noon(start), zone)} to ${day(noon(plusDays(start, DAYS - 1)), zone)}`;
   element("zone").textContent = `Times in ${zone}`;
   const options = {
     date: start,
@@ -49,11 +52,21 @@ export async function refresh(profile) {
     events: answer.busy.map((busy, number) => eventOf(busy, { number, zone, titles })),
   };
   if (calendar) for (const [name, option] of Object.entries(options)) calendar.setOption(name, option);
-  else calendar = create(options);
+  else calendar = createCalendar(options);
   return answer;
 }
 
-function create(options) {
+// Free or busy at this moment, in words; only to be shown while the answer is proven. Nothing for other weeks.
+function sayNow() {
+  if (first || !lastAnswer) return "";
+  const { busy, end, zone } = lastAnswer, at = serverNow();
+  const current = busy.find((one) => Date.parse(one.start) <= at && at < Date.parse(one.end));
+  const until = (time) => `until ${dateIn(Date.parse(time), zone) === dateIn(at, zone) ? "" : `${day(Date.parse(time), zone)}, `}${clock(Date.parse(time), zone)}`;
+  if (current) return current.type === "BUSY-UNAVAILABLE" ? "Not known whether free now" : `${wordFor(current.type)} now, ${until(current.end)}`;
+  return `Free now, ${until(busy.find((one) => Date.parse(one.start) > at)?.start ?? end)}`;
+}
+
+function createCalendar(options) {
   const made = EventCalendar.create(element("grid"), {
     view: "timeGridDay",
     duration: { days: DAYS },
@@ -63,8 +76,8 @@ function create(options) {
     dayHeaderFormat: { weekday: "short", day: "numeric", month: "short" },
     slotLabelFormat: { hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
     slotDuration: "01:00",
-    slotHeight: 44,
-    scrollTime: "07:30",
+    slotHeight: HOUR_HEIGHT,
+    scrollTime: "06:45",
     height: "min(42rem, 75vh)",
     columnWidth: "minmax(6.5rem, 1fr)",
     nowIndicator: true,
@@ -73,13 +86,13 @@ function create(options) {
     ...options,
   });
   element("grid").querySelector(".ec-main").tabIndex = 0; // it scrolls, also where it has no spans to move to
-  new MutationObserver(plain).observe(element("grid"), { childList: true, subtree: true });
-  plain();
+  new MutationObserver(dropRoles).observe(element("grid"), { childList: true, subtree: true });
+  dropRoles();
   return made;
 }
 
 // The calendar calls itself a table, but its cells are empty: each span says its day itself.
-function plain() {
+function dropRoles() {
   for (const node of element("grid").querySelectorAll("[role]")) {
     node.removeAttribute("role");
     node.removeAttribute("aria-colindex");
@@ -104,9 +117,13 @@ function contentOf({ event }) {
   const { busy, zone, inside } = event.extendedProps;
   const start = Date.parse(busy.start), end = Date.parse(busy.end);
   const names = [...new Set(inside.map(({ summary }) => summary || "Untitled"))].join(", ");
+  const isShort = end - start < SHORT;
   const label = `${wordFor(busy.type)}: ${span(start, end, zone)}${names ? `, ${names}` : ""}`;
   const button = make("button", { type: "button", className: "span", title: label, onclick: () => choose(busy) },
-    make("b", {}, hours(start, end, zone)), " ", names && make("span", {}, names));
-  button.setAttribute("aria-label", label);
+    make("span", {}, make("b", {}, isShort && names ? clock(start, zone) : hours(start, end, zone)), " ", names && make("span", { className: "names" }, names)));
+  button.ariaLabel = label;
+  button.classList.toggle("short", isShort);
+  const lines = Math.floor(((end - start) / HOUR) * HOUR_HEIGHT / LINE_HEIGHT) - 1;
+  button.style.setProperty("--lines", Math.max(1, lines));
   return { domNodes: [button] };
 }

@@ -1,0 +1,50 @@
+// What the answers are made from: connections and calendars, how each counts, and what is wrong with them.
+
+const CALENDAR_STATES = { fresh: "up to date", stale: "out of date", "never-read": "never read", missing: "missing", read: "up to date" };
+
+// `answer` is one about free/busy, which names the calendars that count to everybody.
+async function refreshCalendars(profile, answer) {
+  if (!may("details") && !may("admin")) {
+    fill("calendars", answer.calendars.map(({ as_of, ...rest }) => rest), () => [
+      table(["Calendar", "State"], answer.calendars.map((calendar) => [calendar.calendar, stateOf(calendar)])),
+      make("p", { className: "quiet" }, "How each counts is shown to a token with the scope ", make("code", {}, "details"), "."),
+    ]);
+    return;
+  }
+  const status = await ask(`/v1/status?profile=${encodeURIComponent(profile.name)}`);
+  const { links, calendars } = status.profiles[0];
+  const connections = status.connections.map(({ name, kind, state: how, detail, last_poll, calendars: own }) => ({
+    name, kind, how, detail, age: last_poll ? ago(Math.floor((serverNow() - Date.parse(last_poll)) / 60_000) * 60_000) : "never",
+    calendars: own.map((calendar) => ({ name: calendar.name, calendar: calendar.calendar, kind: calendar.kind, transparent: calendar.transparent, ...calendars.find((known) => known.calendar === calendar.calendar) })),
+  }));
+  const lost = calendars.filter((one) => !status.connections.some(({ calendars: own }) => own.some(({ calendar }) => calendar === one.calendar)));
+  const troubles = status.problems.filter(({ incomplete, accepted }) => incomplete && !accepted);
+  fill("calendars", [connections.map(timeless), lost, links, troubles, status.configuration], () => [
+    status.configuration && make("p", { className: "trouble" }, status.configuration),
+    connections.map((connection) => part(connection, links)),
+    lost.length > 0 && table(["Not found", "What to do"], lost.map((one) => [one.calendar, trouble(one.detail || one.state)])),
+    troubles.length > 0 && table(["Event not understood", "Why"], troubles.map((one) => [`${one.calendar}: ${one.uid || one.href}`, trouble(one.reason)])),
+  ].flat());
+}
+
+// Without the moments that move with every poll.
+const timeless = ({ calendars, ...connection }) => [connection, calendars.map(({ as_of, ...rest }) => rest)];
+
+const trouble = (text) => make("span", { className: "trouble" }, text);
+
+const stateOf = ({ state: word, detail }) => word === "fresh" && !detail ? CALENDAR_STATES.fresh : trouble([CALENDAR_STATES[word] ?? word, detail].filter(Boolean).join(": "));
+
+function part({ name, kind, how, detail, age, calendars }, links) {
+  return make("div", { className: "connection" },
+    make("h3", {}, name, make("span", { className: "quiet" }, ` ${kind}, last answered ${age.startsWith("0 s") ? "just now" : age}`)),
+    how !== "ok" && how !== "starting" && make("p", { className: "trouble" }, detail || how),
+    how === "ok" && detail && make("p", { className: "trouble" }, detail),
+    table(["Calendar", "Counts as", "State"], calendars.map((calendar) => [calendar.name, role(calendar, links), calendar.state ? stateOf(calendar) : "–"])));
+}
+
+function role(calendar, links) {
+  const link = links.find((one) => one.calendar === calendar.calendar);
+  if (!link) return make("span", { className: "quiet" }, calendar.transparent ? "nothing: its events are marked as free" : "nothing: not linked");
+  const word = link.blocks ? (link.role === "primary" ? "busy; written to (primary)" : "busy") : "nothing: only written to";
+  return [word, ...link.rules].join(", ");
+}
