@@ -14,6 +14,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from busyd.running import holder_of
 from tests.icloud.live_on import live_on
@@ -21,7 +22,10 @@ from tests.icloud.realistic_account import build_realistic_account
 from tests.icloud.server import SimulatedIcloud
 
 REPOSITORY: Final = Path(__file__).parents[1]
-STATE: Final = REPOSITORY / ".demo"
+DEMOS: Final = REPOSITORY / ".demo"
+"""A folder for each port, so that no demo touches another's state."""
+ZONE: Final = "Europe/Berlin"
+"""Where Anna lives."""
 CONFIG: Final = """\
 # Written by scripts/demo. The account and its app-specific password are simulated.
 listen: 127.0.0.1:{port}
@@ -35,7 +39,7 @@ connections:
     allow_private: true
 profiles:
   anna:
-    timezone: Europe/Berlin
+    timezone: {zone}
     primary: anna/Work
     conflicts: ["anna/*"]
     hours: {{mon-fri: ["09:00-12:00", "13:00-17:00"]}}
@@ -48,9 +52,10 @@ busyd answers for the simulated account of {user}:
   as iCal   curl '{base}/v1/profiles/anna/freebusy.ifb?start=now&end=%2B7d'
   slots     curl '{base}/v1/profiles/anna/slots?start=now&end=%2B3d&duration=30m'
   feed      {base}{feed}
-  why       .venv/bin/busyd --config .demo/config.yaml --state .demo/state explain anna
+  why       .venv/bin/busyd --config {config} --state {state} explain anna
 
-An event in the account changes every {every:g} seconds; busyd polls every 5 seconds. Ctrl-C stops both.
+An event in the account changes every {every:g} seconds; busyd polls every 5 seconds. Times below are those of {zone},
+where Anna lives; answers over HTTP are in UTC. Ctrl-C stops both.
 """
 
 
@@ -63,18 +68,21 @@ def main() -> None:
 
 
 async def _demo(wanted: argparse.Namespace) -> None:
-    _refuse_second(wanted.port)
-    shutil.rmtree(STATE, ignore_errors=True)
-    STATE.mkdir()
+    folder = DEMOS / str(wanted.port)
+    _refuse_second(wanted.port, folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    _say("starting the simulated iCloud ...")
     async with SimulatedIcloud.start() as icloud:
         anna = build_realistic_account(icloud, datetime.now(UTC).date())
-        config = STATE / "config.yaml"
-        config.write_text(CONFIG.format(port=wanted.port, url=icloud.bootstrap_url, user=anna.user))
-        busyd = [sys.executable, "-m", "busyd", "--config", str(config), "--state", str(STATE / "state")]
+        config, state = folder / "config.yaml", folder / "state"
+        config.write_text(CONFIG.format(port=wanted.port, url=icloud.bootstrap_url, user=anna.user, zone=ZONE))
+        busyd = [sys.executable, "-m", "busyd", "--config", str(config), "--state", str(state)]
         environment = {**os.environ, "DEMO_PASSWORD": anna.password}
         daemon = await asyncio.create_subprocess_exec(*busyd, "run", env=environment)
         try:
             base = f"http://127.0.0.1:{wanted.port}"
+            _say("starting busyd, and waiting until it has read every calendar ...")
             await _until_ready(daemon, base)
             told = await asyncio.create_subprocess_exec(
                 *busyd,
@@ -88,18 +96,21 @@ async def _demo(wanted: argparse.Namespace) -> None:
                 stdout=asyncio.subprocess.PIPE,
             )
             token = json.loads((await told.communicate())[0])
-            print(TRY.format(user=anna.user, base=base, feed=token["feed"], every=wanted.every), flush=True)
-            await _live_until_stopped(live_on(anna, every=wanted.every, say=_say), daemon)
+            places = {"config": config.relative_to(REPOSITORY), "state": state.relative_to(REPOSITORY), "zone": ZONE}
+            _say(TRY.format(user=anna.user, base=base, feed=token["feed"], every=wanted.every, **places))
+            await _live_until_stopped(live_on(anna, every=wanted.every, say=_say, zone=ZoneInfo(ZONE)), daemon)
+            if daemon.returncode is not None:
+                sys.exit(f"busyd ended by itself, with status {daemon.returncode}; see its last lines")
         finally:
             if daemon.returncode is None:
                 daemon.terminate()
             await daemon.wait()
 
 
-def _refuse_second(port: int) -> None:
+def _refuse_second(port: int, folder: Path) -> None:
     """Leave a demo that is running alone, and its state."""
-    if (process := holder_of(STATE / "state")) is not None:
-        sys.exit(f"a demo is already running here (process {process}): stop it with Ctrl-C first")
+    if (process := holder_of(folder / "state")) is not None:
+        sys.exit(f"a demo already runs on this port (process {process}): stop it with Ctrl-C, or pass another --port")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

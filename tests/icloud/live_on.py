@@ -8,7 +8,7 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from tests.icloud.accounts import Account
 from tests.icloud.apple_text import calendar, event, utc
@@ -38,22 +38,30 @@ async def live_on(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     say: Callable[[str], None] = print,
     seed: int | None = None,
+    zone: tzinfo | None = None,
 ) -> None:
     """Make a change every so many seconds, for ever or for some rounds, and `say` one line about each.
 
-    The first one is always a new event within the next hours.
+    The first one is always a new event within the next hours. Times are told in `zone`, else in the machine's own.
     """
     chance = random.Random(seed)
     coming: list[_Happening] = []
     done = 0
     while rounds is None or done < rounds:
-        say(f"{now().astimezone():%H:%M:%S} {_change(account, calendar_id, coming=coming, chance=chance, now=now())}")
+        told = _change(account, calendar_id, coming=coming, chance=chance, now=now(), zone=zone)
+        say(f"{now().astimezone(zone):%H:%M:%S} {told}")
         done += 1
         await sleep(every)
 
 
 def _change(
-    account: Account, calendar_id: str, *, coming: list[_Happening], chance: random.Random, now: datetime
+    account: Account,
+    calendar_id: str,
+    *,
+    coming: list[_Happening],
+    chance: random.Random,
+    now: datetime,
+    zone: tzinfo | None,
 ) -> str:
     target = account.calendars[calendar_id]
     coming[:] = [happening for happening in coming if happening.start > now and target.get(happening.name)]
@@ -61,7 +69,7 @@ def _change(
     if what == "deleted":
         gone = coming.pop(chance.randrange(len(coming)))
         target.delete(gone.name)
-        return f"deleted in {target.name}: {_told(gone)}"
+        return f"deleted in {target.name}: {_told(gone, zone)}"
     if what == "moved":
         old = coming.pop(chance.randrange(len(coming)))
         moved = _Happening(old.name, old.summary, old.start + timedelta(minutes=30), old.minutes)
@@ -74,9 +82,9 @@ def _change(
     end = moved.start + timedelta(minutes=moved.minutes)
     text = event(moved.name.removesuffix(".ics"), moved.summary, utc(moved.start, end), f"DTSTAMP:{now:%Y%m%dT%H%M%SZ}")
     target.put(moved.name, calendar(text))
-    return f"{what} in {target.name}: {_told(moved)}"
+    return f"{what} in {target.name}: {_told(moved, zone)}"
 
 
-def _told(happening: _Happening) -> str:
-    start = happening.start.astimezone()
+def _told(happening: _Happening, zone: tzinfo | None) -> str:
+    start = happening.start.astimezone(zone)
     return f"{happening.summary}, {start:%a %H:%M} to {start + timedelta(minutes=happening.minutes):%H:%M}"
