@@ -202,11 +202,16 @@ async def test_who_has_no_calendars_has_no_free_time(served: Served) -> None:
 _slots = st.lists(st.integers(0, 12), unique=True).map(lambda starts: [(start, start + 2) for start in sorted(starts)])
 
 
+def test_who_has_a_slot_twice_is_one_person() -> None:
+    """On a day when the clocks skip an hour, hours inside it come to lie in the next ones."""
+    assert in_one_go(slots_together([[(3, 5), (1, 3), (3, 5)], [(1, 3)]], least=1)) == [(1, (0, 1)), (3, (0,))]
+
+
 @given(st.lists(_slots, min_size=1, max_size=4), st.integers(1, 4))
 def test_a_slot_of_several_is_one_that_enough_of_them_have(people: list[list[tuple[int, int]]], least: int) -> None:
     found = in_one_go(slots_together([[None, *slots] for slots in people], least=least))
     expected = [
-        (start, start + 2, free)
+        (start, free)
         for start in range(13)
         if len(free := tuple(n for n, slots in enumerate(people) if (start, start + 2) in slots)) >= least
     ]

@@ -73,7 +73,10 @@ class GroupSlotsHandler:
             stale=any(answer.freshness.stale for answer in answers),
             complete=all(answer.complete for answer in answers),
             profiles=[_person(answer, load) for answer, load in zip(answers, loads, strict=True)],
-            slots=cast(list[GroupSlot], msgspec.Raw(await in_slices(_write(together, names)))),
+            slots=cast(
+                list[GroupSlot],
+                msgspec.Raw(await in_slices(_write(together, names, length=asked[0][1].shape.duration))),
+            ),
         )
         return await Finished(msgspec.json.encode(body), headers_for(JSON)).response(call.head)
 
@@ -160,14 +163,14 @@ def _person(answer: FreeBusyAnswer, load: int) -> PersonInAnswer:
     )
 
 
-def _write(together: Sequence[Together], names: Sequence[str]) -> Generator[None, None, bytes]:
+def _write(together: Sequence[Together], names: Sequence[str], *, length: int) -> Generator[None, None, bytes]:
     """The slots as a JSON list, written in slices: there may be hundreds of thousands."""
     free: dict[tuple[int, ...], str] = {}
     pieces: list[str] = []
-    for count, (start, end, numbers) in enumerate(together, 1):
+    for count, (start, numbers) in enumerate(together, 1):
         if numbers not in free:
             free[numbers] = msgspec.json.encode([names[number] for number in numbers]).decode()
-        pieces.append(f'{{"start":"{to_rfc3339(start)}","end":"{to_rfc3339(end)}","free":{free[numbers]}}}')
+        pieces.append(f'{{"start":"{to_rfc3339(start)}","end":"{to_rfc3339(start + length)}","free":{free[numbers]}}}')
         if count % 500 == 0:
             yield
     return f"[{','.join(pieces)}]".encode()
