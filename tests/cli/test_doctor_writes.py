@@ -109,6 +109,20 @@ def test_every_kind_of_write_is_tried_and_nothing_stays(person: Person, icloud: 
     assert not [text for text in ("anna", PASSWORD, "mine", str(person.home)) if text in json.dumps(ended.json)]
 
 
+def test_a_daemon_that_counts_all_calendars_does_not_count_it_meanwhile(
+    person: Person, icloud: SimulatedIcloud, anna: Account
+) -> None:
+    anna.knobs.lag_seconds = 0.5  # so that there is time to look
+    seen: set[bool | None] = set()
+    command = [sys.executable, "-m", "busyd", "doctor", "--write"]
+    environment = {"HOME": str(person.home), "PATH": os.environ["PATH"], **person.environment}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: any(entry.method == "PUT" for entry in icloud.log.entries))
+        seen = {calendar.transparent for calendar in anna.calendars.values() if calendar.name == "busyd self-test"}
+        process.communicate(timeout=20)
+    assert (process.returncode, seen) == (0, {True})
+
+
 def test_it_is_a_report_for_people_as_well(person: Person) -> None:
     ended = person.run("doctor", "--write")
     assert "ok       connection 1: a new event is shown: GET at once, listing at once, sync at once (" in ended.out

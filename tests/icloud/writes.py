@@ -106,7 +106,7 @@ def make_calendar(call: Call, account: Account, *, id: str) -> Answer:
 
 
 def change_properties(call: Call, account: Account, *, calendar: Calendar) -> Answer:
-    """PROPPATCH of name and colour; the other properties are accepted and forgotten."""
+    """PROPPATCH of name, colour and transparency; the other properties are accepted and forgotten."""
     root = xml.read(call.body)
     props = [prop for node in root.iter(clark(DAV, "prop")) for prop in xml.children(node)]
     for prop in props:
@@ -115,6 +115,8 @@ def change_properties(call: Call, account: Account, *, calendar: Calendar) -> An
             calendar.name = value
         elif prop.tag == clark(APPLE_ICAL, "calendar-color"):
             calendar.color = value
+        elif prop.tag == clark(CALDAV, "schedule-calendar-transp"):
+            calendar.transparent = prop.find(clark(CALDAV, "transparent")) is not None
     calendar.touch_collection()
     path = href_of(account.dsid, account.home_of(calendar.id), calendar.id, collection=True)
     body = xml.multistatus([xml.response(path, {str(prop.tag): xml.Value("") for prop in props})])
