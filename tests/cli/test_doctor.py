@@ -11,6 +11,7 @@ import pytest
 from busyd.cli.doctor_report import Labels
 from tests.cli.person import PASSWORD, Ended, Person, closed_port
 from tests.icloud import SimulatedIcloud
+from tests.icloud.apple_text import made_up
 from tests.icloud.realistic_account import build_realistic_account
 from tests.journey.daemon import busyd_in, wait_for
 
@@ -161,6 +162,16 @@ def test_an_event_that_is_listed_and_not_handed_out_is_a_warning(person: Person,
     told = [one for one in person.run("doctor", "--json").json["findings"] if one["check"] == "handed-out"]
     assert ["lists an event that it does not hand out" in one["message"] for one in told].count(True) == 1
     assert [one["level"] for one in told].count("warning") == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_no_name_that_somebody_made_up_is_in_it(
+    person: Person, icloud: SimulatedIcloud, words: tuple[str, ...]
+) -> None:
+    for calendar in icloud.account("anna@icloud.com").calendars.values():
+        calendar.put("canary.ics", made_up(TODAY, "Canary"))
+    ended = person.run("doctor", *words)
+    assert "canary" not in (ended.out + ended.err).lower()
 
 
 def test_a_full_calendar_that_counts_for_nobody_is_a_warning(person: Person, icloud: SimulatedIcloud) -> None:

@@ -22,6 +22,7 @@ from busyd.dav.operation import (
 from tests.cli.person import PASSWORD, Person
 from tests.dav.server_side import read_sync_collection
 from tests.icloud import SimulatedIcloud
+from tests.icloud.apple_text import made_up
 from tests.icloud.realistic_account import build_realistic_account
 from tests.wire import recording as wire
 
@@ -56,6 +57,16 @@ def folder(person: Person) -> Path:
     assert ended.status == 0, ended.err
     assert ended.out == f"mine: wrote 9 files to {target}\n"
     return target
+
+
+def test_no_name_that_somebody_made_up_is_recorded(person: Person, icloud: SimulatedIcloud) -> None:
+    for calendar in icloud.account("anna@icloud.com").calendars.values():
+        calendar.put("canary.ics", made_up(date(2026, 11, 22), "Canary"))
+    ended = person.run("record", str(person.home / "recordings"))
+    assert ended.status == 0, ended.err
+    told = "".join(path.read_text() for path in (person.home / "recordings").iterdir())
+    assert "TZID=zone-" in told
+    assert "canary" not in told.lower()
 
 
 def replay(operation: Operation[object], folder: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> object:

@@ -32,6 +32,22 @@ def calendar(*components: str, producer: str = "iOS 18.5") -> str:
     )
 
 
+def made_up(day: date, word: str) -> str:
+    """An object in which everything that can have a name of somebody's own has this word in it."""
+    lines = (
+        "BEGIN:VCALENDAR", "VERSION:2.0", f"PRODID:-//{word} Ltd//Diary//EN", f"X-WR-CALNAME:{word}",
+        f"X-{word}-SHELF:{word}", "BEGIN:VTIMEZONE", f"TZID:{word} Street", "BEGIN:STANDARD", f"TZNAME:{word}",
+        "DTSTART:19700101T000000", "TZOFFSETFROM:+0100", "TZOFFSETTO:+0100", "END:STANDARD", "END:VTIMEZONE",
+        "BEGIN:VEVENT", f"UID:{word}-1", "DTSTAMP:20260101T000000Z", f"SUMMARY:{word}",
+        f"DTSTART;TZID={word} Street;X-{word}=1:{at(day, '09:00')}", f"DTEND;TZID={word} Street:{at(day, '10:00')}",
+        f"RRULE:FREQ=WEEKLY;X-{word}=1", f"X-APPLE-STRUCTURED-LOCATION;X-TITLE={word}:geo:1,1", f"X-{word}:{word}",
+        f"{word.upper()}:{word}", f"STATUS:{word}", f"CLASS:X-{word}", f"CATEGORIES:{word}",
+        "BEGIN:VALARM", f"X-{word}-ALARM:{word}", f"ACTION:X-{word}", "TRIGGER:-PT5M", "END:VALARM",
+        "END:VEVENT", f"BEGIN:X-{word}", f"END:X-{word}", "END:VCALENDAR", "",
+    )  # fmt: skip
+    return "\r\n".join(lines)
+
+
 def event(uid: str, summary: str, when: str, *lines: str) -> str:
     """One VEVENT; `when` is its DTSTART and DTEND lines, from `timed`, `all_day` or `floating`."""
     stamped = [line for line in lines if line.startswith("DTSTAMP")] or ["DTSTAMP:20250301T081530Z"]

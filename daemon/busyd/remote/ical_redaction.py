@@ -27,9 +27,37 @@ _KEPT: Final = words(
     "X-MICROSOFT-CDO-ALLDAYEVENT X-MOZ-LASTACK"
 )
 """Properties whose value says only when and how."""
+_LEFT_OUT: Final = words(
+    "ATTACH ATTENDEE CATEGORIES COLOR COMMENT CONFERENCE CONTACT DESCRIPTION GEO IMAGE LOCATION NAME ORGANIZER "
+    "PERCENT-COMPLETE RELATED-TO REQUEST-STATUS RESOURCES SOURCE STRUCTURED-DATA STYLED-DESCRIPTION SUMMARY TZURL "
+    "UID URL"
+)
+"""Further properties whose names are everybody's."""
+_COMPONENTS: Final = words(
+    "VCALENDAR VEVENT VTODO VJOURNAL VFREEBUSY VTIMEZONE STANDARD DAYLIGHT VALARM VAVAILABILITY AVAILABLE VPOLL "
+    "PARTICIPANT VLOCATION VRESOURCE"
+)
+_SAID: Final = words(
+    "TENTATIVE CONFIRMED CANCELLED NEEDS-ACTION COMPLETED IN-PROCESS DRAFT FINAL PUBLIC PRIVATE CONFIDENTIAL OPAQUE "
+    "TRANSPARENT PUBLISH REQUEST REPLY ADD CANCEL REFRESH COUNTER DECLINECOUNTER AUDIO DISPLAY EMAIL PROCEDURE NONE "
+    "BUSY BUSY-UNAVAILABLE BUSY-TENTATIVE FREE OOF WORKINGELSEWHERE TRUE FALSE GREGORIAN AUTOMATIC DISABLED ENABLED "
+    "UTC GMT FREQ UNTIL COUNT INTERVAL BYSECOND BYMINUTE BYHOUR BYDAY BYMONTHDAY BYYEARDAY BYWEEKNO BYMONTH "
+    "BYSETPOS WKST RSCALE SKIP OMIT BACKWARD FORWARD SECONDLY MINUTELY HOURLY DAILY WEEKLY MONTHLY YEARLY MO TU WE "
+    "TH FR SA SU CHINESE HEBREW ETHIOPIC DATE DATE-TIME PERIOD DURATION TEXT URI BINARY BOOLEAN INTEGER FLOAT TIME "
+    "UTC-OFFSET CAL-ADDRESS RECUR ACCEPTED DECLINED DELEGATED CHAIR REQ-PARTICIPANT OPT-PARTICIPANT NON-PARTICIPANT "
+    "INDIVIDUAL GROUP RESOURCE UNKNOWN THISANDFUTURE THISANDPRIOR START END SERVER CLIENT BASE64 8BIT"
+)
+"""What these values and parameters are made of, beside times and numbers; what is misspelt says no less left out."""
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2}(?:-[A-Za-z]{2})?")
+_WORD: Final = re.compile(r"[^\W_]+(?:-[^\W_]+)*")
+_TIME: Final = re.compile(r"(?=.*\d)[0-9TZPWDHMSL]+|\d{1,2}(?:MO|TU|WE|TH|FR|SA|SU)", re.ASCII)
 _PARAMETERS: Final = words(
     "VALUE TZID PARTSTAT ROLE RSVP CUTYPE RANGE RELATED FBTYPE SCHEDULE-STATUS SCHEDULE-AGENT SCHEDULE-FORCE-SEND "
     "ENCODING LANGUAGE"
+)
+_PARAMETERS_LEFT_OUT: Final = words(
+    "ALTREP CN DELEGATED-FROM DELEGATED-TO DERIVED DIR DISPLAY EMAIL FEATURE FILENAME FMTTYPE GAP LABEL LANGUAGE "
+    "LINKREL MANAGED-ID MEMBER ORDER RELTYPE SCHEMA SENT-BY SIZE"
 )
 _PEOPLE: Final = frozenset({"ATTENDEE", "ORGANIZER"})
 _LINE: Final = re.compile(
@@ -69,7 +97,7 @@ def _redact_line(line: str, person: Replace, *, uid: Replace) -> str:
         return LEFT_OUT
     name, parameters, value = match[1].upper(), match[2], match[3]
     kept = "".join(
-        f";{_name(key, _PARAMETERS)}={_parameter(key.upper(), written, person=person)}"
+        f";{_name(key, _PARAMETERS | _PARAMETERS_LEFT_OUT)}={_parameter(key.upper(), written, person=person)}"
         for key, written in _PARAMETER.findall(parameters)
     )
     if name in _PEOPLE:
@@ -84,16 +112,20 @@ def _redact_line(line: str, person: Replace, *, uid: Replace) -> str:
     elif name == "PRODID":
         value = value if _PRODUCT.match(value) else LEFT_OUT
     elif name in ("BEGIN", "END"):
-        value = _name(value, _KEPT)
-    elif name not in _KEPT:
-        value = LEFT_OUT
-    return f"{_name(match[1], _KEPT)}{kept}:{value}"
+        value = _name(value, _COMPONENTS)
+    else:
+        value = _plain(value) if name in _KEPT else LEFT_OUT
+    return f"{_name(match[1], _KEPT | _LEFT_OUT)}{kept}:{value}"
 
 
 def _name(written: str, known: frozenset[str]) -> str:
     """A name of a property, parameter or component; those that somebody has made up may say who."""
-    is_own = written.upper().startswith("X-") and written.upper() not in known
-    return "X-REDACTED" if is_own and not _VENDOR.match(written) else written
+    return written if written.strip().upper() in known or _VENDOR.match(written) else "X-REDACTED"
+
+
+def _plain(value: str) -> str:
+    """A value in which only times, numbers and the words of the standards are kept."""
+    return _WORD.sub(lambda word: word[0] if word[0].upper() in _SAID or _TIME.fullmatch(word[0]) else LEFT_OUT, value)
 
 
 def _zone(written: str) -> str:
@@ -108,7 +140,7 @@ def _parameter(name: str, written: str, *, person: Replace) -> str:
     if name == "TZID":
         return _zone(written)
     if name in _PARAMETERS:
-        return written
+        return written if name == "LANGUAGE" and _LANGUAGE.fullmatch(written) else _plain(written)
     return person(written.strip('"')) if name == "EMAIL" else LEFT_OUT
 
 
