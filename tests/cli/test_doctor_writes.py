@@ -318,6 +318,13 @@ def test_a_scratch_calendar_that_stays_is_told(person: Person, anna: Account) ->
     assert not [text for id, texts in contents(anna).items() if id != "work" for text in texts.values()]
 
 
+def test_a_calendar_that_cannot_be_used_at_once_is_waited_for(person: Person, anna: Account) -> None:
+    fault = anna.knobs.fail_next(404, method="PROPFIND", path="/[0-9A-F]{8}-[0-9A-F-]{27}/$", times=2)
+    ended = person.run("doctor", "--json", "--write")
+    assert fault not in anna.knobs.faults.waiting
+    assert levels(findings(ended)) == {"ok"}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_was_made_is_removed_when_the_test_is_interrupted(
     person: Person, icloud: SimulatedIcloud, anna: Account, number: signal.Signals

@@ -13,6 +13,7 @@ from busyd.cli.remote_session import RemoteSession
 from busyd.cli.self_test import Result
 from busyd.connection import AmbiguousCalendar, CalendarReference, RemoteCalendar, find_calendar
 from busyd.dav import names
+from busyd.dav.errors import NotFound
 from busyd.dav.exchange import DavRequest, Operation, raise_for_status
 from busyd.dav.href import ETag, normalise_href, resolve_url
 from busyd.dav.objects import Refused, WriteOutcome
@@ -23,6 +24,8 @@ from busyd.remote.errors import WriteOutcomeUnknown
 
 SCRATCH_NAME: Final = "busyd self-test"
 NAME_ONE: Final = "create an empty calendar by hand, and name it with --scratch"
+_USABLE_WITHIN: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between looks for a calendar that was just made, where a server says that there is none yet."""
 ARRIVES_WITHIN: Final = (0.25, 0.5, 1.0, 1.0, 2.0)
 """Seconds between looks for a write of which nobody knows whether it was carried out."""
 
@@ -141,6 +144,13 @@ class ScratchCalendar:
         self._is_made = True
         with contextlib.suppress(RemoteError):  # not every server keeps it
             await self._run(_mark_transparent(self.url))
+        for pause in _USABLE_WITHIN:
+            try:
+                await self._run(list_members(self.url))
+            except NotFound:
+                await self._session.clock.sleep(pause)
+            else:
+                break
 
     def _find(self, listing: Listing) -> RemoteCalendar | None:
         if self._name is None:

@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.cli.remote_session import RemoteSession
+from busyd.cli.terminal import print_note
 from busyd.dav.errors import InvalidSyncToken, SyncUnsupported
 from busyd.dav.href import ETag, Href, normalise_href
 from busyd.dav.operation import FetchedObject, SyncDelta, fetch_object, list_members, sync_collection
@@ -13,6 +14,12 @@ from busyd.store.server_traits import WAITED, ReadLag
 
 _PAUSES: Final = (0.25, 0.5, 1.0, 1.0, 2.0, 2.0, 4.0, 4.0, 8.0, 8.0, 15.0, 15.0)
 """Seconds between looks; together about `WAITED`."""
+
+
+_ROUNDS: Final = 100
+"""A truncated sync is continued at most this many times."""
+_ANNOUNCED_AFTER: Final = 4.0
+"""Seconds of waiting after which a person is told what is waited for."""
 
 
 class Expected(Struct, frozen=True):
@@ -68,7 +75,9 @@ class Watch:
             delta: SyncDelta = await self._session.client.run(sync_collection(self._calendar, None))
         except SyncUnsupported:
             return
-        while delta.truncated:
+        for _ in range(_ROUNDS):
+            if not delta.truncated:
+                break
             delta = await self._session.client.run(sync_collection(self._calendar, delta.token))
         self._token = delta.token
 
@@ -76,7 +85,7 @@ class Watch:
         """Look until every kind of read shows the write that was just answered. Raises RemoteError."""
         run, clock = self._session.client.run, self._session.clock
         lags: dict[str, float | None] = {"get": None, "listing": None, "sync": None if self._token else 0.0}
-        following = self._token
+        following, is_told = self._token, False
         start = clock.monotonic()
         for pause in (0.0, *_PAUSES):
             await clock.sleep(pause)
@@ -92,6 +101,9 @@ class Watch:
                 lags["sync"] = passed if shown else None
             if None not in lags.values():
                 break
+            if passed > _ANNOUNCED_AFTER and not is_told:
+                print_note(f"waiting up to {WAITED:.0f} s until reads show a write ...")
+                is_told = True
         return ReadLag(lags["get"], lags["listing"], lags["sync"])
 
     async def _sync(self, expected: Expected, following: str | None) -> tuple[bool, str | None]:
