@@ -53,7 +53,7 @@ BANNED = {
 }
 """Library -> the only packages that may import it."""
 HTTP_MAY_NOT_IMPORT = {"busyd.store", "busyd.state"}
-CATCH_EVERYTHING = {"cli/run.py", "http/app.py", "service/schedule.py"}
+CATCH_EVERYTHING = {"cli/run.py", "flow/book.py", "http/app.py", "service/schedule.py"}
 """Where an error nobody expected is logged, and life goes on. `except BaseException` cleans up and raises again."""
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem != "__init__"]
 

@@ -67,6 +67,10 @@ class CalendarKind(StrEnum):
     """An `ics` connection: one calendar, named like its connection."""
 
 
+FEEDS: Final = frozenset({CalendarKind.FEED, CalendarKind.SUBSCRIBED})
+"""Calendars that are read as one file, and never written to."""
+
+
 class RemoteCalendar(Struct, frozen=True):
     """An event calendar as its server lists it. Reminders lists, inbox, outbox and notifications are never one."""
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 from msgspec.structs import replace
 
-from busyd.booking.carrying import Carrier, WriteRefused
+from busyd.booking.applying import WriteRefused, merged
+from busyd.booking.carrying import Carrier, ProvenLook
 from busyd.booking.rendering import render
 from busyd.clock import SystemClock
 from busyd.connection import Connection, ConnectionKind
@@ -53,11 +54,26 @@ class KeptRow:
 
     row: Booking
     states: list[BookingState] = field(default_factory=list)
+    order: BookingState | None = None
+    """What somebody orders just before the next commit."""
 
-    async def commit(self, row: Booking) -> None:
-        self.row = row
-        if self.states[-1:] != [row.state]:
-            self.states.append(row.state)
+    async def commit(self, before: Booking, after: Booking) -> Booking:
+        ordered, self.order = self.order, None
+        self.row = after if ordered is None else merged(replace(before, state=ordered), after=after)
+        if self.states[-1:] != [self.row.state]:
+            self.states.append(self.row.state)
+        return self.row
+
+
+@dataclass
+class Mirrored:
+    """What the mirror was told of writes."""
+
+    etags: list[str] = field(default_factory=list)
+
+    async def take(self, row: Booking, payload: bytes, /, *, etag: str) -> None:
+        assert bool(payload) is bool(etag), row.href
+        self.etags.append(etag)
 
 
 @dataclass
@@ -70,13 +86,24 @@ class Desk:
     knobs: Knobs
     taken: bool = False
     sees: Callable[[], bool] | None = None
+    mirrored: Mirrored = field(default_factory=Mirrored)
 
     async def carry(self) -> BookingState:
         async def is_taken(row: Booking) -> bool:
             assert row.id == self.ledger.row.id
             return self.sees() if self.sees is not None else self.taken
 
-        carrier = Carrier(CaldavClient(self.network), is_taken, self.ledger.commit, SystemClock())
+        async def prove(row: Booking) -> ProvenLook:
+            return ProvenLook(await is_taken(row), {})
+
+        carrier = Carrier(
+            CaldavClient(self.network),
+            prove=prove,
+            is_taken=is_taken,
+            commit=self.ledger.commit,
+            mirror=self.mirrored.take,
+            clock=SystemClock(),
+        )
         assert await carrier.carry(self.ledger.row) == self.ledger.row
         return self.ledger.row.state
 

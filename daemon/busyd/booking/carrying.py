@@ -1,36 +1,37 @@
 """Carries a row of the outbox on: look, decide, commit, send, over and over, until there is nothing to do for now.
 
 Before the first byte of every PUT its mark is committed, and with the first one the state SENDING. Everything but a
-definite answer is unknown: what it came to is seen by the next look, never assumed. Nobody else may change the row
-meanwhile. Moves, which need a claim, and guests are not carried yet.
+definite answer is unknown: what it came to is seen by the next look, never assumed. Meanwhile somebody may order a
+cancel; the next commit finds it, and nothing is sent that it forbids.
 """
 
+import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, Protocol, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from busyd.booking.decision import Request, Sight, Step, decide
+from busyd.booking.applying import WriteRefused, applied, with_proof
+from busyd.booking.decision import Request, Sight, Step, Version, decide
 from busyd.booking.rendering import read_version, with_mark
 from busyd.booking.transitions import BookingEvent, next_state
 from busyd.clock import Clock
 from busyd.dav.exchange import Operation
 from busyd.dav.href import ETag
 from busyd.dav.objects import Refused, WriteOutcome, delete_object, fetch_object, put_object
-from busyd.errors import BusydError
 from busyd.period import Instant
 from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingState
 
 T = TypeVar("T")
 
-WATCHED_FOR: Final = 86_400
-"""Seconds for which a late PUT of ours is deleted if it turns up after a row has ended."""
 _FAILED_CONDITION: Final = 412
-_RESTS: Final = frozenset({BookingState.BOOKED, BookingState.CLAIMED, *BLOCKS_NOTHING, BookingState.ATTENTION})
+RESTS: Final = frozenset({BookingState.BOOKED, BookingState.CLAIMED, *BLOCKS_NOTHING, BookingState.ATTENTION})
 """States in which another look at once would say no more; on a server whose reads lag it would say less."""
 _GOING: Final = frozenset({BookingState.CANCELLING, BookingState.YIELDING})
+_PROVED: Final = frozenset({BookingState.PENDING, BookingState.CONFIRMED})
+"""States that are left only by a look at every calendar that counts."""
 
 
 class Client(Protocol):
@@ -39,116 +40,133 @@ class Client(Protocol):
     async def run(self, operation: Operation[T]) -> T: ...
 
 
-class WriteRefused(BusydError):
-    """The server has refused a write for another reason than its condition. The row stays as it is."""
+class Mirror(Protocol):
+    """Keeps what was written."""
 
-    def __init__(self, refused: Refused) -> None:
-        super().__init__(f"the server refused the write with status {refused.status}")
-        self.refused = refused
+    async def __call__(self, row: Booking, payload: bytes, /, *, etag: str) -> None: ...
+
+
+class ProvenLook(Struct, frozen=True):
+    """What a look shows of others, all of it newer than what led to it."""
+
+    taken: bool
+    """Whether somebody else has an event in its span."""
+    proof: Mapping[str, Instant]
+    """Calendar -> when it was confirmed."""
 
 
 class Carrier(Struct, frozen=True):
     """What it takes to carry the rows of one calendar."""
 
     client: Client
+    prove: Callable[[Booking], Awaitable[ProvenLook]]
+    """Looks at every calendar that counts, by proofs that are newer than the call. Raises whatever prevents that."""
     is_taken: Callable[[Booking], Awaitable[bool]]
-    """Whether somebody else has an event in the span of a row, by a proof that is newer than the call."""
-    commit: Callable[[Booking], Awaitable[None]]
-    """Keeps a row as it is now, and shows it; on the disk when it returns."""
+    """The same as it is known already."""
+    commit: Callable[[Booking, Booking], Awaitable[Booking]]
+    """(as it was, as it is now) -> what is kept and shown: on the disk when it returns. It is another row than asked
+    for when somebody has changed it meanwhile."""
+    mirror: Mirror
+    """Told what a write has put under the name of a row, with its ETag; no bytes when it has removed it."""
     clock: Clock
 
-    async def carry(self, row: Booking) -> Booking:
+    async def carry(self, row: Booking, *, claim: BookingState | None = None, is_wanted: bool = True) -> Booking:
         """Carry a row on as far as it goes now. Raises WriteRefused, WriteOutcomeUnknown, RemoteError, StorageError.
 
-        After an error the row is as it was last committed, and is to be carried on from there.
+        After an error the row is as it was last committed, and is to be carried on from there. `claim`, `is_wanted`:
+        as in `Sight`.
         """
         after_412 = False
         while True:
-            step = decide(row, await self._look(row, after_412=after_412))
+            sight, proof = await self._look(row)
+            sight = replace(sight, after_412=after_412, claim=claim, is_wanted=is_wanted)
             after_412 = False
-            changed = applied(row, step, now=self.clock.now())
+            step = decide(row, sight)
+            changed = with_proof(applied(row, step, now=self.clock.now()), proof, event=step.event)
             if step.send is None:
-                if changed != row:
-                    await self.commit(changed)
-                if changed == row or changed.state in _RESTS:
-                    return changed
-                row = changed
+                kept = await self._keep(row, changed)
+                if kept == row or (kept == changed and kept.state in RESTS):
+                    return kept
+                row = kept
             else:
-                row, after_412 = await self._send(changed, step.send)
-                if row.state in _RESTS:
+                row, after_412 = await self._send(row, changed, request=step.send)
+                if row.state in RESTS and row.wanted is None:
                     return row
 
-    async def _look(self, row: Booking, *, after_412: bool) -> Sight:
-        taken = await self.is_taken(row)
-        found = await self.client.run(fetch_object(row.href))
-        version = read_version(row, found.payload, etag=found.etag) if found is not None else None
-        return Sight(version, taken=taken, after_412=after_412)
+    async def _look(self, row: Booking) -> tuple[Sight, Mapping[str, Instant]]:
+        if row.state in _PROVED and not row.restored:
+            around, version = await asyncio.gather(self.prove(row), self._version(row))
+            return Sight(version, taken=around.taken), around.proof
+        taken = row.state is BookingState.BOOKED and await self.is_taken(row)
+        return Sight(await self._version(row), taken=taken), {}
 
-    async def _send(self, row: Booking, request: Request) -> tuple[Booking, bool]:
+    async def _version(self, row: Booking) -> Version | None:
+        found = await self.client.run(fetch_object(row.href))
+        return read_version(row, found.payload, etag=found.etag) if found is not None else None
+
+    async def _keep(self, before: Booking, row: Booking) -> Booking:
+        return await self.commit(before, row) if row != before else row
+
+    async def _send(self, before: Booking, row: Booking, *, request: Request) -> tuple[Booking, bool]:
         """Commit, then send; the row after the answer, and whether its condition failed."""
         if request is Request.DELETE:
-            await self.commit(row)
-            outcome = await self.client.run(delete_object(row.href, ETag(row.etag)))
-            if isinstance(outcome, Refused):
-                return row, self._check(outcome)
-            row = applied(row, Step(BookingEvent.ABSENT), now=self.clock.now()) if row.state in _GOING else row
-            await self.commit(row)
-            return row, False
+            return await self._delete(before, row)
         mark = secrets.token_hex(8)
         row = replace(row, marks=(*row.marks, mark))
-        await self.commit(row)
-        outcome = await self.client.run(self._put(row, request, mark=mark))
-        known = tuple(one for one in row.marks if one != mark)
+        kept = await self.commit(before, row)
+        if kept != row:
+            return kept, False
+        payload = with_mark(_body(row, request), mark)
+        outcome = await self.client.run(_put(row, payload, is_new=request is Request.CREATE))
+        marks = tuple(one for one in row.marks if one != mark)
         if isinstance(outcome, Refused):
-            failed = self._check(outcome)
-            row = replace(row, marks=known)
-            await self.commit(row)
-            return row, failed
+            failed = outcome.status == _FAILED_CONDITION
+            changed = replace(row, marks=marks)
+            if not failed and request in _CHANGES:
+                changed, failed = applied(changed, _REFUSED[request], now=self.clock.now()), True
+            kept = await self.commit(row, changed)
+            if not failed:
+                raise WriteRefused(outcome.status, outcome.precondition)
+            return kept, True
         # Without an ETag in the answer the mark says at the next look that it is ours.
-        row = replace(row, etag=str(outcome.etag), marks=known) if outcome.etag else replace(row, etag="")
+        written = replace(row, etag=str(outcome.etag), marks=marks) if outcome.etag else replace(row, etag="")
         if row.state is BookingState.SENDING:
-            row = replace(row, state=next_state(row.kind, row.state, event=BookingEvent.CREATED))
+            written = replace(written, state=next_state(row.kind, row.state, event=BookingEvent.CREATED))
         elif request is Request.FENCE:
-            row = replace(row, restored=0)
-        await self.commit(row)
-        return row, False
+            written = replace(written, restored=0)
+        elif request is Request.EDIT and outcome.etag:
+            written = applied(written, Step(is_done=True), now=self.clock.now())
+        elif request is Request.MOVE and outcome.etag:
+            written = applied(written, Step(BookingEvent.MOVED, span=row.target), now=self.clock.now())
+        kept = await self.commit(row, written)
+        if outcome.etag:
+            await self.mirror(row, payload, etag=str(outcome.etag))
+        return kept, False
 
-    def _put(self, row: Booking, request: Request, *, mark: str) -> Operation[WriteOutcome]:
-        payload = with_mark(row.body, mark)
-        if request is Request.CREATE:
-            return put_object(row.href, payload, if_none_match=True)
-        return put_object(row.href, payload, if_match=ETag(row.etag))
+    async def _delete(self, before: Booking, row: Booking) -> tuple[Booking, bool]:
+        kept = await self._keep(before, row)
+        if kept != row:
+            return kept, False
+        outcome = await self.client.run(delete_object(row.href, ETag(row.etag)))
+        if isinstance(outcome, Refused):
+            if outcome.status != _FAILED_CONDITION:
+                raise WriteRefused(outcome.status, outcome.precondition)
+            return row, True
+        gone = applied(row, Step(BookingEvent.ABSENT), now=self.clock.now()) if row.state in _GOING else row
+        kept = await self._keep(row, gone)
+        await self.mirror(row, b"", etag="")
+        return kept, False
 
-    def _check(self, refused: Refused) -> bool:
-        if refused.status != _FAILED_CONDITION:
-            raise WriteRefused(refused)
-        return True
+
+_CHANGES: Final = frozenset({Request.MOVE, Request.EDIT})
+_REFUSED: Final = {Request.MOVE: Step(BookingEvent.MOVE_REFUSED), Request.EDIT: Step(is_done=False)}
 
 
-def applied(row: Booking, step: Step, *, now: Instant) -> Booking:
-    """A row as it is after a step. Raises ImpossibleTransition."""
-    if step.looked_after_restore:
-        row = replace(row, restored=0, marks=(), watch_until=None)
-    if step.seen is not None:
-        marks = tuple(mark for mark in row.marks if mark != step.seen.mark)
-        row = replace(row, etag=step.seen.etag, marks=marks)
-    if step.touched is not None:
-        row = replace(row, touched=step.touched)
-    if step.span is not None:
-        row = replace(row, span=step.span)
-    if step.conflict is not None:
-        row = replace(row, conflict=step.conflict)
-    if step.fence is not None:
-        row = replace(row, restored=2 if step.fence else 0)
-    if step.event is None:
-        return row
-    state = next_state(row.kind, row.state, event=step.event)
-    if row.state is BookingState.MOVING:
-        row = replace(row, target=None)
-    if state in (BookingState.CANCELLED, BookingState.REFUSED) and row.state is not state:
-        row = replace(row, etag="", settled=now, watch_until=Instant(now + WATCHED_FOR))
-    if state is BookingState.REFUSED:
-        row = replace(row, reason="slot-taken")
-    if state is BookingState.REMOVED:
-        row = replace(row, etag="", settled=now)
-    return replace(row, state=state)
+def _body(row: Booking, request: Request) -> bytes:
+    return row.wanted.body if request in _CHANGES and row.wanted is not None else row.body
+
+
+def _put(row: Booking, payload: bytes, *, is_new: bool) -> Operation[WriteOutcome]:
+    if is_new:
+        return put_object(row.href, payload, if_none_match=True)
+    return put_object(row.href, payload, if_match=ETag(row.etag))

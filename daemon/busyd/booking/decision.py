@@ -35,7 +35,7 @@ class Sight(Struct, frozen=True):
     """The name was said to exist by the last PUT."""
     claim: BookingState | None = None
     """Of a row that is being moved: how far its claim is."""
-    wanted: bool = True
+    is_wanted: bool = True
     """Of a claim: whether its appointment still is being moved."""
 
 
@@ -48,6 +48,8 @@ class Request(StrEnum):
     """PUT, If-Match, the same content under a new mark."""
     MOVE = "move"
     """PUT, If-Match, with the new time."""
+    EDIT = "edit"
+    """PUT, If-Match, with the new text."""
     DELETE = "delete"
     """DELETE, If-Match."""
 
@@ -60,13 +62,15 @@ class Step(Struct, frozen=True):
     seen: Version | None = None
     """The version to be recorded as the known one."""
     touched: bool | None = None
-    """Whether a person has touched it, where that is another thing than was known."""
+    """Whether a person has made this version; None where that is known, or was not a person."""
     span: Period | None = None
     """The time to be told from now on."""
     conflict: bool | None = None
     """Whether an overlap with somebody else is to be told, where that changes."""
     fence: bool | None = None
     """Whether a fence is to be written before the row counts as booked, where that changes."""
+    is_done: bool | None = None
+    """Whether the server has what a change asked for; False when a person's version stays instead."""
     looked_after_restore: bool = False
     send: Request | None = None
 
@@ -103,7 +107,7 @@ def decide(row: Booking, sight: Sight) -> Step:
         case BookingState.REMOVED:
             return _removed(row, sight)
         case BookingState.CLAIMED:
-            return NOTHING if sight.wanted else Step(BookingEvent.CANCEL)
+            return NOTHING if sight.is_wanted else Step(BookingEvent.CANCEL)
         case BookingState.ATTENTION | BookingState.ATTENTION_RESTORED:
             return NOTHING
 
@@ -115,7 +119,7 @@ def _record(row: Booking, version: Version, *, event: BookingEvent | None = None
     return Step(
         event,
         seen=None if is_known else version,
-        touched=None if known or row.touched else True,
+        touched=None if known else True,
         span=version.span if move and version.span != row.span else None,
     )
 
@@ -154,8 +158,14 @@ def _fence(row: Booking, sight: Sight) -> Step:
 def _booked(row: Booking, sight: Sight) -> Step:
     if sight.version is None:
         return Step(BookingEvent.ABSENT, conflict=False if row.conflict else None)
-    step = _record(row, sight.version, move=row.etag != sight.version.etag)
-    return replace(step, conflict=sight.taken if sight.taken != row.conflict else None)
+    is_known = row.etag == sight.version.etag
+    step = _record(row, sight.version, move=not is_known)
+    step = replace(step, conflict=sight.taken if sight.taken != row.conflict else None)
+    if row.wanted is None:
+        return step
+    if is_known:
+        return replace(step, send=Request.EDIT)
+    return replace(step, is_done=is_ours(row, sight.version))
 
 
 def _moving(row: Booking, sight: Sight) -> Step:

@@ -83,13 +83,15 @@ def read_version(booking: Booking, payload: bytes, *, etag: str) -> Version:
 
     Never raises because of what is in the payload.
     """
-    there, sent = read_content(payload), read_content(booking.body)
+    there, sent = read_content(payload), [read_content(booking.body)]
+    if booking.wanted is not None:
+        sent.append(read_content(booking.wanted.body))
     span = None
     if len(there.rows) == 1 and not there.recurring:
         start, end, _ = there.rows[0]
         span = Period(Instant(start), Instant(end)) if start < end else None
     marks = _properties(payload, (MARK,))
-    return Version(etag, span, marks.get(MARK, ""), edited=there != sent)
+    return Version(etag, span, marks.get(MARK, ""), edited=there not in sent)
 
 
 def read_content(payload: bytes) -> Content:

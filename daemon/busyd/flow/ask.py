@@ -146,10 +146,18 @@ def resolve_unknown(answer: FreeBusyAnswer, on_stale: OnStale) -> FreeBusyAnswer
     Raises StaleAnswer, NotUnderstood.
     """
     answer = resolve_stale(answer, on_stale)
-    if not answer.has_unplaced_event or on_stale is OnStale.SERVE:
+    if on_stale is OnStale.SERVE:
         return answer
     if on_stale is OnStale.BUSY:
-        return replace(answer, gaps_are_free=False)
+        return replace(answer, gaps_are_free=False) if answer.has_unplaced_event else answer
+    require_understood(answer)
+    return answer
+
+
+def require_understood(answer: FreeBusyAnswer) -> None:
+    """Raises NotUnderstood when an event may be at any time of the window."""
+    if not answer.has_unplaced_event:
+        return
     message = f"an event in the calendars of {answer.profile} could not be understood, and it may be at any time"
     if answer.unplaced:
         more = len(answer.unplaced) - _MOST_NAMED

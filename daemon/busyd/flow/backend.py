@@ -6,7 +6,7 @@ What needs the expansion engine is imported when it is first asked for: a start 
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -45,6 +45,9 @@ from busyd.store.ledger_thread import LedgerThread
 from busyd.sync.timing import APART, TOGETHER
 
 if TYPE_CHECKING:
+    from busyd.booking.carrying import Client
+    from busyd.flow.appointments import Appointments
+    from busyd.flow.book import Booker
     from busyd.flow.explain import Explained
 
 
@@ -54,6 +57,14 @@ class PollNow(Protocol):
     async def poll_now(self, report: Report | None = None) -> bool: ...
 
     async def check_now(self) -> bool: ...
+
+    @property
+    def client(self) -> "Client": ...
+
+    @property
+    def is_refused(self) -> bool: ...
+
+    async def look(self) -> bool: ...
 
 
 class _Seen(Struct, frozen=True):
@@ -87,6 +98,19 @@ class Backend:
         self._writer = writer
         self._seen: dict[str, _Seen] = {}
         self._revision = 0
+
+    @cached_property
+    def booker(self) -> "Booker":
+        """What carries appointments on. Composing them needs more than a start has time for."""
+        from busyd.flow.book import Booker
+
+        return Booker(self.requests, self._writer, answers=self, clock=self.clock)
+
+    @cached_property
+    def appointments(self) -> "Appointments":
+        from busyd.flow.appointments import Appointments
+
+        return Appointments(self.requests, self._writer, booker=self.booker, answers=self, clock=self.clock)
 
     @property
     def refused_configuration(self) -> str:

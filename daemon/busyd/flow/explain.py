@@ -58,6 +58,16 @@ class Explained(Struct, frozen=True):
 
 async def explain_window(writer: IndexWriter, profile_state: ProfileState, *, window: Period) -> list[Explained]:
     """Everything that touches the window, in order of time, whether it blocks or not."""
+    rows = writer.state.own.of(profile_state.profile.name, profile_state.links)
+    own = [explained for row in rows for explained in _explain_row(row, window)]
+    written = {(explained.uid, explained.start, explained.end) for explained in own if explained.uid}
+    events = await explain_calendars(writer, profile_state, window=window)
+    events = [event for event in events if (event.uid, event.start, event.end) not in written] + own
+    return sorted(events, key=lambda event: (event.start, event.end, event.calendar, event.uid))
+
+
+async def explain_calendars(writer: IndexWriter, profile_state: ProfileState, *, window: Period) -> list[Explained]:
+    """The same without what busyd itself has booked, holds or blocks; what it has written is in its calendar."""
     events: list[Explained] = []
     for link in profile_state.links:
         record = writer.state.calendars.get(link.calendar or 0)
@@ -81,9 +91,7 @@ async def explain_window(writer: IndexWriter, profile_state: ProfileState, *, wi
             version = version_of(record.connection, known.href, etag=known.etag, doubts=record.doubts)
             accepted = problem_id(known.href, version) in writer.state.problems.accepted
             events += _explain_object(known, indexed, reading=replace(reading, accepted=accepted))
-    rows = writer.state.own.of(profile_state.profile.name, profile_state.links)
-    events += [own for row in rows for own in _explain_row(row, window)]
-    return sorted(events, key=lambda event: (event.start, event.end, event.calendar, event.uid))
+    return events
 
 
 def told_from(state: State, profile_state: ProfileState) -> object:

@@ -14,9 +14,10 @@ from busyd.clock import Clock
 from busyd.errors import BusydError
 from busyd.flow.ask import OnStale, UnknownProfile, resolve_unknown
 from busyd.flow.membership import (
-    FreeBusySource,
     NotOffered,
+    NotProven,
     Offer,
+    ProfileSource,
     WhyNot,
     explain_refusal,
     find_alternatives,
@@ -42,7 +43,7 @@ _HOLD: Final = BookingKind.HOLD
 _LOOK_EVERY: Final = 5.0
 """Seconds between two looks for holds that have expired."""
 
-__all__ = ["LONGEST_HOLD", "HoldView", "Holds", "NotProven", "TooManyHolds"]
+__all__ = ["LONGEST_HOLD", "HoldView", "Holds", "TooManyHolds"]
 
 
 class TooManyHolds(BusydError):
@@ -51,10 +52,6 @@ class TooManyHolds(BusydError):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-
-class NotProven(BusydError):
-    """What is known is too old, and the calendars could not be confirmed at once."""
 
 
 class HoldView(Struct, frozen=True):
@@ -68,10 +65,8 @@ class HoldView(Struct, frozen=True):
     reason: str
 
 
-class ProfileSource(FreeBusySource, Protocol):
+class RefreshedSource(ProfileSource, Protocol):
     """What holds need of `Backend`."""
-
-    def profile(self, name: str) -> ProfileView | None: ...
 
     async def refresh(self, profile: str, max_age: timedelta) -> bool: ...
 
@@ -79,7 +74,7 @@ class ProfileSource(FreeBusySource, Protocol):
 class Holds:
     """Gives holds, and ends them."""
 
-    def __init__(self, requests: OutboxRequests, answers: ProfileSource, *, clock: Clock) -> None:
+    def __init__(self, requests: OutboxRequests, answers: RefreshedSource, *, clock: Clock) -> None:
         self._requests = requests
         self._answers = answers
         self._clock = clock

@@ -35,6 +35,10 @@ class WhyNot(StrEnum):
     LIMIT_REACHED = "limit-reached"
 
 
+class NotProven(BusydError):
+    """What is known is too old, and the calendars could not be confirmed at once."""
+
+
 class NotOffered(BusydError):
     """The span is not one that `/slots` offers."""
 
@@ -48,6 +52,12 @@ class FreeBusySource(Protocol):
     """What is needed of `Backend`."""
 
     async def freebusy(self, profile: str, window: Period) -> FreeBusyAnswer: ...
+
+
+class ProfileSource(FreeBusySource, Protocol):
+    """The same, with what is known of profiles."""
+
+    def profile(self, name: str) -> ProfileView | None: ...
 
 
 class Offer(Struct, frozen=True):

@@ -6,7 +6,7 @@ kept, and busy in every answer; one that was committed and not told is busy too.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,6 +22,8 @@ from busyd.store.ledger_thread import LedgerThread
 from busyd.store.outbox import KeyMismatch, Outbox
 
 __all__ = ["KeyMismatch", "KeyedRequest", "OutboxRequests", "Told", "UnknownBooking", "visible"]
+
+T = TypeVar("T")
 
 _GONE: Final = 204
 """The status of the answer to what ends a row."""
@@ -75,7 +77,7 @@ class OutboxRequests:
         `work` returns the row and the status of the answer; whatever it raises undoes it. Raises UnknownProfile,
         KeyMismatch, StorageError.
         """
-        await self._load_tables(asked.profile)
+        await self.load_tables(asked.profile)
 
         def whole(outbox: Outbox) -> tuple[Told, Booking | None]:
             known = _told_before(outbox, asked)
@@ -107,6 +109,26 @@ class OutboxRequests:
         """What was told under the key of a request. Raises KeyMismatch, StorageError."""
         return await self._ledger.outbox(lambda outbox: _told_before(outbox, asked))
 
+    async def read(self, work: Callable[[Outbox], T]) -> T:
+        """What the outbox has. Raises StorageError."""
+        return await self._ledger.outbox(work)
+
+    async def known(self, asked: KeyedRequest) -> Told | Booking | None:
+        """What came of the same request before: what was told, or the row, while that is not settled.
+
+        Raises KeyMismatch, StorageError.
+        """
+
+        def work(outbox: Outbox) -> Told | Booking | None:
+            if not asked.key:
+                return None
+            use = outbox.find_key(asked.profile, asked.key, fingerprint=asked.fingerprint)
+            if use is None:
+                return None
+            return _told_before(outbox, asked) or outbox.find(use.booking)
+
+        return await self._ledger.outbox(work)
+
     async def change(self, work: Callable[[Outbox], Sequence[Booking]]) -> None:
         """Change rows, of which `work` returns those that are others now. Raises StorageError."""
         await to_the_end(self._change(work))
@@ -118,8 +140,12 @@ class OutboxRequests:
 
     async def in_force(self, asked: KeyedRequest, window: Period, *, kind: BookingKind) -> list[Booking]:
         """The rows in force that touch a window and that the caller may see, in order. Raises StorageError."""
+        return [row for row in await self.touching(asked, window, kind=kind) if row.blocks]
+
+    async def touching(self, asked: KeyedRequest, window: Period, *, kind: BookingKind) -> list[Booking]:
+        """The same with those that have ended. Raises StorageError."""
         rows = await self._ledger.outbox(lambda outbox: outbox.of_profile(asked.profile, window))
-        return [row for row in rows if row.blocks and _may_see(row, asked, kind=kind)]
+        return [row for row in rows if _may_see(row, asked, kind=kind)]
 
     async def forget_keys(self, now: Instant) -> None:
         """Drop keys of requests that nobody will make again. Raises StorageError."""
@@ -137,8 +163,11 @@ class OutboxRequests:
             await self._writer.publisher.show_rows([row])
         return told
 
-    async def _load_tables(self, profile: str) -> None:
-        """Have the snapshot be one that rows can be added to: after a start it is a stored one for a moment."""
+    async def load_tables(self, profile: str) -> None:
+        """Have the snapshot be one that rows can be added to: after a start it is a stored one for a moment.
+
+        Raises UnknownProfile, StorageError.
+        """
         is_stored = find_profile(self._writer.state, profile).readings is None
         if is_stored or self._writer.publisher.lacking_tables((profile,)):
             await self._writer.complete_tables()

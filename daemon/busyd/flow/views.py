@@ -9,7 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from busyd.advice.trouble import describe_missing
-from busyd.availability.hours import Hours, SlotDefaults
+from busyd.availability.hours import AppointmentDefaults, Hours, SlotDefaults
 from busyd.availability.snapshot import Snapshot
 from busyd.connection import CalendarKind, ConnectionKind
 from busyd.flow.freshness import Freshness
@@ -57,6 +57,7 @@ class ProfileView(Struct, frozen=True):
     conflicts: tuple[str, ...]
     hours: Hours | None
     slots: SlotDefaults
+    appointments: AppointmentDefaults
     max_age: timedelta
     state: ProfileHealth
     freshness: Freshness
@@ -150,6 +151,7 @@ def view_profile(
         conflicts=tuple(str(reference) for reference in profile.conflicts),
         hours=profile.hours,
         slots=profile.slots,
+        appointments=profile.appointments,
         max_age=profile.max_age,
         state=_health(freshness, profile_state.snapshot),
         freshness=freshness,

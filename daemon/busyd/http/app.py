@@ -14,6 +14,7 @@ from busyd.flow.ask import Unanswerable
 from busyd.flow.backend import Backend
 from busyd.flow.requests import KeyMismatch, UnknownBooking
 from busyd.http.auth import HERE, Authenticator, Caller, login_ended, login_needed, login_refused, scope_missing
+from busyd.http.booking_problems import booking_problem
 from busyd.http.call import Call
 from busyd.http.changes import EVENTS
 from busyd.http.connections import ClientConnection, CountingServer, Gate
@@ -226,6 +227,8 @@ class Endpoint:
             return key_mismatch()
         if isinstance(error, UnknownBooking):
             return HttpProblem("unknown-booking", 404, detail=str(error), fix=error.fix)
+        if isinstance(error, BusydError) and (problem := booking_problem(error)) is not None:
+            return problem
         if isinstance(error, UserError):
             return bad_request(str(error), fix=error.fix)
         if isinstance(error, BusydError) and not isinstance(error, DataError):

@@ -1,6 +1,5 @@
 """`/v1/profiles/{profile}/holds`: a slot kept for some minutes while somebody decides."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Final, Literal
 
@@ -9,8 +8,7 @@ from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from busyd.flow.backend import Backend
-from busyd.flow.holds import LONGEST_HOLD, MOST_HOLDS, HoldView, NotProven, TooManyHolds
-from busyd.flow.membership import NotOffered, WhyNot
+from busyd.flow.holds import LONGEST_HOLD, MOST_HOLDS, HoldView, TooManyHolds
 from busyd.http.bodies import Time
 from busyd.http.call import Call
 from busyd.http.freebusy import check_configured, profile_of, zone_of
@@ -82,12 +80,8 @@ class HoldsHandler:
         check_configured(profile)
         try:
             told = await self._backend.holds.add(asked, span, ttl=ttl, render=_render)
-        except NotOffered as error:
-            raise _not_offered(error) from error
         except TooManyHolds as error:
             raise _too_many(error) from error
-        except NotProven as error:
-            raise _not_proven(error) from error
         return tell(told, location=f"/v1/profiles/{asked.profile}/holds/{told.booking}")
 
     async def get_holds(self, call: Call) -> web.StreamResponse:
@@ -121,28 +115,6 @@ def _render(view: HoldView) -> bytes:
     return msgspec.json.encode(_hold(view))
 
 
-_FIXES: Final[Mapping[WhyNot, str]] = {
-    WhyNot.SLOT_TAKEN: "`busyd explain` says what is there",
-    WhyNot.OUTSIDE_HOURS: "`hours:` of the profile says when it is open",
-    WhyNot.TOO_SOON: "`slots: notice:` of the profile says how long before",
-    WhyNot.TOO_FAR: "`slots: window:` of the profile says how far ahead",
-    WhyNot.OFF_GRID: "`slots: step:` of the profile says where slots start",
-    WhyNot.LIMIT_REACHED: "`slots:` of the profile has `per_day` and `per_week`",
-}
-
-
-def _not_offered(error: NotOffered) -> HttpProblem:
-    status = 409 if error.why is WhyNot.SLOT_TAKEN else 422
-    instead = "take one of the alternatives" if error.alternatives else "no other time can be offered now"
-    return HttpProblem(
-        error.why.value,
-        status,
-        detail=str(error),
-        fix=f"{instead}; {_FIXES[error.why]}",
-        alternatives=error.alternatives,
-    )
-
-
 def _too_many(error: TooManyHolds) -> HttpProblem:
     return HttpProblem(
         "too-many-holds",
@@ -150,14 +122,4 @@ def _too_many(error: TooManyHolds) -> HttpProblem:
         detail=str(error),
         fix=f"give holds back with DELETE, or wait; a token may have {MOST_HOLDS} of them at a time",
         headers={"Retry-After": str(error.retry_after)},
-    )
-
-
-def _not_proven(error: NotProven) -> HttpProblem:
-    return HttpProblem(
-        "not-proven",
-        503,
-        detail=str(error),
-        fix="try again in a moment; GET /v1/status says which connection is in trouble",
-        headers={"Retry-After": "10"},
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import msgspec
@@ -11,7 +12,7 @@ from msgspec import Struct
 from busyd.flow.backend import Backend
 from busyd.flow.requests import KeyedRequest, Told
 from busyd.http.call import Call
-from busyd.http.problem import HttpProblem, bad_request
+from busyd.http.problem import PROBLEM_TYPE, HttpProblem, bad_request
 from busyd.http.request_body import read_body
 from busyd.http.response import JSON, SECURITY_HEADERS
 
@@ -79,11 +80,11 @@ def invalid(detail: str, *, fix: str = "GET /openapi.json describes the fields a
     return HttpProblem("invalid", 422, detail=detail, fix=fix)
 
 
-def tell(told: Told, *, location: str = "") -> web.Response:
+def tell(told: Told, *, location: str = "", headers: Mapping[str, str] | None = None) -> web.Response:
     """The answer to a request, the same each time."""
-    headers = {**SECURITY_HEADERS, "Cache-Control": "no-store"}
+    headers = {**SECURITY_HEADERS, "Cache-Control": "no-store", **(headers or {})}
     if told.body:
-        headers["Content-Type"] = JSON
+        headers["Content-Type"] = JSON if told.status < 400 else PROBLEM_TYPE
     if location:
         headers["Location"] = location
     return web.Response(body=told.body or None, status=told.status, headers=headers)

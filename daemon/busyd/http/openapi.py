@@ -23,6 +23,7 @@ from busyd.http.bodies import (
 )
 from busyd.http.call import Call
 from busyd.http.changes import EVENTS, MOST_IN_PAGE
+from busyd.http.openapi_appointments import APPOINTMENT_BODIES, appointment_paths
 from busyd.http.openapi_blocks import BLOCK_BODIES, block_paths
 from busyd.http.openapi_page import PAGE_BODIES, page_paths
 from busyd.http.openapi_slots import DURATION, GROUP, SHAPE, TEXT, Schema, parameter
@@ -31,6 +32,7 @@ from busyd.http.response import JSON, Finished, headers_for
 from busyd.index.changes import ConnectionChanged, ProfileReset, SpanChanged
 
 BODIES: Final = (
+    *APPOINTMENT_BODIES,
     *BLOCK_BODIES,
     *PAGE_BODIES,
     Calendars,
@@ -170,6 +172,7 @@ def _paths() -> Schema:
         "/v1/profiles/{profile}/explain": _get(
             "Why is this person busy?", _ok(Explanation), parameters=[profile, *window], of_profile=True
         ),
+        **appointment_paths(profile, window),
         **block_paths(profile, window),
         "/v1/profiles/{profile}/changes": _get(
             "What becomes busy, free or uncertain", _ok_changes(), parameters=[profile, *replay], of_profile=True

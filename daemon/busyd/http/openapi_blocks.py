@@ -1,5 +1,6 @@
 """The part of the API's description that is about blocks and holds."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from busyd.http.blocks import MAX_TEXT, Block, Blocks
@@ -8,7 +9,7 @@ from busyd.http.idempotency import KEY_PATTERN
 from busyd.http.response import JSON
 
 BLOCK_BODIES: Final = (Block, Blocks, Hold, HoldsInForce)
-_TIME: Final = {
+TIME: Final = {
     "anyOf": [
         {"type": "string", "format": "date-time", "maxLength": 64},
         {"type": "string", "format": "date"},
@@ -17,13 +18,13 @@ _TIME: Final = {
     "description": "An RFC 3339 time, a date (midnight in the profile's zone), or relative: now, +14d",
 }
 _FIELDS: Final[dict[str, Any]] = {
-    "start": _TIME,
-    "end": _TIME,
+    "start": TIME,
+    "end": TIME,
     "summary": {"type": "string", "maxLength": MAX_TEXT},
     "type": {"enum": ["BUSY", "BUSY-UNAVAILABLE"], "default": "BUSY"},
 }
-_LENGTH: Final = {"type": "string", "pattern": "^([0-9]{1,9}[smhdw])+$", "maxLength": 32}
-_KEY: Final = {
+LENGTH: Final = {"type": "string", "pattern": "^([0-9]{1,9}[smhdw])+$", "maxLength": 32}
+KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
@@ -72,63 +73,73 @@ def block_paths(profile: dict[str, Any], window: list[dict[str, Any]]) -> dict[s
     }
     return {
         "/v1/profiles/{profile}/blocks": {
-            "get": _operation(
+            "get": operation(
                 "The blocks in force that touch a window", status="200", answer="Blocks", parameters=[profile, *window]
             ),
-            "post": _operation(
+            "post": operation(
                 "Mark time as busy, in every answer and feed from now on",
                 status="201",
                 answer="Block",
-                parameters=[profile, _KEY],
+                parameters=[profile, KEY],
                 body={"type": "object", "required": ["start", "end"], "properties": new, "additionalProperties": False},
             ),
         },
         "/v1/profiles/{profile}/holds": {
-            "get": _operation(
+            "get": operation(
                 "The holds in force that touch a window",
                 status="200",
                 answer="HoldsInForce",
                 parameters=[profile, *window],
             ),
-            "post": _operation(
+            "post": operation(
                 "Keep a slot for some minutes",
                 status="201",
                 answer="Hold",
-                parameters=[profile, _KEY],
+                parameters=[profile, KEY],
                 body={
                     "type": "object",
                     "required": ["start"],
-                    "properties": {"start": _TIME, "end": _TIME, "duration": _LENGTH, "ttl": _LENGTH},
+                    "properties": {"start": TIME, "end": TIME, "duration": LENGTH, "ttl": LENGTH},
                     "additionalProperties": False,
                 },
             ),
         },
         "/v1/profiles/{profile}/holds/{hold}": {
-            "get": _operation(
+            "get": operation(
                 "A hold, also one that has ended", status="200", answer="Hold", parameters=[profile, hold]
             ),
-            "delete": _operation("Give a hold back", status="204", parameters=[profile, hold, _KEY]),
+            "delete": operation("Give a hold back", status="204", parameters=[profile, hold, KEY]),
         },
         "/v1/profiles/{profile}/blocks/{block}": {
-            "get": _operation(
+            "get": operation(
                 "A block, also one that was removed", status="200", answer="Block", parameters=[profile, block]
             ),
-            "patch": _operation(
+            "patch": operation(
                 "Change a block",
                 status="200",
                 answer="Block",
-                parameters=[profile, block, _KEY],
+                parameters=[profile, block, KEY],
                 body={"type": "object", "properties": _FIELDS, "additionalProperties": False},
             ),
-            "delete": _operation("Remove a block", status="204", parameters=[profile, block, reason, _KEY]),
+            "delete": operation("Remove a block", status="204", parameters=[profile, block, reason, KEY]),
         },
     }
 
 
-def _operation(
+def _others(statuses: Sequence[str]) -> dict[str, Any]:
+    """Further answers: 202 with the thing as it is meanwhile, and refusals."""
+    meanwhile = {
+        "description": "Not settled yet: it settles by itself",
+        "content": {JSON: {"schema": {"$ref": "#/components/schemas/Appointment"}}},
+    }
+    return {status: meanwhile if status == "202" else _PROBLEM for status in statuses}
+
+
+def operation(
     summary: str,
     *,
     status: str,
+    others: Sequence[str] = (),
     answer: str = "",
     parameters: list[dict[str, Any]],
     body: dict[str, Any] | None = None,
@@ -139,7 +150,7 @@ def _operation(
     operation: dict[str, Any] = {
         "summary": summary,
         "parameters": parameters,
-        "responses": {**dict.fromkeys(_ALWAYS, _PROBLEM), status: done},
+        "responses": {**dict.fromkeys(_ALWAYS, _PROBLEM), **_others(others), status: done},
     }
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {JSON: {"schema": body}}}

@@ -11,7 +11,8 @@ from urllib.parse import unquote
 from msgspec import Struct, field
 
 from busyd.flow.backend import Backend
-from busyd.http import blocks, changes, explain, freebusy, group_slots, holds, slots
+from busyd.http import appointments, blocks, changes, explain, freebusy, group_slots, holds, slots
+from busyd.http.appointments import AppointmentsHandler
 from busyd.http.auth import Authenticator
 from busyd.http.blocks import BlocksHandler
 from busyd.http.caldav.paths import CaldavHandler, collections, discovery
@@ -200,6 +201,7 @@ def api_routes(handlers: Handlers) -> Routes:
     reload = ReloadHandler(backend, body_seconds=body_seconds)
     problems = ProblemsHandler(backend, body_seconds=body_seconds)
     held = HoldsHandler(backend, body_seconds=body_seconds)
+    booked = AppointmentsHandler(backend, body_seconds=body_seconds)
     made = BlocksHandler(backend, body_seconds=body_seconds)
     followed = ChangesHandler(backend, handlers.streams)
     caldav = CaldavHandler(backend, handlers.settings.limits).handle
@@ -261,6 +263,22 @@ def api_routes(handlers: Handlers) -> Routes:
                 {"GET": held.get_holds, "POST": held.post_hold},
                 _BOOK,
                 parameters=holds.LIST_PARAMETERS,
+            ),
+            Route(
+                f"{profile}/appointments",
+                {"GET": booked.get_appointments, "POST": booked.post_appointment},
+                _BOOK,
+                parameters=appointments.LIST_PARAMETERS,
+            ),
+            Route(
+                f"{profile}/appointments/{{appointment}}",
+                {
+                    "GET": booked.get_appointment,
+                    "PATCH": booked.patch_appointment,
+                    "DELETE": booked.delete_appointment,
+                },
+                _BOOK,
+                writes_parameters={"DELETE": appointments.CANCEL_PARAMETERS},
             ),
             Route(f"{profile}/holds/{{hold}}", {"GET": held.get_hold, "DELETE": held.delete_hold}, _BOOK),
             Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS, parameters=STATUS_PARAMETERS),

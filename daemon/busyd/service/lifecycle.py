@@ -190,6 +190,7 @@ class Service:
             )
         finally:
             if self._polling is not None:
+                await self._backend.booker.close()
                 await self._polling.close()
 
     async def _read_calendars(self, ledger: LedgerThread) -> None:
@@ -197,6 +198,7 @@ class Service:
         await self._patiently(self._restore.load_tables, "the stored index could not be loaded")
         # On a thread, as lxml and the HTTP client take a tenth of a second that nobody should wait for.
         module = await asyncio.to_thread(importlib.import_module, "busyd.service.polling")
+        await asyncio.to_thread(importlib.import_module, "busyd.flow.appointments")
         gc.freeze()  # also the tables
         self._polling = module.Polling(
             self._writer,
@@ -204,9 +206,11 @@ class Service:
             clock=self._clock,
             folder=self._folder,
             on_change=lambda: self._manager.status(self._status()),
+            after_poll=self._backend.booker.rows.after_poll,
         )
         self._backend.schedules = self._polling.schedules
         await self._polling.follow(self._config.connections)
+        await self._patiently(self._backend.booker.begin, "appointments under way could not be taken up")
         reloader = Reloader(
             self._config_path, self._config, writer=self._writer, listening=self._listening, clock=self._clock
         )

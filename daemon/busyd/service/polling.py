@@ -95,6 +95,7 @@ class Polling:
         clock: Clock,
         folder: Path,
         on_change: Callable[[], None],
+        after_poll: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self.schedules: dict[str, PollSchedule] = {}
         self._polled: dict[str, PolledConnection] = {}
@@ -103,6 +104,7 @@ class Polling:
         self._clock = clock
         self._folder = folder
         self._on_change = on_change
+        self._after_poll = after_poll
         self._logins = RefusedLogins(folder)
 
     async def follow(self, connections: Mapping[str, ConnectionConfig]) -> None:
@@ -163,6 +165,7 @@ class Polling:
             context,
             has_another_password=transport.has_another_password,
             on_change=on_change,
+            after_poll=self._after_poll,
             memory=RefusedLogin(connection, transport, logins=self._logins, clock=self._clock),
         )
         return PolledConnection(settings, transport, schedule=schedule)

@@ -1,7 +1,8 @@
 """When a connection is polled: on and on, earlier when somebody asks, later when its server wants peace.
 
-One poll at a time; who asks during one waits for it. Whatever one poll runs into, the next one comes: one of three
-places that catch every exception, with the answer to a request (`http/app.py`) and the last resort (`cli/run.py`).
+One poll at a time; who asks during one waits for it. Whatever one poll runs into, the next one comes: one of four
+places that catch every exception, with the answer to a request (`http/app.py`), the carrying of an appointment
+(`flow/book.py`) and the last resort (`cli/run.py`).
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from busyd.advice.trouble import describe_trouble
-from busyd.connection import CalendarKind
+from busyd.connection import FEEDS
 from busyd.dav.errors import LoginRefused
 from busyd.dav.href import host_of
 from busyd.errors import BusydError, RemoteError
@@ -21,6 +22,7 @@ from busyd.flow.poll import poll_connection
 from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.remote.backoff import CHECK_EVERY, ConnectionBackoff, after_failure, after_success, next_poll_at
+from busyd.remote.client import CaldavClient
 from busyd.remote.errors import NOTHING_SENT, NotAppSpecific
 from busyd.sync.context import PollContext
 from busyd.sync.timing import SECRET_CHECK
@@ -28,7 +30,6 @@ from busyd.sync.timing import SECRET_CHECK
 logger = logging.getLogger(__name__)
 
 NEVER: Final = float("inf")
-_FEEDS: Final = (CalendarKind.FEED, CalendarKind.SUBSCRIBED)
 
 
 class LoginMemory(Protocol):
@@ -50,11 +51,13 @@ class PollSchedule:
         *,
         has_another_password: Callable[[], Awaitable[bool]],
         on_change: Callable[[], None] = lambda: None,
+        after_poll: Callable[[str], Awaitable[None]] | None = None,
         memory: LoginMemory | None = None,
     ) -> None:
         self.context = context
         self._has_another_password = has_another_password
         self._on_change = on_change
+        self._after_poll = after_poll
         self._backoff = ConnectionBackoff()
         self._running: asyncio.Task[bool] | None = None
         self._listeners: list[Report] = []
@@ -65,6 +68,11 @@ class PollSchedule:
         self._is_stopped = False
         self._is_extra = False
         """The poll under way, or the last one, is one that a person added to those of a refused login."""
+
+    @property
+    def client(self) -> CaldavClient:
+        """What sends the requests of the connection."""
+        return self.context.client
 
     @property
     def is_refused(self) -> bool:
@@ -102,6 +110,16 @@ class PollSchedule:
     async def check_now(self) -> bool:
         """The same for a client that wants a younger proof: one poll for all that ask, and one in some seconds."""
         return await self._join(by_hand=False, apart=CHECK_EVERY)
+
+    async def look(self) -> bool:
+        """Poll for a booking, from now on: a poll under way may have passed what is looked for.
+
+        All who ask meanwhile share it. False when nothing may be sent at the moment, or nothing could be read.
+        """
+        under_way = self._running
+        if under_way is not None and not under_way.done():
+            await asyncio.wait({under_way})
+        return await self._join(by_hand=False)
 
     async def _join(self, *, by_hand: bool, apart: float = 0.0) -> bool:
         """Wait for the poll under way, or for one that begins `apart` seconds after the last at the earliest."""
@@ -143,6 +161,8 @@ class PollSchedule:
             return await self._poll_connection(wait)
         finally:
             await self.context.writer.publisher.tell_changes((self.context.name,))
+            if self._after_poll is not None:
+                await self._after_poll(self.context.name)
 
     async def _poll_connection(self, wait: float) -> bool:
         clock, name = self.context.clock, self.context.name
@@ -282,7 +302,7 @@ class PollSchedule:
         """Seconds until a second look at a feed is due that a poll in its own time would take too late."""
         now = self.context.clock.now()
         linked = self.context.state.linked_calendars(self.context.name)
-        looks = [record.look_again for record in linked if record.remote.kind in _FEEDS]
+        looks = [record.look_again for record in linked if record.remote.kind in FEEDS]
         return min((look - now for look in looks if look is not None and look > now), default=NEVER)
 
     def _report(self, progress: Progress) -> None:

@@ -51,6 +51,13 @@ BLOCKS_NOTHING: Final = frozenset({BookingState.CANCELLED, BookingState.REFUSED,
 """In every other state a row keeps its span, and the span it is to be moved to."""
 
 
+class Guest(Struct, frozen=True):
+    """Somebody who is to come."""
+
+    email: str
+    name: str = ""
+
+
 class Details(Struct, frozen=True):
     """What a row says, as it is written and told again."""
 
@@ -65,6 +72,15 @@ class Details(Struct, frozen=True):
     tentative: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
     """Stays here."""
+    guests: tuple[Guest, ...] = ()
+
+
+class WantedChange(Struct, frozen=True):
+    """What an appointment is to become, until the server has it or it is refused."""
+
+    details: Details
+    body: bytes
+    sequence: int
 
 
 class Booking(Struct, frozen=True):
@@ -116,6 +132,16 @@ class Booking(Struct, frozen=True):
     details: Details = Details()
     sequence: int = 0
     """RFC 5545 §3.8.7.4 SEQUENCE."""
+    wanted: WantedChange | None = None
+    """What a change asks for that is not on the server yet."""
+    overrides: tuple[str, ...] = ()
+    """The rules of `/slots` that were lifted for it."""
+    before: Mapping[str, Instant] = field(default_factory=dict)
+    """Calendar -> when it was confirmed last before the event was written."""
+    after: Mapping[str, Instant] = field(default_factory=dict)
+    """The same for the second look."""
+    changed_elsewhere: str = ""
+    """What a person did to it last: `moved`, `edited` or `restored`."""
 
     @property
     def blocks(self) -> bool:

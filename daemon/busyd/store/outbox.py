@@ -54,6 +54,10 @@ class Outbox:
         digest = hmac.new(row[0], f"{profile}\n{key}".encode(), hashlib.sha256).digest()
         return str(uuid.UUID(bytes=digest[:16], version=4)).upper()
 
+    def was_restored(self) -> bool:
+        """Whether the ledger ever came from a backup, so that it may have forgotten what was sent."""
+        return self._connection.execute("SELECT 1 FROM outbox_fact WHERE name='restored'").fetchone() is not None
+
     def find_key(self, profile: str, key: str, *, fingerprint: bytes) -> KeyUse | None:
         """What came of the request under this key; None when there was none. Raises KeyMismatch for another request."""
         row = self._connection.execute(
@@ -106,8 +110,23 @@ class Outbox:
 
     def unsettled(self, since: Instant) -> list[Booking]:
         """The rows of which something may still come: all that end after a moment, and what is not final."""
-        final = "('booked', 'cancelled', 'refused', 'removed')"
-        return self._select(f"WHERE ends>? OR state NOT IN {final} OR target_starts IS NOT NULL", (since,))
+        final = ", ".join(f"'{state.value}'" for state in _FINAL)
+        return self._select(f"WHERE ends>? OR state NOT IN ({final}) OR target_starts IS NOT NULL", (since,))
+
+    def claims_of(self, booking: str) -> list[Booking]:
+        """The claims of an appointment, the last one last."""
+        return sorted(self._select("WHERE parent=?", (booking,)), key=lambda row: (row.created, row.blocks))
+
+    def followed(self, since: Instant) -> list[Booking]:
+        """The rows that are, or may turn up, on a server: what ends after a moment, and what is not final."""
+        rows = self._select("WHERE uid<>''", ())
+        return [
+            row for row in rows if row.span.end > since or row.state not in _FINAL or (row.watch_until or since) > since
+        ]
+
+    def release_key(self, booking: str) -> None:
+        """Let the key under which a row was asked for be used again: nothing came of the request."""
+        self._connection.execute("DELETE FROM booking_key WHERE booking=?", (booking,))
 
     def holds_of(self, token: str, since: Instant) -> list[Booking]:
         """The holds that were asked for with a token and are in force, or ended after a moment."""
@@ -147,6 +166,8 @@ class Outbox:
         )
         return [msgspec.json.decode(row[0], type=Booking) for row in rows]
 
+
+_FINAL: Final = (BookingState.BOOKED, BookingState.CANCELLED, BookingState.REFUSED, BookingState.REMOVED)
 
 _COLUMNS: Final = (
     "id",

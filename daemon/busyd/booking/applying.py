@@ -1,0 +1,92 @@
+"""A row of the outbox as it is after a step: pure, and without what it takes to compose or send anything."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec.structs import replace
+
+from busyd.booking.decision import Step
+from busyd.booking.transitions import BookingEvent, next_state
+from busyd.errors import BusydError
+from busyd.period import Instant
+from busyd.store.bookings import Booking, BookingState
+
+WATCHED_FOR: Final = 86_400
+"""Seconds for which a late PUT of ours is deleted if it turns up after a row has ended."""
+
+
+class WriteRefused(BusydError):
+    """The server has refused a write for another reason than its condition, and so has not carried it out."""
+
+    def __init__(self, status: int, precondition: str | None) -> None:
+        super().__init__(
+            f"the server refused the write with status {status}{f' ({precondition})' if precondition else ''}"
+        )
+        self.status = status
+        self.precondition = precondition
+
+
+def with_proof(row: Booking, proof: Mapping[str, Instant], *, event: BookingEvent | None) -> Booking:
+    """A row with what was confirmed when, before it was written and after."""
+    match event:
+        case BookingEvent.SEND:
+            return replace(row, before=proof)
+        case BookingEvent.CLEAN | BookingEvent.TAKEN | BookingEvent.TAKEN_AND_TOUCHED:
+            return replace(row, after=proof)
+    return row
+
+
+def merged(current: Booking, *, after: Booking) -> Booking:
+    """A row that somebody has changed, with what was learned meanwhile of the version on the server."""
+    return replace(current, etag=after.etag, marks=after.marks, touched=current.touched or after.touched)
+
+
+def applied(row: Booking, step: Step, *, now: Instant) -> Booking:
+    """A row as it is after a step. Raises ImpossibleTransition."""
+    if step.looked_after_restore:
+        row = replace(row, restored=0, marks=(), watch_until=None)
+    if step.seen is not None:
+        marks = tuple(mark for mark in row.marks if mark != step.seen.mark)
+        row = replace(row, etag=step.seen.etag, marks=marks)
+    row = _told_anew(row, step)
+    if step.conflict is not None:
+        row = replace(row, conflict=step.conflict)
+    if step.fence is not None:
+        row = replace(row, restored=2 if step.fence else 0)
+    is_done = step.is_done
+    if step.event is not None:
+        state = next_state(row.kind, row.state, event=step.event)
+        if row.state is BookingState.MOVING:
+            row = replace(row, target=None)
+            is_done = step.event is BookingEvent.MOVED
+        row = _in_state(row, state, now=now)
+    if is_done is not None and row.wanted is not None:
+        wanted = row.wanted
+        row = replace(row, wanted=None, reason="" if is_done else "change-refused")
+        if is_done:
+            row = replace(row, details=wanted.details, body=wanted.body, sequence=wanted.sequence)
+    return row
+
+
+def _told_anew(row: Booking, step: Step) -> Booking:
+    """What a person has done to it."""
+    if step.touched is not None:
+        row = replace(row, touched=step.touched)
+    if step.event is BookingEvent.BACK:
+        row = replace(row, changed_elsewhere="restored")
+    elif step.touched and step.seen is not None:
+        has_moved = step.span is not None and step.event is not BookingEvent.MOVED
+        row = replace(row, changed_elsewhere="moved" if has_moved else "edited")
+    return replace(row, span=step.span) if step.span is not None else row
+
+
+def _in_state(row: Booking, state: BookingState, *, now: Instant) -> Booking:
+    if state in (BookingState.CANCELLED, BookingState.REFUSED) and row.state is not state:
+        row = replace(row, etag="", settled=now, watch_until=Instant(now + WATCHED_FOR))
+    if state is BookingState.REFUSED:
+        row = replace(row, reason="slot-taken")
+    if state is BookingState.REMOVED:
+        row = replace(row, etag="", settled=now)
+    if state is BookingState.ATTENTION:
+        row = replace(row, reason="conflict" if row.state is BookingState.CONFIRMED else "changed")
+    return replace(row, state=state)

@@ -1,0 +1,284 @@
+"""Appointments: what is asked of them, decided and committed; `book.py` carries it out.
+
+Accepted is what `/slots` offers at that moment, by the same code. From its commit an appointment keeps its time,
+whatever comes of it; a change keeps the old time and the new one.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from busyd.booking.applying import applied
+from busyd.booking.decision import Step
+from busyd.booking.rendering import render
+from busyd.booking.transitions import BookingEvent
+from busyd.clock import Clock
+from busyd.flow.appointment_view import AppointmentView, view_appointment
+from busyd.flow.ask import UnknownProfile, find_profile, require_understood
+from busyd.flow.book import Booker
+from busyd.flow.membership import (
+    NotOffered,
+    NotProven,
+    Offer,
+    ProfileSource,
+    WhyNot,
+    explain_refusal,
+    find_alternatives,
+    offer_of,
+    why_not,
+)
+from busyd.flow.occupancy import others_busy
+from busyd.flow.orders import ordered_cancel, require_changeable, used_hold
+from busyd.flow.overrides import Override, lifted
+from busyd.flow.primary import find_primary
+from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
+from busyd.flow.views import ProfileView
+from busyd.flow.wishes import (
+    AppointmentChanges,
+    ChangeRefused,
+    NewAppointment,
+    NotCurrent,
+    NotSettled,
+)
+from busyd.index.writer import IndexWriter
+from busyd.period import Period, Span
+from busyd.state.links import calendar_keys
+from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingState, Details, WantedChange, calendar_key
+from busyd.store.outbox import Outbox, Overlaps
+
+_APPOINTMENT: Final = BookingKind.APPOINTMENT
+
+
+class Appointments:
+    """Makes, changes and cancels appointments. Everything raises UnknownProfile, KeyMismatch and StorageError.
+
+    What returns a view returns it as it is once it is settled, or after some seconds. `Told` is what was told before
+    under the same key.
+    """
+
+    def __init__(
+        self, requests: OutboxRequests, writer: IndexWriter, *, booker: Booker, answers: ProfileSource, clock: Clock
+    ) -> None:
+        self._requests = requests
+        self._writer = writer
+        self._booker = booker
+        self._answers = answers
+        self._clock = clock
+
+    async def add(self, asked: KeyedRequest, new: NewAppointment) -> AppointmentView | Told:
+        """Write an appointment.
+
+        Raises NoPrimary, ReadOnlyCalendar, NotOffered, HoldExpired, Unanswerable; NotProven and WriteRefused when
+        nothing was written.
+        """
+        if (known := await self._known(asked)) is not None:
+            return known
+        profile_state = find_profile(self._writer.state, asked.profile)
+        primary = find_primary(self._writer.state, profile_state)
+        self._booker.require_connected(primary.connection)
+        await self._requests.load_tables(asked.profile)
+        uid = await self._requests.read(lambda outbox: outbox.uid_for(asked.profile, asked.key))
+        row = Booking(
+            id=secrets.token_hex(8),
+            kind=_APPOINTMENT,
+            profile=asked.profile,
+            state=BookingState.PENDING,
+            span=new.span,
+            created=asked.now,
+            calendar=calendar_key(primary.connection, primary.remote.href),
+            counts=tuple(sorted(calendar_keys(profile_state.links))),
+            uid=uid,
+            href=f"{primary.remote.target}{uid}.ics",
+            forced=Override.BUSY in new.overrides,
+            token=asked.token,
+            details=new.details,
+            overrides=new.overrides,
+        )
+        row = replace(row, body=await self._render(row))
+        async with self._requests.deciding:
+            if (known := await self._known(asked)) is not None:
+                return known  # a twin was quicker
+            offer = await self._require_offered(row, hold=new.hold)
+
+            def work(outbox: Outbox) -> list[Booking]:
+                ended = used_hold(outbox, new.hold, asked=asked)
+                for hold in ended:
+                    outbox.record(hold)
+                outbox.add(row)
+                outbox.use_key(asked.profile, asked.key, fingerprint=asked.fingerprint, booking=row, now=asked.now)
+                return [*ended, row]
+
+            try:
+                await self._requests.change(work)
+            except Overlaps:
+                raise await self._not_offered(WhyNot.SLOT_TAKEN, row.span, offer=offer) from None
+        return self._view(await self._booker.settle(row))
+
+    async def change(self, asked: KeyedRequest, booking: str, *, changes: AppointmentChanges) -> AppointmentView | Told:
+        """Move or edit an appointment. Raises UnknownBooking, NotCurrent, NotSettled, ChangeRefused, and as `add`."""
+        if (known := await self._known(asked)) is not None:
+            return known
+        row = await self._requests.find(asked, booking, kind=_APPOINTMENT)
+        if not changes.is_current(self._view(row)):
+            message = "the appointment has changed since it was asked for"
+            raise NotCurrent(message)
+        require_changeable(row)
+        span, details = changes.span(row.span), changes.details(row.details)
+        if span == row.span and replace(details, metadata={}) == replace(row.details, metadata={}):
+            return self._view(await self._commit(asked, row, changed=[replace(row, details=details)]))
+        await self._requests.load_tables(asked.profile)
+        after = replace(row, span=span, details=details, sequence=row.sequence + 1)
+        wanted = WantedChange(details, await self._render(after), after.sequence)
+        if span == row.span:
+            changed = await self._commit(asked, row, changed=[replace(row, wanted=wanted)])
+            return self._view(await self._settled_change(changed))
+        claim = await self._claim(asked, after, overrides=changes.overrides)
+        moving = replace(row, target=span, wanted=wanted, forced=row.forced or claim.forced)
+        moving = applied(moving, Step(BookingEvent.MOVE), now=asked.now)
+        async with self._requests.deciding:
+            offer = await self._require_offered(claim)
+            try:
+                changed = await self._commit(asked, row, changed=[moving, claim])
+            except Overlaps:
+                raise await self._not_offered(WhyNot.SLOT_TAKEN, span, offer=offer) from None
+        return self._view(await self._settled_change(changed))
+
+    async def cancel(self, asked: KeyedRequest, booking: str, *, reason: str) -> AppointmentView | Told:
+        """Have an appointment go; the same when it is gone. Raises UnknownBooking."""
+        if (known := await self._known(asked)) is not None:
+            return known
+        row = await self._requests.find(asked, booking, kind=_APPOINTMENT)
+        if row.state in BLOCKS_NOTHING:
+            return self._view(row)
+        changed: list[Booking] = []
+
+        def work(outbox: Outbox) -> list[Booking]:
+            known = outbox.find(booking) or row
+            changed[:] = [ordered_cancel(known, outbox, now=asked.now, reason=reason)]
+            outbox.record(changed[0])
+            if asked.key:
+                outbox.use_key(asked.profile, asked.key, fingerprint=asked.fingerprint, booking=known, now=asked.now)
+            return changed
+
+        await self._requests.change(work)
+        return self._view(await self._booker.settle(changed[0]))
+
+    async def find(self, asked: KeyedRequest, booking: str) -> AppointmentView:
+        """One appointment, also one that has ended. Raises UnknownBooking."""
+        return self._view(await self._requests.find(asked, booking, kind=_APPOINTMENT))
+
+    async def touching(self, asked: KeyedRequest, window: Period) -> list[AppointmentView]:
+        """The appointments that touch a window, in order; those that were cancelled, too."""
+        return [self._view(row) for row in await self._requests.touching(asked, window, kind=_APPOINTMENT)]
+
+    async def keep_answer(self, asked: KeyedRequest, told: Told) -> None:
+        """Keep what is told of a request now that it is settled, to be told again."""
+        if asked.key:
+            await self._requests.read(
+                lambda outbox: outbox.keep_answer(asked.profile, asked.key, status=told.status, answer=told.body)
+            )
+
+    async def instead_of(self, view: AppointmentView) -> Sequence[Period]:
+        """What is open instead of the time of an appointment."""
+        offer = offer_of(self._profile(view.profile), view.span.end - view.span.start, now=self._clock.now())
+        return await find_alternatives(self._answers, offer, since=view.span.start)
+
+    def _view(self, row: Booking) -> AppointmentView:
+        record = self._booker.rows.calendar_of(row)
+        calendar = record.label if record is not None else row.calendar.partition(" ")[0]
+        return view_appointment(row, calendar=calendar, trouble=self._booker.troubles.get(row.id))
+
+    async def _known(self, asked: KeyedRequest) -> AppointmentView | Told | None:
+        """What was told of the same request before, or how it stands while that is not settled."""
+        known = await self._requests.known(asked)
+        return self._view(known) if isinstance(known, Booking) else known
+
+    async def _commit(self, asked: KeyedRequest, row: Booking, *, changed: list[Booking]) -> Booking:
+        """Commit a row as it is to be, and its claim, unless somebody was quicker. Raises NotSettled, Overlaps."""
+
+        def work(outbox: Outbox) -> list[Booking]:
+            if outbox.find(row.id) != row:
+                message = "the appointment has just changed"
+                raise NotSettled(message)
+            outbox.record(changed[0])
+            for claim in changed[1:]:
+                outbox.add(claim)
+            if asked.key:
+                outbox.use_key(asked.profile, asked.key, fingerprint=asked.fingerprint, booking=row, now=asked.now)
+            return changed
+
+        await self._requests.change(work)
+        return changed[0]
+
+    async def _settled_change(self, row: Booking) -> Booking:
+        """Raises ChangeRefused, and as `Booker.settle` does."""
+        settled = await self._booker.settle(row)
+        if settled.state is BookingState.BOOKED and settled.wanted is None and settled.sequence != row.sequence + 1:
+            message = "the change was not carried out: somebody else has the new time, or has changed the event"
+            raise ChangeRefused(message)
+        return settled
+
+    async def _claim(self, asked: KeyedRequest, after: Booking, *, overrides: tuple[str, ...]) -> Booking:
+        """The event that keeps the new time until the appointment is there: no guests, and a name of its own."""
+        name = f"{asked.key}\n{secrets.token_hex(8)}"
+        uid = await self._requests.read(lambda outbox: outbox.uid_for(asked.profile, name))
+        details = after.details
+        claim = Booking(
+            id=secrets.token_hex(8),
+            kind=BookingKind.CLAIM,
+            profile=after.profile,
+            state=BookingState.PENDING,
+            span=after.span,
+            created=asked.now,
+            calendar=after.calendar,
+            counts=after.counts,
+            uid=uid,
+            href=f"{after.href.rpartition('/')[0]}/{uid}.ics",
+            parent=after.id,
+            forced=Override.BUSY in overrides,
+            token=asked.token,
+            details=Details(details.summary, location=details.location, classification=details.classification),
+            overrides=overrides,
+        )
+        return replace(claim, body=await self._render(claim))
+
+    async def _render(self, row: Booking) -> bytes:
+        view = self._answers.profile(row.profile)
+        zone = view.timezone if view is not None else "UTC"
+        return await asyncio.to_thread(render, row, zone=zone, now=self._clock.now())
+
+    async def _require_offered(self, row: Booking, *, hold: str = "") -> Offer:
+        """What is offered, if a row is. Raises NotOffered, NotProven, Unanswerable."""
+        ignored = {row.id, row.parent, hold} - {""}
+        offer = offer_of(self._profile(row.profile), row.span.end - row.span.start, now=row.created, ignored=ignored)
+        offered = lifted(offer, row.overrides)
+        window = offered.shape.reach(row.span)
+        answer = await self._answers.freebusy(row.profile, window)
+        require_understood(answer)
+        if not answer.gaps_are_free:
+            message = f"not all calendars of {row.profile} have been read yet"
+            raise NotProven(message)
+        busy: Sequence[Span] = ()
+        if not row.forced:
+            own = self._writer.state.own.of(row.profile)
+            uids = {row.uid, *(one.uid for one in own if one.id == row.parent)}
+            profile_state = find_profile(self._writer.state, row.profile)
+            busy = await others_busy(self._writer, profile_state, window=window, uids=uids, rows=ignored)
+        why = why_not(offered, row.span, busy=busy)
+        if why is not None:
+            raise await self._not_offered(why, row.span, offer=offer)
+        return offer
+
+    def _profile(self, name: str) -> ProfileView:
+        profile = self._answers.profile(name)
+        if profile is None:
+            message = f"there is no profile {name}"
+            raise UnknownProfile(message)
+        return profile
+
+    async def _not_offered(self, why: WhyNot, span: Period, *, offer: Offer) -> NotOffered:
+        found = await find_alternatives(self._answers, offer, since=span.start)
+        return NotOffered(why, explain_refusal(why, offer), alternatives=found)

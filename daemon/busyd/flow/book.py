@@ -1,0 +1,251 @@
+"""Book: carries every row that is written to a calendar on until it is settled, and follows it from then on.
+
+One task a row at a time. Whatever it runs into, it goes on from what was committed last, later each time, over
+restarts too; only what nobody has been told of yet is withdrawn instead. What a poll shows of a row that rests
+(deleted, edited or moved on a phone, somebody else's event in its time) starts another look at it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from msgspec import Struct
+
+from busyd.booking.applying import WriteRefused, merged
+from busyd.booking.carrying import RESTS, Carrier
+from busyd.clock import Clock
+from busyd.dav.errors import LoginRefused
+from busyd.dav.href import normalise_href
+from busyd.errors import BusydError
+from busyd.flow.following import FollowedRows
+from busyd.flow.looks import AnswerSource, Looks
+from busyd.flow.membership import NotProven
+from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER, withdrawn
+from busyd.flow.requests import OutboxRequests
+from busyd.index.writer import Incoming, IndexWriter
+from busyd.store.bookings import Booking, BookingState
+from busyd.store.outbox import Outbox
+
+logger = logging.getLogger(__name__)
+
+TOLD_WITHIN: Final = 10.0
+"""Seconds after which whoever asked is told that it is pending."""
+_FIRST_RETRY: Final = 1.0
+_LONGEST_RETRY: Final = 300.0
+
+
+class _Waiter(Struct, eq=False):
+    """Somebody who asked for a change of a row, and waits for what comes of it."""
+
+    told: asyncio.Future[Booking]
+    is_withdrawing: bool = False
+
+
+class Booker:
+    """Carries rows on, and follows them."""
+
+    def __init__(self, requests: OutboxRequests, writer: IndexWriter, *, answers: AnswerSource, clock: Clock) -> None:
+        self._requests = requests
+        self._writer = writer
+        self._answers = answers
+        self._clock = clock
+        self._looks = Looks(writer, answers, clock=clock)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._wake: dict[str, asyncio.Event] = {}
+        """Rows that are to be looked at, or looked at again."""
+        self._waiters: dict[str, list[_Waiter]] = {}
+        self.rows = FollowedRows(writer, self._looks, carry_on=self.carry_on, clock=clock)
+        self.troubles: dict[str, BusydError] = {}
+        """Row -> why it is not settled yet."""
+
+    async def begin(self) -> None:
+        """Take up what an earlier process has left. To be called once the connections can be asked."""
+        since = self.rows.since
+        rows = await self._requests.read(lambda outbox: outbox.followed(since))
+        for row in rows:
+            self.rows.take(row)
+            if row.state not in RESTS or row.wanted is not None or row.restored:
+                self.carry_on(row)
+
+    async def close(self) -> None:
+        """Stop. What was committed stays, and is taken up by the next start."""
+        await self.rows.close()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def settle(self, row: Booking) -> Booking:
+        """Carry a row on, and wait for what comes of it: the row as it is then, also when it is not settled in time.
+
+        Raises NotProven, and WriteRefused, when nothing was written: then what was asked for is withdrawn.
+        """
+        waiter = _Waiter(asyncio.get_running_loop().create_future())
+        self._waiters.setdefault(row.id, []).append(waiter)
+        self.rows.take(row)
+        self.carry_on(row)
+        try:
+            await asyncio.wait((waiter.told,), timeout=TOLD_WITHIN)
+            if waiter.is_withdrawing or waiter.told.done():
+                return await waiter.told
+            return self.rows.find(row.id) or row
+        finally:
+            self._waiters[row.id].remove(waiter)
+            if not self._waiters[row.id]:
+                del self._waiters[row.id]
+
+    def require_connected(self, connection: str) -> None:
+        """Raises NotProven while nothing can be sent to a connection."""
+        schedule = self._answers.schedules.get(connection)
+        if schedule is None or schedule.is_refused:
+            why = "is not connected yet" if schedule is None else "does not accept the login"
+            message = f"the connection {connection} {why}"
+            raise NotProven(message)
+
+    def carry_on(self, row: Booking) -> None:
+        """Have a row carried on, or once more when it is being carried."""
+        name = row.parent or row.id
+        self._wake.setdefault(name, asyncio.Event()).set()
+        if name not in self._tasks:
+            self._tasks[name] = asyncio.create_task(self._pursue(name), name=f"book {name}")
+
+    async def _pursue(self, name: str) -> None:
+        """Carry a row on until it rests, however long that takes."""
+        wake, wait = self._wake[name], _FIRST_RETRY
+        try:
+            while wake.is_set():
+                wake.clear()
+                try:
+                    row = await self._attempt(name)
+                except BusydError as error:
+                    if await self._withdraw(name, error):
+                        wake.set()
+                        continue
+                    self._note(name, error)
+                    await self._rest(wake, wait)
+                    wake.set()
+                    wait = min(2 * wait, _LONGEST_RETRY)
+                else:
+                    wait = _FIRST_RETRY
+                    self.troubles.pop(name, None)
+                    if row is not None:
+                        self._tell(row)
+        except Exception:
+            logger.exception("appointment %s: internal error; it is taken up again at the next poll", name)
+        finally:
+            del self._tasks[name], self._wake[name]
+
+    async def _rest(self, wake: asyncio.Event, seconds: float) -> None:
+        """Until somebody wakes the row, or the time is over."""
+        woken = asyncio.ensure_future(wake.wait())
+        timer = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait({woken, timer}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            woken.cancel()
+            timer.cancel()
+
+    async def _attempt(self, name: str) -> Booking | None:
+        """Carry a row and its claims as far as they go now."""
+        row, claims = await self._requests.read(lambda outbox: (outbox.find(name), outbox.claims_of(name)))
+        if row is None:
+            return None
+        connection = row.calendar.partition(" ")[0]
+        self.require_connected(connection)
+        schedule = self._answers.schedules[connection]
+        carrier = Carrier(
+            schedule.client,
+            prove=self._looks.prove,
+            is_taken=self._looks.is_taken,
+            commit=self._commit,
+            mirror=self._mirror,
+            clock=self._clock,
+        )
+        try:
+            if row.state is BookingState.MOVING and claims:
+                claims[-1] = await carrier.carry(claims[-1])
+            before = row
+            row = await carrier.carry(row, claim=claims[-1].state if claims else None)
+            if row.state is BookingState.BOOKED and before.state is not BookingState.BOOKED:
+                self.rows.look_again_later(row)
+            for claim in claims:
+                if claim.blocks:
+                    await carrier.carry(claim, is_wanted=row.state is BookingState.MOVING)
+        except LoginRefused:
+            await schedule.look()  # so that it is known, and tried no more often than any other
+            raise
+        return row
+
+    async def _commit(self, before: Booking, after: Booking) -> Booking:
+        """Keep a row as it is now, and show it; with the order of somebody else, when there was one meanwhile."""
+        kept = after
+
+        def work(outbox: Outbox) -> list[Booking]:
+            nonlocal kept
+            current = outbox.find(after.id)
+            kept = after if current is None or current == before else merged(current, after=after)
+            outbox.record(kept)
+            return [kept]
+
+        await self._requests.change(work)
+        self.rows.take(kept)
+        return kept
+
+    async def _mirror(self, row: Booking, payload: bytes, *, etag: str) -> None:
+        """Have the mirror hold what was written just now: the next poll will find it unchanged."""
+        record = self.rows.calendar_of(row)
+        if record is None or not record.complete:
+            return
+        href = normalise_href(row.href)
+        try:
+            if payload:
+                await self._writer.store_batch(record, [Incoming(href, etag, payload)])
+            else:
+                await self._writer.store_batch(record, [], gone=[href])
+            await self._writer.publisher.publish_snapshots((record.connection,))
+        except BusydError as error:
+            logger.warning("%s: what was written is not in the mirror before the next poll: %s", record.label, error)
+
+    async def _withdraw(self, name: str, error: BusydError) -> bool:
+        """Take back what nobody has been told of, because nothing was written and nothing will be soon."""
+        waiters = self._waiters.get(name, ())
+        if not waiters or not isinstance(error, NotProven | WriteRefused):
+            return False
+        reason = NOT_PROVEN if isinstance(error, NotProven) else REFUSED_BY_SERVER
+        changed: list[Booking] = []
+
+        def work(outbox: Outbox) -> list[Booking]:
+            row = outbox.find(name)
+            changed[:] = withdrawn(row, outbox, now=self._clock.now(), reason=reason) if row is not None else []
+            for one in changed:
+                outbox.record(one)
+            return changed
+
+        self._hold_back(waiters, is_withdrawing=True)
+        try:
+            await self._requests.change(work)
+        except BusydError as failure:
+            logger.warning("appointment %s could not be taken back: %s", name, failure)
+        for one in changed:
+            self.rows.take(one)
+        self._hold_back(waiters, is_withdrawing=bool(changed))
+        for waiter in waiters if changed else ():
+            if not waiter.told.done():
+                waiter.told.set_exception(error)
+        return bool(changed)
+
+    def _hold_back(self, waiters: Iterable[_Waiter], *, is_withdrawing: bool) -> None:
+        """Nobody is told that it is pending while it is being taken back."""
+        for waiter in waiters:
+            waiter.is_withdrawing = is_withdrawing
+
+    def _tell(self, row: Booking) -> None:
+        for waiter in self._waiters.get(row.id, ()):
+            if not waiter.told.done():
+                waiter.told.set_result(row)
+
+    def _note(self, name: str, error: BusydError) -> None:
+        if str(self.troubles.get(name, "")) != str(error):
+            logger.warning("appointment %s is not settled yet: %s", name, error)
+        self.troubles[name] = error

@@ -1,0 +1,148 @@
+"""The looks of a booking: every calendar that counts confirmed anew, and whether somebody else has the time."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from busyd.booking.carrying import Client, ProvenLook
+from busyd.clock import Clock, Now
+from busyd.connection import FEEDS
+from busyd.flow.freshness import CalendarFreshness, CalendarHealth, freshness_of
+from busyd.flow.membership import NotProven, offer_of, why_not
+from busyd.flow.occupancy import others_busy
+from busyd.flow.overrides import lifted
+from busyd.flow.views import ProfileView
+from busyd.index.writer import IndexWriter
+from busyd.period import Instant
+from busyd.state.links import Link
+from busyd.state.profile_state import ProfileState
+from busyd.store.bookings import Booking, BookingKind, BookingState
+from busyd.store.mirror import CalendarRecord
+
+PROVE_WITHIN: Final = 5.0
+"""Seconds within which every calendar that counts must be confirmed."""
+
+
+class WrittenConnection(Protocol):
+    """What is asked of the schedule of a connection."""
+
+    @property
+    def client(self) -> Client: ...
+
+    @property
+    def is_refused(self) -> bool: ...
+
+    async def look(self) -> bool: ...
+
+
+class AnswerSource(Protocol):
+    """What is asked of `Backend`."""
+
+    @property
+    def schedules(self) -> Mapping[str, WrittenConnection]: ...
+
+    def profile(self, name: str) -> ProfileView | None: ...
+
+
+class Looks:
+    """Looks around for one row of the outbox."""
+
+    def __init__(self, writer: IndexWriter, answers: AnswerSource, *, clock: Clock) -> None:
+        self._writer = writer
+        self._answers = answers
+        self._clock = clock
+
+    async def prove(self, row: Booking) -> ProvenLook:
+        """Have every calendar that counts confirmed from now on, then look. Raises NotProven.
+
+        Before a row is written its time must be one that `/slots` offers; afterwards nobody else may be in it.
+        """
+        profile_state = self._profile_state(row)
+        since = Instant(self._clock.now())
+        await self._confirm(profile_state)
+        proof = self._proof(profile_state, since)
+        if row.forced:
+            return ProvenLook(False, proof)
+        if row.state is BookingState.PENDING and row.kind is BookingKind.APPOINTMENT:
+            return ProvenLook(await self._is_not_offered(row, profile_state), proof)
+        return ProvenLook(await self.is_taken(row), proof)
+
+    async def is_taken(self, row: Booking) -> bool:
+        """Whether somebody else has an event in the span of a row, as far as is known. Raises NotProven."""
+        if row.forced:
+            return False
+        spans = await others_busy(
+            self._writer,
+            self._profile_state(row),
+            window=row.span,
+            uids=self._own_names(row),
+            rows=(row.id, row.parent),
+        )
+        return bool(spans)
+
+    async def _is_not_offered(self, row: Booking, profile_state: ProfileState) -> bool:
+        view = self._answers.profile(row.profile)
+        if view is None:
+            raise _unconfigured(row)
+        offer = offer_of(view, row.span.end - row.span.start, now=row.created, ignored=(row.id,))
+        offer = lifted(offer, row.overrides)
+        window = offer.shape.reach(row.span)
+        busy = await others_busy(self._writer, profile_state, window=window, uids=self._own_names(row), rows=(row.id,))
+        return why_not(offer, row.span, busy=busy) is not None
+
+    def _own_names(self, row: Booking) -> set[str]:
+        """The UIDs that are the row's own in its calendars: of itself, of its claim, of the row that it claims for."""
+        own = self._writer.state.own.of(row.profile)
+        family = {row.id, row.parent} - {""}
+        return {row.uid, *(one.uid for one in own if one.id in family or one.parent in family)}
+
+    def _profile_state(self, row: Booking) -> ProfileState:
+        profile_state = self._writer.state.profiles.get(row.profile)
+        if profile_state is None:
+            raise _unconfigured(row)
+        return profile_state
+
+    async def _confirm(self, profile_state: ProfileState) -> None:
+        """One poll of each connection with a calendar that counts. Raises NotProven when that takes too long."""
+        names = {link.reference.connection for link in profile_state.links if self._is_asked(link)}
+        schedules = self._answers.schedules
+        if missing := sorted(names - schedules.keys()):
+            message = f"these connections are not read yet: {', '.join(missing)}"
+            raise NotProven(message)
+        looking = [asyncio.create_task(schedules[name].look(), name=f"look at {name}") for name in sorted(names)]
+        if looking:
+            await asyncio.wait(looking, timeout=PROVE_WITHIN)
+        # What is still under way goes on, for others.
+
+    def _is_asked(self, link: Link) -> bool:
+        """Whether a calendar is asked at its own server: a feed counts while it is inside its own `max_age`."""
+        record = self._record(link)
+        return record is None or record.remote.kind not in FEEDS
+
+    def _record(self, link: Link) -> CalendarRecord | None:
+        return self._writer.state.calendars.get(link.calendar) if link.calendar is not None else None
+
+    def _proof(self, profile_state: ProfileState, since: Instant) -> Mapping[str, Instant]:
+        """When each calendar that counts was confirmed. Raises NotProven unless all were since then."""
+        now = Now(self._clock.now(), self._clock.monotonic())
+        freshness = freshness_of(self._writer.state, profile_state, now=now)
+        links = [link for link in profile_state.links if link.blocks]
+        judged = list(zip(links, freshness.calendars, strict=True))
+        unproven = [known.calendar for link, known in judged if not self._is_proven(link, known, since=since)]
+        if unproven:
+            message = f"these calendars could not be confirmed: {', '.join(unproven)}"
+            raise NotProven(message)
+        return {known.calendar: known.as_of for _, known in judged if known.as_of is not None}
+
+    def _is_proven(self, link: Link, known: CalendarFreshness, *, since: Instant) -> bool:
+        record = self._record(link)
+        if record is None or known.as_of is None:
+            return False
+        if record.remote.kind in FEEDS:
+            return known.state is CalendarHealth.FRESH
+        connection = self._writer.state.connection_state(record.connection)
+        return known.as_of >= since and record.id not in connection.calendar_trouble
+
+
+def _unconfigured(row: Booking) -> NotProven:
+    return NotProven(f"the profile {row.profile} is not configured any more")

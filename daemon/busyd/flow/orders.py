@@ -1,0 +1,66 @@
+"""What becomes of rows of the outbox when somebody orders something: one function an order, within a transaction."""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from busyd.booking.applying import applied
+from busyd.booking.decision import Step
+from busyd.booking.transitions import BookingEvent
+from busyd.flow.requests import KeyedRequest, visible
+from busyd.flow.wishes import HasEnded, HoldExpired, NotSettled
+from busyd.period import Instant
+from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingState
+from busyd.store.outbox import Outbox
+
+NOT_PROVEN: Final = "not-proven"
+REFUSED_BY_SERVER: Final = "refused-by-server"
+
+
+def ordered_cancel(row: Booking, outbox: Outbox, *, now: Instant, reason: str) -> Booking:
+    """A row after somebody has ordered that it goes."""
+    if row.state in (BookingState.CANCELLING, *BLOCKS_NOTHING):
+        return row
+    unsent = row.state is BookingState.PENDING and not outbox.was_restored()
+    event = BookingEvent.CANCEL_UNSENT if unsent else BookingEvent.CANCEL
+    return replace(applied(row, Step(event), now=now), reason=reason, wanted=None)
+
+
+def withdrawn(row: Booking, outbox: Outbox, *, now: Instant, reason: str) -> list[Booking]:
+    """The rows that change when what was asked for last is taken back.
+
+    What was never sent leaves no name behind, so that it can be asked for again with the same key.
+    """
+    claims = [claim for claim in outbox.claims_of(row.id) if claim.blocks]
+    if row.state is BookingState.MOVING:
+        back = replace(applied(row, Step(BookingEvent.MOVE_REFUSED), now=now), reason=reason)
+        return [back, *(ordered_cancel(claim, outbox, now=now, reason=reason) for claim in claims)]
+    if row.state not in (BookingState.PENDING, BookingState.SENDING):
+        return []
+    gone = ordered_cancel(row, outbox, now=now, reason=reason)
+    if gone.state is BookingState.CANCELLED:
+        outbox.release_key(row.id)
+        gone = replace(gone, uid="", href="")
+    return [gone]
+
+
+def used_hold(outbox: Outbox, hold: str, *, asked: KeyedRequest) -> list[Booking]:
+    """The hold that an appointment uses up. Raises HoldExpired, UnknownBooking."""
+    if not hold:
+        return []
+    row = visible(outbox.find(hold), asked, kind=BookingKind.HOLD, booking=hold)
+    if not row.blocks or (row.expires is not None and row.expires <= asked.now):
+        message = "the hold has expired, was given back, or was used up"
+        raise HoldExpired(message)
+    ended = applied(row, Step(BookingEvent.CANCEL), now=asked.now)
+    return [replace(ended, reason="used", watch_until=None)]
+
+
+def require_changeable(row: Booking) -> None:
+    """Raises HasEnded, NotSettled."""
+    if row.state in BLOCKS_NOTHING:
+        message = f"the appointment is {row.state.value}"
+        raise HasEnded(message)
+    if row.state is not BookingState.BOOKED or row.wanted is not None:
+        message = "what was asked for last is still under way"
+        raise NotSettled(message)

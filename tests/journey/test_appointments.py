@@ -1,0 +1,186 @@
+"""Appointments against the simulated iCloud: what a scheduler asks for is in the calendar once; phones are heard."""
+
+import json
+import signal
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import pytest
+
+from busyd.period import to_rfc3339
+from tests.icloud.accounts import Account
+from tests.icloud.faults import Fault
+from tests.icloud.server import SimulatedIcloud
+from tests.journey.conftest import PASSWORD
+from tests.journey.daemon import TIMEOUT, Busyd, wait_for
+
+CONFIG = """
+connections:
+  anna: {{kind: icloud, url: "{url}", username: anna@icloud.com, password: {{env: APPLE}}, poll: 5s}}
+profiles:
+  anna: {{timezone: Europe/Berlin, primary: anna/Work, conflicts: [anna/Home]}}
+"""
+DAY = 86_400
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: Any
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> str:
+        return str(self.json["type"]).rpartition("/")[2]
+
+
+@dataclass
+class Scheduler:
+    """Somebody who books."""
+
+    busyd: Busyd
+    token: str
+    keys: Any = field(default_factory=lambda: count(1))
+
+    def ask(self, method: str, path: str, body: Any = None, *, key: str = "", **fields: str) -> Answer:
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **fields}
+        headers["Idempotency-Key"] = key or f"key-{next(self.keys)}"
+        data = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(self.busyd.base + path, data=data, headers=headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
+
+    def book(self, start: int, *, key: str = "", **more: Any) -> Answer:
+        body = {"start": to_rfc3339(start), "duration": "30m", "summary": "Intro call", **more}
+        return self.ask("POST", "/v1/profiles/anna/appointments", body, key=key)
+
+
+@pytest.fixture
+def scheduler(busyd: Busyd, icloud: SimulatedIcloud) -> Scheduler:
+    busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
+    busyd.start()
+    wait_for(lambda: not busyd.freebusy("now", "+1d")["stale"], describe=busyd.log.read_text)
+    made = busyd.command("token", "add", "anna", "--scope", "book", "--json")
+    return Scheduler(busyd, json.loads(made.stdout)["token"])
+
+
+@pytest.fixture
+def anna(icloud: SimulatedIcloud) -> Account:
+    account: Account = icloud.accounts["anna@icloud.com"]
+    assert account.password == PASSWORD
+    return account
+
+
+@pytest.fixture
+def ten() -> int:
+    """Ten o'clock UTC, some weeks from now."""
+    return (int(time.time()) // DAY + 30) * DAY + 10 * 3600
+
+
+def busy_of(scheduler: Scheduler, start: int) -> list[tuple[str, str]]:
+    found = scheduler.busyd.freebusy(to_rfc3339(start - DAY // 4), to_rfc3339(start + DAY // 4))["busy"]
+    return [(one["start"], one["end"]) for one in found]
+
+
+def test_a_booking_is_in_the_calendar_once_however_often_it_is_asked_for(
+    scheduler: Scheduler, anna: Account, ten: int
+) -> None:
+    told = scheduler.book(ten, key="k", description="Line one\nLine two", location="Room 4")
+    assert told.status == 201, (told.body, scheduler.busyd.log.read_text())
+    assert told.json["state"] == "booked"
+    assert set(told.json["proof"]["before"]) == set(told.json["proof"]["after"]) == {"anna/Work", "anna/Home"}
+    assert scheduler.book(ten, key="k", description="Line one\nLine two", location="Room 4").body == told.body
+    (written,) = anna.calendars["work"].objects().values()
+    assert "SUMMARY:Intro call" in written.text
+    assert "DTSTART;TZID=Europe/Berlin" in written.text
+    assert busy_of(scheduler, ten) == [(to_rfc3339(ten), to_rfc3339(ten + 1800))]
+    taken = scheduler.book(ten)
+    assert (taken.status, taken.error) == (409, "slot-taken")
+    assert len(taken.json["alternatives"]) == 3
+    other = scheduler.book(ten + 7200, key="k")
+    assert (other.status, other.error) == (422, "idempotency-mismatch")
+
+
+def test_a_cancelled_booking_is_free_at_once_and_stays_told(scheduler: Scheduler, anna: Account, ten: int) -> None:
+    path = scheduler.book(ten).headers["Location"]
+    for _ in range(2):
+        assert scheduler.ask("DELETE", path).status == 204
+    assert anna.calendars["work"].objects() == {}
+    assert busy_of(scheduler, ten) == []
+    assert scheduler.ask("GET", path).json["state"] == "cancelled"
+
+
+def test_a_move_keeps_the_event_and_a_refused_one_leaves_it(scheduler: Scheduler, anna: Account, ten: int) -> None:
+    booked = scheduler.book(ten)
+    path, work = booked.headers["Location"], anna.calendars["work"]
+    assert scheduler.book(ten + 7200).status == 201
+    refused = scheduler.ask("PATCH", path, {"start": to_rfc3339(ten + 7200)})
+    assert (refused.status, refused.error) == (409, "slot-taken")
+    moved = scheduler.ask("PATCH", path, {"start": to_rfc3339(ten + 3600), "summary": "Later"})
+    assert (moved.status, moved.json["start"], moved.json["summary"]) == (200, to_rfc3339(ten + 3600), "Later")
+    assert moved.json["uid"] == booked.json["uid"]
+    found = work.get(f"{booked.json['uid']}.ics")
+    assert found is not None
+    assert "SEQUENCE:1" in found.text
+    assert len(work.objects()) == 2
+    assert busy_of(scheduler, ten)[0][0] == to_rfc3339(ten + 3600)
+
+
+def test_what_a_phone_does_to_a_booking_is_told(scheduler: Scheduler, anna: Account, ten: int) -> None:
+    booked = scheduler.book(ten)
+    path, name, work = booked.headers["Location"], f"{booked.json['uid']}.ics", anna.calendars["work"]
+    found = work.get(name)
+    assert found is not None
+    work.put(name, found.text.replace("Intro call", "Intro call with Ben"))
+    wait_for(lambda: scheduler.ask("GET", path).json["changed_elsewhere"] == "edited")
+    work.delete(name)
+    wait_for(lambda: scheduler.ask("GET", path).json["state"] == "removed")
+    assert busy_of(scheduler, ten) == []
+    assert scheduler.ask("DELETE", path).status == 204
+
+
+def test_somebody_else_in_the_time_is_told_within_a_poll(scheduler: Scheduler, anna: Account, ten: int) -> None:
+    path = scheduler.book(ten).headers["Location"]
+    anna.calendars["home"].put("dentist.ics", event("DENTIST", ten + 600))
+    told = wait_for(lambda: (now := scheduler.ask("GET", path).json)["state"] == "attention" and now)
+    assert told["reason"] == "conflict"
+    assert len(anna.calendars["work"].objects()) == 1
+
+
+def event(uid: str, start: int) -> str:
+    def stamp(at: int) -> str:
+        return to_rfc3339(at).replace("-", "").replace(":", "")
+
+    return (
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Apple Inc.//iOS 18.0//EN\r\nBEGIN:VEVENT\r\n"
+        f"UID:{uid}\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:{stamp(start)}\r\nDTEND:{stamp(start + 1800)}\r\n"
+        "SUMMARY:Somebody else\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    )
+
+
+def test_what_was_under_way_when_the_daemon_died_is_settled_by_the_next(
+    scheduler: Scheduler, anna: Account, ten: int
+) -> None:
+    anna.knobs.faults.add(Fault(kind="reset-after-applying", method="PUT", times=None))
+    anna.knobs.faults.add(Fault(kind="reset", method="GET", path="ics$", times=None))
+    pending = scheduler.book(ten, key="k")
+    assert (pending.status, pending.json["state"]) == (202, "pending"), pending.body
+    scheduler.busyd.stop(how=signal.SIGKILL)
+    anna.knobs.faults.clear()
+    scheduler.busyd.start()
+    path = pending.headers["Location"]
+    wait_for(lambda: scheduler.ask("GET", path).json["state"] == "booked", describe=scheduler.busyd.log.read_text)
+    assert scheduler.book(ten, key="k").status == 201
+    assert len(anna.calendars["work"].objects()) == 1
