@@ -2,7 +2,7 @@ import pytest
 from aiohttp import web
 
 from busyd.http.call import Call
-from busyd.http.routes import Route, Routes
+from busyd.http.router import Route, Routes
 
 
 async def answer(call: Call) -> web.StreamResponse:

@@ -97,11 +97,11 @@ def busy_of(scheduler: Scheduler, start: int) -> list[tuple[str, str]]:
 def test_a_booking_is_in_the_calendar_once_however_often_it_is_asked_for(
     scheduler: Scheduler, anna: Account, ten: int
 ) -> None:
-    told = scheduler.book(ten, key="k", description="Line one\nLine two", location="Room 4")
+    told = scheduler.book(ten, key="k", description="Line one\nLine two", location="Studio 4")
     assert told.status == 201, (told.body, scheduler.busyd.log.read_text())
     assert told.json["state"] == "booked"
     assert set(told.json["proof"]["before"]) == set(told.json["proof"]["after"]) == {"anna/Work", "anna/Home"}
-    assert scheduler.book(ten, key="k", description="Line one\nLine two", location="Room 4").body == told.body
+    assert scheduler.book(ten, key="k", description="Line one\nLine two", location="Studio 4").body == told.body
     (written,) = anna.calendars["work"].objects().values()
     assert "SUMMARY:Intro call" in written.text
     assert "DTSTART;TZID=Europe/Berlin" in written.text

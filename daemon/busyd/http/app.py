@@ -34,7 +34,8 @@ from busyd.http.query import parse_query
 from busyd.http.request_body import compressed_body, too_large
 from busyd.http.request_headers import Fault, RequestHeaders
 from busyd.http.response import Date
-from busyd.http.routes import Handlers, Match, api_routes
+from busyd.http.router import Match
+from busyd.http.routes import Handlers, api_routes
 from busyd.http.settings import EndpointSettings
 from busyd.http.streams import EventStreams
 from busyd.period import Instant
