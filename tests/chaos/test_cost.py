@@ -1,8 +1,11 @@
 """What following a calendar costs, counted in the simulator's log."""
 
-from itertools import islice
+import asyncio
+from datetime import timedelta
+from itertools import islice, pairwise
 from math import ceil
 
+from busyd.remote.backoff import CHECK_EVERY
 from tests.chaos.harness import World, fill, slot
 from tests.chaos.oracle import event
 
@@ -15,6 +18,22 @@ async def test_an_idle_poll_of_an_account_is_one_request(world: World) -> None:
     for _ in range(10):
         await world.poll()
     assert world.asked() == ["PROPFIND"] * 10
+
+
+async def test_who_asks_for_a_younger_proof_shares_one_check_and_the_next_one_is_five_seconds_later(
+    world: World,
+) -> None:
+    fill(world, "work", numbers=range(10))
+    await world.sync()
+    world.clock.advance(20)
+    ended = []
+    for _ in range(3):
+        world.clock.advance(1)
+        world.mark()
+        assert all(await asyncio.gather(*(world.backend.refresh("anna", timedelta(0)) for _ in range(50))))
+        assert world.asked() == ["PROPFIND"]
+        ended.append(world.clock.passed)
+    assert [after - before for before, after in pairwise(ended)] == [CHECK_EVERY] * 2
 
 
 async def test_a_changed_event_is_three_requests_and_one_at_the_next_poll(world: World) -> None:

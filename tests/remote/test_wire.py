@@ -2,13 +2,15 @@
 
 import asyncio
 import gzip
+from datetime import timedelta
 
 import pytest
 
+from busyd.connection import Connection, ConnectionKind
 from busyd.dav.errors import MalformedResponse
 from busyd.dav.exchange import DavRequest
 from busyd.remote.errors import AnswerTooLarge, Trouble, Unreachable, WriteOutcomeUnknown
-from busyd.remote.wire import TransferLimits
+from busyd.remote.wire import TransferLimits, limits_of
 from tests.remote.stage import PROPFIND, Reply, Request, ask, fault, raw_server, reply, transport_to
 
 
@@ -84,6 +86,31 @@ async def test_a_server_that_drips_is_given_up_in_the_end() -> None:
         with pytest.raises(Unreachable) as caught:
             await transport.send(DavRequest("GET", "/x"))
         assert caught.value.kind is Trouble.TIMEOUT
+
+
+async def test_a_body_may_take_longer_than_the_wait_for_its_first_byte_while_bytes_flow() -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(reply(207, b"", length=8))
+        for _ in range(8):
+            await asyncio.sleep(0.25)
+            writer.write(b"x")
+        await writer.drain()
+        writer.close()
+
+    running = await asyncio.start_server(drip, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}"
+    async with running, transport_to(url, limits=TransferLimits(idle=1.5)) as transport:
+        assert (await transport.send(DavRequest("GET", "/x"))).body == b"x" * 8
+
+
+@pytest.mark.parametrize("kind", [ConnectionKind.CALDAV, ConnectionKind.ICS])
+def test_a_server_has_a_minute_for_its_first_byte_or_what_its_connection_says(kind: ConnectionKind) -> None:
+    usual = limits_of(Connection("a", kind, "https://x.test/"))
+    patient = limits_of(Connection("a", kind, "https://x.test/", timeout=timedelta(minutes=20)))
+    assert (usual.idle, usual.total) == (60, 600)
+    assert patient.idle == 1200
+    assert patient.total >= 1200
 
 
 @pytest.mark.parametrize(

@@ -55,8 +55,8 @@ SUBSCRIPTION_LIMITS: Final = TransferLimits(idle=30.0, total=60.0)
 
 def limits_of(connection: Connection) -> TransferLimits:
     """The limits of a connection, with the timeout that it is given."""
-    seconds = connection.timeout.total_seconds()
-    return TransferLimits(idle=seconds, connect=min(seconds, TransferLimits().connect))
+    seconds, usual = connection.timeout.total_seconds(), TransferLimits()
+    return TransferLimits(idle=seconds, connect=min(seconds, usual.connect), total=max(seconds, usual.total))
 
 
 class Answer(Struct, frozen=True):
