@@ -4,5 +4,5 @@
 * `scenarios.py`   one lie a class, and `objects.py`, `calendars.py`, `deltas.py` with further ones
 * `kinds.py`       all of them
 * `harness.py`     busyd without its handlers beside such a server, in virtual time
-* `__main__.py`    the same servers before a whole busyd, in real time: `python -m tests.lying --seconds 170`
+* `scripts/soak lying`   the same servers before a whole busyd, in real time
 """

@@ -1,7 +1,4 @@
-"""The lies before a whole busyd and real sockets: `python -m tests.lying --seconds 170 --settle 45 [NAME...]`.
-
-Prints for each how long it made the answers falsely free, and what they said.
-"""
+"""Have CalDAV servers lie to a real daemon, and count for how long each made busy time look free."""
 
 import argparse
 import asyncio
@@ -27,6 +24,15 @@ from tests.lying.kinds import ALL
 from tests.lying.server import Closes, Hangs, LyingServer
 
 SECONDS_TO_READ: Final = 60
+
+
+def soak(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="scripts/soak lying", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="a server (default: all), see tests/lying")
+    parser.add_argument("--seconds", type=float, default=170, help="how long they lie (default: 170)")
+    parser.add_argument("--settle", type=float, default=0, help="how long they do not before (default: 0)")
+    wanted = parser.parse_args(arguments)
+    return 1 if asyncio.run(run(wanted.names, seconds=wanted.seconds, settle=wanted.settle)) else 0
 
 
 @asynccontextmanager
@@ -74,8 +80,8 @@ def configuration(servers: Sequence[LyingServer], *, port: int, listen: int) -> 
     return {"listen": f"127.0.0.1:{listen}", "connections": connections, "profiles": profiles}
 
 
-async def watch(servers: Sequence[LyingServer], *, listen: int, seconds: float, settle: float) -> None:
-    """Ask for each account once a second."""
+async def watch(servers: Sequence[LyingServer], *, listen: int, seconds: float, settle: float) -> int:
+    """Ask for each account once a second. How many made busy time look free for longer than they may."""
     moments: dict[str, list[Moment]] = {server.base: [] for server in servers}
     async with aiohttp.ClientSession(f"http://127.0.0.1:{listen}") as session:
         for _ in range(2 * SECONDS_TO_READ):
@@ -93,11 +99,15 @@ async def watch(servers: Sequence[LyingServer], *, listen: int, seconds: float, 
                 if one is not None:
                     moments[server.base].append(Moment(round(server.passed), one, server.is_busy()))
             await asyncio.sleep(1)
+    excesses = 0
     for server in servers:
         seen = moments[server.base]
         false = sum(after.at - one.at for one, after in pairwise(seen) if one.is_falsely_free)
+        excesses += false > server.allowed
         verdict = "" if false <= server.allowed else f"  more than {server.allowed}"
         print(f"{type(server).__name__:32} falsely free {false:4.0f} s{verdict:16} {history(seen)}")
+    print(f"servers: {len(servers)}; falsely free for longer than allowed: {excesses}")
+    return excesses
 
 
 async def _ask(session: aiohttp.ClientSession, server: LyingServer) -> Told | None:
@@ -111,7 +121,7 @@ async def _ask(session: aiohttp.ClientSession, server: LyingServer) -> Told | No
         return None
 
 
-async def run(names: Sequence[str], *, seconds: float, settle: float) -> None:
+async def run(names: Sequence[str], *, seconds: float, settle: float) -> int:
     day = int(time.time()) // 86_400 * 86_400 + 86_400
     servers = [kind(time.monotonic, day=day) for kind in ALL if not names or kind.__name__ in names]
     with socket.socket() as free:
@@ -124,7 +134,7 @@ async def run(names: Sequence[str], *, seconds: float, settle: float) -> None:
             environment, silent = {**os.environ, "PASSWORD": "canary"}, asyncio.subprocess.DEVNULL
             daemon = await asyncio.create_subprocess_exec(*command, env=environment, stdout=silent, stderr=silent)
             try:
-                await watch(servers, listen=listen, seconds=seconds, settle=settle)
+                return await watch(servers, listen=listen, seconds=seconds, settle=settle)
             finally:
                 daemon.send_signal(signal.SIGTERM)
                 await daemon.wait()
@@ -136,16 +146,3 @@ def write(folder: str, settings: dict[str, Any]) -> str:
     path.write_text(json.dumps(settings))
     path.chmod(0o600)
     return str(path)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.lying", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--seconds", type=float, default=170)
-    parser.add_argument("--settle", type=float, default=0)
-    options = parser.parse_args()
-    asyncio.run(run(options.names, seconds=options.seconds, settle=options.settle))
-
-
-if __name__ == "__main__":
-    main()
