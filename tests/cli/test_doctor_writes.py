@@ -18,6 +18,7 @@ from busyd.store.server_traits import ReadLag, ServerTraits
 from tests.cli.person import PASSWORD, Ended, Person
 from tests.icloud import Account, SimulatedIcloud
 from tests.icloud.conftest import meeting
+from tests.journey.cyrus import cyrus
 from tests.journey.daemon import wait_for
 from tests.journey.servers import PASSWORD as SERVER_PASSWORD
 from tests.journey.servers import USER, CaldavServer, radicale, xandikos
@@ -129,7 +130,7 @@ def test_it_is_a_report_for_people_as_well(person: Person) -> None:
     assert "ok       connection 1: removed the scratch calendar again" in ended.out
 
 
-@pytest.mark.parametrize("start", [radicale, xandikos])
+@pytest.mark.parametrize("start", [radicale, xandikos, cyrus])
 def test_other_servers_pass_too(tmp_path: Path, start: Callable[[Path], AbstractContextManager[CaldavServer]]) -> None:
     person = Person(tmp_path, {"CANARY": SERVER_PASSWORD})
     with start(tmp_path) as server:

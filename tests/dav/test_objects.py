@@ -202,6 +202,11 @@ def test_a_race_for_one_name_has_one_winner() -> None:
     assert {outcome for outcome in outcomes if isinstance(outcome, Refused)} == {Refused(403, "no-uid-conflict")}
 
 
+def test_a_sentence_in_an_error_is_not_a_precondition() -> None:
+    sentence = b'<error xmlns="DAV:"><responsedescription>Unknown tag</responsedescription></error>'
+    assert exchange(put_object(A, TEXT, if_none_match=True), answer(403, sentence))[0] == Refused(403)
+
+
 @pytest.mark.parametrize("status_code", [301, 401, 429, 500, 503])
 def test_an_answer_that_is_no_decision_about_a_write_is_raised(status_code: int) -> None:
     for write in (put_object(A, TEXT, if_none_match=True), delete_object(A, ETag('"1"'))):

@@ -33,6 +33,10 @@ T = TypeVar("T")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 _SCHEME: Final = re.compile(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9._-]*)(?=\s*(?:,|$)|\s+[A-Za-z0-9])")
 _KNOWN: Final = frozenset({"basic", "digest"})
+_DESCRIPTIONS: Final = frozenset(
+    {names.dav("responsedescription"), "{http://twistedmatrix.com/xml_namespace/dav/}error-description"}
+)
+"""What servers put beside the precondition, or instead of it: a sentence."""
 _XML_TYPE: Final = "application/xml; charset=utf-8"
 
 
@@ -153,5 +157,5 @@ def offered_schemes(headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 def first_precondition(response: DavResponse) -> str | None:
     """The local name of a precondition, for a message: `no-uid-conflict`, or None."""
-    conditions = sorted(preconditions(response) - {"{http://twistedmatrix.com/xml_namespace/dav/}error-description"})
+    conditions = sorted(preconditions(response) - _DESCRIPTIONS)
     return etree.QName(conditions[0]).localname if conditions else None
