@@ -22,7 +22,7 @@ LAYERS: Sequence[set[str]] = [
     {"availability", "advice"},
     {"remote", "store"},
     {"ical", "dav", "credentials", "running"},
-    {"connection", "address", "clock", "cooperative", "progress", "timetext", "ownership", "spelling"},
+    {"connection", "address", "clock", "cooperative", "progress", "timetext", "ownership", "spelling", "durations"},
     {"os_errors", "regular_file"},
     {"period", "errors"},
 ]
@@ -35,6 +35,7 @@ PURE = {
     "address",
     "timetext",
     "spelling",
+    "durations",
     "period",
     "errors",
     "os_errors",

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import logging
 import os
 import sys
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from busyd.credentials import Secret
 from busyd.errors import Misconfigured
-from busyd.log import JournalFormatter, PlainFormatter, Redactor, is_journal, set_up_logging
+from busyd.log import JournalFormatter, JsonFormatter, PlainFormatter, Redactor, is_journal, set_up_logging
 
 CANARY = "hunter2-canary"
 
@@ -168,3 +169,21 @@ def test_the_lines_of_a_table_and_of_a_traceback_stay() -> None:
         record.exc_info = sys.exc_info()
     lines = PlainFormatter().format(record).splitlines()
     assert lines[-1] == "ValueError: a\\x1bb" and len(lines) > 4
+
+
+def test_json_is_one_object_in_a_line_with_what_it_is_about_and_no_secret() -> None:
+    try:
+        message = f"bad {CANARY}"
+        raise ValueError(message)
+    except ValueError:
+        record = logging.makeLogRecord(
+            {"name": "busyd.x", "levelname": "WARNING", "levelno": 30, "msg": "%s:\n%s", "args": ("anna", CANARY),
+             "exc_info": sys.exc_info(), "connection": "anna", "code": "auth.refused", "created": 0.5}
+        )  # fmt: skip
+    line = JsonFormatter(hiding(CANARY)).format(record)
+    told = json.loads(line)
+    assert "\n" not in line
+    assert CANARY not in line
+    assert (told["time"], told["level"], told["logger"]) == ("1970-01-01T00:00:00.500Z", "warning", "busyd.x")
+    assert (told["message"], told["connection"], told["code"]) == ("anna:\n***", "anna", "auth.refused")
+    assert "ValueError: bad ***" in told["traceback"]

@@ -11,8 +11,9 @@ import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from textwrap import shorten
-from typing import Any, Final, TextIO
+from typing import Any, Final, Literal, TextIO
 from urllib.parse import quote
 
 from busyd.credentials import Secret, normalise_app_specific
@@ -28,6 +29,8 @@ _PRIORITY: Final = {
     logging.DEBUG: 7,
 }
 """Syslog priorities (sd-daemon(3)); 5, notice, has no equivalent in Python."""
+_FIELDS: Final = ("connection", "profile", "calendar", "code")
+"""What a record may be about (`extra=`), which JSON has as fields of their own."""
 _SHORTEST: Final = 4
 _MOST_LINES: Final = 5
 _LONGEST_LINE: Final = 300
@@ -129,6 +132,36 @@ class JournalFormatter(_Formatter):
         return "\n".join(prefix + line for line in super().format(record).splitlines() or [""])
 
 
+class JsonFormatter(_Formatter):
+    """An object in a line: time in UTC, level, logger, message, and what the message is about where that is known."""
+
+    def __init__(self, redactor: Redactor = _redactor) -> None:
+        super().__init__("%(message)s", redactor=redactor)
+
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC)
+            .isoformat(timespec="milliseconds")
+            .replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": self._redactor.redact(_message_of(record)),
+        }
+        for name in _FIELDS:
+            if value := getattr(record, name, None):
+                told[name] = self._redactor.redact(str(value))
+        if record.exc_info:
+            told["traceback"] = self._redactor.redact(self.formatException(record.exc_info))
+        return json.dumps(told, ensure_ascii=False)
+
+
+class JournalJsonFormatter(JsonFormatter):
+    """The same with the priority in front, which the journal takes away."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"<{_PRIORITY.get(record.levelno, 6)}>{super().format(record)}"
+
+
 class PlainFormatter(_Formatter):
     """Time in UTC, level, logger and message, for a terminal or a file."""
 
@@ -158,6 +191,17 @@ def set_up_logging(
         logging.getLogger(name).setLevel(logging.WARNING)
     for name, own in levels.items():
         logging.getLogger(name).setLevel(own)
+
+
+def use_format(form: Literal["text", "json"], environment: Mapping[str, str]) -> None:
+    """Write what is logged from now on as lines of text, or as JSON."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            in_journal = is_journal(handler.stream, environment)
+            if form == "json":
+                handler.setFormatter(JournalJsonFormatter() if in_journal else JsonFormatter())
+            else:
+                handler.setFormatter(JournalFormatter() if in_journal else PlainFormatter())
 
 
 def first_few(lines: Sequence[str]) -> list[str]:

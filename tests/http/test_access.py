@@ -13,14 +13,31 @@ from tests.http.small_backend import NOW
 from tests.http.wire import exchange
 
 ANNA = "/v1/profiles/anna/freebusy"
-OPEN_HERE = ["/v1/profiles", ANNA, f"{ANNA}.ifb", "/v1/profiles/anna/slots", "/healthz", "/readyz", "/metrics"]
-CLOSED_HERE = ["/v1/profiles/anna/explain", "/v1/status", "/v1/calendars", "/openapi.json"]
+OPEN_HERE = ["/v1/profiles", ANNA, f"{ANNA}.ifb", "/v1/profiles/anna/slots", "/readyz", "/metrics"]
+OPEN_EVERYWHERE = ["/healthz", "/openapi.json"]
+CLOSED_HERE = ["/v1/profiles/anna/explain", "/v1/status", "/v1/calendars"]
 PROXY_FIELDS = ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Anything", "X-Real-IP"]
 
 
 @pytest.mark.parametrize("path", OPEN_HERE)
 async def test_what_holds_no_details_needs_no_token_on_this_machine(served: Served, path: str) -> None:
     assert (await served.ask(path)).status == 200
+
+
+@pytest.mark.parametrize("settings", [{}, {"local_access": False}, {"behind_proxy": True}])
+async def test_whether_it_runs_and_what_the_api_is_needs_no_token_anywhere(
+    serve: Serve, settings: dict[str, bool]
+) -> None:
+    served = await serve(**settings)
+    for path in OPEN_EVERYWHERE:
+        assert (await served.ask(path, X_Forwarded_For="192.0.2.1")).status == 200
+    assert (await served.ask("/healthz")).json == {"status": "alive"}
+
+
+async def test_metrics_have_a_scope_of_their_own(served: Served) -> None:
+    token = served.backend.token("*", "metrics")
+    assert (await served.ask("/metrics", token=token)).status == 200
+    assert (await served.ask("/v1/status", token=token)).status == 403
 
 
 @pytest.mark.parametrize("path", CLOSED_HERE)

@@ -144,7 +144,15 @@ async def test_it_is_ready_once_every_profile_has_a_snapshot(serve: Serve, backe
     assert "anna, bob" in answer.json["detail"]
     for name in ("anna", "bob"):
         await backend.set_busy(name, [])
-    assert (await served.ask("/readyz")).json == {"status": "ready"}
+    unable = {"profile": "nobody", "state": "unconfigured"}
+    assert (await served.ask("/readyz")).json == {"status": "ready", "cannot_answer": [unable]}
+    assert (await served.ask("/readyz", token=backend.token("anna"))).json == {"status": "ready"}
+    del backend.state.profiles["nobody"]
+    for name in ("anna", "bob"):
+        backend.confirm(name, None)
+    answer = await served.ask("/readyz")
+    assert (answer.status, answer.error) == (503, "not-ready")
+    assert answer.json["detail"] == "no profile can be answered for: anna (incomplete), bob (incomplete)"
 
 
 async def test_readiness_names_no_profile_that_the_token_does_not_see(serve: Serve, backend: SmallBackend) -> None:
@@ -165,6 +173,11 @@ async def test_metrics_are_what_prometheus_reads(served: Served) -> None:
     assert 'busyd_http_requests_total{route="none",status="404"} 1' in answer.text
     assert 'busyd_profile_stale{profile="anna"} 0' in answer.text
     assert 'busyd_connection_last_poll_seconds{connection="anna"} 1.7954352e+09' in answer.text
+    route = 'route="/v1/profiles/{profile}/freebusy"'
+    buckets = [line for line in answer.text.splitlines() if "duration_seconds_bucket" in line and route in line]
+    assert any('le="+Inf"' in line and line.endswith(" 2.0") for line in buckets), buckets
+    assert "process_resident_memory_bytes " in answer.text
+    assert "busyd_config_last_reload_successful 1" in answer.text
     sample = re.compile(r"(# (HELP|TYPE) .+|[a-z_]+(\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*\})? [-+0-9.e]+)\n")
     assert sample.sub("", answer.text) == ""
 

@@ -3,12 +3,13 @@
 import argparse
 import gc
 import logging
+import os
 
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import find_installation
 from busyd.config import ConfigFaults, find_file_faults, find_socket_faults
 from busyd.errors import BusydError
-from busyd.log import first_few
+from busyd.log import first_few, use_format
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ def run_daemon(arguments: argparse.Namespace) -> int:
     config = installation.config
     if faults := [*find_file_faults(config), *find_socket_faults(config)]:
         raise ConfigFaults(faults)
+    use_format(config.log, os.environ)
     for warning in first_few(config.warnings):
         logger.warning("%s", warning)
     # Nothing allocated during the start is garbage, so collecting would only cost time; the service enables it again.

@@ -39,6 +39,7 @@ _KEYS: Final = (
     "local_access",
     "cors",
     "time_zones",
+    "log",
     "state",
 )
 
@@ -143,6 +144,7 @@ def _read_config(reader: ConfigReader, tree: MappingNode, *, files: tuple[Path, 
         ),
         cors=tuple(origin for _, origin in reader.values(keys.get("cors"), "cors", parse=parse_origin)),
         time_zones=_read_time_zones(reader, keys.get("time_zones")),
+        log=reader.choice(keys.get("log"), "log", options=("text", "json"), default="text"),
         state=_read_path(reader, keys.get("state"), what="state"),
         files=files,
         locations=reader.locations,

@@ -55,6 +55,7 @@ class Config(Struct, frozen=True):
     """Origins of web pages that may read answers, as browsers write them."""
     time_zones: Mapping[str, str] = field(default_factory=dict)
     """Names that calendars use and nobody knows, in the form of `zone_key` -> IANA names."""
+    log: Literal["text", "json"] = "text"
     state: Path | None = None
     files: tuple[Path, ...] = ()
     """What was read, the main file first."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 from busyd.period import Instant
 
 TOKEN_PREFIX: Final = "bd"
-SCOPES: Final = ("freebusy", "details", "book", "admin")
+SCOPES: Final = ("freebusy", "details", "book", "metrics", "admin")
 LOCAL_TOKEN_NAME: Final = "local-admin-token"
 """Of the daemon's own token for the command line, and of the file it is in. Nobody lists or revokes it."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from textwrap import shorten
@@ -63,6 +64,9 @@ class ReloadRequests:
         self._waiting: list[asyncio.Future[ReloadOutcome]] = []
         self._at_rest = asyncio.Event()
         self._at_rest.set()
+        self.outcomes: Counter[str] = Counter()
+        """How many came to what, since the start."""
+        self.last: ReloadOutcome | None = None
 
     def ask(self) -> None:
         """Have the configuration read again, without waiting for the outcome."""
@@ -97,6 +101,8 @@ class ReloadRequests:
                 self._asked.set()
             else:
                 self._at_rest.set()
+                self.outcomes[outcome.outcome] += 1
+                self.last = outcome
                 for future in waiting:
                     if not future.done():  # the request may have been cancelled
                         future.set_result(outcome)

@@ -12,6 +12,7 @@ from busyd.advice.trouble import describe_missing
 from busyd.availability.hours import AppointmentDefaults, Hours, SlotDefaults
 from busyd.availability.snapshot import Snapshot
 from busyd.connection import CalendarKind, ConnectionKind
+from busyd.durations import Durations
 from busyd.flow.freshness import Freshness
 from busyd.ical.facts import HARMLESS, Problem, ProblemKind
 from busyd.ical.zones import reading_zone
@@ -109,6 +110,8 @@ class ConnectionView(Struct, frozen=True):
     trouble: str
     """What went wrong at the last poll and what to do; empty when it went well."""
     trouble_since: Instant | None
+    code: str
+    """What went wrong, for programs, as `Diagnosis.code`; empty when it went well."""
     has_other_password: bool
     """Its password is not an app-specific one, so it is not sent to Apple."""
     last_poll: Instant | None
@@ -119,6 +122,8 @@ class ConnectionView(Struct, frozen=True):
     requests: int
     """Requests sent to the remote since the start."""
     calendars: tuple[CalendarView, ...]
+    polls: Durations
+    """How long polls took, since the start."""
 
 
 class ProblemView(Struct, frozen=True):
@@ -173,11 +178,13 @@ def view_connection(state: State, connection_state: ConnectionState) -> Connecti
         profiles=frozenset(state.links.profiles_naming(name)),
         trouble=connection_state.trouble,
         trouble_since=connection_state.trouble_since,
+        code=connection_state.trouble_code,
         has_other_password=connection_state.has_other_password,
         partial=connection_state.partial,
         last_poll=connection_state.last_poll,
         next_poll=connection_state.next_poll,
         requests=connection_state.requests,
+        polls=connection_state.polls,
         calendars=tuple(_view_calendar(state, connection_state, record=record) for record in state.calendars_of(name)),
     )
 

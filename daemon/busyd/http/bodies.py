@@ -192,6 +192,7 @@ class ConnectionStatus(Struct, frozen=True):
     kind: ConnectionKind
     state: Literal["ok", "trouble", "not-app-specific", "starting", "unused"]
     detail: str
+    code: str
     since: Time | None
     last_poll: Time | None
     next_poll: Time | None
@@ -244,10 +245,18 @@ class Heartbeat(Struct, frozen=True):
     stale: bool
 
 
+class UnableProfile(Struct, frozen=True):
+    """A profile of which nothing can be proved to be free."""
+
+    profile: str
+    state: ProfileHealth
+
+
 class Health(Struct, frozen=True):
-    """Whether busyd runs, or is ready to answer for every profile."""
+    """Whether busyd runs, or is ready to answer; `cannot_answer` are the profiles for which it is not."""
 
     status: Literal["alive", "ready"]
+    cannot_answer: list[UnableProfile] | UnsetType = UNSET
 
 
 class SyncProgress(Struct, frozen=True):
@@ -269,7 +278,6 @@ class SyncFinished(Struct, frozen=True):
 
 
 ALIVE: Final = Health("alive")
-READY: Final = Health("ready")
 
 
 def time_or_none(instant: int | None) -> str | None:

@@ -1,13 +1,19 @@
-"""`/healthz`: the process runs. `/readyz`: every profile can be answered for; else 503, with what is missing."""
+"""`/healthz`: the process runs. `/readyz`: profiles can be answered for; else 503, with what is missing."""
+
+from typing import Final
 
 from aiohttp import web
+from msgspec import UNSET
 
 from busyd.flow.backend import Backend
 from busyd.flow.views import ProfileHealth
-from busyd.http.bodies import ALIVE, READY
+from busyd.http.bodies import ALIVE, Health, UnableProfile
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem
 from busyd.http.response import json_response
+
+_UNABLE: Final = (ProfileHealth.INCOMPLETE, ProfileHealth.UNCONFIGURED)
+"""Nothing of them is ever free."""
 
 
 class HealthHandler:
@@ -20,8 +26,11 @@ class HealthHandler:
         return await json_response(ALIVE, call.head)
 
     async def get_readyz(self, call: Call) -> web.StreamResponse:
-        """Ready once no profile is still loading; one without calendars never is, as none of its time is ever free."""
-        loading = [view.name for view in await self._backend.profiles() if view.state is ProfileHealth.LOADING]
+        """Ready once no profile is still loading. Those of which nothing can be proved to be free are named; when it is
+        so of all, busyd is not ready.
+        """
+        views = await self._backend.profiles()
+        loading = [view.name for view in views if view.state is ProfileHealth.LOADING]
         if loading:
             visible = [name for name in loading if call.caller.sees(name)]
             which = f"of {', '.join(sorted(visible))} " if visible else ""
@@ -32,4 +41,15 @@ class HealthHandler:
                 fix="GET /v1/status shows the progress, and whether a connection is in trouble",
                 headers={"Retry-After": "5"},
             )
-        return await json_response(READY, call.head)
+        unable = [view for view in views if view.state in _UNABLE]
+        seen = [UnableProfile(view.name, view.state) for view in unable if call.caller.sees(view.name)]
+        if unable and len(unable) == len(views):
+            names = ", ".join(f"{one.profile} ({one.state})" for one in seen)
+            raise HttpProblem(
+                "not-ready",
+                503,
+                detail=f"no profile can be answered for{': ' if names else ''}{names}",
+                fix="GET /v1/status says why, and what to do",
+                headers={"Retry-After": "60"},
+            )
+        return await json_response(Health("ready", cannot_answer=seen or UNSET), call.head)

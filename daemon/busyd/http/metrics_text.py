@@ -3,13 +3,17 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from msgspec import Struct
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 import busyd
 from busyd.cooperative import apply, in_slices
+from busyd.durations import Durations
 from busyd.flow.backend import Backend
+from busyd.flow.reload import ReloadRequests
 from busyd.flow.views import ConnectionView, ProfileView
 from busyd.http.auth import Caller
 from busyd.http.connections import Gate
@@ -18,19 +22,27 @@ from busyd.period import Instant
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
-Answers = Mapping[tuple[str, int], Sequence[float]]
-"""(route, status) -> how many answers, and the seconds they took."""
 _Samples = Iterable[tuple[Sequence[str], float]]
 """Values of the labels, and the value of the metric."""
 
 
-async def render_metrics(backend: Backend, gate: Gate, *, answers: Answers, caller: Caller) -> bytes:
+class Counted(Struct, frozen=True):
+    """What was counted of answers."""
+
+    answers: Mapping[tuple[str, int], int]
+    """(route, status) -> how many."""
+    durations: Mapping[str, Durations]
+    """Route -> how long they took."""
+
+
+async def render_metrics(backend: Backend, gate: Gate, *, counted: Counted, caller: Caller) -> bytes:
     """Everything that the caller may see, in text format 0.0.4. Metrics without a sample are left out."""
     profiles = [view for view in await backend.profiles() if caller.sees(view.name)]
-    families = [*_http(gate, answers), *_profiles(profiles, now=backend.clock.now())]
+    families = [*_http(gate, counted), *_profiles(profiles, now=backend.clock.now())]
     if caller.sees_all:
         problems = [one for one in backend.problems() if one.kind not in HARMLESS and one.accepted is None]
         families += _remotes(await backend.connections(), problems=len(problems))
+        families += [*_reloads(backend.reloads), *ProcessCollector(registry=None).collect()]
     parts = await in_slices(apply(lambda family: generate_latest(_Families([family])), families))
     return b"".join(parts)
 
@@ -45,13 +57,13 @@ class _Families(Collector):
         return self._families
 
 
-def _http(gate: Gate, answers: Answers) -> Iterator[Metric]:
+def _http(gate: Gate, counted: Counted) -> Iterator[Metric]:
     yield _gauge("busyd_build_info", "The version that runs.", labels=["version"], samples=[([busyd.__version__], 1)])
     labels = ["route", "status"]
-    counts = [([route, str(status)], cell[0]) for (route, status), cell in answers.items()]
+    counts = [([route, str(status)], number) for (route, status), number in counted.answers.items()]
     yield _counter("busyd_http_requests", "Answers given.", labels=labels, samples=counts)
-    seconds = [([route, str(status)], round(cell[1], 6)) for (route, status), cell in answers.items()]
-    yield _counter("busyd_http_request_seconds", "Time spent on answers.", labels=labels, samples=seconds)
+    took = "How long answers took; a stream of events counts as 0."
+    yield _histogram("busyd_http_request_duration_seconds", took, label="route", durations=counted.durations)
     yield _gauge("busyd_http_connections", "Open connections.", labels=[], samples=[([], len(gate.open))])
     streams = "Open streams of events."
     yield _gauge("busyd_http_streams", streams, labels=[], samples=[([], len(gate.streams))])
@@ -84,7 +96,24 @@ def _remotes(connections: Iterable[ConnectionView], *, problems: int) -> Iterato
     yield _counter("busyd_connection_requests", "Requests sent to the remote.", labels=labels, samples=requests)
     polled = [([view.name], view.last_poll) for view in views if view.last_poll is not None]
     yield _gauge("busyd_connection_last_poll_seconds", "When a poll last succeeded.", labels=labels, samples=polled)
+    polls = {view.name: view.polls for view in views}
+    yield _histogram("busyd_poll_duration_seconds", "How long polls took.", label="connection", durations=polls)
     yield _gauge("busyd_problems", "Events that were not understood.", labels=[], samples=[([], problems)])
+
+
+def _reloads(reloads: ReloadRequests) -> Iterator[Metric]:
+    counts = [([outcome], number) for outcome, number in reloads.outcomes.items()]
+    yield _counter("busyd_reloads", "Reloads of the configuration.", labels=["outcome"], samples=counts)
+    refused = reloads.last is not None and reloads.last.outcome == "refused"
+    said = "0 when the last reload was refused."
+    yield _gauge("busyd_config_last_reload_successful", said, labels=[], samples=[([], not refused)])
+
+
+def _histogram(name: str, help_text: str, *, label: str, durations: Mapping[str, Durations]) -> Metric:
+    family = HistogramMetricFamily(name, help_text, labels=[label])
+    for value, counted in durations.items():
+        family.add_metric([value], counted.buckets, round(counted.seconds, 6))
+    return family
 
 
 def _gauge(name: str, help_text: str, *, labels: Sequence[str], samples: _Samples) -> Metric:

@@ -22,6 +22,7 @@ from busyd.http.bodies import (
     Status,
 )
 from busyd.http.call import Call
+from busyd.http.capabilities import Capabilities
 from busyd.http.changes import EVENTS, MOST_IN_PAGE
 from busyd.http.openapi_appointments import APPOINTMENT_BODIES, appointment_paths
 from busyd.http.openapi_blocks import BLOCK_BODIES, block_paths
@@ -36,6 +37,7 @@ BODIES: Final = (
     *BLOCK_BODIES,
     *PAGE_BODIES,
     Calendars,
+    Capabilities,
     ChangesPage,
     ConnectionChanged,
     Explanation,
@@ -182,6 +184,7 @@ def _paths() -> Schema:
             _ok_changes(),
             parameters=[parameter("profiles", "query", schema=TEXT, description="Comma-separated names"), *replay],
         ),
+        "/v1/capabilities": _get("What this installation reads, writes and never stores", _ok(Capabilities)),
         "/v1/status": _get("The state of every connection and calendar", _ok(Status), parameters=only),
         "/v1/calendars": _get("Every known calendar", _ok(Calendars)),
         "/v1/problems": _get("What in the calendars could not be taken as it is", _ok(Problems)),

@@ -10,6 +10,7 @@ from busyd.http.appointments import AppointmentsHandler
 from busyd.http.auth import Authenticator
 from busyd.http.blocks import BlocksHandler
 from busyd.http.caldav.paths import CaldavHandler, collections, discovery
+from busyd.http.capabilities import CapabilitiesHandler
 from busyd.http.changes import ChangesHandler
 from busyd.http.explain import ExplainHandler
 from busyd.http.feed import FeedHandler
@@ -37,6 +38,7 @@ _FREEBUSY: Final = frozenset({"freebusy"})
 _BOOK: Final = frozenset({"book"})
 _DETAILS: Final = frozenset({"details"})
 _ADMIN: Final = frozenset({"admin"})
+_METRICS: Final = frozenset({"admin", "metrics"})
 
 
 class Handlers(Struct, frozen=True):
@@ -138,6 +140,7 @@ def api_routes(handlers: Handlers) -> Routes:
                 writes_parameters={"DELETE": appointments.CANCEL_PARAMETERS},
             ),
             Route(f"{profile}/holds/{{hold}}", {"GET": held.get_hold, "DELETE": held.delete_hold}, _BOOK),
+            Route("/v1/capabilities", {"GET": CapabilitiesHandler(backend).get_capabilities}, local=True),
             Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS, parameters=STATUS_PARAMETERS),
             Route("/v1/calendars", {"GET": status.get_calendars}, _ADMIN),
             Route("/v1/problems", {"GET": problems.get_problems}, _ADMIN),
@@ -151,10 +154,10 @@ def api_routes(handlers: Handlers) -> Routes:
                 public=True,
                 ignores_parameters=True,
             ),
-            Route("/healthz", {"GET": health.get_healthz}, local=True, navigable=True),
+            Route("/healthz", {"GET": health.get_healthz}, public=True),
             Route("/readyz", {"GET": health.get_readyz}, local=True),
-            Route("/metrics", {"GET": handlers.metrics.get_metrics}, _ADMIN, local=True),
-            Route("/openapi.json", {"GET": OpenApiHandler().get_openapi}),
+            Route("/metrics", {"GET": handlers.metrics.get_metrics}, _METRICS, local=True),
+            Route("/openapi.json", {"GET": OpenApiHandler().get_openapi}, public=True),
             Route("/v1/tokens", {"GET": tokens.get_tokens, "POST": tokens.post_token}, _ADMIN),
             Route("/v1/tokens/{token}", {"DELETE": tokens.delete_token}, _ADMIN),
             Route("/v1/logins", {"POST": login.post_once}, _ADMIN),

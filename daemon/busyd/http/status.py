@@ -141,6 +141,7 @@ def _connection(view: ConnectionView, calendars: Sequence[CalendarView]) -> Conn
         kind=view.kind,
         state=state,
         detail=detail,
+        code=view.code,
         since=time_or_none(view.trouble_since),
         last_poll=time_or_none(view.last_poll),
         next_poll=None if state == UNUSED else time_or_none(view.next_poll),

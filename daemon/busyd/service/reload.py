@@ -16,7 +16,7 @@ from busyd.errors import TryAgain, UserError
 from busyd.flow.reload import ReloadFault, ReloadOutcome
 from busyd.index.restore import Restore
 from busyd.index.writer import IndexWriter
-from busyd.log import first_few
+from busyd.log import first_few, use_format
 from busyd.service.listening import Listening, Wanted
 from busyd.service.own_thread import in_own_thread
 
@@ -67,6 +67,7 @@ class Reloader:
             prepared.close()
             raise
         changed = (*changed, *await self._listening.apply(prepared))
+        use_format(config.log, os.environ)
         await polling.follow(config.connections)
         state.refused_configuration = ""
         state.publish()
@@ -142,8 +143,7 @@ def describe_changes(old: Config, new: Config) -> Iterator[str]:
             yield f"profile {name}: added"
         elif keys := [*_differences(_without_locations(before), _without_locations(profile))]:
             yield f"profile {name}: {', '.join(_KEYS.get(key, key) for key in keys)}"
-    if old.time_zones != new.time_zones:
-        yield "time_zones"
+    yield from (key for key in ("time_zones", "log") if getattr(old, key) != getattr(new, key))
     yield from (f"profile {name}: removed" for name in old.profiles if name not in new.profiles)
 
 

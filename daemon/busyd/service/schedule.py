@@ -13,7 +13,6 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from busyd.advice.trouble import describe_trouble
 from busyd.connection import FEEDS
 from busyd.dav.errors import LoginRefused
 from busyd.dav.href import host_of
@@ -23,7 +22,8 @@ from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.remote.backoff import CHECK_EVERY, ConnectionBackoff, after_failure, after_success, next_poll_at
 from busyd.remote.client import CaldavClient
-from busyd.remote.errors import NOTHING_SENT, NotAppSpecific
+from busyd.remote.errors import NOTHING_SENT
+from busyd.service.trouble import begin_trouble, end_trouble
 from busyd.sync.context import PollContext
 from busyd.sync.timing import SECRET_CHECK
 
@@ -189,16 +189,14 @@ class PollSchedule:
             return False
         finally:
             self._ended = clock.monotonic()
+            self.context.connection_state.polls.count(self._ended - self._began)
         was_refused, self._backoff = self.is_refused, after_success(self._backoff)
         if was_refused:
             await self._remember()
         self.context.connection_state.has_other_password = False
         if is_thorough:
             self.context.connection_state.thorough = False
-        if self.context.connection_state.trouble:
-            logger.info("%s: reachable again", name)
-            self.context.connection_state.trouble, self.context.connection_state.trouble_since = "", None
-            self.context.state.publish(connections=(self.context.name,))
+        end_trouble(self.context)
         if asked:
             self.context.connection_state.last_poll = clock.now()
         self._on_change()
@@ -220,21 +218,7 @@ class PollSchedule:
 
     def _tell(self, error: BusydError) -> None:
         """Show what is wrong to whoever asks, and once to the log."""
-        connection_state = self.context.connection_state
-        connection_state.has_other_password = isinstance(error, NotAppSpecific)
-        trouble = describe_trouble(
-            connection_state.connection,
-            error,
-            locked_out=self._backoff.is_locked_out,
-            worked_before=connection_state.listed,
-        )
-        if trouble != connection_state.trouble:
-            logger.warning("%s: %s", self.context.name, trouble)
-        connection_state.trouble, connection_state.trouble_since = (
-            trouble,
-            connection_state.trouble_since or self.context.clock.now(),
-        )
-        self.context.state.publish(connections=(self.context.name,))
+        begin_trouble(self.context, error, locked_out=self._backoff.is_locked_out)
         self._on_change()
 
     async def _may_try(self, *, by_hand: bool) -> bool:

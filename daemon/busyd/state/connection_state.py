@@ -4,6 +4,7 @@ from msgspec import Struct, field
 
 from busyd.clock import Now
 from busyd.connection import CalendarKind, Connection
+from busyd.durations import SLOW, Durations
 from busyd.period import Instant
 from busyd.store.mirror import CalendarRecord
 
@@ -22,6 +23,8 @@ class ConnectionState(Struct):
     next_poll: Instant | None = None
     trouble: str = ""
     """What went wrong at the last poll and what to do; empty when it went well."""
+    trouble_code: str = ""
+    """The same for programs, as `Diagnosis.code`; empty when it went well."""
     has_other_password: bool = False
     """Its password is not an app-specific one, so it is not sent to Apple, and nothing is asked."""
     trouble_since: Instant | None = None
@@ -34,6 +37,8 @@ class ConnectionState(Struct):
     thorough: bool = False
     """Somebody wants feeds read as a whole, also those for which "not modified" would do otherwise."""
     requests: int = 0
+    polls: Durations = field(default_factory=lambda: Durations(SLOW))
+    """How long polls took, since the start."""
     calendar_trouble: dict[int, str] = field(default_factory=dict)
     """What went wrong with single calendars while the others were read."""
 
