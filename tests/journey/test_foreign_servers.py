@@ -1,6 +1,8 @@
 """The whole daemon against servers nobody here wrote: what a calendar app puts there is what /freebusy tells."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -21,7 +23,8 @@ PRODID:-//test//EN\r
 {events}\
 END:VCALENDAR\r
 """
-ALL = (radicale, xandikos, cyrus)
+Kind = Callable[[Path], AbstractContextManager[CaldavServer]]
+ALL: tuple[Kind, ...] = (radicale, xandikos, cyrus)
 WEEK = ("2026-06-01", "2026-06-08")
 
 
@@ -96,6 +99,17 @@ def test_a_calendar_made_anew_at_its_address_is_read_anew(linked: tuple[CaldavSe
     after_sync(busyd, [("2026-06-01T14:00:00Z", "2026-06-01T15:00:00Z", "BUSY")])
     server.delete("single.ics")
     after_sync(busyd, [])
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_the_self_test_finds_a_server_that_can_be_booked_on(kind: Kind, tmp_path: Path) -> None:
+    with kind(tmp_path) as server, busyd_in(tmp_path, environment={"TEAM_PASSWORD": PASSWORD}) as busyd:
+        busyd.configure(CONFIG.format(url=server.url, user=USER))
+        told = busyd.command("doctor", "--write", "--json")
+        assert told.returncode == 0, told.stdout
+        failed = [one for one in json.loads(told.stdout)["findings"] if one["level"] == "failed"]
+        assert not failed
+        assert "kept for bookings" in told.stdout
 
 
 def test_a_restart_answers_the_same_while_the_server_is_down(tmp_path: Path) -> None:

@@ -65,9 +65,7 @@ def soak(arguments: Sequence[str]) -> int:
         with busyd_in(Path(folder), environment={"APPLE": PASSWORD}) as busyd:
             busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
             found = _run(busyd, range(wanted.seed, wanted.seed + wanted.count))
-    print(
-        f"corruptions: {wanted.count} ({', '.join(f'{kind} {count}' for kind, count in sorted(found.kinds.items()))})"
-    )
+    print(f"corruptions: {found.ends.total()}: {_counts(found.kinds)}; after: {_counts(found.ends)}")
     print(f"set aside and read anew: {found.set_aside}; the others changed nothing that is ever read")
     print(f"starts that did not come to the right answers: {len(found.given_up)}")
     print(f"wrong answers: {len(found.wrong)}")
