@@ -155,7 +155,7 @@ def explain_refusal(why: WhyNot, offer: Offer) -> str:
     if why is WhyNot.LIMIT_REACHED:
         limits = ((slots.per_day, "per day"), (slots.per_week, "per week"))
         most = ", ".join([f"{limit} {each}" for limit, each in limits if limit is not None])
-        return f"{_REASONS[why]}: {most}"
+        return f"{_REASONS[why]}: at most {most}"
     if why is WhyNot.TOO_FAR and slots.window is not None:
         return f"{_REASONS[why]}: at most {write_duration(slots.window)}"
     return _REASONS[why]
@@ -167,7 +167,7 @@ _REASONS: Final[Mapping[WhyNot, str]] = {
     WhyNot.TOO_SOON: "the time is too soon",
     WhyNot.TOO_FAR: "the time is too far ahead",
     WhyNot.OFF_GRID: "nothing may start at this time",
-    WhyNot.LIMIT_REACHED: "that day or week has as many appointments as are taken",
+    WhyNot.LIMIT_REACHED: "the day or week is full",
 }
 
 

@@ -40,7 +40,7 @@ TITLES: Final[Mapping[str, str]] = {
     "outside-hours": "The time is outside the working hours",
     "too-soon": "The time is too soon",
     "too-far": "The time is too far ahead",
-    "limit-reached": "There are as many appointments as are taken",
+    "limit-reached": "The day or week is full",
     "off-grid": "Nothing starts at this time",
     "too-many-holds": "Too many holds",
     "not-proven": "The calendars could not be confirmed",
