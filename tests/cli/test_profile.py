@@ -93,6 +93,14 @@ def test_an_app_that_may_only_know_when_somebody_is_busy(busyd: Busyd, home: Pat
     assert token["expires"] is not None
 
 
+def test_an_app_that_may_write(busyd: Busyd, home: Path) -> None:
+    configure(home)
+    assert "read_only = false" in busyd("profile", "vdirsyncer", "anna", "--write").out
+    (token,) = busyd("token", "list", "--json").json
+    assert token["scopes"] == ["book", "details", "freebusy"]
+    assert busyd("profile", "vdirsyncer", "anna", "--write", "--busy-only").status == 64
+
+
 @pytest.mark.parametrize(
     ("app", "profile", "status"), [("davx5", "nobody", 1), ("davx5", "*", 1), ("outlook", "anna", 64)]
 )

@@ -129,10 +129,10 @@ class SmallBackend(Backend):
         profile_state.version += 1
         self.state.publish()
 
-    async def store_object(self, calendar: int, href: str, payload: bytes) -> None:
+    async def store_object(self, calendar: int, href: str, payload: bytes, *, etag: str = '"remote"') -> None:
         """The mirror has an object now, as a poll would store it."""
         await self._writer.complete_tables()
-        await self._writer.store_batch(self.state.calendars[calendar], [Incoming(href, '"remote"', payload)])
+        await self._writer.store_batch(self.state.calendars[calendar], [Incoming(href, etag, payload)])
 
     async def publish(self) -> None:
         """What was stored counts in every answer, as after a poll."""

@@ -1,6 +1,7 @@
 """The CalDAV server of the whole daemon: what the phone changes reaches an app, over restarts and outages."""
 
 import json
+import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
@@ -22,8 +23,8 @@ HOME = "/dav/anna/"
 class App:
     """Syncs the one calendar it finds in the home of anna."""
 
-    def __init__(self, busyd: Busyd) -> None:
-        made = busyd.command("token", "add", "anna", "--scope", "details", "--json")
+    def __init__(self, busyd: Busyd, *, scope: str = "details") -> None:
+        made = busyd.command("token", "add", "anna", "--scope", scope, "--json")
         token = json.loads(made.stdout)["token"]
         self._busyd = busyd
         self._authorization = f"Basic {b64encode(f'anna:{token}'.encode()).decode()}"
@@ -35,6 +36,18 @@ class App:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             assert answer.status == 207
             return Multistatus.from_xml(answer.read())
+
+    def write(self, method: str, name: str, body: str = "", **fields: str) -> int:
+        """The status of a PUT or DELETE of a member."""
+        headers = {"Authorization": self._authorization, "Content-Type": "text/calendar"}
+        headers |= {field.replace("_", "-"): value for field, value in fields.items()}
+        data, url = body.encode() if body else None, self._busyd.base + self.calendar + name
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, data, headers, method=method)) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
 
     @property
     def calendar(self) -> str:
@@ -95,4 +108,56 @@ def test_fifty_apps_that_ask_every_minute_cost_no_request_to_the_remote(
             for app in apps[:50]:
                 assert app.sync() in ({"a.ics": 200}, {})
         assert len(icloud.log.requests()) == before
+        assert busyd.stop() == 0
+
+
+def test_what_an_app_writes_is_on_the_phone_and_busy_before_the_app_is_told(
+    icloud: SimulatedIcloud, tmp_path: Path
+) -> None:
+    anna = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001")
+    work = anna.add_calendar("Work", id="work")
+    first = event("new", "20260602T090000Z", end="20260602T100000Z")
+    second = event("new", "20260603T090000Z", end="20260603T100000Z")
+    with busyd_in(tmp_path, environment={"APPLE": PASSWORD}) as busyd:
+        busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
+        busyd.start()
+        wait_for(lambda: busyd.freebusy("2026-06-01", "2026-06-08")["complete"])
+        app, other = App(busyd, scope="details,book"), App(busyd)
+        assert (app.sync(), other.sync()) == ({}, {})
+        assert app.write("PUT", "new.ics", first, If_None_Match="*") == 201
+        assert [period[0] for period in busyd.busy("2026-06-01", "2026-06-08")] == ["2026-06-02T09:00:00Z"]
+        assert "20260602T090000Z" in work.objects()["new.ics"].text
+        assert other.sync() == {"new.ics": 200}
+        assert app.write("PUT", "new.ics", second) == 204
+        assert [period[0] for period in busyd.busy("2026-06-01", "2026-06-08")] == ["2026-06-03T09:00:00Z"]
+        busyd.command("sync", "--now")
+        assert other.sync() == {"new.ics": 200}
+        assert app.write("DELETE", "new.ics") == 204
+        assert (busyd.busy("2026-06-01", "2026-06-08"), work.objects()) == ([], {})
+        assert other.sync() == {"new.ics": 404}
+        assert other.write("PUT", "new.ics", first) == 403
+        assert busyd.stop() == 0
+
+
+def test_while_the_remote_is_down_an_app_is_asked_to_wait_and_nothing_is_lost(
+    icloud: SimulatedIcloud, tmp_path: Path
+) -> None:
+    anna = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001")
+    work = anna.add_calendar("Work", id="work")
+    work.put("a.ics", event("a", "20260601T090000Z", end="20260601T100000Z"))
+    moved = event("a", "20260602T090000Z", end="20260602T100000Z")
+    with busyd_in(tmp_path, environment={"APPLE": PASSWORD}) as busyd:
+        busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
+        busyd.start()
+        wait_for(lambda: busyd.freebusy("2026-06-01", "2026-06-08")["complete"])
+        app = App(busyd, scope="details,book")
+        assert app.sync() == {"a.ics": 200}
+        anna.knobs.fail_next(503, times=None)
+        assert app.write("PUT", "a.ics", moved) == 503
+        assert app.write("DELETE", "a.ics") == 503
+        assert app.sync() == {"a.ics": 200}
+        assert [period[0] for period in busyd.busy("2026-06-01", "2026-06-08")] == ["2026-06-01T09:00:00Z"]
+        anna.knobs.faults.clear()
+        wait_for(lambda: app.write("PUT", "a.ics", moved) == 204)
+        assert [period[0] for period in busyd.busy("2026-06-01", "2026-06-08")] == ["2026-06-02T09:00:00Z"]
         assert busyd.stop() == 0

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
 
-from busyd.cli.exit_status import CommandFailed, ExitStatus
+from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.terminal import print_json, print_note
 from busyd.cli.token import ALL_PROFILES, base_address, check_profile, parse_expiry, tokens_installation
 from busyd.clock import SystemClock
@@ -21,6 +21,7 @@ from busyd.store.ledger import ledger_of
 
 _SCOPES: Final = ("freebusy", "details")
 _BUSY_ONLY: Final = ("freebusy",)
+_WRITING: Final = (*_SCOPES, "book")
 
 
 class AppAccount(Struct, frozen=True):
@@ -30,6 +31,7 @@ class AppAccount(Struct, frozen=True):
     base: str
     """The address of busyd, without a path."""
     token: str
+    writes: bool
 
     @property
     def home(self) -> str:
@@ -48,6 +50,7 @@ def add_profile_command(subparsers: "argparse._SubParsersAction[argparse.Argumen
     parser.add_argument("app", metavar="APP", choices=tuple(_APPS), help=f"one of {', '.join(_APPS)}")
     parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("--busy-only", action="store_true", help="show only when somebody is busy, without titles")
+    parser.add_argument("--write", action="store_true", help="let the app create, change and delete events")
     parser.add_argument("--expires", metavar="TIME", help="lifetime of the token, such as 90d (default: no expiry)")
     parser.add_argument(
         "--output", metavar="FILE", type=Path, help="apple: the file to write (default: PROFILE.mobileconfig)"
@@ -60,6 +63,8 @@ def make_profile(arguments: argparse.Namespace) -> int:
     """Make the token, and print or write what the app needs."""
     now = SystemClock().now()
     expires = parse_expiry(arguments.expires, now, program="busyd profile")
+    if arguments.busy_only and arguments.write:
+        raise UsageError("--busy-only shows nothing that could be written to", program="busyd profile")
     installation = tokens_installation(arguments)
     config, profile = installation.config, arguments.profile
     if profile == ALL_PROFILES:
@@ -70,10 +75,10 @@ def make_profile(arguments: argparse.Namespace) -> int:
     if file is not None and not arguments.json and os.path.lexists(file):
         message = f"{file} exists already"
         raise CommandFailed(message, fix="move it away, or name another one with --output")
-    scopes = _BUSY_ONLY if arguments.busy_only else _SCOPES
+    scopes = _BUSY_ONLY if arguments.busy_only else _WRITING if arguments.write else _SCOPES
     with ledger_of(installation.state) as ledger:
         token = ledger.add_token(profile, scopes=scopes, details=False, expires=expires, name=arguments.app, now=now)
-    account = AppAccount(profile, base, token.text)
+    account = AppAccount(profile, base, token.text, arguments.write)
     if arguments.json:
         print_json({"id": token.id, "url": account.home, "username": profile, "token": token.text})
     elif file is not None:
@@ -180,7 +185,7 @@ type = "caldav"
 url = "{account.home}"
 username = "{account.profile}"
 password = "{account.token}"
-read_only = true
+read_only = {"false" if account.writes else "true"}
 
 [storage busyd_{account.profile}_local]
 type = "filesystem"
@@ -200,7 +205,7 @@ def _khal(account: AppAccount) -> str:
 [[busyd_{account.profile}]]
 path = ~/.local/share/calendars/busyd/{account.profile}/*
 type = discover
-readonly = True
+readonly = {not account.writes}
 """
 
 

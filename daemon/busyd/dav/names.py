@@ -69,6 +69,10 @@ WRITE_PRIVILEGES: Final = frozenset({dav("all"), dav("write"), dav("write-conten
 NEED_PRIVILEGES: Final = dav("need-privileges")
 RESOURCE: Final = dav("resource")
 WRITE: Final = dav("write")
+WRITE_CONTENT: Final = dav("write-content")
+WRITE_PROPERTIES: Final = dav("write-properties")
+BIND: Final = dav("bind")
+UNBIND: Final = dav("unbind")
 
 # RFC 6578: collection synchronisation
 SYNC_COLLECTION: Final = dav("sync-collection")

@@ -45,10 +45,13 @@ from busyd.store.ledger_thread import LedgerThread
 from busyd.sync.timing import APART, TOGETHER
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from busyd.booking.carrying import Client
     from busyd.flow.appointments import Appointments
     from busyd.flow.book import Booker
     from busyd.flow.explain import Explained
+    from busyd.flow.writing import ObjectWriter
 
 
 class PollNow(Protocol):
@@ -65,6 +68,8 @@ class PollNow(Protocol):
     def is_refused(self) -> bool: ...
 
     async def look(self) -> bool: ...
+
+    def undisturbed(self) -> "AbstractAsyncContextManager[Client]": ...
 
 
 class _Seen(Struct, frozen=True):
@@ -111,6 +116,13 @@ class Backend:
         from busyd.flow.appointments import Appointments
 
         return Appointments(self.requests, self._writer, booker=self.booker, answers=self, clock=self.clock)
+
+    @cached_property
+    def object_writer(self) -> "ObjectWriter":
+        """Writes what calendar apps send. Loaded when it is first needed, as it brings lxml."""
+        from busyd.flow.writing import ObjectWriter
+
+        return ObjectWriter(self._writer, lambda: self.schedules)
 
     @property
     def refused_configuration(self) -> str:

@@ -19,11 +19,12 @@ from busyd.dav.errors import LoginRefused
 from busyd.dav.href import normalise_href
 from busyd.errors import BusydError
 from busyd.flow.following import FollowedRows
+from busyd.flow.kept_writes import keep_written
 from busyd.flow.looks import AnswerSource, Looks
 from busyd.flow.membership import NotProven
 from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER, withdrawn
 from busyd.flow.requests import OutboxRequests
-from busyd.index.writer import Incoming, IndexWriter
+from busyd.index.writer import IndexWriter
 from busyd.store.bookings import Booking, BookingState
 from busyd.store.outbox import Outbox
 
@@ -199,11 +200,7 @@ class Booker:
             return
         href = normalise_href(row.href)
         try:
-            if payload:
-                await self._writer.store_batch(record, [Incoming(href, etag, payload)])
-            else:
-                await self._writer.store_batch(record, [], gone=[href])
-            await self._writer.publisher.publish_snapshots((record.connection,))
+            await keep_written(self._writer, record, href=href, payload=payload, etag=etag)
         except BusydError as error:
             logger.warning("%s: what was written is not in the mirror before the next poll: %s", record.label, error)
 

@@ -23,7 +23,7 @@ TOKEN_SCHEME: Final = "busyd:sync/"
 _TOKEN: Final = re.compile(rf"{TOKEN_SCHEME}([0-9a-z-]+)/([0-9a-f]+)/([0-9]{{1,18}})")
 
 
-Revision = tuple[int, tuple[Link, ...], tuple[RemoteCalendar | None, ...]]
+Revision = tuple[int, tuple[Link, ...], tuple[tuple[RemoteCalendar, bool] | None, ...]]
 
 
 class InvalidToken(BusydError):
@@ -96,7 +96,7 @@ class Collections:
         profile_state = state.profiles.get(profile)
         links = profile_state.links if profile_state is not None else ()
         records = (state.calendars.get(link.calendar or 0) for link in links)
-        remotes = tuple([record.remote if record is not None else None for record in records])
+        remotes = tuple([(record.remote, record.complete) if record is not None else None for record in records])
         return self._writer.store.members_revision, tuple(links), remotes
 
     async def of(self, profile: str) -> list[CollectionView]:

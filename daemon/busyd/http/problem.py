@@ -73,6 +73,7 @@ TITLES: Final[Mapping[str, str]] = {
     "too-many-streams": "Too many streams",
     "not-implemented": "Not served yet",
     "dav-precondition": "A precondition of CalDAV is not met",
+    "changed-meanwhile": "It is not as it was when it was read",
     "crash": "Internal error",
 }
 """Every name that can follow `ERROR_BASE`, and its title."""

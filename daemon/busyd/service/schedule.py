@@ -6,9 +6,10 @@ places that catch every exception, with the answer to a request (`http/app.py`),
 """
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final, Protocol
 
 from msgspec.structs import replace
@@ -60,6 +61,8 @@ class PollSchedule:
         self._after_poll = after_poll
         self._backoff = ConnectionBackoff()
         self._running: asyncio.Task[bool] | None = None
+        self._turn = asyncio.Lock()
+        """Held by a poll, or by a write."""
         self._listeners: list[Report] = []
         self._began = self._ended = -NEVER
         """When the last poll did (monotonic)."""
@@ -78,6 +81,12 @@ class PollSchedule:
     def is_refused(self) -> bool:
         """Whether the login was refused at the last try."""
         return self._backoff.refusals > 0
+
+    @contextlib.asynccontextmanager
+    async def undisturbed(self) -> AsyncIterator[CaldavClient]:
+        """The client of the connection, while no poll is under way."""
+        async with self._turn:
+            yield self.context.client
 
     async def run(self) -> None:
         """Poll for ever; ends only by being cancelled."""
@@ -158,16 +167,17 @@ class PollSchedule:
     async def _poll(self, wait: float) -> bool:
         """One poll, and whatever comes of it, what has changed is told."""
         try:
-            return await self._poll_connection(wait)
+            if wait > 0:
+                await self.context.clock.sleep(wait)
+            async with self._turn:
+                return await self._poll_connection()
         finally:
             await self.context.writer.publisher.tell_changes((self.context.name,))
             if self._after_poll is not None:
                 await self._after_poll(self.context.name)
 
-    async def _poll_connection(self, wait: float) -> bool:
+    async def _poll_connection(self) -> bool:
         clock, name = self.context.clock, self.context.name
-        if wait > 0:
-            await clock.sleep(wait)
         self._began = clock.monotonic()
         self._is_extra = self.is_refused and self._began < self._backoff.not_before
         if self._is_extra:

@@ -45,6 +45,18 @@ class MemberContent(Struct, frozen=True):
     payload: bytes
 
 
+class MirroredMember(Struct, frozen=True):
+    """A member as its server has it."""
+
+    href: str
+    spelling: str
+    """Of the href by its server, where that is another way; else empty."""
+    etag: str
+    """Its server's."""
+    tag: str
+    payload: bytes
+
+
 class MemberChange(Struct, frozen=True):
     """What has become of a member since a revision."""
 

@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 from busyd.connection import RemoteCalendar
 from busyd.period import Instant, Period
 from busyd.store.errors import StorageDamaged
-from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent
+from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent, MirroredMember
 from busyd.store.mirror import AccountRecord, CalendarRecord, StoredObject
 from busyd.store.occurrences import IndexEntry, RowCounts
 from busyd.store.sqlite.database import Database, has_unwritten_log, open_unlocked, set_aside, storage_errors
@@ -129,6 +129,15 @@ class Store:
 
     async def read_changes(self, calendar: int, *, after: int, limit: int) -> tuple[CollectionMark, list[MemberChange]]:
         return await self._read(lambda tx: tx.read_changes(calendar, after=after, limit=limit))
+
+    async def read_member(self, calendar: int, name: str) -> MirroredMember | None:
+        return await self._read(lambda tx: tx.read_member(calendar, name))
+
+    async def names_with_uid(self, calendar: int, uid: str) -> list[str]:
+        return await self._read(lambda tx: tx.names_with_uid(calendar, uid))
+
+    async def touch_member(self, calendar: int, name: str) -> None:
+        await self.transaction(lambda tx: tx.touch_member(calendar, name))
 
     async def follow_made(self, owner: str, tags: Mapping[str, str], *, at: Instant) -> CollectionMark:
         return await self.transaction(lambda tx: tx.follow_made(owner, tags, at=at))

@@ -204,9 +204,13 @@ def thunderbird(server: Server) -> Iterator[Titles]:
     command = ("thunderbird", "--headless", "--profile", str(profile))
 
     def titles() -> set[str]:
-        cache = profile / "calendar-data" / "cache.sqlite"
-        with suppress(sqlite3.OperationalError), closing(sqlite3.connect(f"file:{cache}?mode=ro", uri=True)) as known:
-            return {title for (title,) in known.execute("SELECT title FROM cal_events")}
+        copy = home / "copy"
+        copy.mkdir(exist_ok=True)
+        with suppress(OSError, sqlite3.Error):  # it holds the lock of its file
+            for file in (profile / "calendar-data").glob("cache.sqlite*"):
+                shutil.copy(file, copy / file.name)
+            with closing(sqlite3.connect(copy / "cache.sqlite")) as known:
+                return {title for (title,) in known.execute("SELECT title FROM cal_events")}
         return set()
 
     with _process(command, home, further={"MOZ_HEADLESS": "1"}):

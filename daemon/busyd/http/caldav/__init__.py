@@ -1,4 +1,6 @@
-"""The CalDAV server: the linked calendars of each profile as collections, with one of blocked slots. Read-only so far.
+"""The CalDAV server: the linked calendars of each profile as collections, with one of blocked slots.
+
+Events are written through (`flow/writing.py`): their server comes first, then the mirror, then the answer.
 
 What is supported, by section, with the module of its tests below `tests/http/caldav/`:
 
@@ -6,7 +8,8 @@ What is supported, by section, with the module of its tests below `tests/http/ca
                §9.1    Depth infinity: refused, propfind-finite-depth                         test_reading
                §9.2    PROPPATCH of collections: kept here, all or nothing                    test_changing
                §9.4    GET, HEAD of members with strong ETags, If-None-Match                  test_bad_input
-               §9.3, 9.6 to 9.9   MKCOL, PUT, DELETE, COPY, MOVE: need-privileges             test_reading
+               §9.6, 9.7   DELETE, PUT of members with If-Match, If-None-Match                test_writing
+               §9.3, 9.8, 9.9   MKCOL, COPY, MOVE: need-privileges                            test_reading
                §9.10   locks: not supported (class 1 and 3)                                   test_reading
                §10.6   If: not supported
     RFC 3253   §3.6    REPORT; supported-report-set                                           test_reading
@@ -15,7 +18,8 @@ What is supported, by section, with the module of its tests below `tests/http/ca
                §9      the reports about principals: nobody is found                          test_multiget
     RFC 4791   §5.2    the properties of calendars, but for min-date-time, max-date-time and max-instances,
                        which have no bound                                                    test_reading
-               §5.3    MKCALENDAR: need-privileges                                            test_reading
+               §5.3.1  MKCALENDAR: need-privileges                                            test_reading
+               §5.3.2  preconditions of PUT, but for max-instances and the dates              test_writing
                §6.2.1  calendar-home-set                                                      test_reading
                §7.5    i;ascii-casemap and i;octet                                            test_time_range
                §7.8    calendar-query; with Depth 0 as with 1                                 test_time_range

@@ -22,8 +22,8 @@ DAV_HEADERS: Final[Mapping[str, str]] = {
 class PreconditionNotMet(HttpProblem):
     """The body names the precondition for the app that asked; the text is for the log."""
 
-    def __init__(self, condition: str, *children: Element, detail: str) -> None:
-        super().__init__("dav-precondition", 403, detail=detail)
+    def __init__(self, condition: str, *children: Element, detail: str, status: int = 403) -> None:
+        super().__init__("dav-precondition", status, detail=detail)
         self._document = error_body(condition, *children)
 
     def response(self) -> web.Response:
@@ -31,8 +31,8 @@ class PreconditionNotMet(HttpProblem):
         return web.Response(body=self._document, status=self.status, headers=headers)
 
 
-def read_only(href: str) -> PreconditionNotMet:
-    """Nothing can be written through `/dav/` yet."""
+def no_privilege(href: str) -> PreconditionNotMet:
+    """This cannot be written to, or not by this token."""
     privilege = make(names.PRIVILEGE, make(names.WRITE))
     needed = make(names.RESOURCE, make(names.HREF, href), privilege)
-    return PreconditionNotMet(names.NEED_PRIVILEGES, needed, detail="the calendars are served read-only")
+    return PreconditionNotMet(names.NEED_PRIVILEGES, needed, detail="this cannot be written to with this token")

@@ -123,7 +123,9 @@ def principal(facts: HomeFacts) -> Resource:
     )
 
 
-def calendar(profile: str, collection: CollectionView, *, order: int, me: str, max_bytes: int) -> Resource:
+def calendar(
+    profile: str, collection: CollectionView, *, order: int, me: str, max_bytes: int, writable: bool
+) -> Resource:
     """A calendar. `order` is its place among those of its home, from 1; `max_bytes` the longest object there can be."""
     component = Property(names.COMP, attributes=(("name", "VEVENT"),))
     data = Property(names.CALENDAR_DATA, attributes=(("content-type", "text/calendar"), ("version", "2.0")))
@@ -140,7 +142,7 @@ def calendar(profile: str, collection: CollectionView, *, order: int, me: str, m
         Property(names.CALENDAR_ORDER, str(order)),
         _href(names.OWNER, principal_href(profile)),
         _href(names.CURRENT_USER_PRINCIPAL, principal_href(me)),
-        _READ_ONLY if collection.made is None else _READ_FREE_BUSY,
+        _WRITABLE if writable else _READ_ONLY if collection.made is None else _READ_FREE_BUSY,
         _reports(_OF_COLLECTIONS if collection.made is None else _OF_MADE),
         Property(names.SYNC_TOKEN, collection.token),
     ]
@@ -155,7 +157,14 @@ def calendar(profile: str, collection: CollectionView, *, order: int, me: str, m
 
 
 def calendar_object(
-    href: str, tag: str, *, profile: str, me: str, size: int | None, data: bytes | None = None
+    href: str,
+    tag: str,
+    *,
+    profile: str,
+    me: str,
+    size: int | None,
+    data: bytes | None = None,
+    writable: bool = False,
 ) -> Resource:
     """A calendar object resource of so many bytes; with some of them or all as calendar-data (RFC 4791 §9.6)."""
     properties = [
@@ -164,7 +173,7 @@ def calendar_object(
         Property(names.GETCONTENTTYPE, f"{CONTENT_TYPE}; component=vevent"),
         _href(names.OWNER, principal_href(profile)),
         _href(names.CURRENT_USER_PRINCIPAL, principal_href(me)),
-        _READ_ONLY,
+        _WRITABLE if writable else _READ_ONLY,
     ]
     if size is not None:
         properties.append(Property(names.GETCONTENTLENGTH, str(size)))
@@ -243,3 +252,13 @@ def _privileges(*granted: str) -> Property:
 
 _READ_ONLY: Final = _privileges(names.READ, names.READ_CURRENT_USER_PRIVILEGE_SET)
 _READ_FREE_BUSY: Final = _privileges(names.READ, names.READ_FREE_BUSY, names.READ_CURRENT_USER_PRIVILEGE_SET)
+_WRITABLE: Final = _privileges(
+    names.READ,
+    names.WRITE,
+    names.WRITE_CONTENT,
+    names.WRITE_PROPERTIES,
+    names.BIND,
+    names.UNBIND,
+    names.READ_CURRENT_USER_PRIVILEGE_SET,
+)
+"""One by one and not in one `all`, which Outlook's synchronizer takes for read-only."""

@@ -18,7 +18,7 @@ from busyd.http.caldav.blocked import BlockedSlots
 from busyd.http.caldav.changing import change_properties, with_kept
 from busyd.http.caldav.memo import AnswerMemo
 from busyd.http.caldav.paths import ROOT, WELL_KNOWN
-from busyd.http.caldav.refusals import DAV_HEADERS, XML, PreconditionNotMet, read_only
+from busyd.http.caldav.refusals import DAV_HEADERS, XML, PreconditionNotMet, no_privilege
 from busyd.http.caldav.reports import Reports
 from busyd.http.caldav.resources import (
     CONTENT_TYPE,
@@ -32,6 +32,7 @@ from busyd.http.caldav.resources import (
 )
 from busyd.http.caldav.sending import one, send_multistatus
 from busyd.http.caldav.target import Target, find_target, member_resource, nothing_here
+from busyd.http.caldav.writing import MemberWriter
 from busyd.http.call import Call
 from busyd.http.freebusy import check_configured, vfreebusy
 from busyd.http.problem import bad_request
@@ -39,7 +40,6 @@ from busyd.http.query import MAX_WINDOW
 from busyd.http.request_body import read_any_body
 from busyd.http.response import matches
 from busyd.http.settings import Limits
-from busyd.ical.limits import MAX_OBJECT_BYTES
 
 _OF_COLLECTION: Final = "GET, HEAD, OPTIONS, PROPFIND, PROPPATCH, REPORT"
 _OF_MEMBER: Final = "GET, HEAD, OPTIONS, PROPFIND"
@@ -56,6 +56,7 @@ class CaldavServer:
         self._blocked = BlockedSlots(backend)
         self._hours = WorkingHours(backend.clock)
         self._memo = AnswerMemo(backend)
+        self._members = MemberWriter(backend.object_writer, body_seconds=limits.body_seconds)
 
     async def handle(self, call: Call) -> web.StreamResponse:
         """Any method. Raises HttpProblem."""
@@ -73,13 +74,18 @@ class CaldavServer:
     async def _serve(self, call: Call, body: bytes) -> web.StreamResponse:
         method = call.request.method
         target = await find_target(call, self._backend, blocked=self._blocked)
+        target = replace(target, writable=self._members.may_write(target))
         if method == "OPTIONS":
             allow = _FINDING if target.owner is None else _OF_MEMBER if target.member is not None else _OF_COLLECTION
+            if target.member is not None and target.writable:
+                allow = f"DELETE, {allow}, PUT"
             return web.Response(headers={**DAV_HEADERS, "Allow": allow, "Content-Length": "0"})
         if method in ("GET", "HEAD"):
             return await self._get(call, target)
+        if method in ("PUT", "DELETE"):
+            return await self._members.write(call, target)
         if method not in ("PROPFIND", "PROPPATCH", "REPORT") or (method == "PROPPATCH" and target.member is not None):
-            raise read_only(target.path)
+            raise no_privilege(target.path)
         if method == "PROPPATCH":
             return await self._change(call, target)
         root, minimal = read_xml(body), _wants_minimal(call)
@@ -148,7 +154,14 @@ class CaldavServer:
     def _calendars(self, target: Target) -> list[Resource]:
         owner, me = target.owner or "", target.me
         return [
-            calendar(owner, collection, order=order, me=me, max_bytes=MAX_OBJECT_BYTES)
+            calendar(
+                owner,
+                collection,
+                order=order,
+                me=me,
+                max_bytes=self._limits.body_bytes,
+                writable=self._members.may_write(replace(target, collection=collection)),
+            )
             for order, collection in enumerate(target.collections, 1)
         ]
 

@@ -30,6 +30,10 @@ class Target(Struct, frozen=True):
     """The caller may ask when the owner is busy."""
     details: bool = False
     """The caller may know more than that."""
+    book: bool = False
+    """The caller may write."""
+    writable: bool = False
+    """The caller may write to the collection."""
     member: str | None = None
     """The name of a member, percent-encoded as in its href."""
     keeps_as: str = ""
@@ -44,7 +48,9 @@ def member_resource(
     assert target.owner is not None
     assert target.collection is not None
     href = collection_href(target.owner, target.collection) + name
-    return calendar_object(href, tag, profile=target.owner, me=target.me, size=size, data=data)
+    return calendar_object(
+        href, tag, profile=target.owner, me=target.me, size=size, data=data, writable=target.writable
+    )
 
 
 async def find_target(call: Call, backend: Backend, *, blocked: BlockedSlots) -> Target:
@@ -76,6 +82,7 @@ async def find_target(call: Call, backend: Backend, *, blocked: BlockedSlots) ->
         found,
         free_busy=call.caller.may("freebusy"),
         details=call.caller.may("details"),
+        book=call.caller.may("book"),
         member=quote(member, safe="") if member is not None else None,
         keeps_as=_keeps_as(call, owner),
     )

@@ -1,8 +1,9 @@
 """The members of served collections: the statements that read them. `put_object` and `forget_objects` write them."""
 
+import secrets
 from collections.abc import Iterable
 
-from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent
+from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent, MirroredMember
 from busyd.store.sqlite.digests import checked_payload
 from busyd.store.sqlite.statements import Statements
 
@@ -19,7 +20,7 @@ class MemberStatements(Statements):
     def read_members(self, calendar: int) -> list[Member]:
         """All members of a calendar, by name."""
         query = (
-            "SELECT member, tag, revision, length(payload) FROM object WHERE calendar=? AND member IS NOT NULL"
+            "SELECT member, tag || salt, revision, length(payload) FROM object WHERE calendar=? AND member IS NOT NULL"
             " AND tag<>'' ORDER BY member"
         )
         return [Member(*row) for row in self._db.execute(query, (calendar,))]
@@ -37,12 +38,12 @@ class MemberStatements(Statements):
 
         Ends with the member that makes it more than `most` bytes.
         """
-        query = "SELECT tag, payload FROM object WHERE calendar=? AND member=? AND tag<>'' ORDER BY id"
+        query = "SELECT tag, payload, salt FROM object WHERE calendar=? AND member=? AND tag<>'' ORDER BY id"
         found: dict[str, MemberContent | None] = {}
         size = 0
         for name in names:
             row = self._db.execute(query, (calendar, name)).fetchone()
-            found[name] = MemberContent(row[0], checked_payload(row[1], row[0])) if row else None
+            found[name] = MemberContent(row[0] + row[2], checked_payload(row[1], row[0])) if row else None
             size += len(row[1]) if row else 0
             if size > most:
                 break
@@ -55,10 +56,39 @@ class MemberStatements(Statements):
         """
         mark = self.read_marks((calendar,)).get(calendar) or CollectionMark("", 0, 0)
         rows = self._db.execute(
-            "SELECT member, tag, revision FROM object WHERE calendar=?1 AND revision>?2 AND member IS NOT NULL"
+            "SELECT member, tag || salt, revision FROM object WHERE calendar=?1 AND revision>?2 AND member IS NOT NULL"
             " AND tag<>'' UNION ALL"
             " SELECT member, '', revision FROM tombstone WHERE calendar=?1 AND revision>?2 AND ?2>0"
             " ORDER BY revision LIMIT ?3",
             (calendar, after, limit),
         )
         return mark, [MemberChange(*row) for row in rows]
+
+    def read_member(self, calendar: int, name: str) -> MirroredMember | None:
+        """A member with what its server calls it; None when there is none, not even one without bytes."""
+        query = "SELECT href, spelling, etag, salt, payload, tag FROM object WHERE calendar=? AND member=? ORDER BY id"
+        row = self._db.execute(query, (calendar, name)).fetchone()
+        if row is None:
+            return None
+        href, spelling, etag, salt, payload, tag = row
+        return MirroredMember(href, spelling, etag, tag + salt, checked_payload(payload, tag))
+
+    def names_with_uid(self, calendar: int, uid: str) -> list[str]:
+        """The members of a calendar that have this UID."""
+        query = (
+            "SELECT member FROM object WHERE calendar=? AND uid=? AND member IS NOT NULL AND tag<>'' ORDER BY member"
+        )
+        return [row[0] for row in self._db.execute(query, (calendar, uid))]
+
+    def touch_member(self, calendar: int, name: str) -> None:
+        """Give a member another revision and another tag with the same bytes: an app that has changed it for itself
+        takes it for changed, and reads it again.
+        """
+        row = self._db.execute("SELECT revision + 1 FROM calendar WHERE id=?", (calendar,)).fetchone()
+        if row is None:
+            return
+        statement = "UPDATE object SET revision=?1, salt=?2 WHERE calendar=?3 AND member=?4 AND tag<>'' RETURNING id"
+        salt = f".{secrets.token_hex(4)}"
+        if self._db.execute(statement, (row[0], salt, calendar, name)).fetchall():
+            self._db.execute("UPDATE calendar SET revision=? WHERE id=?", (row[0], calendar))
+            self.has_changed_members = True

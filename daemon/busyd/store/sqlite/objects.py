@@ -83,6 +83,7 @@ class ObjectStatements(Statements):
             " VALUES (?1,?2,?3,?4,?5,?6,?7,?8, COALESCE((SELECT revision FROM calendar WHERE id=?1), 0) + 1)"
             " ON CONFLICT (calendar, href) DO UPDATE SET etag=excluded.etag, uid=excluded.uid,"
             " payload=excluded.payload, tag=excluded.tag, digest=excluded.digest,"
+            " salt=CASE WHEN object.tag=excluded.tag THEN object.salt ELSE '' END,"
             " revision=CASE WHEN object.tag=excluded.tag THEN object.revision ELSE excluded.revision END"
             " RETURNING id, revision",
             (calendar, stored.href, stored.etag, stored.uid, stored.payload, member, tag, digest),

@@ -152,6 +152,11 @@ def _digests_of_rows(connection: sqlite3.Connection) -> None:
             connection.execute(f"UPDATE {table} SET digest=? WHERE {key}=?", (digest_of(row), number))
 
 
+def _touched_members(connection: sqlite3.Connection) -> None:
+    # Behind the tag that apps are told: another one for the same bytes, after a write that was not carried out.
+    connection.execute("ALTER TABLE object ADD COLUMN salt TEXT NOT NULL DEFAULT ''")
+
+
 MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _first,
     _second_looks,
@@ -165,4 +170,5 @@ MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _digests_of_entries,
     _made_collections,
     _digests_of_rows,
+    _touched_members,
 )

@@ -1,0 +1,220 @@
+"""One write of one member, on the client of its connection: send, look where that is needed, keep what is there.
+
+A condition fails only after a look at what is there now. Of a write without an answer the outcome is looked for. What
+the server holds afterwards is read back, so that the mirror has its bytes and not ours.
+"""
+
+from enum import StrEnum
+from typing import Final
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from busyd.booking.carrying import Client
+from busyd.dav.exchange import Operation
+from busyd.dav.href import ETag, is_same_etag, normalise_href
+from busyd.dav.objects import (
+    FetchedObject,
+    Refused,
+    WriteOutcome,
+    Written,
+    delete_object,
+    fetch_object,
+    put_object,
+)
+from busyd.errors import BusydError, DataError, RemoteError
+from busyd.flow.kept_writes import keep_written
+from busyd.index.writer import IndexWriter
+from busyd.store.members import MirroredMember
+from busyd.store.mirror import GHOST_ETAG, NO_ETAG, UNREAD_ETAG, CalendarRecord
+
+_UNKNOWN_ETAGS: Final = frozenset({UNREAD_ETAG, NO_ETAG, GHOST_ETAG})
+_FAILED_CONDITION: Final = 412
+
+
+class Obstacle(StrEnum):
+    """Why a write was not carried out."""
+
+    NO_PRIVILEGE = "need-privileges"
+    CONDITION = "condition"
+    """What is there is not what the app believes to be there."""
+    ABSENT = "absent"
+    UID_CONFLICT = "no-uid-conflict"
+    DATA = "valid-calendar-data"
+    OBJECT = "valid-calendar-object-resource"
+    COMPONENT = "supported-calendar-component"
+    TOO_LARGE = "max-resource-size"
+    NO_SPACE = "quota-not-exceeded"
+    UNAVAILABLE = "unavailable"
+    """It may be carried out another time."""
+
+
+class NotWritten(BusydError):
+    """A write was not carried out, as far as is known."""
+
+    def __init__(self, obstacle: Obstacle, why: str, *, other: str = "") -> None:
+        super().__init__(why)
+        self.obstacle = obstacle
+        self.other = other
+        """The name of the member that is in the way."""
+
+
+class WrittenMember(Struct, frozen=True):
+    """What a member is now."""
+
+    tag: str
+    is_new: bool
+    is_verbatim: bool
+    """Its bytes are those that were sent."""
+
+
+class Conditions(Struct, frozen=True):
+    """If-Match and If-None-Match of a request (RFC 9110 §13.1)."""
+
+    tags: tuple[str, ...] = ()
+    """One of them must be the current one; `*` is any."""
+    absent: bool = False
+    """There must be no such member."""
+
+    def hold(self, member: MirroredMember | None) -> bool:
+        tag = member.tag if member is not None else ""
+        if self.absent and tag:
+            return False
+        return not self.tags or bool(tag and any(one == "*" or is_same_etag(one, tag) for one in self.tags))
+
+
+class MemberWrite:
+    """A write, while nobody else writes to the connection or reads it."""
+
+    def __init__(self, client: Client, writer: IndexWriter, *, record: CalendarRecord, name: str) -> None:
+        self._client = client
+        self._writer = writer
+        self._record = record
+        self._name = name
+        self._target = ""
+
+    async def put(self, payload: bytes, *, sent: bytes, conditions: Conditions) -> WrittenMember:
+        """Have the member be `payload`, of which `sent` goes to the server. Raises NotWritten, StorageError."""
+        member = await self._held(conditions)
+        is_new = member is None or not member.payload
+        if member is None:
+            operation = put_object(self._target, sent, if_none_match=True)
+        else:
+            operation = put_object(self._target, sent, if_match=await self._etag_of(member))
+        outcome = await self._carried_out(operation, sent)
+        before = member.etag if member is not None else ""
+        await self._mirror(await self._read_back(outcome, sent, before=before))
+        now = await self._member()
+        if now is None:
+            raise NotWritten(Obstacle.UNAVAILABLE, "the event is written, and its server gives it another name")
+        return WrittenMember(now.tag, is_new, now.payload == payload)
+
+    async def delete(self, conditions: Conditions) -> None:
+        """Remove the member. Raises NotWritten, StorageError."""
+        member = await self._held(conditions)
+        if member is None or not member.tag:
+            raise NotWritten(Obstacle.ABSENT, "there is no such event")
+        await self._carried_out(delete_object(self._target, await self._etag_of(member)), b"")
+        await self._forget()
+
+    async def _held(self, conditions: Conditions) -> MirroredMember | None:
+        """The member, when the conditions hold."""
+        member = await self._member()
+        if not conditions.hold(member):
+            await self._look()
+            member = await self._member()
+        if not conditions.hold(member):
+            raise NotWritten(Obstacle.CONDITION, "the event has changed meanwhile, or is gone")
+        return member
+
+    async def _carried_out(self, operation: Operation[WriteOutcome], sent: bytes) -> Written:
+        try:
+            outcome = await self._client.run(operation)
+        except RemoteError as error:
+            if not getattr(error, "sent", True):
+                raise unavailable(error) from error
+            return await self._already_so(sent, otherwise=unavailable(error))
+        if isinstance(outcome, Refused):
+            refusal = _refusal(outcome)
+            if outcome.status != _FAILED_CONDITION:
+                raise refusal
+            return await self._already_so(sent, otherwise=refusal)  # an earlier try may have been carried out late
+        return outcome
+
+    async def _already_so(self, sent: bytes, *, otherwise: NotWritten) -> Written:
+        """A look whether the member is what was sent; nothing, when it was to be removed. Raises `otherwise`."""
+        found = await self._look()
+        if (found.payload.split() if found is not None else []) != sent.split():
+            raise otherwise
+        return Written(found.etag or None if found is not None else None)
+
+    async def _look(self) -> FetchedObject | None:
+        """What is there now; the mirror has it too. Raises NotWritten when that cannot be seen."""
+        try:
+            found = await self._client.run(fetch_object(self._target))
+        except (RemoteError, DataError) as error:
+            raise unavailable(error) from error
+        if found is None:
+            await self._forget()
+        else:
+            await self._mirror(found)
+        return found
+
+    async def _read_back(self, outcome: Written, sent: bytes, *, before: str) -> FetchedObject:
+        """What the server has made of a write; what was sent, where it does not show the write yet."""
+        try:
+            found = await self._client.run(fetch_object(self._target))
+        except (RemoteError, DataError):
+            found = None
+        is_current = found is not None and (
+            is_same_etag(found.etag, outcome.etag) if outcome.etag else found.etag != before
+        )
+        if found is not None and is_current:
+            return found
+        return FetchedObject(normalise_href(self._target), outcome.etag or ETag(UNREAD_ETAG), sent)
+
+    async def _etag_of(self, member: MirroredMember) -> ETag:
+        if member.etag not in _UNKNOWN_ETAGS:
+            return ETag(member.etag)
+        found = await self._look()
+        if found is None or not found.etag:
+            raise NotWritten(Obstacle.UNAVAILABLE, "its server does not say which version of the event it has")
+        return found.etag
+
+    async def _member(self) -> MirroredMember | None:
+        member = await self._writer.store.read_member(self._record.id, self._name)
+        own = f"{self._record.remote.target}{quote(self._name, safe='%')}"
+        self._target = (member.spelling or member.href) if member is not None else own
+        return member
+
+    async def _mirror(self, found: FetchedObject) -> None:
+        await self._keep(found.href, payload=found.payload, etag=found.etag)
+
+    async def _forget(self) -> None:
+        await self._keep(normalise_href(self._target), payload=b"", etag="")
+
+    async def _keep(self, href: str, *, payload: bytes, etag: str) -> None:
+        await keep_written(self._writer, self._record, href=href, payload=payload, etag=etag)
+        await self._writer.publisher.tell_changes((self._record.connection,))
+
+
+def unavailable(error: BusydError) -> NotWritten:
+    """For what may go well another time."""
+    return NotWritten(Obstacle.UNAVAILABLE, f"its server cannot be written to at the moment: {error}")
+
+
+_BY_NAME: Final = {obstacle.value: obstacle for obstacle in Obstacle}
+_BY_STATUS: Final = {
+    403: Obstacle.NO_PRIVILEGE,
+    405: Obstacle.NO_PRIVILEGE,
+    412: Obstacle.CONDITION,
+    413: Obstacle.TOO_LARGE,
+    507: Obstacle.NO_SPACE,
+}
+
+
+def _refusal(refused: Refused) -> NotWritten:
+    """What a server's refusal means: never its own status, which would mean something else here."""
+    obstacle = _BY_NAME.get(refused.precondition or "") or _BY_STATUS.get(refused.status, Obstacle.DATA)
+    said = f" ({refused.precondition})" if refused.precondition else ""
+    return NotWritten(obstacle, f"its server refused it with status {refused.status}{said}")

@@ -1,0 +1,118 @@
+"""What calendar apps write, written through: the server of the calendar first, then the mirror, then the answer.
+
+Nothing is told before the server has said so, and nothing is kept for later. A write that was not carried out is a
+change to the app: the member gets another version with the same bytes, so that what a phone has hidden comes back.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol
+
+from busyd.booking.carrying import Client
+from busyd.connection import ConnectionKind
+from busyd.flow.collections import CollectionView
+from busyd.flow.member_write import Conditions, MemberWrite, NotWritten, Obstacle, WrittenMember
+from busyd.ical.acceptable import Unacceptable, check_object, with_ends
+from busyd.index.writer import IndexWriter
+from busyd.store.members import member_name
+from busyd.store.mirror import CalendarRecord
+
+__all__ = ["Conditions", "NotWritten", "ObjectWriter", "Obstacle", "UndisturbedConnection", "WrittenMember"]
+
+_TURN_WITHIN: Final = 20.0
+"""Seconds to wait for a poll under way."""
+
+
+class UndisturbedConnection(Protocol):
+    """What is asked of the schedule of a connection."""
+
+    @property
+    def is_refused(self) -> bool: ...
+
+    def undisturbed(self) -> AbstractAsyncContextManager[Client]:
+        """Its client, while no poll is under way: what a poll has read before a write must not undo it."""
+
+
+class ObjectWriter:
+    """Writes the members of linked calendars."""
+
+    def __init__(self, writer: IndexWriter, schedules: Callable[[], Mapping[str, UndisturbedConnection]]) -> None:
+        self._writer = writer
+        self._schedules = schedules
+
+    def is_writable(self, collection: CollectionView) -> bool:
+        """Whether its server takes objects for it."""
+        record = self._writer.state.calendars.get(collection.calendar)
+        connection_state = self._writer.state.connections.get(record.connection) if record is not None else None
+        if record is None or connection_state is None or connection_state.connection.kind is ConnectionKind.ICS:
+            return False
+        return record.complete and record.remote.writable
+
+    async def put(
+        self, collection: CollectionView, name: str, *, payload: bytes, conditions: Conditions
+    ) -> WrittenMember:
+        """Have a member be these bytes. Raises NotWritten, StorageError."""
+        record = self._writable(collection)
+        member = await self._writer.store.read_member(record.id, name)
+        if member is not None and member.tag and member.payload == payload:
+            return WrittenMember(member.tag, False, True)  # also for who tries again after an answer that was lost
+        try:
+            sent = await self._checked(record, name, payload=payload)
+            async with self._turn(record) as client:
+                write = MemberWrite(client, self._writer, record=record, name=name)
+                return await write.put(payload, sent=sent, conditions=conditions)
+        except NotWritten as error:
+            if error.obstacle is not Obstacle.CONDITION:
+                await self._writer.store.touch_member(record.id, name)
+            raise
+
+    async def delete(self, collection: CollectionView, name: str, *, conditions: Conditions) -> None:
+        """Remove a member. Raises NotWritten, StorageError."""
+        record = self._writable(collection)
+        try:
+            async with self._turn(record) as client:
+                await MemberWrite(client, self._writer, record=record, name=name).delete(conditions)
+        except NotWritten:
+            await self._writer.store.touch_member(record.id, name)
+            raise
+
+    async def refuse(self, collection: CollectionView, name: str) -> None:
+        """A write was refused for want of a privilege: the app shall show again what is there. Raises StorageError."""
+        if collection.made is None:
+            await self._writer.store.touch_member(collection.calendar, name)
+
+    async def _checked(self, record: CalendarRecord, name: str, *, payload: bytes) -> bytes:
+        """What is to be sent. Raises NotWritten."""
+        try:
+            checked = check_object(payload)
+        except Unacceptable as error:
+            raise NotWritten(Obstacle(error.defect.value), str(error)) from error
+        if member_name(f"{record.remote.href}{name}") != name:
+            raise NotWritten(Obstacle.OBJECT, "its name must end in .ics")
+        others = [other for other in await self._writer.store.names_with_uid(record.id, checked.uid) if other != name]
+        if others:
+            raise NotWritten(Obstacle.UID_CONFLICT, "another event has this UID", other=others[0])
+        # QUIRK(icloud): 404 for an event without an end, which apps take for a calendar that is gone.
+        is_apple = self._writer.state.connections[record.connection].connection.kind is ConnectionKind.ICLOUD
+        return with_ends(payload) if checked.lacks_end and is_apple else payload
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, record: CalendarRecord) -> AsyncIterator[Client]:
+        schedule = self._schedules().get(record.connection)
+        if schedule is None or schedule.is_refused:
+            raise NotWritten(Obstacle.UNAVAILABLE, f"{record.connection} cannot be written to at the moment")
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(_TURN_WITHIN):
+                    client = await stack.enter_async_context(schedule.undisturbed())
+            except TimeoutError:
+                raise NotWritten(Obstacle.UNAVAILABLE, f"{record.connection} is being read") from None
+            yield client
+
+    def _writable(self, collection: CollectionView) -> CalendarRecord:
+        record = self._writer.state.calendars.get(collection.calendar)
+        if record is None or not self.is_writable(collection):
+            raise NotWritten(Obstacle.NO_PRIVILEGE, "this calendar cannot be written to")
+        return record

@@ -1,0 +1,97 @@
+"""PUT and DELETE of members (RFC 4791 §5.3.2), and what an app is told when they are refused."""
+
+import re
+from typing import Final
+
+from aiohttp import web
+
+from busyd.dav import names
+from busyd.dav.xml import make
+from busyd.flow.writing import Conditions, NotWritten, ObjectWriter, Obstacle
+from busyd.http.caldav.refusals import DAV_HEADERS, PreconditionNotMet, no_privilege
+from busyd.http.caldav.resources import collection_href, etag_of
+from busyd.http.caldav.target import Target, nothing_here
+from busyd.http.call import Call
+from busyd.http.problem import HttpProblem
+from busyd.http.request_body import read_any_body
+
+_TAG: Final = re.compile(r'(?:W/)?"[^"]*"|[^,\s]+')
+_RETRY_AFTER: Final = "60"
+
+
+class MemberWriter:
+    """Answers PUT and DELETE."""
+
+    def __init__(self, writer: ObjectWriter, *, body_seconds: float) -> None:
+        self._writer = writer
+        self._body_seconds = body_seconds
+
+    def may_write(self, target: Target) -> bool:
+        """Whether the caller may write to the collection of a target."""
+        return target.collection is not None and target.book and self._writer.is_writable(target.collection)
+
+    async def write(self, call: Call, target: Target) -> web.StreamResponse:
+        """Raises HttpProblem, StorageError."""
+        collection, name = target.collection, target.member
+        if collection is None or name is None:
+            raise no_privilege(target.path)
+        if not self.may_write(target):
+            await self._writer.refuse(collection, name)
+            raise no_privilege(target.path)
+        conditions = _conditions(call)
+        try:
+            if call.request.method == "DELETE":
+                await self._writer.delete(collection, name, conditions=conditions)
+                return web.Response(status=204, headers=DAV_HEADERS)
+            payload = await self._payload(call)
+            written = await self._writer.put(collection, name, payload=payload, conditions=conditions)
+        except NotWritten as error:
+            raise _problem(error, target) from error
+        headers = dict(DAV_HEADERS)
+        if written.is_verbatim:
+            headers["ETag"] = etag_of(written.tag)
+        return web.Response(status=201 if written.is_new else 204, headers=headers)
+
+    async def _payload(self, call: Call) -> bytes:
+        if call.head.content_type not in ("", "text/calendar", "application/octet-stream"):
+            raise PreconditionNotMet(names.SUPPORTED_CALENDAR_DATA, detail="only text/calendar can be written here")
+        return await read_any_body(call, self._body_seconds)
+
+
+def _conditions(call: Call) -> Conditions:
+    if_none_match = call.head.if_none_match.strip()
+    tags = _TAG.findall(call.request.headers.get("If-Match", ""))
+    return Conditions(tuple(tags), absent=if_none_match == "*")
+
+
+def _problem(error: NotWritten, target: Target) -> HttpProblem:
+    match error.obstacle:
+        case Obstacle.NO_PRIVILEGE:
+            return no_privilege(target.path)
+        case Obstacle.CONDITION:
+            return HttpProblem(
+                "changed-meanwhile",
+                412,
+                detail=str(error),
+                fix="read the event again, then change it",
+                headers=DAV_HEADERS,
+            )
+        case Obstacle.ABSENT:
+            return nothing_here()
+        case Obstacle.UNAVAILABLE:
+            return HttpProblem(
+                "unavailable",
+                503,
+                detail=str(error),
+                fix="try again in a minute; until then nothing has changed",
+                headers={**DAV_HEADERS, "Retry-After": _RETRY_AFTER},
+            )
+        case Obstacle.UID_CONFLICT:
+            assert target.owner is not None
+            assert target.collection is not None
+            other = make(names.HREF, collection_href(target.owner, target.collection) + error.other)
+            children = (other,) if error.other else ()
+            return PreconditionNotMet(names.caldav(error.obstacle.value), *children, detail=str(error))
+        case Obstacle.NO_SPACE:
+            return PreconditionNotMet(names.dav(error.obstacle.value), detail=str(error), status=507)
+    return PreconditionNotMet(names.caldav(error.obstacle.value), detail=str(error))

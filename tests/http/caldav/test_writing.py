@@ -1,0 +1,299 @@
+"""What apps write: the promise, point by point, and what they are told when it cannot be done."""
+
+import pytest
+from msgspec.structs import replace
+
+from busyd.dav import names
+from busyd.dav.errors import LoginRefused, ServerFault, TooManyRequests
+from busyd.dav.xml import parse_xml
+from busyd.errors import RemoteError
+from busyd.remote.errors import Trouble, Unreachable
+from tests.http.caldav.conftest import HOME, ME, Dav, event
+from tests.http.caldav.remote import Remote
+from tests.http.conftest import Answer
+
+NEW = event("new", "SUMMARY:New")
+
+
+@pytest.fixture
+async def remote(dav: Dav) -> Remote:
+    """The server of anna's calendar, and a token that may write to it."""
+    remote = Remote()
+    dav.backend.schedules = {"anna": remote}
+    dav.token = dav.backend.token("anna", "freebusy", "details", "book")
+    for name, payload in (
+        ("a.ics", event("a", "SUMMARY:Dentist")),
+        ("b%40c.ics", event("b@c", "SUMMARY:Lunch & more")),
+    ):
+        etag = remote.put(HOME + name, payload)
+        await dav.backend.store_object(1, HOME + name, payload, etag=etag)
+    return remote
+
+
+async def put(dav: Dav, name: str, payload: bytes, **fields: str) -> Answer:
+    fields.setdefault("Content_Type", "text/calendar; charset=utf-8")
+    return await dav.ask("PUT", await dav.calendar() + name, payload.decode(), **fields)
+
+
+async def delete(dav: Dav, name: str, **fields: str) -> Answer:
+    return await dav.ask("DELETE", await dav.calendar() + name, **fields)
+
+
+async def tag_of(dav: Dav, name: str) -> str:
+    etag: str = (await dav.ask("GET", await dav.calendar() + name)).headers["ETag"]
+    return etag
+
+
+async def busy(dav: Dav) -> list[str]:
+    answer = await dav.served.ask("/v1/profiles/anna/freebusy?start=2026-11-24T00:00:00Z&end=2026-11-26T00:00:00Z")
+    return [period["start"] for period in answer.json["busy"]]
+
+
+def condition(answer: Answer) -> str:
+    return str(parse_xml(answer.body)[0].tag)
+
+
+DOWN: list[RemoteError] = [
+    Unreachable("anna.example", Trouble.REFUSED, sent=False),
+    Unreachable("anna.example", Trouble.TIMEOUT),
+    ServerFault("anna.example", 500),
+    TooManyRequests("anna.example", retry_after="3600"),
+    LoginRefused("anna.example"),
+]
+
+
+async def test_a_new_event_is_at_its_server_and_in_every_answer_before_the_app_is_told(
+    dav: Dav, remote: Remote
+) -> None:
+    payload = event("new", start="20261125T090000Z", end="20261125T100000Z")
+    _, token = await dav.sync()
+    answer = await put(dav, "new.ics", payload, If_None_Match="*")
+    assert (answer.status, remote.writes) == (201, ["PUT"])
+    assert remote.objects[f"{HOME}new.ics"][1] == payload
+    assert "2026-11-25T09:00:00Z" in await busy(dav)
+    got = await dav.ask("GET", f"{await dav.calendar()}new.ics")
+    assert (got.body, got.headers["ETag"]) == (payload, answer.headers["ETag"])
+    assert (await dav.sync(token))[0] == {"new.ics": 200}
+
+
+async def test_a_changed_event_has_the_condition_of_its_server_and_a_tag_of_ours(dav: Dav, remote: Remote) -> None:
+    before = await tag_of(dav, "a.ics")
+    answer = await put(dav, "a.ics", event("a", "SUMMARY:Other"), If_Match=before)
+    assert answer.status == 204
+    sent = next(request for request in remote.asked if request.method == "PUT")
+    assert dict(sent.headers)["If-Match"] == '"1"'
+    assert await tag_of(dav, "a.ics") == answer.headers["ETag"] != before
+
+
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"x", {}', "*"])
+async def test_a_condition_is_understood_in_every_form(dav: Dav, remote: Remote, form: str) -> None:
+    payload = event("a", f"SUMMARY:{len(form)}")
+    answer = await put(dav, "a.ics", payload, If_Match=form.format(await tag_of(dav, "a.ics")))
+    assert (answer.status, remote.objects[f"{HOME}a.ics"][1]) == (204, payload)
+
+
+async def test_a_server_that_writes_in_other_words_gives_no_etag_and_its_words_are_shown(
+    dav: Dav, remote: Remote
+) -> None:
+    remote.rewrites = True
+    answer = await put(dav, "new.ics", NEW)
+    assert (answer.status, "ETag" in answer.headers) == (201, False)
+    assert b"X-SERVER:1" in (await dav.ask("GET", f"{await dav.calendar()}new.ics")).body
+
+
+async def test_identical_bytes_are_not_written_again(dav: Dav, remote: Remote) -> None:
+    answer = await put(dav, "a.ics", event("a", "SUMMARY:Dentist"), If_Match=await tag_of(dav, "a.ics"))
+    assert (answer.status, answer.headers["ETag"], remote.asked) == (204, await tag_of(dav, "a.ics"), [])
+
+
+async def test_an_event_is_removed_everywhere_before_the_app_is_told(dav: Dav, remote: Remote) -> None:
+    await dav.backend.publish()
+    _, token = await dav.sync()
+    assert (await delete(dav, "a.ics", If_Match=await tag_of(dav, "a.ics"))).status == 204
+    assert f"{HOME}a.ics" not in remote.objects
+    assert (await dav.sync(token))[0] == {"a.ics": 404}
+    assert (await delete(dav, "a.ics")).status == 404
+
+
+@pytest.mark.parametrize("error", DOWN, ids=[f"{type(error).__name__} {error}"[:40] for error in DOWN])
+async def test_while_the_server_cannot_be_written_to_the_app_is_asked_to_wait_and_shown_what_is_there(
+    dav: Dav, remote: Remote, error: RemoteError
+) -> None:
+    _, token = await dav.sync()
+    before = await tag_of(dav, "a.ics"), await tag_of(dav, "b%40c.ics")
+    remote.down = error
+    for answer in (
+        await put(dav, "a.ics", event("a", "SUMMARY:Other"), If_Match=before[0]),
+        await delete(dav, "b%40c.ics", If_Match=before[1]),
+        await put(dav, "new.ics", NEW, If_None_Match="*"),
+    ):
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
+    assert (await dav.ask("GET", f"{await dav.calendar()}a.ics")).body == event("a", "SUMMARY:Dentist")
+    assert (await dav.sync(token))[0] == {"a.ics": 200, "b%40c.ics": 200}
+    assert {await tag_of(dav, "a.ics"), await tag_of(dav, "b%40c.ics")}.isdisjoint(before)
+
+
+async def test_a_connection_whose_login_is_refused_is_not_asked(dav: Dav, remote: Remote) -> None:
+    remote.is_refused = True
+    assert (await put(dav, "new.ics", NEW)).status == 503
+    assert remote.asked == []
+
+
+async def test_a_write_whose_answer_was_lost_is_looked_for(dav: Dav, remote: Remote) -> None:
+    remote.loses_answers = True
+    assert (await put(dav, "new.ics", NEW, If_None_Match="*")).status == 201
+    assert (await put(dav, "a.ics", event("a", "SUMMARY:Other"))).status == 204
+    assert (await delete(dav, "b%40c.ics")).status == 204
+    assert remote.writes == ["PUT", "PUT", "DELETE"]
+
+
+async def test_who_tries_again_after_a_lost_answer_is_told_that_it_is_done(dav: Dav, remote: Remote) -> None:
+    for _ in range(3):
+        answer = await put(dav, "new.ics", NEW, If_None_Match="*")
+        assert answer.status in (201, 204)
+    assert remote.writes == ["PUT"]
+
+
+async def test_a_condition_fails_after_a_look_at_what_is_there_and_the_app_can_read_it(
+    dav: Dav, remote: Remote
+) -> None:
+    tag = await tag_of(dav, "a.ics")
+    elsewhere = event("a", "SUMMARY:Changed on the phone")
+    remote.put(f"{HOME}a.ics", elsewhere)
+    answer = await put(dav, "a.ics", event("a", "SUMMARY:Other"), If_Match=tag)
+    assert (answer.status, answer.error) == (412, "changed-meanwhile")
+    got = await dav.ask("GET", f"{await dav.calendar()}a.ics")
+    assert (got.body, remote.objects[f"{HOME}a.ics"][1]) == (elsewhere, elsewhere)
+    assert (await put(dav, "a.ics", event("a", "SUMMARY:Other"), If_Match=got.headers["ETag"])).status == 204
+
+
+async def test_an_event_that_is_gone_elsewhere_can_be_made_anew(dav: Dav, remote: Remote) -> None:
+    del remote.objects[f"{HOME}a.ics"]
+    payload = event("a", "SUMMARY:Again")
+    assert (await put(dav, "a.ics", payload, If_None_Match="*")).status == 201
+    assert remote.objects[f"{HOME}a.ics"][1] == payload
+
+
+async def test_an_event_that_is_there_is_not_overwritten_by_a_new_one(dav: Dav, remote: Remote) -> None:
+    assert (await put(dav, "a.ics", event("a", "SUMMARY:Other"), If_None_Match="*")).status == 412
+    assert (await put(dav, "nothing.ics", NEW, If_Match='"x"')).status == 412
+    assert remote.writes == []
+
+
+REFUSALS = [
+    ((403, ""), 403, names.NEED_PRIVILEGES),
+    ((404, ""), 403, names.caldav("valid-calendar-data")),
+    ((400, ""), 403, names.caldav("valid-calendar-data")),
+    ((409, "no-uid-conflict"), 403, names.caldav("no-uid-conflict")),
+    ((403, "valid-calendar-object-resource"), 403, names.caldav("valid-calendar-object-resource")),
+    ((403, "supported-calendar-component"), 403, names.caldav("supported-calendar-component")),
+    ((413, ""), 403, names.caldav("max-resource-size")),
+    ((507, ""), 507, names.dav("quota-not-exceeded")),
+]
+
+
+@pytest.mark.parametrize(("said", "status", "name"), REFUSALS, ids=[str(said) for said, _, _ in REFUSALS])
+async def test_a_refusal_of_the_server_has_its_meaning_here_and_the_event_comes_back(
+    dav: Dav, remote: Remote, said: tuple[int, str], status: int, name: str
+) -> None:
+    _, token = await dav.sync()
+    before = await tag_of(dav, "a.ics")
+    remote.refuse = said
+    answer = await put(dav, "a.ics", event("a", "SUMMARY:Other"), If_Match=before)
+    assert (answer.status, condition(answer)) == (status, name)
+    assert (await dav.sync(token))[0] == {"a.ics": 200}
+    assert await tag_of(dav, "a.ics") != before
+    got = await dav.ask("GET", f"{await dav.calendar()}a.ics")
+    assert got.body == event("a", "SUMMARY:Dentist")
+
+
+async def test_what_was_touched_stays_as_it_is_at_the_next_poll(dav: Dav, remote: Remote) -> None:
+    remote.refuse = 403, ""
+    await put(dav, "a.ics", event("a", "SUMMARY:Other"))
+    after, (_, token) = await tag_of(dav, "a.ics"), await dav.sync()
+    await dav.put("a.ics", event("a", "SUMMARY:Dentist"))
+    assert (await tag_of(dav, "a.ics"), await dav.sync(token)) == (after, ({}, token))
+
+
+INVALID = [
+    (b"", "valid-calendar-data"),
+    (b"nothing", "valid-calendar-data"),
+    (NEW + NEW, "valid-calendar-data"),
+    (NEW.replace(b"VERSION:2.0", b"VERSION:1.0"), "valid-calendar-data"),
+    (NEW.replace(b"DTSTART:2026", b"DTSTART:x"), "valid-calendar-data"),
+    (NEW.replace(b"END:VCALENDAR", b""), "valid-calendar-data"),
+    (NEW.replace(b"UID:new\r\n", b""), "valid-calendar-object-resource"),
+    (NEW.replace(b"BEGIN:VEVENT", b"METHOD:REQUEST\r\nBEGIN:VEVENT"), "valid-calendar-object-resource"),
+    (
+        NEW.replace(
+            b"END:VCALENDAR", b"BEGIN:VEVENT\r\nUID:2\r\nDTSTART:20261124T090000Z\r\nEND:VEVENT\r\nEND:VCALENDAR"
+        ),
+        "valid-calendar-object-resource",
+    ),
+    (NEW.replace(b"VEVENT", b"VTODO"), "supported-calendar-component"),
+]
+
+
+@pytest.mark.parametrize(("payload", "name"), INVALID)
+async def test_what_is_no_calendar_object_is_refused_before_anybody_is_asked(
+    dav: Dav, remote: Remote, payload: bytes, name: str
+) -> None:
+    answer = await put(dav, "new.ics", payload)
+    assert (answer.status, condition(answer), remote.asked) == (403, names.caldav(name), [])
+
+
+async def test_a_uid_that_another_event_has_is_refused_with_its_address(dav: Dav, remote: Remote) -> None:
+    answer = await put(dav, "new.ics", event("a"))
+    assert (answer.status, condition(answer)) == (403, names.caldav("no-uid-conflict"))
+    assert parse_xml(answer.body)[0].findtext(names.HREF) == f"{await dav.calendar()}a.ics"
+    assert remote.asked == []
+
+
+async def test_properties_that_nobody_knows_pass_through_untouched(dav: Dav, remote: Remote) -> None:
+    lines = ("X-MOZ-LASTACK:20261124T080000Z", "COLOR:green", "IMAGE;VALUE=URI:https://example.org/a.png", "LINK:x")
+    payload = event("new", *lines)
+    assert "ETag" in (await put(dav, "new.ics", payload)).headers
+    assert remote.objects[f"{HOME}new.ics"][1] == payload
+
+
+@pytest.mark.parametrize(("kind", "status"), [("text/plain", 403), ("", 201), ('text/calendar;charset="utf-8"', 201)])
+async def test_a19_the_type_of_a_body_is_taken_in_every_form(dav: Dav, remote: Remote, kind: str, status: int) -> None:
+    answer = await put(dav, "new.ics", NEW, **({"Content_Type": kind} if kind else {}))
+    assert (answer.status, len(remote.writes)) == (status, status == 201)
+
+
+async def test_a_token_that_may_not_write_is_refused_and_the_event_comes_back(dav: Dav, remote: Remote) -> None:
+    dav.token = dav.backend.token("anna", "freebusy", "details")
+    _, token = await dav.sync()
+    for answer in (await put(dav, "a.ics", NEW), await delete(dav, "b%40c.ics")):
+        assert (answer.status, condition(answer)) == (403, names.NEED_PRIVILEGES)
+    assert (await dav.sync(token))[0] == {"a.ics": 200, "b%40c.ics": 200}
+    assert remote.asked == []
+
+
+async def test_a_calendar_that_its_server_does_not_let_be_written_is_announced_as_such(
+    dav: Dav, remote: Remote
+) -> None:
+    path = await dav.calendar()
+    assert {names.WRITE_CONTENT, names.BIND, names.UNBIND, names.WRITE_PROPERTIES} <= await privileges(dav, path)
+    assert "PUT" in (await dav.ask("OPTIONS", f"{path}a.ics")).headers["Allow"]
+    record = dav.backend.state.calendars[1]
+    dav.backend.state.calendars[1] = replace(record, remote=replace(record.remote, writable=False))
+    assert await privileges(dav, path) == {names.READ, names.READ_CURRENT_USER_PRIVILEGE_SET}
+    assert "PUT" not in (await dav.ask("OPTIONS", f"{path}a.ics")).headers["Allow"]
+    assert (await put(dav, "new.ics", NEW)).status == 403
+    assert remote.asked == []
+
+
+async def privileges(dav: Dav, path: str) -> set[str]:
+    (row,) = await dav.propfind(path, "D:current-user-privilege-set")
+    found = row.find(names.CURRENT_USER_PRIVILEGE_SET)
+    assert found is not None
+    return {child.name for privilege in found.children for child in privilege.children}
+
+
+async def test_collections_are_not_written_to(dav: Dav, remote: Remote) -> None:
+    for path in (ME, await dav.calendar(), f"{ME}blocked-slots/x.ics"):
+        for method in ("PUT", "DELETE"):
+            assert (await dav.ask(method, path)).status in (403, 404)
+    assert remote.asked == []
