@@ -1,6 +1,7 @@
 """A served backend on a free port of the loopback address, and a client that speaks to it as curl would."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,13 @@ Serve = Callable[..., Awaitable[Served]]
 @pytest.fixture
 async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
     """Puts a backend on the air; everything is taken down at the end."""
+    async with serving(tmp_path) as start:
+        yield start
+
+
+@asynccontextmanager
+async def serving(tmp_path: Path) -> AsyncIterator[Serve]:
+    """The same, for fixtures on another event loop."""
     running: list[Served] = []
 
     async def start(backend: SmallBackend | None = None, **settings: Any) -> Served:

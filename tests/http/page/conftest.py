@@ -3,14 +3,16 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from busyd.period import FbType
 from tests.browser import open_browser
-from tests.http.conftest import Served
+from tests.http.conftest import Serve, Served, serving
 from tests.http.small_backend import busy
 
 
@@ -42,18 +44,41 @@ class Tab:
 OpenTab = Callable[..., Awaitable[Tab]]
 
 
-@pytest.fixture
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with the browser run on its event loop."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and "open_tab" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
+    """One for all tests: each opens tabs in a profile of its own."""
     async with open_browser() as browser:
         yield browser
 
 
-@pytest.fixture
-async def open_tab(browser: Browser) -> OpenTab:
-    """Opens the page of a served backend in a tab of its own."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
+    """As for other tests, on the event loop of the browser."""
+    async with serving(tmp_path) as start:
+        yield start
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def served(serve: Serve) -> Served:
+    """Anna is busy on Tuesday at 10:00 to 11:00 and 13:00 to 15:00 in Berlin."""
+    return await serve()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_tab(browser: Browser) -> AsyncIterator[OpenTab]:
+    """Opens the page of a served backend in a tab of its own; all are closed at the end."""
+    contexts: list[BrowserContext] = []
 
     async def open_tab(served: Served, path: str = "/", *, width: int = 1280, **settings: Any) -> Tab:
         context = await browser.new_context(viewport={"width": width, "height": 844}, **settings)
+        contexts.append(context)
         page = await context.new_page()
         tab = Tab(page, context, f"http://127.0.0.1:{served.port}")
         page.on("console", lambda said: tab.faults.append(said.text) if said.type == "error" else None)
@@ -63,10 +88,12 @@ async def open_tab(browser: Browser) -> OpenTab:
         await tab.open(path)
         return tab
 
-    return open_tab
+    yield open_tab
+    for context in contexts:
+        await context.close()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def colourful(served: Served) -> Served:
     """Anna's week has all three kinds of time in it: Tuesday, 10:00 to 15:00 in Berlin."""
     kinds = (FbType.BUSY, FbType.BUSY_TENTATIVE, FbType.BUSY_UNAVAILABLE)

@@ -28,11 +28,8 @@ async function refresh() {
 
 function drawPeople(profile) {
   const names = profileNames();
-  fill("people", [names, profile?.name], () => names.length > 1 && names.map((name) => {
-    const button = make("button", { type: "button", onclick: () => { show(name); now(); } }, name);
-    button.ariaPressed = String(name === profile.name);
-    return button;
-  }));
+  fill("people", [names, profile?.name], () => names.length > 1 && make("select", { ariaLabel: "Profile", onchange: ({ target }) => { show(target.value); now(); } },
+    names.map((name) => make("option", { selected: name === profile.name }, name))));
 }
 
 // Refreshes what is due, one refresh after the other.

@@ -11,7 +11,7 @@ const STATES = {
 };
 
 let profiles = [];
-let shown = "";
+let shown = decodeURIComponent(location.hash.slice(1));
 let served = 0;
 let answered = -Infinity;
 let answeredOnWallClock = 0;
@@ -32,6 +32,7 @@ const isProven = () => isAlive() && shownProfile()?.state === "fresh";
 
 function show(name) {
   shown = name;
+  history.replaceState(null, "", `#${encodeURIComponent(name)}`);
   draw();
 }
 
