@@ -94,5 +94,5 @@ async def test_with_details_a_span_says_what_is_there_and_why(served: Served, op
     for text in ("<b>Dentist</b>", "Tue 24 Nov, 10:00 to 11:00", "anna/Work: takes up time", "time zone is not known"):
         await tab.sees("#dialog-body", text)
     await tab.sees("#dialog-body", "does not count")
-    await tab.sees("#dialog-body", "invitation declined (rule `declined`, default)")
+    await tab.sees("#dialog-body", "invitation declined (rule declined, default)")
     assert not tab.faults

@@ -109,10 +109,13 @@ async def test_a_token_is_made_shown_once_and_revoked(served: Served, open_tab: 
     await tab.page.click("#token")
     assert await violations(tab) == []
     await tab.page.get_by_label("What it is for").fill("my phone")
+    await tab.page.get_by_label("details: titles and places").check()
     await tab.page.get_by_role("button", name="Make the token").click()
     await tab.sees("#dialog-title", "Shown only now")
     feed = await tab.page.locator("#dialog code").nth(1).inner_text()
     assert (await served.ask(feed.removeprefix(tab.base))).status == 200
+    token = await tab.page.locator("#dialog code").nth(0).inner_text()
+    assert (await served.ask("/v1/profiles/anna/explain", token=token)).status == 200
     await tab.page.click("#close")
     await tab.sees("#access", "my phone")
     await tab.page.get_by_role("button", name="Revoke my phone").click()

@@ -41,6 +41,9 @@ function make(tag, properties, ...children) {
   return made;
 }
 
+// Text with `commands` in it.
+const prose = (text) => text.split("`").map((part, number) => (number % 2 ? make("code", {}, part) : part));
+
 const table = (headings, rows) => make("table", {},
   make("thead", {}, make("tr", {}, headings.map((heading) => make(heading ? "th" : "td", heading ? { scope: "col" } : {}, heading)))),
   make("tbody", {}, rows.map((cells) => make("tr", {}, cells.map((cell) => make("td", {}, cell))))));

@@ -20,7 +20,7 @@ async function refreshCalendars(profile, answer) {
   const lost = calendars.filter((one) => !status.connections.some(({ calendars: own }) => own.some(({ calendar }) => calendar === one.calendar)));
   const troubles = status.problems.filter(({ incomplete, accepted }) => incomplete && !accepted);
   fill("calendars", [connections.map(timeless), lost, links, troubles, status.configuration], () => [
-    status.configuration && make("p", { className: "trouble" }, status.configuration),
+    status.configuration && make("p", {}, trouble(status.configuration)),
     connections.map((connection) => part(connection, links)),
     lost.length > 0 && table(["Not found", "What to do"], lost.map((one) => [one.calendar, trouble(one.detail || one.state)])),
     troubles.length > 0 && table(["Event not understood", "Why"], troubles.map((one) => [`${one.calendar}: ${one.uid || one.href}`, trouble(one.reason)])),
@@ -30,16 +30,15 @@ async function refreshCalendars(profile, answer) {
 // Without the moments that move with every poll.
 const timeless = ({ calendars, ...connection }) => [connection, calendars.map(({ as_of, ...rest }) => rest)];
 
-const trouble = (text) => make("span", { className: "trouble" }, text);
+const trouble = (text) => make("span", { className: "trouble" }, prose(text));
 
 const stateOf = ({ state: word, detail }) => word === "fresh" && !detail ? CALENDAR_STATES.fresh : trouble([CALENDAR_STATES[word] ?? word, detail].filter(Boolean).join(": "));
 
 function part({ name, kind, how, detail, age, calendars }, links) {
   return make("div", { className: "connection" },
     make("h3", {}, name, make("span", { className: "quiet" }, ` ${kind}, last answered ${age.startsWith("0 s") ? "just now" : age}`)),
-    how !== "ok" && how !== "starting" && make("p", { className: "trouble" }, detail || how),
-    how === "ok" && detail && make("p", { className: "trouble" }, detail),
-    table(["Calendar", "Counts as", "State"], calendars.map((calendar) => [calendar.name, role(calendar, links), calendar.state ? stateOf(calendar) : "–"])));
+    (detail || !["ok", "starting"].includes(how)) && make("p", {}, trouble(detail || how)),
+    table(["Calendar", "Counts as", "State"], calendars.map((calendar) => [calendar.name, role(calendar, links), calendar.state ? stateOf({ ...calendar, detail: calendar.detail === detail ? "" : calendar.detail }) : "–"])));
 }
 
 function role(calendar, links) {

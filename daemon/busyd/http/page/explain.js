@@ -2,7 +2,7 @@
 
 function openDialog(title, ...content) {
   element("dialog-title").textContent = title;
-  element("dialog-body").replaceChildren(...content);
+  element("dialog-body").replaceChildren(...content.flat().filter(Boolean));
   if (!element("dialog").open) element("dialog").showModal();
 }
 
@@ -22,7 +22,7 @@ function act(verb, action, done = closeDialog) {
     try {
       done(await action());
     } catch (error) {
-      button.after(make("p", { className: "trouble", role: "alert" }, error.message));
+      button.after(make("p", { className: "trouble", role: "alert" }, prose(error.message)));
     }
     button.disabled = false;
   };
@@ -48,7 +48,7 @@ async function explain({ name, timezone }, busy, further = () => []) {
       element("dialog-body").append(make("h3", {}, "Also there, but does not count"), list((event) => !event.blocks));
     }
   } catch (error) {
-    openDialog(title, make("p", { className: "trouble" }, error.message));
+    openDialog(title, make("p", { className: "trouble" }, prose(error.message)));
   }
 }
 
@@ -56,7 +56,7 @@ function describe(event, zone, further) {
   return make("li", {},
     make("strong", {}, event.summary || "Untitled"), event.location && ` · ${event.location}`,
     make("p", {}, span(Date.parse(event.start), Date.parse(event.end), zone)),
-    make("p", { className: "quiet" }, `${event.calendar}: ${event.explanation}`),
+    make("p", { className: "quiet" }, `${event.calendar}: `, prose(event.explanation)),
     event.notes.map((note) => make("p", { className: "quiet" }, note)),
     further(event));
 }

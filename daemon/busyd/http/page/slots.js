@@ -9,17 +9,17 @@ let afterChange = () => {};
 function beginSlots(current, done) {
   afterChange = done;
   element("block").hidden = !may("book");
-  element("block").onclick = () => keep(current(), Date.now() + 3_600_000 - (Date.now() % 3_600_000), 3_600_000);
+  element("block").onclick = () => keep(current(), (Math.floor(serverNow() / HOUR) + 1) * HOUR, HOUR);
 }
 
 function forgetSlots(why) {
-  fill("slots", why, (text) => make("p", { className: "quiet" }, text));
+  fill("slots", why, (text) => make("p", { className: "quiet" }, prose(text)));
 }
 
 async function refreshSlots(profile) {
   const length = element("length").value;
   try {
-    const { slots } = await ask(pathOf(profile.name, `slots?end=%2B${DAYS}d${length && `&duration=${length}`}`));
+    const { slots } = await ask(pathOf(profile.name, `slots?end=${plusDays(dateIn(serverNow(), profile.timezone), DAYS)}${length && `&duration=${length}`}`));
     fill("slots", [profile, slots].map(({ name, timezone, ...rest }) => (name ? [name, timezone] : rest)), () => daysOf(profile, slots));
   } catch (error) {
     forgetSlots(error.message);
