@@ -43,9 +43,9 @@ class Snapshot(Struct, frozen=True):
 
     def understood(self, window: Period) -> bool:
         """True when every event that may touch the window was understood."""
-        return window.end <= self.incomplete_since and not any(
-            start < window.end and window.start < end for start, end in self.unknown
-        )
+        if window.end > self.incomplete_since:
+            return False
+        return not self.unknown or not any(start < window.end and window.start < end for start, end in self.unknown)
 
     @property
     def is_incomplete(self) -> bool:

@@ -5,6 +5,7 @@ There is no chain of middlewares: what must hold for every answer is in `Endpoin
 
 import asyncio
 import logging
+import time
 from typing import cast
 
 from aiohttp import web
@@ -95,7 +96,7 @@ class Endpoint:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Every request comes through here."""
         connection = cast(ClientConnection, request.protocol)
-        began = connection.since = asyncio.get_running_loop().time()
+        began = connection.since = time.monotonic()
         connection.handling = True
         connection.served += 1
         name, origin = "none", ""
@@ -124,9 +125,9 @@ class Endpoint:
             connection.handling = False
         if origin:
             allow_origin(response, origin)
-        connection.since = asyncio.get_running_loop().time()
-        taken = connection.since - began if response.content_type != EVENTS else 0.0  # a stream takes no time, it lasts
-        self.metrics.count(name, status=response.status, seconds=taken)
+        connection.since = time.monotonic()
+        is_stream = response.prepared and response.content_type == EVENTS  # it takes no time, it lasts
+        self.metrics.count(name, status=response.status, seconds=0.0 if is_stream else connection.since - began)
         return response
 
     def _may_have(self, profile: str, head: RequestHeaders, *, connection: ClientConnection, now: Instant) -> bool:

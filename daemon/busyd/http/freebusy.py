@@ -44,15 +44,10 @@ class FreeBusyHandler:
     def at_once(self, question: str, now: Instant) -> CachedAnswer | None:
         """The answer to the text of a question, path and all, where it needs no waiting."""
         known = self.cache.get(question)
-        if known is not None:
+        if known is not None and known.moment in (None, now):
             profile = self._backend.profile(known.profile)
-            if (
-                profile is not None
-                and profile.revision == known.revision
-                and (known.moment is None or known.moment == now)
-            ):
+            if profile is not None and profile.revision == known.revision:
                 return known
-            self.cache.discard(question)
         return self._answer_plain(question)
 
     def _answer_plain(self, question: str) -> CachedAnswer | None:
@@ -129,7 +124,8 @@ def zone_of(profile: ProfileView) -> Zone:
 
 def parse_on_stale(query: Mapping[str, str], *, default: OnStale) -> OnStale:
     """What the question says about stale data. Raises HttpProblem."""
-    return OnStale(parse_word("on_stale", query.get("on_stale", default), words=tuple(OnStale)))
+    text = query.get("on_stale")
+    return default if text is None else OnStale(parse_word("on_stale", text, words=tuple(OnStale)))
 
 
 async def ask_freebusy(

@@ -5,6 +5,7 @@ each freshness, the busy periods once for each snapshot.
 """
 
 import hashlib
+from array import array
 
 import msgspec
 from msgspec import UNSET, Struct
@@ -14,7 +15,7 @@ from busyd.cooperative import apply, in_slices
 from busyd.flow.ask import FreeBusyAnswer
 from busyd.flow.freshness import Freshness
 from busyd.http.bodies import CalendarInAnswer, time_or_none
-from busyd.http.rendered_periods import RenderedPeriods, write_period
+from busyd.http.rendered_periods import BusyList, RenderedPeriods, busy_list, write_period
 from busyd.http.response import JSON, Finished, as_fields, headers_for
 from busyd.period import Period, to_rfc3339
 
@@ -55,7 +56,7 @@ class FreeBusyJson:
     def render_at_once(self, answer: FreeBusyAnswer, edges: bytes) -> Finished | None:
         """The whole answer, when the texts of its snapshot can be used; `edges` is `write_edges(window)`."""
         snapshot = answer.snapshot
-        if snapshot is None or not answer.gaps_are_free or not snapshot.covers(answer.window):
+        if snapshot is None or not answer.gaps_are_free:
             return None
         periods = self._periods.get(answer.profile)
         if periods is None or periods.snapshot is not snapshot:
@@ -66,18 +67,20 @@ class FreeBusyJson:
 
     async def render(self, answer: FreeBusyAnswer) -> Finished:
         """The whole answer, period by period, while others run."""
-        busy = await in_slices(apply(write_period, answer.spans))
-        return self._finish(answer, edges=write_edges(answer.window), busy=b",".join(busy))
+        spans = answer.spans
+        texts = await in_slices(apply(write_period, spans))
+        starts, ends = (array("q", [span[edge] for span in spans]) for edge in (0, 1))
+        busy = busy_list(texts, starts, ends=ends, types=bytes(span[2] for span in spans))
+        return self._finish(answer, edges=write_edges(answer.window), busy=busy)
 
-    def _finish(self, answer: FreeBusyAnswer, *, edges: bytes, busy: bytes) -> Finished:
+    def _finish(self, answer: FreeBusyAnswer, *, edges: bytes, busy: BusyList) -> Finished:
         """The whole answer around its busy list. The tag stands for the list and its state, not for `as_of`."""
         frame = self._frames.get(answer.profile)
         if frame is None or frame.freshness is not answer.freshness:
             frame = self._frames[answer.profile] = _frame(answer.profile, answer.freshness)
         parts = frame.complete if answer.complete else frame.incomplete
-        body = b"".join((frame.opening, edges, parts.before, busy, frame.closing))
-        digest = hashlib.sha256(busy).hexdigest()[:16]
-        return Finished(body, parts.headers, f'W/"{digest}-{parts.tag}"', parts.fields)
+        body = b"".join((frame.opening, edges, parts.before, busy.json, frame.closing))
+        return Finished(body, parts.headers, f'W/"{busy.digest}-{parts.tag}"', parts.fields)
 
 
 def write_edges(window: Period) -> bytes:
