@@ -37,6 +37,9 @@ def run_daemon(arguments: argparse.Namespace) -> int:
         logger.warning("%s", warning)
     # Nothing allocated during the start is garbage, so collecting would only cost time; the service enables it again.
     gc.disable()
+    from busyd.http.aiohttp_package import import_server_alone
+
+    import_server_alone()
     from busyd.service import run_service
 
     try:

@@ -7,8 +7,9 @@ from email.utils import formatdate
 from typing import Final
 
 import msgspec
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import HttpVersion11
 from msgspec import Struct
 from multidict import CIMultiDict
 

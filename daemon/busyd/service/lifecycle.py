@@ -7,13 +7,13 @@ needs (lxml, the HTTP client) is imported after READY, so that a restart answers
 import asyncio
 import functools
 import gc
-import importlib
 import logging
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,7 @@ from busyd.config import Config
 from busyd.errors import BusydError
 from busyd.flow.backend import Backend
 from busyd.flow.reload import ReloadOutcome
+from busyd.http.aiohttp_package import import_with_client
 from busyd.http.app import build_app
 from busyd.ical.zones import forget_outdated_zones
 from busyd.index.changes import ChangeRecorder
@@ -197,8 +198,8 @@ class Service:
         """Load what is stored, then poll, and follow changes of the configuration."""
         await self._patiently(self._restore.load_tables, "the stored index could not be loaded")
         # On a thread, as lxml and the HTTP client take a tenth of a second that nobody should wait for.
-        module = await asyncio.to_thread(importlib.import_module, "busyd.service.polling")
-        await asyncio.to_thread(importlib.import_module, "busyd.flow.appointments")
+        module = await asyncio.to_thread(import_with_client, "busyd.service.polling")
+        await asyncio.to_thread(import_module, "busyd.flow.appointments")
         gc.freeze()  # also the tables
         self._polling = module.Polling(
             self._writer,
