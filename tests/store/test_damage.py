@@ -47,6 +47,17 @@ def filled(folder: Path) -> Path:
     return path
 
 
+async def opened_and_looked_over(path: Path) -> Store:
+    """As a start does it: what is damaged is begun anew, at once or when it is first used."""
+    store = Store.open_or_begin_anew(path)
+    try:
+        await store.ping()
+    except StorageDamaged:
+        store.close()
+        return Store.open_or_begin_anew(path)
+    return store
+
+
 @pytest.mark.parametrize("seed", range(CORRUPTIONS))
 async def test_a_damaged_mirror_is_begun_anew_at_the_first_start(tmp_path: Path, seed: int) -> None:
     path = filled(tmp_path)
@@ -54,7 +65,7 @@ async def test_a_damaged_mirror_is_begun_anew_at_the_first_start(tmp_path: Path,
     kind = corrupt(path, seed)
     if path.read_bytes() == before:
         return  # a page of zeros in place of one: nothing has happened
-    again = Store.open_or_begin_anew(path)
+    again = await opened_and_looked_over(path)
     assert await again.read_calendars() == [], kind
     assert path.with_name("mirror.sqlite3.damaged").exists()
     await again.transaction(fill)
@@ -152,3 +163,44 @@ async def test_after_a_crash_the_file_is_looked_over_and_believed(tmp_path: Path
     again = Store.open_or_begin_anew(path)
     assert len(await again.read_calendars()) == 3
     again.close()
+
+
+def alter(path: Path) -> None:
+    """Change bytes of the closed file that no check of SQLite's covers."""
+    whole, text = path.read_bytes(), b"BEGIN:VCALENDAR" * 30
+    assert text in whole
+    path.write_bytes(whole.replace(text, text.replace(b"BEGIN", b"BEGUN", 1), 1))
+
+
+async def test_the_whole_file_is_looked_at_before_its_first_use_and_not_for_the_first_answer(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    alter(path)
+    store = Store.open(path)
+    assert len(store.transaction_now(lambda tx: tx.read_calendars())) == 3
+    noticed: list[bool] = []
+    store.call_on_damage(partial(noticed.append, True))
+    with pytest.raises(StorageDamaged, match="not as it was closed"):
+        await store.read_calendars()
+    store.close()
+    assert noticed
+    again = Store.open_or_begin_anew(path)
+    assert await again.read_calendars() == []
+    again.close()
+
+
+def test_no_seal_is_put_on_a_file_that_was_not_looked_at(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    alter(path)
+    Store.open(path).close()
+    assert not path.with_name("mirror.sqlite3.seal").exists()
+    with pytest.raises(StorageDamaged, match="found damaged while it was used"):
+        Store.open(path)
+
+
+async def test_much_that_a_start_writes_leaves_the_file_to_be_looked_at(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    store = Store.open(path)
+    store.transaction_now(lambda tx: tx.record_meta("large", "x" * 8_000_000))  # more than a log usually holds
+    assert await store.read_meta("large") == "x" * 8_000_000
+    store.close()
+    Store.open(path).close()

@@ -22,7 +22,7 @@ import msgspec
 from busyd.os_errors import fault_of, passes_by_itself
 from busyd.ownership import advice_on_access, obstacle_of
 from busyd.store.errors import StorageDamaged, StorageError, StorageUnusable
-from busyd.store.sqlite.seal import break_seal, drop_seal, is_sealed, seal
+from busyd.store.sqlite.seal import break_seal, digest_of, seal
 
 SQLITE_VERSION: Final = sqlite3.sqlite_version
 
@@ -31,6 +31,8 @@ Migration = Callable[[sqlite3.Connection], None]
 
 WAL_LIMIT: Final = 16 * 1024 * 1024
 """Bytes to which the write-ahead log is cut back after it was written into the file."""
+_CHECKPOINT_AFTER: Final = 1000
+"""Pages of the log, after which they are written into the file: SQLite's own default."""
 _DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _ERRNO: Final[Mapping[int, int]] = {
     sqlite3.SQLITE_BUSY: errno.EBUSY,
@@ -170,21 +172,30 @@ class Database:
     ) -> None:
         """Raises StorageError; StorageDamaged when the file was left unclean and is found damaged.
 
-        `sealed` files can be made anew: a digest of the whole file is kept while it is closed, and what was once found
-        damaged in use is not believed again, whatever SQLite says of it.
+        `sealed` files can be made anew: a digest of the whole file is kept while it is closed, and compared before its
+        first use that is not `write_now`. What was once found damaged in use is not believed again, whatever SQLite
+        says of it.
         """
         self.path = path
         self._sealed = sealed
+        self._unchecked: bytes | None = None
+        """The digest that the file should have, until they were compared."""
         self.on_damage: Callable[[], object] = lambda: None
         """Called, on any thread, when the file turns out to be damaged while it is used."""
         left_unclean = _suspect(path).exists() or has_unwritten_log(path)
         if sealed and path.exists():
-            left_unclean = self._distrust(left_unclean=left_unclean)
-        self._connection = open_connection(path, journal=journal, synchronous=synchronous)
+            digest = self._break_seal()
+            self._unchecked = digest if not left_unclean else None
+            left_unclean = self._unchecked is None
+        with _unreadable(path, sealed=sealed):
+            self._connection = open_connection(path, journal=journal, synchronous=synchronous)
         try:
             if left_unclean:
                 check(self._connection, path)
                 _suspect(path).unlink(missing_ok=True)
+            if self._unchecked:
+                # Nothing is written into the file until then, only into its log.
+                self._connection.execute("PRAGMA wal_autocheckpoint=0")
             with _unreadable(path, sealed=sealed):
                 migrate(self._connection, path, migrations=migrations)
         except BaseException:
@@ -192,17 +203,23 @@ class Database:
             raise
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=path.stem)
 
-    def _distrust(self, *, left_unclean: bool) -> bool:
-        """Whether it was left unclean, or without a seal. Raises StorageDamaged when it is not as it was left."""
+    def _break_seal(self) -> bytes | None:
+        """Raises StorageDamaged when the file was found damaged in use."""
         if _suspect(self.path).exists():
             message = f"{self.path} was found damaged while it was used"
             raise StorageDamaged(message)
         with storage_errors(self.path):
-            if left_unclean or not is_sealed(self.path):
-                drop_seal(self.path)
-                return True
-            break_seal(self.path)
-        return False
+            return break_seal(self.path)
+
+    def _compare(self) -> None:
+        """Raises StorageDamaged when the file is not as it was closed."""
+        if not self._unchecked:
+            return
+        if digest_of(self.path) != self._unchecked:
+            message = f"{self.path} is damaged (it is not as it was closed)"
+            raise StorageDamaged(message)
+        self._unchecked = None
+        self._connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_AFTER}")
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run `work` in the store's thread, outside a transaction. Raises StorageError."""
@@ -214,31 +231,40 @@ class Database:
 
     def write_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """The same on the calling thread. Only before the loop serves, so that a start answers at once."""
-        return self._transact(work)
+        return self._transact(work, at_start=True)
 
     def close(self) -> None:
         """Finish what is queued, then close the file."""
         self._thread.shutdown(wait=True)
+        with contextlib.suppress(StorageError):
+            self._guarded(lambda _: None)  # no seal on what was not looked at
         self._connection.close()
-        if self._sealed and not _suspect(self.path).exists() and not _wal_of(self.path).exists():
+        if (
+            self._sealed
+            and not self._unchecked
+            and not _suspect(self.path).exists()
+            and not _wal_of(self.path).exists()
+        ):
             with contextlib.suppress(OSError):  # then the next start looks the file over
                 seal(self.path)
 
-    def _guarded(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _guarded(self, work: Callable[[sqlite3.Connection], T], *, at_start: bool = False) -> T:
         try:
             with storage_errors(self.path), _unreadable(self.path, sealed=self._sealed):
+                if not at_start:
+                    self._compare()
                 return work(self._connection)
         except StorageDamaged:
             _suspect(self.path).touch()  # the next start looks the whole file over
             self.on_damage()
             raise
 
-    def _transact(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _transact(self, work: Callable[[sqlite3.Connection], T], *, at_start: bool = False) -> T:
         def whole(connection: sqlite3.Connection) -> T:
             with transaction(connection):
                 return work(connection)
 
-        return self._guarded(whole)
+        return self._guarded(whole, at_start=at_start)
 
 
 @contextmanager
