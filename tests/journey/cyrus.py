@@ -16,8 +16,9 @@ from tests.journey.servers import PASSWORD, USER, CaldavServer, make_calendar
 from tests.skips import skip
 
 MASTER: Final = "/usr/sbin/cyrmaster"
+ADD_USER: Final = "/usr/sbin/saslpasswd2"
 PROGRAMS: Final = Path("/usr/lib/cyrus/bin")
-NEEDED: Final = (MASTER, str(PROGRAMS / "httpd"), str(PROGRAMS / "lmtpd"), "saslpasswd2")
+NEEDED: Final = (MASTER, str(PROGRAMS / "httpd"), str(PROGRAMS / "lmtpd"), ADD_USER)
 FOLDERS: Final = (
     "conf/db", "conf/user", "conf/proc", "conf/log", "conf/socket", "spool", "lock", "proc", "tmp", "sieve"
 )  # fmt: skip
@@ -65,7 +66,9 @@ def cyrus(_: Path) -> Iterator[CaldavServer]:
         port = free_port()
         _prepare(Path(folder), port)
         command = [MASTER, "-D", "-C", f"{folder}/imapd.conf", "-M", f"{folder}/cyrus.conf", "-p", f"{folder}/pid"]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as master:
+        silent = subprocess.DEVNULL
+        # When it ends, it ends its whole process group.
+        with subprocess.Popen(command, stdout=silent, stderr=silent, start_new_session=True) as master:
             try:
                 wait_for(Path(folder, "lmtp").exists)
                 _make_mailbox(Path(folder, "lmtp"))
@@ -84,7 +87,7 @@ def _prepare(folder: Path, port: int) -> None:
         Path(folder, name).mkdir(parents=True)
     Path(folder, "imapd.conf").write_text(SETTINGS.format(folder=folder, user=user))
     Path(folder, "cyrus.conf").write_text(SERVICES.format(folder=folder, programs=PROGRAMS, port=port))
-    subprocess.run(["saslpasswd2", "-p", "-c", "-f", f"{folder}/users", USER], input=PASSWORD, text=True, check=True)
+    subprocess.run([ADD_USER, "-p", "-c", "-f", f"{folder}/users", USER], input=PASSWORD, text=True, check=True)
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
             shutil.chown(path, user)
