@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from busyd.dav.multistatus import Multistatus
-from busyd.dav.xml import NotXml, looks_like_xml, parse_xml
+from busyd.dav.xml import NotXml, looks_like_xml, parse_rows, parse_xml
 from tests.wire.recording import recording
 
 BOMB = b'<!DOCTYPE a [<!ENTITY x "xx"><!ENTITY y "&x;&x;&x;"><!ENTITY z "&y;&y;&y;">]><a>&z;</a>'
@@ -35,6 +35,8 @@ ATTACKS = {
 def test_a_harmful_or_broken_document_is_refused(document: bytes) -> None:
     with pytest.raises(NotXml):
         parse_xml(document)
+    with pytest.raises(NotXml):
+        list(parse_rows(document, "a", row="b"))
 
 
 def test_an_external_entity_is_never_read(tmp_path: Path) -> None:
@@ -42,6 +44,16 @@ def test_an_external_entity_is_never_read(tmp_path: Path) -> None:
     os.mkfifo(canary)  # reading it would block for ever
     with pytest.raises(NotXml):
         parse_xml(f'<!DOCTYPE a [<!ENTITY x SYSTEM "file://{canary}">]><a>&x;</a>'.encode())
+
+
+def test_the_rows_of_a_long_document_are_let_go_of_one_after_the_other() -> None:
+    document = b"<a>" + b"<b><b>x</b></b>" * 20_000 + b"<c>y</c></a>"
+    *rows, root = (
+        (element.tag, len(element), element.getroottree().getroot().index(element) if element.tag == "b" else 0)
+        for element in parse_rows(document, "a", row="b")
+    )
+    assert set(rows) == {("b", 1, 0)} and len(rows) == 20_000
+    assert root == ("a", 1, 0)
 
 
 def test_xinclude_and_stylesheets_are_just_text() -> None:

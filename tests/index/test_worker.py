@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from busyd.availability.index import index_object, pack_object
 from busyd.dav.changes import read_sync_report
@@ -199,6 +200,24 @@ async def test_the_worker_takes_a_sync_report_apart_as_the_daemon_does() -> None
     await worker.close()
     assert delta == read_sync_report("/1/work/", "1", response=response)
     assert (dict(delta.changed), set(delta.vanished), delta.token) == ({HREFS[0]: '"1"'}, {HREFS[1]}, "2")
+
+
+async def test_a_long_sync_report_comes_in_parts_and_counts_as_a_whole_or_not_at_all() -> None:
+    rows = [
+        f'<D:response><D:href>/1/work/{number}.ics</D:href><D:propstat><D:prop><D:getetag>"{number}"</D:getetag>'
+        "</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response>"
+        for number in range(1234)
+    ]
+    gone = "<D:response><D:href>/1/work/7.ics</D:href><D:status>HTTP/1.1 404 Not Found</D:status></D:response>"
+    worker, response = Worker(), answer(gone, *rows, "<D:sync-token>2</D:sync-token>")
+    delta = await worker.read_sync_report("/1/work/", "1", response=response)
+    assert delta == read_sync_report("/1/work/", "1", response=response)
+    assert (len(delta.changed), set(delta.vanished), delta.token) == (1234, set(), "2")
+    for broken in (replace(response, body=response.body[:-40]), answer(*rows)):
+        with pytest.raises(MalformedResponse):
+            await worker.read_sync_report("/1/work/", "1", response=broken)
+    assert await worker.read_sync_report("/1/work/", "1", response=response) == delta
+    await worker.close()
 
 
 async def test_what_does_not_fit_into_one_answer_is_left_for_the_next_question() -> None:

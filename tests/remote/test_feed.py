@@ -78,6 +78,9 @@ async def test_what_is_not_a_whole_calendar_is_none(body: bytes) -> None:
         (b"Notice: deprecated\n" + EVENT + b"END:VCALENDAR\n", False),
         (EVENT + b"END:VCALENDAR\n<!-- made in 0.2 s -->\n" + b"x" * 9999, False),
         (EVENT + b"END:VCALENDAR\n" + EVENT, True),
+        (EVENT + b"end:vcalendar\n" + EVENT * 99 + b"End:VCalendar  \n", False),
+        (EVENT + b"END:VCALENDAR\n" + EVENT * 99, True),
+        (EVENT * 99 + b"X-END:VCALENDAR\n", True),
         (EVENT, True),
     ],
 )

@@ -3,12 +3,13 @@
 Both say which resources differ, not what they contain; payloads are `objects.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from busyd.cooperative import in_one_go
 from busyd.dav import names
 from busyd.dav.errors import InvalidSyncToken, MalformedResponse, SyncUnsupported
 from busyd.dav.exchange import (
@@ -19,15 +20,17 @@ from busyd.dav.exchange import (
     preconditions,
     propfind,
     raise_for_status,
-    read_multistatus,
+    read_members,
     report,
 )
 from busyd.dav.href import ETag, Href, spellings
-from busyd.dav.multistatus import MemberResponse
+from busyd.dav.multistatus import MemberResponse, SyncToken
 from busyd.dav.request import SyncCollection
 
 _UNSUPPORTED: Final = frozenset({400, 405, 415, 501, 507})
 """How servers say that they do not support the report, or (507) that they cannot deliver it in one response."""
+_PART: Final = 500
+"""Members of a long answer that are handed on at once."""
 
 
 class SyncDelta(Struct, frozen=True):
@@ -85,18 +88,28 @@ def sync_collection(calendar: str, token: str | None) -> Operation[SyncDelta]:
 
 def read_sync_report(calendar: str, token: str | None, *, response: DavResponse) -> SyncDelta:
     """The delta in the response to it. Raises like `sync_collection`."""
+    return in_one_go(join_deltas(read_sync_parts(calendar, token, response=response)))
+
+
+def read_sync_parts(calendar: str, token: str | None, *, response: DavResponse) -> Iterator[SyncDelta]:
+    """The same in parts, of which only the last one has a token: nothing of them counts before that."""
     if response.status != 207:
         _refuse(response, token)
-    answer = read_multistatus(response)
-    changed: dict[Href, ETag] = {}
+    new: str | None = None
+    part = SyncDelta({}, frozenset(), None)
     vanished: set[Href] = set()
-    spelled: dict[Href, str] = {}
-    truncated = itself = False
+    truncated = itself = names_others = False
     # QUIRK(icloud): most reports on a collection list the collection, with or without the slash.
     selves = spellings(calendar, response.url)
-    if all(member.href in selves for member in answer.responses):
-        _check_itself(answer.responses, response)
-    for member in answer.responses:
+    own: list[MemberResponse] = []
+    for member in read_members(response):
+        if isinstance(member, SyncToken):
+            new = member.token
+            continue
+        if member.href in selves:
+            own.append(member)
+        else:
+            names_others = True
         if member.status == 507:
             truncated = True  # whatever it stands for: something is left out
             itself = itself or member.href in selves
@@ -105,18 +118,34 @@ def read_sync_report(calendar: str, token: str | None, *, response: DavResponse)
         elif member.status in (404, 410):
             vanished.add(member.href)
         elif not (href := member.href).endswith("/"):
-            changed[href] = _etag(member)
+            part.changed[href] = _etag(member)
             if member.spelling != href:
-                spelled[href] = member.spelling
-    if answer.sync_token is None:
+                part.spelled[href] = member.spelling
+            if len(part.changed) >= _PART:
+                yield part
+                part = SyncDelta({}, frozenset(), None)
+    if not names_others:
+        _check_itself(own, response)
+    if new is None:
         raise MalformedResponse(response.host, "its list of changes has no sync token", status=207)
-    if truncated and answer.sync_token == token:
+    if truncated and new == token:
         raise MalformedResponse(
             response.host, "the result is truncated but has no new sync token to continue with", status=207
         )
+    yield replace(part, vanished=frozenset(vanished), token=new, truncated=truncated, itself=itself)
+
+
+def join_deltas(parts: Iterable[SyncDelta]) -> Generator[None, None, SyncDelta]:
+    """The delta that these are the parts of. Yields between parts."""
+    changed: dict[Href, ETag] = {}
+    spelled: dict[Href, str] = {}
+    last = SyncDelta({}, frozenset(), None)
+    for last in parts:
+        changed |= last.changed
+        spelled |= last.spelled
+        yield
     # A member listed both as present and as gone counts as present; fetching it will decide.
-    gone = frozenset(vanished - changed.keys())
-    return SyncDelta(changed, gone, answer.sync_token, truncated, itself, spelled)
+    return replace(last, changed=changed, vanished=frozenset(last.vanished - changed.keys()), spelled=spelled)
 
 
 def list_members(calendar: str) -> Operation[Members]:
@@ -127,17 +156,23 @@ def list_members(calendar: str) -> Operation[Members]:
     """
     properties = (names.GETETAG, names.RESOURCETYPE, names.GETCONTENTTYPE)
     response = yield propfind(calendar, depth="1", properties=properties)
-    responses = read_multistatus(response).responses
-    if not responses:
+    selves, own, is_empty = spellings(calendar, response.url), list[MemberResponse](), True
+    members = Members({})
+    truncated = False
+    for member in read_members(response):
+        if isinstance(member, SyncToken):
+            continue
+        is_empty, truncated = False, truncated or member.status == 507
+        if member.href in selves:
+            own.append(member)
+        elif _is_object(member):
+            members.etags[member.href] = _etag(member)
+            if member.spelling != member.href:
+                members.spelled[member.href] = member.spelling
+    if is_empty:
         raise MalformedResponse(response.host, "the listing is empty, even without the calendar itself", status=207)
-    selves = spellings(calendar, response.url)
-    _check_itself([member for member in responses if member.href in selves], response)
-    members = [member for member in responses if member.href not in selves and _is_object(member)]
-    return Members(
-        {member.href: _etag(member) for member in members},
-        {member.href: member.spelling for member in members if member.spelling != member.href},
-        truncated=any(member.status == 507 for member in responses),
-    )
+    _check_itself(own, response)
+    return replace(members, truncated=truncated)
 
 
 def _check_itself(rows: Sequence[MemberResponse], response: DavResponse) -> None:

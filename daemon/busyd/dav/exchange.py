@@ -5,7 +5,7 @@ an operation decides about it; only the absence of a response is raised, by whoe
 """
 
 import re
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from typing import Final, NoReturn, TypeVar
 
 from lxml import etree
@@ -24,7 +24,7 @@ from busyd.dav.errors import (
     TooManyRequests,
 )
 from busyd.dav.href import host_of
-from busyd.dav.multistatus import Multistatus
+from busyd.dav.multistatus import MemberResponse, Multistatus, SyncToken, read_rows
 from busyd.dav.request import CalendarMultiget, Propfind, SyncCollection
 from busyd.dav.xml import NotXml, looks_like_xml, parse_xml
 
@@ -103,6 +103,16 @@ def read_multistatus(response: DavResponse) -> Multistatus:
         raise_for_status(response)
     try:
         return Multistatus.from_xml(response.body, response.url)
+    except NotXml as error:
+        raise MalformedResponse(response.host, str(error), status=response.status) from None
+
+
+def read_members(response: DavResponse) -> Iterator[MemberResponse | SyncToken]:
+    """The same one row after the other, for what may be long. What is wrong with it may be raised only at the end."""
+    if response.status != 207:
+        raise_for_status(response)
+    try:
+        yield from read_rows(response.body, response.url)
     except NotXml as error:
         raise MalformedResponse(response.host, str(error), status=response.status) from None
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from busyd.dav import names
 from busyd.dav.href import Href, normalise_href, spelling_of
-from busyd.dav.xml import Element, NotXml, clean_text, make, parse_xml, text_of
+from busyd.dav.xml import Element, NotXml, clean_text, make, parse_rows, text_of
 
 _STATUS_LINE: Final = re.compile(r"\s*HTTP/[0-9.]+\s+([1-5][0-9]{2})(?![0-9])")
 
@@ -120,14 +120,25 @@ class Multistatus(Struct, frozen=True):
     @classmethod
     def from_xml(cls, document: bytes, base: str = "") -> Self:
         """Parse a complete document, the response of the URL `base`. Raises NotXml when it is not a multistatus."""
-        root = parse_xml(document)
-        if root.tag != names.MULTISTATUS:
-            message = f"the root element is <{etree.QName(root).localname}>, not <multistatus>"
-            raise NotXml(message)
-        elements = root.iterchildren(names.RESPONSE)
-        responses = tuple(member for element in elements for member in _members_from_xml(element, base))
-        token = root.findtext(names.SYNC_TOKEN)
-        return cls(responses, (token.strip() or None) if token else None)
+        rows = list(read_rows(document, base))
+        tokens = [row.token for row in rows if isinstance(row, SyncToken)]
+        return cls(tuple(row for row in rows if isinstance(row, MemberResponse)), tokens[0])
+
+
+class SyncToken(Struct, frozen=True):
+    """What stands at the end of a multistatus: the token for what it says, if it has one."""
+
+    token: str | None
+
+
+def read_rows(document: bytes, base: str = "") -> "Iterator[MemberResponse | SyncToken]":
+    """The same one after the other, and last of all the token. What is wrong with it may show only at the end."""
+    for element in parse_rows(document, names.MULTISTATUS, row=names.RESPONSE):
+        if element.tag == names.RESPONSE:
+            yield from _members_from_xml(element, base)
+        else:
+            token = element.findtext(names.SYNC_TOKEN)
+            yield SyncToken((token.strip() or None) if token else None)
 
 
 def multistatus_head() -> bytes:

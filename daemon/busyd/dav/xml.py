@@ -1,7 +1,8 @@
 """The hardened XML parser, and the functions that build XML, always prefixed."""
 
 import re
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final, cast
 
 from lxml import etree
 
@@ -11,6 +12,18 @@ Element = etree._Element
 
 _LOOKS_LIKE_XML: Final = re.compile(rb"^(\xef\xbb\xbf)?\s*<(?!(!doctype\s+)?html\b)", re.IGNORECASE)
 
+_SETTINGS: Final[dict[str, Any]] = {
+    "resolve_entities": False,
+    "no_network": True,
+    "load_dtd": False,
+    "dtd_validation": False,
+    "huge_tree": False,
+    "recover": False,
+    "remove_comments": True,
+    "remove_pis": True,
+}
+_AT_ONCE: Final = 64 * 1024
+"""Bytes of a long document that are parsed at once."""
 _ILLEGAL: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -23,25 +36,53 @@ def parse_xml(document: bytes) -> Element:
 
     Nothing outside the bytes is ever read, and libxml2's limits on depth and text size stay in force.
     """
-    parser = etree.XMLParser(
-        resolve_entities=False,
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        huge_tree=False,
-        recover=False,
-        remove_comments=True,
-        remove_pis=True,
-    )
     try:
-        root = etree.fromstring(document, parser)
+        root = etree.fromstring(document, etree.XMLParser(**_SETTINGS))
     except (etree.XMLSyntaxError, ValueError, LookupError) as error:
-        message = f"not well-formed XML: {_first_line(error)}"
-        raise NotXml(message) from None
+        raise _not_well_formed(error) from None
+    _refuse_doctype(root)
+    return root
+
+
+def parse_rows(document: bytes, root: str, *, row: str) -> Iterator[Element]:
+    """The children of that name of a document whose root has this name, and then the root with what else is in it.
+
+    A row is let go of when the next one is asked for, so that a long document is never held as a tree. Raises NotXml
+    like `parse_xml`, maybe only at the end: before that, nothing of the document may be believed.
+    """
+    parser = etree.XMLPullParser(("start", "end"), **_SETTINGS)
+    top: Element | None = None
+    try:
+        for at in range(0, max(len(document), 1), _AT_ONCE):
+            parser.feed(document[at : at + _AT_ONCE])
+            for event, found in parser.read_events():
+                element = cast(Element, found)  # neither comments nor namespaces are asked for
+                if top is None:
+                    top = element
+                    _refuse_doctype(top)
+                    if top.tag != root:
+                        message = (
+                            f"the root element is <{etree.QName(top).localname}>, not <{etree.QName(root).localname}>"
+                        )
+                        raise NotXml(message)
+                elif event == "end" and element.tag == row and element.getparent() is top:
+                    yield element
+                    top.remove(element)
+        parser.close()
+    except (etree.XMLSyntaxError, ValueError, LookupError) as error:
+        raise error if isinstance(error, NotXml) else _not_well_formed(error) from None
+    assert top is not None
+    yield top
+
+
+def _refuse_doctype(root: Element) -> None:
     # lxml does not load an external entity but accepts the document, so it is refused here.
     if root.getroottree().docinfo.internalDTD is not None:
         raise NotXml("it declares a DOCTYPE, which busyd does not accept")
-    return root
+
+
+def _not_well_formed(error: Exception) -> NotXml:
+    return NotXml(f"not well-formed XML: {_first_line(error)}")
 
 
 def looks_like_xml(body: bytes) -> bool:

@@ -17,8 +17,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from busyd.availability.index import PackedObject, index_object, pack_object, postpone_object
-from busyd.cooperative import let_others_run
-from busyd.dav.changes import SyncDelta, read_sync_report
+from busyd.cooperative import in_slices, let_others_run
+from busyd.dav.changes import SyncDelta, join_deltas, read_sync_report
 from busyd.dav.errors import MalformedResponse
 from busyd.dav.exchange import DavResponse
 from busyd.dav.href import Href
@@ -141,13 +141,13 @@ class Worker:
     async def read_sync_report(self, calendar: str, token: str | None, *, response: DavResponse) -> SyncDelta:
         """What `dav.changes.read_sync_report` says of an answer with status 207. Raises MalformedResponse."""
         work = SyncReport(calendar, token, response.url, response.body)
-        (delta,) = await self._take_apart(
+        parts = await self._take_apart(
             work,
             Frame[SyncDelta],
             response=response,
             read_here=lambda: read_sync_report(calendar, token, response=response),
         )
-        return delta
+        return await in_slices(join_deltas(parts))
 
     async def instances(self, work: Instances) -> bytes:
         """What is wanted of an object; the whole of it where the worker fails over it."""

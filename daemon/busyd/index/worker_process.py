@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final, Generic, TypeVar
 import msgspec
 
 from busyd.availability.index import index_object, pack_object
-from busyd.dav.changes import read_sync_report
+from busyd.dav.changes import read_sync_parts
 from busyd.dav.errors import MalformedResponse
 from busyd.dav.exchange import DavResponse
 from busyd.dav.href import Href
@@ -78,7 +78,7 @@ class Multiget(msgspec.Struct, tag=True):
 
 
 class SyncReport(msgspec.Struct, tag=True):
-    """The answer of a server to a sync-collection report; the answer is a SyncDelta."""
+    """The answer of a server to a sync-collection report; the answer is a SyncDelta in parts."""
 
     calendar: str
     token: str | None
@@ -151,7 +151,7 @@ def _answer(work: Work) -> Iterator[Item]:
     response = DavResponse(207, work.url, body=work.body)
     if isinstance(work, Multiget):
         return _take_apart(work.asked, response)
-    return iter([(read_sync_report(work.calendar, work.token, response=response), len(work.body))])
+    return _read_report(work, response)
 
 
 def _read_payloads(work: Payloads) -> Iterator[Item]:
@@ -177,6 +177,11 @@ def _take_apart(asked: tuple[Href, ...], response: DavResponse) -> Iterator[Item
     yield Fetched((), fetched.vanished, fetched.missing), 0
     for found in fetched.objects:
         yield Fetched((found,)), len(found.payload)
+
+
+def _read_report(work: SyncReport, response: DavResponse) -> Iterator[Item]:
+    for part in read_sync_parts(work.calendar, work.token, response=response):
+        yield part, FRAME_BYTES
 
 
 def _split(body: bytes) -> Iterator[Item]:

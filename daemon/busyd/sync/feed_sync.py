@@ -5,9 +5,10 @@ anew, and goes through the same plan as a calendar collection: what is missing i
 look.
 """
 
+import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from busyd.clock import Now
@@ -24,7 +25,7 @@ from busyd.store.transaction import Transaction
 from busyd.sync.context import PollContext, refresh_state
 from busyd.sync.due import may_answer_not_modified
 from busyd.sync.feed_settlement import settle_feed
-from busyd.sync.plan import SyncState, plan_listing
+from busyd.sync.plan import SyncPlan, SyncState, plan_listing
 from busyd.sync.timing import (
     CUT_FEED,
     LONGEST_INTERVAL,
@@ -35,6 +36,10 @@ from busyd.sync.timing import (
 
 logger = logging.getLogger(__name__)
 
+_MANY: Final = 5000
+"""Events of a feed that are looked through in one step of the loop."""
+_LAST_LINES: Final = 256
+"""Bytes in which the end of a piece is."""
 _HEAD: Final = 64 * 1024
 """Bytes in which a feed's own properties are looked for."""
 _HINT: Final = re.compile(
@@ -100,23 +105,30 @@ async def _read(context: PollContext, record: CalendarRecord, *, url: str, at: I
         await _confirm(context, record, validators={**known, **_validators(answer)}, at=at)
         return
     _require_end(context, record, is_cut=answer.is_cut, was_cut="cut" in known, at=at)
-    pieces = {f"uid:{piece.uid}": piece for piece in await _split(context, answer.payload)}
+    found = await _split(context, answer.payload)
     state = SyncState(await context.store.read_etags(record.id), held=record.held)
-    # Half an event takes nobody's place.
-    listed = {
-        href: state.etags[href] if href in state.etags and not _is_finished(piece.payload) else piece.digest
-        for href, piece in pieces.items()
-    }
-    plan = plan_listing(state, listed)
+    # With tens of thousands of events any look through all of them would hold up the loop.
+    pieces, plan = await asyncio.to_thread(_plan, state, found) if len(found) > _MANY else _plan(state, found)
     pace = {"source": url, "interval": str(_wanted_interval(answer.payload) if interval is None else interval)}
     pace |= {"cut": "1"} if answer.is_cut else {}
     settlement = settle_feed(state, plan, validators=_validators(answer) | pace, at=at, is_cut=answer.is_cut)
-    incoming = [Incoming(href, listed[href], pieces[href].payload) for href in plan.fetch if href in pieces]
+    incoming = [Incoming(href, plan.etags[href], pieces[href].payload) for href in plan.fetch if href in pieces]
     changed = await context.writer.store_batch(record, incoming, gone=settlement.forget, mark=settlement.mark)
     if changed or not record.complete:
         counts = (len(incoming), len(settlement.forget), len(settlement.kept))
         logger.info("%s: %d changed, %d gone, %d held back", record.label, *counts)
     await refresh_state(context)
+
+
+def _plan(state: SyncState, found: Iterable[FeedPiece]) -> tuple[dict[str, FeedPiece], SyncPlan]:
+    """The objects of a download by their hrefs, and how they differ from the mirror."""
+    pieces = {f"uid:{piece.uid}": piece for piece in found}
+    # Half an event takes nobody's place.
+    listed = {
+        href: state.etags[href] if href in state.etags and not _is_finished(piece.payload) else piece.digest
+        for href, piece in pieces.items()
+    }
+    return pieces, plan_listing(state, listed)
 
 
 def _require_end(context: PollContext, record: CalendarRecord, *, is_cut: bool, was_cut: bool, at: Instant) -> None:
@@ -135,7 +147,12 @@ def _require_end(context: PollContext, record: CalendarRecord, *, is_cut: bool, 
 
 def _is_finished(payload: bytes) -> bool:
     """Whether the last event of a piece has its end."""
-    return payload.rstrip().upper().endswith((b"END:VEVENT", b"END:VFREEBUSY", b"END:VAVAILABILITY", b"END:VCALENDAR"))
+    return (
+        payload[-_LAST_LINES:]
+        .rstrip()
+        .upper()
+        .endswith((b"END:VEVENT", b"END:VFREEBUSY", b"END:VAVAILABILITY", b"END:VCALENDAR"))
+    )
 
 
 async def _split(context: PollContext, payload: bytes) -> list[FeedPiece]:

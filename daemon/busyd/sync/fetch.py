@@ -61,9 +61,9 @@ async def fetch(
     the way to it fails, as opposed to one object.
     """
     waiting: deque[asyncio.Task[Batch]] = deque()
-    batches = [[spelled.get(href, href) for href in hrefs[at : at + BATCH]] for at in range(0, len(hrefs), BATCH)]
     try:
-        for batch in batches:
+        for at in range(0, len(hrefs), BATCH):
+            batch = [spelled.get(href, href) for href in hrefs[at : at + BATCH]]
             waiting.append(asyncio.create_task(_fetch_batch(client, calendar, hrefs=batch, listed=listed)))
             if len(waiting) > IN_FLIGHT:
                 yield await waiting.popleft()  # while it is stored, the next ones are under way

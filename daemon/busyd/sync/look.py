@@ -3,7 +3,9 @@
 What the answers mean is decided in `plan.py`.
 """
 
-from typing import Final
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -33,6 +35,10 @@ from busyd.sync.plan import (
     plan_listing,
 )
 
+T = TypeVar("T")
+
+_LONG: Final = 5000
+"""Members of a calendar through all of which one step of the loop may look."""
 _ROUNDS: Final = 1000
 """A truncated sync answer is continued at most so often."""
 
@@ -120,7 +126,7 @@ async def _compare(
         listed, spelled = {**members.changed, **listed}, {**members.spelled, **spelled}
         truncated = members.truncated
     await let_others_run()
-    plan = plan_listing(state, listed)
+    plan = await _apart(plan_listing, state=state, listed=listed)
     if truncated:
         plan = SyncPlan(plan.fetch, frozenset(), etags=plan.etags)
     await let_others_run()
@@ -139,9 +145,25 @@ async def _compare(
 async def _members(client: CaldavClient, calendar: str, *, state: SyncState) -> Delta:
     """The listing of last resort, which even an empty calendar answers with itself."""
     members = await client.run(list_members(calendar))
-    etags = own_members(state, {str(href): str(etag) for href, etag in members.etags.items()})
-    spelled = {str(href): spelling for href, spelling in members.spelled.items()}
-    return Delta(etags, frozenset(), None, itself=True, truncated=members.truncated, spelled=spelled)
+    etags = await _apart(own_members, state=state, listed=members.etags)
+    return Delta(etags, frozenset(), None, itself=True, truncated=members.truncated, spelled=_as_texts(members.spelled))
+
+
+async def _apart(
+    work: Callable[[SyncState, Mapping[str, str]], T], *, state: SyncState, listed: Mapping[Any, str]
+) -> T:
+    """What a pure function makes of a listing; of a long one on a thread, which lets go of the loop every now and then.
+
+    With hundreds of thousands of members any look through all of them would hold it up.
+    """
+    if len(listed) + len(state.etags) < _LONG:
+        return work(state, listed)
+    return await asyncio.to_thread(work, state, listed)
+
+
+def _as_texts(spelled: Mapping[Any, str]) -> Mapping[str, str]:
+    """An href is a str to those who plan; it is not copied."""
+    return spelled
 
 
 async def _collect(client: CaldavClient, calendar: str, *, token: str | None, state: SyncState) -> Delta:
@@ -150,9 +172,8 @@ async def _collect(client: CaldavClient, calendar: str, *, token: str | None, st
     for _ in range(_ROUNDS):
         page = await client.run(sync_collection(calendar, token))
         await let_others_run()
-        changed = own_members(state, {str(href): str(etag) for href, etag in page.changed.items()})
-        spelled = {str(href): spelling for href, spelling in page.spelled.items()}
-        seen = _joined(seen, Delta(changed, page.vanished, page.token, page.itself, spelled=spelled))
+        changed = await _apart(own_members, state=state, listed=page.changed)
+        seen = _joined(seen, Delta(changed, page.vanished, page.token, page.itself, spelled=_as_texts(page.spelled)))
         await let_others_run()
         if not page.truncated:
             return seen

@@ -120,6 +120,8 @@ def own_members(state: SyncState, listed: Mapping[str, str]) -> Mapping[str, str
 
     But where all that is known lies there, or all that a first answer names, the server has two names for one calendar.
     """
+    if not state.others:
+        return listed
     own = {href: etag for href, etag in listed.items() if not href.startswith(state.others)}
     if len(own) == len(listed) or any(href.startswith(state.others) for href in state.etags):
         return listed
