@@ -18,6 +18,7 @@ from tests.bench.apps import measure_apps
 from tests.bench.calm import measure_calm
 from tests.bench.changing import measure_change
 from tests.bench.crowd import measure_crowd
+from tests.bench.far import measure_far
 from tests.bench.feeds import measure_feeds
 from tests.bench.figures import Figure, table
 from tests.bench.importing import measure_import, measure_old_series
@@ -27,6 +28,7 @@ from tests.bench.starting import measure_memory, measure_restart
 from tests.bench.syncing import measure_full_sync, measure_polls
 from tests.bench.tokens import measure_tokens
 from tests.bench.workshop import Workshop
+from tests.bench.years import measure_years
 
 ROWS: Final[Mapping[str, Callable[[Workshop], list[Figure]]]] = {
     "answers": measure_answers,
@@ -42,6 +44,8 @@ ROWS: Final[Mapping[str, Callable[[Workshop], list[Figure]]]] = {
     "change": measure_change,
     "many": measure_many,
     "feeds": measure_feeds,
+    "far": measure_far,
+    "years": measure_years,
     "tokens": measure_tokens,
     "crowd": measure_crowd,
     "apps": measure_apps,

@@ -1,8 +1,8 @@
 """A CalDAV server that does nothing but answer at once: the network without a server's own work in it.
 
-`python -m tests.bench.stub PORT [--calendars N] [--objects N] [--disjoint] [--delay MS]`: every answer waits for the
-delay, and is made of pieces written in advance. `POST /control` with a `Wish` changes what is there, and returns the
-log as it was before: a list of `Exchange`.
+`python -m tests.bench.stub PORT [--calendars N] [--objects N] [--disjoint] [--delay MS] [--most N --within S]`: every
+answer waits for the delay, and is made of pieces written in advance. `POST /control` with a `Wish` changes what is
+there, and returns the log as it was before: a list of `Exchange`.
 """
 
 import argparse
@@ -17,6 +17,8 @@ from aiohttp import web
 from tests.bench.seed import spread_objects
 from tests.generate import generate_objects
 
+RETRY_AFTER = 5
+"""Seconds for which a request that is refused asks to be left alone."""
 _OPEN = (
     b'<?xml version="1.0" encoding="UTF-8"?><multistatus xmlns="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"'
     b' xmlns:S="http://calendarserver.org/ns/">'
@@ -34,7 +36,7 @@ class Exchange(msgspec.Struct):
     """One request and its answer."""
 
     kind: str
-    """account, listing, sync or multiget."""
+    """account, listing, members, sync, multiget or refused."""
     objects: int
     """How many objects were asked for."""
     size: int
@@ -68,11 +70,13 @@ def control(port: int, wish: Wish) -> list[Exchange]:
 class Stub:
     """The account `anna`, its calendars, and what was asked."""
 
-    def __init__(self, calendars: int, delay: float, *, disjoint: bool) -> None:
+    def __init__(self, calendars: int, delay: float, *, disjoint: bool, most: int = 0, within: float = 10.0) -> None:
         self.calendars = calendars
         self.disjoint = disjoint
         """Plain events without overlap, so that every change shows; otherwise generated ones."""
         self.delay = delay
+        self.most, self.within = most, within
+        """So many requests within so many seconds are answered, all further ones refused; 0: all are answered."""
         self.objects: dict[str, tuple[int, bytes, bytes]] = {}
         """Path -> revision, and the pieces of answers that list it and that hold it."""
         self.revision = 1
@@ -102,12 +106,19 @@ class Stub:
         if request.path == "/control":
             return self._control(msgspec.json.decode(body, type=Wish))
         await asyncio.sleep(self.delay)
+        if self._is_refused(began):
+            self.log.append(Exchange("refused", 0, 0, began, time.monotonic()))
+            return web.Response(status=429, headers={"Retry-After": str(RETRY_AFTER)})
         kind, objects, answer = self._answer(request, body)
         response = web.Response(status=207, body=answer, content_type="application/xml")
         await response.prepare(request)
         await response.write_eof()
         self.log.append(Exchange(kind, objects, len(answer), began, time.monotonic()))
         return response
+
+    def _is_refused(self, now: float) -> bool:
+        answered = sum(one.kind != "refused" and one.began > now - self.within for one in self.log)
+        return bool(self.most) and answered >= self.most
 
     def _control(self, wish: Wish) -> web.Response:
         log = msgspec.json.encode(self.log)
@@ -121,6 +132,8 @@ class Stub:
 
     def _answer(self, request: web.BaseRequest, body: bytes) -> tuple[str, int, bytes]:
         path = request.path
+        if request.method == "PROPFIND" and path != "/anna/" and request.headers.get("Depth") == "1":
+            return "members", 0, self._members(path)
         if request.method == "PROPFIND":
             return (
                 ("listing", 0, self._listing()) if request.headers.get("Depth") == "1" else ("account", 0, _who(path))
@@ -133,6 +146,11 @@ class Stub:
         rows = [row for href, (revision, row, _) in self.objects.items() if revision > since and href.startswith(path)]
         token = f"<sync-token>{self._ctag(path)}</sync-token>".encode()
         return "sync", 0, b"".join((_OPEN, *rows, token, _CLOSE))
+
+    def _members(self, path: str) -> bytes:
+        itself = _response(path, "<resourcetype><collection/><C:calendar/></resourcetype>")
+        rows = [row for href, (_, row, _) in self.objects.items() if href.startswith(path)]
+        return b"".join((_OPEN, itself, *rows, _CLOSE))
 
     def _ctag(self, path: str) -> int:
         return max((revision for href, (revision, _, _) in self.objects.items() if href.startswith(path)), default=1)
@@ -194,8 +212,16 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=0)
     parser.add_argument("--disjoint", action="store_true")
     parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--most", type=int, default=0)
+    parser.add_argument("--within", type=float, default=10.0)
     wanted = parser.parse_args()
-    stub = Stub(wanted.calendars, wanted.delay / 1000, disjoint=wanted.disjoint)
+    stub = Stub(
+        wanted.calendars,
+        wanted.delay / 1000,
+        disjoint=wanted.disjoint,
+        most=wanted.most,
+        within=wanted.within,
+    )
     stub.fill(wanted.objects)
     asyncio.run(serve(wanted.port, stub))
 

@@ -50,9 +50,9 @@ def measure_full_sync(workshop: Workshop) -> list[Figure]:
     raw, plain, whole = [], [], []
     with running_stub(CALENDARS, OBJECTS, "--delay", "30") as stub:
         for number in range(rounds):
-            raw.append(_download(stub))
-            plain.append(_sync(workshop, stub, f"plain-{number}", "--without-expansion"))
-            whole.append(_sync(workshop, stub, f"whole-{number}"))
+            raw.append(download(stub, CALENDARS, objects=OBJECTS))
+            plain.append(first_sync(workshop, stub, f"plain-{number}", "--without-expansion"))
+            whole.append(first_sync(workshop, stub, f"whole-{number}"))
     for name, found in (("raw download", raw), ("durable store", plain), ("with expansion", whole)):
         wall, cpu = spread([one.seconds for one in found], "s"), spread([one.cpu for one in found], "s CPU")
         workshop.say(f"  {name}: {wall}, {cpu}, {spread([one.memory for one in found], 'MB at most')}")
@@ -150,7 +150,7 @@ def poll(household: Household, daemon: Server) -> None:
         answer.read()
 
 
-def _sync(workshop: Workshop, stub: Server, name: str, *options: str) -> FullSync:
+def first_sync(workshop: Workshop, stub: Server, name: str, *options: str) -> FullSync:
     """Start busyd on an empty state; the sync begins with its first request and ends with a complete answer."""
     household = Household(workshop.folder / name)
     household.configure(free_port(), url=f"http://127.0.0.1:{stub.port}/", poll="1d")
@@ -177,9 +177,10 @@ def until_complete(daemon: Server) -> float:
     return asyncio.run(asyncio.wait_for(wait(), _LONGEST))
 
 
-def _download(stub: Server) -> FullSync:
+def download(stub: Server, calendars: int, *, objects: int) -> FullSync:
+    """The same requests with nothing done about their answers."""
     control(stub.port, Wish(forget=True))
-    arguments = ["-m", "tests.bench.download", str(stub.port), str(CALENDARS), str(OBJECTS)]
+    arguments = ["-m", "tests.bench.download", str(stub.port), str(calendars), str(objects)]
     told = subprocess.run(
         [sys.executable, *arguments], cwd=REPOSITORY, env=clean_environment(), capture_output=True, check=True
     )
