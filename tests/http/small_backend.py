@@ -136,7 +136,7 @@ class SmallBackend(Backend):
 
     async def publish(self) -> None:
         """What was stored counts in every answer, as after a poll."""
-        await self._writer.publisher.publish_snapshots()
+        await self._writer.complete_tables()
 
     def note_problem(self, calendar: int, href: str) -> None:
         """An object of a calendar has a rule that nobody understands."""

@@ -132,9 +132,13 @@ def test_what_an_app_writes_is_on_the_phone_and_busy_before_the_app_is_told(
         assert [period[0] for period in busyd.busy("2026-06-01", "2026-06-08")] == ["2026-06-03T09:00:00Z"]
         busyd.command("sync", "--now")
         assert other.sync() == {"new.ics": 200}
-        assert app.write("DELETE", "new.ics") == 204
+        assert app.write("MOVE", "new.ics", Destination=f"{app.calendar}moved.ics", Overwrite="F") == 201
+        assert list(work.objects()) == ["moved.ics"]
+        assert other.sync() == {"new.ics": 404, "moved.ics": 200}
+        assert [period[0] for period in busyd.busy("2026-06-01", "2026-06-08")] == ["2026-06-03T09:00:00Z"]
+        assert app.write("DELETE", "moved.ics") == 204
         assert (busyd.busy("2026-06-01", "2026-06-08"), work.objects()) == ([], {})
-        assert other.sync() == {"new.ics": 404}
+        assert other.sync() == {"moved.ics": 404}
         assert other.write("PUT", "new.ics", first) == 403
         assert busyd.stop() == 0
 

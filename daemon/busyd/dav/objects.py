@@ -138,6 +138,15 @@ def delete_object(href: str, if_match: ETag | None) -> Operation[WriteOutcome]:
     return _refusal(response)
 
 
+def move_object(href: str, destination: str, *, if_match: ETag, overwrite: bool) -> Operation[WriteOutcome]:
+    """MOVE one object that is unchanged to another path of the same server (RFC 4918 §9.9)."""
+    headers = (("Destination", destination), ("Overwrite", "T" if overwrite else "F"), ("If-Match", str(if_match)))
+    response = yield DavRequest("MOVE", href, headers=headers)
+    if response.status in (201, 204):
+        return Written()
+    return _refusal(response)
+
+
 def _refusal(response: DavResponse) -> Refused:
     """A definite refusal is a value; everything else (401, 429, 5xx, a redirect) is raised."""
     if response.status not in (400, 403, 404, 405, 409, 412, 413, 415, 422, 507):

@@ -20,6 +20,7 @@ from busyd.dav.objects import (
     Written,
     delete_object,
     fetch_object,
+    move_object,
     put_object,
 )
 from busyd.errors import BusydError, DataError, RemoteError
@@ -116,6 +117,31 @@ class MemberWrite:
             raise NotWritten(Obstacle.ABSENT, "there is no such event")
         await self._carried_out(delete_object(self._target, await self._etag_of(member)), b"")
         await self._forget()
+
+    async def move(self, other: "MemberWrite", *, overwrite: bool, conditions: Conditions) -> WrittenMember:
+        """Have the member be another one, on the same server. Raises NotWritten, StorageError."""
+        member, there = await self._held(conditions), await other._held(Conditions(absent=not overwrite))
+        if member is None or not member.tag:
+            raise NotWritten(Obstacle.ABSENT, "there is no such event")
+        operation = move_object(self._target, other._target, if_match=await self._etag_of(member), overwrite=overwrite)
+        try:
+            outcome = await self._client.run(operation)
+        except RemoteError as error:
+            found = await other._look()
+            if found is None or found.payload.split() != member.payload.split() or await self._look() is not None:
+                raise unavailable(error) from error
+            outcome = Written()
+        if isinstance(outcome, Refused):
+            await self._look()
+            await other._look()
+            raise _refusal(outcome)
+        before = there.etag if there is not None else ""
+        await other._mirror(await other._read_back(Written(), member.payload, before=before))
+        await self._forget()  # last: its time is never free in between
+        now = await other._member()
+        if now is None:
+            raise NotWritten(Obstacle.UNAVAILABLE, "the event is moved, and its server gives it another name")
+        return WrittenMember(now.tag, there is None or not there.payload, now.payload == member.payload)
 
     async def _held(self, conditions: Conditions) -> MirroredMember | None:
         """The member, when the conditions hold."""

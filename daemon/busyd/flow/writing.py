@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
 
+from msgspec import Struct
+
 from busyd.booking.carrying import Client
 from busyd.connection import ConnectionKind
 from busyd.flow.collections import CollectionView
@@ -19,10 +21,17 @@ from busyd.index.writer import IndexWriter
 from busyd.store.members import member_name
 from busyd.store.mirror import CalendarRecord
 
-__all__ = ["Conditions", "NotWritten", "ObjectWriter", "Obstacle", "UndisturbedConnection", "WrittenMember"]
+__all__ = ["Conditions", "NotWritten", "ObjectWriter", "Obstacle", "Place", "UndisturbedConnection", "WrittenMember"]
 
 _TURN_WITHIN: Final = 20.0
 """Seconds to wait for a poll under way."""
+
+
+class Place(Struct, frozen=True):
+    """A member, there already or not."""
+
+    collection: CollectionView
+    name: str
 
 
 class UndisturbedConnection(Protocol):
@@ -78,12 +87,31 @@ class ObjectWriter:
             await self._writer.store.touch_member(record.id, name)
             raise
 
+    async def move(self, source: Place, target: Place, *, overwrite: bool, conditions: Conditions) -> WrittenMember:
+        """Have a member be in another calendar of the same account. Raises NotWritten, StorageError."""
+        record, other = self._writable(source.collection), self._writable(target.collection)
+        try:
+            if record.connection != other.connection:
+                raise NotWritten(Obstacle.NO_PRIVILEGE, "an event cannot be moved to another account")
+            member = await self._writer.store.read_member(record.id, source.name)
+            if member is not None and member.payload:
+                await self._checked(other, target.name, payload=member.payload, moved_from=record.id)
+            async with self._turn(record) as client:
+                write = MemberWrite(client, self._writer, record=record, name=source.name)
+                to = MemberWrite(client, self._writer, record=other, name=target.name)
+                return await write.move(to, overwrite=overwrite, conditions=conditions)
+        except NotWritten:
+            await self._writer.store.touch_member(record.id, source.name)
+            raise
+
     async def refuse(self, collection: CollectionView, name: str) -> None:
         """A write was refused for want of a privilege: the app shall show again what is there. Raises StorageError."""
         if collection.made is None:
             await self._writer.store.touch_member(collection.calendar, name)
 
-    async def _checked(self, record: CalendarRecord, name: str, *, payload: bytes) -> bytes:
+    async def _checked(
+        self, record: CalendarRecord, name: str, *, payload: bytes, moved_from: int | None = None
+    ) -> bytes:
         """What is to be sent. Raises NotWritten."""
         try:
             checked = check_object(payload)
@@ -91,7 +119,8 @@ class ObjectWriter:
             raise NotWritten(Obstacle(error.defect.value), str(error)) from error
         if member_name(f"{record.remote.href}{name}") != name:
             raise NotWritten(Obstacle.OBJECT, "its name must end in .ics")
-        others = [other for other in await self._writer.store.names_with_uid(record.id, checked.uid) if other != name]
+        known = await self._writer.store.names_with_uid(record.id, checked.uid) if moved_from != record.id else []
+        others = [other for other in known if other != name]
         if others:
             raise NotWritten(Obstacle.UID_CONFLICT, "another event has this UID", other=others[0])
         # QUIRK(icloud): 404 for an event without an end, which apps take for a calendar that is gone.

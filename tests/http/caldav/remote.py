@@ -34,7 +34,7 @@ class Remote:
 
     @property
     def writes(self) -> list[str]:
-        return [request.method for request in self.asked if request.method in ("PUT", "DELETE")]
+        return [request.method for request in self.asked if request.method in ("PUT", "DELETE", "MOVE")]
 
     def put(self, path: str, payload: bytes) -> str:
         """Somebody else has written this."""
@@ -85,7 +85,13 @@ class Remote:
         if "If-Match" in fields and (known is None or known[0] != fields["If-Match"]):
             return self._response(412)
         etag = ""
-        if request.method == "DELETE":
+        if request.method == "MOVE":
+            destination = fields["Destination"]
+            if fields["Overwrite"] == "F" and destination in self.objects:
+                return self._response(412)
+            self.put(destination, self.objects.pop(request.target)[1])
+            known = None
+        elif request.method == "DELETE":
             del self.objects[request.target]
         else:
             stored = request.body.replace(b"END:VEVENT", b"X-SERVER:1\r\nEND:VEVENT") if self.rewrites else request.body

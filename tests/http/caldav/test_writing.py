@@ -3,14 +3,17 @@
 import pytest
 from msgspec.structs import replace
 
+from busyd.connection import CalendarReference, RemoteCalendar
 from busyd.dav import names
 from busyd.dav.errors import LoginRefused, ServerFault, TooManyRequests
 from busyd.dav.xml import parse_xml
 from busyd.errors import RemoteError
 from busyd.remote.errors import Trouble, Unreachable
+from busyd.store.mirror import CalendarRecord
 from tests.http.caldav.conftest import HOME, ME, Dav, event
 from tests.http.caldav.remote import Remote
 from tests.http.conftest import Answer
+from tests.http.small_backend import NOW
 
 NEW = event("new", "SUMMARY:New")
 
@@ -297,3 +300,60 @@ async def test_collections_are_not_written_to(dav: Dav, remote: Remote) -> None:
         for method in ("PUT", "DELETE"):
             assert (await dav.ask(method, path)).status in (403, 404)
     assert remote.asked == []
+
+
+@pytest.fixture
+async def other(dav: Dav) -> str:
+    """The path of a second calendar of the same account."""
+    backend = dav.backend
+    second = RemoteCalendar("/anna/calendars/other/", "Other")
+    await backend.store.record_listing("anna", [backend.state.calendars[1].remote, second], at=NOW)
+    number = next(one.id for one in await backend.store.read_calendars("anna") if one.remote.name == "Other")
+    record = CalendarRecord(number, "anna", second, as_of=NOW, complete=True)
+    profile = replace(backend.state.profiles["anna"].profile, conflicts=(CalendarReference("anna", "Other"),))
+    backend.state.profiles["anna"].profile = profile
+    backend.state.take_calendars([*backend.state.calendars.values(), record])
+    await backend.publish()
+    rows = await dav.propfind(ME, "D:displayname", depth=1)
+    return next(row.spelling for row in rows if row.text(names.DISPLAYNAME) == "Other")
+
+
+async def move(dav: Dav, name: str, destination: str, **fields: str) -> Answer:
+    return await dav.ask("MOVE", await dav.calendar() + name, Destination=destination, **fields)
+
+
+@pytest.mark.parametrize("host", ["", "https://busy.example.org"])
+async def test_a21_an_event_is_moved_and_both_calendars_tell_of_it(
+    dav: Dav, remote: Remote, other: str, host: str
+) -> None:
+    _, token = await dav.sync()
+    answer = await move(dav, "a.ics", f"{host}{other}a.ics", Overwrite="F")
+    assert (answer.status, remote.writes) == (201, ["MOVE"])
+    assert "/anna/calendars/other/a.ics" in remote.objects
+    assert (await dav.sync(token))[0] == {"a.ics": 404}
+    got = await dav.ask("GET", f"{other}a.ics")
+    assert (got.body, got.headers["ETag"]) == (event("a", "SUMMARY:Dentist"), answer.headers["ETag"])
+
+
+async def test_an_event_is_not_moved_over_another_one_unasked(dav: Dav, remote: Remote, other: str) -> None:
+    etag = remote.put("/anna/calendars/other/a.ics", event("a", "SUMMARY:Precious"))
+    answer = await move(dav, "a.ics", f"{other}a.ics", Overwrite="F")
+    assert (answer.status, remote.objects["/anna/calendars/other/a.ics"][0]) == (412, etag)
+
+
+async def test_a_move_that_was_not_carried_out_brings_the_event_back(dav: Dav, remote: Remote, other: str) -> None:
+    _, token = await dav.sync()
+    remote.refuse = 403, ""
+    assert (await move(dav, "a.ics", f"{other}a.ics")).status == 403
+    assert (await dav.sync(token))[0] == {"a.ics": 200}
+    remote.refuse, remote.loses_answers = None, True
+    assert (await move(dav, "a.ics", f"{other}a.ics")).status == 201
+
+
+@pytest.mark.parametrize(
+    ("destination", "status"),
+    [("/dav/bob/x/a.ics", 403), ("/dav/anna/blocked-slots/a.ics", 403), ("/etc/passwd", 400), ("", 400), ("x", 400)],
+)
+async def test_an_event_is_moved_nowhere_else(dav: Dav, remote: Remote, destination: str, status: int) -> None:
+    assert (await move(dav, "a.ics", destination)).status == status
+    assert remote.writes == []

@@ -9,7 +9,8 @@ What is supported, by section, with the module of its tests below `tests/http/ca
                §9.2    PROPPATCH of collections: kept here, all or nothing                    test_changing
                §9.4    GET, HEAD of members with strong ETags, If-None-Match                  test_bad_input
                §9.6, 9.7   DELETE, PUT of members with If-Match, If-None-Match                test_writing
-               §9.3, 9.8, 9.9   MKCOL, COPY, MOVE: need-privileges                            test_reading
+               §9.9    MOVE of members within an account                                      test_writing
+               §9.3, 9.8   MKCOL, COPY: need-privileges                                       test_reading
                §9.10   locks: not supported (class 1 and 3)                                   test_reading
                §10.6   If: not supported
     RFC 3253   §3.6    REPORT; supported-report-set                                           test_reading

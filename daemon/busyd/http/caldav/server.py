@@ -78,11 +78,11 @@ class CaldavServer:
         if method == "OPTIONS":
             allow = _FINDING if target.owner is None else _OF_MEMBER if target.member is not None else _OF_COLLECTION
             if target.member is not None and target.writable:
-                allow = f"DELETE, {allow}, PUT"
+                allow = f"DELETE, MOVE, {allow}, PUT"
             return web.Response(headers={**DAV_HEADERS, "Allow": allow, "Content-Length": "0"})
         if method in ("GET", "HEAD"):
             return await self._get(call, target)
-        if method in ("PUT", "DELETE"):
+        if method in ("PUT", "DELETE", "MOVE"):
             return await self._members.write(call, target)
         if method not in ("PROPFIND", "PROPPATCH", "REPORT") or (method == "PROPPATCH" and target.member is not None):
             raise no_privilege(target.path)
