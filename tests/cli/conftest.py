@@ -90,6 +90,10 @@ class Daemon:
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
     """Method, target and Authorization."""
     bodies: list[bytes] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    """Idempotency-Key."""
+    is_dying: bool = False
+    """Whether it ends connections without an answer."""
 
     def answer(self, path: str, content: Any, *, status: int = 200) -> None:
         self.answers[path] = (status, content if isinstance(content, bytes) else json.dumps(content).encode())
@@ -103,13 +107,17 @@ def _handler(daemon: Daemon) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             daemon.asked.append((self.command, self.path, self.headers["Authorization"]))
+            daemon.keys.append(self.headers["Idempotency-Key"])
             daemon.bodies.append(self.rfile.read(int(self.headers["Content-Length"] or 0)))
+            if daemon.is_dying:
+                return
             status, body = daemon.answers.get(self.path.partition("?")[0], (404, b""))
             self.send_response(status)
             self.end_headers()
             self.wfile.write(body)
 
         do_DELETE = do_GET  # noqa: N815 - the name is the standard library's
+        do_PATCH = do_GET  # noqa: N815 - the name is the standard library's
         do_POST = do_GET  # noqa: N815 - the name is the standard library's
 
         def log_message(self, format: str, *args: Any) -> None:

@@ -67,12 +67,12 @@ def test_a_slot_is_held_and_given_back(busyd: Busyd, daemon: Daemon) -> None:
 
 
 def test_a_slot_that_is_taken_is_answered_with_others(busyd: Busyd, daemon: Daemon) -> None:
-    starts = ("2026-11-25T11:00:00Z", "2026-11-25T11:30:00Z")
-    refused = {"detail": "the time is not free", "fix": "x", "alternatives": [{"start": start} for start in starts]}
+    slot = {"start": "2026-11-25T11:00:00Z", "end": "2026-11-25T11:30:00Z"}
+    refused = {"detail": "the time is not free", "fix": "x", "alternatives": [slot]}
     daemon.answer("/v1/profiles/anna/holds", refused, status=409)
     ran = busyd("hold", "anna", "--start", "2026-11-25T10:00:00Z")
     assert ran.status == 1
-    assert f"open instead from {starts[0]}, {starts[1]}" in ran.err
+    assert "open instead: Wed 2026-11-25 12:00-12:30 (Europe/Berlin)" in ran.err
 
 
 @pytest.mark.parametrize("words", [(), ("--start", "now", "--give-back", "h1")])

@@ -159,6 +159,25 @@ def test_somebody_else_in_the_time_is_told_within_a_poll(scheduler: Scheduler, a
     assert len(anna.calendars["work"].objects()) == 1
 
 
+def test_the_command_line_books_moves_and_cancels(scheduler: Scheduler, anna: Account, ten: int) -> None:
+    command, work = scheduler.busyd.command, anna.calendars["work"]
+    words = ("book", "anna", "--start", to_rfc3339(ten), "--duration", "30m", "--summary", "Intro call")
+    booked = command(*words, "--key", "k", "--json")
+    assert booked.returncode == 0, booked.stderr
+    assert command(*words, "--key", "k", "--json").stdout == booked.stdout
+    refused = command(*words)
+    assert refused.returncode == 1
+    assert "open instead: " in refused.stderr
+    appointment = json.loads(booked.stdout)["id"]
+    moved = command("move", "anna", appointment, "--start", to_rfc3339(ten + 3600), "--json")
+    assert json.loads(moved.stdout)["end"] == to_rfc3339(ten + 5400)
+    assert len(work.objects()) == 1
+    window = ("--start", to_rfc3339(ten), "--end", to_rfc3339(ten + DAY))
+    assert appointment in command("appointments", "anna", *window).stdout
+    assert command("cancel", "anna", appointment).stdout == f"cancelled: {appointment}\n"
+    assert work.objects() == {}
+
+
 def event(uid: str, start: int) -> str:
     def stamp(at: int) -> str:
         return to_rfc3339(at).replace("-", "").replace(":", "")

@@ -3,15 +3,15 @@
 import http.client
 import json
 import os
-import socket
 import ssl
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 from busyd.address import ListenAddress, UnixAddress
+from busyd.cli.daemon_connection import connection_to
 from busyd.cli.daemon_errors import broken_off, explain_refusal
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import SERVICE, Installation, find_installation
@@ -24,10 +24,10 @@ from busyd.regular_file import read_regular_file
 LOCAL_TOKEN_FILE: Final = LOCAL_TOKEN_NAME
 """Written by the daemon at start, mode 0600: whoever may read the state directory may ask anything."""
 
+_WITH_BODY: Final = ("POST", "PATCH")
 _SECONDS: Final = 30.0
 _PROBE_SECONDS: Final = 2.0
 _PATIENT_SECONDS: Final = 600.0
-_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class NotAnswering(CommandFailed):
@@ -35,6 +35,18 @@ class NotAnswering(CommandFailed):
 
     def __init__(self, message: str, *, fix: str) -> None:
         super().__init__(message, fix=fix, status=ExitStatus.REMOTE_UNAVAILABLE)
+
+
+class NoAnswerInTime(NotAnswering):
+    """The request was sent; what came of it is not known."""
+
+
+class Reply(NamedTuple):
+    """An answer that is no refusal."""
+
+    status: int
+    body: Any
+    """Its JSON; None when it has none."""
 
 
 class DaemonClient:
@@ -72,8 +84,20 @@ class DaemonClient:
         self, method: str, path: str, *, body: object = None, query: Mapping[str, str | None] | None = None
     ) -> Any:
         """POST or DELETE, and the JSON of the answer; None when it has none."""
-        response = self._send(method, path, query=query or {}, seconds=_SECONDS, body=body)
-        return None if response.status == 204 else self._read_json(response)
+        return self.request(method, path, body=body, query=query).body
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        query: Mapping[str, str | None] | None = None,
+        key: str = "",
+    ) -> Reply:
+        """POST, PATCH or DELETE; `key` is its Idempotency-Key. Raises AnswerLost, NoAnswerInTime, RequestRefused."""
+        response = self._send(method, path, query=query or {}, seconds=_SECONDS, body=body, key=key)
+        return Reply(response.status, None if response.status == 204 else self._read_json(response))
 
     def stream(self, path: str) -> Iterator[Any]:
         """POST, and the JSON lines of the answer as they come."""
@@ -98,24 +122,27 @@ class DaemonClient:
         seconds: float,
         accept: str = "application/json",
         body: object = None,
+        key: str = "",
     ) -> http.client.HTTPResponse:
         given = {name: value for name, value in query.items() if value is not None}
         target = f"{path}?{urlencode(given)}" if given else path
         headers = {"Accept": accept, "Connection": "close"}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
-        if method == "POST":
+        if key:
+            headers["Idempotency-Key"] = key
+        if method in _WITH_BODY:
             # The daemon requires JSON on writes, which a web page cannot send across origins unasked.
             headers["Content-Type"] = "application/json"
         connection = self._connect(seconds)
         try:
-            content = json.dumps(body or {}).encode() if method == "POST" else None
+            content = json.dumps(body or {}).encode() if method in _WITH_BODY else None
             connection.request(method, target, body=content, headers=headers)
             response = connection.getresponse()
         except TimeoutError:
             connection.close()
             message = f"the daemon has not answered within {seconds:g} seconds"
-            raise NotAnswering(message, fix=self._unanswered) from None
+            raise NoAnswerInTime(message, fix=self._unanswered) from None
         except (OSError, http.client.HTTPException):
             connection.close()
             raise broken_off() from None
@@ -129,7 +156,7 @@ class DaemonClient:
     def _connect(self, seconds: float) -> http.client.HTTPConnection:
         refused = False
         for listen in self._listen:
-            connection = _connection_to(listen, self._certificate, seconds=seconds)
+            connection = connection_to(listen, self._certificate, seconds=seconds)
             try:
                 connection.connect()
             except ssl.SSLError as error:
@@ -200,7 +227,7 @@ def refuse_foreign_daemon(installation: Installation) -> None:
 def who_answers(listen: Iterable[ListenAddress]) -> ListenAddress | None:
     """The first of these addresses at which something listens."""
     for address in listen:
-        connection = _connection_to(address, "", seconds=_PROBE_SECONDS)
+        connection = connection_to(address, "", seconds=_PROBE_SECONDS)
         try:
             connection.connect()
         except PermissionError:
@@ -243,38 +270,6 @@ def read_local_token(state: Path) -> str:
 def profile_path(profile: str, question: str) -> str:
     """`/v1/profiles/PROFILE/QUESTION`."""
     return f"/v1/profiles/{quote(profile, safe='')}/{question}"
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, seconds: float) -> None:
-        super().__init__("localhost", timeout=seconds)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
-def _connection_to(listen: ListenAddress, certificate: str, *, seconds: float) -> http.client.HTTPConnection:
-    if isinstance(listen, UnixAddress):
-        return _UnixConnection(listen.path, seconds)
-    host = _EVERY_ADDRESS.get(listen.host, listen.host)
-    if not certificate:
-        return http.client.HTTPConnection(host, listen.port, timeout=seconds)
-    return http.client.HTTPSConnection(host, listen.port, timeout=seconds, context=_pinned(certificate))
-
-
-def _pinned(certificate: str) -> ssl.SSLContext:
-    """Trusts only this certificate, whatever its name: it is issued for the public name, not for the loopback."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    try:
-        context.load_verify_locations(cadata=certificate)
-    except (OSError, ssl.SSLError):
-        raise CommandFailed("the daemon's certificate cannot be used", fix="it must be in PEM format") from None
-    return context
 
 
 def _read_certificate(path: Path) -> str:

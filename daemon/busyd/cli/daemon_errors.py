@@ -2,7 +2,7 @@
 
 import http.client
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote
 
@@ -10,6 +10,10 @@ from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.spelling import did_you_mean
 
 _TYPED: Final = {
+    " with another Idempotency-Key": "",
+    "GET it, and send the ETag it has now": "`busyd appointments` shows it as it is now",
+    "GET it": "see `busyd appointments`",
+    "DELETE the appointment": "run `busyd cancel`",
     "GET /v1/status": "`busyd status`",
     "GET /v1/profiles": "`busyd status`",
     "on_stale=": "--on-stale ",
@@ -27,15 +31,29 @@ _STATUS: Final = {
 }
 
 
-def broken_off() -> CommandFailed:
+class AnswerLost(CommandFailed):
+    """The request was sent, and its answer did not arrive whole: what came of it is not known."""
+
+
+class RequestRefused(CommandFailed):
+    """The daemon has answered that it does not do it."""
+
+    def __init__(self, message: str, *, fix: str, http_status: int, alternatives: Sequence[Mapping[str, str]]) -> None:
+        super().__init__(message, fix=fix, status=_STATUS.get(http_status, ExitStatus.FAILED))
+        self.http_status = http_status
+        self.alternatives = alternatives
+        """Half-open periods that are open instead, as the daemon writes them."""
+
+
+def broken_off() -> AnswerLost:
     """The answer ended early."""
     message = "the daemon ended the connection before its answer was complete"
-    return CommandFailed(message, fix="try again, and see the daemon's log for the reason", status=ExitStatus.TRY_AGAIN)
+    return AnswerLost(message, fix="try again, and see the daemon's log for the reason", status=ExitStatus.TRY_AGAIN)
 
 
 def explain_refusal(
     response: http.client.HTTPResponse, *, authorised: bool, path: str = "", profiles: Iterable[str] = ()
-) -> CommandFailed:
+) -> RequestRefused:
     """The daemon's own words (RFC 9457), or what the status means."""
     try:
         problem = json.loads(response.read(1_000_000))
@@ -45,9 +63,7 @@ def explain_refusal(
         problem = {}
     message = str(problem.get("detail") or problem.get("title") or f"the daemon answered with status {response.status}")
     fix = _for_the_shell(str(problem.get("fix") or ""))
-    starts = [str(one.get("start")) for one in problem.get("alternatives") or [] if isinstance(one, dict)]
-    if starts:
-        fix = f"{fix}; open instead from {', '.join(starts)}"
+    alternatives = [one for one in problem.get("alternatives") or [] if isinstance(one, dict)]
     if str(problem.get("type")).endswith("/unknown-profile") and path.startswith(_OF_PROFILE):
         known = list(profiles)
         asked = unquote(path.removeprefix(_OF_PROFILE).partition("/")[0])
@@ -58,7 +74,7 @@ def explain_refusal(
         fix = "run this as the user busyd runs as, with its --state, which holds the token (local-admin-token)"
     if response.status == 404 and not problem:
         message, fix = "the running daemon does not support this request", "restart it; it may be an older version"
-    return CommandFailed(message, fix=fix, status=_STATUS.get(response.status, ExitStatus.FAILED))
+    return RequestRefused(message, fix=fix, http_status=response.status, alternatives=alternatives)
 
 
 def _for_the_shell(fix: str) -> str:

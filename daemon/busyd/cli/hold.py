@@ -4,6 +4,7 @@ import argparse
 from typing import Any, Final
 from urllib.parse import quote
 
+from busyd.cli.asked_appointment import told_to_a_person
 from busyd.cli.asked_time import HOW_TO_WRITE
 from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import ExitStatus, UsageError
@@ -49,7 +50,8 @@ def hold_slot(arguments: argparse.Namespace) -> int:
         return _list_holds(client.get(path, _ALL), zone, as_json=arguments.json)
     times = times_asked(arguments, zone, names=("start", "end"))
     named = {**times, "duration": arguments.duration, "ttl": arguments.ttl}
-    hold = client.change("POST", path, body={name: value for name, value in named.items() if value is not None})
+    with told_to_a_person(zone):
+        hold = client.change("POST", path, body={name: value for name, value in named.items() if value is not None})
     if arguments.json:
         print_json(hold)
         return ExitStatus.OK
