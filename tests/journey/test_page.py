@@ -43,6 +43,27 @@ async def test_the_page_is_red_within_five_seconds_after_the_daemon_fell_silent(
     busyd.process.send_signal(signal.SIGCONT)
 
 
+async def test_a_slot_is_booked_and_the_appointment_cancelled(
+    busyd: Busyd, icloud: SimulatedIcloud, browser: Browser
+) -> None:
+    busyd.change("conflicts: [anna/Work]", "primary: anna/Work")
+    busyd.start()
+    page = await browser.new_page()
+    await page.goto(opened(busyd))
+    await page.locator("button.chip").nth(3).click(timeout=30_000)
+    await page.get_by_label("What for").fill("Intro call")
+    await page.get_by_role("button", name="Book an appointment").click()
+    await expect(page.locator("#own")).to_contain_text("Appointment: Intro call", timeout=30_000)
+    work = icloud.account("anna@icloud.com").calendars["work"]
+    (written,) = work.objects().values()
+    assert "SUMMARY:Intro call" in str(written)
+    await expect(page.locator(".span").first).to_contain_text("Intro call")
+    await page.get_by_role("button", name="Cancel: Appointment: Intro call").click()
+    await page.locator("#dialog").get_by_role("button", name="Cancel").click()
+    await expect(page.locator("#own")).to_have_text("", timeout=30_000)
+    assert work.objects() == {}
+
+
 async def test_a_login_survives_a_restart(busyd: Busyd, browser: Browser) -> None:
     busyd.start()
     page = await browser.new_page()

@@ -78,6 +78,9 @@ async def test_a_refused_action_says_why_and_keeps_what_was_entered(served: Serv
     await tab.page.get_by_role("button", name="Mark as busy", exact=True).click()
     await tab.sees("[role=alert]", "must be before")
     assert await tab.page.get_by_label("Until").input_value() == "2020-01-01T00:00"
+    await tab.page.get_by_label("Until").fill("2026-11-30T12:00")
+    await tab.page.get_by_role("button", name="Mark as busy", exact=True).click()
+    await tab.sees("#own", "Block")
 
 
 async def test_who_may_not_change_anything_is_offered_nothing_to_change(served: Served, open_tab: OpenTab) -> None:

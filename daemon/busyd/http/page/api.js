@@ -16,10 +16,10 @@ class Refused extends Error {
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 
 // The value of an answer. Without an answer in time it raises something else than Refused.
-async function ask(path, { method = "GET", body, timeout = TIMEOUT } = {}) {
+async function ask(path, { method = "GET", body, key, timeout = TIMEOUT } = {}) {
   const answer = await fetch(path, {
     method,
-    headers: { Accept: "application/json", ...(body && { "Content-Type": "application/json" }) },
+    headers: { Accept: "application/json", ...(body && { "Content-Type": "application/json" }), ...(key && { "Idempotency-Key": key }) },
     body: body && JSON.stringify(body),
     cache: "no-store",
     signal: AbortSignal.timeout(timeout),

@@ -22,7 +22,7 @@ function act(verb, action, done = closeDialog) {
     try {
       done(await action());
     } catch (error) {
-      button.after(make("p", { className: "trouble", role: "alert" }, prose(error.message)));
+      button.after(make("p", { className: "trouble", role: "alert" }, prose(error instanceof Refused ? error.message : "There was no answer. What came of it shows on the page once busyd answers.")));
     }
     button.disabled = false;
   };

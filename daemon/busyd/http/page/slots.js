@@ -1,7 +1,8 @@
 // When there is time, and what busyd itself keeps: appointments, holds and blocks.
 
 const MOST_SLOTS = 8;
-const OWN_KINDS = [["holds", "Hold", "Give back"], ["blocks", "Block", "Remove"]];
+const OVER = ["cancelled", "refused", "removed"];
+const OWN_KINDS = [["appointments", "Appointment", "Cancel"], ["holds", "Hold", "Give back"], ["blocks", "Block", "Remove"]];
 
 let afterChange = () => {};
 
@@ -46,7 +47,7 @@ function rest(profile, slots) {
 function chip(profile, { start, end }) {
   const from = Date.parse(start), text = clock(from, profile.timezone);
   if (!may("book")) return make("li", {}, make("span", { className: "chip" }, text));
-  const button = make("button", { type: "button", className: "chip", onclick: () => keep(profile, from, Date.parse(end) - from) }, text);
+  const button = make("button", { type: "button", className: "chip", onclick: () => keep(profile, from, Date.parse(end) - from, true) }, text);
   button.ariaLabel = span(from, Date.parse(end), profile.timezone);
   return make("li", {}, button);
 }
@@ -54,9 +55,10 @@ function chip(profile, { start, end }) {
 async function refreshOwn({ name, timezone }) {
   const lists = await Promise.all(OWN_KINDS.map(([path]) => ask(pathOf(name, `${path}?end=%2B90d`)).catch(() => ({}))));
   const rows = OWN_KINDS.flatMap(([path, kind, verb], number) => (lists[number][path] ?? []).map((row) => ({ ...row, path, kind, verb })));
-  rows.sort((one, other) => one.start.localeCompare(other.start));
-  fill("own", [name, rows], () => rows.length > 0 && [make("h3", {}, "Appointments, holds and blocks"),
-    make("ul", { className: "events" }, rows.map((row) => item(row, name, timezone)))]);
+  const live = rows.filter(({ state }) => !OVER.includes(state));
+  live.sort((one, other) => one.start.localeCompare(other.start));
+  fill("own", [name, live], () => live.length > 0 && [make("h3", {}, "Appointments, holds and blocks"),
+    make("ul", { className: "events" }, live.map((row) => item(row, name, timezone)))]);
 }
 
 function item(row, name, zone) {
@@ -69,12 +71,12 @@ function item(row, name, zone) {
     afterChange();
   });
   const until = row.expires && `, until ${clock(Date.parse(row.expires), zone)}`;
-  const state = row.state !== "booked" && `${row.state}${row.reason ? ` (${row.reason})` : ""}`;
-  return make("li", { className: "row" }, make("div", {}, make("strong", {}, title, until), make("p", {}, when), state && make("p", { className: "trouble" }, state)), button);
+  const state = [row.state !== "booked" && row.state, row.reason, row.changed_elsewhere && `${row.changed_elsewhere} elsewhere`].filter(Boolean).join(", ");
+  return make("li", { className: "row" }, make("div", {}, make("strong", {}, title, until), make("p", {}, when), state && make("p", { className: row.state === "attention" ? "trouble" : "quiet" }, state)), button);
 }
 
-// Offers to mark a time as busy.
-function keep({ name, timezone }, from, length) {
+// Offers to mark a time as busy, and to book an appointment where it is a slot.
+function keep({ name, timezone, primary }, from, length, isSlot = false) {
   const field = (label, properties) => {
     const input = make("input", { required: true, ...properties });
     return [input, make("label", {}, label, input)];
@@ -82,13 +84,18 @@ function keep({ name, timezone }, from, length) {
   const local = (instant) => wall(instant, timezone).slice(0, 16);
   const [start, startLabel] = field("From", { type: "datetime-local", value: local(from) });
   const [end, endLabel] = field("Until", { type: "datetime-local", value: local(from + length) });
-  const [summary, summaryLabel] = field("What for (only shown here)", { required: false, maxLength: 200 });
+  const [summary, summaryLabel] = field("What for", { required: false, maxLength: 200 });
   const iso = (input) => new Date(instantOf(input.value, timezone)).toISOString();
-  openDialog("Mark time as busy", make("div", { className: "fields" }, startLabel, endLabel, summaryLabel),
-    make("p", { className: "quiet" }, `Times in ${timezone}. It counts at once, in every answer and feed; no calendar has it.`),
-    act("Mark as busy", async () => {
-      for (const input of [start, end]) if (!input.value) throw new Error("Enter when it begins and ends.");
-      await ask(pathOf(name, "blocks"), { method: "POST", body: { start: iso(start), end: iso(end), summary: summary.value } });
-      afterChange();
-    }, closeDialog));
+  const keys = {}; // the same one for the same wish from this dialog: nothing is booked twice
+  const take = (path) => async () => {
+    for (const input of [start, end]) if (!input.value) throw new Refused(0, { detail: "enter when it begins and ends" });
+    const body = { start: iso(start), end: iso(end), summary: summary.value };
+    const key = keys[path + JSON.stringify(body)] ??= `${Date.now()}-${Math.random()}`;
+    await ask(pathOf(name, path), { method: "POST", key, timeout: 30_000, body });
+    afterChange();
+  };
+  const canBook = isSlot && primary;
+  openDialog(canBook ? "Take this time" : "Mark time as busy", make("div", { className: "fields" }, startLabel, endLabel, summaryLabel),
+    make("p", { className: "quiet" }, `Times in ${timezone}. Marked as busy, it counts at once in every answer and feed, and no calendar has it.`, canBook && ` An appointment is written to ${primary}.`),
+    canBook && act("Book an appointment", take("appointments")), act("Mark as busy", take("blocks")));
 }
