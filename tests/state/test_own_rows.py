@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
 from busyd.index.rolling import roll_horizon
 from busyd.period import FbType, Instant
+from busyd.state.own_rows import OwnRows
 from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingState, calendar_key
 from tests.index.inside import HOME, WORK, Inside, StoppedClock, at, ref, timed, window
 
@@ -150,3 +153,26 @@ def test_a_row_that_goes_elsewhere_leaves_where_it_was(tmp_path: Path) -> None:
     own.take([replace(TEN_ROW, profile="ben")])
     assert (own.of("anna"), own.of("ben")) == ([], [replace(TEN_ROW, profile="ben")])
     opened.close()
+
+
+_spans = st.integers(0, 5).map(lambda hour: window(f"2026-06-10T{hour:02}:00", f"2026-06-10T{hour + 1:02}:00"))
+_rows = st.builds(
+    Booking,
+    id=st.sampled_from("abc"),
+    kind=st.sampled_from(BookingKind),
+    profile=st.just("anna"),
+    state=st.sampled_from(BookingState),
+    span=_spans,
+    created=st.just(Instant(0)),
+    target=st.none() | _spans,
+)
+
+
+@given(st.lists(_rows, max_size=12))
+def test_what_counts_for_limits_is_when_appointments_and_holds_start(rows: list[Booking]) -> None:
+    own, newest = OwnRows(), {}
+    for changed in rows:
+        own.take([changed])
+        newest[changed.id] = changed
+    counted = [known for known in newest.values() if known.kind in (BookingKind.APPOINTMENT, BookingKind.HOLD)]
+    assert own.starts("anna") == tuple(sorted((int(span.start), known.id) for known in counted for span in known.spans))

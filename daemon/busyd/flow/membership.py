@@ -1,5 +1,6 @@
 """Whether a span may be taken: exactly when `/slots` would offer it, by the same code. And what is open instead."""
 
+from bisect import bisect_left
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
@@ -22,6 +23,9 @@ from busyd.timetext import write_duration
 ALTERNATIVES: Final = 3
 LOOK_AHEAD: Final = 60 * 86_400
 """Seconds after the wanted start in which alternatives are looked for."""
+
+_LONGEST_WEEK: Final = 8 * 86_400
+"""Seconds; clocks may be set back in it."""
 
 
 class WhyNot(StrEnum):
@@ -100,8 +104,9 @@ def make_offer(
     ignored: Collection[str] = (),
 ) -> Offer:
     """What is offered for a question. `ignored`: ids of rows that do not count, since they are to be replaced."""
-    zone, slots = reading_zone(profile.timezone), profile.slots
-    starts = [start for row, start in profile.own_starts if row not in ignored]
+    zone, slots, own = reading_zone(profile.timezone), profile.slots, profile.own_starts
+    this_week = bisect_left(own, (now - _LONGEST_WEEK, ""))  # nothing is offered in the past
+    starts = [start for start, row in own[this_week:] if row not in ignored]
     return Offer(
         profile,
         shape,

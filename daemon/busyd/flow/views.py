@@ -68,7 +68,7 @@ class ProfileView(Struct, frozen=True):
     revision: int
     """Another number whenever anything above changes: what was made from an older one is worth nothing."""
     own_starts: tuple[OwnStart, ...] = ()
-    """When busyd's own appointments and holds of the profile start; empty when nothing limits how many there are."""
+    """When busyd's own appointments and holds of it start, in order; empty where nothing limits their number."""
     unplaced: tuple[UnplacedEvent, ...] = ()
     """What may be at any time, the earliest first; empty while the calendars are not loaded yet."""
     notes: tuple[str, ...] = ()

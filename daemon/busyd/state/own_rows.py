@@ -7,6 +7,7 @@ and spans are merged: it counts once.
 """
 
 from array import array
+from bisect import bisect_left, insort
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -27,8 +28,8 @@ OWN: Final = -1
 
 OwnSpan = tuple[str, int, int, int]
 """Id of a row, start, end and free/busy type."""
-OwnStart = tuple[str, int]
-"""Id of a row, and when what it stands for starts."""
+OwnStart = tuple[int, str]
+"""When an appointment or a hold starts, and the id of its row."""
 
 
 class _Made(Struct, frozen=True):
@@ -49,21 +50,25 @@ class OwnRows:
         self._by_profile: dict[str, dict[str, None]] = {}
         self._by_calendar: dict[str, dict[str, None]] = {}
         self._made: dict[str, _Made] = {}
-        self._starts: dict[str, tuple[OwnStart, ...]] = {}
-        """What was found of a profile since its rows last changed."""
+        self._starts: dict[str, list[OwnStart]] = {}
+        """By profile, in order."""
 
     def take(self, rows: Iterable[Booking]) -> None:
         """Take rows as the ledger has them. What takes no time any more is let go of."""
         for row in rows:
             known = self._rows.pop(row.id, None)
-            self._starts.pop(row.profile, None)
             if known is not None:
+                starts = self._starts.get(known.profile, [])
+                for start in _starts(known):
+                    del starts[bisect_left(starts, start)]
                 self._by_profile[known.profile].pop(known.id)
                 self._by_calendar.get(known.calendar, {}).pop(known.id, None)
             if not row.spans:
                 continue
             self._rows[row.id] = row
             self._by_profile.setdefault(row.profile, {})[row.id] = None
+            for start in _starts(row):
+                insort(self._starts.setdefault(row.profile, []), start)
             if row.calendar:
                 self._by_calendar.setdefault(row.calendar, {})[row.id] = None
 
@@ -87,12 +92,8 @@ class OwnRows:
         return tuple(sorted((row.id, int(span.start), int(span.end), row.fbtype) for row in rows for span in row.spans))
 
     def starts(self, profile: str) -> tuple[OwnStart, ...]:
-        """When the appointments and holds of a profile start; of one that is being moved both the old and the new."""
-        if profile not in self._starts:
-            rows = [self._rows[number] for number in self._by_profile.get(profile, ())]
-            counted = [row for row in rows if row.kind in (BookingKind.APPOINTMENT, BookingKind.HOLD)]
-            self._starts[profile] = tuple((row.id, int(span.start)) for row in counted for span in row.spans)
-        return self._starts[profile]
+        """When the appointments and holds of a profile start, in order; of one being moved both the old and the new."""
+        return tuple(self._starts.get(profile, ()))
 
     def readings(self, profile: str, links: Iterable[Link], *, facts: FactsTable) -> tuple[Reading, ...]:
         """The same as a table, which is another only when something changed; none when there never was a row."""
@@ -105,6 +106,12 @@ class OwnRows:
             made = _changed(made, spans)
         self._made[profile] = made
         return (Reading(made.table, Rules(), frozenset(), OWN),)
+
+
+def _starts(row: Booking) -> list[OwnStart]:
+    """When it starts, if it is one of those whose number may be limited."""
+    counts = row.kind in (BookingKind.APPOINTMENT, BookingKind.HOLD)
+    return [(int(span.start), row.id) for span in row.spans] if counts else []
 
 
 def _changed(made: _Made, spans: Iterable[OwnSpan]) -> _Made:
