@@ -181,7 +181,11 @@ def test_what_is_left_of_events_outside_of_a_calendar_is_not_dropped() -> None:
 
 @pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be"])
 def test_a_feed_in_utf_16_is_read_with_and_without_its_mark(coding: str) -> None:
-    assert split_feed(FEED.decode().encode(coding)) == split_feed(FEED)
+    found, mark = split_feed(FEED.decode().encode(coding)), b"X-BUSYD-UTF-16:TRUE\r\n"
+    assert [one.payload.replace(mark, b"") for one in found] == [one.payload for one in split_feed(FEED)]
+    (problem,) = [problem for one in found for problem in parse_object(one.payload).problems]
+    assert (problem.kind, "UTF-16" in problem.reason) == (ProblemKind.FORGIVEN, True)
+    assert parse_object(FEED.decode().encode(coding)).problems == [problem]
 
 
 def test_a_feed_without_events_is_an_empty_feed() -> None:

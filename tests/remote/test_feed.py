@@ -9,6 +9,9 @@ import pytest
 from busyd.credentials import Secret
 from busyd.dav.errors import MalformedResponse, TooManyRequests
 from busyd.errors import RemoteError, UserError
+from busyd.ical.facts import ProblemKind
+from busyd.ical.parse import parse_object
+from busyd.ical.split import split_feed
 from busyd.remote.errors import FeedIsWebPage, FeedRefused, PrivateAddress, UnsafeRedirect
 from busyd.remote.feed import (
     BROWSER,
@@ -92,7 +95,9 @@ async def test_a_calendar_with_other_text_or_without_its_end_is_read(body: bytes
 async def test_a_feed_in_utf_16_is_read(coding: str) -> None:
     text = (EVENT + b"END:VCALENDAR").decode()
     answer = await fetch(reply(200, text.encode(coding)))
-    assert isinstance(answer, FeedContent) and answer.payload.decode().endswith(text[5:])
+    assert isinstance(answer, FeedContent) and answer.payload.decode().endswith(text[15:])
+    (piece,) = split_feed(answer.payload)
+    assert [problem.kind for problem in parse_object(piece.payload).problems] == [ProblemKind.FORGIVEN]
 
 
 def only_for(agent: str, status: int = 200) -> Callable[[Request], bytes]:

@@ -5,14 +5,14 @@ are set aside unparsed. Nothing here raises, whatever the bytes.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct, field
 
-from busyd.ical.unfolding import PARAMETERS, unfold_and_look
+from busyd.ical.unfolding import PARAMETERS, is_wide, unfold_and_look
 
 Property = tuple[str, str]
 """(the raw parameters, from the first semicolon on; the raw value)."""
@@ -43,8 +43,8 @@ class CalendarText(Struct):
     closed: bool = False
     strays: bool = False
     """Something that looks like an event, or like a part of one, is not where it can be read as one."""
-    has_text_around: bool = False
-    """Before it, or behind the last calendar of the payload, is text that belongs to none."""
+    oddities: tuple[str, ...] = ()
+    """What is odd about the payload as a whole, and read all the same; of the first calendar only."""
 
     def value(self, name: str) -> str:
         """The first value of a property, without white space around it; empty when there is none."""
@@ -80,7 +80,12 @@ _ONLY_IN_EVENTS: Final = frozenset({"DTSTART", "DTEND", "RRULE", "RDATE", "EXDAT
 """Found outside of any component, they are what is left of an event."""
 _REST_OF_ZONE: Final = re.compile(r"(\d\d(?!\d)[^:]*):(\s*\d{8}.*)", re.ASCII)
 TEXT_AROUND: Final = "X-BUSYD-TEXT-AROUND:TRUE"
-"""Put into an object that was cut out of a feed with such text, of which nothing else is left."""
+UTF_16: Final = "X-BUSYD-UTF-16:TRUE"
+ODDITIES: Final[Mapping[str, str]] = {
+    TEXT_AROUND: "there is text before or behind the calendar, which is ignored",
+    UTF_16: "the calendar is in UTF-16, and should be in UTF-8 (RFC 5545 §3.1.4)",
+}
+"""What is put into the first object that is cut out of an odd feed, of which nothing else is left -> what is odd."""
 _BEGIN: Final = re.compile(r"\n(?i:BEGIN:VCALENDAR)[ \t]*(?=\n)")
 _END: Final = re.compile(r"\n(?i:END:VCALENDAR)[ \t]*(?=\n)")
 _HARMLESS: Final = frozenset({"VTODO", "VJOURNAL", "VTIMEZONE"})
@@ -127,7 +132,9 @@ def read_calendars(payload: bytes) -> list[CalendarText]:
     calendars = _choose_and_read(text, is_plain=is_plain)
     is_bare = text.startswith("\nBEGIN:VCALENDAR\n") and text.endswith("\nEND:VCALENDAR\n")
     if calendars and not any(calendar.strays for calendar in calendars):
-        calendars[0].has_text_around = TEXT_AROUND in text or (not is_bare and _has_text_around(text))
+        has_text = not is_bare and _has_text_around(text)
+        found = {TEXT_AROUND: has_text, UTF_16: is_wide(payload)}
+        calendars[0].oddities = tuple([ODDITIES[mark] for mark in ODDITIES if found[mark] or mark in text])
     return calendars
 
 

@@ -76,9 +76,7 @@ def parse_object(payload: bytes) -> CalendarObject:
         if text.strays:
             _note_damage(parsed, "a part of an event is outside of any component, or outside of any calendar", uid="")
         parsed.calendars.append(group_components(text, parsed))
-        if text.has_text_around:
-            why = "there is text before or behind the calendar, which is ignored"
-            parsed.problems.append(Problem(ProblemKind.FORGIVEN, parsed.uid, why))
+        parsed.problems += [Problem(ProblemKind.FORGIVEN, parsed.uid, oddity) for oddity in text.oddities]
     if not parsed.calendars and not has_reply:
         parsed.cut_short = "this is not an iCalendar object"
     if parsed.cut_short:

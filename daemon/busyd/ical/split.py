@@ -12,8 +12,8 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.errors import DataError
-from busyd.ical.lines import TEXT_AROUND, unescape
-from busyd.ical.unfolding import unfold
+from busyd.ical.lines import TEXT_AROUND, UTF_16, unescape
+from busyd.ical.unfolding import is_wide, unfold
 
 TextRange = tuple[int, int]
 """Where a block begins and ends in the text."""
@@ -40,26 +40,26 @@ def cut_feed(payload: bytes) -> Iterator[FeedObject]:
     """Split a feed into one payload per UID, in order of appearance; each event without UID is an object of its own.
 
     Each payload contains what its events need: their VTIMEZONEs, METHOD, X-WR-TIMEZONE, and nothing that changes from
-    one download to the next. Tasks and journals are left out. Text before and after the calendars is left out, too, and
-    the first object says so; where the last END:VCALENDAR is missing, all objects do. Raises UnreadableFeed, before the
-    first object, for anything that is not iCalendar, and for a calendar that is cut short before its first event has
-    ended.
+    one download to the next. Tasks and journals are left out. Text before and after the calendars is left out, too; of
+    that, and of UTF-16, the first object tells. Where the last END:VCALENDAR is missing, all objects do. Raises
+    UnreadableFeed, before the first object, for anything that is not iCalendar, and for a calendar that is cut short
+    before its first event has ended.
     """
     text = "\n" + unfold(payload).strip()
+    marks = [UTF_16] if is_wide(payload) or f"\n{UTF_16}\n" in text else []
     del payload
     first = _BEGIN.search(text)
     if first is None or any(pattern.search(text, 0, first.start()) for pattern in (_PAGE, _EDGE, _STRAY)):
         start = re.sub(r"[^\x21-\x7e]+", " ", _FIRST.findall(text)[0])[:40]
         message = f"the response is not a calendar: it starts with {start!r}" if start else "the response is empty"
         raise UnreadableFeed(message)
-    around = [TEXT_AROUND] if text[: first.start()].strip() else []
-    text = text[first.start() :]
+    around, text = text[: first.start()].strip(), text[first.start() :]
     end = max((match.end() for match in _END.finditer(text)), default=0)
     if not _EDGE.search(text, end) and not _STRAY.search(text, end):
-        around = around or ([TEXT_AROUND] if text[end:].strip() else [])
-        text = text[:end]  # no component follows, only text
+        around, text = around or text[end:].strip(), text[:end]  # no component follows, only text
     elif not _WHOLE.search(text):
         raise UnreadableFeed("the calendar is cut short: END:VCALENDAR is missing")
+    marks += [TEXT_AROUND] if around else []
     calendars = list(_calendars(text))
     if not any(calendar.blocks for calendar in calendars) and _TEXT.search(text):
         raise UnreadableFeed("the response is not a calendar: between BEGIN:VCALENDAR and END:VCALENDAR is other text")
@@ -76,8 +76,8 @@ def cut_feed(payload: bytes) -> Iterator[FeedObject]:
             wanted = {_zone_key(tzid) for tzid in _TZID.findall(body)} if calendar.zones else ()
             # Where a name with a colon is not in quotes, only what is before the colon was found.
             needed = [zone for name, zone in calendar.zones if name in wanted or name.partition(":")[0] in wanted]
-            texts.append("\n".join((*calendar.head, *around, *needed, body, *calendar.tail)))
-            around = []
+            texts.append("\n".join((*calendar.head, *marks, *needed, body, *calendar.tail)))
+            marks = []
         yield FeedObject(uid, ("\n".join(texts) + "\n").replace("\n", "\r\n").encode())
 
 

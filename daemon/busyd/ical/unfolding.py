@@ -39,6 +39,11 @@ def narrow(payload: bytes) -> bytes:
     return payload
 
 
+def is_wide(payload: bytes) -> bool:
+    """Whether the text is in UTF-16."""
+    return narrow(payload) is not payload
+
+
 def unfold_and_look(payload: bytes) -> tuple[str, bool]:
     """The text, and whether every line of it starts with a name in capital letters."""
     payload = narrow(payload)

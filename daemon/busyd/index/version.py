@@ -5,7 +5,7 @@ from typing import Final
 import busyd
 from busyd.ical.zones import NO_OWN_ZONES, OwnZones, tzdata_version
 
-INDEX_FORMAT: Final = 5
+INDEX_FORMAT: Final = 6
 """Grows whenever the engine says something else of the same object, or says it in another form."""
 
 

@@ -13,7 +13,8 @@ from busyd.credentials import Secret
 from busyd.dav.errors import MalformedResponse, TooManyRequests
 from busyd.dav.exchange import offered_schemes
 from busyd.errors import UserError
-from busyd.ical.unfolding import narrow
+from busyd.ical.lines import UTF_16
+from busyd.ical.unfolding import is_wide, narrow
 from busyd.remote.allowlist import Address, Origin, UnsafeUrl, to_ascii
 from busyd.remote.errors import FeedIsWebPage, FeedRefused, TooManyRedirects, Trouble, Unreachable, UnsafeRedirect
 from busyd.remote.pages import is_web_page
@@ -222,6 +223,8 @@ def _read(answer: Answer, origin: Origin, *, was_browser: bool) -> FeedAnswer:
     is_cut = not _has_end(payload)
     if is_cut and not _WHOLE_EVENT.search(payload):
         raise _malformed(origin.host, "the iCalendar data is cut short")
+    if is_wide(answer.body):
+        payload = _BEGIN.sub(lambda match: match[0] + f"\r\n{UTF_16}".encode(), payload, count=1)
     return FeedContent(payload, answer.header("ETag"), answer.header("Last-Modified"), is_cut=is_cut)
 
 
