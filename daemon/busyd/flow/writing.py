@@ -6,6 +6,7 @@ change to the app: the member gets another version with the same bytes, so that 
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol
@@ -25,6 +26,9 @@ __all__ = ["Conditions", "NotWritten", "ObjectWriter", "Obstacle", "Place", "Und
 
 _TURN_WITHIN: Final = 20.0
 """Seconds to wait for a poll under way."""
+
+
+_MOST_UNSURE: Final = 100
 
 
 class Place(Struct, frozen=True):
@@ -50,6 +54,8 @@ class ObjectWriter:
     def __init__(self, writer: IndexWriter, schedules: Callable[[], Mapping[str, UndisturbedConnection]]) -> None:
         self._writer = writer
         self._schedules = schedules
+        self._unsure: deque[tuple[int, str, bytes]] = deque(maxlen=_MOST_UNSURE)
+        """Calendar, name and bytes of writes that failed for now, and may be carried out late all the same."""
 
     def is_writable(self, collection: CollectionView) -> bool:
         """Whether its server takes objects for it."""
@@ -65,14 +71,19 @@ class ObjectWriter:
         """Have a member be these bytes. Raises NotWritten, StorageError."""
         record = self._writable(collection)
         member = await self._writer.store.read_member(record.id, name)
-        if member is not None and member.tag and member.payload == payload:
-            return WrittenMember(member.tag, False, True)  # also for who tries again after an answer that was lost
+        is_same = member is not None and member.tag and member.payload == payload
+        unsure = (record.id, name, payload)
+        if member is not None and is_same and (not conditions.absent or unsure in self._unsure):
+            # RFC 9110 §13.1.1: what seems to have been done already may be told as done, whatever the condition.
+            return WrittenMember(member.tag, False, True)
         try:
             sent = await self._checked(record, name, payload=payload)
             async with self._turn(record) as client:
                 write = MemberWrite(client, self._writer, record=record, name=name)
                 return await write.put(payload, sent=sent, conditions=conditions)
         except NotWritten as error:
+            if error.obstacle is Obstacle.UNAVAILABLE:
+                self._unsure.append(unsure)
             if error.obstacle is not Obstacle.CONDITION:
                 await self._writer.store.touch_member(record.id, name)
             raise

@@ -13,6 +13,7 @@ from busyd.connection import RemoteCalendar
 from busyd.dav import names
 from busyd.dav.multistatus import MemberResponse, Multistatus
 from busyd.period import Instant
+from tests.http.caldav.remote import Remote
 from tests.http.conftest import Answer, Serve, Served
 from tests.http.small_backend import NOW, SmallBackend
 
@@ -116,3 +117,18 @@ async def dav(serve: Serve, tmp_path: Path) -> Dav:
     await client.put("a.ics", event("a", "SUMMARY:Dentist"))
     await client.put("b%40c.ics", event("b@c", "SUMMARY:Lunch & more"))
     return client
+
+
+@pytest.fixture
+async def remote(dav: Dav) -> Remote:
+    """The server of anna's calendar, and a token that may write to it."""
+    remote = Remote()
+    dav.backend.schedules = {"anna": remote}
+    dav.token = dav.backend.token("anna", "freebusy", "details", "book")
+    for name, payload in (
+        ("a.ics", event("a", "SUMMARY:Dentist")),
+        ("b%40c.ics", event("b@c", "SUMMARY:Lunch & more")),
+    ):
+        etag = remote.put(HOME + name, payload)
+        await dav.backend.store_object(1, HOME + name, payload, etag=etag)
+    return remote

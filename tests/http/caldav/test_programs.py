@@ -10,6 +10,7 @@ import pytest
 
 from busyd.dav import names
 from tests.http.caldav.conftest import Dav, event
+from tests.http.caldav.remote import Remote
 from tests.http.test_readers import LIST, program, run
 from tests.skips import skip
 
@@ -150,3 +151,58 @@ async def test_vdirsyncer_keeps_names_and_colors_that_it_sets(dav: Dav, sync: Sy
     await run(*command, "metasync", home=tmp_path)
     (row,) = await dav.propfind(await dav.calendar(), "D:displayname")
     assert row.text(names.DISPLAYNAME) == "Mine"
+
+
+CHECK = """
+import inspect, json, logging, sys
+logging.disable(logging.CRITICAL)
+import caldav
+from caldav_server_tester import checker, checks
+url, token = sys.argv[1:]
+
+def no_tasks(self, *rest):
+    self.set_feature("save-load.todo", False)
+    self.set_feature("save-load.todo.mixed-calendar", False)
+    return False
+
+checks.PrepareCalendar._prepare_task_calendar = no_tasks  # it takes for granted that it can make a calendar for them
+features = {"test-calendar": {"name": "Work", "cleanup-regime": "light"}, "create-calendar": {"support": "unsupported"}}
+client = caldav.DAVClient(url, username="anna", password=token, features=features)
+checker = checker.ServerQuirkChecker(client, debug_mode=None)
+for name, check in inspect.getmembers(checks, inspect.isclass):
+    is_one = issubclass(check, checks.Check) and hasattr(check, "features_to_be_checked")
+    if is_one and check is not checks.Check and "Todo" not in name:
+        check(checker).run_check(only_once=True)
+found = checker._features_checked.dotted_feature_set_list(compact=False)
+print(json.dumps({name: value.get("support") for name, value in found.items()}))
+"""
+NOT_CLAIMED = {
+    "create-calendar",
+    "create-calendar.auto",
+    "freebusy-query",  # of one calendar; the home and the blocked slots have it
+    "principal-search",
+    "principal-search.by-name.self",
+    "principal-search.list-all",
+    "save-load.journal",
+    "save-load.todo",
+    "save-load.todo.mixed-calendar",
+    "scheduling",
+    "search.text.comp-type-optional",
+    "search.time-range.alarm",
+    "search.time-range.comp-type-optional",
+    "search.time-range.todo",
+    "url.encode-at.identity",  # a path means the same in every spelling
+}
+
+
+async def test_caldav_server_tester_finds_everything_that_is_claimed(dav: Dav, remote: Remote, tmp_path: Path) -> None:
+    if find_spec("caldav_server_tester") is None:
+        skip("caldav-server-tester is not installed")
+    await dav.backend.publish()
+    url = f"http://127.0.0.1:{dav.served.port}/"
+    told = await run(sys.executable, "-c", CHECK, url, dav.token, home=tmp_path)
+    found = json.loads(told.splitlines()[-1])
+    wanting = {name: support for name, support in found.items() if support in ("unsupported", "ungraceful", "broken")}
+    assert wanting.keys() <= NOT_CLAIMED, wanting
+    assert sum(support == "full" for support in found.values()) > 50
+    assert len(remote.writes) > 20

@@ -257,6 +257,18 @@ async def test_a_write_is_refused_for_want_of_privileges(dav: Dav, method: str) 
     assert (await dav.ask("GET", path)).body == event("a", "SUMMARY:Dentist")
 
 
+@pytest.mark.parametrize("method", ["MKCALENDAR", "MKCOL"])
+async def test_a23_no_calendar_is_made(dav: Dav, method: str) -> None:
+    answer = await dav.ask(method, f"{ME}new/")
+    assert (answer.status, condition(answer.body)) == (403, names.NEED_PRIVILEGES)
+    assert (await dav.ask(method, "/dav/bob/new/")).status == 404
+
+
+async def test_a15_principals_are_searched_for_from_everywhere(dav: Dav) -> None:
+    for path in STARTING_POINTS:
+        assert responses(await dav.report(path, "D:principal-property-search", "")) == []
+
+
 @pytest.mark.parametrize("method", ["POST", "LOCK", "ACL"])
 async def test_a_method_that_is_not_there_is_named_with_those_that_are(dav: Dav, method: str) -> None:
     answer = await dav.ask(method, ME)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ROOT: Final = "/dav/"
 WELL_KNOWN: Final = "/.well-known/caldav"
-_DISCOVERY: Final = ("OPTIONS", "PROPFIND", "PROPPATCH")
+_DISCOVERY: Final = ("OPTIONS", "PROPFIND", "PROPPATCH", "REPORT")
 _READING: Final = ("GET", "OPTIONS", "PROPFIND", "PROPPATCH", "REPORT")
 _WRITING: Final = ("COPY", "DELETE", "MKCALENDAR", "MKCOL", "MOVE", "PUT")
 _GUESSES: Final = (

@@ -9,6 +9,7 @@ from busyd.flow.backend import Backend
 from busyd.flow.collections import CollectionView
 from busyd.http.auth import ALL_PROFILES, login_needed
 from busyd.http.caldav.blocked import SEGMENT, BlockedSlots
+from busyd.http.caldav.refusals import no_privilege
 from busyd.http.caldav.resources import Resource, calendar_object, collection_href
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, unknown_profile
@@ -73,6 +74,8 @@ async def find_target(call: Call, backend: Backend, *, blocked: BlockedSlots) ->
         seen += [slots] if slots is not None else []
     found = next((collection for collection in seen if collection.segment == segment), None)
     if segment is not None and found is None:
+        if call.request.method in ("MKCALENDAR", "MKCOL"):
+            raise no_privilege(path)
         raise nothing_here()
     return Target(
         path,
