@@ -19,7 +19,7 @@ COMMANDS: Final = {
     "run": "run the daemon",
     "setup": "connect an account, step by step",
     "check": "check the configuration",
-    "config": "print the JSON Schema of the configuration",
+    "config": "show what counts and where it is written, or the JSON Schema",
     "calendars": "list the calendars of all connections",
     "freebusy": "show when a profile is busy",
     "slots": "list the open slots of a profile, or of several together",

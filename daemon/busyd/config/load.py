@@ -60,6 +60,15 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
     return config
 
 
+def read_tree_of(path: Path) -> MappingNode:
+    """What the file and `config.d/*.yaml` say together, with the place of every value. Raises ConfigFaults."""
+    faults: list[ConfigFault] = []
+    tree, _ = _read_files(path, faults)
+    if tree is None or faults:
+        raise ConfigFaults(faults)
+    return tree
+
+
 def find_config(explicit: Path | None, environment: Mapping[str, str], *, system: Path | None = None) -> Path:
     """`--config`, `$BUSYD_CONFIG`, the user's own, the system's. Raises ConfigMissing when none of them exists.
 
