@@ -86,16 +86,36 @@ def _machine(installed: Path, folder: Path) -> Iterator[Machine]:
         yield machine
 
 
+@contextmanager
+def bare_machine(folder: Path) -> Iterator[Machine]:
+    """A machine with a clone and the simulated iCloud, on which nobody has installed busyd."""
+    require_machines()
+    with layer(f"{simulator_tree()}:{base_tree()}", folder) as root:
+        _clone(root)
+        with booted(root) as machine:
+            command = [f"--working-directory={CLONE}", f"{SIMULATOR}/bin/python", "-m", "tests.systemd.account"]
+            machine.run("systemd-run", "--unit=icloud", *command)
+            machine.wait_for(
+                lambda: machine.run("curl", "-s", account_url(), check=False).returncode == 0,
+                describe=lambda: machine.journal("icloud"),
+            )
+            yield machine
+
+
+def _clone(root: Path) -> None:
+    clone = root / CLONE.lstrip("/")
+    sources = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    for name in filter(None, sources.stdout.split("\0")):
+        if (REPOSITORY / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / name, clone / name)
+
+
 def _install(folder: Path) -> None:
     with layer(f"{simulator_tree()}:{base_tree()}", folder) as root:
-        clone = root / CLONE.lstrip("/")
-        sources = subprocess.run(
-            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-            cwd=REPOSITORY, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        for name in filter(None, sources.stdout.split("\0")):
-            if (REPOSITORY / name).is_file():
-                (clone / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(REPOSITORY / name, clone / name)
+        _clone(root)
         with booted(root) as machine:
             machine.shell("\n".join([f"cd {CLONE}", *commands_of("Install")]), environment=PIP)

@@ -59,7 +59,9 @@ def base_tree() -> Path:
 def simulator_tree() -> Path:
     """What lies over the bare tree before busyd is installed: the environment of the simulated iCloud, and wheels."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *project["build-system"]["requires"], "wheel", *SIMULATOR_NEEDS]
+    packaging = project["project"]["optional-dependencies"]["package"]
+    needs = [*project["project"]["dependencies"], *project["build-system"]["requires"], *packaging]
+    wanted = [*needs, "wheel", *SIMULATOR_NEEDS]
 
     def make(folder: Path) -> None:
         folder.mkdir()
