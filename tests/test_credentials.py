@@ -370,3 +370,53 @@ def test_an_ordinary_name_is_shown(name: str, tmp_path: Path) -> None:
     for wanted in (FromCredential(name), FromFile(tmp_path / name), FromEnvironment(name)):
         with pytest.raises(CredentialMissing, match=name):
             read_password(wanted, tmp_path, environment={})
+
+
+def test_another_key_encrypts_everything_and_the_old_one_opens_nothing(tmp_path: Path) -> None:
+    store = CredentialStore(tmp_path, {})
+    store.set("anna", Secret("one"))
+    old = (tmp_path / "credentials.key").read_bytes()
+    assert store.rotate_key() == tmp_path / "credentials.key"
+    assert (tmp_path / "credentials.key").read_bytes() != old
+    assert store.get("anna") == Secret("one")
+    (tmp_path / "credentials.key").write_bytes(old)
+    with pytest.raises(CredentialMissing, match="cannot be decrypted"):
+        store.get("anna")
+
+
+@pytest.mark.parametrize("step", ["_write", "replace"])
+def test_a_change_of_the_key_that_is_cut_short_loses_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    store = CredentialStore(tmp_path, {})
+    store.set("anna", Secret("one"))
+
+    def cut_short(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        if step == "_write":
+            patched.setattr(CredentialStore, "_write", cut_short)
+        else:
+            real = Path.replace
+            patched.setattr(
+                Path, "replace", lambda self, to: cut_short() if self.name.endswith("key.new") else real(self, to)
+            )
+        with pytest.raises(KeyboardInterrupt):
+            store.rotate_key()
+    assert store.get("anna") == Secret("one")
+    store.set("ben", Secret("two"))
+    store.rotate_key()
+    assert [store.get(name) for name in ("anna", "ben")] == [Secret("one"), Secret("two")]
+    assert not (tmp_path / "credentials.key.new").exists()
+
+
+def test_a_key_that_comes_from_elsewhere_is_replaced_by_one_that_is_given(tmp_path: Path) -> None:
+    for name in ("old", "new"):
+        (tmp_path / name).write_text(f"{name}-" * 16)
+    store = CredentialStore(tmp_path, {"BUSYD_KEY_FILE": str(tmp_path / "old")})
+    store.set("anna", Secret("one"))
+    with pytest.raises(CredentialMissing, match="which busyd does not replace"):
+        store.rotate_key()
+    store.rotate_key(tmp_path / "new")
+    assert CredentialStore(tmp_path, {"BUSYD_KEY_FILE": str(tmp_path / "new")}).get("anna") == Secret("one")

@@ -4,6 +4,7 @@ import argparse
 import getpass
 import os
 import sys
+from pathlib import Path
 
 from busyd.advice.apple import CREATE_APP_PASSWORD, NOT_APP_SPECIFIC
 from busyd.cli.exit_status import CommandFailed, ExitStatus
@@ -20,7 +21,7 @@ def add_credential_command(subparsers: "argparse._SubParsersAction[argparse.Argu
     """Declare the command."""
     parser = subparsers.add_parser(
         "credential",
-        help="manage stored passwords: set, list, remove",
+        help="manage stored passwords: set, list, remove, rotate",
         description="Manage the passwords in the encrypted store of the state directory. The configuration refers to "
         "one as 'password: {credential: NAME}'.",
     )
@@ -38,6 +39,14 @@ def add_credential_command(subparsers: "argparse._SubParsersAction[argparse.Argu
     removing = actions.add_parser("remove", help="remove a password", description="Remove a stored password.")
     removing.add_argument("name", metavar="NAME")
     removing.set_defaults(run=remove_credential)
+    rotating = actions.add_parser(
+        "rotate",
+        help="encrypt all passwords with another key",
+        description="Encrypt all stored passwords with another key: a new one in place of busyd's own, or that of a "
+        "file, which you then put where busyd gets its key from.",
+    )
+    rotating.add_argument("--key-file", metavar="FILE", type=Path, help="a file with the key to use")
+    rotating.set_defaults(run=rotate_key)
 
 
 def set_credential(arguments: argparse.Namespace) -> int:
@@ -81,6 +90,16 @@ def remove_credential(arguments: argparse.Namespace) -> int:
     print(f"removed {arguments.name}")
     if users := _users(config).get(arguments.name):
         print_note(f"warning: the configuration still refers to it (connections: {', '.join(users)})")
+    return ExitStatus.OK
+
+
+def rotate_key(arguments: argparse.Namespace) -> int:
+    """Encrypt all of them anew."""
+    installation, _ = _find(arguments)
+    file = CredentialStore(installation.state, installation.environment).rotate_key(arguments.key_file)
+    print(f"all stored passwords are encrypted with the key in {file}")
+    if arguments.key_file is not None:
+        print_note("put that key where busyd gets its key from (busyd-key, BUSYD_KEY_FILE), and restart busyd")
     return ExitStatus.OK
 
 

@@ -35,7 +35,7 @@ COMMANDS: Final = {
     "sync": "poll the servers now",
     "problems": "list events that are not understood, and accept those that do not matter",
     "connection": "manage connected accounts: add, list, remove",
-    "credential": "manage stored passwords: set, list, remove",
+    "credential": "manage stored passwords: set, list, remove, rotate",
     "token": "manage access tokens: add, list, revoke",
     "profile": "set up a calendar app to show a profile",
     "reload": "apply a changed configuration to the running daemon",

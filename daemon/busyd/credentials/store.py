@@ -85,10 +85,40 @@ class CredentialStore:
         with as_owner_of(self._directory), self._locked():
             entries = self._load()
             change(entries)
-            salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
-            aead = _cipher(self._key_material(make=True), salt)
-            sealed = aead.encrypt(nonce, json.dumps(entries).encode(), _HEADER + salt)
-            _replace(self._path, _HEADER + salt + nonce + sealed)
+            self._write(entries, self._key_material(make=True))
+
+    def rotate_key(self, key_file: Path | None = None) -> Path:
+        """Encrypt everything with another key: that of a file, else a new one in place of busyd's own; its file.
+
+        Whatever ends it in between, the passwords can be read: the old key stays until the new one is needed.
+        Raises CredentialMissing, CredentialStoreUnreadable; TryAgain, Misconfigured on disk errors.
+        """
+        given = _read_key(key_file) if key_file is not None else None
+        with as_owner_of(self._directory), self._locked():
+            entries, own = self._load(), self._directory / KEY_FILE
+            if given is not None and key_file is not None:
+                self._write(entries, given)
+                return key_file
+            if (used := self._key_path()) != own:
+                message = f"the key of the credential store comes from {used}, which busyd does not replace"
+                raise CredentialMissing(
+                    message, fix="make one with `openssl rand -hex 32 > FILE`, and pass --key-file FILE"
+                )
+            material = secrets.token_bytes(_LEAST_KEY).hex().encode()
+            _replace(self._next_key, material + b"\n")
+            self._write(entries, material)
+            self._next_key.replace(own)
+            return own
+
+    @property
+    def _next_key(self) -> Path:
+        """The key to come, while busyd's own is being replaced."""
+        return self._directory / f"{KEY_FILE}.new"
+
+    def _write(self, entries: Mapping[str, str], material: bytes) -> None:
+        salt, nonce = secrets.token_bytes(_SALT), secrets.token_bytes(_NONCE)
+        sealed = _cipher(material, salt).encrypt(nonce, json.dumps(entries).encode(), _HEADER + salt)
+        _replace(self._path, _HEADER + salt + nonce + sealed)
 
     def _read(self) -> dict[str, str]:
         with as_owner_of(self._directory):
@@ -113,13 +143,15 @@ class CredentialStore:
     def _open(self, salt: bytes, nonce: bytes, *, sealed: bytes) -> dict[str, str]:
         from cryptography.exceptions import InvalidTag
 
-        try:
-            plain = _cipher(self._key_material(make=False), salt).decrypt(nonce, sealed, _HEADER + salt)
-        except (InvalidTag, ValueError):
-            message = f"{self._path} cannot be decrypted with the key from {self._key_path()}, or was modified"
-            raise CredentialStoreUnreadable(message, fix=f"restore the key, or {_set_again(self._path)}") from None
-        entries: dict[str, str] = json.loads(plain)
-        return entries
+        materials = [self._key_material(make=False)]
+        if self._key_path() == self._directory / KEY_FILE and self._next_key.exists():
+            materials.append(_read_key(self._next_key))  # a change of the key was interrupted
+        for material in materials:
+            with contextlib.suppress(InvalidTag, ValueError):
+                entries: dict[str, str] = json.loads(_cipher(material, salt).decrypt(nonce, sealed, _HEADER + salt))
+                return entries
+        message = f"{self._path} cannot be decrypted with the key from {self._key_path()}, or was modified"
+        raise CredentialStoreUnreadable(message, fix=f"restore the key, or {_set_again(self._path)}")
 
     def _key_path(self) -> Path:
         """The file with the key: a systemd credential, BUSYD_KEY_FILE, else beside the store."""
@@ -144,10 +176,7 @@ class CredentialStore:
             reason = (error.strerror or "unknown reason").lower()
             message = f"cannot read the key of the credential store, {path}: {reason}"
             raise CredentialStoreUnreadable(message, fix=f"restore the key, or {_set_again(self._path)}") from None
-        if len(material) < _LEAST_KEY:
-            message = f"the key in {path} is shorter than {_LEAST_KEY} bytes"
-            raise CredentialStoreUnreadable(message, fix=f"create one with `openssl rand -hex 32 > {path}`")
-        return material
+        return _long_enough(material, path)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -163,6 +192,22 @@ class CredentialStore:
         except OSError as error:
             fix = "run this as the user busyd runs as, or pass another --state" if error.errno == errno.EACCES else ""
             raise fault_of(error, f"cannot write to {self._directory}", fix=fix) from None
+
+
+def _read_key(path: Path) -> bytes:
+    """Raises CredentialStoreUnreadable for a file that holds no key."""
+    try:
+        return _long_enough(read_secret_bytes(path).rstrip(b"\r\n"), path)
+    except OSError as error:
+        message = f"cannot read the key {path}: {(error.strerror or 'unknown reason').lower()}"
+        raise CredentialStoreUnreadable(message, fix=f"create one with `openssl rand -hex 32 > {path}`") from None
+
+
+def _long_enough(material: bytes, path: Path) -> bytes:
+    if len(material) < _LEAST_KEY:
+        message = f"the key in {path} is shorter than {_LEAST_KEY} bytes"
+        raise CredentialStoreUnreadable(message, fix=f"create one with `openssl rand -hex 32 > {path}`")
+    return material
 
 
 def _set_again(path: Path) -> str:
