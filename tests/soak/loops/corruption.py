@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import signal
 import sqlite3
 import tempfile
@@ -60,6 +61,7 @@ def soak(arguments: Sequence[str]) -> int:
     parser.add_argument("--count", type=int, default=300, help="corruptions (default: 300)")
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default: 1)")
     wanted = parser.parse_args(arguments)
+    logging.disable(logging.CRITICAL)  # the simulator tells of every answer that nobody waited for
     with tempfile.TemporaryDirectory() as folder, SimulatedIcloud.in_thread() as icloud:
         _fill(icloud)
         with busyd_in(Path(folder), environment={"APPLE": PASSWORD}) as busyd:

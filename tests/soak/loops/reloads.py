@@ -1,6 +1,7 @@
 """Reload a changing configuration again and again while clients ask: none of them may get an answer 5xx."""
 
 import argparse
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ def soak(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="scripts/soak reloads", description=__doc__)
     parser.add_argument("--count", type=int, default=100, help="reloads (default: 100)")
     wanted = parser.parse_args(arguments)
+    logging.disable(logging.CRITICAL)  # the simulator tells of every answer that nobody waited for
     with tempfile.TemporaryDirectory() as folder, SimulatedIcloud.in_thread() as icloud:
         anna = icloud.add_account("anna@icloud.com", password=PASSWORD)
         for name in ("Work", "Home"):
