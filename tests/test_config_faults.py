@@ -83,7 +83,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
         "xyzzy: 1\n",
         [
             "1:1: unknown key 'xyzzy' in the configuration; expected listen, public_url, connections, profiles, tls, "
-            "behind_proxy, hosts, local_access, cors, time_zones or state"
+            "behind_proxy, hosts, local_access, cors, time_zones, log or state"
         ],
     ),
     "listen without port": ("listen: 127.0.0.1\n", ["1:9: listen: '127.0.0.1' has no port, such as '127.0.0.1:8377'"]),
