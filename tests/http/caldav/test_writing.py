@@ -14,6 +14,7 @@ from tests.http.caldav.conftest import HOME, ME, Dav, event
 from tests.http.caldav.remote import Remote
 from tests.http.conftest import Answer
 from tests.http.small_backend import NOW
+from tests.soak.loops.editing_apps import edit_and_converge
 
 NEW = event("new", "SUMMARY:New")
 
@@ -351,3 +352,9 @@ async def test_a_move_that_was_not_carried_out_brings_the_event_back(dav: Dav, r
 async def test_an_event_is_moved_nowhere_else(dav: Dav, remote: Remote, destination: str, status: int) -> None:
     assert (await move(dav, "a.ics", destination)).status == status
     assert remote.writes == []
+
+
+async def test_four_apps_on_a_failing_server_have_the_same_in_the_end_and_lose_nothing_untold() -> None:
+    """`scripts/soak editing-apps` does more of it."""
+    told = await edit_and_converge(120, failures=0.2, seed=7)
+    assert {"PUT 201", "PUT 204", "PUT 503", "DELETE 204"} <= told.keys()
