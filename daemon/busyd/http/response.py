@@ -158,7 +158,7 @@ def headers_for(content_type: str, **further: str) -> CIMultiDict[str]:
     headers = CIMultiDict(SECURITY_HEADERS)
     headers["Content-Type"] = content_type
     headers["Cache-Control"] = "private, no-cache"
-    headers["Vary"] = "Accept, Accept-Encoding, Authorization"
+    headers["Vary"] = "Accept, Accept-Encoding, Authorization, Cookie"
     for name, value in further.items():
         headers[name.replace("_", "-")] = value
     return headers

@@ -53,6 +53,15 @@ async def test_it_says_what_one_is_doing_now(served: Served, open_tab: OpenTab) 
     await tab.sees("#now", "Busy now, until 15:00")
 
 
+async def test_nothing_is_called_free_where_something_is_not_understood(served: Served, open_tab: OpenTab) -> None:
+    await served.backend.set_busy("anna", [busy(21)], incomplete="FREQ=SOMETIMES is no rule")
+    tab = await open_tab(served)
+    await tab.sees("#state", "Not everything is known")
+    await expect(tab.page.locator("#now")).not_to_contain_text("Free")
+    await tab.sees("#gaps", "not surely free")
+    await expect(tab.page.locator("#slots .chip")).to_have_count(0)
+
+
 async def test_time_is_marked_as_busy_from_a_slot_and_given_back(served: Served, open_tab: OpenTab) -> None:
     tab = await logged_in(served, open_tab, *ALL)
     await tab.page.locator(".day").nth(1).get_by_role("button", name="more").click()

@@ -45,6 +45,7 @@ async function refreshWeek(profile) {
   element("today").disabled = start === today;
   const noon = (date) => instantOf(`${date}T12:00`, zone);
   element("week-title").textContent = `${profile.name}, ${day(noon(start), zone)} to ${day(noon(plusDays(start, DAYS - 1)), zone)}`;
+  element("gaps").hidden = answer.complete;
   element("zone").textContent = `Times in ${zone}`;
   const options = {
     date: start,
@@ -62,7 +63,8 @@ function sayNow() {
   const { busy, end, zone } = lastAnswer, at = serverNow();
   const current = busy.find((one) => Date.parse(one.start) <= at && at < Date.parse(one.end));
   const until = (time) => `until ${dateIn(Date.parse(time), zone) === dateIn(at, zone) ? "" : `${day(Date.parse(time), zone)}, `}${clock(Date.parse(time), zone)}`;
-  if (current) return current.type === "BUSY-UNAVAILABLE" ? "Not known whether free now" : `${wordFor(current.type)} now, ${until(current.end)}`;
+  if (current ? current.type === "BUSY-UNAVAILABLE" : !lastAnswer.complete) return "Not known whether free now";
+  if (current) return `${wordFor(current.type)} now, ${until(current.end)}`;
   return `Free now, ${until(busy.find((one) => Date.parse(one.start) > at)?.start ?? end)}`;
 }
 
