@@ -94,6 +94,9 @@ class Carrier(Struct, frozen=True):
                     return row
 
     async def _look(self, row: Booking) -> tuple[Sight, Mapping[str, Instant]]:
+        if row.state is BookingState.CONFIRMED and row.etag and not row.restored:
+            around = await self.prove(row)  # that it is there the server has just said
+            return Sight(None, taken=around.taken), around.proof
         if row.state in _PROVED and not row.restored:
             around, version = await asyncio.gather(self.prove(row), self._version(row))
             return Sight(version, taken=around.taken), around.proof

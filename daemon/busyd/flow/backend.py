@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from busyd.flow.appointments import Appointments
     from busyd.flow.book import Booker
     from busyd.flow.explain import Explained
+    from busyd.flow.looks import WriteContext
     from busyd.flow.writing import ObjectWriter
 
 
@@ -62,7 +63,7 @@ class PollNow(Protocol):
     async def check_now(self) -> bool: ...
 
     @property
-    def client(self) -> "Client": ...
+    def context(self) -> "WriteContext": ...
 
     @property
     def is_refused(self) -> bool: ...

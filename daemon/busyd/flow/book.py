@@ -156,7 +156,7 @@ class Booker:
         self.require_connected(connection)
         schedule = self._answers.schedules[connection]
         carrier = Carrier(
-            schedule.client,
+            schedule.context.client,
             prove=self._looks.prove,
             is_taken=self._looks.is_taken,
             commit=self._commit,
@@ -201,6 +201,8 @@ class Booker:
         href = normalise_href(row.href)
         try:
             await keep_written(self._writer, record, href=href, payload=payload, etag=etag)
+            if payload:
+                self._answers.schedules[record.connection].context.note_write(record.id, href, etag=etag)
         except BusydError as error:
             logger.warning("%s: what was written is not in the mirror before the next poll: %s", record.label, error)
 

@@ -23,11 +23,20 @@ PROVE_WITHIN: Final = 5.0
 """Seconds within which every calendar that counts must be confirmed."""
 
 
+class WriteContext(Protocol):
+    """What writes need of the context of a connection."""
+
+    @property
+    def client(self) -> Client: ...
+
+    def note_write(self, calendar: int, href: str, *, etag: str) -> None: ...
+
+
 class WrittenConnection(Protocol):
     """What is asked of the schedule of a connection."""
 
     @property
-    def client(self) -> Client: ...
+    def context(self) -> WriteContext: ...
 
     @property
     def is_refused(self) -> bool: ...

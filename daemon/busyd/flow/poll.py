@@ -5,22 +5,22 @@ more, and one at the next poll. Whatever goes wrong leaves the mirror as it was,
 is shown by status and the log with its reason.
 """
 
-import contextlib
+import asyncio
 import logging
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
 
-from msgspec.structs import replace
+from msgspec import Struct
 
-from busyd.connection import ConnectionKind, RemoteCalendar
-from busyd.dav.errors import DavError, Forbidden, LoginRefused, NotFound
-from busyd.dav.operation import Href, Listing, discover_account, list_calendars, list_homes, normalise_href
+from busyd.connection import ConnectionKind
+from busyd.dav.errors import LoginRefused
+from busyd.dav.operation import Listing
 from busyd.errors import BusydError, DataError, RemoteError
+from busyd.flow.list_account import has_moved, list_account
 from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.store.mirror import AccountRecord, CalendarRecord
 from busyd.store.transaction import Transaction
-from busyd.sync.calendar_sync import ask_for_objects, commit_settlement, read_changes
+from busyd.sync.calendar_sync import TakenLook, ask_for_objects, commit_settlement, read_changes, take_look
 from busyd.sync.context import (
     PollContext,
     forget_denials,
@@ -51,12 +51,9 @@ from busyd.sync.removals import ask_whether_gone, commit_removal, commit_stop_co
 from busyd.sync.round import feed_failed, keep_counting, plan_round
 from busyd.sync.round_facts import KnownCalendar, Now, ObjectsAsked, Outcome, ReadFailed
 from busyd.sync.settlement import SyncOutcome
-from busyd.sync.timing import REDISCOVER_EVERY, REFUSAL_PAUSE, has_passed
+from busyd.sync.timing import REFUSAL_PAUSE
 
 logger = logging.getLogger(__name__)
-
-_MOST_ASKED: Final = 50
-"""Calendars that a truncated listing does not show and that are asked for, in one poll."""
 
 
 async def poll_connection(context: PollContext, report: Report) -> bool:
@@ -70,11 +67,19 @@ async def poll_connection(context: PollContext, report: Report) -> bool:
         asked = await poll_feed(context, at)
         report(Progress(context.name, "", "done"))
         return asked
-    listing, account = await _list(context, report)
-    context.connection_state.login_accepted = True
-    await _take_listing(context, listing, account=account, at=at)
-    known, now = known_calendars(context), Now(at, context.clock.monotonic())
-    plan = await _read(context, listing, known=known, now=now, report=report)
+    written = {number: dict(noted) for number, noted in context.written.items()}
+    early = _look_where_written(context, at=at)
+    try:
+        listing, account = await list_account(context, report)
+        context.connection_state.login_accepted = True
+        await _take_listing(context, listing, account=account, at=at)
+        known, now = known_calendars(context), Now(at, context.clock.monotonic())
+        plan = await _read(context, _Listed(listing, early), known=known, now=now, report=report)
+    finally:
+        for look in early.values():
+            look.cancel()
+        await asyncio.gather(*early.values(), return_exceptions=True)
+        context.forget_written(written)
     await _commit(context, plan, at=at)
     for decision in plan.having(Action.READ_FEED):
         await _read_subscription(context, decision.record, at=at, report=report)
@@ -85,16 +90,36 @@ async def poll_connection(context: PollContext, report: Report) -> bool:
     return True
 
 
+class _Listed(Struct, frozen=True):
+    """A listing, and the looks that were taken beside it."""
+
+    listing: Listing
+    early: Mapping[int, asyncio.Task[TakenLook]]
+
+
+def _look_where_written(context: PollContext, *, at: Instant) -> dict[int, asyncio.Task[TakenLook]]:
+    """Look into the calendars that were written to beside the listing, which can only say that they have changed.
+
+    Whoever has booked waits for this poll.
+    """
+    written = [context.state.calendars.get(number) for number in context.written]
+    return {
+        record.id: asyncio.create_task(take_look(context, record, at=at), name=f"look into {record.label}")
+        for record in written
+        if record is not None and record.complete and record.missing_since is None
+    }
+
+
 async def _read(
-    context: PollContext, listing: Listing, *, known: Sequence[KnownCalendar], now: Now, report: Report
+    context: PollContext, listed: _Listed, *, known: Sequence[KnownCalendar], now: Now, report: Report
 ) -> RoundPlan:
     """Send what the plan asks for, one request after the other, until the plan is final."""
-    outcomes: list[Outcome] = []
+    listing, outcomes = listed.listing, list[Outcome]()
     arrived = recent_arrivals(context, now.wall)
     plan = plan_round(listing, known, arrived=arrived, now=now)
     remember_doubts(context, plan)
     while plan.request is not None:
-        outcome = await _send(context, plan.request, at=now.wall, report=report)
+        outcome = await _send(context, plan.request, at=now.wall, report=report, early=listed.early)
         if isinstance(outcome, SyncOutcome):
             remember_arrivals(context, outcome, at=now.wall)
         outcomes.append(outcome)
@@ -105,10 +130,17 @@ async def _read(
     return plan
 
 
-async def _send(context: PollContext, request: Request, *, at: Instant, report: Report) -> Outcome:
+async def _send(
+    context: PollContext,
+    request: Request,
+    *,
+    at: Instant,
+    report: Report,
+    early: Mapping[int, asyncio.Task[TakenLook]],
+) -> Outcome:
     match request:
         case ReadCalendar(record):
-            return await _read_calendar(context, record, at=at, report=report)
+            return await _read_calendar(context, record, at=at, report=report, early=early.get(record.id))
         case AskWhetherGone(record):
             return await ask_whether_gone(context, record)
         case AskForObjects(record, question):
@@ -116,11 +148,17 @@ async def _send(context: PollContext, request: Request, *, at: Instant, report: 
 
 
 async def _read_calendar(
-    context: PollContext, record: CalendarRecord, *, at: Instant, report: Report
+    context: PollContext,
+    record: CalendarRecord,
+    *,
+    at: Instant,
+    report: Report,
+    early: asyncio.Task[TakenLook] | None,
 ) -> SyncOutcome | ReadFailed:
     try:
         try:
-            return await read_changes(context, record, at=at, report=report)
+            taken = await early if early is not None else None
+            return await read_changes(context, record, at=at, report=report, early=taken)
         except LoginRefused:
             # QUIRK(icloud): single requests are refused now and then; the listing has just shown the login to be good.
             await context.clock.sleep(REFUSAL_PAUSE)
@@ -173,63 +211,6 @@ def _note_failure(context: PollContext, failure: Decision, *, report: Report) ->
     report(Progress(context.name, failure.record.label, "failed", detail=trouble))
 
 
-async def _list(context: PollContext, report: Report) -> tuple[Listing, AccountRecord | None]:
-    """The calendars behind the connection: one request a home, unless the account must be discovered first (then with
-    it)."""
-    connection, at = context.connection_state.connection, context.clock.now()
-    context.connection_state.asked = Now(at, context.clock.monotonic())
-    account = await context.store.read_account(connection.name)
-    login = (connection.url, connection.username)
-    known = account if account is not None and (account.root, account.username) == login else None
-    is_lost = False
-    if known is not None and not has_passed(known.discovered, REDISCOVER_EVERY, at=at):
-        try:
-            return await _list_homes(context, known.homes, single=known.single), None
-        except (NotFound, Forbidden):
-            logger.info("%s: its calendar home has moved, discovering it anew", connection.name)
-            is_lost = True
-    report(Progress(connection.name, "", "discovering"))
-    try:
-        discovered = await context.client.run(discover_account(connection.url))
-    except DavError as error:
-        if known is not None and known.single and isinstance(error, NotFound | Forbidden):
-            return Listing(()), None  # the one calendar says itself that it is not there: it is missing
-        if known is None or is_lost:
-            raise
-        return await _list_homes(context, known.homes, single=known.single), None
-    listing = await _list_homes(context, discovered.homes, single=discovered.is_single)
-    return listing, AccountRecord(
-        connection=connection.name,
-        root=connection.url,
-        username=connection.username,
-        principal=discovered.principal,
-        homes=discovered.homes,
-        addresses=tuple(filter(None, (*discovered.addresses, discovered.principal))),
-        single=discovered.is_single,
-        discovered=context.clock.now(),
-    )
-
-
-async def _list_homes(context: PollContext, homes: Sequence[str], *, single: bool) -> Listing:
-    """What the homes list. Of a partial listing nothing is proved absent: what it lacks is neither known nor gone.
-
-    What some profile counts and a truncated listing does not show is asked for by itself.
-    """
-    listing = await context.client.run(list_homes(homes, single=single))
-    if not listing.partial:
-        return listing
-    shown = {remote.href for remote in listing.calendars}
-    hidden = [known for known in known_calendars(context) if known.record.remote.href not in shown]
-    found: list[RemoteCalendar] = []
-    for known in [known for known in hidden if known.is_followed and listing.truncated][:_MOST_ASKED]:
-        with contextlib.suppress(DavError):
-            found += (await context.client.run(list_calendars(known.record.remote.href, single=True))).calendars
-    shown |= {remote.href for remote in found}
-    unknown = {known.record.remote.href for known in hidden if not known.record.gone} - shown
-    unreadable = tuple(dict.fromkeys((*listing.unreadable, *(Href(href) for href in sorted(unknown)))))
-    return replace(listing, calendars=(*listing.calendars, *found), unreadable=unreadable)
-
-
 async def _take_listing(context: PollContext, listing: Listing, *, account: AccountRecord | None, at: Instant) -> None:
     """Commit an account together with its first listing: one without the other would look like no calendars at all."""
     taken = keep_counting(listing, [calendar.record for calendar in known_calendars(context)])
@@ -240,7 +221,7 @@ async def _take_listing(context: PollContext, listing: Listing, *, account: Acco
             tx.record_account(account)
         tx.record_partial(context.name, listing.partial)
         tx.record_listing(context.name, taken.calendars, at=at, unreadable=taken.unreadable)
-        if account is not None and before is not None and _has_moved(before, account):
+        if account is not None and before is not None and has_moved(before, account):
             # What the old home says any longer, even that all is there, is nothing.
             for record in tx.read_calendars(context.name):
                 if record.missing_since is not None:
@@ -255,12 +236,6 @@ async def _take_listing(context: PollContext, listing: Listing, *, account: Acco
     is_other = listing.partial != connection_state.partial
     connection_state.partial = listing.partial
     await refresh_state(context, relink=not connection_state.listed or is_other)
-
-
-def _has_moved(before: AccountRecord, after: AccountRecord) -> bool:
-    """Whether none of an account's homes is one any more. Another host alone is none: iCloud's shards come and go."""
-    old, new = ({normalise_href(home, collection=True) for home in account.homes} for account in (before, after))
-    return not before.single and not after.single and old.isdisjoint(new)
 
 
 async def _confirm(context: PollContext, records: Sequence[CalendarRecord], *, at: Instant) -> None:

@@ -73,11 +73,6 @@ class PollSchedule:
         """The poll under way, or the last one, is one that a person added to those of a refused login."""
 
     @property
-    def client(self) -> CaldavClient:
-        """What sends the requests of the connection."""
-        return self.context.client
-
-    @property
     def is_refused(self) -> bool:
         """Whether the login was refused at the last try."""
         return self._backoff.refusals > 0
@@ -121,13 +116,9 @@ class PollSchedule:
         return await self._join(by_hand=False, apart=CHECK_EVERY)
 
     async def look(self) -> bool:
-        """Poll for a booking, from now on: a poll under way may have passed what is looked for.
-
-        All who ask meanwhile share it. False when nothing may be sent at the moment, or nothing could be read.
-        """
-        under_way = self._running
-        if under_way is not None and not under_way.done():
-            await asyncio.wait({under_way})
+        """The same for a booking, by a poll that begins from now on: one under way may have passed what is sought."""
+        if self._running is not None:
+            await asyncio.wait({self._running})
         return await self._join(by_hand=False)
 
     async def _join(self, *, by_hand: bool, apart: float = 0.0) -> bool:

@@ -8,6 +8,8 @@ import logging
 from collections.abc import Mapping
 from contextlib import aclosing
 
+from msgspec import Struct
+
 from busyd.dav.objects import FetchedObject
 from busyd.index.writer import Incoming
 from busyd.period import Instant
@@ -16,9 +18,10 @@ from busyd.store.mirror import NO_ETAG, CalendarRecord, is_other_version
 from busyd.sync.context import PollContext, refresh_state
 from busyd.sync.decision import Decision
 from busyd.sync.doubts import SAMPLE, Answers, Got, Question
-from busyd.sync.due import hrefs_to_reread, other_collections, plan_look
+from busyd.sync.due import LookPlan, hrefs_to_reread, other_collections, plan_look
 from busyd.sync.fetch import Batch, fetch, fetch_singly
 from busyd.sync.look import look
+from busyd.sync.plan import Look
 from busyd.sync.reasons import Reason
 from busyd.sync.round_facts import ObjectsAsked
 from busyd.sync.settlement import SyncOutcome
@@ -26,10 +29,17 @@ from busyd.sync.settlement import SyncOutcome
 logger = logging.getLogger(__name__)
 
 
-async def read_changes(context: PollContext, record: CalendarRecord, *, at: Instant, report: Report) -> SyncOutcome:
-    """Look at a calendar and store what is new and changed in it. Raises RemoteError; what was stored stays."""
-    store = context.store
-    etags = await store.read_etags(record.id)
+class TakenLook(Struct, frozen=True):
+    """A look at a calendar, before anything is fetched."""
+
+    etags: Mapping[str, str]
+    plan: LookPlan
+    seen: Look
+
+
+async def take_look(context: PollContext, record: CalendarRecord, *, at: Instant) -> TakenLook:
+    """Ask what has changed in a calendar. Raises RemoteError."""
+    etags = await context.store.read_etags(record.id)
     others = other_collections(record, context.state.calendars_of(context.name))
     plan = plan_look(record, etags, others=others, at=at)
     now, refused = context.clock.monotonic(), context.refused_syncs
@@ -41,7 +51,20 @@ async def read_changes(context: PollContext, record: CalendarRecord, *, at: Inst
         list_only=refused.is_refused(record.id, now),
     )
     refused.note(record.id, seen, now=now)
-    wanted, listed = seen.plan.fetch, seen.plan.etags
+    return TakenLook(etags, plan, seen)
+
+
+async def read_changes(
+    context: PollContext, record: CalendarRecord, *, at: Instant, report: Report, early: TakenLook | None = None
+) -> SyncOutcome:
+    """Look at a calendar and store what is new and changed in it. Raises RemoteError; what was stored stays.
+
+    `early` is a look that was taken in this round beside the listing, which may thus know of more.
+    """
+    store, taken = context.store, early or await take_look(context, record, at=at)
+    etags, plan, seen = taken.etags, taken.plan, taken.seen
+    listed = seen.plan.etags
+    wanted = context.without_written(record.id, seen.plan.fetch, etags=listed)
     if seen.compared_all and plan.reread:
         settled = etags.keys() - seen.plan.gone - record.doubts.keys()
         wanted = tuple(sorted({*wanted, *hrefs_to_reread(settled, at)}))
@@ -73,6 +96,7 @@ async def read_changes(context: PollContext, record: CalendarRecord, *, at: Inst
         fetched=done,
         uids={href: uids[href] for href in seen.plan.gone & uids.keys()},
         arrived=frozenset(uids[href] for href in new if uids.get(href)),
+        is_early=early is not None,
     )
 
 

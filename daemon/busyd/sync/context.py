@@ -1,7 +1,7 @@
 """What every way of reading a connection shares: what it reads with, what it remembers, and what is shown after it."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
 from msgspec import Struct, field
@@ -80,6 +80,27 @@ class PollContext(Struct, frozen=True):
     """Feed -> since when it lacks the end that it used to have."""
     arrivals: dict[str, dict[int, Instant]] = field(default_factory=dict)
     """UID -> calendars in which it has turned up, and when; a restart forgets, and waits a little longer."""
+
+    written: dict[int, dict[str, str]] = field(default_factory=dict)
+    """Calendar -> href -> ETag of what was written just now, and which the mirror has already."""
+
+    def note_write(self, calendar: int, href: str, *, etag: str) -> None:
+        """What was written just now is in the mirror: the next poll need not fetch it, and looks into its calendar."""
+        self.written.setdefault(calendar, {})[href] = etag
+
+    def forget_written(self, written: Mapping[int, Mapping[str, str]]) -> None:
+        """A poll is over that knew of these writes."""
+        for calendar, noted in written.items():
+            left = {href: etag for href, etag in self.written.get(calendar, {}).items() if noted.get(href) != etag}
+            if left:
+                self.written[calendar] = left
+            else:
+                self.written.pop(calendar, None)
+
+    def without_written(self, calendar: int, hrefs: Iterable[str], *, etags: Mapping[str, str]) -> tuple[str, ...]:
+        """The hrefs without those that are listed as they were written: the answer to the PUT has just said so."""
+        written = self.written.get(calendar, {})
+        return tuple(href for href in hrefs if href not in written or written[href] != etags.get(href))
 
     @property
     def name(self) -> str:

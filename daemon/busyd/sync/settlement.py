@@ -43,6 +43,8 @@ class SyncOutcome(Struct, frozen=True):
     """Href -> UID of what the mirror has and the look lacks."""
     arrived: frozenset[str] = frozenset()
     """UIDs of the objects that are new here."""
+    is_early: bool = False
+    """The look was taken beside the listing, not after it: what the listing says of the calendar may be newer."""
 
     @property
     def changed(self) -> bool:
@@ -218,9 +220,9 @@ def _mark(record: CalendarRecord, outcome: SyncOutcome | None, *, doubts: Doubts
     # A state of which not all was listed is none that a later listing could confirm.
     is_whole = not outcome.look.truncated
     return SyncMark(
-        ctag=record.remote.ctag if is_whole else None,
+        ctag=record.remote.ctag if is_whole and not outcome.is_early else None,
         sync_token=outcome.look.sync_token if is_whole else None,
-        listed_token=record.remote.sync_token if is_whole else None,
+        listed_token=record.remote.sync_token if is_whole and not outcome.is_early else None,
         as_of=at if is_proof and is_whole else None,
         reconciled=at if outcome.look.compared_all and not _is_still_sought(outcome, at) else None,
         doubts=doubts,
