@@ -1,5 +1,6 @@
 """A small account, a service manager's socket, and busyd on a configuration for both."""
 
+import json
 import queue
 import socket
 import threading
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.icloud.accounts import Account
 from tests.icloud.server import SimulatedIcloud
-from tests.journey.daemon import TIMEOUT, Busyd, busyd_in
+from tests.journey.daemon import TIMEOUT, Busyd, busyd_in, wait_for
+from tests.journey.scheduler import SCHEDULED, Scheduler, ten_o_clock
 
 PASSWORD = "abcd-efgh-ijkl-mnop"
 CONFIG = """
@@ -81,3 +84,25 @@ def told(manager: Manager) -> Told:
                 return message
 
     return until
+
+
+@pytest.fixture
+def scheduler(busyd: Busyd, icloud: SimulatedIcloud) -> Scheduler:
+    busyd.configure(SCHEDULED.format(url=icloud.bootstrap_url))
+    busyd.start()
+    wait_for(lambda: not busyd.freebusy("now", "+1d")["stale"], describe=busyd.log.read_text)
+    made = busyd.command("token", "add", "anna", "--scope", "book", "--json")
+    return Scheduler(busyd, json.loads(made.stdout)["token"])
+
+
+@pytest.fixture
+def anna(icloud: SimulatedIcloud) -> Account:
+    account: Account = icloud.accounts["anna@icloud.com"]
+    assert account.password == PASSWORD
+    return account
+
+
+@pytest.fixture
+def ten() -> int:
+    """Ten o'clock UTC, some weeks from now."""
+    return ten_o_clock()

@@ -2,91 +2,12 @@
 
 import json
 import signal
-import time
-import urllib.error
-import urllib.request
-from dataclasses import dataclass, field
-from itertools import count
-from typing import Any
-
-import pytest
 
 from busyd.period import to_rfc3339
 from tests.icloud.accounts import Account
 from tests.icloud.faults import Fault
-from tests.icloud.server import SimulatedIcloud
-from tests.journey.conftest import PASSWORD
-from tests.journey.daemon import TIMEOUT, Busyd, wait_for
-
-CONFIG = """
-connections:
-  anna: {{kind: icloud, url: "{url}", username: anna@icloud.com, password: {{env: APPLE}}, poll: 5s}}
-profiles:
-  anna: {{timezone: Europe/Berlin, primary: anna/Work, conflicts: [anna/Home]}}
-"""
-DAY = 86_400
-
-
-@dataclass
-class Answer:
-    status: int
-    headers: Any
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def error(self) -> str:
-        return str(self.json["type"]).rpartition("/")[2]
-
-
-@dataclass
-class Scheduler:
-    """Somebody who books."""
-
-    busyd: Busyd
-    token: str
-    keys: Any = field(default_factory=lambda: count(1))
-
-    def ask(self, method: str, path: str, body: Any = None, *, key: str = "", **fields: str) -> Answer:
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json", **fields}
-        headers["Idempotency-Key"] = key or f"key-{next(self.keys)}"
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self.busyd.base + path, data=data, headers=headers, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-                return Answer(answer.status, answer.headers, answer.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return Answer(error.code, error.headers, error.read())
-
-    def book(self, start: int, *, key: str = "", **more: Any) -> Answer:
-        body = {"start": to_rfc3339(start), "duration": "30m", "summary": "Intro call", **more}
-        return self.ask("POST", "/v1/profiles/anna/appointments", body, key=key)
-
-
-@pytest.fixture
-def scheduler(busyd: Busyd, icloud: SimulatedIcloud) -> Scheduler:
-    busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
-    busyd.start()
-    wait_for(lambda: not busyd.freebusy("now", "+1d")["stale"], describe=busyd.log.read_text)
-    made = busyd.command("token", "add", "anna", "--scope", "book", "--json")
-    return Scheduler(busyd, json.loads(made.stdout)["token"])
-
-
-@pytest.fixture
-def anna(icloud: SimulatedIcloud) -> Account:
-    account: Account = icloud.accounts["anna@icloud.com"]
-    assert account.password == PASSWORD
-    return account
-
-
-@pytest.fixture
-def ten() -> int:
-    """Ten o'clock UTC, some weeks from now."""
-    return (int(time.time()) // DAY + 30) * DAY + 10 * 3600
+from tests.journey.daemon import wait_for
+from tests.journey.scheduler import DAY, Scheduler
 
 
 def busy_of(scheduler: Scheduler, start: int) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from busyd.period import to_rfc3339
 from tests.icloud.accounts import Account
 from tests.icloud.server import SimulatedIcloud
 from tests.journey.daemon import Busyd, wait_for
-from tests.journey.test_appointments import DAY, Scheduler
+from tests.journey.scheduler import DAY, Scheduler
 
 CONFIG = """
 connections:

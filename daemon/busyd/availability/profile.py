@@ -18,6 +18,8 @@ class Profile(Struct, frozen=True):
     """IANA name of the zone for floating and all-day times; None: the calendar's own zone, then the machine's."""
     primary: CalendarReference | None = None
     conflicts: tuple[CalendarReference, ...] = ()
+    blocks: CalendarReference | None = None
+    """Where blocks are written that somebody wants in a calendar; None: to the primary."""
     primary_blocks: bool = True
     primary_blocks_origin: str = ""
     """FILE:LINE where that was written; empty when it is the default."""

@@ -64,7 +64,12 @@ def applied(row: Booking, step: Step, *, now: Instant) -> Booking:
         wanted = row.wanted
         row = replace(row, wanted=None, reason="" if is_done else "change-refused")
         if is_done:
-            row = replace(row, details=wanted.details, body=wanted.body, sequence=wanted.sequence)
+            span = row.target or row.span
+            details, body, sequence = wanted.details, wanted.body, wanted.sequence
+            row = replace(
+                row, span=span, fbtype=wanted.fbtype or row.fbtype, details=details, body=body, sequence=sequence
+            )
+        row = replace(row, target=None)
     return row
 
 

@@ -18,7 +18,7 @@ from busyd.ical.compose_zone import timezone_component
 from busyd.ical.facts import Facts
 from busyd.ical.unfolding import unfold
 from busyd.ical.zones import reading_zone
-from busyd.period import Instant, Period
+from busyd.period import FbType, Instant, Period
 from busyd.store.bookings import Booking, Details
 
 MARK: Final = "X-BUSYD-MARK"
@@ -65,6 +65,8 @@ def render(booking: Booking, *, zone: str, now: Instant) -> bytes:
         event.add("class", details.classification)
     event.add("status", "TENTATIVE" if details.tentative else "CONFIRMED")
     event.add("transp", "OPAQUE")
+    if booking.fbtype == FbType.BUSY_UNAVAILABLE:
+        event.add("x-microsoft-cdo-busystatus", "OOF")
     for reminder in details.reminders:
         event.add_component(_alarm(details, reminder))
     if any(_is_local(moment, zone) for moment in (span.start, span.end)):

@@ -31,6 +31,7 @@ def add_block_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
     adding.add_argument("profile", metavar="PROFILE")
     adding.add_argument("--start", metavar="TIME", required=True, help=f"{HOW_TO_WRITE}{OR_RELATIVE}")
     adding.add_argument("--end", metavar="TIME", required=True, help="the end, not included, written alike")
+    adding.add_argument("--write", action="store_true", help="also as an event in the calendar of `blocks:`")
     adding.add_argument("--summary", metavar="TEXT", default="", help="what it is for; only for those who see details")
     adding.add_argument("--type", choices=("BUSY", "BUSY-UNAVAILABLE"), default="BUSY", help="default: BUSY")
     adding.add_argument("--tz", metavar="ZONE", help="time zone of what is printed (default: the profile's)")
@@ -51,7 +52,7 @@ def add_block(arguments: argparse.Namespace) -> int:
     client, config = open_client(arguments)
     zone = shown_zone(arguments, config)
     times = times_asked(arguments, zone, names=("start", "end"))
-    wanted = {**times, "summary": arguments.summary, "type": arguments.type}
+    wanted = {**times, "summary": arguments.summary, "type": arguments.type, "write": arguments.write}
     block = client.change("POST", profile_path(arguments.profile, "blocks"), body=wanted)
     if arguments.json:
         print_json(block)

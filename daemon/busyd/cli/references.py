@@ -25,6 +25,7 @@ Remembered = Mapping[str, Mapping[str, str]]
 """Profile -> reference -> href that it meant before; what an older busyd kept is under an empty name."""
 
 _NOWHERE: Final = SourceLocation("the configuration")
+_KEYS: Final = {CalendarRole.PRIMARY: "primary", CalendarRole.CONFLICT: "conflicts", CalendarRole.BLOCKS: "blocks"}
 
 
 class ProfileLink(Struct, frozen=True):
@@ -56,12 +57,12 @@ def reference_faults(config: Config, calendars: Calendars, *, remembered: Rememb
     locations = reference_locations(config)
     faults = []
     for profile_link in links_of(config, calendars, remembered=remembered):
-        key = "primary" if profile_link.link.role is CalendarRole.PRIMARY else "conflicts"
+        key = _KEYS[profile_link.link.role]
         location = locations.get((profile_link.profile, key, str(profile_link.link.reference)), _NOWHERE)
         if profile_link.calendar is None:
             faults.append(ConfigFault(location, f"{key}: {profile_link.link.trouble}"))
-        elif key == "primary" and not is_writable(profile_link.calendar):
-            message = f"primary: {profile_link.link.label} is read-only; choose a calendar of your own"
+        elif key != "conflicts" and not is_writable(profile_link.calendar):
+            message = f"{key}: {profile_link.link.label} is read-only; choose a calendar of your own"
             faults.append(ConfigFault(location, message))
     for profile in config.profiles.values():
         for reference in profile.calendar_rules:

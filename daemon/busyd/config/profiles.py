@@ -34,6 +34,7 @@ _KEYS: Final = (
     "primary",
     "conflicts",
     "primary_blocks",
+    "blocks",
     "addresses",
     "rules",
     "calendars",
@@ -69,7 +70,7 @@ class ProfileReader:
     def _read(self, name: str, entry: Entry) -> ProfileConfig:
         reader = self._reader
         keys = reader.section(entry, f"profile {name}", known=_KEYS)
-        primary = reader.value(keys.get("primary"), "primary", parse=self._primary, default=None)
+        primary = reader.value(keys.get("primary"), "primary", parse=self._written, default=None)
         conflicts = self._conflicts(keys.get("conflicts"))
         rules = self._rules(keys.get("rules"), Rules(), what="rules")
         if not {"primary", "conflicts"} & set(keys):
@@ -81,6 +82,7 @@ class ProfileReader:
             timezone=reader.value(keys.get("timezone"), "timezone", parse=parse_zone, default=None),
             primary=primary,
             conflicts=conflicts,
+            blocks=reader.value(keys.get("blocks"), "blocks", parse=self._written, default=None),
             primary_blocks=reader.value(blocks, "primary_blocks", parse=parse_flag, default=True),
             primary_blocks_origin=blocks.location.short if blocks is not None else "",
             addresses=tuple(value for _, value in reader.values(keys.get("addresses"), "addresses", parse=_address)),
@@ -101,10 +103,10 @@ class ProfileReader:
                 references.append(reference)
         return tuple(references)
 
-    def _primary(self, text: str) -> CalendarReference:
+    def _written(self, text: str) -> CalendarReference:
         reference = self._reference(text)
         if reference.is_wildcard:
-            message = "the primary must be a single calendar"
+            message = "what is written to must be a single calendar"
             raise ValueError(message)
         if not reference.calendar:
             message = f"{reference} is a feed, which cannot be written to; choose a calendar of an account"

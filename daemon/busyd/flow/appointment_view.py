@@ -50,7 +50,7 @@ class AppointmentView(Struct, frozen=True):
     """Whether a person's version stays in the calendar instead of what was asked for."""
 
 
-_STATES: Final[Mapping[BookingState, AppointmentState]] = {
+STATES: Final[Mapping[BookingState, AppointmentState]] = {
     BookingState.PENDING: AppointmentState.PENDING,
     BookingState.SENDING: AppointmentState.PENDING,
     BookingState.CONFIRMED: AppointmentState.PENDING,
@@ -65,13 +65,13 @@ _STATES: Final[Mapping[BookingState, AppointmentState]] = {
     BookingState.ATTENTION: AppointmentState.ATTENTION,
     BookingState.ATTENTION_RESTORED: AppointmentState.ATTENTION,
 }
-_UNDER_WAY: Final = frozenset({AppointmentState.PENDING, AppointmentState.MOVING, AppointmentState.CANCELLING})
+UNDER_WAY: Final = frozenset({AppointmentState.PENDING, AppointmentState.MOVING, AppointmentState.CANCELLING})
 
 
 def view_appointment(row: Booking, *, calendar: str, trouble: BusydError | None) -> AppointmentView:
     """`calendar`: how a person names its calendar; `trouble`: what keeps it from being settled."""
-    state, reason = _STATES[row.state], row.reason
-    is_under_way = state in _UNDER_WAY or row.wanted is not None
+    state, reason = STATES[row.state], row.reason
+    is_under_way = state in UNDER_WAY or row.wanted is not None
     if row.state is BookingState.ATTENTION_RESTORED:
         reason = "restored"
     elif row.state is BookingState.BOOKED and row.conflict:

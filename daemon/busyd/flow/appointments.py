@@ -174,13 +174,6 @@ class Appointments:
         """The appointments that touch a window, in order; those that were cancelled, too."""
         return [self._view(row) for row in await self._requests.touching(asked, window, kind=_APPOINTMENT)]
 
-    async def keep_answer(self, asked: KeyedRequest, told: Told) -> None:
-        """Keep what is told of a request now that it is settled, to be told again."""
-        if asked.key:
-            await self._requests.read(
-                lambda outbox: outbox.keep_answer(asked.profile, asked.key, status=told.status, answer=told.body)
-            )
-
     async def instead_of(self, view: AppointmentView) -> Sequence[Period]:
         """What is open instead of the time of an appointment."""
         offer = offer_of(self._profile(view.profile), view.span.end - view.span.start, now=self._clock.now())

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -22,6 +22,7 @@ from busyd.flow.collections import Collections
 from busyd.flow.freshness import freshness_of
 from busyd.flow.holds import Holds
 from busyd.flow.link_views import LinkView, view_link
+from busyd.flow.poll_now import PollNow
 from busyd.flow.properties import GivenProperties
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
 from busyd.flow.requests import OutboxRequests
@@ -45,32 +46,11 @@ from busyd.store.ledger_thread import LedgerThread
 from busyd.sync.timing import APART, TOGETHER
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
-    from busyd.booking.carrying import Client
     from busyd.flow.appointments import Appointments
     from busyd.flow.book import Booker
     from busyd.flow.explain import Explained
-    from busyd.flow.looks import WriteContext
     from busyd.flow.writing import ObjectWriter
-
-
-class PollNow(Protocol):
-    """What Backend asks of a schedule; the schedule itself comes with lxml, which a start does without."""
-
-    async def poll_now(self, report: Report | None = None) -> bool: ...
-
-    async def check_now(self) -> bool: ...
-
-    @property
-    def context(self) -> "WriteContext": ...
-
-    @property
-    def is_refused(self) -> bool: ...
-
-    async def look(self) -> bool: ...
-
-    def undisturbed(self) -> "AbstractAsyncContextManager[Client]": ...
+    from busyd.flow.written_blocks import WrittenBlocks
 
 
 class _Seen(Struct, frozen=True):
@@ -111,6 +91,12 @@ class Backend:
         from busyd.flow.book import Booker
 
         return Booker(self.requests, self._writer, answers=self, clock=self.clock)
+
+    @cached_property
+    def written_blocks(self) -> "WrittenBlocks":
+        from busyd.flow.written_blocks import WrittenBlocks
+
+        return WrittenBlocks(self.requests, self._writer, booker=self.booker, answers=self, clock=self.clock)
 
     @cached_property
     def appointments(self) -> "Appointments":

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from busyd.flow.appointment_view import STATES, UNDER_WAY, AppointmentState
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told, visible
 from busyd.period import FbType, Instant, Period
 from busyd.store.bookings import Booking, BookingKind, BookingState, Details
@@ -32,8 +33,11 @@ class BlockView(Struct, frozen=True):
     span: Period
     fbtype: FbType
     summary: str
-    state: BookingState
+    state: AppointmentState
     created: Instant
+    is_written: bool
+    """Whether it is, or is to be, in a calendar too."""
+    is_under_way: bool
 
 
 class ManualBlocks:
@@ -85,25 +89,29 @@ class ManualBlocks:
 
     async def find(self, asked: KeyedRequest, booking: str) -> BlockView:
         """One block, also one that was removed. Raises UnknownBooking."""
-        return _view(await self._requests.find(asked, booking, kind=_BLOCK))
+        return view_block(await self._requests.find(asked, booking, kind=_BLOCK))
 
     async def in_force(self, asked: KeyedRequest, window: Period) -> list[BlockView]:
         """The blocks in force that touch a window, in order."""
-        return [_view(row) for row in await self._requests.in_force(asked, window, kind=_BLOCK)]
+        return [view_block(row) for row in await self._requests.in_force(asked, window, kind=_BLOCK)]
 
     async def _once(
         self, asked: KeyedRequest, work: Callable[[Outbox], tuple[Booking, int]], *, render: Render
     ) -> Told:
-        return await self._requests.once(asked, work, render=lambda row: render(_view(row)))
+        return await self._requests.once(asked, work, render=lambda row: render(view_block(row)))
 
 
-def _view(row: Booking) -> BlockView:
+def view_block(row: Booking) -> BlockView:
+    """A row as it is told."""
+    state = STATES[row.state]
     return BlockView(
         id=row.id,
         profile=row.profile,
         span=row.span,
         fbtype=FbType(row.fbtype),
         summary=row.details.summary,
-        state=row.state,
+        state=state,
         created=row.created,
+        is_written=bool(row.calendar),
+        is_under_way=state in UNDER_WAY or row.wanted is not None,
     )

@@ -12,7 +12,7 @@ from busyd.cooperative import in_slices
 from busyd.ical.title import Title, title_of
 from busyd.index.writer import IndexWriter
 from busyd.period import FbType, Instant, Period
-from busyd.state.links import Link
+from busyd.state.links import CalendarRole, Link
 from busyd.state.problems import version_of
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
@@ -70,6 +70,8 @@ async def explain_calendars(writer: IndexWriter, profile_state: ProfileState, *,
     """The same without what busyd itself has booked, holds or blocks; what it has written is in its calendar."""
     events: list[Explained] = []
     for link in profile_state.links:
+        if link.role is CalendarRole.BLOCKS:
+            continue  # what busyd itself has there is explained by its rows; the rest counts by another link, or not
         record = writer.state.calendars.get(link.calendar or 0)
         if record is None or not record.complete:
             events.append(_nothing_known(link, window))

@@ -16,9 +16,9 @@ class LinkView(Struct, frozen=True):
 
     calendar: str
     role: str
-    """`primary` or `conflict`."""
+    """`primary`, `conflict` or `blocks`."""
     blocks: bool
-    """False for a primary that is only written to."""
+    """False for what is only written to."""
     rules: tuple[str, ...]
     """`all_day: free`, for each rule that is not the default."""
 

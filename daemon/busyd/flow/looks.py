@@ -64,8 +64,11 @@ class Looks:
     async def prove(self, row: Booking) -> ProvenLook:
         """Have every calendar that counts confirmed from now on, then look. Raises NotProven.
 
-        Before a row is written its time must be one that `/slots` offers; afterwards nobody else may be in it.
+        Before a row is written its time must be one that `/slots` offers; afterwards nobody else may be in it. A block
+        says that time is busy, and takes it from nobody.
         """
+        if row.kind is BookingKind.BLOCK:
+            return ProvenLook(False, {})
         profile_state = self._profile_state(row)
         since = Instant(self._clock.now())
         await self._confirm(profile_state)
@@ -78,7 +81,7 @@ class Looks:
 
     async def is_taken(self, row: Booking) -> bool:
         """Whether somebody else has an event in the span of a row, as far as is known. Raises NotProven."""
-        if row.forced:
+        if row.forced or row.kind is BookingKind.BLOCK:
             return False
         spans = await others_busy(
             self._writer,

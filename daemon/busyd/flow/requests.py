@@ -129,6 +129,13 @@ class OutboxRequests:
 
         return await self._ledger.outbox(work)
 
+    async def keep_answer(self, asked: KeyedRequest, told: Told) -> None:
+        """Keep what is told of a request now that it is settled, to be told again. Raises StorageError."""
+        if asked.key:
+            await self._ledger.outbox(
+                lambda outbox: outbox.keep_answer(asked.profile, asked.key, status=told.status, answer=told.body)
+            )
+
     async def change(self, work: Callable[[Outbox], Sequence[Booking]]) -> None:
         """Change rows, of which `work` returns those that are others now. Raises StorageError."""
         await to_the_end(self._change(work))

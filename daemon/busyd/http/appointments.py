@@ -24,7 +24,7 @@ from busyd.http.appointment_bodies import (
 )
 from busyd.http.auth import scope_missing
 from busyd.http.blocks import MAX_TEXT
-from busyd.http.booking_problems import slot_taken, write_refused
+from busyd.http.booking_problems import needs_a_person, slot_taken, write_refused
 from busyd.http.call import Call
 from busyd.http.freebusy import profile_of, zone_of
 from busyd.http.idempotency import HOW_TO_WRITE_KEYS, asked_of, invalid, read_json, tell
@@ -113,7 +113,7 @@ class AppointmentsHandler:
         else:
             is_new = method == "POST" and view.state in (AppointmentState.BOOKED, AppointmentState.ATTENTION)
             told = Told(201 if is_new else 200, _bytes(view), view.id)
-        await self._backend.appointments.keep_answer(asked, told)
+        await self._backend.requests.keep_answer(asked, told)
         headers = {"ETag": etag_of(told.body)} if told.status in (200, 201) else problem.headers if problem else {}
         return tell(told, location=location if told.status == 201 else "", headers=headers)
 
@@ -124,14 +124,7 @@ class AppointmentsHandler:
             return slot_taken("somebody else was there first, so the event was taken back", found)
         if view.state is AppointmentState.CANCELLED and method == "POST" and view.reason == REFUSED_BY_SERVER:
             return write_refused(403)
-        if view.is_written_over:
-            return HttpProblem(
-                "attention",
-                409,
-                detail="the event is in the calendar as a person has changed it, so busyd leaves it alone",
-                fix="look at it in the calendar; DELETE the appointment once more to have it removed all the same",
-            )
-        return None
+        return needs_a_person() if view.is_written_over else None
 
     def _span(self, call: Call, wanted: NewAppointmentBody, *, length: int) -> Period:
         read = time_reader(self._backend, call)

@@ -1,4 +1,4 @@
-"""`/v1/profiles/{profile}/blocks`: time that somebody marks as busy by hand. It stays here: no calendar has it."""
+"""`/v1/profiles/{profile}/blocks`: time that somebody marks as busy by hand, here or in a calendar too."""
 
 from functools import partial
 from typing import Annotated, Final, Literal
@@ -7,9 +7,12 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from busyd.flow.appointment_view import AppointmentState
 from busyd.flow.backend import Backend
 from busyd.flow.blocks import BlockChanges, BlockView
+from busyd.flow.requests import KeyedRequest, Told
 from busyd.http.bodies import Time
+from busyd.http.booking_problems import needs_a_person
 from busyd.http.call import Call
 from busyd.http.freebusy import profile_of, zone_of
 from busyd.http.idempotency import asked_of, invalid, read_json, tell
@@ -27,7 +30,7 @@ Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 class NewBlock(Struct, forbid_unknown_fields=True):
-    """Time to mark as busy. Dates are midnights in the zone of the profile; `write` must be false for now."""
+    """Time to mark as busy. Dates are midnights in the zone of the profile; `write`: in a calendar, too."""
 
     start: Moment
     end: Moment
@@ -55,7 +58,7 @@ class Block(Struct, frozen=True):
     type: BlockType
     summary: str
     write: bool
-    state: Literal["booked", "cancelled"]
+    state: AppointmentState
     created: Time
 
 
@@ -75,15 +78,14 @@ class BlocksHandler:
 
     async def post_block(self, call: Call) -> web.StreamResponse:
         wanted, body = await read_json(call, self._body_seconds, of=NewBlock)
-        if wanted.write:
-            detail = "blocks cannot be written to a calendar yet"
-            raise invalid(detail, fix="leave `write` out: the block counts in every answer and feed of busyd")
         asked = await asked_of(self._backend, call, body=body)
         read = time_reader(self._backend, call)
         span = span_of(read("start", wanted.start), read("end", wanted.end))
-        told = await self._backend.blocks.add(
-            asked, span, fbtype=_fbtype(wanted.type), summary=wanted.summary, render=_render
-        )
+        fbtype = _fbtype(wanted.type)
+        if wanted.write:
+            made = await self._backend.written_blocks.add(asked, span, fbtype=fbtype, summary=wanted.summary)
+            return await self._told(call, asked, outcome=made)
+        told = await self._backend.blocks.add(asked, span, fbtype=fbtype, summary=wanted.summary, render=_render)
         return tell(told, location=f"/v1/profiles/{asked.profile}/blocks/{told.booking}")
 
     async def get_blocks(self, call: Call) -> web.StreamResponse:
@@ -113,6 +115,9 @@ class BlocksHandler:
             fbtype=_fbtype(changed.type) if changed.type is not UNSET else UNSET,
             summary=changed.summary,
         )
+        if await self._is_written(call, asked):
+            change = self._backend.written_blocks.change(asked, call.values["block"], changes=changes)
+            return await self._told(call, asked, outcome=await change)
         told = await self._backend.blocks.change(asked, call.values["block"], changes=changes, render=_render)
         return tell(told)
 
@@ -122,8 +127,33 @@ class BlocksHandler:
         if len(reason) > MAX_TEXT:
             detail = f"the reason is longer than {MAX_TEXT} characters"
             raise invalid(detail, fix="shorten it")
+        if await self._is_written(call, asked):
+            cancel = self._backend.written_blocks.cancel(asked, call.values["block"], reason=reason)
+            return await self._told(call, asked, outcome=await cancel)
         told = await self._backend.blocks.cancel(asked, call.values["block"], reason=reason)
         return tell(told)
+
+    async def _is_written(self, call: Call, asked: KeyedRequest) -> bool:
+        return (await self._backend.blocks.find(asked, call.values["block"])).is_written
+
+    async def _told(self, call: Call, asked: KeyedRequest, *, outcome: BlockView | Told) -> web.StreamResponse:
+        """What came of a request about a written block, kept under its key as soon as it is settled."""
+        location = f"/v1/profiles/{asked.profile}/blocks/"
+        if isinstance(outcome, Told):
+            return tell(outcome, location=location + outcome.booking if outcome.status == 201 else "")
+        location += outcome.id
+        if outcome.is_under_way:
+            return tell(Told(202, _render(outcome), outcome.id), location=location, headers={"Retry-After": "2"})
+        is_new = call.request.method == "POST" and outcome.state is AppointmentState.BOOKED
+        status = 201 if is_new else 200
+        body = _render(outcome)
+        if call.request.method == "DELETE":
+            status, body = 204, b""
+        if outcome.state is AppointmentState.ATTENTION:
+            status, body = 409, needs_a_person().body()
+        told = Told(status, body, outcome.id)
+        await self._backend.requests.keep_answer(asked, told)
+        return tell(told, location=location if is_new else "")
 
 
 def _fbtype(text: BlockType) -> FbType:
@@ -138,8 +168,8 @@ def _block(view: BlockView) -> Block:
         end=to_rfc3339(view.span.end),
         type="BUSY" if view.fbtype is FbType.BUSY else "BUSY-UNAVAILABLE",
         summary=view.summary,
-        write=False,
-        state="cancelled" if view.state.value == "cancelled" else "booked",
+        write=view.is_written,
+        state=view.state,
         created=to_rfc3339(view.created),
     )
 

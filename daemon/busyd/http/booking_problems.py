@@ -56,6 +56,16 @@ def slot_taken(detail: str, alternatives: Sequence[Period]) -> HttpProblem:
     )
 
 
+def needs_a_person() -> HttpProblem:
+    """A person's version stays instead of what was asked for."""
+    return HttpProblem(
+        "attention",
+        409,
+        detail="the event is in the calendar as a person has changed it, so busyd leaves it alone",
+        fix="look at it in the calendar; DELETE it here once more to have it removed all the same",
+    )
+
+
 def write_refused(status: int) -> HttpProblem:
     """The server of the primary does not write, and said so."""
     if status == 507:

@@ -67,8 +67,8 @@ def block_paths(profile: dict[str, Any], window: list[dict[str, Any]]) -> dict[s
         **_FIELDS,
         "write": {
             "type": "boolean",
-            "const": False,
-            "description": "Not supported yet",
+            "default": False,
+            "description": "Also as an event in the calendar that `blocks:` of the profile names, else in its primary",
         },
     }
     return {

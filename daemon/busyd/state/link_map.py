@@ -87,5 +87,5 @@ class LinkMap:
 
 def connections_of(profile: Profile) -> set[str]:
     """The connections that a profile names in the configuration."""
-    primary = [profile.primary] if profile.primary is not None else []
-    return {reference.connection for reference in (*profile.conflicts, *primary, *profile.calendar_rules)}
+    written = [reference for reference in (profile.primary, profile.blocks) if reference is not None]
+    return {reference.connection for reference in (*profile.conflicts, *written, *profile.calendar_rules)}

@@ -25,6 +25,8 @@ from busyd.store.mirror import CalendarRecord
 class CalendarRole(StrEnum):
     PRIMARY = "primary"
     CONFLICT = "conflict"
+    BLOCKS = "blocks"
+    """Blocks are written to it."""
 
 
 class Link(Struct, frozen=True, gc=False):
@@ -69,7 +71,7 @@ def resolve_links(
     machine_zone: str,
     partial: Mapping[str, str] | None = None,
 ) -> tuple[Link, ...]:
-    """The links of a profile, each calendar once.
+    """The links of a profile, each calendar once; the one for blocks, which does not count by that, comes last.
 
     `records` are the known calendars by connection (a connection without an entry was never listed); `remembered` maps
     references to the href they meant before; `partial` says of a connection why it may have further calendars.
@@ -103,7 +105,19 @@ def resolve_links(
                 trouble = f"{partial[reference.connection]}; name the calendars that count instead of {reference}"
                 links.append(_nowhere(reference, CalendarRole.CONFLICT, trouble=trouble))
     bound = bind_rules(profile, records, remembered=remembered)
-    return tuple(_with_rules(profile, _once_each(links), records=records, bound=bound))
+    counted = tuple(_with_rules(profile, _once_each(links), records=records, bound=bound))
+    if profile.blocks is None:
+        return counted
+    return counted + tuple(
+        _resolve_one(
+            profile,
+            profile.blocks,
+            role=CalendarRole.BLOCKS,
+            records=records,
+            remembered=remembered,
+            machine_zone=machine_zone,
+        )
+    )
 
 
 def _resolve_one(
@@ -115,7 +129,7 @@ def _resolve_one(
     remembered: Mapping[str, str],
     machine_zone: str,
 ) -> list[Link]:
-    blocks = profile.primary_blocks or role is CalendarRole.CONFLICT
+    blocks = role is CalendarRole.CONFLICT or (role is CalendarRole.PRIMARY and profile.primary_blocks)
     known = records.get(reference.connection)
     if known is None:
         trouble = "its calendars have not been listed yet"

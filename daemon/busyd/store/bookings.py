@@ -81,6 +81,8 @@ class WantedChange(Struct, frozen=True):
     details: Details
     body: bytes
     sequence: int
+    fbtype: int = 0
+    """Another `FbType` of the time; 0: as before."""
 
 
 class Booking(Struct, frozen=True):

@@ -33,6 +33,13 @@ class Remote:
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     @property
+    def context(self) -> "Remote":
+        return self
+
+    def note_write(self, calendar: int, href: str, *, etag: str) -> None:
+        """Nobody polls here."""
+
+    @property
     def writes(self) -> list[str]:
         return [request.method for request in self.asked if request.method in ("PUT", "DELETE", "MOVE")]
 
