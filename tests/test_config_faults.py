@@ -352,7 +352,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "all as primary": (
         FEED + "profiles:\n  anna: {primary: 'anna/*'}\n",
-        ["5:19: primary: the primary must be a single calendar"],
+        ["5:19: primary: that must be a single calendar"],
     ),
     "feed as primary": (
         FEED + "profiles:\n  anna: {primary: days}\n",

@@ -27,7 +27,13 @@ def test_a_block_is_added_and_shown_with_its_id(busyd: Busyd, daemon: Daemon) ->
     assert ran.status == 0
     assert ran.out.splitlines()[1] == "b1  Wed 2026-11-25 11:00-12:00  BUSY  Dentist"
     assert [asked[:2] for asked in daemon.asked] == [("POST", PATH)]
-    assert json.loads(daemon.bodies[0]) == {"start": "now", "end": "+1h", "summary": "Dentist", "type": "BUSY"}
+    assert json.loads(daemon.bodies[0]) == {
+        "start": "now",
+        "end": "+1h",
+        "summary": "Dentist",
+        "type": "BUSY",
+        "write": False,
+    }
 
 
 def test_blocks_are_listed(busyd: Busyd, daemon: Daemon) -> None:

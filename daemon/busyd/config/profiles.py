@@ -106,7 +106,7 @@ class ProfileReader:
     def _written(self, text: str) -> CalendarReference:
         reference = self._reference(text)
         if reference.is_wildcard:
-            message = "what is written to must be a single calendar"
+            message = "that must be a single calendar"
             raise ValueError(message)
         if not reference.calendar:
             message = f"{reference} is a feed, which cannot be written to; choose a calendar of an account"

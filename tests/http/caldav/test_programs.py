@@ -116,14 +116,20 @@ with caldav.DAVClient(url, username="anna", password=token) as client:
 """
 
 
-async def test_python_caldav_finds_reads_expands_and_syncs(dav: Dav, tmp_path: Path) -> None:
+def python_caldav() -> str:
+    """A Python that has python-caldav and its tester of servers."""
     python = Path(sys.prefix) / "python-caldav" / "bin" / "python"
     if not python.exists():
         skip("python-caldav is not installed: scripts/prepare test installs it")
+    return str(python)
+
+
+async def test_python_caldav_finds_reads_expands_and_syncs(dav: Dav, tmp_path: Path) -> None:
+    python = python_caldav()
     await dav.put("series.ics", event("series", "RRULE:FREQ=DAILY;COUNT=9", start="20261120T120000Z", end=""))
     await dav.backend.publish()
     url = f"http://127.0.0.1:{dav.served.port}/"
-    found = json.loads(await run(str(python), "-c", READ, url, dav.token, home=tmp_path))
+    found = json.loads(await run(python, "-c", READ, url, dav.token, home=tmp_path))
     assert found == {
         "calendars": ["Busy: anna", "Work"],
         "components": ["VEVENT"],
@@ -196,11 +202,10 @@ NOT_CLAIMED = {
 
 
 async def test_caldav_server_tester_finds_everything_that_is_claimed(dav: Dav, remote: Remote, tmp_path: Path) -> None:
-    if find_spec("caldav_server_tester") is None:
-        skip("caldav-server-tester is not installed")
+    python = python_caldav()
     await dav.backend.publish()
     url = f"http://127.0.0.1:{dav.served.port}/"
-    told = await run(sys.executable, "-c", CHECK, url, dav.token, home=tmp_path)
+    told = await run(python, "-c", CHECK, url, dav.token, home=tmp_path)
     found = json.loads(told.splitlines()[-1])
     wanting = {name: support for name, support in found.items() if support in ("unsupported", "ungraceful", "broken")}
     assert wanting.keys() <= NOT_CLAIMED, wanting
