@@ -10,8 +10,8 @@ from tests.journey.daemon import free_port
 CALENDARS = 3
 OBJECTS = 3000
 _FAR = ("--delay", "200")
-_THROTTLED = ("--most", "20", "--within", "10")
-"""The 21st request within ten seconds is refused (429, Retry-After), and so are all until those are over."""
+_THROTTLED = ("--most", "40", "--within", "10")
+"""The 41st request within ten seconds is refused (429, Retry-After), and so are all until those are over."""
 
 
 def measure_far(workshop: Workshop) -> list[Figure]:
@@ -27,7 +27,7 @@ def measure_far(workshop: Workshop) -> list[Figure]:
         household = Household(workshop.folder / "throttled")
         household.configure(free_port(), url=f"http://127.0.0.1:{stub.port}/", poll="60s")
         with busyd(household, settled=False) as daemon:
-            until_complete(daemon)
+            until_complete(daemon, 600)  # after each refusal it waits longer
         log = control(stub.port, Wish())
     seconds = max(one.ended for one in log) - min(one.began for one in log)
     refused = sum(one.kind == "refused" for one in log)

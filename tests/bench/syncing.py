@@ -163,7 +163,7 @@ def first_sync(workshop: Workshop, stub: Server, name: str, *options: str) -> Fu
         return FullSync(ended - first, len(log) - discovery, discovery, daemon.cpu, daemon.memory("VmHWM"))
 
 
-def until_complete(daemon: Server) -> float:
+def until_complete(daemon: Server, most: float = _LONGEST) -> float:
     """The moment at which an answer is complete."""
 
     async def wait() -> float:
@@ -174,7 +174,7 @@ def until_complete(daemon: Server) -> float:
         connection.close()
         return time.monotonic()
 
-    return asyncio.run(asyncio.wait_for(wait(), _LONGEST))
+    return asyncio.run(asyncio.wait_for(wait(), most))
 
 
 def download(stub: Server, calendars: int, *, objects: int) -> FullSync:

@@ -69,10 +69,10 @@ class Watch:
 
 
 @contextmanager
-def watched(household: Household, folder: Path) -> Iterator[Watch]:
-    """A daemon on a household, watched until the block ends."""
+def watched(household: Household, folder: Path, *options: str) -> Iterator[Watch]:
+    """A daemon on a household, watched until the block ends. `options` go to `tests/bench/entry.py`."""
     stalls = folder / f"stalls-{time.monotonic_ns()}"
-    with busyd(household, "--stalls", str(stalls), settled=False, pin=False, log="warning") as daemon:
+    with busyd(household, "--stalls", str(stalls), *options, settled=False, pin=False) as daemon:
         watch = Watch(daemon, household, stalls)
         looking = threading.Thread(target=watch.look_until_over)
         looking.start()

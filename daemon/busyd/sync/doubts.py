@@ -111,7 +111,7 @@ def after_fetch(
     listed = plan.etags
     new = {href: ObjectDoubt(DoubtKind.UNREAD, at, etag=listed.get(href, "")) for href in missing}
     new |= {href: ObjectDoubt(DoubtKind.OUTDATED, at, etag=listed.get(href, "")) for href in outdated}
-    had = set(plan.fetch).difference(missing, outdated)
+    had = set(plan.fetch).difference(missing, outdated) if doubts else set()
     return {**new, **{href: doubt for href, doubt in doubts.items() if href not in had}}
 
 
