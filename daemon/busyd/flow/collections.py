@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.connection import RemoteCalendar
 from busyd.errors import BusydError
@@ -117,8 +118,9 @@ class Collections:
         To be called for one collection at a time, and again only when its members may be others.
         """
         tags = {member: made.tag for member, made in members.items()}
-        mark = await self._writer.store.follow_made(f"{owner}/{segment}", tags, at=self._writer.clock.now())
-        return CollectionView(segment, name, 0, mark, made=members, owner=owner)
+        mark, salts = await self._writer.store.follow_made(f"{owner}/{segment}", tags, at=self._writer.clock.now())
+        touched = {member: replace(members[member], tag=members[member].tag + salt) for member, salt in salts.items()}
+        return CollectionView(segment, name, 0, mark, made={**members, **touched}, owner=owner)
 
     async def members(self, collection: CollectionView) -> list[Member]:
         """All members, by name. Raises StorageError."""

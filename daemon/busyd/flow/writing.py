@@ -119,6 +119,8 @@ class ObjectWriter:
         """A write was refused for want of a privilege: the app shall show again what is there. Raises StorageError."""
         if collection.made is None:
             await self._writer.store.touch_member(collection.calendar, name)
+        else:
+            await self._writer.store.touch_made(f"{collection.owner}/{collection.segment}", name)
 
     async def _checked(
         self, record: CalendarRecord, name: str, *, payload: bytes, moved_from: int | None = None

@@ -139,8 +139,14 @@ class Store:
     async def touch_member(self, calendar: int, name: str) -> None:
         await self.transaction(lambda tx: tx.touch_member(calendar, name))
 
-    async def follow_made(self, owner: str, tags: Mapping[str, str], *, at: Instant) -> CollectionMark:
-        return await self.transaction(lambda tx: tx.follow_made(owner, tags, at=at))
+    async def follow_made(
+        self, owner: str, tags: Mapping[str, str], *, at: Instant
+    ) -> tuple[CollectionMark, dict[str, str]]:
+        """The mark, and the salts of `read_salts`."""
+        return await self.transaction(lambda tx: (tx.follow_made(owner, tags, at=at), tx.read_salts(owner)))
+
+    async def touch_made(self, owner: str, name: str) -> None:
+        await self.transaction(lambda tx: tx.touch_made(owner, name))
 
     async def read_made_changes(self, owner: str, *, after: int, upto: int, limit: int) -> list[MemberChange]:
         return await self._read(lambda tx: tx.read_made_changes(owner, after=after, upto=upto, limit=limit))

@@ -160,3 +160,18 @@ async def test_before_anything_is_known_an_app_is_asked_to_wait_and_keeps_what_i
 async def test_a_profile_without_calendars_has_none(dav: Dav) -> None:
     dav.token = dav.backend.token("nobody", "freebusy")
     assert hrefs(await dav.propfind("/dav/nobody/", "D:displayname", depth=1)) == ["/dav/nobody/"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_a_slot_that_a_phone_has_hidden_comes_back(phone: Dav, method: str) -> None:
+    before, (_, token) = await listed(phone), await told(phone)
+    href = sorted(before)[0]
+    assert (await phone.ask(method, href)).status == 403
+    changed, newer = await told(phone, token)
+    assert changed == {href.removeprefix(PATH): 200}
+    after = await listed(phone)
+    assert {path for path in before if before[path] != after[path]} == {href}
+    assert (await phone.ask("GET", href)).headers["ETag"] == after[href]
+    await phone.backend.set_busy("anna", [busy(21), busy(24, 2, kind=FbType.BUSY_TENTATIVE), busy(40)])
+    assert (await listed(phone))[href] == after[href]
+    assert len((await told(phone, newer))[0]) == 1

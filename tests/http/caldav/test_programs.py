@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from busyd.dav import names
-from tests.http.caldav.conftest import Dav, event
+from tests.http.caldav.conftest import HOME, Dav, event
 from tests.http.caldav.remote import Remote
 from tests.http.test_readers import LIST, program, run
 from tests.skips import skip
@@ -211,3 +211,31 @@ async def test_caldav_server_tester_finds_everything_that_is_claimed(dav: Dav, r
     assert wanting.keys() <= NOT_CLAIMED, wanting
     assert sum(support == "full" for support in found.values()) > 50
     assert len(remote.writes) > 20
+
+
+async def test_vdirsyncer_writes_through_and_gets_back_what_was_refused(
+    dav: Dav, remote: Remote, tmp_path: Path
+) -> None:
+    places = {"directory": tmp_path, "port": dav.served.port, "token": dav.token, "path": "/"}
+    (tmp_path / "sync.conf").write_text(SYNC.format_map(places).replace("read_only = true\n", ""))
+    events = tmp_path / "calendars" / (await dav.calendar()).rstrip("/").rpartition("/")[2]
+    command = (program("vdirsyncer"), "-c", str(tmp_path / "sync.conf"))
+    for folder in (events, tmp_path / "calendars" / "blocked-slots"):
+        folder.mkdir(parents=True)
+    await dav.backend.publish()
+    await run(*command, "discover", "work", home=tmp_path)
+    await run(*command, "sync", home=tmp_path)
+    files = {path.read_text().partition("UID:")[2].splitlines()[0]: path for path in events.glob("*.ics")}
+    (events / "new.ics").write_bytes(event("new"))
+    files["a"].write_bytes(event("a", "SUMMARY:Changed"))
+    files["b@c"].unlink()
+    await run(*command, "sync", home=tmp_path)
+    stored = sorted(payload.decode().partition("UID:")[2].splitlines()[0] for _, payload in remote.objects.values())
+    assert stored == ["a", "new"]
+    assert b"SUMMARY:Changed" in remote.objects[f"{HOME}a.ics"][1]
+    remote.refuse = 403, ""
+    files["a"].write_bytes(event("a", "SUMMARY:Refused"))
+    with pytest.raises(AssertionError, match="403"):
+        await run(*command, "sync", home=tmp_path)
+    await run(*command, "sync", home=tmp_path)
+    assert "SUMMARY:Changed" in files["a"].read_text()

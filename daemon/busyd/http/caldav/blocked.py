@@ -57,6 +57,10 @@ class BlockedSlots:
             )
         return self._known(profile) or await self._make(profile.name)
 
+    def forget(self, profile: str) -> None:
+        """Make that of a profile anew: one of its members was touched."""
+        self._made.pop(profile, None)
+
     def _known(self, profile: ProfileView) -> CollectionView | None:
         made, window = self._made.get(profile.name), feed_window(self._backend.clock.now())
         if made is None or made.snapshot_version != profile.snapshot_version or made.window != window:

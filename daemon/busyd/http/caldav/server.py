@@ -83,7 +83,11 @@ class CaldavServer:
         if method in ("GET", "HEAD"):
             return await self._get(call, target)
         if method in ("PUT", "DELETE", "MOVE"):
-            return await self._members.write(call, target)
+            try:
+                return await self._members.write(call, target)
+            finally:
+                if target.collection is not None and target.collection.made is not None:
+                    self._blocked.forget(target.collection.owner)
         if method not in ("PROPFIND", "PROPPATCH", "REPORT") or (method == "PROPPATCH" and target.member is not None):
             raise no_privilege(target.path)
         if method == "PROPPATCH":

@@ -33,13 +33,28 @@ class MadeStatements(Statements):
             self._db.execute("INSERT OR REPLACE INTO made VALUES (?,?,?,?)", (owner, epoch, revision, forgotten))
         return CollectionMark(epoch, revision, forgotten)
 
+    def touch_made(self, owner: str, name: str) -> None:
+        """Give a member another revision and another tag: an app that has changed it for itself reads it again."""
+        row = self._db.execute("SELECT revision + 1 FROM made WHERE owner=?", (owner,)).fetchone()
+        if row is None:
+            return
+        statement = "UPDATE made_member SET revision=?, salt=? WHERE owner=? AND name=? AND tag<>''"
+        if self._db.execute(statement, (row[0], f".{secrets.token_hex(4)}", owner, name)).rowcount:
+            self._db.execute("UPDATE made SET revision=? WHERE owner=?", (row[0], owner))
+            self.has_changed_members = True
+
+    def read_salts(self, owner: str) -> dict[str, str]:
+        """What is behind the tags of members that were touched, by name."""
+        query = "SELECT name, salt FROM made_member WHERE owner=? AND salt<>'' AND tag<>''"
+        return dict(self._db.execute(query, (owner,)).fetchall())
+
     def read_made_changes(self, owner: str, *, after: int, upto: int, limit: int) -> list[MemberChange]:
         """Members changed or gone after a revision, the oldest change first, at most so many.
 
         After revision 0 nothing is told of what is gone: whoever asks knows nothing yet.
         """
         rows = self._db.execute(
-            "SELECT name, tag, revision FROM made_member WHERE owner=?1 AND revision>?2 AND revision<=?3"
+            "SELECT name, tag || salt, revision FROM made_member WHERE owner=?1 AND revision>?2 AND revision<=?3"
             " AND (tag<>'' OR ?2>0) ORDER BY revision LIMIT ?4",
             (owner, after, upto, limit),
         )

@@ -157,6 +157,10 @@ def _touched_members(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE object ADD COLUMN salt TEXT NOT NULL DEFAULT ''")
 
 
+def _touched_slots(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE made_member ADD COLUMN salt TEXT NOT NULL DEFAULT ''")  # as that of an object
+
+
 MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _first,
     _second_looks,
@@ -171,4 +175,5 @@ MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _made_collections,
     _digests_of_rows,
     _touched_members,
+    _touched_slots,
 )
