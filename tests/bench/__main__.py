@@ -17,6 +17,7 @@ from tests.bench.answering import measure_answers, measure_flatness
 from tests.bench.apps import measure_apps
 from tests.bench.calm import measure_calm
 from tests.bench.changing import measure_change
+from tests.bench.counting import measure_counts
 from tests.bench.crowd import measure_crowd
 from tests.bench.far import measure_far
 from tests.bench.feeds import measure_feeds
@@ -33,6 +34,7 @@ from tests.bench.years import measure_years
 ROWS: Final[Mapping[str, Callable[[Workshop], list[Figure]]]] = {
     "answers": measure_answers,
     "flat": measure_flatness,
+    "counts": measure_counts,
     "peers": measure_peers,
     "import": measure_import,
     "old-series": measure_old_series,

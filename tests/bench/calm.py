@@ -65,7 +65,7 @@ def measure_calm(workshop: Workshop) -> list[Figure]:
             10,
             "longest work of the loop in one piece, full sync",
             values=[one.work for one in busy],
-            at_most=10,
+            at_most=5,
             unit=" ms",
         ),
         ratio(

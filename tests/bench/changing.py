@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from pathlib import Path
 
 from busyd.availability.profile import Profile
@@ -67,7 +67,10 @@ def _run(calendars: int, objects: int, *, profiles: int, changes: int) -> list[f
     return found[1:]
 
 
-async def _change(folder: Path, calendars: int, *, objects: int, profiles: int, changes: int) -> list[float]:
+async def change_some(
+    folder: Path, calendars: int, *, objects: int, profiles: int, payloads: Sequence[bytes]
+) -> AsyncIterator[Coroutine[object, object, None]]:
+    """Fill a store and its snapshots; then, for each payload, the work of making it visible, to be awaited."""
     clock = SystemClock()
     store = Store.open(folder / "mirror.sqlite3")
     await store.transaction(lambda tx: _fill(tx, calendars, objects=objects, at=clock))
@@ -85,23 +88,29 @@ async def _change(folder: Path, calendars: int, *, objects: int, profiles: int, 
     gc.collect()
     gc.freeze()
     record = list(state.calendars.values())[3]
-    found = [
-        await _one(writer, record, Incoming(f"/anna/{3 + calendars * 5 * number}.ics", f'"new{number}"', payload))
-        for number, payload in enumerate(generate_objects(changes, 77))
-    ]
+    for number, payload in enumerate(payloads):
+        yield _show(writer, record, Incoming(f"/anna/{3 + calendars * 5 * number}.ics", f'"new{number}"', payload))
     await writer.close()
     store.close()
     log.close()
-    return found
 
 
-async def _one(writer: IndexWriter, record: CalendarRecord, changed: Incoming) -> float:
+async def _show(writer: IndexWriter, record: CalendarRecord, changed: Incoming) -> None:
     """From the last byte of the answer to the new snapshots, and to what is told of them."""
-    before = time.process_time()
     await writer.store_batch(record, [changed])
     await writer.publisher.publish_snapshots({record.connection})
     await writer.publisher.tell_changes((record.connection,))
-    return (time.process_time() - before) * 1000
+
+
+async def _measure(folder: Path, calendars: int, *, objects: int, profiles: int, changes: int) -> list[float]:
+    """CPU milliseconds of each change."""
+    found = []
+    payloads = generate_objects(changes, 77)
+    async for work in change_some(folder, calendars, objects=objects, profiles=profiles, payloads=payloads):
+        before = time.process_time()
+        await work
+        found.append((time.process_time() - before) * 1000)
+    return found
 
 
 def _fill(tx: Transaction, calendars: int, *, objects: int, at: SystemClock) -> None:
@@ -123,7 +132,7 @@ def _fill(tx: Transaction, calendars: int, *, objects: int, at: SystemClock) -> 
 def main() -> None:
     calendars, objects, profiles, changes = map(int, sys.argv[1:])
     with tempfile.TemporaryDirectory() as folder:
-        work = _change(Path(folder), calendars, objects=objects, profiles=profiles, changes=changes)
+        work = _measure(Path(folder), calendars, objects=objects, profiles=profiles, changes=changes)
         print(json.dumps(asyncio.run(work)))
 
 

@@ -20,12 +20,21 @@ from tests.bench.processes import LOAD_CORE, Server, put_on_core
 
 _RANDOM_WINDOWS: Final = """
 math.randomseed({seed})
-local iso = "!%Y-%m-%dT%H:%M:%SZ"
+local iso, ready, last = "!%Y-%m-%dT%H:%M:%SZ", {{}}, 0
+init = function()
+  for number = 1, {ready} do
+    local start = math.random({first}, {last})
+    local window = "?start=" .. os.date(iso, start) .. "&end=" .. os.date(iso, start + {width})
+    ready[number] = wrk.format("GET", "{path}" .. window)
+  end
+end
 request = function()
-  local start = math.random({first}, {last})
-  return wrk.format("GET", "{path}?start=" .. os.date(iso, start) .. "&end=" .. os.date(iso, start + {width}))
+  last = last % {ready} + 1
+  return ready[last]
 end
 """
+_READY: Final = 30_000
+"""Questions written before the first is sent: what takes the client long gives the server time to sleep between two."""
 PATH: Final = "/v1/profiles/anna/freebusy"
 
 
@@ -103,7 +112,9 @@ def _wrk(port: int, questions: Questions, *, seconds: float, clients: int, token
         path = questions.path(Random(seed))
         if not questions.repeated:
             first, last = questions.range()
-            text = _RANDOM_WINDOWS.format(seed=seed, first=first, last=last, width=questions.width, path=PATH)
+            text = _RANDOM_WINDOWS.format(
+                seed=seed, first=first, last=last, width=questions.width, path=PATH, ready=_READY
+            )
             script.write(text)
             script.flush()
             line += ["-s", script.name]

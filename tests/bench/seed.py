@@ -12,6 +12,7 @@ from busyd.clock import SystemClock
 from busyd.config import load_config
 from busyd.connection import RemoteCalendar
 from busyd.ical.facts import Facts
+from busyd.ical.limits import MAX_CALENDAR_OCCURRENCES
 from busyd.index.publisher import SnapshotPublisher
 from busyd.index.restore import Restore
 from busyd.index.version import index_version
@@ -33,7 +34,8 @@ connections:
 profiles:
   anna: {{timezone: Europe/Berlin, primary: anna/Work, conflicts: ["anna/*"], max_age: 1d}}
 """
-ENVIRONMENT: Final = {"BENCH": "secret"}
+ENVIRONMENT: Final = {"BENCH": "secret", "MALLOC_ARENA_MAX": "1"}
+"""The password, and what the unit sets."""
 NOBODY: Final = "http://127.0.0.1:9/"
 """Nobody listens there."""
 
@@ -92,24 +94,26 @@ def seed_objects(household: Household, payloads: Sequence[bytes], *, calendars: 
 
 
 def seed_spans(household: Household, count: int, *, copies: int = 1) -> None:
-    """Store the index of a calendar with so many disjoint busy spans inside the horizon, each given `copies` times.
+    """Store the index of calendars with so many disjoint busy spans inside the horizon, each given `copies` times.
 
-    A thousand objects at most share them, so that the store holds occurrences rather than objects.
+    A thousand objects at most share them, so that the store holds occurrences rather than objects; so many calendars
+    share these, that none has more than it may have.
     """
     horizon = horizon_at(SystemClock().now())
     facts = (Facts(),)
+    calendars = 1 + count * copies // (MAX_CALENDAR_OCCURRENCES // 2)
 
     def fill(tx: Transaction, numbers: Sequence[int]) -> None:
         spans = list(disjoint_spans(count, horizon))
         objects = min(count, 1000)
         for at in range(objects):
             stored = StoredObject(f"/anna/{at}.ics", f'"{at}"', str(at), b"")
-            number = tx.put_object(numbers[0], stored)
+            number = tx.put_object(numbers[at % calendars], stored)
             rows = array("q", [value for start, end in spans[at::objects] for value in (start, end, 0) * copies])
             entry = IndexEntry(number, ANY_ZONE, horizon, False, rows, facts)
             tx.put_entries([entry])
 
-    asyncio.run(_seed(household, fill, calendars=1))
+    asyncio.run(_seed(household, fill, calendars=calendars))
 
 
 def disjoint_spans(count: int, horizon: Period) -> Iterator[tuple[int, int]]:

@@ -26,13 +26,13 @@ class Start:
 
 def measure_restart(workshop: Workshop) -> list[Figure]:
     """Goal 9: spawn to first answer with 10,000 generated objects in the mirror (and 100,000 with --long)."""
-    figures = _restart(workshop, 10_000, at_most=1.1)
+    figures = _restart(workshop, 10_000, at_most=1.0)
     return figures + _restart(workshop, 100_000, at_most=1.2) if workshop.long else figures
 
 
 def measure_memory(workshop: Workshop) -> list[Figure]:
     """Goal 11, first half: resident memory once all is loaded and asked for (10,000 objects; 100,000 with --long)."""
-    figures = [_memory(workshop, 10_000, at_most=1.15)]
+    figures = [_memory(workshop, 10_000, at_most=1.3)]
     return [*figures, _memory(workshop, 100_000, at_most=1.4)] if workshop.long else figures
 
 
