@@ -1,7 +1,7 @@
 """`busyd check --online`: logs in everywhere, looks for every calendar that is named, changes nothing."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from tests.cli.person import PASSWORD, Person, closed_port
 from tests.icloud import SimulatedIcloud
+from tests.icloud.apple_text import calendar, event, timed
 from tests.icloud.realistic_account import build_realistic_account
 
 CONFIG = """connections:
@@ -189,3 +190,17 @@ def test_json_has_faults_logins_and_links(person: Person, icloud: SimulatedIclou
 def test_offline_nobody_is_asked(person: Person, icloud: SimulatedIcloud) -> None:
     assert person.run("check").status == 0
     assert icloud.log.entries == []
+
+
+def test_a_calendar_with_much_ahead_that_no_profile_counts_is_told(person: Person, icloud: SimulatedIcloud) -> None:
+    forgotten = icloud.account("team").add_calendar("Shifts", id="shifts")
+    today = datetime.now(UTC).date()
+    for number in range(1, 7):
+        day = today + timedelta(days=number)
+        forgotten.put(f"{number}.ics", calendar(event(f"S{number}", "Shift", timed(day, "08:00", end="16:00"))))
+    ended = person.run("check", "--online")
+    assert ended.status == 0
+    assert "warning: team/Shifts has 6 busy times in the next 90 days, and is in no profile" in ended.err
+    assert len(person.run("check", "--online", "--json").json["uncounted"]) == 1
+    person.configure(person.config.read_text().replace("      - holidays\n", "      - holidays\n      - team/Shifts\n"))
+    assert person.run("check", "--online").err == ""

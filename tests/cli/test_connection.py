@@ -91,6 +91,7 @@ def test_who_answers_no_keeps_everything_and_a_misspelt_name_is_told(person: Per
 
 def test_the_list_shows_no_secret(person: Person) -> None:
     person.configure(WRITTEN)
+    person.environment["COLUMNS"] = "120"
     for words in (("connection", "list"), ("connection", "list", "--json")):
         shown = person.run(*words)
         assert "s3cret" not in shown.out + shown.err

@@ -1,12 +1,14 @@
 """The part of `busyd check` that asks the servers: does every login work, and is every calendar there? Read-only."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, field
 
 from busyd.advice.diagnosis import Diagnosis, Outcome
+from busyd.cli.counts_for_nobody import describe_uncounted
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation
 from busyd.cli.not_handed_out import describe_not_handed_out
@@ -18,6 +20,7 @@ from busyd.config import Config, ConfigFault, ConnectionConfig
 from busyd.connection import RemoteCalendar
 from busyd.credentials import CredentialMissing
 from busyd.errors import RemoteError, UserError
+from busyd.service.state_dir import machine_zone
 
 
 class _Answered(Struct, frozen=True):
@@ -25,6 +28,7 @@ class _Answered(Struct, frozen=True):
 
     calendars: tuple[RemoteCalendar, ...]
     not_handed_out: tuple[str, ...]
+    uncounted: tuple[str, ...]
 
 
 class OnlineCheck(Struct, frozen=True):
@@ -38,6 +42,8 @@ class OnlineCheck(Struct, frozen=True):
     remembered: Remembered = field(default_factory=dict)
     not_handed_out: tuple[str, ...] = ()
     """Sentences about linked calendars with events that are listed and cannot be had."""
+    uncounted: tuple[str, ...] = ()
+    """Sentences about calendars with much ahead that no profile counts."""
 
     @property
     def status(self) -> ExitStatus:
@@ -61,6 +67,7 @@ def ask_servers(installation: Installation) -> OnlineCheck:
         tuple(reference_faults(config, calendars, remembered=remembered)),
         remembered,
         tuple(sentence for answer in read.values() for sentence in answer.not_handed_out),
+        tuple(sentence for answer in read.values() for sentence in answer.uncounted),
     )
 
 
@@ -83,7 +90,7 @@ def print_check(config: Config, check: OnlineCheck) -> None:
     ]
     for name, listed in check.calendars.items():
         print(f"connection {name}: ok, {len(listed)} calendar{'' if len(listed) == 1 else 's'}")
-    for sentence in check.not_handed_out:
+    for sentence in (*check.not_handed_out, *check.uncounted):
         print_note(f"warning: {sentence}")
     if rows:
         print()
@@ -94,6 +101,7 @@ def describe_check(config: Config, check: OnlineCheck) -> dict[str, Any]:
     """The same as JSON."""
     return {
         "not_handed_out": list(check.not_handed_out),
+        "uncounted": list(check.uncounted),
         "logins": [
             {"name": name, "ok": name in check.calendars, **_describe_trouble(check.troubles.get(name))}
             for name in config.connections
@@ -142,7 +150,9 @@ async def _ask(
                 calendars = await session.list_calendars()
                 links = links_of(installation.config, {connection.name: calendars}, remembered=remembered)
                 linked = {link.calendar.href: link.calendar for link in links if link.calendar is not None}
-                return _Answered(calendars, await describe_not_handed_out(session, linked.values()))
+                zone = machine_zone(os.environ)
+                uncounted = await describe_uncounted(session, calendars, counted=linked, zone=zone)
+                return _Answered(calendars, await describe_not_handed_out(session, linked.values()), uncounted)
             except RemoteError as error:
                 return await session.explain(error, worked_before=worked_before)
     except CredentialMissing as error:

@@ -13,7 +13,8 @@ _WIDTH: Final = 80
 _LEAST_WIDTH: Final = 40
 _NARROWEST: Final = 8
 _WHOLE: Final = ("", "ID")
-"""Columns that are copied as they are, so never folded."""
+"""Columns that are copied as they are, so not folded unless they would leave no room for the others."""
+_LONGEST_WHOLE: Final = 24
 _GOOD: Final = ("ok", "fresh", "read", "free", "FREE")
 _DOUBTFUL: Final = ("stale", "starting", "loading", "tentative", "BUSY-TENTATIVE", "unused", "not-linked")
 _BAD: Final = ("trouble", "missing", "never-read", "incomplete", "not-app-specific", "unconfigured", "BUSY-UNAVAILABLE")
@@ -79,9 +80,12 @@ def _print_rich_table(cells: Sequence[Sequence[str]]) -> None:
 
     is_terminal = sys.stdout.isatty()
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-    for header in cells[0]:
-        whole = header in _WHOLE
-        table.add_column(Text(header), overflow="fold", no_wrap=whole, min_width=None if whole else _NARROWEST)
+    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
+    for number, header in enumerate(cells[0]):
+        whole = header in _WHOLE and widths[number] <= _LONGEST_WHOLE
+        table.add_column(
+            Text(header), overflow="fold", no_wrap=whole, min_width=None if whole else min(widths[number], _NARROWEST)
+        )
     for row in cells[1:]:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     console = Console(width=None if is_terminal else _width(), highlight=False, soft_wrap=False)
