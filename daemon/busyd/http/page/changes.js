@@ -18,7 +18,8 @@ function followChanges(told) {
 
 function words(event, data, zone) {
   if (event === "connection") return `${data.connection}: ${data.state}${data.detail ? `. ${data.detail}` : ""}`;
+  if (event === "appointment") return `Appointment: ${data.state}${data.start ? `, ${span(Date.parse(data.start), Date.parse(data.end), zone)}` : ""}`;
   if (!data.start) return "Too much changed at once to be listed";
   const what = data.uncertain ? "Uncertain" : event === "free" ? "Free again" : data.type === "BUSY-TENTATIVE" ? "Tentative" : "Busy";
-  return `${what}: ${span(Date.parse(data.start), Date.parse(data.end), zone)}${data.calendars.length ? ` (${data.calendars.join(", ")})` : ""}`;
+  return `${what}: ${span(Date.parse(data.start), Date.parse(data.end), zone)}${data.calendars?.length ? ` (${data.calendars.join(", ")})` : ""}`;
 }

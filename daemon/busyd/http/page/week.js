@@ -4,7 +4,7 @@ const DAYS = 7;
 const HOUR = 3_600_000;
 const HOUR_HEIGHT = 46;
 const LINE_HEIGHT = 19;
-const SHORT = 45 * 60_000;
+const SHORT = 50 * 60_000;
 const KINDS = {
   BUSY: ["busy", "Busy"],
   "BUSY-TENTATIVE": ["tentative", "Tentative"],
