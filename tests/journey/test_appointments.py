@@ -124,3 +124,23 @@ def test_what_was_under_way_when_the_daemon_died_is_settled_by_the_next(
     wait_for(lambda: scheduler.ask("GET", path).json["state"] == "booked", describe=scheduler.busyd.log.read_text)
     assert scheduler.book(ten, key="k").status == 201
     assert len(anna.calendars["work"].objects()) == 1
+
+
+def test_guests_are_written_only_once_the_slot_is_certain(scheduler: Scheduler, anna: Account, ten: int) -> None:
+    guests = [{"email": "ben@example.org", "name": 'Ben "B"; Smith'}]
+    told = scheduler.book(ten, guests=guests, invite="server")
+    assert (told.status, told.json["invited"]) == (201, "sent"), told.body
+    work = anna.calendars["work"]
+    (written,) = work.objects().values()
+    text = written.text.replace("\r\n ", "")
+    assert "mailto:ben@example.org" in text
+    assert "ORGANIZER" in text
+    moved = scheduler.ask("PATCH", told.headers["Location"], {"start": to_rfc3339(ten + 3600)})
+    assert (moved.status, moved.json["invited"]) == (200, "sent"), moved.body
+    (written,) = work.objects().values()
+    assert "mailto:ben@example.org" in written.text.replace("\r\n ", "")
+    kept = scheduler.book(ten, guests=guests)
+    assert (kept.status, kept.json["invited"], kept.json["guests"]) == (201, "", guests)
+    other = work.get(f"{kept.json['uid']}.ics")
+    assert other is not None
+    assert "ATTENDEE" not in other.text

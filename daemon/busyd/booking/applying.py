@@ -9,7 +9,7 @@ from busyd.booking.decision import Step
 from busyd.booking.transitions import BookingEvent, next_state
 from busyd.errors import BusydError
 from busyd.period import Instant
-from busyd.store.bookings import Booking, BookingState
+from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingState
 
 WATCHED_FOR: Final = 86_400
 """Seconds for which a late PUT of ours is deleted if it turns up after a row has ended."""
@@ -49,6 +49,8 @@ def applied(row: Booking, step: Step, *, now: Instant) -> Booking:
         marks = tuple(mark for mark in row.marks if mark != step.seen.mark)
         row = replace(row, etag=step.seen.etag, marks=marks)
     row = _told_anew(row, step)
+    if step.guests_gone:
+        row = replace(row, invited="gone")
     if step.conflict is not None:
         row = replace(row, conflict=step.conflict)
     if step.fence is not None:
@@ -62,7 +64,10 @@ def applied(row: Booking, step: Step, *, now: Instant) -> Booking:
         row = _in_state(row, state, now=now)
     if is_done is not None and row.wanted is not None:
         wanted = row.wanted
-        row = replace(row, wanted=None, reason="" if is_done else "change-refused")
+        if wanted.invites:
+            row = replace(row, wanted=None, invited="sent" if is_done else "gone")
+        else:
+            row = replace(row, wanted=None, reason="" if is_done else "change-refused")
         if is_done:
             span = row.target or row.span
             details, body, sequence = wanted.details, wanted.body, wanted.sequence
@@ -92,6 +97,8 @@ def _in_state(row: Booking, state: BookingState, *, now: Instant) -> Booking:
         row = replace(row, reason="slot-taken")
     if state is BookingState.REMOVED:
         row = replace(row, etag="", settled=now)
+    if state in BLOCKS_NOTHING:
+        row = replace(row, wanted=None, target=None)
     if state is BookingState.ATTENTION:
         row = replace(row, reason="conflict" if row.state is BookingState.CONFIRMED else "changed")
     return replace(row, state=state)

@@ -23,6 +23,7 @@ class Version(Struct, frozen=True):
     mark: str = ""
     edited: bool = False
     """Another content than that which was sent with this mark."""
+    has_guests: bool = False
 
 
 class Sight(Struct, frozen=True):
@@ -71,6 +72,8 @@ class Step(Struct, frozen=True):
     """Whether a fence is to be written before the row counts as booked, where that changes."""
     is_done: bool | None = None
     """Whether the server has what a change asked for; False when a person's version stays instead."""
+    guests_gone: bool = False
+    """The guests that were written are not in it."""
     looked_after_restore: bool = False
     send: Request | None = None
 
@@ -161,6 +164,10 @@ def _booked(row: Booking, sight: Sight) -> Step:
     is_known = row.etag == sight.version.etag
     step = _record(row, sight.version, move=not is_known)
     step = replace(step, conflict=sight.taken if sight.taken != row.conflict else None)
+    if not sight.version.edited and sight.version.span == row.span:
+        step = replace(step, touched=None)  # a server has written it anew, or a guest has answered
+    if row.invited == "sent" and not sight.version.has_guests:
+        step = replace(step, guests_gone=True)
     if row.wanted is None:
         return step
     if is_known:

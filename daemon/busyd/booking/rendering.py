@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from icalendar import Alarm, Calendar, Event, Timezone
+from icalendar import Alarm, Calendar, Event, Timezone, vCalAddress
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.availability.index import index_object
 from busyd.booking.decision import Version
 from busyd.ical.compose import PRODID, clean_text, fold
 from busyd.ical.compose_zone import timezone_component
-from busyd.ical.facts import Facts
+from busyd.ical.facts import Attendee, Facts
 from busyd.ical.unfolding import unfold
 from busyd.ical.zones import reading_zone
 from busyd.period import FbType, Instant, Period
@@ -37,10 +38,11 @@ class Content(Struct, frozen=True):
     texts: Mapping[str, str]
 
 
-def render(booking: Booking, *, zone: str, now: Instant) -> bytes:
+def render(booking: Booking, *, zone: str, now: Instant, with_guests: bool = False) -> bytes:
     """The object of an appointment or a block, without a mark. `zone` is an IANA name.
 
-    Never with METHOD (RFC 4791 §4.1), always with DTEND (iCloud answers 404 without), with no ATTENDEE.
+    Never with METHOD (RFC 4791 §4.1), always with DTEND (iCloud answers 404 without). Guests become ATTENDEEs only
+    when that is asked for: from then on the calendar's own server mails them (RFC 6638 §3.2.1).
     """
     details, span = booking.details, booking.span
     calendar, event = Calendar(), Event()
@@ -67,12 +69,31 @@ def render(booking: Booking, *, zone: str, now: Instant) -> bytes:
     event.add("transp", "OPAQUE")
     if booking.fbtype == FbType.BUSY_UNAVAILABLE:
         event.add("x-microsoft-cdo-busystatus", "OOF")
+    if with_guests:
+        _add_guests(event, booking)
     for reminder in details.reminders:
         event.add_component(_alarm(details, reminder))
     if any(_is_local(moment, zone) for moment in (span.start, span.end)):
         calendar.add_component(_timezone(span, zone))
     calendar.add_component(event)
     return bytes(calendar.to_ical())
+
+
+def _add_guests(event: Event, booking: Booking) -> None:
+    """The organizer is a guest, too, as Apple's own apps write it."""
+    organizer = vCalAddress(f"mailto:{booking.organizer}")
+    event.add("organizer", organizer)
+    host = {"CUTYPE": "INDIVIDUAL", "ROLE": "CHAIR", "PARTSTAT": "ACCEPTED"}
+    event.add("attendee", vCalAddress(organizer), parameters=host)
+    for guest in booking.details.guests:
+        asked = {"CUTYPE": "INDIVIDUAL", "ROLE": "REQ-PARTICIPANT", "PARTSTAT": "NEEDS-ACTION", "RSVP": "TRUE"}
+        named = {"CN": _parameter(guest.name)} if guest.name.strip() else {}
+        event.add("attendee", vCalAddress(f"mailto:{guest.email}"), parameters={**named, **asked})
+
+
+def _parameter(text: str) -> str:
+    """RFC 5545 §3.2: a value has neither double quotes nor control characters."""
+    return "".join(" " if not one.isprintable() else "'" if one == '"' else one for one in text).strip()
 
 
 def with_mark(body: bytes, mark: str) -> bytes:
@@ -92,16 +113,22 @@ def read_version(booking: Booking, payload: bytes, *, etag: str) -> Version:
     if len(there.rows) == 1 and not there.recurring:
         start, end, _ = there.rows[0]
         span = Period(Instant(start), Instant(end)) if start < end else None
-    marks = _properties(payload, (MARK,))
-    return Version(etag, span, marks.get(MARK, ""), edited=there not in sent)
+    found = _properties(payload, (MARK, "ATTENDEE"))
+    return Version(etag, span, found.get(MARK, ""), edited=there not in sent, has_guests="ATTENDEE" in found)
 
 
 def read_content(payload: bytes) -> Content:
     """What an object says. Of one that recurs, what it says near its beginning."""
     everything = Period(Instant(0), Instant(4_102_444_800))  # until 2100, as far as a single event goes
     indexed = index_object(payload, everything, zone="UTC")
-    rows = tuple([(start, end, indexed.facts[number]) for start, end, number in indexed.rows[:10]])
+    facts = [replace(one, attendees=tuple(map(_guest, one.attendees))) for one in indexed.facts]
+    rows = tuple([(start, end, facts[number]) for start, end, number in indexed.rows[:10]])
     return Content(rows, indexed.recurring, _properties(payload, _TEXTS))
+
+
+def _guest(attendee: Attendee) -> Attendee:
+    """Who is invited; what a guest answers changes nothing of that."""
+    return replace(attendee, partstat="")
 
 
 def _add_time(event: Event, name: str, *, instant: Instant, zone: str) -> None:

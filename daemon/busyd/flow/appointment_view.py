@@ -37,6 +37,8 @@ class AppointmentView(Struct, frozen=True):
     details: Details
     state: AppointmentState
     reason: str
+    invited: str
+    """`pending`, `sent` or `gone`; empty when nobody is to be invited."""
     changed_elsewhere: str
     """`moved`, `edited` or `restored`; empty when nobody did."""
     uid: str
@@ -86,6 +88,7 @@ def view_appointment(row: Booking, *, calendar: str, trouble: BusydError | None)
         details=row.details,
         state=state,
         reason=reason,
+        invited=row.invited,
         changed_elsewhere=row.changed_elsewhere,
         uid=row.uid,
         created=row.created,

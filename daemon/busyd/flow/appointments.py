@@ -19,6 +19,7 @@ from busyd.clock import Clock
 from busyd.flow.appointment_view import AppointmentView, view_appointment
 from busyd.flow.ask import UnknownProfile, find_profile, require_understood
 from busyd.flow.book import Booker
+from busyd.flow.inviting import organizer_of
 from busyd.flow.membership import (
     NotOffered,
     NotProven,
@@ -81,6 +82,7 @@ class Appointments:
         self._booker.require_connected(primary.connection)
         await self._requests.load_tables(asked.profile)
         uid = await self._requests.read(lambda outbox: outbox.uid_for(asked.profile, asked.key))
+        organizer = organizer_of(self._writer.state, primary.connection) if new.invites else ""
         row = Booking(
             id=secrets.token_hex(8),
             kind=_APPOINTMENT,
@@ -96,6 +98,8 @@ class Appointments:
             token=asked.token,
             details=new.details,
             overrides=new.overrides,
+            organizer=organizer,
+            invited="pending" if new.invites else "",
         )
         row = replace(row, body=await self._render(row))
         async with self._requests.deciding:
@@ -241,7 +245,8 @@ class Appointments:
     async def _render(self, row: Booking) -> bytes:
         view = self._answers.profile(row.profile)
         zone = view.timezone if view is not None else "UTC"
-        return await asyncio.to_thread(render, row, zone=zone, now=self._clock.now())
+        with_guests = row.invited == "sent"
+        return await asyncio.to_thread(render, row, zone=zone, now=self._clock.now(), with_guests=with_guests)
 
     async def _require_offered(self, row: Booking, *, hold: str = "") -> Offer:
         """What is offered, if a row is. Raises NotOffered, NotProven, Unanswerable."""

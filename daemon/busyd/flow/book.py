@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.booking.applying import WriteRefused, merged
 from busyd.booking.carrying import RESTS, Carrier
+from busyd.booking.rendering import render
 from busyd.clock import Clock
 from busyd.dav.errors import LoginRefused
 from busyd.dav.href import normalise_href
@@ -25,7 +27,7 @@ from busyd.flow.membership import NotProven
 from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER, withdrawn
 from busyd.flow.requests import OutboxRequests
 from busyd.index.writer import IndexWriter
-from busyd.store.bookings import Booking, BookingState
+from busyd.store.bookings import Booking, BookingState, WantedChange
 from busyd.store.outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -170,6 +172,8 @@ class Booker:
             row = await carrier.carry(row, claim=claims[-1].state if claims else None)
             if row.state is BookingState.BOOKED and before.state is not BookingState.BOOKED:
                 self.rows.look_again_later(row)
+            if row.state is BookingState.BOOKED and row.invited == "pending" and row.wanted is None:
+                row = await carrier.carry(await self._commit(row, await self._with_guests(row)))
             for claim in claims:
                 if claim.blocks:
                     await carrier.carry(claim, is_wanted=row.state is BookingState.MOVING)
@@ -177,6 +181,13 @@ class Booker:
             await schedule.look()  # so that it is known, and tried no more often than any other
             raise
         return row
+
+    async def _with_guests(self, row: Booking) -> Booking:
+        """A row whose guests are to be written: only now is it certain that the slot stays."""
+        view = self._answers.profile(row.profile)
+        zone = view.timezone if view is not None else "UTC"
+        body = await asyncio.to_thread(render, row, zone=zone, now=self._clock.now(), with_guests=True)
+        return replace(row, wanted=WantedChange(row.details, body, row.sequence, invites=True))
 
     async def _commit(self, before: Booking, after: Booking) -> Booking:
         """Keep a row as it is now, and show it; with the order of somebody else, when there was one meanwhile."""

@@ -32,6 +32,8 @@ class NewAppointment(Struct, frozen=True):
     overrides: tuple[str, ...] = ()
     hold: str = ""
     """The hold to be used up."""
+    invites: bool = False
+    """Whether the guests are to be mailed by the server of the calendar."""
 
 
 class AppointmentChanges(Struct, frozen=True):

@@ -112,6 +112,7 @@ class Appointment(Struct, frozen=True, rename={"class_": "class"}):
     class_: Literal["", "public", "private", "confidential"]
     tentative: bool
     guests: tuple[GuestInAnswer, ...]
+    invited: Literal["", "pending", "sent", "gone"]
     reminders: tuple[str, ...]
     metadata: dict[str, str]
     state: AppointmentState
@@ -178,6 +179,7 @@ def appointment_body(view: AppointmentView) -> Appointment:
         class_=_class(details.classification),
         tentative=details.tentative,
         guests=tuple(GuestInAnswer(guest.email, guest.name) for guest in details.guests),
+        invited=_invited(view.invited),
         reminders=tuple(write_duration(timedelta(seconds=seconds)) for seconds in details.reminders),
         metadata=dict(details.metadata),
         state=view.state,
@@ -202,6 +204,17 @@ def _class(text: str) -> Literal["", "public", "private", "confidential"]:
             return "private"
         case "CONFIDENTIAL":
             return "confidential"
+    return ""
+
+
+def _invited(text: str) -> Literal["", "pending", "sent", "gone"]:
+    match text:
+        case "pending":
+            return "pending"
+        case "sent":
+            return "sent"
+        case "gone":
+            return "gone"
     return ""
 
 

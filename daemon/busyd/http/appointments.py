@@ -52,13 +52,12 @@ class AppointmentsHandler:
         if not asked.key:
             raise bad_request("an appointment needs the header Idempotency-Key", fix=HOW_TO_WRITE_KEYS)
         invite = profile.appointments.invite.value if wanted.invite is UNSET else wanted.invite
-        if invite != "none" and wanted.guests:
-            raise invalid("guests cannot be invited yet", fix='send "invite": "none": guests are kept, not mailed')
         new = NewAppointment(
             span=self._span(call, wanted, length=int(profile.slots.duration.total_seconds())),
             details=details_of(wanted, profile.appointments),
             overrides=_overrides(call, wanted.override),
             hold=wanted.hold,
+            invites=invite == "server" and bool(wanted.guests),
         )
         return await self._told(call, asked, outcome=await self._backend.appointments.add(asked, new))
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from busyd.booking.applying import WriteRefused
 from busyd.errors import BusydError
+from busyd.flow.inviting import NoOrganizer
 from busyd.flow.membership import NotOffered, NotProven, WhyNot
 from busyd.flow.wishes import (
     ChangeRefused,
@@ -105,6 +106,8 @@ def booking_problem(error: BusydError) -> HttpProblem | None:
             return HttpProblem("no-primary", 409, detail=str(error), fix=error.fix)
         case ReadOnlyCalendar():
             return HttpProblem("read-only", 503, detail=str(error), fix=error.fix, headers={"Retry-After": "300"})
+        case NoOrganizer():
+            return HttpProblem("invalid", 422, detail=str(error), fix=error.fix)
         case HoldExpired():
             return HttpProblem("hold-expired", 410, detail=str(error), fix="ask for another hold, or book without one")
         case HasEnded():

@@ -53,7 +53,7 @@ _NEW: Final[dict[str, Any]] = {
             "additionalProperties": False,
         },
     },
-    "invite": {"enum": ["none"], "description": "Whether the calendar's own server mails the guests"},
+    "invite": {"enum": ["none", "server"], "description": "Whether the calendar's own server mails the guests"},
     "class": {"enum": list(CLASSES)},
     "tentative": {"type": "boolean", "default": False},
     "hold": {"type": "string", "maxLength": 64, "description": "The hold that is used up"},

@@ -83,6 +83,8 @@ class WantedChange(Struct, frozen=True):
     sequence: int
     fbtype: int = 0
     """Another `FbType` of the time; 0: as before."""
+    invites: bool = False
+    """Only the guests are new."""
 
 
 class Booking(Struct, frozen=True):
@@ -142,6 +144,10 @@ class Booking(Struct, frozen=True):
     """Calendar -> when it was confirmed last before the event was written."""
     after: Mapping[str, Instant] = field(default_factory=dict)
     """The same for the second look."""
+    organizer: str = ""
+    """The address by which guests are invited; empty when nobody is."""
+    invited: str = ""
+    """`pending`, `sent`, or `gone` when the event has lost the guests that were written; empty: nobody is invited."""
     changed_elsewhere: str = ""
     """What a person did to it last: `moved`, `edited` or `restored`."""
 
