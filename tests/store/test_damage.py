@@ -182,7 +182,7 @@ async def test_the_whole_file_is_looked_at_before_its_first_use_and_not_for_the_
     with pytest.raises(StorageDamaged, match="not as it was closed"):
         await store.read_calendars()
     store.close()
-    assert noticed
+    assert noticed == [True]
     again = Store.open_or_begin_anew(path)
     assert await again.read_calendars() == []
     again.close()

@@ -236,8 +236,9 @@ class Database:
     def close(self) -> None:
         """Finish what is queued, then close the file."""
         self._thread.shutdown(wait=True)
-        with contextlib.suppress(StorageError):
-            self._guarded(lambda _: None)  # no seal on what was not looked at
+        if not _suspect(self.path).exists():
+            with contextlib.suppress(StorageError):
+                self._guarded(lambda _: None)  # no seal on what was not looked at
         self._connection.close()
         if (
             self._sealed
