@@ -55,6 +55,16 @@ async def test_a_span_is_explained_on_a_key_and_the_focus_comes_back(served: Ser
     await expect(span).to_be_focused()
 
 
+async def test_the_week_is_there_where_titles_are_not(served: Served, open_tab: OpenTab) -> None:
+    tab = await open_tab(served, "/login")
+    await tab.page.route("**/explain*", lambda route: route.abort())
+    await tab.page.fill("#token", served.backend.token("anna", "freebusy", "details"))
+    await tab.page.click("button")
+    await expect(tab.page.locator(".span")).to_have_count(2)
+    await tab.page.locator(".span").first.click()
+    await tab.sees("#dialog-body", "There was no answer")
+
+
 async def test_the_night_with_an_hour_twice_is_shown(served: Served, open_tab: OpenTab) -> None:
     """Clocks in Berlin were put back on 25 October 2026, at 01:00 UTC: this span goes from 02:30 to 02:15."""
     await served.backend.set_busy("anna", [busy(-(29 * 24 + 11) - 0.5, 0.75)])

@@ -1,6 +1,6 @@
 // Asks busyd. Text that comes from it is only ever set as text, never as HTML.
 
-const TIMEOUT = 2000;
+const TIMEOUT = 10_000;
 const scopes = new Set(document.body.dataset.scopes.split(" "));
 
 const may = (scope) => scopes.has(scope);
@@ -12,6 +12,8 @@ class Refused extends Error {
     this.status = status;
   }
 }
+
+const reasonOf = (error) => (error instanceof Refused ? error.message : "There was no answer. What is known shows on the page once busyd answers again.");
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
 

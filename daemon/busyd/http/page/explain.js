@@ -22,7 +22,7 @@ function act(verb, action, done = closeDialog) {
     try {
       done(await action());
     } catch (error) {
-      button.after(make("p", { className: "trouble", role: "alert" }, prose(error instanceof Refused ? error.message : "There was no answer. What came of it shows on the page once busyd answers.")));
+      button.after(make("p", { className: "trouble", role: "alert" }, prose(reasonOf(error))));
     }
     button.disabled = false;
   };
@@ -48,7 +48,7 @@ async function explain({ name, timezone }, busy, further = () => []) {
       element("dialog-body").append(make("h3", {}, "Also there, but does not count"), list((event) => !event.blocks));
     }
   } catch (error) {
-    openDialog(title, make("p", { className: "trouble" }, prose(error.message)));
+    openDialog(title, make("p", { className: "trouble" }, prose(reasonOf(error))));
   }
 }
 

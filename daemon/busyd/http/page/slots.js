@@ -23,7 +23,7 @@ async function refreshSlots(profile) {
     const { slots } = await ask(pathOf(profile.name, `slots?end=${plusDays(dateIn(serverNow(), profile.timezone), DAYS)}${length && `&duration=${length}`}`));
     fill("slots", [profile, slots].map(({ name, timezone, ...rest }) => (name ? [name, timezone] : rest)), () => daysOf(profile, slots));
   } catch (error) {
-    forgetSlots(error.message);
+    forgetSlots(reasonOf(error));
   }
   if (may("book")) await refreshOwn(profile);
 }

@@ -43,7 +43,7 @@ async function watch(changed) {
     asking = true;
     const began = performance.now(), beganOnWallClock = Date.now();
     try {
-      const answer = await ask("/v1/profiles");
+      const answer = await ask("/v1/profiles", { timeout: POLL_EVERY });
       [profiles, served, answered, answeredOnWallClock, failure] = [answer.profiles, Date.parse(answer.now), began, beganOnWallClock, null];
     } catch (error) {
       failure = error;

@@ -35,7 +35,7 @@ async function refreshWeek(profile) {
   const days = `start=${start}&end=${plusDays(start, DAYS)}`;
   const [answer, { events }] = await Promise.all([
     ask(pathOf(profile.name, `freebusy?${days}`)),
-    may("details") ? ask(pathOf(profile.name, `explain?${days}`)) : { events: [] },
+    may("details") ? ask(pathOf(profile.name, `explain?${days}`)).catch(() => ({ events: [] })) : { events: [] },
   ]);
   const titles = events.filter((event) => event.blocks);
   lastAnswer = { ...answer, zone };
