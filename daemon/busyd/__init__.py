@@ -50,6 +50,7 @@ Caches, each with its key and the one rule by which it is dropped:
     ListenerContext.heads             raw header fields      never: pure, bounded
     ChangeLog._recent                 the last entries         never: what was told does not change
     ChangeRecorder._told, _last       profile; two snapshots   told of anew; another two
+    ChangeRecorder._told_rows         appointment              told otherwise, or over
     SnapshotPublisher._last           two snapshots            at the end of publishing
     Chunk.known_cells                 the chunk                never: a chunk does not change once published
     State.tables                      calendar, zone         changed with the commit of the index, or what is accepted

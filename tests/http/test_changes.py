@@ -169,8 +169,20 @@ async def test_how_connections_fare_is_told_to_those_who_may_know(serve: Serve) 
     for scopes, expected in ((("freebusy",), ["2"]), (("admin",), ["1"]), (("details",), ["1", "2"])):
         answer = await served.ask("/v1/profiles/anna/changes", token=backend.token("anna", *scopes), Accept=JSON)
         assert [str(one["id"]) for one in answer.json["changes"]] == expected
-    booking = backend.token("anna", "book")
-    assert (await served.ask("/v1/profiles/anna/changes", token=booking)).error == "missing-scope"
+    scraping = backend.token("anna", "metrics")
+    assert (await served.ask("/v1/profiles/anna/changes", token=scraping)).error == "missing-scope"
+
+
+async def test_appointments_are_told_to_those_who_asked_for_them_or_see_details(serve: Serve) -> None:
+    served = await serve()
+    backend = served.backend
+    booking, other = backend.token("anna", "book"), backend.token("anna", "book", "freebusy")
+    mine = entry(1, event=ChangeEvent.APPOINTMENT)
+    await write(backend, NewEntry(mine.event, mine.profiles, mine.body, token=booking.split("_")[1]), entry(2))
+    seeing = backend.token("anna", "details")
+    for token, expected in ((booking, ["1"]), (other, ["2"]), (seeing, ["1", "2"])):
+        answer = await served.ask("/v1/profiles/anna/changes", token=token, Accept=JSON)
+        assert [str(one["id"]) for one in answer.json["changes"]] == expected
 
 
 async def test_a_stream_ends_when_its_token_is_revoked(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,44 @@ def test_somebody_else_in_the_time_is_told_within_a_poll(scheduler: Scheduler, a
     assert len(anna.calendars["work"].objects()) == 1
 
 
+def told_of(scheduler: Scheduler, token: str) -> list[tuple[str, str, str]]:
+    """State before, state, and changed elsewhere of every entry of an appointment."""
+    page = scheduler.busyd.get("/v1/profiles/anna/changes?limit=1000", token=token, accept="application/json")
+    told = [one["data"] for one in page["changes"] if one["event"] == "appointment"]
+    return [(one["before"], one["state"], one["changed_elsewhere"]) for one in told]
+
+
+def test_every_state_is_told_once_in_the_log_of_changes(scheduler: Scheduler, anna: Account, ten: int) -> None:
+    busyd, work = scheduler.busyd, anna.calendars["work"]
+    path = scheduler.book(ten).headers["Location"]
+    scheduler.ask("PATCH", path, {"start": to_rfc3339(ten + 3600)})
+    busyd.stop(how=signal.SIGKILL)
+    busyd.start()
+    name = f"{scheduler.ask('GET', path).json['uid']}.ics"
+    found = work.get(name)
+    assert found is not None
+    work.put(name, found.text.replace("Intro call", "Secret call"))
+    wait_for(lambda: scheduler.ask("GET", path).json["changed_elsewhere"] == "edited")
+    scheduler.ask("DELETE", f"{path}?reason=secret")
+    expected = [
+        ("", "pending", ""),
+        ("pending", "booked", ""),
+        ("booked", "moving", ""),
+        ("moving", "booked", ""),
+        ("booked", "booked", "edited"),
+        ("booked", "cancelling", "edited"),
+        ("cancelling", "cancelled", "edited"),
+    ]
+    assert told_of(scheduler, scheduler.token) == expected
+    assert told_of(scheduler, busyd.admin_token()) == expected
+    for scope, seen in (("freebusy", []), ("book", []), ("details", expected)):
+        other = json.loads(busyd.command("token", "add", "anna", "--scope", scope, "--json").stdout)["token"]
+        assert told_of(scheduler, other) == seen
+    shown = busyd.command("changes", "anna", "--tz", "UTC").stdout
+    assert "booked (was moving)" in shown
+    assert "ecret" not in shown
+
+
 def test_the_command_line_books_moves_and_cancels(scheduler: Scheduler, anna: Account, ten: int) -> None:
     command, work = scheduler.busyd.command, anna.calendars["work"]
     words = ("book", "anna", "--start", to_rfc3339(ten), "--duration", "30m", "--summary", "Intro call")

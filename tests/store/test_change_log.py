@@ -1,5 +1,6 @@
 """The file of the log: numbers that never come again, and how long entries are kept."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from busyd.period import Instant
 from busyd.store import change_log
 from busyd.store.change_log import CHANGES_FILE, DAY, ChangeLog
-from busyd.store.changes import ChangeEvent, NewEntry, NumberGone, ToldState
+from busyd.store.changes import ChangeEvent, NewEntry, NumberGone, ToldAppointment, ToldState
 from busyd.store.errors import StorageError
 
 NOW = Instant(1_800_000_000)
@@ -111,3 +112,49 @@ async def test_what_was_told_is_kept_with_the_entries_or_not_at_all(log: ChangeL
         await log.append([change("b")], ToldState(snapshots=[("anna", object())]), now=NOW)  # type: ignore[list-item]
     assert await texts_after(log, 0) == ["a"]
     assert log.newest == 1
+
+
+def told_as(state: str, *, start: str = "2027-01-15T10:00:00Z") -> ToldAppointment:
+    return ToldAppointment(
+        id="a1",
+        profile="anna",
+        token="t1",
+        state=state,
+        reason="",
+        changed_elsewhere="",
+        start=start,
+        end="2027-01-15T11:00:00Z",
+    )
+
+
+async def tell(log: ChangeLog, *told: ToldAppointment, is_silent: bool = False) -> None:
+    await log.append((), ToldState(appointments=told, is_silent=is_silent), now=NOW)
+
+
+async def test_an_appointment_is_told_once_in_each_state_also_over_a_start(log: ChangeLog, tmp_path: Path) -> None:
+    await tell(log, told_as("pending"), told_as("pending"), told_as("booked"))
+    log.close()
+    again = ChangeLog.open_or_begin_anew(tmp_path / CHANGES_FILE, now=NOW)
+    await tell(again, told_as("booked"))
+    await tell(again, told_as("booked", start="2027-01-15T09:00:00Z"))
+    entries = await again.entries_after(0)
+    bodies = [json.loads(entry.change.body) for entry in entries]
+    assert [(body["before"], body["state"]) for body in bodies] == [
+        ("", "pending"),
+        ("pending", "booked"),
+        ("booked", "booked"),
+    ]
+    assert {(entry.change.event, entry.change.token) for entry in entries} == {(ChangeEvent.APPOINTMENT, "t1")}
+    again.close()
+
+
+async def test_a_log_that_begins_anew_takes_appointments_as_told(log: ChangeLog, tmp_path: Path) -> None:
+    assert log.is_new
+    await tell(log, told_as("booked"), is_silent=True)
+    assert await log.entries_after(0) == ()
+    await tell(log, told_as("booked"), told_as("cancelled"))
+    assert len(await log.entries_after(0)) == 1
+    log.close()
+    again = ChangeLog.open_or_begin_anew(tmp_path / CHANGES_FILE, now=NOW)
+    assert not again.is_new
+    again.close()

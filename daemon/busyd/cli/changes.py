@@ -11,7 +11,7 @@ from typing import Any, Final
 from busyd.cli.daemon_client import DaemonClient, NotAnswering, open_client, profile_path
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.terminal import print_json, print_note, printable
-from busyd.cli.window import show_time, shown_zone
+from busyd.cli.window import show_span, show_time, shown_zone
 from busyd.ical.zones import Zone
 
 MOST: Final = 1000
@@ -108,6 +108,12 @@ def _describe(change: dict[str, Any], zone: Zone) -> str:
             why = ", ".join(told["calendars"]) or told["cause"]
             uncertain = ", uncertain" if told["uncertain"] else ""
             return f"{at}  {span}  {told['type']}{uncertain} (was {told['before']})  {why}"
+        case "appointment":
+            was = f" (was {told['before']})" if told["before"] else ""
+            reason = f": {told['reason']}" if told["reason"] else ""
+            elsewhere = f", {told['changed_elsewhere']} elsewhere" if told["changed_elsewhere"] else ""
+            state = f"{told['state']}{reason}{elsewhere}{was}"
+            return f"{at}  {show_span(told, zone)}  appointment {told['appointment']} {state}"
         case "connection":
             detail = f": {told['detail']}" if told["detail"] else ""
             return f"{at}  connection {told['connection']}: {told['state']}{detail}"

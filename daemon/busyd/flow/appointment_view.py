@@ -1,30 +1,16 @@
-"""An appointment as it is told: the many states of its row as the few of the API."""
+"""An appointment as it is told."""
 
 from collections.abc import Mapping
-from enum import StrEnum
-from typing import Final
 
 from msgspec import Struct
 
 from busyd.booking.applying import WriteRefused
 from busyd.errors import BusydError
 from busyd.period import Instant, Period
+from busyd.state.told_appointment import AppointmentState, is_under_way, state_of
 from busyd.store.bookings import Booking, BookingState, Details
 
-
-class AppointmentState(StrEnum):
-    """How far an appointment has come."""
-
-    PENDING = "pending"
-    BOOKED = "booked"
-    MOVING = "moving"
-    CANCELLING = "cancelling"
-    CANCELLED = "cancelled"
-    REFUSED = "refused"
-    REMOVED = "removed"
-    """A person has deleted it."""
-    ATTENTION = "attention"
-    """A person has to decide."""
+__all__ = ["AppointmentState", "AppointmentView", "view_appointment"]
 
 
 class AppointmentView(Struct, frozen=True):
@@ -52,34 +38,9 @@ class AppointmentView(Struct, frozen=True):
     """Whether a person's version stays in the calendar instead of what was asked for."""
 
 
-STATES: Final[Mapping[BookingState, AppointmentState]] = {
-    BookingState.PENDING: AppointmentState.PENDING,
-    BookingState.SENDING: AppointmentState.PENDING,
-    BookingState.CONFIRMED: AppointmentState.PENDING,
-    BookingState.CLAIMED: AppointmentState.PENDING,
-    BookingState.YIELDING: AppointmentState.PENDING,
-    BookingState.BOOKED: AppointmentState.BOOKED,
-    BookingState.MOVING: AppointmentState.MOVING,
-    BookingState.CANCELLING: AppointmentState.CANCELLING,
-    BookingState.CANCELLED: AppointmentState.CANCELLED,
-    BookingState.REFUSED: AppointmentState.REFUSED,
-    BookingState.REMOVED: AppointmentState.REMOVED,
-    BookingState.ATTENTION: AppointmentState.ATTENTION,
-    BookingState.ATTENTION_RESTORED: AppointmentState.ATTENTION,
-}
-UNDER_WAY: Final = frozenset({AppointmentState.PENDING, AppointmentState.MOVING, AppointmentState.CANCELLING})
-
-
 def view_appointment(row: Booking, *, calendar: str, trouble: BusydError | None) -> AppointmentView:
     """`calendar`: how a person names its calendar; `trouble`: what keeps it from being settled."""
-    state, reason = STATES[row.state], row.reason
-    is_under_way = state in UNDER_WAY or row.wanted is not None
-    if row.state is BookingState.ATTENTION_RESTORED:
-        reason = "restored"
-    elif row.state is BookingState.BOOKED and row.conflict:
-        state, reason = AppointmentState.ATTENTION, "conflict"
-    elif is_under_way and isinstance(trouble, WriteRefused):
-        state, reason = AppointmentState.ATTENTION, "account"
+    state, reason = state_of(row, is_refused=isinstance(trouble, WriteRefused))
     return AppointmentView(
         id=row.id,
         profile=row.profile,
@@ -94,6 +55,6 @@ def view_appointment(row: Booking, *, calendar: str, trouble: BusydError | None)
         created=row.created,
         before=row.before,
         after=row.after,
-        is_under_way=is_under_way,
+        is_under_way=is_under_way(row),
         is_written_over=row.state is BookingState.ATTENTION,
     )

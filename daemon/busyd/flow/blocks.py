@@ -6,9 +6,9 @@ from collections.abc import Callable
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
-from busyd.flow.appointment_view import STATES, UNDER_WAY, AppointmentState
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told, visible
 from busyd.period import FbType, Instant, Period
+from busyd.state.told_appointment import STATES, AppointmentState, is_under_way
 from busyd.store.bookings import Booking, BookingKind, BookingState, Details
 from busyd.store.outbox import Outbox
 
@@ -113,5 +113,5 @@ def view_block(row: Booking) -> BlockView:
         state=state,
         created=row.created,
         is_written=bool(row.calendar),
-        is_under_way=state in UNDER_WAY or row.wanted is not None,
+        is_under_way=is_under_way(row),
     )

@@ -126,12 +126,14 @@ class Booker:
                         wake.set()
                         continue
                     self._note(name, error)
+                    await self._show_refused(name, is_refused=isinstance(error, WriteRefused))
                     await self._rest(wake, wait)
                     wake.set()
                     wait = min(2 * wait, _LONGEST_RETRY)
                 else:
                     wait = _FIRST_RETRY
                     self.troubles.pop(name, None)
+                    await self._show_refused(name, is_refused=False)
                     if row is not None:
                         self._tell(row)
         except Exception:
@@ -254,6 +256,12 @@ class Booker:
         for waiter in self._waiters.get(row.id, ()):
             if not waiter.told.done():
                 waiter.told.set_result(row)
+
+    async def _show_refused(self, name: str, *, is_refused: bool) -> None:
+        """Have it told whether the account refuses what would settle a row."""
+        row = self.rows.find(name)
+        if row is not None:
+            await self._writer.publisher.show_refused(row, is_refused=is_refused)
 
     def _note(self, name: str, error: BusydError) -> None:
         if str(self.troubles.get(name, "")) != str(error):

@@ -6,9 +6,9 @@ from msgspec import Struct
 
 from busyd.state.state import State
 from busyd.store.change_log import ChangeLog
-from busyd.store.changes import ChangeEntry, ChangeEvent, NumberGone
+from busyd.store.changes import AppointmentChanged, ChangeEntry, ChangeEvent, NumberGone
 
-__all__ = ["ChangeView", "Changes", "NumberGone", "Viewer"]
+__all__ = ["AppointmentChanged", "ChangeView", "Changes", "NumberGone", "Viewer"]
 
 
 class Viewer(Struct, frozen=True):
@@ -22,8 +22,16 @@ class Viewer(Struct, frozen=True):
     all_connections: bool = False
     """Whether it may know that of connections that no profile uses, too."""
 
+    appointments: bool = False
+    """Whether it may know of all appointments of these profiles."""
+    token: str = ""
+    """The id of its token if that may book: it may know of what was asked for with it."""
+
     def sees(self, entry: ChangeEntry) -> bool:
         change = entry.change
+        if change.event is ChangeEvent.APPOINTMENT:
+            is_its = self.appointments or bool(self.token and change.token == self.token)
+            return is_its and not change.profiles.isdisjoint(self.profiles)
         if change.event is ChangeEvent.CONNECTION:
             return self.connections and (self.all_connections or not change.profiles.isdisjoint(self.profiles))
         return self.busy_time and not change.profiles.isdisjoint(self.profiles)

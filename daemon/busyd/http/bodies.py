@@ -224,7 +224,7 @@ class ChangeInAnswer(Struct, frozen=True):
     """An entry of the log of changes: its number, what it is about, and what is told of it."""
 
     id: Count
-    event: Annotated[str, Meta(pattern="^(busy|free|connection|reset)$")]
+    event: Annotated[str, Meta(pattern="^(busy|free|appointment|connection|reset)$")]
     data: msgspec.Raw
 
 

@@ -64,6 +64,8 @@ class ChangesHandler:
                 busy_time=caller.may("freebusy") or caller.may("details"),
                 connections=caller.may("details") or caller.may("admin"),
                 all_connections=names is None and caller.sees_all,
+                appointments=caller.may("details") or caller.may("admin"),
+                token=caller.token.id if caller.token is not None and caller.may("book") else "",
             )
 
         if _wants_page(call):

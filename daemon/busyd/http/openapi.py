@@ -7,6 +7,7 @@ from aiohttp import web
 from msgspec import Struct
 
 import busyd
+from busyd.flow.changes import AppointmentChanged
 from busyd.flow.reload import ReloadOutcome
 from busyd.http.bodies import (
     Calendars,
@@ -39,6 +40,7 @@ BODIES: Final = (
     Calendars,
     Capabilities,
     ChangesPage,
+    AppointmentChanged,
     ConnectionChanged,
     Explanation,
     FreeBusy,
@@ -225,7 +227,10 @@ def _paths() -> Schema:
 def _schemas() -> Schema:
     """The schemas of the answers, made exact: what is not described is not sent."""
     _, components = msgspec.json.schema_components(BODIES, ref_template="#/components/schemas/{name}")
-    told = [_reference(f"schemas/{body.__name__}") for body in (SpanChanged, ProfileReset, ConnectionChanged)]
+    told = [
+        _reference(f"schemas/{body.__name__}")
+        for body in (SpanChanged, AppointmentChanged, ProfileReset, ConnectionChanged)
+    ]
     components["ChangeInAnswer"]["properties"]["data"] = {"anyOf": told}
     for schema in components.values():
         if schema.get("type") == "object":

@@ -108,13 +108,13 @@ def api_routes(handlers: Handlers) -> Routes:
             Route(
                 f"{profile}/changes",
                 {"GET": followed.get_of_profile},
-                _FREEBUSY | _DETAILS | _ADMIN,
+                _FREEBUSY | _DETAILS | _BOOK | _ADMIN,
                 parameters=changes.OF_PROFILE,
             ),
             Route(
                 "/v1/changes",
                 {"GET": followed.get_of_several},
-                _FREEBUSY | _DETAILS | _ADMIN,
+                _FREEBUSY | _DETAILS | _BOOK | _ADMIN,
                 parameters=changes.OF_SEVERAL,
             ),
             Route(

@@ -1,4 +1,4 @@
-"""Snapshots -> entries of the log: what became busy, free or uncertain since that was last told.
+"""Snapshots and rows -> entries of the log: what has become busy, free or uncertain, how far appointments are.
 
 The one place where a difference of busy time is computed. What was told last is kept with the entries, so that a start
 finds what a kill has left untold, and tells it once. An entry follows the commit and the snapshot that it tells of.
@@ -20,8 +20,10 @@ from busyd.period import FbType, Instant, coalesce, to_rfc3339
 from busyd.state.own_rows import OWN
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
+from busyd.state.told_appointment import told_appointment
+from busyd.store.bookings import Booking, BookingKind
 from busyd.store.change_log import ChangeLog
-from busyd.store.changes import ChangeCause, ChangeEvent, NewEntry, ToldState
+from busyd.store.changes import ChangeCause, ChangeEvent, NewEntry, ToldAppointment, ToldState
 from busyd.store.errors import StorageError
 
 logger = logging.getLogger(__name__)
@@ -92,6 +94,10 @@ class ChangeRecorder:
         """The connections of which a failure was told; None until that was read."""
         self._untold: dict[str, SnapshotStep | None] = dict.fromkeys(state.profiles)
         """The profiles of which there may be something to tell, with how it came about as far as that is known."""
+        self._told_rows: dict[str, ToldAppointment] = {}
+        """The appointments that are not over as they were told last, of those that changed since the start."""
+        self._untold_rows: list[ToldAppointment] = []
+        """Appointments that are to be told, in the order of their commits."""
         self._telling = asyncio.Lock()
         self._last: tuple[Snapshot, Snapshot, list[Change]] | None = None
         """The last difference that was looked for: profiles that share snapshots have the same."""
@@ -101,6 +107,26 @@ class ChangeRecorder:
         for name in profiles:
             earlier = self._untold.get(name)
             self._untold[name] = earlier.followed_by(step) if earlier is not None and step is not None else step
+
+    def note_rows(self, rows: Iterable[Booking]) -> None:
+        """The same of rows of the outbox that were committed, or of which it is known now that they are refused."""
+        for row in rows:
+            if row.kind is BookingKind.APPOINTMENT:
+                told = told_appointment(row, is_refused=row.id in self._state.refused_writes)
+                if self._told_rows.get(row.id) != told:
+                    self._untold_rows.append(told)
+                    self._told_rows[row.id] = told
+                if not row.blocks:
+                    self._told_rows.pop(row.id, None)
+
+    async def take_as_told(self, rows: Iterable[Booking]) -> None:
+        """Take appointments as told if nothing is known of what was, since the log is a new one."""
+        if self._log.is_new:
+            told = [told_appointment(row, is_refused=False) for row in rows if row.kind is BookingKind.APPOINTMENT]
+            try:
+                await self._log.append((), ToldState(appointments=told, is_silent=True), now=self._clock.now())
+            except StorageError as error:
+                logger.error("the appointments could not be noted in the log of changes, and are told anew: %s", error)
 
     async def tell(
         self,
@@ -119,6 +145,8 @@ class ChangeRecorder:
                 names = [name for name in self._untold if profiles is None or name in profiles]
                 for first in range(0, len(names), _AT_ONCE):
                     await self._tell_of_profiles(names[first : first + _AT_ONCE], otherwise=otherwise)
+                if self._untold_rows:
+                    await to_the_end(self._write((), {}))
             except StorageError as error:
                 logger.error("changes could not be written to their log; busyd tries again by itself: %s", error)
             finally:
@@ -181,9 +209,11 @@ class ChangeRecorder:
     async def _write(self, changes: Sequence[NewEntry], told: dict[str, Snapshot]) -> None:
         """Write what differs from what was told, and remember it: both or neither."""
         other = {name: snapshot for name, snapshot in told.items() if self._told.get(name) != snapshot}
-        if changes or other:
+        rows = tuple(self._untold_rows)
+        if changes or other or rows:
             snapshots = [(name, pack(snapshot)) for name, snapshot in other.items()]
-            await self._log.append(changes, ToldState(snapshots), now=self._clock.now())
+            await self._log.append(changes, ToldState(snapshots, appointments=rows), now=self._clock.now())
+            del self._untold_rows[: len(rows)]
         self._told |= told
 
     async def _changes(

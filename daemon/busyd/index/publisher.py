@@ -96,7 +96,17 @@ class SnapshotPublisher:
                 state.publish(profile=name)
         await self.publish_profiles(sorted(concerned))
         if self._changes is not None:
+            self._changes.note_rows(rows)
             await self._changes.tell(concerned, otherwise=ChangeCause.OWN)
+
+    async def show_refused(self, row: Booking, *, is_refused: bool) -> None:
+        """Take it that the account refuses what would settle a row, or no longer does, and tell that."""
+        refused = self._state.refused_writes
+        if (row.id in refused) is not is_refused:
+            (refused.add if is_refused else refused.discard)(row.id)
+            if self._changes is not None:
+                self._changes.note_rows((row,))
+                await self._changes.tell(())
 
     def lacking_tables(self, profiles: Iterable[str]) -> set[str]:
         """Those of these profiles whose snapshot cannot be built, because a calendar of it was not loaded yet."""

@@ -151,7 +151,10 @@ class Service:
             resources.callback(changes.close)
             recorder = ChangeRecorder(changes, self._state, clock=self._clock)
             publisher = SnapshotPublisher(store, self._state, clock=self._clock, changes=recorder)
-            self._state.own.take(opened.outbox(lambda outbox: outbox.unsettled(EARLIEST)))
+            rows = opened.outbox(lambda outbox: outbox.unsettled(EARLIEST))
+            self._state.own.take(rows)
+            await recorder.take_as_told(rows)
+            recorder.note_rows(rows)
             for warning in self._state.own.warnings(self._state.profiles):
                 logger.warning("%s", warning)
             self._writer = IndexWriter(store, self._state, clock=self._clock, publisher=publisher)

@@ -58,6 +58,8 @@ class State:
         """Connections that the configuration no longer has and some snapshot still speaks of."""
         self.table = FactsTable()
         self.own = OwnRows()
+        self.refused_writes: set[str] = set()
+        """Rows of the outbox of which the account refuses what would settle them."""
         self.link_notes = LinkNotes()
         self.refused_configuration = ""
         """Why the last reload changed nothing; empty when it was taken."""

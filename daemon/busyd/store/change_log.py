@@ -17,8 +17,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from busyd.period import Instant
-from busyd.store.changes import ChangeEntry, ChangeEvent, NewEntry, NumberGone, ToldState
+from busyd.store.changes import ChangeEntry, ChangeEvent, NewEntry, NumberGone, ToldAppointment, ToldState
 from busyd.store.errors import StorageDamaged
 from busyd.store.sqlite.database import Database, set_aside
 
@@ -49,6 +51,8 @@ class ChangeLog:
         self._pruned: Instant | None = None
         self.oldest, self.newest = database.write_now(functools.partial(_begin, least=least))
         """The numbers of the first entry that is kept, or else of the next one; and of the last ever written."""
+        self.is_new = database.write_now(_is_new)
+        """Whether nothing was ever told, so that everything may have been told by an earlier log."""
 
     @classmethod
     def open_or_begin_anew(cls, path: Path, *, now: Instant) -> "ChangeLog":
@@ -109,7 +113,7 @@ class ChangeLog:
 
 
 def _open(path: Path) -> Database:
-    return Database(path, (_create,), journal="WAL", synchronous="FULL")
+    return Database(path, (_create, _tell_of_appointments), journal="WAL", synchronous="FULL")
 
 
 def _create(connection: sqlite3.Connection) -> None:
@@ -120,6 +124,16 @@ def _create(connection: sqlite3.Connection) -> None:
         "CREATE TABLE failing (name TEXT PRIMARY KEY) STRICT",
     ):
         connection.execute(statement)
+
+
+def _tell_of_appointments(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE entry ADD COLUMN token TEXT NOT NULL DEFAULT ''")
+    connection.execute("CREATE TABLE told_appointment (id TEXT PRIMARY KEY, told TEXT NOT NULL) STRICT")
+
+
+def _is_new(db: sqlite3.Connection) -> bool:
+    row = db.execute("SELECT EXISTS (SELECT 1 FROM told) OR EXISTS (SELECT 1 FROM told_appointment)").fetchone()
+    return not row[0]
 
 
 def _begin(db: sqlite3.Connection, *, least: int) -> tuple[int, int]:
@@ -138,15 +152,30 @@ def _oldest(db: sqlite3.Connection) -> int:
 
 def _append(db: sqlite3.Connection, changes: Sequence[NewEntry], *, told: ToldState, now: Instant) -> list[ChangeEntry]:
     entries = []
-    for change in changes:
+    for change in (*changes, *_take_appointments(db, told, now=now)):
         names = " ".join(sorted(change.profiles))
         number = db.execute(
-            "INSERT INTO entry (at, event, profiles, body) VALUES (?,?,?,?)", (now, change.event, names, change.body)
+            "INSERT INTO entry (at, event, profiles, body, token) VALUES (?,?,?,?,?)",
+            (now, change.event, names, change.body, change.token),
         ).lastrowid
         entries.append(ChangeEntry(number or 0, now, change))
     db.executemany("INSERT OR REPLACE INTO told (profile, snapshot) VALUES (?,?)", told.snapshots)
     db.executemany("INSERT OR IGNORE INTO failing (name) VALUES (?)", [(name,) for name in told.failing])
     db.executemany("DELETE FROM failing WHERE name=?", [(name,) for name in told.recovered])
+    return entries
+
+
+def _take_appointments(db: sqlite3.Connection, told: ToldState, *, now: Instant) -> list[NewEntry]:
+    """Remember appointments as they are told now; the entries that tell those that were told otherwise, or not yet."""
+    entries = []
+    for one in told.appointments:
+        row = db.execute("SELECT told FROM told_appointment WHERE id=?", (one.id,)).fetchone()
+        before = msgspec.json.decode(row[0], type=ToldAppointment) if row is not None else None
+        if before != one:
+            text = msgspec.json.encode(one).decode()
+            db.execute("INSERT OR REPLACE INTO told_appointment (id, told) VALUES (?,?)", (one.id, text))
+            if not told.is_silent:
+                entries.append(one.entry_after(before, at=now))
     return entries
 
 
@@ -161,10 +190,10 @@ def _prune(db: sqlite3.Connection, now: Instant) -> int:
 
 
 def _read(db: sqlite3.Connection, rest: str, *values: object) -> list[ChangeEntry]:
-    rows = db.execute(f"SELECT number, at, event, profiles, body FROM entry {rest}", values)
+    rows = db.execute(f"SELECT number, at, event, profiles, body, token FROM entry {rest}", values)
     return [
-        ChangeEntry(number, at, NewEntry(ChangeEvent(event), frozenset(profiles.split()), body))
-        for number, at, event, profiles, body in rows
+        ChangeEntry(number, at, NewEntry(ChangeEvent(event), frozenset(profiles.split()), body, token=token))
+        for number, at, event, profiles, body, token in rows
     ]
 
 

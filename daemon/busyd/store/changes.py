@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 from msgspec import Struct
 
-from busyd.period import Instant
+from busyd.period import Instant, to_rfc3339
 
 
 class ChangeEvent(StrEnum):
@@ -14,6 +14,7 @@ class ChangeEvent(StrEnum):
 
     BUSY = "busy"
     FREE = "free"
+    APPOINTMENT = "appointment"
     CONNECTION = "connection"
     RESET = "reset"
     """More has changed than is told one by one: what was known before is worth nothing."""
@@ -42,6 +43,8 @@ class NewEntry(Struct, frozen=True):
     """Whom it concerns."""
     body: bytes
     """What is told of it, as one line of JSON."""
+    token: str = ""
+    """Of an appointment: the id of the token by which it was asked for."""
 
     @classmethod
     def of(cls, event: ChangeEvent, profiles: Iterable[str], *, told: Struct) -> "NewEntry":
@@ -57,6 +60,49 @@ class ChangeEntry(Struct, frozen=True):
     change: NewEntry
 
 
+class AppointmentChanged(Struct, frozen=True):
+    """What is told of an appointment that is in another state, or at another time."""
+
+    at: str
+    profile: str
+    appointment: str
+    state: str
+    before: str
+    """The state that was told last; empty when nothing was."""
+    reason: str
+    changed_elsewhere: str
+    start: str
+    end: str
+
+
+class ToldAppointment(Struct, frozen=True):
+    """What of an appointment is told to whoever follows changes."""
+
+    id: str
+    profile: str
+    token: str
+    state: str
+    reason: str
+    changed_elsewhere: str
+    start: str
+    end: str
+
+    def entry_after(self, before: "ToldAppointment | None", *, at: Instant) -> NewEntry:
+        """The entry that tells it to whoever knows what was told before."""
+        body = AppointmentChanged(
+            at=to_rfc3339(at),
+            profile=self.profile,
+            appointment=self.id,
+            state=self.state,
+            before=before.state if before is not None else "",
+            reason=self.reason,
+            changed_elsewhere=self.changed_elsewhere,
+            start=self.start,
+            end=self.end,
+        )
+        return NewEntry(ChangeEvent.APPOINTMENT, frozenset({self.profile}), msgspec.json.encode(body), token=self.token)
+
+
 class ToldState(Struct, frozen=True):
     """What all entries up to now amount to, written in one transaction with the last of them."""
 
@@ -65,6 +111,10 @@ class ToldState(Struct, frozen=True):
     failing: Sequence[str] = ()
     """Connections of which a failure was told."""
     recovered: Sequence[str] = ()
+    appointments: Sequence[ToldAppointment] = ()
+    """Appointments as they are to be told. Those that were told so already have no entry."""
+    is_silent: bool = False
+    """Whether the appointments are taken as told, without entries."""
 
 
 class NumberGone(Exception):
