@@ -77,6 +77,15 @@ def test_somebody_else_in_the_time_is_told_within_a_poll(scheduler: Scheduler, a
     anna.calendars["home"].put("dentist.ics", event("DENTIST", ten + 600))
     told = wait_for(lambda: (now := scheduler.ask("GET", path).json)["state"] == "attention" and now)
     assert told["reason"] == "conflict"
+    (noted,) = scheduler.busyd.get("/v1/status", token=scheduler.busyd.admin_token())["appointments"]
+    assert (noted["appointment"], noted["state"], noted["reason"]) == (told["id"], "attention", "conflict")
+    shown = scheduler.busyd.command("status")
+    assert f"appointment {told['id']} of anna" in shown.stderr
+    assert "somebody else's event overlaps it; settle with them who has the time" in shown.stderr
+    metrics = scheduler.busyd.get("/metrics").splitlines()
+    assert [line for line in metrics if line.startswith("busyd_appointments")] == [
+        'busyd_appointments{profile="anna",state="attention"} 1.0'
+    ]
     assert len(anna.calendars["work"].objects()) == 1
 
 

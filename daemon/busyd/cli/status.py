@@ -8,7 +8,7 @@ from busyd.cli.disk_space import FREE_SOME, find_lack_of_space
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_note, print_table
-from busyd.cli.window import own_zone, show_time
+from busyd.cli.window import own_zone, show_span, show_time
 from busyd.config import ConfigFaults, ConfigMissing
 from busyd.ical.facts import HARMLESS
 
@@ -97,5 +97,11 @@ def _troubles(answer: dict[str, Any], things: list[dict[str, Any]]) -> list[str]
     ]
     if harmless:
         problems.append(f"{harmless} more problems lose nothing; `busyd problems list` shows them")
+    zone = own_zone()
+    unsettled = [
+        f"appointment {one.get('appointment')} of {one.get('profile')}, {show_span(one, zone)}: {one.get('detail')};"
+        f" {one.get('fix')}"
+        for one in answer.get("appointments") or []
+    ]
     refused = answer.get("configuration")
-    return [*([str(refused)] if refused else []), *details, *warnings, *missing, *problems]
+    return [*([str(refused)] if refused else []), *details, *warnings, *missing, *unsettled, *problems]

@@ -27,6 +27,7 @@ from busyd.flow.properties import GivenProperties
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
 from busyd.flow.requests import OutboxRequests
 from busyd.flow.tokens import Tokens
+from busyd.flow.unsettled import UnsettledAppointments
 from busyd.flow.views import (
     ConnectionView,
     ProblemView,
@@ -78,6 +79,7 @@ class Backend:
         self.requests = OutboxRequests(writer, ledger)
         self.blocks = ManualBlocks(self.requests)
         self.holds = Holds(self.requests, self, clock=clock)
+        self.unsettled = UnsettledAppointments(state, clock=clock)
         self.schedules: Mapping[str, PollNow] = {}
         """By connection; empty until polling has begun."""
         self._state = state

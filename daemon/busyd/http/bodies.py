@@ -5,10 +5,10 @@
 
 from typing import Annotated, Final, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from busyd.connection import CalendarKind, ConnectionKind
+from busyd.flow.appointment_view import AppointmentState
 from busyd.flow.freshness import CalendarHealth
 from busyd.flow.link_views import LinkView
 from busyd.flow.views import ProblemView, ProfileHealth
@@ -200,6 +200,20 @@ class ConnectionStatus(Struct, frozen=True):
     calendars: list[Calendar]
 
 
+class UnsettledAppointment(Struct, frozen=True):
+    """An appointment that needs a person, or is not settled for more than a minute, and what to do about it."""
+
+    profile: str
+    appointment: str
+    start: Time
+    end: Time
+    state: AppointmentState
+    reason: str
+    created: Time
+    detail: str
+    fix: str
+
+
 class Status(Struct, frozen=True):
     """The state of everything that the caller may see. `configuration` is there when the last reload was refused;
     `warnings` are sentences about what is configured and does not do what its owner may think, as a misspelt calendar.
@@ -211,6 +225,7 @@ class Status(Struct, frozen=True):
     connections: list[ConnectionStatus]
     problems: list[ProblemView]
     warnings: list[str]
+    appointments: list[UnsettledAppointment]
     configuration: str | UnsetType = UNSET
 
 
@@ -218,31 +233,6 @@ class Problems(Struct, frozen=True):
     """What could not be taken as it is in the calendars that the caller may see."""
 
     problems: list[ProblemView]
-
-
-class ChangeInAnswer(Struct, frozen=True):
-    """An entry of the log of changes: its number, what it is about, and what is told of it."""
-
-    id: Count
-    event: Annotated[str, Meta(pattern="^(busy|free|appointment|connection|reset)$")]
-    data: msgspec.Raw
-
-
-class ChangesPage(Struct, frozen=True):
-    """Changes that the caller may know of, in order. `last_event_id` is where to go on; with `reset` there were earlier
-    changes that can no longer be told.
-    """
-
-    changes: list[ChangeInAnswer]
-    last_event_id: Count
-    reset: bool
-
-
-class Heartbeat(Struct, frozen=True):
-    """The data of the event `heartbeat`: when the calendars of the profiles were last confirmed."""
-
-    as_of: Time | None
-    stale: bool
 
 
 class UnableProfile(Struct, frozen=True):

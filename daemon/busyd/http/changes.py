@@ -10,8 +10,9 @@ from aiohttp import web
 from busyd.errors import BusydError
 from busyd.flow.backend import Backend
 from busyd.flow.changes import ChangeView, NumberGone, Viewer
-from busyd.http.bodies import ChangeInAnswer, ChangesPage, Heartbeat, time_or_none
+from busyd.http.bodies import time_or_none
 from busyd.http.call import Call
+from busyd.http.change_bodies import ChangeInAnswer, ChangesPage, Heartbeat
 from busyd.http.cors import allow_origin
 from busyd.http.problem import bad_request, unknown_profile
 from busyd.http.response import JSON, headers_for, json_response

@@ -39,6 +39,7 @@ async def render_metrics(backend: Backend, gate: Gate, *, counted: Counted, call
     """Everything that the caller may see, in text format 0.0.4. Metrics without a sample are left out."""
     profiles = [view for view in await backend.profiles() if caller.sees(view.name)]
     families = [*_http(gate, counted), *_profiles(profiles, now=backend.clock.now())]
+    families.append(_appointments(backend, sorted(view.name for view in profiles)))
     if caller.sees_all:
         problems = [one for one in backend.problems() if one.kind not in HARMLESS and one.accepted is None]
         families += _remotes(await backend.connections(), problems=len(problems))
@@ -86,6 +87,14 @@ def _profiles(profiles: Iterable[ProfileView], *, now: Instant) -> Iterator[Metr
     )
     known = [([view.name], view.freshness.known) for view in views]
     yield _gauge("busyd_profile_known", "1 when every calendar has been read.", labels=labels, samples=known)
+
+
+def _appointments(backend: Backend, profiles: Iterable[str]) -> Metric:
+    counts = [
+        ([name, state], number) for name in profiles for state, number in sorted(backend.unsettled.count(name).items())
+    ]
+    text = "Appointments that keep their time, those that are over included."
+    return _gauge("busyd_appointments", text, labels=["profile", "state"], samples=counts)
 
 
 def _remotes(connections: Iterable[ConnectionView], *, problems: int) -> Iterator[Metric]:

@@ -11,12 +11,10 @@ from busyd.flow.changes import AppointmentChanged
 from busyd.flow.reload import ReloadOutcome
 from busyd.http.bodies import (
     Calendars,
-    ChangesPage,
     Explanation,
     FreeBusy,
     GroupSlots,
     Health,
-    Heartbeat,
     Problems,
     Profiles,
     Slots,
@@ -24,6 +22,7 @@ from busyd.http.bodies import (
 )
 from busyd.http.call import Call
 from busyd.http.capabilities import Capabilities
+from busyd.http.change_bodies import ChangesPage, Heartbeat
 from busyd.http.changes import EVENTS, MOST_IN_PAGE
 from busyd.http.openapi_appointments import APPOINTMENT_BODIES, appointment_paths
 from busyd.http.openapi_blocks import BLOCK_BODIES, block_paths

@@ -16,9 +16,19 @@ from busyd.connection import ConnectionKind
 from busyd.cooperative import apply, in_slices
 from busyd.flow.backend import Backend
 from busyd.flow.link_views import LinkView
+from busyd.flow.unsettled import UnsettledView
 from busyd.flow.views import CalendarView, ConnectionView, ProblemView, ProfileView
 from busyd.http.auth import Caller
-from busyd.http.bodies import Calendar, Calendars, ConnectionStatus, LinkedCalendar, ProfileStatus, Status, time_or_none
+from busyd.http.bodies import (
+    Calendar,
+    Calendars,
+    ConnectionStatus,
+    LinkedCalendar,
+    ProfileStatus,
+    Status,
+    UnsettledAppointment,
+    time_or_none,
+)
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, unknown_profile
 from busyd.http.profiles import profile_body
@@ -48,6 +58,7 @@ class StatusHandler:
             connections=await in_slices(apply(lambda view: _connection(view, calendars[view.name]), connections)),
             problems=_problems_of(calendars.values(), backend.problems()),
             warnings=[f"profile {view.name}: {note}" for view in profiles for note in view.notes],
+            appointments=[_unsettled(one) for view in profiles for one in backend.unsettled.of(view.name)],
             configuration=f"the last reload was refused: {refused}" if refused else UNSET,
         )
         return await json_response(status, call.head)
@@ -132,6 +143,20 @@ def _profile(view: ProfileView, links: list[LinkView]) -> ProfileStatus:
         for calendar in view.freshness.calendars
     ]
     return ProfileStatus(**asdict(profile_body(view)), calendars=calendars, links=links)
+
+
+def _unsettled(view: UnsettledView) -> UnsettledAppointment:
+    return UnsettledAppointment(
+        profile=view.profile,
+        appointment=view.id,
+        start=to_rfc3339(view.span.start),
+        end=to_rfc3339(view.span.end),
+        state=view.state,
+        reason=view.reason,
+        created=to_rfc3339(view.created),
+        detail=view.detail,
+        fix=view.fix,
+    )
 
 
 def _connection(view: ConnectionView, calendars: Sequence[CalendarView]) -> ConnectionStatus:
