@@ -11,7 +11,7 @@ from busyd.state.links import Link
 _DEFAULTS: Final = {name: value for name, value in asdict(Rules()).items() if name != "origin"}
 
 
-class LinkView(Struct, frozen=True):
+class LinkView(Struct, frozen=True, gc=False):
     """One calendar that a profile names, found or not."""
 
     calendar: str
@@ -25,8 +25,10 @@ class LinkView(Struct, frozen=True):
 
 def view_link(link: Link) -> LinkView:
     """A link as handlers see it."""
-    rules = asdict(link.rules)
-    other = tuple(f"{name}: {_word(rules[name])}" for name, value in _DEFAULTS.items() if rules[name] != value)
+    rules = link.rules
+    other = tuple(
+        [f"{name}: {_word(getattr(rules, name))}" for name, value in _DEFAULTS.items() if getattr(rules, name) != value]
+    )
     return LinkView(link.label, link.role.value, link.blocks, other)
 
 

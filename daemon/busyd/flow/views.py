@@ -75,7 +75,7 @@ class ProfileView(Struct, frozen=True):
     """What its person should know of the calendars it names: those that are not there, and what they may have meant."""
 
 
-class CalendarView(Struct, frozen=True):
+class CalendarView(Struct, frozen=True, gc=False):
     """One calendar of a connection."""
 
     label: str
@@ -100,7 +100,7 @@ class CalendarView(Struct, frozen=True):
     """Why some of its time is not known although its server was read; empty when all of it is."""
 
 
-class ConnectionView(Struct, frozen=True):
+class ConnectionView(Struct, frozen=True, gc=False):
     """One connection."""
 
     name: str
@@ -126,7 +126,7 @@ class ConnectionView(Struct, frozen=True):
     """How long polls took, since the start."""
 
 
-class ProblemView(Struct, frozen=True):
+class ProblemView(Struct, frozen=True, gc=False):
     """Something in a calendar that could not be taken as it is."""
 
     calendar: str

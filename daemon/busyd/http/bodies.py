@@ -98,7 +98,7 @@ class GroupSlots(Struct, frozen=True):
     slots: list[GroupSlot]
 
 
-class ProfileSummary(Struct, frozen=True):
+class ProfileSummary(Struct, frozen=True, gc=False):
     """A profile and whether its data is complete."""
 
     name: str
@@ -145,7 +145,7 @@ class Explanation(Struct, frozen=True):
     events: list[ExplainedEvent]
 
 
-class LinkedCalendar(Struct, frozen=True):
+class LinkedCalendar(Struct, frozen=True, gc=False):
     """A calendar that a profile names, found or not."""
 
     calendar: str
@@ -154,14 +154,14 @@ class LinkedCalendar(Struct, frozen=True):
     detail: str
 
 
-class ProfileStatus(ProfileSummary, frozen=True):
+class ProfileStatus(ProfileSummary, frozen=True, gc=False):
     """A profile with the calendars that count for it, and by which role and rules each calendar that it names does."""
 
     calendars: list[LinkedCalendar]
     links: list[LinkView]
 
 
-class Calendar(Struct, frozen=True):
+class Calendar(Struct, frozen=True, gc=False):
     """A calendar as its server lists it, and what is known of it. Of a feed's address only the host is shown."""
 
     calendar: str
@@ -185,7 +185,7 @@ class Calendars(Struct, frozen=True):
     calendars: list[Calendar]
 
 
-class ConnectionStatus(Struct, frozen=True):
+class ConnectionStatus(Struct, frozen=True, gc=False):
     """A connection, how its last poll went, and its calendars."""
 
     name: str
