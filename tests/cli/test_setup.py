@@ -82,7 +82,7 @@ def test_the_calendars_are_listed_with_kind_and_access(person: Person, icloud: S
     for line in (
         "1  Home                 own              read and write",
         "3  Family               shared with you  read-only",
-        "5  Ideas                own              read and write, does not affect availability",
+        "5  Ideas                own              read and write, counts if named",
         "6  Holidays in Germany  subscribed       read-only",
     ):
         assert line in told

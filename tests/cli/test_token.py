@@ -94,7 +94,11 @@ def test_a_revoked_token_is_gone(busyd: Busyd, home: Path) -> None:
     ("words", "status", "said"),
     [
         (["ana"], 1, "there is no profile 'ana'"),
-        (["anna", "--scope", "write"], 64, "unknown scope 'write'; known scopes: freebusy, details, book, admin"),
+        (
+            ["anna", "--scope", "write"],
+            64,
+            "unknown scope 'write'; known scopes: freebusy, details, book, metrics, admin",
+        ),
         (["anna", "--expires", "90"], 64, "--expires: '90' has no unit, did you mean '90s' or '90m'?"),
         (["anna", "--expires", "0d"], 64, "--expires: it must be longer than 0 seconds"),
     ],

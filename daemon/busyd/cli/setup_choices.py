@@ -52,7 +52,7 @@ def describe_access(calendar: RemoteCalendar) -> str:
     """What may be done with it, and whether it counts when all calendars are chosen."""
     access = "read and write" if calendar.writable else "read-only"
     if calendar.transparent:
-        return f"{access}, does not affect availability"
+        return f"{access}, counts if named"
     return access
 
 
