@@ -42,7 +42,7 @@ def test_every_field_is_sent(busyd: Busyd, daemon: Daemon) -> None:
     fields = ("--end", "2026-11-25 12:00", "--description", "d", "--location", "l", "--url", "https://example.org/",
               "--class", "private", "--tentative", "--reminder", "15m", "--reminder", "1h", "--hold", "h1",
               "--guest", "ben@example.org", "--guest", "Cleo <cleo@example.org>", "--override", "hours",
-              "--override", "busy", "--key", "k1")  # fmt: skip
+              "--override", "busy", "--invite", "server", "--key", "k1")  # fmt: skip
     assert busyd(*WORDS, *fields).status == 0
     assert daemon.keys == ["k1"]
     assert body_of(daemon) == {
@@ -57,6 +57,7 @@ def test_every_field_is_sent(busyd: Busyd, daemon: Daemon) -> None:
         "reminders": ["15m", "1h"],
         "hold": "h1",
         "guests": [{"email": "ben@example.org"}, {"email": "cleo@example.org", "name": "Cleo"}],
+        "invite": "server",
         "override": ["hours", "busy"],
     }
 

@@ -41,6 +41,11 @@ def add_book_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
         "--guest", metavar="ADDRESS", action="append", default=[],
         help="who is to come: ben@example.org or 'Ben <ben@example.org>'; may be repeated",
     )  # fmt: skip
+    parser.add_argument(
+        "--invite",
+        choices=("none", "server"),
+        help="whether the calendar's server mails the guests (default: the profile's)",
+    )
     parser.add_argument("--hold", metavar="ID", help="use up a hold of `busyd hold`")
     parser.set_defaults(run=book_appointment)
 
@@ -66,6 +71,7 @@ def _details(arguments: argparse.Namespace) -> dict[str, Any]:
         "class": arguments.class_,
         "hold": arguments.hold,
         "tentative": arguments.tentative or None,
+        "invite": arguments.invite,
         "guests": [_guest(text) for text in arguments.guest] or None,
         "reminders": arguments.reminder
         and [checked_duration(text, option="--reminder", command="book") for text in arguments.reminder],

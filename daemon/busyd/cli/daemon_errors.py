@@ -13,7 +13,7 @@ _TYPED: Final = {
     " with another Idempotency-Key": "",
     "GET it, and send the ETag it has now": "`busyd appointments` shows it as it is now",
     "GET it": "see `busyd appointments`",
-    "DELETE the appointment": "run `busyd cancel`",
+    "DELETE it here": "run `busyd cancel`",
     "GET /v1/status": "`busyd status`",
     "GET /v1/profiles": "`busyd status`",
     "on_stale=": "--on-stale ",
