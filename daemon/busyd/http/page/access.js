@@ -1,6 +1,6 @@
 // How others get at the answers: addresses to copy, tokens to make and revoke.
 
-const SCOPES = { freebusy: "busy times and slots", details: "titles and places", book: "mark, hold and book time", admin: "everything else, tokens included" };
+const SCOPES = { freebusy: "busy times and slots", details: "titles and places", book: "mark, hold and book time", metrics: "figures for Prometheus", admin: "everything else, tokens included" };
 const base = document.body.dataset.address || location.origin;
 
 let chosenProfile = () => ({});
