@@ -63,3 +63,14 @@ class Scheduler:
 def ten_o_clock() -> int:
     """Ten o'clock UTC, some weeks from now."""
     return (int(time.time()) // DAY + 30) * DAY + 10 * 3600
+
+
+def event(uid: str, start: int) -> str:
+    def stamp(at: int) -> str:
+        return to_rfc3339(at).replace("-", "").replace(":", "")
+
+    return (
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Apple Inc.//iOS 18.0//EN\r\nBEGIN:VEVENT\r\n"
+        f"UID:{uid}\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:{stamp(start)}\r\nDTEND:{stamp(start + 1800)}\r\n"
+        "SUMMARY:Somebody else\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    )

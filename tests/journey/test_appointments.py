@@ -7,7 +7,7 @@ from busyd.period import to_rfc3339
 from tests.icloud.accounts import Account
 from tests.icloud.faults import Fault
 from tests.journey.daemon import wait_for
-from tests.journey.scheduler import DAY, Scheduler
+from tests.journey.scheduler import DAY, Scheduler, event
 
 
 def busy_of(scheduler: Scheduler, start: int) -> list[tuple[str, str]]:
@@ -144,17 +144,6 @@ def test_the_command_line_books_moves_and_cancels(scheduler: Scheduler, anna: Ac
     assert appointment in command("appointments", "anna", *window).stdout
     assert command("cancel", "anna", appointment).stdout == f"cancelled: {appointment}\n"
     assert work.objects() == {}
-
-
-def event(uid: str, start: int) -> str:
-    def stamp(at: int) -> str:
-        return to_rfc3339(at).replace("-", "").replace(":", "")
-
-    return (
-        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Apple Inc.//iOS 18.0//EN\r\nBEGIN:VEVENT\r\n"
-        f"UID:{uid}\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:{stamp(start)}\r\nDTEND:{stamp(start + 1800)}\r\n"
-        "SUMMARY:Somebody else\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
-    )
 
 
 def test_what_was_under_way_when_the_daemon_died_is_settled_by_the_next(

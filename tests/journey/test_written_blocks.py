@@ -1,9 +1,11 @@
 """Blocks that are in a calendar too, against the simulated iCloud."""
 
+import json
+
 from busyd.period import to_rfc3339
 from tests.icloud.accounts import Account
 from tests.journey.daemon import wait_for
-from tests.journey.scheduler import Scheduler
+from tests.journey.scheduler import Scheduler, event
 
 PATH = "/v1/profiles/anna/blocks"
 
@@ -39,3 +41,14 @@ def test_without_a_calendar_of_their_own_blocks_are_in_the_primary(
     body = {"start": to_rfc3339(ten), "end": to_rfc3339(ten + 7200), "write": True}
     assert scheduler.ask("POST", PATH, body).status == 201
     assert len(anna.calendars["work"].objects()) == 1
+
+
+def test_a_feed_of_its_own_is_no_source_of_busy_time(scheduler: Scheduler, anna: Account, ten: int) -> None:
+    anna.calendars["work"].put("dentist.ics", event("DENTIST", ten))
+    made = scheduler.busyd.command("token", "add", "anna", "--json")
+    url = f"{scheduler.busyd.base}{json.loads(made.stdout)['feed']}"
+    scheduler.busyd.change("connections:", f'connections:\n  me: {{kind: ics, url: "{url}", allow_private: true}}')
+    scheduler.busyd.change("conflicts: [anna/Home]", "conflicts: [anna/Home, me]")
+    scheduler.busyd.command("reload")
+    told = wait_for(lambda: "a feed of this busyd" in (log := scheduler.busyd.log.read_text()) and log)
+    assert "name the calendars" in told

@@ -173,7 +173,8 @@ class Booker:
             before = row
             row = await carrier.carry(row, claim=claims[-1].state if claims else None)
             if row.state is BookingState.BOOKED and before.state is not BookingState.BOOKED:
-                self.rows.look_again_later(row)
+                lag = await self._requests.lag_of(self._writer.state.connection_state(connection).connection)
+                self.rows.look_again_later(row, lag=lag)
             if row.state is BookingState.BOOKED and row.invited == "pending" and row.wanted is None:
                 row = await carrier.carry(await self._commit(row, await self._with_guests(row)))
             for claim in claims:

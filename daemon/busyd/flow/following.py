@@ -25,7 +25,9 @@ logger = logging.getLogger(__name__)
 FOLLOWED_FOR: Final = 86_400
 """Seconds after its end for which a row is compared with what is on the server."""
 _LATE_LOOK: Final = 10.0
-"""Seconds after which calendars are looked at once more: reads of a server may lag behind its writes."""
+"""Seconds, at least, after which calendars are looked at once more: reads of a server may lag behind its writes."""
+_MARGIN: Final = 1.5
+"""What was measured of that lag counts so many times."""
 
 
 class FollowedRows:
@@ -61,11 +63,11 @@ class FollowedRows:
         except BusydError as error:
             logger.warning("%s: appointments were not compared with it, the next poll does: %s", connection, error)
 
-    def look_again_later(self, row: Booking) -> None:
-        """What turns up a little after a row was booked is told, not undone."""
+    def look_again_later(self, row: Booking, *, lag: float) -> None:
+        """What turns up a little after a row was booked is told, not undone. `lag`: seconds, as measured."""
 
         async def look() -> None:
-            await self._clock.sleep(_LATE_LOOK)
+            await self._clock.sleep(max(_LATE_LOOK, _MARGIN * lag))
             with contextlib.suppress(NotProven):
                 await self._looks.prove(row)
             await self._compare(self._rows.get(row.id, row))

@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.booking.transitions import BookingEvent, next_state
+from busyd.connection import Connection
 from busyd.cooperative import to_the_end
 from busyd.errors import UserError
 from busyd.flow.ask import find_profile
@@ -135,6 +136,14 @@ class OutboxRequests:
             await self._ledger.outbox(
                 lambda outbox: outbox.keep_answer(asked.profile, asked.key, status=told.status, answer=told.body)
             )
+
+    async def lag_of(self, connection: Connection) -> float:
+        """Seconds for which reads of a server may lag behind its writes, as far as that was measured; else 0.
+
+        Raises StorageError.
+        """
+        traits = await self._ledger.server_traits(lambda known: known.find(connection))
+        return traits.lag.seconds if traits is not None else 0.0
 
     async def change(self, work: Callable[[Outbox], Sequence[Booking]]) -> None:
         """Change rows, of which `work` returns those that are others now. Raises StorageError."""

@@ -42,6 +42,7 @@ _LAST_LINES: Final = 256
 """Bytes in which the end of a piece is."""
 _HEAD: Final = 64 * 1024
 """Bytes in which a feed's own properties are looked for."""
+_OUR_FEED: Final = re.compile(r"/feeds/([^/?#]+)\.ics(?:[?#]|$)")
 _HINT: Final = re.compile(
     rb"^(REFRESH-INTERVAL|X-PUBLISHED-TTL)(?:;[^:\r\n]*)?:([A-Z0-9]{2,24})", re.MULTILINE | re.IGNORECASE
 )
@@ -96,8 +97,20 @@ async def read_subscription(context: PollContext, record: CalendarRecord, *, at:
     await _read(context, record, url=source, at=at, interval=None)
 
 
+class OwnFeed(DataError):
+    """A feed of busyd itself: what it says would be true for as long as it is read."""
+
+
+async def _require_foreign(context: PollContext, url: str) -> None:
+    """Raises OwnFeed."""
+    found = _OUR_FEED.search(url)
+    if found is not None and await context.ledger.find_token(found[1], context.clock.now()) is not None:
+        raise OwnFeed("this is a feed of this busyd; name the calendars that it is made of instead")
+
+
 async def _read(context: PollContext, record: CalendarRecord, *, url: str, at: Instant, interval: int | None) -> None:
     """`interval`: seconds between two looks, None to let the feed decide."""
+    await _require_foreign(context, url)
     known = record.validators if record.validators.get("source") == url else {}
     is_conditional = may_answer_not_modified(record, at=at) and not context.connection_state.thorough
     answer = await context.read_feed(url, known if is_conditional else {})
