@@ -140,7 +140,7 @@ async def test_a_calendar_of_somebody_else_is_not_found_by_its_own_name_either(d
     dav.token = token
     segment = theirs.split("/")[3]
     for path in (theirs, f"{ME}{segment}/", f"/dav/bob/{mine.split('/')[3]}/", "/dav/bob/blocked-slots/"):
-        for method in ("PROPFIND", "REPORT", "GET", "PROPPATCH", "OPTIONS", "PUT", "DELETE", "MKCALENDAR"):
+        for method in ("PROPFIND", "REPORT", "GET", "PROPPATCH", "OPTIONS", "PUT", "DELETE", "MOVE"):
             answer = await dav.ask(method, path, Depth="0")
             assert answer.status == 404, (method, path)
     await dav.backend.store_object(2, "/bob/calendars/1/secret.ics", event("secret"))

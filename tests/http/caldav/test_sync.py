@@ -1,4 +1,8 @@
-"""sync-collection (RFC 6578): the rows C1 to C25 of what clients need."""
+"""sync-collection (RFC 6578): the rows C1 to C25 of what clients need; C7 and C23 are in `test_writing.py`, C17 is in
+`tests/journey/test_caldav.py`, and C14 needs nothing, as every limit is honoured.
+"""
+
+from typing import Any
 
 import pytest
 
@@ -151,3 +155,39 @@ async def test_c24_what_is_read_again_unchanged_is_no_change(dav: Dav) -> None:
 async def test_a_limit_that_is_no_number_is_a_bad_request(dav: Dav, limit: str) -> None:
     inner = f"<D:sync-token/><D:limit><D:nresults>{limit}</D:nresults></D:limit>{GETETAG}"
     assert (await dav.report(await dav.calendar(), "D:sync-collection", inner)).status == 400
+
+
+async def test_c16_a_change_while_the_answer_is_made_is_in_it_or_after_its_token(
+    dav: Dav, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, landed = dav.backend.store.read_contents, False
+
+    async def read_late(*args: Any, **named: Any) -> Any:
+        nonlocal landed
+        if not landed:
+            landed = True
+            await dav.put("a.ics", event("a", "SUMMARY:Meanwhile"))
+            await dav.put("late.ics", event("late"))
+            await dav.remove("b%40c.ics")
+        return await read(*args, **named)
+
+    monkeypatch.setattr(dav.backend.store, "read_contents", read_late)
+    inner = "<D:sync-token/><D:prop><D:getetag/><C:calendar-data/></D:prop>"
+    path = await dav.calendar()
+    first = Multistatus.from_xml((await dav.report(path, "D:sync-collection", inner)).body)
+    known = {row.spelling.removeprefix(path): row.text(names.GETETAG) for row in first.responses}
+    assert first.sync_token is not None
+    changed, _ = await dav.sync(first.sync_token)
+    assert (list(known), changed) == (["a.ics"], {"a.ics": 200, "late.ics": 200, "b%40c.ics": 404})
+
+
+async def test_c25_an_href_is_the_same_bytes_in_every_answer(dav: Dav) -> None:
+    await dav.put("%C3%A4%20b.ics", event("umlaut"))
+    path = await dav.calendar()
+    listed = [row.spelling for row in (await dav.propfind(path, "D:getetag", depth=1))[1:]]
+    told = [path + name for name in (await dav.sync())[0]]
+    body = GETETAG + "".join(f"<D:href>{href}</D:href>" for href in listed)
+    fetched = Multistatus.from_xml((await dav.report(path, "C:calendar-multiget", body)).body).responses
+    assert sorted(listed) == sorted(told) == sorted(row.spelling for row in fetched)
+    assert all(href.startswith("/dav/anna/") and href.endswith(".ics") for href in listed)
+    assert f"{path}%C3%A4%20b.ics" in listed
