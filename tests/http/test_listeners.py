@@ -148,7 +148,7 @@ async def test_an_address_that_others_can_reach_wants_a_token_from_this_machine_
     listeners = await start_listeners(build_app(backend, EndpointSettings()), [TcpAddress(listen, 0)], tls=context)
     trusting = ssl.create_default_context(cafile=str(certificate))
     async with aiohttp.ClientSession(f"https://localhost:{listeners.ports[0]}") as session:
-        for path in ("/v1/profiles", "/readyz", "/"):
+        for path in ("/v1/profiles", "/metrics", "/"):
             async with session.get(path, ssl=trusting) as answer:
                 assert answer.status == status
         login = {"Authorization": f"Bearer {backend.token('anna')}"}
