@@ -5,7 +5,8 @@ What an answer rests on is noted before it is made.
 
 from typing import Final
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
+from aiohttp.http_writer import HttpVersion11
 from msgspec import Struct
 
 from busyd.availability.hours import Hours
