@@ -35,7 +35,7 @@ def measure_counts(workshop: Workshop) -> list[Figure]:
     """Goals 1, 5 and 13 in instructions: a change of 3 % is seen."""
     if not shutil.which("valgrind"):
         return [missing(1, "instructions of an answer, an import and a change", why="no valgrind")]
-    household = workshop.household("counted", seed_household)
+    household = workshop.household("to-be-counted", seed_household)
     shown = [one for one in _SHOWN if not workshop.quick or one[1] in _QUICK]
     each = partial(_each, workshop.folder, household)
     with ThreadPoolExecutor(os.cpu_count()) as together:  # what else the machine does changes no count
@@ -47,8 +47,10 @@ def measure_counts(workshop: Workshop) -> list[Figure]:
 
 def _each(folder: Path, household: Household, kind: str, number: int) -> float:
     """Instructions of one piece of the work: what a process that does more of it needs more."""
-    _run(household, kind, 1)  # what is not compiled yet is compiled outside the counting
-    few, many = (_count(folder, household, kind, pieces) for pieces in (number // 4, number))
+    own = Household(folder / f"counted-{kind}")  # processes that run beside each other share no mirror
+    shutil.copytree(household.folder, own.folder)
+    _run(own, kind, 1)  # what is not compiled yet is compiled outside the counting
+    few, many = (_count(folder, own, kind, pieces) for pieces in (number // 4, number))
     return (many - few) / (number - number // 4)
 
 
