@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import Struct
+
 from busyd.booking.carrying import RESTS
 from busyd.clock import Clock
 from busyd.dav.href import normalise_href
@@ -30,6 +32,18 @@ _MARGIN: Final = 1.5
 """What was measured of that lag counts so many times."""
 
 
+class _Place(Struct, frozen=True):
+    """A profile and a calendar that is written to for it."""
+
+    profile: str
+    calendar: str
+    """As `calendar_key`."""
+
+    @property
+    def connection(self) -> str:
+        return self.calendar.partition(" ")[0]
+
+
 class FollowedRows:
     """The rows that are, or may turn up, on a server, as they were committed last."""
 
@@ -39,8 +53,10 @@ class FollowedRows:
         self._carry_on = carry_on
         self._clock = clock
         self._rows: dict[str, Booking] = {}
-        self._compared: dict[str, tuple[int, int]] = {}
-        """Row -> the generation of its calendar and the version of the snapshot it was last compared with."""
+        self._places: dict[_Place, dict[str, None]] = {}
+        """Where there are rows, and which."""
+        self._compared: dict[_Place, tuple[int, int]] = {}
+        """The generation of the calendar and the version of the snapshot that all rows were last compared with."""
         self._late: set[asyncio.Task[None]] = set()
 
     @property
@@ -49,8 +65,14 @@ class FollowedRows:
         return Instant(self._clock.now() - FOLLOWED_FOR)
 
     def take(self, row: Booking) -> None:
-        """Take a row as it is now."""
+        """Take a row as it is now; it is compared at the next poll. One that never had a name is let go of."""
+        if not row.uid:
+            self._let_go(row)
+            return
+        place = _Place(row.profile, row.calendar)
         self._rows[row.id] = row
+        self._places.setdefault(place, {})[row.id] = None
+        self._compared.pop(place, None)
 
     def find(self, row: str) -> Booking | None:
         """A row as it is now."""
@@ -70,7 +92,7 @@ class FollowedRows:
             await self._clock.sleep(max(_LATE_LOOK, _MARGIN * lag))
             with contextlib.suppress(NotProven):
                 await self._looks.prove(row)
-            await self._compare(self._rows.get(row.id, row))
+            await self._compare_place(_Place(row.profile, row.calendar))
 
         task = asyncio.create_task(look(), name=f"look again at {row.id}")
         self._late.add(task)
@@ -85,49 +107,59 @@ class FollowedRows:
 
     def calendar_of(self, row: Booking) -> CalendarRecord | None:
         """The calendar that a row is written to, as the mirror has it."""
-        connection = row.calendar.partition(" ")[0]
+        return self._find_calendar(row.calendar)
+
+    def _find_calendar(self, key: str) -> CalendarRecord | None:
+        connection = key.partition(" ")[0]
         for record in self._writer.state.calendars_of(connection):
-            if calendar_key(connection, record.remote.href) == row.calendar:
+            if calendar_key(connection, record.remote.href) == key:
                 return record
         return None
 
     async def _compare_all(self, connection: str) -> None:
-        profiles = self._writer.state.links.profiles_naming(connection)
-        for row in list(self._rows.values()):
-            if row.profile in profiles or row.calendar.startswith(f"{connection} "):
-                await self._compare(row)
+        state = self._writer.state
+        profiles = state.links.profiles_naming(connection)
+        for place in [place for place in self._places if place.profile in profiles or place.connection == connection]:
+            await self._compare_place(place)
 
-    async def _compare(self, row: Booking) -> None:
-        if self._is_over(row):
-            self._rows.pop(row.id, None)
-            self._compared.pop(row.id, None)
-            return
-        if row.state not in RESTS:
-            self._carry_on(row)  # it may have waited for this poll
-            return
-        record, profile_state = self.calendar_of(row), self._writer.state.profiles.get(row.profile)
+    async def _compare_place(self, place: "_Place") -> None:
+        """Compare the rows of one profile in one calendar, where either has changed."""
+        state, rows = self._writer.state, [self._rows[number] for number in self._places[place]]
+        for row in rows:
+            if row.state not in RESTS:
+                self._carry_on(row)  # it may have waited for this poll
+        record, profile_state = self._find_calendar(place.calendar), state.profiles.get(place.profile)
         if record is None or profile_state is None or not record.complete:
             return
-        version = self._writer.state.tables.generations.get(record.id, 0), profile_state.version
-        if self._compared.get(row.id) == version:
+        version = state.tables.generations.get(record.id, 0), profile_state.version
+        if self._compared.get(place) == version:
             return
-        if await self._differs(row, record):
-            self._carry_on(row)
-        self._compared[row.id] = version
+        mirrored = await self._writer.store.read_payloads(record.id, [normalise_href(row.href) for row in rows])
+        etags = {href: stored.etag for href, stored in mirrored.items()}
+        booked = []
+        for row in [row for row in rows if row.state in RESTS]:
+            etag = etags.get(normalise_href(row.href))
+            if self._is_over(row):
+                self._let_go(row)
+            elif (row.state in BLOCKS_NOTHING and etag is not None) or (
+                row.state is BookingState.BOOKED and etag != row.etag
+            ):
+                self._carry_on(row)
+            elif row.state is BookingState.BOOKED and row.span.end > self._clock.now():
+                booked.append(row)
+        crowded = await self._looks.may_be_taken(place.profile, booked)
+        told = [row for row in booked if row.conflict]
+        for row in {row.id: row for row in (*crowded, *told)}.values():
+            if await self._looks.is_taken(row) is not row.conflict:
+                self._carry_on(row)
+        self._compared[place] = version
 
-    async def _differs(self, row: Booking, record: CalendarRecord) -> bool:
-        """Whether the mirror shows something of a row that is not known of it."""
-        href = normalise_href(row.href)
-        found = (await self._writer.store.read_payloads(record.id, [href])).get(href)
-        if row.state in BLOCKS_NOTHING:
-            return found is not None
-        if row.state is not BookingState.BOOKED:
-            return False
-        if found is None or found.etag != row.etag:
-            return True
-        with contextlib.suppress(NotProven):
-            return await self._looks.is_taken(row) is not row.conflict
-        return False
+    def _let_go(self, row: Booking) -> None:
+        place = _Place(row.profile, row.calendar)
+        self._rows.pop(row.id, None)
+        self._places.get(place, {}).pop(row.id, None)
+        if not self._places.get(place, True):
+            del self._places[place]
 
     def _is_over(self, row: Booking) -> bool:
         now = self._clock.now()

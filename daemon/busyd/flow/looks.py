@@ -1,12 +1,14 @@
 """The looks of a booking: every calendar that counts confirmed anew, and whether somebody else has the time."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
+from busyd.availability.overlap import objects_near
 from busyd.booking.carrying import Client, ProvenLook
 from busyd.clock import Clock, Now
 from busyd.connection import FEEDS
+from busyd.cooperative import in_slices
 from busyd.flow.freshness import CalendarFreshness, CalendarHealth, freshness_of
 from busyd.flow.membership import NotProven, offer_of, why_not
 from busyd.flow.occupancy import others_busy
@@ -16,7 +18,7 @@ from busyd.index.writer import IndexWriter
 from busyd.period import Instant
 from busyd.state.links import Link
 from busyd.state.profile_state import ProfileState
-from busyd.store.bookings import Booking, BookingKind, BookingState
+from busyd.store.bookings import Booking, BookingKind, BookingState, calendar_key
 from busyd.store.mirror import CalendarRecord
 
 PROVE_WITHIN: Final = 5.0
@@ -91,6 +93,27 @@ class Looks:
             rows=(row.id, row.parent),
         )
         return bool(spans)
+
+    async def may_be_taken(self, profile: str, rows: Sequence[Booking]) -> list[Booking]:
+        """Those of the rows, whose own events are where they should be, in whose span there may be something else.
+
+        One pass over the calendars, however many rows there are.
+        """
+        profile_state, state = self._writer.state.profiles.get(profile), self._writer.state
+        if profile_state is None:
+            return []
+        rows = sorted(rows, key=lambda row: row.span)
+        spans = [(int(row.span.start), int(row.span.end)) for row in rows]
+        near = [0] * len(rows)
+        for link in profile_state.links:
+            table = state.tables.get(link.calendar, link.zone) if link.calendar is not None and link.blocks else None
+            if table is None:
+                continue
+            found = await in_slices(objects_near(table, spans))
+            own = calendar_key(link.reference.connection, link.href)
+            for at, (row, numbers) in enumerate(zip(rows, found, strict=True)):
+                near[at] += len(numbers) + len(table.incomplete) - (row.calendar == own)
+        return [row for row, count in zip(rows, near, strict=True) if count > 0]
 
     async def _is_not_offered(self, row: Booking, profile_state: ProfileState) -> bool:
         view = self._answers.profile(row.profile)

@@ -137,6 +137,11 @@ class OutboxRequests:
                 lambda outbox: outbox.keep_answer(asked.profile, asked.key, status=told.status, answer=told.body)
             )
 
+    async def drop_key(self, asked: KeyedRequest) -> None:
+        """Let a key be used again, because nothing came of the request. Raises StorageError."""
+        if asked.key:
+            await self._ledger.outbox(lambda outbox: outbox.drop_key(asked.profile, asked.key))
+
     async def lag_of(self, connection: Connection) -> float:
         """Seconds for which reads of a server may lag behind its writes, as far as that was measured; else 0.
 

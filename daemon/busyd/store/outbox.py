@@ -124,6 +124,10 @@ class Outbox:
             row for row in rows if row.span.end > since or row.state not in _FINAL or (row.watch_until or since) > since
         ]
 
+    def drop_key(self, profile: str, key: str) -> None:
+        """Let a key be used again."""
+        self._connection.execute("DELETE FROM booking_key WHERE profile=? AND key=?", (profile, key))
+
     def release_key(self, booking: str) -> None:
         """Let the key under which a row was asked for be used again: nothing came of the request."""
         self._connection.execute("DELETE FROM booking_key WHERE booking=?", (booking,))
