@@ -50,6 +50,14 @@ def test_the_collection_is_never_its_own_member(href: str) -> None:
     assert (found.changed, found.vanished) == ({A: '"1"'}, frozenset())
 
 
+def test_a_listing_of_the_home_says_nothing_of_a_calendar_in_it() -> None:
+    home, sibling = member("/300/calendars/", etag("h")), member("/300/calendars/home2/", etag("s"))
+    with pytest.raises(MalformedResponse, match="other collections"):
+        exchange(list_members(CALENDAR), multistatus(home, SELF, sibling))
+    with pytest.raises(MalformedResponse, match="other collections"):
+        exchange(list_members(CALENDAR), multistatus(SELF, sibling))
+
+
 def test_a_collection_that_says_only_that_it_is_gone_is_gone() -> None:
     """QUIRK(xandikos): a 404 may come within a 207."""
     with pytest.raises(NotFound):

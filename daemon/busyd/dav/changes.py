@@ -152,25 +152,30 @@ def list_members(calendar: str) -> Operation[Members]:
     """Every member of the calendar; sub-collections are left out.
 
     Raises MalformedResponse for a listing with neither a member nor the calendar itself: an empty calendar still lists
-    itself, so such a listing proves nothing.
+    itself, so such a listing proves nothing. Nor does one of other collections: that of its home, in which it is, too.
     """
     properties = (names.GETETAG, names.RESOURCETYPE, names.GETCONTENTTYPE)
     response = yield propfind(calendar, depth="1", properties=properties)
     selves, own, is_empty = spellings(calendar, response.url), list[MemberResponse](), True
+    inside = tuple(href for href in selves if href.endswith("/"))
     members = Members({})
-    truncated = False
+    truncated = is_elsewhere = False
     for member in read_members(response):
         if isinstance(member, SyncToken):
             continue
         is_empty, truncated = False, truncated or member.status == 507
         if member.href in selves:
             own.append(member)
-        elif _is_object(member):
+        elif not _is_object(member):
+            is_elsewhere = is_elsewhere or not member.href.startswith(inside)
+        else:
             members.etags[member.href] = _etag(member)
             if member.spelling != member.href:
                 members.spelled[member.href] = member.spelling
     if is_empty:
         raise MalformedResponse(response.host, "the listing is empty, even without the calendar itself", status=207)
+    if is_elsewhere and not members.etags:
+        raise MalformedResponse(response.host, "the listing of a calendar is one of other collections", status=207)
     _check_itself(own, response)
     return replace(members, truncated=truncated)
 
