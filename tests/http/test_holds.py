@@ -205,3 +205,18 @@ async def test_holds_are_for_who_may_book_and_has_calendars(served: Served) -> N
     assert (await served.ask(path, method="DELETE", token=other)).status == 404
     block = served.backend.token("anna", "book", "details")
     assert (await served.ask(path.replace("holds", "blocks"), token=block)).status == 404
+
+
+async def test_a_time_that_ends_after_the_year_9999_is_refused(serve: Serve) -> None:
+    served = await serve()
+    token = served.backend.token("anna", "book")
+    for kind in ("holds", "appointments"):
+        answer = await served.ask(
+            f"/v1/profiles/anna/{kind}",
+            method="POST",
+            token=token,
+            body={"start": "9999-12-31T23:59:59Z", "duration": "30m", **({"summary": "x"} if kind != "holds" else {})},
+            **{"Idempotency-Key": "k"},
+        )
+        assert (answer.status, answer.error) == (422, "invalid")
+        assert "beyond the year 9999" in answer.json["detail"]

@@ -12,7 +12,7 @@ from busyd.http.freebusy import profile_of, zone_of
 from busyd.http.idempotency import invalid
 from busyd.http.problem import HttpProblem
 from busyd.http.query import HOW_TO_WRITE_TIMES, MAX_WINDOW, parse_seconds, parse_time
-from busyd.period import Instant, Period
+from busyd.period import LATEST, Instant, Period
 
 Moment = Annotated[str, Meta(max_length=64)]
 
@@ -42,6 +42,8 @@ def span_of(start: Instant, end: Instant) -> Period:
     """Raises HttpProblem for a span that is empty or too long."""
     if start >= end:
         raise invalid("the time is empty or reversed: `start` must be before `end`", fix=HOW_TO_WRITE_TIMES)
+    if end > LATEST:
+        raise invalid("the time reaches beyond the year 9999", fix=HOW_TO_WRITE_TIMES)
     if end - start > MAX_WINDOW:
         raise invalid("the time is longer than 1000 days", fix="ask for it in several parts")
     return Period(start, end)
