@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from busyd.booking.applying import WriteRefused, merged
 from busyd.booking.carrying import Carrier, ProvenLook
-from busyd.booking.rendering import render
+from busyd.booking.composing import compose
 from busyd.clock import SystemClock
 from busyd.connection import Connection, ConnectionKind
 from busyd.credentials import Secret
@@ -139,7 +139,7 @@ async def desk() -> AsyncIterator[Desk]:
         transport = Transport(connection, lambda: Secret(account.password), clock=SystemClock(), allow=hosts)
         row = Booking("1", BookingKind.APPOINTMENT, "anna", BookingState.PENDING, SPAN, NOW, uid=UID)
         row = replace(row, href=f"/300000001/calendars/work/{UID}.ics")
-        row = replace(row, body=render(row, zone="Europe/Berlin", now=NOW))
+        row = replace(row, body=compose(row, zone="Europe/Berlin", now=NOW))
         yield Desk(Network(transport), KeptRow(row), work, account.knobs)
         await transport.close()
 

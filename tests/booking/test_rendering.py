@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from busyd.availability.index import index_object
-from busyd.booking.rendering import read_content, read_version, render, with_mark
+from busyd.booking.composing import compose
+from busyd.booking.rendering import read_content, read_version, with_mark
 from busyd.period import Instant, Period
 from busyd.store.bookings import Booking, BookingKind, BookingState, Details
 
@@ -27,7 +28,7 @@ def booking(span: Period | None = None, **details: object) -> Booking:
     known = Details(**{"summary": "Intro call", **details})  # type: ignore[arg-type]
     span = span or Period(at(2026, 12, 1, 9), at(2026, 12, 1, 9, 30))
     made = Booking("1", BookingKind.APPOINTMENT, "anna", BookingState.PENDING, span, NOW, uid="ABCD-1", details=known)
-    return replace(made, body=render(made, zone="Europe/Berlin", now=NOW))
+    return replace(made, body=compose(made, zone="Europe/Berlin", now=NOW))
 
 
 def event_of(body: bytes) -> icalendar.Event:
@@ -66,7 +67,7 @@ def test_an_appointment_is_written_with_its_zone_and_all_that_a_phone_needs() ->
 def test_what_is_written_is_read_back_as_the_same_time(zone: str, start: int, length: int) -> None:
     start -= start % 60
     span = Period(Instant(start), Instant(start + length - length % 60))
-    assert spans(render(booking(span), zone=zone, now=NOW)) == [(span.start, span.end)]
+    assert spans(compose(booking(span), zone=zone, now=NOW)) == [(span.start, span.end)]
 
 
 def test_the_second_of_two_hours_that_the_clocks_show_is_written_in_utc() -> None:

@@ -3,28 +3,24 @@
 The mark of a PUT is put in last (`with_mark`), so that what the server has can be told from every other PUT of the row.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from icalendar import Alarm, Calendar, Event, Timezone, vCalAddress
 from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.availability.index import index_object
 from busyd.booking.decision import Version
-from busyd.ical.compose import PRODID, clean_text, fold
-from busyd.ical.compose_zone import timezone_component
+from busyd.ical.compose import fold
 from busyd.ical.facts import Attendee, Facts
 from busyd.ical.unfolding import unfold
-from busyd.ical.zones import reading_zone
-from busyd.period import FbType, Instant, Period
-from busyd.store.bookings import Booking, Details
+from busyd.period import Instant, Period
+from busyd.store.bookings import Booking
 
 MARK: Final = "X-BUSYD-MARK"
 _BEGIN: Final = b"BEGIN:VEVENT\r\n"
-_DAY: Final = 86_400
 _TEXTS: Final = ("SUMMARY", "LOCATION", "DESCRIPTION", "URL")
 _LINE: Final = re.compile(r"\n(BEGIN|END|[A-Z-]+)(?:;(?:[^\":\n]|\"[^\"\n]*\")*)?:([^\n]*)", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"\\([nN;,\\])")
@@ -38,62 +34,15 @@ class Content(Struct, frozen=True):
     texts: Mapping[str, str]
 
 
-def render(booking: Booking, *, zone: str, now: Instant, with_guests: bool = False) -> bytes:
-    """The object of an appointment or a block, without a mark. `zone` is an IANA name.
+async def render(booking: Booking, *, zone: str, now: Instant, with_guests: bool = False) -> bytes:
+    """As `compose`, in a thread: who never books never imports what composing takes."""
 
-    Never with METHOD (RFC 4791 §4.1), always with DTEND (iCloud answers 404 without). Guests become ATTENDEEs only
-    when that is asked for: from then on the calendar's own server mails them (RFC 6638 §3.2.1).
-    """
-    details, span = booking.details, booking.span
-    calendar, event = Calendar(), Event()
-    calendar.add("version", "2.0")
-    calendar.add("prodid", PRODID)
-    calendar.add("calscale", "GREGORIAN")
-    event.add("uid", booking.uid)
-    event.add("dtstamp", _utc(now))
-    event.add("created", _utc(booking.created))
-    event.add("last-modified", _utc(now))
-    event.add("sequence", booking.sequence)
-    _add_time(event, "dtstart", instant=span.start, zone=zone)
-    _add_time(event, "dtend", instant=span.end, zone=zone)
-    for name, text in (("summary", details.summary), ("description", details.description)):
-        if text:
-            event.add(name, clean_text(text))
-    if details.location:
-        event.add("location", clean_text(details.location))
-    if details.url:
-        event.add("url", details.url)
-    if details.classification:
-        event.add("class", details.classification)
-    event.add("status", "TENTATIVE" if details.tentative else "CONFIRMED")
-    event.add("transp", "OPAQUE")
-    if booking.fbtype == FbType.BUSY_UNAVAILABLE:
-        event.add("x-microsoft-cdo-busystatus", "OOF")
-    if with_guests:
-        _add_guests(event, booking)
-    for reminder in details.reminders:
-        event.add_component(_alarm(details, reminder))
-    if any(_is_local(moment, zone) for moment in (span.start, span.end)):
-        calendar.add_component(_timezone(span, zone))
-    calendar.add_component(event)
-    return bytes(calendar.to_ical())
+    def work() -> bytes:
+        from busyd.booking.composing import compose
 
+        return compose(booking, zone=zone, now=now, with_guests=with_guests)
 
-def _add_guests(event: Event, booking: Booking) -> None:
-    """The organizer is a guest, too, as Apple's own apps write it."""
-    organizer = vCalAddress(f"mailto:{booking.organizer}")
-    event.add("organizer", organizer)
-    host = {"CUTYPE": "INDIVIDUAL", "ROLE": "CHAIR", "PARTSTAT": "ACCEPTED"}
-    event.add("attendee", vCalAddress(organizer), parameters=host)
-    for guest in booking.details.guests:
-        asked = {"CUTYPE": "INDIVIDUAL", "ROLE": "REQ-PARTICIPANT", "PARTSTAT": "NEEDS-ACTION", "RSVP": "TRUE"}
-        named = {"CN": _parameter(guest.name)} if guest.name.strip() else {}
-        event.add("attendee", vCalAddress(f"mailto:{guest.email}"), parameters={**named, **asked})
-
-
-def _parameter(text: str) -> str:
-    """RFC 5545 §3.2: a value has neither double quotes nor control characters."""
-    return "".join(" " if not one.isprintable() else "'" if one == '"' else one for one in text).strip()
+    return await asyncio.to_thread(work)
 
 
 def with_mark(body: bytes, mark: str) -> bytes:
@@ -129,42 +78,6 @@ def read_content(payload: bytes) -> Content:
 def _guest(attendee: Attendee) -> Attendee:
     """Who is invited; what a guest answers changes nothing of that."""
     return replace(attendee, partstat="")
-
-
-def _add_time(event: Event, name: str, *, instant: Instant, zone: str) -> None:
-    """Wall time by the rules with which it will be read back, or UTC."""
-    if _is_local(instant, zone):
-        wall = datetime.fromtimestamp(reading_zone(zone).wall(instant), UTC).replace(tzinfo=None)
-        event.add(name, wall, parameters={"TZID": zone})
-    else:
-        event.add(name, _utc(instant))
-
-
-def _is_local(instant: Instant, zone: str) -> bool:
-    """Whether the moment can be written with the zone: UTC needs none, and of an hour that the clocks show twice only
-    the first can be written (RFC 5545 §3.3.5).
-    """
-    known = reading_zone(zone)
-    return zone != "UTC" and known.instant(known.wall(instant)) == instant
-
-
-def _utc(instant: Instant) -> datetime:
-    return datetime.fromtimestamp(instant, UTC)
-
-
-def _timezone(span: Period, zone: str) -> Timezone:
-    """The changes of the clocks around the event."""
-    first = datetime.fromtimestamp(span.start - 366 * _DAY, UTC).year
-    last = datetime.fromtimestamp(span.end + 366 * _DAY, UTC).year
-    return timezone_component(zone, first=first, last=last)
-
-
-def _alarm(details: Details, reminder: int) -> Alarm:
-    alarm = Alarm()
-    alarm.add("action", "DISPLAY")
-    alarm.add("description", clean_text(details.summary) or "Reminder")
-    alarm.add("trigger", timedelta(seconds=-reminder))
-    return alarm
 
 
 def _properties(payload: bytes, wanted: tuple[str, ...]) -> dict[str, str]:

@@ -4,7 +4,6 @@ Accepted is what `/slots` offers at that moment, by the same code. From its comm
 whatever comes of it; a change keeps the old time and the new one.
 """
 
-import asyncio
 import secrets
 from collections.abc import Sequence
 from typing import Final
@@ -251,7 +250,7 @@ class Appointments:
         view = self._answers.profile(row.profile)
         zone = view.timezone if view is not None else "UTC"
         with_guests = row.invited == "sent"
-        return await asyncio.to_thread(render, row, zone=zone, now=self._clock.now(), with_guests=with_guests)
+        return await render(row, zone=zone, now=self._clock.now(), with_guests=with_guests)
 
     async def _require_offered(self, row: Booking, *, hold: str = "") -> Offer:
         """What is offered, if a row is. Raises NotOffered, NotProven, Unanswerable."""

@@ -189,7 +189,7 @@ class Booker:
         """A row whose guests are to be written: only now is it certain that the slot stays."""
         view = self._answers.profile(row.profile)
         zone = view.timezone if view is not None else "UTC"
-        body = await asyncio.to_thread(render, row, zone=zone, now=self._clock.now(), with_guests=True)
+        body = await render(row, zone=zone, now=self._clock.now(), with_guests=True)
         return replace(row, wanted=WantedChange(row.details, body, row.sequence, invites=True))
 
     async def _commit(self, before: Booking, after: Booking) -> Booking:

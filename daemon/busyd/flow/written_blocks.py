@@ -3,7 +3,6 @@
 Nobody else's time is taken, so that no calendar is looked at first. Deleted on a phone, a block is gone.
 """
 
-import asyncio
 import secrets
 from typing import Final
 
@@ -145,7 +144,7 @@ class WrittenBlocks:
         view = self._answers.profile(row.profile)
         zone = view.timezone if view is not None else "UTC"
         named = replace(row, details=replace(row.details, summary=row.details.summary or _UNNAMED))
-        return await asyncio.to_thread(render, named, zone=zone, now=self._clock.now())
+        return await render(named, zone=zone, now=self._clock.now())
 
 
 def _use_key(outbox: Outbox, asked: KeyedRequest, *, row: Booking) -> None:
