@@ -25,6 +25,7 @@ from busyd.dav.objects import (
 )
 from busyd.errors import BusydError, DataError, RemoteError
 from busyd.flow.kept_writes import keep_written
+from busyd.ical.acceptable import check_object
 from busyd.index.writer import IndexWriter
 from busyd.store.members import MirroredMember
 from busyd.store.mirror import GHOST_ETAG, NO_ETAG, UNREAD_ETAG, CalendarRecord
@@ -102,7 +103,7 @@ class MemberWrite:
             operation = put_object(self._target, sent, if_none_match=True)
         else:
             operation = put_object(self._target, sent, if_match=await self._etag_of(member))
-        outcome = await self._carried_out(operation, sent)
+        outcome = await self._carried_out(operation, sent, conditions=conditions)
         before = member.etag if member is not None else ""
         await self._mirror(await self._read_back(outcome, sent, before=before))
         now = await self._member()
@@ -115,7 +116,8 @@ class MemberWrite:
         member = await self._held(conditions)
         if member is None or not member.tag:
             raise NotWritten(Obstacle.ABSENT, "there is no such event")
-        await self._carried_out(delete_object(self._target, await self._etag_of(member)), b"")
+        operation = delete_object(self._target, await self._etag_of(member))
+        await self._carried_out(operation, b"", conditions=conditions)
         await self._forget()
 
     async def move(self, other: "MemberWrite", *, overwrite: bool, conditions: Conditions) -> WrittenMember:
@@ -153,7 +155,7 @@ class MemberWrite:
             raise NotWritten(Obstacle.CONDITION, "the event has changed meanwhile, or is gone")
         return member
 
-    async def _carried_out(self, operation: Operation[WriteOutcome], sent: bytes) -> Written:
+    async def _carried_out(self, operation: Operation[WriteOutcome], sent: bytes, *, conditions: Conditions) -> Written:
         try:
             outcome = await self._client.run(operation)
         except RemoteError as error:
@@ -164,8 +166,28 @@ class MemberWrite:
             refusal = _refusal(outcome)
             if outcome.status != _FAILED_CONDITION:
                 raise refusal
-            return await self._already_so(sent, otherwise=refusal)  # an earlier try may have been carried out late
+            try:
+                # An earlier try may have been carried out late.
+                return await self._already_so(sent, otherwise=refusal)
+            except NotWritten as error:
+                raise await self._in_the_way(sent, conditions=conditions) or error from None
         return outcome
+
+    async def _in_the_way(self, sent: bytes, *, conditions: Conditions) -> NotWritten | None:
+        """Why a server has refused a condition that holds, as a look has just shown."""
+        member = await self._member()
+        is_there = member is not None and bool(member.payload)
+        if not conditions.hold(member) or (is_there and not conditions.tags):
+            return None
+        if is_there or not sent:
+            return NotWritten(Obstacle.UNAVAILABLE, "its server calls the event changed, and shows it unchanged")
+        # QUIRK(icloud): a UID lives once in an account, and those of deleted events are kept for a minute.
+        uid = check_object(sent).uid
+        for record in self._writer.state.calendars_of(self._record.connection):
+            if await self._writer.store.names_with_uid(record.id, uid):
+                return NotWritten(Obstacle.UID_CONFLICT, f"an event in {record.label} has this UID")
+        why = "it was deleted a moment ago, or is in a calendar that is not linked"
+        return NotWritten(Obstacle.UNAVAILABLE, f"its server does not take the event now: {why}")
 
     async def _already_so(self, sent: bytes, *, otherwise: NotWritten) -> Written:
         """A look whether the member is what was sent; nothing, when it was to be removed. Raises `otherwise`."""

@@ -165,6 +165,37 @@ async def test_a_condition_fails_after_a_look_at_what_is_there_and_the_app_can_r
     assert (await put(dav, "a.ics", event("a", "SUMMARY:Other"), If_Match=got.headers["ETag"])).status == 204
 
 
+@pytest.mark.parametrize("fields", [{"If_None_Match": "*"}, {}], ids=["for a new one", "without a condition"])
+async def test_who_makes_anew_what_was_deleted_a_moment_ago_is_asked_to_wait(
+    dav: Dav, remote: Remote, fields: dict[str, str]
+) -> None:
+    """iCloud refuses the name and the UID for a minute: nothing is there that the app could read."""
+    assert (await delete(dav, "a.ics")).status == 204
+    remote.refuse = 412, ""
+    answer = await put(dav, "a.ics", event("a"), **fields)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "60")
+    assert "deleted a moment ago" in answer.text
+    remote.refuse = None
+    assert (await put(dav, "a.ics", event("a"), **fields)).status == 201
+
+
+async def test_a_condition_that_holds_is_not_said_to_have_failed(dav: Dav, remote: Remote) -> None:
+    tag, remote.refuse = await tag_of(dav, "a.ics"), (412, "")
+    assert (await put(dav, "a.ics", event("a", "SUMMARY:Other"), If_Match=tag)).status == 503
+    tag = await tag_of(dav, "a.ics")
+    assert (await delete(dav, "a.ics", If_Match=tag)).status == 503
+    assert (await put(dav, "a.ics", event("a", "SUMMARY:Other"))).status == 412
+
+
+async def test_an_event_that_is_in_another_calendar_of_its_account_is_refused_for_its_uid(
+    dav: Dav, remote: Remote, other: str
+) -> None:
+    """As iCloud does; it says 412 to it."""
+    remote.refuse = 412, ""
+    answer = await dav.ask("PUT", f"{other}a.ics", event("a").decode(), If_None_Match="*", Content_Type="text/calendar")
+    assert (answer.status, condition(answer)) == (403, names.caldav("no-uid-conflict"))
+
+
 async def test_an_event_that_is_gone_elsewhere_can_be_made_anew(dav: Dav, remote: Remote) -> None:
     del remote.objects[f"{HOME}a.ics"]
     payload = event("a", "SUMMARY:Again")
