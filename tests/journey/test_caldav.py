@@ -21,12 +21,13 @@ HOME = "/dav/anna/"
 
 
 class App:
-    """Syncs the one calendar it finds in the home of anna."""
+    """Syncs one calendar that it finds in the home of anna; the only one, where it has no name."""
 
-    def __init__(self, busyd: Busyd, *, scope: str = "details") -> None:
+    def __init__(self, busyd: Busyd, *, scope: str = "details", calendar: str = "") -> None:
         made = busyd.command("token", "add", "anna", "--scope", scope, "--json")
         token = json.loads(made.stdout)["token"]
         self._busyd = busyd
+        self._name = calendar
         self._authorization = f"Basic {b64encode(f'anna:{token}'.encode()).decode()}"
         self.token: str | None = None
 
@@ -51,8 +52,9 @@ class App:
 
     @property
     def calendar(self) -> str:
-        rows = self.ask("PROPFIND", HOME, Propfind((names.RESOURCETYPE,)).to_xml()).responses
-        (path,) = [row.spelling for row in rows if row.spelling != HOME]
+        rows = self.ask("PROPFIND", HOME, Propfind((names.DISPLAYNAME,)).to_xml()).responses
+        calendars = [row for row in rows if row.spelling != HOME]
+        (path,) = [row.spelling for row in calendars if self._name in ("", row.text(names.DISPLAYNAME))]
         return path
 
     def sync(self) -> dict[str, int]:
