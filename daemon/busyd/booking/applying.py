@@ -43,6 +43,7 @@ def merged(current: Booking, *, after: Booking) -> Booking:
 
 def applied(row: Booking, step: Step, *, now: Instant) -> Booking:
     """A row as it is after a step. Raises ImpossibleTransition."""
+    not_done = "change-unknown" if step.looked_after_restore else "change-refused"
     if step.looked_after_restore:
         row = replace(row, restored=0, marks=(), watch_until=None)
     if step.seen is not None:
@@ -59,15 +60,16 @@ def applied(row: Booking, step: Step, *, now: Instant) -> Booking:
     if step.event is not None:
         state = next_state(row.kind, row.state, event=step.event)
         if row.state is BookingState.MOVING:
-            row = replace(row, target=None)
-            is_done = step.event is BookingEvent.MOVED
+            is_done = step.event is BookingEvent.MOVED or bool(step.is_done)
+            span = row.target if is_done and row.target is not None else row.span
+            row = replace(row, span=span, target=None)
         row = _in_state(row, state, now=now)
     if is_done is not None and row.wanted is not None:
         wanted = row.wanted
         if wanted.invites:
             row = replace(row, wanted=None, invited="sent" if is_done else "gone")
         else:
-            row = replace(row, wanted=None, reason="" if is_done else "change-refused")
+            row = replace(row, wanted=None, reason="" if is_done else not_done)
         if is_done:
             span = row.target or row.span
             details, body, sequence = wanted.details, wanted.body, wanted.sequence
@@ -75,16 +77,18 @@ def applied(row: Booking, step: Step, *, now: Instant) -> Booking:
                 row, span=span, fbtype=wanted.fbtype or row.fbtype, details=details, body=body, sequence=sequence
             )
         row = replace(row, target=None)
-    return row
+    return replace(row, invited="sent") if step.guests_there else row
 
 
 def _told_anew(row: Booking, step: Step) -> Booking:
     """What a person has done to it."""
+    may_be_ours = step.looked_after_restore or step.fence
+    """A version that a backup does not know yet."""
     if step.touched is not None:
         row = replace(row, touched=step.touched)
     if step.event is BookingEvent.BACK:
         row = replace(row, changed_elsewhere="restored")
-    elif step.touched and step.seen is not None:
+    elif step.touched and step.seen is not None and (step.seen.edited or not may_be_ours):
         has_moved = step.span is not None and step.event is not BookingEvent.MOVED
         row = replace(row, changed_elsewhere="moved" if has_moved else "edited")
     return replace(row, span=step.span) if step.span is not None else row

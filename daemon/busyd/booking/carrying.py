@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from busyd.booking.applying import WriteRefused, applied, with_proof
 from busyd.booking.decision import Request, Sight, Step, Version, decide
-from busyd.booking.rendering import read_version, with_mark
+from busyd.booking.rendering import read_version, with_mark, with_new_mark
 from busyd.booking.transitions import BookingEvent, next_state
 from busyd.clock import Clock
 from busyd.dav.exchange import Operation
@@ -27,7 +27,8 @@ from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingState
 T = TypeVar("T")
 
 _FAILED_CONDITION: Final = 412
-RESTS: Final = frozenset({BookingState.BOOKED, BookingState.CLAIMED, *BLOCKS_NOTHING, BookingState.ATTENTION})
+_WAITING: Final = frozenset({BookingState.ATTENTION, BookingState.ATTENTION_RESTORED})
+RESTS: Final = frozenset({BookingState.BOOKED, BookingState.CLAIMED, *BLOCKS_NOTHING, *_WAITING})
 """States in which another look at once would say no more; on a server whose reads lag it would say less."""
 _GOING: Final = frozenset({BookingState.CANCELLING, BookingState.YIELDING})
 _PROVED: Final = frozenset({BookingState.PENDING, BookingState.CONFIRMED})
@@ -89,7 +90,7 @@ class Carrier(Struct, frozen=True):
                     return kept
                 row = kept
             else:
-                row, after_412 = await self._send(row, changed, request=step.send)
+                row, after_412 = await self._send(row, changed, request=step.send, there=sight.version)
                 if row.state in RESTS and row.wanted is None:
                     return row
 
@@ -110,7 +111,9 @@ class Carrier(Struct, frozen=True):
     async def _keep(self, before: Booking, row: Booking) -> Booking:
         return await self.commit(before, row) if row != before else row
 
-    async def _send(self, before: Booking, row: Booking, *, request: Request) -> tuple[Booking, bool]:
+    async def _send(
+        self, before: Booking, row: Booking, *, request: Request, there: Version | None
+    ) -> tuple[Booking, bool]:
         """Commit, then send; the row after the answer, and whether its condition failed."""
         if request is Request.DELETE:
             return await self._delete(before, row)
@@ -120,6 +123,8 @@ class Carrier(Struct, frozen=True):
         if kept != row:
             return kept, False
         payload = with_mark(_body(row, request), mark)
+        if request is Request.FENCE and there is not None:
+            payload = with_new_mark(there.payload, mark)  # a person may have changed it
         outcome = await self.client.run(_put(row, payload, is_new=request is Request.CREATE))
         marks = tuple(one for one in row.marks if one != mark)
         if isinstance(outcome, Refused):

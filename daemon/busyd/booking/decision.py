@@ -24,6 +24,9 @@ class Version(Struct, frozen=True):
     edited: bool = False
     """Another content than that which was sent with this mark."""
     has_guests: bool = False
+    has_wanted: bool = False
+    """It says what the change asks for that is not settled."""
+    payload: bytes = b""
 
 
 class Sight(Struct, frozen=True):
@@ -46,7 +49,7 @@ class Request(StrEnum):
     CREATE = "create"
     """PUT, If-None-Match: *"""
     FENCE = "fence"
-    """PUT, If-Match, the same content under a new mark."""
+    """PUT, If-Match, what is there under a new mark."""
     MOVE = "move"
     """PUT, If-Match, with the new time."""
     EDIT = "edit"
@@ -74,6 +77,8 @@ class Step(Struct, frozen=True):
     """Whether the server has what a change asked for; False when a person's version stays instead."""
     guests_gone: bool = False
     """The guests that were written are not in it."""
+    guests_there: bool = False
+    """It has guests of which the backup does not know that they were written."""
     looked_after_restore: bool = False
     send: Request | None = None
 
@@ -84,7 +89,8 @@ NOTHING = Step()
 def is_ours(row: Booking, version: Version) -> bool:
     """Whether the version on the server is one that busyd may delete or replace by itself."""
     if row.etag and row.etag == version.etag:
-        return not (row.state is BookingState.YIELDING and row.touched)
+        goes_by_itself = row.state is BookingState.YIELDING or row.kind is BookingKind.CLAIM
+        return not (row.touched and goes_by_itself)
     return not version.edited and version.mark in row.marks
 
 
@@ -130,7 +136,7 @@ def _record(row: Booking, version: Version, *, event: BookingEvent | None = None
 def _pending(row: Booking, sight: Sight) -> Step:
     if sight.version is not None:  # only after a restore that forgot the row
         found = _record(row, sight.version, event=BookingEvent.FOUND, move=True)
-        return replace(found, touched=True, fence=True)
+        return replace(found, touched=True, fence=True, guests_there=bool(row.invited) and sight.version.has_guests)
     if sight.taken:
         return Step(BookingEvent.TAKEN)
     return Step(BookingEvent.SEND, send=Request.CREATE)
@@ -220,14 +226,25 @@ def _restored(row: Booking, sight: Sight) -> Step:
     """The one look after a restore: nothing is written."""
     version = sight.version
     if version is None:
-        return Step(BookingEvent.RESTORED_ABSENT, looked_after_restore=True)
+        is_done = False if row.wanted is not None else None
+        return Step(BookingEvent.RESTORED_ABSENT, is_done=is_done, looked_after_restore=True)
     if row.kind is BookingKind.CLAIM:
-        return replace(_record(row, version, event=BookingEvent.RESTORED_THERE), looked_after_restore=True)
+        found = _record(row, version, event=BookingEvent.RESTORED_THERE)
+        # Its ETag may be one that the backup does not know yet; what it says tells whether a person has changed it.
+        return replace(found, touched=version.edited or row.touched, looked_after_restore=True)
     waits = row.state in (
         BookingState.PENDING,
         BookingState.SENDING,
         BookingState.CONFIRMED,
         BookingState.ATTENTION_RESTORED,
     )
+    is_done = None
+    if row.wanted is not None:
+        is_done = version.span == row.target if row.state is BookingState.MOVING else version.has_wanted
     step = _record(row, version, event=BookingEvent.RESTORED_THERE, move=True)
-    return replace(step, touched=True, fence=waits, looked_after_restore=True)
+    step = replace(step, touched=True, fence=waits, is_done=is_done, looked_after_restore=True)
+    if not row.invited:
+        return step
+    # Whoever was booked in the backup is not mailed by itself.
+    is_gone = not version.has_guests and (row.invited == "sent" or not waits)
+    return replace(step, guests_there=version.has_guests, guests_gone=is_gone)

@@ -21,6 +21,8 @@ from busyd.store.bookings import Booking
 
 MARK: Final = "X-BUSYD-MARK"
 _BEGIN: Final = b"BEGIN:VEVENT\r\n"
+_BEGIN_LINE: Final = re.compile(rb"^BEGIN:VEVENT[ \t]*(\r?\n)", re.IGNORECASE | re.MULTILINE)
+_MARK_LINE: Final = re.compile(rb"^%b[:;][^\n]*\n(?:[ \t][^\n]*\n)*" % MARK.encode(), re.IGNORECASE | re.MULTILINE)
 _TEXTS: Final = ("SUMMARY", "LOCATION", "DESCRIPTION", "URL")
 _LINE: Final = re.compile(r"\n(BEGIN|END|[A-Z-]+)(?:;(?:[^\":\n]|\"[^\"\n]*\")*)?:([^\n]*)", re.IGNORECASE)
 _ESCAPED: Final = re.compile(r"\\([nN;,\\])")
@@ -50,20 +52,34 @@ def with_mark(body: bytes, mark: str) -> bytes:
     return body.replace(_BEGIN, _BEGIN + fold(f"{MARK}:{mark}").encode() + b"\r\n", 1)
 
 
+def with_new_mark(payload: bytes, mark: str) -> bytes:
+    """What a server has, a person's changes included, under another mark; as it is where there is no event in it."""
+    line = f"{MARK}:{mark}".encode()
+    return _BEGIN_LINE.sub(lambda begin: begin[0] + line + begin[1], _MARK_LINE.sub(b"", payload), count=1)
+
+
 def read_version(booking: Booking, payload: bytes, *, etag: str) -> Version:
     """What the server has under the name of a row, compared with what was rendered for it.
 
     Never raises because of what is in the payload.
     """
-    there, sent = read_content(payload), [read_content(booking.body)]
-    if booking.wanted is not None:
-        sent.append(read_content(booking.wanted.body))
+    there = read_content(payload)
+    has_wanted = booking.wanted is not None and there == read_content(booking.wanted.body)
+    edited = not has_wanted and there != read_content(booking.body)
     span = None
     if len(there.rows) == 1 and not there.recurring:
         start, end, _ = there.rows[0]
         span = Period(Instant(start), Instant(end)) if start < end else None
     found = _properties(payload, (MARK, "ATTENDEE"))
-    return Version(etag, span, found.get(MARK, ""), edited=there not in sent, has_guests="ATTENDEE" in found)
+    return Version(
+        etag,
+        span,
+        found.get(MARK, ""),
+        edited=edited,
+        has_guests="ATTENDEE" in found,
+        has_wanted=has_wanted,
+        payload=payload,
+    )
 
 
 def read_content(payload: bytes) -> Content:

@@ -31,7 +31,7 @@ from busyd.flow.membership import (
     why_not,
 )
 from busyd.flow.occupancy import others_busy
-from busyd.flow.orders import ordered_cancel, require_changeable, used_hold
+from busyd.flow.orders import asked_again, ordered_cancel, require_changeable, used_hold
 from busyd.flow.overrides import Override, lifted
 from busyd.flow.primary import find_primary
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
@@ -74,7 +74,7 @@ class Appointments:
         Raises NoPrimary, ReadOnlyCalendar, NotOffered, HoldExpired, Unanswerable; NotProven and WriteRefused when
         nothing was written.
         """
-        if (known := await self._known(asked)) is not None:
+        if (known := await self._asked_again(asked)) is not None:
             return known
         profile_state = find_profile(self._writer.state, asked.profile)
         primary = find_primary(self._writer.state, profile_state)
@@ -191,6 +191,22 @@ class Appointments:
         """What was told of the same request before, or how it stands while that is not settled."""
         known = await self._requests.known(asked)
         return self._view(known) if isinstance(known, Booking) else known
+
+    async def _asked_again(self, asked: KeyedRequest) -> AppointmentView | Told | None:
+        """The same, after what a restore has left open was sent after all."""
+        known = await self._requests.known(asked)
+        if not isinstance(known, Booking):
+            return known
+        row, changed = known, list[Booking]()
+
+        def work(outbox: Outbox) -> list[Booking]:
+            changed[:] = [asked_again(row, outbox, now=asked.now)]
+            return changed
+
+        if known.state is BookingState.ATTENTION_RESTORED:
+            await self._requests.change(work)
+            known = await self._booker.settle(changed[0])
+        return self._view(known)
 
     async def _commit(self, asked: KeyedRequest, row: Booking, *, changed: list[Booking]) -> Booking:
         """Commit a row as it is to be, and its claim, unless somebody was quicker. Raises NotSettled, Overlaps."""

@@ -35,13 +35,23 @@ def withdrawn(row: Booking, outbox: Outbox, *, now: Instant, reason: str) -> lis
     if row.state is BookingState.MOVING:
         back = replace(applied(row, Step(BookingEvent.MOVE_REFUSED), now=now), reason=reason)
         return [back, *(ordered_cancel(claim, outbox, now=now, reason=reason) for claim in claims)]
-    if row.state not in (BookingState.PENDING, BookingState.SENDING):
-        return []
-    gone = ordered_cancel(row, outbox, now=now, reason=reason)
-    if gone.state is BookingState.CANCELLED:
+    if row.state is BookingState.PENDING and not row.restored:
+        # Nothing is said of what a restored ledger may have forgotten: that is as it was before.
         outbox.release_key(row.id)
-        gone = replace(gone, uid="", href="")
-    return [gone]
+        gone = applied(row, Step(BookingEvent.CANCEL_UNSENT), now=now)
+        return [replace(gone, reason=reason, wanted=None, uid="", href="")]
+    return [ordered_cancel(row, outbox, now=now, reason=reason)] if row.state is BookingState.SENDING else []
+
+
+def asked_again(row: Booking, outbox: Outbox, *, now: Instant) -> Booking:
+    """A row that was asked for once more, with the same key: sent after all where a restore had left that open."""
+    current = outbox.find(row.id) or row
+    if current.state is not BookingState.ATTENTION_RESTORED or current.restored:
+        return current
+    again = applied(current, Step(BookingEvent.RETRY), now=now)
+    again = replace(again, reason="", etag="", touched=False, invited="pending" if current.invited else "")
+    outbox.record(again)
+    return again
 
 
 def used_hold(outbox: Outbox, hold: str, *, asked: KeyedRequest) -> list[Booking]:
@@ -61,6 +71,6 @@ def require_changeable(row: Booking) -> None:
     if row.state in BLOCKS_NOTHING:
         message = f"the appointment is {row.state.value}"
         raise HasEnded(message)
-    if row.state is not BookingState.BOOKED or row.wanted is not None:
+    if row.state is not BookingState.BOOKED or row.wanted is not None or row.restored:
         message = "what was asked for last is still under way"
         raise NotSettled(message)

@@ -24,7 +24,13 @@ from busyd.http.appointment_bodies import (
 )
 from busyd.http.auth import scope_missing
 from busyd.http.blocks import MAX_TEXT
-from busyd.http.booking_problems import booking_problem, needs_a_person, slot_taken, write_refused
+from busyd.http.booking_problems import (
+    booking_problem,
+    needs_a_person,
+    not_sent_after_restore,
+    slot_taken,
+    write_refused,
+)
 from busyd.http.call import Call
 from busyd.http.freebusy import profile_of, zone_of
 from busyd.http.idempotency import HOW_TO_WRITE_KEYS, asked_of, invalid, read_json, tell
@@ -104,6 +110,8 @@ class AppointmentsHandler:
         location += view.id
         if view.is_under_way:
             return _tell(view, 202, headers={"Location": location, "Retry-After": "2"})
+        if view.state is AppointmentState.ATTENTION and view.reason == "restored":
+            raise not_sent_after_restore()  # not kept: the same key sends it
         problem = await self._problem(view, method)
         if problem is not None:
             told = Told(problem.status, problem.body(), view.id)

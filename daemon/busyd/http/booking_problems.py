@@ -67,6 +67,16 @@ def needs_a_person() -> HttpProblem:
     )
 
 
+def not_sent_after_restore() -> HttpProblem:
+    """The state was restored from a backup, and nobody has said that it is still wanted."""
+    return HttpProblem(
+        "attention",
+        409,
+        detail="the state was restored from a backup, and the event is not in the calendar",
+        fix="ask once more with the same Idempotency-Key to have it written, or DELETE it",
+    )
+
+
 def write_refused(status: int) -> HttpProblem:
     """The server of the primary does not write, and said so."""
     if status == 507:
