@@ -20,6 +20,7 @@ from busyd.clock import Clock
 from busyd.dav.errors import LoginRefused
 from busyd.dav.href import normalise_href
 from busyd.errors import BusydError
+from busyd.flow.after_restore import UnknownEvents, told_after_restore
 from busyd.flow.following import FollowedRows
 from busyd.flow.kept_writes import keep_written
 from busyd.flow.looks import AnswerSource, Looks
@@ -59,6 +60,7 @@ class Booker:
         """Rows that are to be looked at, or looked at again."""
         self._waiters: dict[str, list[_Waiter]] = {}
         self.rows = FollowedRows(writer, self._looks, carry_on=self.carry_on, clock=clock)
+        self._unknown = UnknownEvents(requests, writer)
         self.troubles: dict[str, BusydError] = {}
         """Row -> why it is not settled yet."""
 
@@ -70,6 +72,11 @@ class Booker:
             self.rows.take(row)
             if row.state not in RESTS or row.wanted is not None or row.restored:
                 self.carry_on(row)
+
+    async def after_poll(self, connection: str) -> None:
+        """Compare with what the calendars of a connection have now."""
+        await self.rows.after_poll(connection)
+        await self._unknown.after_poll(connection)
 
     async def close(self) -> None:
         """Stop. What was committed stays, and is taken up by the next start."""
@@ -205,6 +212,8 @@ class Booker:
 
         await self._requests.change(work)
         self.rows.take(kept)
+        if before.restored == 1 and kept.restored != 1:
+            logger.warning("%s", told_after_restore(before, kept))
         return kept
 
     async def _mirror(self, row: Booking, payload: bytes, *, etag: str) -> None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from busyd.advice.bookings import describe_unknown
 from busyd.advice.trouble import describe_missing
 from busyd.availability.hours import AppointmentDefaults, Hours, SlotDefaults
 from busyd.availability.snapshot import Snapshot
@@ -221,6 +222,8 @@ def _view_calendar(state: State, connection_state: ConnectionState, *, record: C
     remote = record.remote
     since = record.missing_since
     missing = "" if since is None else describe_missing(to_rfc3339(since), is_gone=record.gone)
+    names = state.unknown_events.get(record.id, ())
+    unknown = describe_unknown(names) if names else ""
     return CalendarView(
         label=record.label,
         connection=record.connection,
@@ -235,7 +238,7 @@ def _view_calendar(state: State, connection_state: ConnectionState, *, record: C
         is_missing=record.missing_since is not None,
         as_of=record.as_of,
         trouble=connection_state.calendar_trouble.get(record.id, "") or missing,
-        note=state.note_about(record.id),
+        note="; ".join(filter(None, (state.note_about(record.id), unknown))),
     )
 
 

@@ -210,7 +210,7 @@ class Service:
             clock=self._clock,
             folder=self._folder,
             on_change=lambda: self._manager.status(self._status()),
-            after_poll=self._backend.booker.rows.after_poll,
+            after_poll=self._backend.booker.after_poll,
         )
         self._backend.schedules = self._polling.schedules
         await self._polling.follow(self._config.connections)

@@ -54,6 +54,8 @@ class State:
         self.proofs = Proofs()
         self.postponed = PostponedObjects()
         """Objects that could not be read because reading itself failed."""
+        self.unknown_events: dict[int, tuple[str, ...]] = {}
+        """Calendar -> the UIDs of events in it that busyd wrote and a restored ledger does not know."""
         self.departed: dict[str, ConnectionState] = {}
         """Connections that the configuration no longer has and some snapshot still speaks of."""
         self.table = FactsTable()

@@ -41,6 +41,14 @@ _PER_SECOND: Final = 100
 """A log that begins anew in place of a damaged one starts at a number that the old one cannot have reached."""
 
 
+def begin_after(path: Path, *, now: Instant) -> None:
+    """Begin a log in place of one that is elsewhere or lost, with numbers that it cannot have reached.
+
+    Raises StorageError.
+    """
+    ChangeLog(_open(path), least=now * _PER_SECOND).close()
+
+
 class ChangeLog:
     """The open log. Its coroutines raise StorageError."""
 

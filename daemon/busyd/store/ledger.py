@@ -337,3 +337,4 @@ def _accept_problems(connection: sqlite3.Connection) -> None:
 
 _MIGRATIONS: Final = (_create, _remember_feeds, _accept_problems, make_outbox, make_properties, make_traits)
 """In the order in which they were introduced: a file has the first so many of them."""
+NEWEST_SCHEMA: Final = len(_MIGRATIONS)

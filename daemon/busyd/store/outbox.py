@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.errors import BusydError
 from busyd.period import Instant, Period
@@ -57,6 +58,20 @@ class Outbox:
     def was_restored(self) -> bool:
         """Whether the ledger ever came from a backup, so that it may have forgotten what was sent."""
         return self._connection.execute("SELECT 1 FROM outbox_fact WHERE name='restored'").fetchone() is not None
+
+    def mark_restored(self, now: Instant, *, since: Instant) -> int:
+        """Note that the ledger comes from a backup; how many rows are to be looked at once for that.
+
+        They are those which a server may have, unless they ended before `since`. No hold is in force any more.
+        """
+        value = str(now).encode()
+        self._connection.execute("INSERT OR REPLACE INTO outbox_fact (name, value) VALUES ('restored', ?)", (value,))
+        for hold in self._select("WHERE kind='hold' AND state='booked'", ()):
+            self.record(replace(hold, state=BookingState.CANCELLED, reason="expired", settled=now))
+        rows = self.followed(since)
+        for row in rows:
+            self.record(replace(row, restored=1))
+        return len(rows)
 
     def find_key(self, profile: str, key: str, *, fingerprint: bytes) -> KeyUse | None:
         """What came of the request under this key; None when there was none. Raises KeyMismatch for another request."""
@@ -151,7 +166,7 @@ class Outbox:
         """End the holds whose time is over; those rows, as they are now."""
         ended = []
         for hold in self._select("WHERE expires<=? AND state='booked'", (now,)):
-            over = msgspec.structs.replace(hold, state=BookingState.CANCELLED, reason="expired", settled=now)
+            over = replace(hold, state=BookingState.CANCELLED, reason="expired", settled=now)
             self.record(over)
             ended.append(over)
         return ended

@@ -112,6 +112,9 @@ class Store:
     async def read_objects(self, calendar: int) -> list[StoredObject]:
         return await self._read(lambda tx: tx.read_objects(calendar))
 
+    async def objects_that_say(self, calendar: int, text: bytes) -> dict[str, str]:
+        return await self._read(lambda tx: tx.objects_that_say(calendar, text))
+
     async def read_objects_by_id(self, numbers: Iterable[int]) -> Mapping[int, StoredObject]:
         return await self._read(lambda tx: tx.read_objects_by_id(numbers))
 

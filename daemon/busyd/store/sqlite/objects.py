@@ -52,6 +52,11 @@ class ObjectStatements(Statements):
         """All objects of a calendar, by href."""
         return [_stored(row) for row in self._db.execute(f"{_SELECT} ORDER BY href", (calendar,))]
 
+    def objects_that_say(self, calendar: int, text: bytes) -> dict[str, str]:
+        """Href -> UID of the objects with these bytes in them."""
+        query = "SELECT href, uid FROM object WHERE calendar=? AND instr(payload, ?) ORDER BY href"
+        return dict(self._db.execute(query, (calendar, text)))
+
     def read_objects_by_id(self, numbers: Iterable[int]) -> dict[int, StoredObject]:
         """The objects of these ids that exist."""
         query = _SELECT.replace("calendar=?", "id=?")

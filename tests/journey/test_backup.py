@@ -1,0 +1,228 @@
+"""A backup taken while the daemon runs, and what becomes of appointments after an old one was restored.
+
+Nothing is created, moved or deleted by itself: each row is looked at once, and told.
+"""
+
+import re
+import signal
+import stat
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from busyd.period import to_rfc3339
+from tests.icloud.accounts import Account
+from tests.icloud.faults import Fault
+from tests.icloud.server import SimulatedIcloud
+from tests.journey.daemon import wait_for
+from tests.journey.scheduler import DAY, Answer, Scheduler
+
+HOUR = 3600
+
+
+def back_up(scheduler: Scheduler, *options: str) -> Path:
+    path = scheduler.busyd.folder / "backup.zip"
+    made = scheduler.busyd.command("backup", str(path), *options)
+    assert made.returncode == 0, made.stderr
+    return path
+
+
+def restore(scheduler: Scheduler, path: Path, *, how: int = signal.SIGTERM) -> subprocess.CompletedProcess[str]:
+    """Stop the daemon, restore, start it; once it has read the calendars again."""
+    scheduler.busyd.stop(how=how)
+    done = scheduler.busyd.command("restore", str(path))
+    assert done.returncode == 0, done.stderr
+    scheduler.busyd.log.write_text("")
+    scheduler.busyd.start()
+    wait_for(lambda: not scheduler.busyd.freebusy("now", "+1d")["stale"], describe=scheduler.busyd.log.read_text)
+    return done
+
+
+def looked_at(scheduler: Scheduler, booked: Answer) -> Any:
+    """An appointment once it was looked at after a restore: that is told in the log, in one line."""
+    appointment = booked.json["id"]
+    lines = wait_for(
+        lambda: re.findall(rf"restored \w+ {appointment} .*", scheduler.busyd.log.read_text()),
+        describe=scheduler.busyd.log.read_text,
+    )
+    assert len(lines) == 1
+    return scheduler.ask("GET", booked.headers["Location"]).json
+
+
+def writes(icloud: SimulatedIcloud) -> list[tuple[str, str]]:
+    """What was sent to change something, in order."""
+    return [(one.method, one.path.rpartition("/")[2]) for one in icloud.log.entries if one.method in ("PUT", "DELETE")]
+
+
+def test_after_a_restore_each_appointment_is_looked_at_once_and_nothing_is_written(
+    scheduler: Scheduler, icloud: SimulatedIcloud, anna: Account, ten: int
+) -> None:
+    work = anna.calendars["work"]
+    stays, cancelled, moved, deleted, edited = [scheduler.book(ten + number * HOUR) for number in range(5)]
+    gone = scheduler.book(ten + 5 * HOUR)
+    assert scheduler.ask("DELETE", gone.headers["Location"]).status == 204
+    hold = scheduler.ask("POST", "/v1/profiles/anna/holds", {"start": to_rfc3339(ten + DAY), "duration": "30m"})
+    assert hold.status == 201
+    path = back_up(scheduler)
+
+    assert scheduler.ask("DELETE", cancelled.headers["Location"]).status == 204
+    start = {"start": to_rfc3339(ten + 6 * HOUR)}
+    assert scheduler.ask("PATCH", moved.headers["Location"], start).status == 200
+    work.delete(f"{deleted.json['uid']}.ics")
+    found = work.get(f"{edited.json['uid']}.ics")
+    assert found is not None
+    work.put(f"{edited.json['uid']}.ics", found.text.replace("Intro call", "Intro call with Ben"))
+    later = scheduler.book(ten + 7 * HOUR, key="later")
+    assert later.status == 201
+    before = {name: one.etag for name, one in work.objects().items()}
+    icloud.log.clear()
+    restore(scheduler, path)
+
+    told = {name: looked_at(scheduler, one) for name, one in (("stays", stays), ("moved", moved), ("edited", edited))}
+    assert {one["state"] for one in told.values()} == {"booked"}
+    assert (told["moved"]["changed_elsewhere"], told["moved"]["start"]) == ("moved", start["start"])
+    assert (told["stays"]["changed_elsewhere"], told["edited"]["changed_elsewhere"]) == ("", "edited")
+    assert [looked_at(scheduler, one)["state"] for one in (cancelled, deleted)] == ["removed", "removed"]
+    assert looked_at(scheduler, gone)["state"] == "cancelled"
+    assert scheduler.busyd.freebusy(to_rfc3339(ten + DAY), to_rfc3339(ten + DAY + HOUR))["busy"] == []
+
+    # What the backup does not know is listed, and left alone; asked for again, it is the same event.
+    calendars = [one for connection in scheduler.busyd.status()["connections"] for one in connection["calendars"]]
+    (detail,) = [one["detail"] for one in calendars if one["calendar"] == "anna/Work"]
+    assert later.json["uid"] in detail
+    assert later.json["uid"] in scheduler.busyd.command("status").stderr
+    assert writes(icloud) == []
+    assert {name: one.etag for name, one in work.objects().items()} == before
+    again = scheduler.book(ten + 7 * HOUR, key="later")
+    assert (again.status, again.json["uid"]) == (201, later.json["uid"])
+    assert work.objects().keys() == before.keys()
+    assert [method for method, _ in writes(icloud)] == ["PUT"]  # the fence
+    scheduler.busyd.stop()
+    scheduler.busyd.start()
+    assert len(re.findall("^.*restored .*", scheduler.busyd.log.read_text(), re.M)) == 7
+
+
+def test_what_was_pending_in_the_backup_and_is_there_counts_once_its_fence_is_written(
+    scheduler: Scheduler, icloud: SimulatedIcloud, anna: Account, ten: int
+) -> None:
+    anna.knobs.faults.add(Fault(kind="reset-after-applying", method="PUT", times=None))
+    anna.knobs.faults.add(Fault(kind="reset", method="GET", path="ics$", times=None))
+    pending = scheduler.book(ten, key="k")
+    assert pending.status == 202
+    path = back_up(scheduler)
+    anna.knobs.faults.clear()
+    wait_for(lambda: scheduler.ask("GET", pending.headers["Location"]).json["state"] == "booked")
+    ((name, written),) = anna.calendars["work"].objects().items()
+    # A person has changed it since: the fence keeps that.
+    anna.calendars["work"].put(name, written.text.replace("Intro call", "Intro call with Ben"))
+    icloud.log.clear()
+    restore(scheduler, path)
+    told = wait_for(
+        lambda: (now := scheduler.ask("GET", pending.headers["Location"]).json)["state"] == "booked" and now
+    )
+    assert told["changed_elsewhere"] == "edited"
+    assert writes(icloud) == [("PUT", name)]
+    ((_, fenced),) = anna.calendars["work"].objects().items()
+    assert "SUMMARY:Intro call with Ben" in fenced.text
+    assert fenced.text.count("X-BUSYD-MARK") == 1
+    assert fenced.text.replace(mark_of(fenced.text), "") == written.text.replace(mark_of(written.text), "").replace(
+        "Intro call", "Intro call with Ben"
+    )
+    assert scheduler.book(ten, key="k").json["uid"] == told["uid"]
+    assert len(anna.calendars["work"].objects()) == 1
+
+
+def mark_of(text: str) -> str:
+    (line,) = re.findall(r"X-BUSYD-MARK:.*\r\n", text)
+    return str(line)
+
+
+def test_what_was_pending_in_the_backup_and_is_not_there_is_written_when_asked_for_again(
+    scheduler: Scheduler, icloud: SimulatedIcloud, anna: Account, ten: int
+) -> None:
+    anna.knobs.faults.add(Fault(kind="reset", method="PUT", times=None))
+    anna.knobs.faults.add(Fault(kind="reset", method="GET", path="ics$", times=None))
+    pending = scheduler.book(ten, key="k")
+    assert pending.status == 202
+    path = back_up(scheduler)
+    scheduler.busyd.stop(how=signal.SIGKILL)
+    anna.knobs.faults.clear()
+    icloud.log.clear()
+
+    restore(scheduler, path)
+    told = looked_at(scheduler, pending)
+    assert (told["state"], told["reason"]) == ("attention", "restored")
+    assert scheduler.book(ten).error == "slot-taken"
+    assert scheduler.ask("DELETE", pending.headers["Location"]).status == 204
+    assert writes(icloud) == []
+
+    restore(scheduler, path)
+    assert looked_at(scheduler, pending)["state"] == "attention"
+    again = scheduler.book(ten, key="k")
+    assert (again.status, again.json["id"], again.json["uid"]) == (201, told["id"], told["uid"])
+    assert writes(icloud) == [("PUT", f"{told['uid']}.ics")]
+
+
+def test_a_move_that_the_backup_has_begun_is_told_by_what_is_there(
+    scheduler: Scheduler, icloud: SimulatedIcloud, anna: Account, ten: int
+) -> None:
+    done, not_done = scheduler.book(ten), scheduler.book(ten + HOUR)
+    names = [f"{one.json['uid']}.ics" for one in (done, not_done)]
+    anna.knobs.faults.add(Fault(kind="reset-after-applying", method="PUT", path=names[0], times=None))
+    anna.knobs.faults.add(Fault(kind="reset", method="PUT", path=names[1], times=None))
+
+    def move(booked: Answer, start: int) -> int:
+        return scheduler.ask("PATCH", booked.headers["Location"], {"start": to_rfc3339(start)}).status
+
+    # Nobody sees what the PUTs have come to.
+    for name in names:
+        anna.knobs.faults.add(Fault(kind="reset", method="GET", path=name, times=None, skip=1))
+    with ThreadPoolExecutor() as together:
+        told = together.map(move, (done, not_done), (ten + 4 * HOUR, ten + 5 * HOUR))
+        assert list(told) == [202, 202]
+    path = back_up(scheduler)
+    scheduler.busyd.stop(how=signal.SIGKILL)
+    anna.knobs.faults.clear()
+    claims = anna.calendars["work"].objects().keys() - set(names)
+    assert len(claims) == 2
+    icloud.log.clear()
+    restore(scheduler, path)
+    moved, kept = [looked_at(scheduler, one) for one in (done, not_done)]
+    assert (moved["state"], moved["start"], moved["changed_elsewhere"]) == ("booked", to_rfc3339(ten + 4 * HOUR), "")
+    assert (kept["state"], kept["start"], kept["changed_elsewhere"]) == ("booked", to_rfc3339(ten + HOUR), "")
+    assert scheduler.busyd.log.read_text().count("what came of its last change is not known") == 1
+    wait_for(lambda: anna.calendars["work"].objects().keys() == set(names))
+    assert sorted(writes(icloud)) == [("DELETE", name) for name in sorted(claims)]
+
+
+def test_a_backup_is_one_new_file_for_its_owner_and_restores_only_what_is_whole(
+    scheduler: Scheduler, ten: int, tmp_path: Path
+) -> None:
+    busyd = scheduler.busyd
+    assert scheduler.book(ten).status == 201
+    path = back_up(scheduler)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    refused = busyd.command("backup", str(path))
+    assert (refused.returncode, "exists already" in refused.stderr) == (1, True)
+    running = busyd.command("restore", str(path))
+    assert (running.returncode, "busyd runs on" in running.stderr) == (75, True)
+    busyd.stop()
+    kept = {one.name: one.read_bytes() for one in busyd.state.iterdir() if one.is_file()}
+    content = path.read_bytes()
+    middle = len(content) // 2
+    for number, bad in enumerate(
+        (b"", b"hello", content[:middle], content[: middle - 9] + b"x" * 9 + content[middle:])
+    ):
+        broken = tmp_path / f"broken{number}"
+        broken.write_bytes(bad)
+        refused = busyd.command("restore", str(broken))
+        assert (refused.returncode, refused.stdout) == (1, ""), refused
+        assert refused.stderr.startswith(f"busyd: {broken} is "), refused.stderr
+    assert busyd.command("restore", str(tmp_path / "none")).returncode == 1
+    assert {one.name: one.read_bytes() for one in busyd.state.iterdir() if one.is_file()} == kept
+    done = busyd.command("restore", str(path))
+    assert done.returncode == 0
+    (aside,) = busyd.state.glob("before-restore-*")
+    assert (aside / "ledger.sqlite3").read_bytes() == kept["ledger.sqlite3"]
+    assert str(aside) in done.stdout
