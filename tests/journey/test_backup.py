@@ -7,11 +7,16 @@ import re
 import signal
 import stat
 import subprocess
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
-from busyd.period import to_rfc3339
+from busyd.period import EARLIEST, to_rfc3339
+from busyd.store.ledger import Ledger
 from tests.icloud.accounts import Account
 from tests.icloud.faults import Fault
 from tests.icloud.server import SimulatedIcloud
@@ -226,3 +231,37 @@ def test_a_backup_is_one_new_file_for_its_owner_and_restores_only_what_is_whole(
     (aside,) = busyd.state.glob("before-restore-*")
     assert (aside / "ledger.sqlite3").read_bytes() == kept["ledger.sqlite3"]
     assert str(aside) in done.stdout
+
+
+def test_a_backup_is_whole_while_bookings_run(scheduler: Scheduler, ten: int, tmp_path: Path) -> None:
+    told: list[str] = []
+    done = threading.Event()
+
+    def book() -> None:
+        for number in count():
+            if done.is_set():
+                return
+            booked = scheduler.book(ten + number % 8 * HOUR + number // 8 * DAY)
+            assert booked.status == 201
+            told.append(booked.json["id"])
+
+    def has_told(least: int) -> bool:
+        return len(told) > least
+
+    with ThreadPoolExecutor() as together:
+        booking = together.submit(book)
+        try:
+            for number in range(4):
+                wait_for(partial(has_told, 3 * number))
+                before, path = list(told), tmp_path / f"{number}.zip"
+                assert scheduler.busyd.command("backup", str(path)).returncode == 0
+                restored = scheduler.busyd.command("--state", str(tmp_path / str(number)), "restore", str(path))
+                assert restored.returncode == 0, restored.stderr
+                with closing(Ledger.open(tmp_path / str(number) / "ledger.sqlite3")) as ledger:
+                    rows = ledger.outbox(lambda outbox: outbox.followed(EARLIEST))
+                kept = {row.id for row in rows}
+                assert set(before) <= kept
+                assert {row.restored for row in rows} == {1}
+        finally:
+            done.set()
+        booking.result()
