@@ -1,27 +1,28 @@
-"""Evolution's data server and Thunderbird, without a screen, on the CalDAV server: they read, and see what changes."""
+"""Evolution's data server and Thunderbird, without a screen, on the CalDAV server: they read, write and are refused."""
 
 import argparse
 import json
 import os
 import shutil
 import signal
-import sqlite3
+import socket
 import subprocess
 import tempfile
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from busyd.dav import names
 from busyd.dav.multistatus import Multistatus
 from busyd.dav.request import Propfind
 from tests.icloud.calendars import Calendar
+from tests.icloud.knobs import Knobs
 from tests.icloud.server import SimulatedIcloud
 from tests.journey.daemon import Busyd, busyd_in, wait_for
+from tests.soak.marionette import Marionette
 
 PASSWORD: Final = "abcd-efgh-ijkl-mnop"
 CONFIG: Final = """
@@ -32,8 +33,16 @@ profiles:
 """
 LONGEST_WAIT: Final = 150.0
 """Seconds until an app must have seen a change: Thunderbird looks once a minute."""
-Titles = Callable[[], set[str]]
-"""Those that the app shows now."""
+
+
+class App(Protocol):
+    """A program that shows and edits the calendar."""
+
+    def titles(self) -> set[str]:
+        """Those that it shows now."""
+
+    def edit(self, what: str, uid: str, title: str = "") -> str:
+        """Create, change or delete an event in it; what it says against that."""
 
 
 class Server(NamedTuple):
@@ -46,20 +55,57 @@ class Server(NamedTuple):
     """For what the app keeps."""
 
 
-App = Callable[[Server], AbstractContextManager[Titles]]
+Start = Callable[[Server], AbstractContextManager[App]]
 
 EVOLUTION: Final = """
-import json, sys, time, gi
+import json, sys, gi
 gi.require_version("EDataServer", "1.2")
 gi.require_version("ECal", "2.0")
-from gi.repository import EDataServer, ECal
+from gi.repository import ECal, EDataServer, GLib, ICalGLib
 registry = EDataServer.SourceRegistry.new_sync(None)
 client = ECal.Client.connect_sync(registry.ref_source("busyd"), ECal.ClientSourceType.EVENTS, 10, None)
-while True:
-    client.refresh_sync(None)
+for line in sys.stdin:
+    what, uid, text = json.loads(line)
+    try:
+        if what == "show":
+            client.refresh_sync(None)
+        elif what == "create":
+            client.create_object_sync(ICalGLib.Component.new_from_string(text), ECal.OperationFlags.NONE, None)
+        elif what == "change":
+            _, found = client.get_object_sync(uid, None, None)
+            found.set_summary(text)
+            client.modify_object_sync(found, ECal.ObjModType.ALL, ECal.OperationFlags.NONE, None)
+        else:
+            client.remove_object_sync(uid, None, ECal.ObjModType.ALL, ECal.OperationFlags.NONE, None)
+        said = ""
+    except GLib.Error as error:
+        said = error.message
     _, found = client.get_object_list_as_comps_sync("#t", None)
-    print(json.dumps([one.get_summary().get_value() for one in found]), flush=True)
-    time.sleep(1)
+    print(json.dumps([said, [one.get_summary().get_value() for one in found]]), flush=True)
+"""
+THUNDERBIRD: Final = """
+async (what, uid, text) => {
+  const {cal} = ChromeUtils.importESModule("resource:///modules/calendar/calUtils.sys.mjs");
+  const {CalEvent} = ChromeUtils.importESModule("resource:///modules/CalEvent.sys.mjs");
+  const calendar = cal.manager.getCalendars().find(one => one.name == "busyd");
+  let said = "";
+  try {
+    if (what == "show") {
+      calendar.refresh();
+    } else if (what == "create") {
+      await calendar.addItem(new CalEvent(text));
+    } else {
+      const before = await calendar.getItem(uid);
+      const after = before.clone();
+      after.title = text;
+      await (what == "change" ? calendar.modifyItem(after, before) : calendar.deleteItem(before));
+    }
+  } catch (error) {
+    said = String(error?.message ?? error);
+  }
+  const found = await calendar.getItemsAsArray(Ci.calICalendar.ITEM_FILTER_ALL_ITEMS, 0, null, null);
+  return [said, found.map(one => one.title)];
+}
 """
 SESSION: Final = """
 eval $(echo -n x | gnome-keyring-daemon --unlock --components=secrets 2>/dev/null)
@@ -111,41 +157,81 @@ def soak(arguments: Sequence[str]) -> int:
             print(f"{name}: skipped, {', '.join(missing)} not installed")
             status = 1
             continue
-        print(f"{name}: " + "; ".join(_see(APPS[name][0])), flush=True)
+        for seen in _see(APPS[name][0]):
+            print(f"{name}: {seen}", flush=True)
     return status
 
 
-def _see(app: App) -> Iterator[str]:
-    """What the app saw, and how soon."""
+def _see(start: Start) -> Iterator[str]:
+    """What the app did and saw, and how soon."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, SimulatedIcloud.in_thread() as icloud:
-        work = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001").add_calendar(
-            "Work", id="work"
-        )
+        anna = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001")
+        work = anna.add_calendar("Work", id="work")
         _put(work, "a", "Dentist")
         _put(work, "b", "Lunch")
         with busyd_in(Path(folder), environment={"APPLE": PASSWORD}) as busyd:
             busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
             busyd.start()
             wait_for(lambda: busyd.freebusy("2026-12-01", "2026-12-02")["complete"])
-            made = json.loads(busyd.command("profile", "thunderbird", "anna", "--json").stdout)
-            token = made["token"]
-            with app(Server(busyd.port, _path_of_calendar(busyd, token), token, Path(folder))) as titles:
-                yield _until(titles, {"Dentist", "Lunch"}, "read")
-                _put(work, "c", "Meeting")
-                yield _until(titles, {"Dentist", "Lunch", "Meeting"}, "a new one")
-                _put(work, "a", "Moved")
-                yield _until(titles, {"Moved", "Lunch", "Meeting"}, "a change")
-                work.delete("b.ics")
-                yield _until(titles, {"Moved", "Meeting"}, "a removal")
-                assert busyd.stop() == 0
-                busyd.start()
-                _put(work, "d", "After a restart")
-                yield _until(titles, {"Moved", "Meeting", "After a restart"}, "a restart")
+            made = busyd.command("token", "add", "anna", "--scope", "details,book", "--json")
+            token = json.loads(made.stdout)["token"]
+            with start(Server(busyd.port, _path_of_calendar(busyd, token), token, Path(folder))) as app:
+                yield from _read(app, work, busyd)
+                yield from _write(app, work, anna.knobs)
 
 
-def _until(titles: Titles, expected: set[str], what: str) -> str:
+def _read(app: App, work: Calendar, busyd: Busyd) -> Iterator[str]:
+    yield _until(app, {"Dentist", "Lunch"}, "read")
+    _put(work, "c", "Meeting")
+    yield _until(app, {"Dentist", "Lunch", "Meeting"}, "a new one")
+    _put(work, "a", "Moved")
+    yield _until(app, {"Moved", "Lunch", "Meeting"}, "a change")
+    work.delete("b.ics")
+    yield _until(app, {"Moved", "Meeting"}, "a removal")
+    assert busyd.stop() == 0
+    busyd.start()
+    _put(work, "d", "After a restart")
+    yield _until(app, {"Moved", "Meeting", "After a restart"}, "a restart")
+
+
+def _write(app: App, work: Calendar, knobs: Knobs) -> Iterator[str]:
+    shown = {"Moved", "Meeting", "After a restart"}
+
+    def there() -> set[str]:
+        return {line[8:] for one in work.objects().values() for line in one.text.splitlines() if line[:8] == "SUMMARY:"}
+
+    def edit(what: str, uid: str, text: str = "") -> str:
+        began = time.monotonic()
+        said = app.edit(what, uid, text)
+        wait_for(lambda: there() == shown, describe=lambda: f"{what}: {said}; {sorted(there())}, not {sorted(shown)}")
+        return f"{what} in {time.monotonic() - began:.1f} s{f' ({said})' if said else ''}"
+
+    shown |= {"Mine"}
+    yield edit("create", "mine", _event("mine", "Mine"))
+    shown = shown - {"Mine"} | {"Mine later"}
+    yield edit("change", "mine", "Mine later")
+    yield _until(app, shown, "its own change")
+    shown = shown - {"Meeting"} | {"Ours"}
+    yield edit("change", "c", "Ours")
+    shown -= {"After a restart"}
+    yield edit("delete", "d")
+    yield _until(app, shown, "all of it")
+    for status, method, what, uid in (
+        (403, "PUT", "change", "mine"),
+        (403, "DELETE", "delete", "c"),
+        (503, "PUT", "change", "mine"),
+        (503, "DELETE", "delete", "c"),
+    ):
+        knobs.fail_next(status, times=None, method=method)
+        said = app.edit(what, uid, "Never")
+        knobs.faults.clear()
+        yield _until(app, shown, f"{what} refused with {status} ({said}), what is there")
+        assert there() == shown
+
+
+def _until(app: App, expected: set[str], what: str) -> str:
     began = time.monotonic()
-    while (seen := titles()) != expected:
+    while (seen := app.titles()) != expected:
         if time.monotonic() - began > LONGEST_WAIT:
             message = f"{what}: the app shows {sorted(seen)}, and not {sorted(expected)}"
             raise AssertionError(message)
@@ -154,9 +240,14 @@ def _until(titles: Titles, expected: set[str], what: str) -> str:
 
 
 def _put(work: Calendar, uid: str, summary: str) -> None:
+    work.put(
+        f"{uid}.ics", f"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//soak//EN\r\n{_event(uid, summary)}END:VCALENDAR\r\n"
+    )
+
+
+def _event(uid: str, summary: str) -> str:
     body = [f"UID:{uid}", "DTSTAMP:20260101T000000Z", "DTSTART:20261201T090000Z", "DTEND:20261201T100000Z"]
-    lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//soak//EN", "BEGIN:VEVENT", *body, f"SUMMARY:{summary}"]
-    work.put(f"{uid}.ics", "\r\n".join([*lines, "END:VEVENT", "END:VCALENDAR", ""]))
+    return "\r\n".join(["BEGIN:VEVENT", *body, f"SUMMARY:{summary}", "END:VEVENT", ""])
 
 
 def _path_of_calendar(busyd: Busyd, token: str) -> str:
@@ -168,8 +259,21 @@ def _path_of_calendar(busyd: Busyd, token: str) -> str:
     return next(row.spelling for row in rows[1:] if "blocked-slots" not in row.spelling)
 
 
+class _Asked:
+    """An app that is asked in words, and answers with what it says and shows."""
+
+    def __init__(self, ask: Callable[[str, str, str], tuple[str, list[str]]]) -> None:
+        self._ask = ask
+
+    def titles(self) -> set[str]:
+        return set(self._ask("show", "", "")[1])
+
+    def edit(self, what: str, uid: str, title: str = "") -> str:
+        return self._ask(what, uid, title)[0]
+
+
 @contextmanager
-def evolution(server: Server) -> Iterator[Titles]:
+def evolution(server: Server) -> Iterator[App]:
     """Its data server in a session of its own, with a keyring that knows the token."""
     home = server.folder / "evolution"
     sources = home / ".config" / "evolution" / "sources"
@@ -180,51 +284,53 @@ def evolution(server: Server) -> Iterator[Titles]:
     (home / "client.py").write_text(EVOLUTION)
     further = {"XDG_RUNTIME_DIR": str(home / "run"), "TOKEN": server.token, "SCRIPT": str(home / "client.py")}
     command = ("dbus-run-session", "--", "bash", str(home / "session.sh"))
-    seen: list[set[str]] = [set()]
-    with _process(command, home, further=further, stdout=subprocess.PIPE) as process:
+    with _process(command, home, further=further, talk=subprocess.PIPE) as process:
 
-        def follow() -> None:
-            for line in process.stdout or ():
+        def ask(what: str, uid: str, text: str) -> tuple[str, list[str]]:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            print(json.dumps([what, uid, text]), file=process.stdin, flush=True)
+            for line in process.stdout:
                 with suppress(json.JSONDecodeError):
-                    seen.append(set(json.loads(line)))
+                    said, titles = json.loads(line)
+                    return said, titles
+            message = "the program has ended"
+            raise AssertionError(message)
 
-        threading.Thread(target=follow, daemon=True).start()
-        yield lambda: seen[-1]
+        yield _Asked(ask)
 
 
 @contextmanager
-def thunderbird(server: Server) -> Iterator[Titles]:
-    """Its cache is looked into. It takes the token as part of the address."""
+def thunderbird(server: Server) -> Iterator[App]:
+    """It takes the token as part of the address, and is driven from within."""
     home, profile = server.folder / "thunderbird", server.folder / "thunderbird" / "profile"
     profile.mkdir(parents=True)
     address = f"http://anna:{server.token}@127.0.0.1:{server.port}{server.path}"
-    settings = {**_THUNDERBIRD, "calendar.registry.busyd.uri": address}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {**_THUNDERBIRD, "calendar.registry.busyd.uri": address, "marionette.port": port}
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in settings.items()]
     (profile / "user.js").write_text("\n".join(lines))
-    command = ("thunderbird", "--headless", "--profile", str(profile))
+    command = ("thunderbird", "--headless", "--marionette", "--remote-allow-system-access", "--profile", str(profile))
 
-    def titles() -> set[str]:
-        copy = home / "copy"
-        copy.mkdir(exist_ok=True)
-        with suppress(OSError, sqlite3.Error):  # it holds the lock of its file
-            for file in (profile / "calendar-data").glob("cache.sqlite*"):
-                shutil.copy(file, copy / file.name)
-            with closing(sqlite3.connect(copy / "cache.sqlite")) as known:
-                return {title for (title,) in known.execute("SELECT title FROM cal_events")}
-        return set()
+    with _process(command, home, further={"MOZ_HEADLESS": "1"}), Marionette(port) as marionette:
 
-    with _process(command, home, further={"MOZ_HEADLESS": "1"}):
-        yield titles
+        def ask(what: str, uid: str, text: str) -> tuple[str, list[str]]:
+            said, titles = marionette.run(THUNDERBIRD, what, uid, text)
+            return said, titles
+
+        yield _Asked(ask)
 
 
 @contextmanager
 def _process(
-    command: Sequence[str], home: Path, *, further: Mapping[str, str], stdout: int = subprocess.DEVNULL
+    command: Sequence[str], home: Path, *, further: Mapping[str, str], talk: int = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[str]]:
     """A program with all that it starts, ended together."""
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "LC_ALL": "C.UTF-8", "TZ": "UTC", **further}
     process = subprocess.Popen(
-        command, env=environment, text=True, stdout=stdout, stderr=subprocess.DEVNULL, start_new_session=True
+        command, env=environment, text=True, stdin=talk, stdout=talk, stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
         yield process
@@ -237,7 +343,7 @@ def _process(
             os.killpg(process.pid, signal.SIGKILL)
 
 
-APPS: Final[Mapping[str, tuple[App, tuple[str, ...]]]] = {
+APPS: Final[Mapping[str, tuple[Start, tuple[str, ...]]]] = {
     "evolution": (evolution, ("dbus-run-session", "gnome-keyring-daemon", "secret-tool")),
     "thunderbird": (thunderbird, ("thunderbird",)),
 }
