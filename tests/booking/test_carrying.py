@@ -88,7 +88,7 @@ class Desk:
     sees: Callable[[], bool] | None = None
     mirrored: Mirrored = field(default_factory=Mirrored)
 
-    async def carry(self) -> BookingState:
+    async def carry(self, *, is_wanted: bool = True) -> BookingState:
         async def is_taken(row: Booking) -> bool:
             assert row.id == self.ledger.row.id
             return self.sees() if self.sees is not None else self.taken
@@ -104,7 +104,7 @@ class Desk:
             mirror=self.mirrored.take,
             clock=SystemClock(),
         )
-        assert await carrier.carry(self.ledger.row) == self.ledger.row
+        assert await carrier.carry(self.ledger.row, is_wanted=is_wanted) == self.ledger.row
         return self.ledger.row.state
 
     async def book(self) -> None:
@@ -234,6 +234,26 @@ async def test_a_late_put_of_what_was_cancelled_is_deleted(desk: Desk) -> None:
     assert await desk.carry() is BookingState.CANCELLED
     desk.work.put(desk.name, late)
     assert await desk.carry() is BookingState.CANCELLED
+    assert desk.on_server == ""
+
+
+async def test_a_claim_that_was_sent_twice_on_its_way_is_deleted_when_it_is_back(desk: Desk) -> None:
+    desk.ledger.row = replace(desk.ledger.row, kind=BookingKind.CLAIM)
+    assert await desk.carry() is BookingState.CLAIMED
+    again = desk.on_server
+    desk.order_cancel()
+    assert await desk.carry() is BookingState.CANCELLED
+    desk.work.put(desk.name, again)
+    assert await desk.carry() is BookingState.CANCELLED
+    assert desk.on_server == ""
+
+
+async def test_a_claim_that_nobody_wants_any_more_goes_however_far_it_was(desk: Desk) -> None:
+    desk.ledger.row = replace(desk.ledger.row, kind=BookingKind.CLAIM)
+    desk.network.lose = "answer"
+    with pytest.raises(WriteOutcomeUnknown):
+        await desk.carry()
+    assert await desk.carry(is_wanted=False) is BookingState.CANCELLED
     assert desk.on_server == ""
 
 

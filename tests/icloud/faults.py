@@ -17,6 +17,8 @@ Kind = Literal[
     "half-body",  # half of the body, then the connection is closed
     "slow-drip",  # the right answer, one byte every `seconds`
     "late",  # TCP reset at once; the request is carried out all the same, `seconds` later
+    "twice",  # the request is carried out twice, and the answer is that of the second time
+    "again",  # the right answer; the request is carried out once more, `seconds` later
     "never-answers",  # nothing, for as long as the client waits
     "truncated",  # the body cut after `at` bytes, or in the middle, as valid HTTP
     "html",  # a web page with the status of the right answer

@@ -39,6 +39,8 @@ class Gate:
                 account.knobs.faults.give_back(fault)
             return refusal
         answer = routes.answer(call, account, places=self.places)
+        if fault is not None and fault.kind == "twice":
+            answer = routes.answer(call, account, places=self.places)
         if answer.status == 207:
             answer.content_type = account.knobs.multistatus_type
         return answer, fault

@@ -181,7 +181,7 @@ class SimulatedIcloud:
                 password = credentials[1] if credentials else ""
                 answer, fault = self._gate.decide(call, account, password=password, reused=connection.served > 0)
             entry.fault = fault.kind if fault else ""
-            if fault is not None and fault.kind == "late" and account is not None:
+            if fault is not None and fault.kind in ("late", "again") and account is not None:
                 asyncio.get_running_loop().call_later(fault.seconds, self._carry_out, call, account)
             response = await deliver(
                 request, answer, fault=fault, origin=origin, manner=self._manner(call, account), stopping=self._stopping

@@ -69,6 +69,13 @@ async def test_a_request_may_be_carried_out_long_after_its_client_has_gone(dav: 
     assert (await dav.put(WORK + "e1.ics", meeting(), If_None_Match="*")).status == 412
 
 
+async def test_a_request_may_be_carried_out_twice(dav: RawClient, anna: Account) -> None:
+    anna.knobs.play("twice", method="PUT")
+    assert (await dav.put(WORK + "e1.ics", meeting(), If_None_Match="*")).status == 412
+    anna.knobs.play("again", method="PUT", seconds=0)
+    assert (await dav.put(WORK + "e2.ics", meeting().replace("e1", "e2"), If_None_Match="*")).status in (201, 412)
+
+
 async def test_an_answer_may_drip_or_come_late_and_is_right_in_the_end(dav: RawClient, anna: Account) -> None:
     right = await dav.propfind(WORK, "d:displayname")
     anna.knobs.play("slow-drip", seconds=0)

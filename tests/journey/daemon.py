@@ -48,6 +48,8 @@ class Busyd:
     port: int = field(default_factory=free_port)
     environment: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
+    module: tuple[str, ...] = ("busyd",)
+    """What is run as the daemon, with arguments that come before all others."""
 
     @property
     def config(self) -> Path:
@@ -91,7 +93,7 @@ class Busyd:
             "-X",
             "faulthandler",
             "-m",
-            "busyd",
+            *self.module,
             "--config",
             str(self.config),
             "--state",

@@ -3,6 +3,8 @@
 import json
 import signal
 
+import pytest
+
 from busyd.period import to_rfc3339
 from tests.icloud.accounts import Account
 from tests.icloud.faults import Fault
@@ -180,3 +182,48 @@ def test_guests_are_written_only_once_the_slot_is_certain(scheduler: Scheduler, 
     other = work.get(f"{kept.json['uid']}.ics")
     assert other is not None
     assert "ATTENDEE" not in other.text
+
+
+def test_a_move_that_could_not_be_proven_may_be_asked_for_again_with_its_key(
+    scheduler: Scheduler, anna: Account, ten: int
+) -> None:
+    path, target = scheduler.book(ten).headers["Location"], to_rfc3339(ten + 3600)
+    anna.knobs.fail_next(503, times=None, method="PROPFIND")
+    anna.knobs.fail_next(503, times=None, method="REPORT")
+    assert scheduler.ask("PATCH", path, {"start": target}, key="move").status == 503
+    anna.knobs.faults.clear()
+    moved = wait_for(lambda: (now := scheduler.ask("PATCH", path, {"start": target}, key="move")).status != 503 and now)
+    assert (moved.status, moved.json["start"]) == (200, target)
+
+
+def test_a_refused_move_is_refused_again_under_its_key(scheduler: Scheduler, anna: Account, ten: int) -> None:
+    path, target = scheduler.book(ten).headers["Location"], to_rfc3339(ten + 3600)
+    anna.calendars["home"].put("dentist.ics", event("DENTIST", ten + 3600))
+    answers = [scheduler.ask("PATCH", path, {"start": target}, key="move") for _ in range(2)]
+    assert [answer.status for answer in answers] == [409, 409], [answer.body for answer in answers]
+    assert scheduler.ask("GET", path).json["start"] == to_rfc3339(ten)
+
+
+def test_a_claim_goes_though_the_daemon_died_as_soon_as_the_appointment_was_moved(
+    scheduler: Scheduler, anna: Account, ten: int
+) -> None:
+    path, target = scheduler.book(ten).headers["Location"], to_rfc3339(ten + 3600)
+    scheduler.busyd.stop()
+    scheduler.busyd.module = ("tests.soak.killable", "--die-at", "mirror:after:2")
+    scheduler.busyd.start()
+    with pytest.raises(ConnectionError):
+        wait_for(lambda: scheduler.ask("PATCH", path, {"start": target}, key="move").status != 503)
+    scheduler.busyd.stop()
+    scheduler.busyd.module = ("busyd",)
+    scheduler.busyd.start()
+    wait_for(lambda: len(anna.calendars["work"].objects()) == 1, describe=scheduler.busyd.log.read_text)
+    assert scheduler.ask("GET", path).json["start"] == target
+
+
+def test_a_claim_that_comes_back_after_its_end_is_deleted(scheduler: Scheduler, anna: Account, ten: int) -> None:
+    path, work = scheduler.book(ten).headers["Location"], anna.calendars["work"]
+    anna.knobs.tombstone_seconds = 0
+    anna.knobs.play("again", method="PUT", seconds=1)
+    assert scheduler.ask("PATCH", path, {"start": to_rfc3339(ten + 3600)}).status == 200
+    wait_for(lambda: len(work.objects()) == 2)
+    wait_for(lambda: len(work.objects()) == 1, describe=scheduler.busyd.log.read_text)

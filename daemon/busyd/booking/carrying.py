@@ -86,7 +86,8 @@ class Carrier(Struct, frozen=True):
             changed = with_proof(applied(row, step, now=self.clock.now()), proof, event=step.event)
             if step.send is None:
                 kept = await self._keep(row, changed)
-                if kept == row or (kept == changed and kept.state in RESTS):
+                is_left = kept.state in RESTS and (is_wanted or kept.state is not BookingState.CLAIMED)
+                if kept == row or (kept == changed and is_left):
                     return kept
                 row = kept
             else:

@@ -91,7 +91,10 @@ def is_ours(row: Booking, version: Version) -> bool:
     if row.etag and row.etag == version.etag:
         goes_by_itself = row.state is BookingState.YIELDING or row.kind is BookingKind.CLAIM
         return not (row.touched and goes_by_itself)
-    return not version.edited and version.mark in row.marks
+    if version.edited:
+        return False
+    # Nobody is told of a claim, so that one which is back was sent twice on its way.
+    return version.mark in row.marks or (row.kind is BookingKind.CLAIM and bool(version.mark))
 
 
 def decide(row: Booking, sight: Sight) -> Step:

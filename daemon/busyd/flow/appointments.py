@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from busyd.booking.applying import WriteRefused, applied
+from busyd.booking.applying import applied
 from busyd.booking.decision import Step
 from busyd.booking.rendering import render
 from busyd.booking.transitions import BookingEvent
@@ -134,10 +134,10 @@ class Appointments:
             return self._view(await self._commit(asked, row, changed=[replace(row, details=details)]))
         await self._requests.load_tables(asked.profile)
         after = replace(row, span=span, details=details, sequence=row.sequence + 1)
-        wanted = WantedChange(details, await self._render(after), after.sequence)
+        wanted = WantedChange(details, await self._render(after), after.sequence, key=asked.key)
         if span == row.span:
             changed = await self._commit(asked, row, changed=[replace(row, wanted=wanted)])
-            return self._view(await self._settled_change(asked, changed))
+            return self._view(await self._settled_change(changed))
         claim = await self._claim(asked, after, overrides=changes.overrides)
         moving = replace(row, target=span, wanted=wanted, forced=row.forced or claim.forced)
         moving = applied(moving, Step(BookingEvent.MOVE), now=asked.now)
@@ -147,7 +147,7 @@ class Appointments:
                 changed = await self._commit(asked, row, changed=[moving, claim])
             except Overlaps:
                 raise await self._not_offered(WhyNot.SLOT_TAKEN, span, offer=offer) from None
-        return self._view(await self._settled_change(asked, changed))
+        return self._view(await self._settled_change(changed))
 
     async def cancel(self, asked: KeyedRequest, booking: str, *, reason: str) -> AppointmentView | Told:
         """Have an appointment go; the same when it is gone. Raises UnknownBooking."""
@@ -225,17 +225,11 @@ class Appointments:
         await self._requests.change(work)
         return changed[0]
 
-    async def _settled_change(self, asked: KeyedRequest, row: Booking) -> Booking:
-        """Raises ChangeRefused, and as `Booker.settle` does; then the key may be used again."""
-        try:
-            settled = await self._booker.settle(row)
-        except (NotProven, WriteRefused):
-            await self._requests.drop_key(asked)
-            raise
+    async def _settled_change(self, row: Booking) -> Booking:
+        """Raises ChangeRefused, and as `Booker.settle` does."""
+        settled = await self._booker.settle(row)
         if settled.state is BookingState.BOOKED and settled.wanted is None and settled.sequence != row.sequence + 1:
-            message = "the change was not carried out: somebody else has the new time, or has changed the event"
-            await self._requests.drop_key(asked)
-            raise ChangeRefused(message)
+            raise ChangeRefused
         return settled
 
     async def _claim(self, asked: KeyedRequest, after: Booking, *, overrides: tuple[str, ...]) -> Booking:

@@ -25,7 +25,7 @@ from busyd.flow.following import FollowedRows
 from busyd.flow.kept_writes import keep_written
 from busyd.flow.looks import AnswerSource, Looks
 from busyd.flow.membership import NotProven
-from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER, withdrawn
+from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER, note_refused_change, withdrawn
 from busyd.flow.requests import OutboxRequests
 from busyd.index.writer import IndexWriter
 from busyd.store.bookings import Booking, BookingState, WantedChange
@@ -37,6 +37,8 @@ TOLD_WITHIN: Final = 10.0
 """Seconds after which whoever asked is told that it is pending."""
 _FIRST_RETRY: Final = 1.0
 _LONGEST_RETRY: Final = 300.0
+_AT_REST: Final = RESTS - {BookingState.CLAIMED}
+"""States that a start leaves alone. A claim goes when its appointment is where it was to be moved."""
 
 
 class _Waiter(Struct, eq=False):
@@ -70,7 +72,7 @@ class Booker:
         rows = await self._requests.read(lambda outbox: outbox.followed(since))
         for row in rows:
             self.rows.take(row)
-            if row.state not in RESTS or row.wanted is not None or row.restored:
+            if row.state not in _AT_REST or row.wanted is not None or row.restored or row.invited == "pending":
                 self.carry_on(row)
 
     async def after_poll(self, connection: str) -> None:
@@ -115,7 +117,8 @@ class Booker:
 
     def carry_on(self, row: Booking) -> None:
         """Have a row carried on, or once more when it is being carried."""
-        name = row.parent or row.id
+        # A claim is carried with its appointment, and by itself when it turns up after its end.
+        name = row.parent if row.parent and row.blocks else row.id
         self._wake.setdefault(name, asyncio.Event()).set()
         if name not in self._tasks:
             self._tasks[name] = asyncio.create_task(self._pursue(name), name=f"book {name}")
@@ -208,6 +211,7 @@ class Booker:
             current = outbox.find(after.id)
             kept = after if current is None or current == before else merged(current, after=after)
             outbox.record(kept)
+            note_refused_change(current or before, kept, outbox=outbox)
             return [kept]
 
         await self._requests.change(work)

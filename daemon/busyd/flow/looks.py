@@ -73,8 +73,8 @@ class Looks:
             return ProvenLook(False, {})
         profile_state = self._profile_state(row)
         since = Instant(self._clock.now())
-        await self._confirm(profile_state)
-        proof = self._proof(profile_state, since)
+        confirmed = await self._confirm(profile_state)
+        proof = self._proof(profile_state, since, confirmed=confirmed)
         if row.forced:
             return ProvenLook(False, proof)
         if row.state is BookingState.PENDING and row.kind is BookingKind.APPOINTMENT:
@@ -137,17 +137,21 @@ class Looks:
             raise _unconfigured(row)
         return profile_state
 
-    async def _confirm(self, profile_state: ProfileState) -> None:
-        """One poll of each connection with a calendar that counts. Raises NotProven when that takes too long."""
+    async def _confirm(self, profile_state: ProfileState) -> frozenset[str]:
+        """One poll of each connection with a calendar that counts; the connections that answered in time.
+
+        Raises NotProven while one is not read at all.
+        """
         names = {link.reference.connection for link in profile_state.links if self._is_asked(link)}
         schedules = self._answers.schedules
         if missing := sorted(names - schedules.keys()):
             message = f"these connections are not read yet: {', '.join(missing)}"
             raise NotProven(message)
-        looking = [asyncio.create_task(schedules[name].look(), name=f"look at {name}") for name in sorted(names)]
+        looking = {name: asyncio.create_task(schedules[name].look(), name=f"look at {name}") for name in sorted(names)}
         if looking:
-            await asyncio.wait(looking, timeout=PROVE_WITHIN)
+            await asyncio.wait(looking.values(), timeout=PROVE_WITHIN)
         # What is still under way goes on, for others.
+        return frozenset(name for name, look in looking.items() if look.done() and look.result())
 
     def _is_asked(self, link: Link) -> bool:
         """Whether a calendar is asked at its own server: a feed counts while it is inside its own `max_age`."""
@@ -157,26 +161,34 @@ class Looks:
     def _record(self, link: Link) -> CalendarRecord | None:
         return self._writer.state.calendars.get(link.calendar) if link.calendar is not None else None
 
-    def _proof(self, profile_state: ProfileState, since: Instant) -> Mapping[str, Instant]:
+    def _proof(
+        self, profile_state: ProfileState, since: Instant, *, confirmed: frozenset[str]
+    ) -> Mapping[str, Instant]:
         """When each calendar that counts was confirmed. Raises NotProven unless all were since then."""
         now = Now(self._clock.now(), self._clock.monotonic())
         freshness = freshness_of(self._writer.state, profile_state, now=now)
         links = [link for link in profile_state.links if link.blocks]
         judged = list(zip(links, freshness.calendars, strict=True))
-        unproven = [known.calendar for link, known in judged if not self._is_proven(link, known, since=since)]
+        unproven = [
+            known.calendar
+            for link, known in judged
+            if not self._is_proven(link, known, since=since, confirmed=confirmed)
+        ]
         if unproven:
             message = f"these calendars could not be confirmed: {', '.join(unproven)}"
             raise NotProven(message)
         return {known.calendar: known.as_of for _, known in judged if known.as_of is not None}
 
-    def _is_proven(self, link: Link, known: CalendarFreshness, *, since: Instant) -> bool:
+    def _is_proven(self, link: Link, known: CalendarFreshness, *, since: Instant, confirmed: frozenset[str]) -> bool:
         record = self._record(link)
         if record is None or known.as_of is None:
             return False
         if record.remote.kind in FEEDS:
             return known.state is CalendarHealth.FRESH
         connection = self._writer.state.connection_state(record.connection)
-        return known.as_of >= since and record.id not in connection.calendar_trouble
+        # In whole seconds a poll from just before looks like one from now.
+        is_new = known.as_of >= since if record.connection in confirmed else known.as_of > since
+        return is_new and record.id not in connection.calendar_trouble
 
 
 def _unconfigured(row: Booking) -> NotProven:

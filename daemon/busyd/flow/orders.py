@@ -33,6 +33,8 @@ def withdrawn(row: Booking, outbox: Outbox, *, now: Instant, reason: str) -> lis
     """
     claims = [claim for claim in outbox.claims_of(row.id) if claim.blocks]
     if row.state is BookingState.MOVING:
+        if row.wanted is not None:
+            outbox.release_change(row.profile, row.wanted.key)
         back = replace(applied(row, Step(BookingEvent.MOVE_REFUSED), now=now), reason=reason)
         return [back, *(ordered_cancel(claim, outbox, now=now, reason=reason) for claim in claims)]
     if row.state is BookingState.PENDING and not row.restored:
@@ -52,6 +54,13 @@ def asked_again(row: Booking, outbox: Outbox, *, now: Instant) -> Booking:
     again = replace(again, reason="", etag="", touched=False, invited="pending" if current.invited else "")
     outbox.record(again)
     return again
+
+
+def note_refused_change(before: Booking, after: Booking, *, outbox: Outbox) -> None:
+    """Have a change that a row gives up be refused to whoever asks with its key again."""
+    wanted = before.wanted
+    if wanted is not None and after.wanted is None and after.sequence != wanted.sequence:
+        outbox.refuse_change(before.profile, wanted.key)
 
 
 def used_hold(outbox: Outbox, hold: str, *, asked: KeyedRequest) -> list[Booking]:

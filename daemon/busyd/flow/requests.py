@@ -16,6 +16,7 @@ from busyd.connection import Connection
 from busyd.cooperative import to_the_end
 from busyd.errors import UserError
 from busyd.flow.ask import find_profile
+from busyd.flow.wishes import ChangeRefused
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.store.bookings import Booking, BookingKind
@@ -117,7 +118,7 @@ class OutboxRequests:
     async def known(self, asked: KeyedRequest) -> Told | Booking | None:
         """What came of the same request before: what was told, or the row, while that is not settled.
 
-        Raises KeyMismatch, StorageError.
+        Raises KeyMismatch, ChangeRefused, StorageError.
         """
 
         def work(outbox: Outbox) -> Told | Booking | None:
@@ -136,11 +137,6 @@ class OutboxRequests:
             await self._ledger.outbox(
                 lambda outbox: outbox.keep_answer(asked.profile, asked.key, status=told.status, answer=told.body)
             )
-
-    async def drop_key(self, asked: KeyedRequest) -> None:
-        """Let a key be used again, because nothing came of the request. Raises StorageError."""
-        if asked.key:
-            await self._ledger.outbox(lambda outbox: outbox.drop_key(asked.profile, asked.key))
 
     async def lag_of(self, connection: Connection) -> float:
         """Seconds for which reads of a server may lag behind its writes, as far as that was measured; else 0.
@@ -214,4 +210,6 @@ def _told_before(outbox: Outbox, asked: KeyedRequest) -> Told | None:
     known = outbox.find_key(asked.profile, asked.key, fingerprint=asked.fingerprint)
     if known is None or known.status is None:
         return None
+    if known.is_refused:
+        raise ChangeRefused
     return Told(known.status, known.answer or b"", known.booking)

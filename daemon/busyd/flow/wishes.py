@@ -73,3 +73,6 @@ class NotCurrent(BusydError):
 
 class ChangeRefused(BusydError):
     """A change was not carried out, and everything is as before."""
+
+    def __init__(self) -> None:
+        super().__init__("the change was not carried out: somebody else has the new time, or has changed the event")

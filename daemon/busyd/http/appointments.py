@@ -12,7 +12,7 @@ from busyd.flow.appointment_view import AppointmentState, AppointmentView
 from busyd.flow.backend import Backend
 from busyd.flow.orders import REFUSED_BY_SERVER
 from busyd.flow.requests import KeyedRequest, Told
-from busyd.flow.wishes import AppointmentChanges, ChangeRefused, NewAppointment
+from busyd.flow.wishes import AppointmentChanges, NewAppointment
 from busyd.http.appointment_bodies import (
     AppointmentsInWindow,
     ChangedAppointmentBody,
@@ -25,7 +25,6 @@ from busyd.http.appointment_bodies import (
 from busyd.http.auth import scope_missing
 from busyd.http.blocks import MAX_TEXT
 from busyd.http.booking_problems import (
-    booking_problem,
     needs_a_person,
     not_sent_after_restore,
     slot_taken,
@@ -131,8 +130,6 @@ class AppointmentsHandler:
             return slot_taken("somebody else was there first, so the event was taken back", found)
         if view.state is AppointmentState.CANCELLED and method == "POST" and view.reason == REFUSED_BY_SERVER:
             return write_refused(403)
-        if method == "PATCH" and view.state is AppointmentState.BOOKED and view.reason:
-            return booking_problem(ChangeRefused("the change was not carried out, and everything is as before"))
         return needs_a_person() if view.is_written_over else None
 
     def _span(self, call: Call, wanted: NewAppointmentBody, *, length: int) -> Period:

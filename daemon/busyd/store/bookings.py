@@ -85,6 +85,8 @@ class WantedChange(Struct, frozen=True):
     """Another `FbType` of the time; 0: as before."""
     invites: bool = False
     """Only the guests are new."""
+    key: str = ""
+    """The Idempotency-Key under which it was asked for."""
 
 
 class Booking(Struct, frozen=True):

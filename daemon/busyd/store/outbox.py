@@ -42,6 +42,11 @@ class KeyUse(Struct, frozen=True):
     """Of the answer that was told; None while that is not settled."""
     answer: bytes | None
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether a change was asked for and not carried out; what was told of that is not kept."""
+        return self.status is not None and self.answer is None
+
 
 class Outbox:
     """What may be done in one transaction."""
@@ -98,6 +103,16 @@ class Outbox:
             "UPDATE booking_key SET status=?, answer=? WHERE profile=? AND key=?", (status, answer, profile, key)
         )
 
+    def refuse_change(self, profile: str, key: str) -> None:
+        """Note that the change that was asked for under a key was not carried out, and will not be."""
+        self._connection.execute(
+            "UPDATE booking_key SET status=409 WHERE profile=? AND key=? AND status IS NULL", (profile, key)
+        )
+
+    def release_change(self, profile: str, key: str) -> None:
+        """Let the key under which a change was asked for be used again: nothing came of the request."""
+        self._connection.execute("DELETE FROM booking_key WHERE profile=? AND key=? AND status IS NULL", (profile, key))
+
     def forget_keys(self, now: Instant) -> None:
         """Drop keys that nobody will use again."""
         self._connection.execute("DELETE FROM booking_key WHERE keep_until < ?", (now,))
@@ -138,10 +153,6 @@ class Outbox:
         return [
             row for row in rows if row.span.end > since or row.state not in _FINAL or (row.watch_until or since) > since
         ]
-
-    def drop_key(self, profile: str, key: str) -> None:
-        """Let a key be used again."""
-        self._connection.execute("DELETE FROM booking_key WHERE profile=? AND key=?", (profile, key))
 
     def release_key(self, booking: str) -> None:
         """Let the key under which a row was asked for be used again: nothing came of the request."""
