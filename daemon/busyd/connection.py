@@ -34,6 +34,14 @@ class PasswordShape(StrEnum):
     ANY = "any"
 
 
+class Privacy(StrEnum):
+    """What is stored of the events of a connection."""
+
+    FULL = "full"
+    BUSY = "busy"
+    """Only what says when they are: no titles, places, texts, alarms and guests."""
+
+
 class Connection(Struct, frozen=True):
     """One account with its credential, or one feed.
 
@@ -53,6 +61,7 @@ class Connection(Struct, frozen=True):
     allow_private: bool = False
     """Whether feeds may live on private addresses (a subscription must not scan the home network)."""
     allow_password_shape: PasswordShape = PasswordShape.APPLE
+    privacy: Privacy = Privacy.FULL
 
 
 class CalendarKind(StrEnum):

@@ -93,6 +93,7 @@ def _defaults(config: Config) -> Iterator[Setting]:
             ("poll", write_duration(own.poll)),
             ("timeout", write_duration(own.timeout)),
             ("allow_password_shape", own.allow_password_shape.value),
+            ("privacy", own.privacy.value),
         ):
             yield default(f"connections.{name}.{field}", value)
     for name, profile in config.profiles.items():

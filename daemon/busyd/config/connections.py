@@ -16,7 +16,7 @@ from busyd.config.parsers import is_loopback_host, parse_duration, parse_flag, p
 from busyd.config.permission import how_to_make_private
 from busyd.config.reader import ConfigReader, folder_of
 from busyd.config.tree import Entry, MappingNode, Node, ScalarNode
-from busyd.connection import ICLOUD_URL, Connection, ConnectionKind, PasswordShape
+from busyd.connection import ICLOUD_URL, Connection, ConnectionKind, PasswordShape, Privacy
 from busyd.credentials import (
     FromCommand,
     FromCredential,
@@ -47,6 +47,7 @@ _KEYS: Final = (
     "user_agent",
     "allow_private",
     "allow_password_shape",
+    "privacy",
 )
 _SOURCES: Final = ("credential", "file", "env", "command")
 _SOURCE_FORMS: Final = "{credential: NAME}, {file: PATH}, {env: NAME} or {command: [PROGRAM, ARGUMENT]}"
@@ -95,6 +96,7 @@ def _read_connection(reader: ConfigReader, name: str, *, entry: Entry) -> Connec
             options=tuple(PasswordShape),
             default=PasswordShape.APPLE,
         ),
+        privacy=reader.choice(keys.get("privacy"), "privacy", options=tuple(Privacy), default=Privacy.FULL),
     )
     _check_login(reader, entry.location, what=what, connection=connection, keys=keys)
     is_any = connection.allow_password_shape is PasswordShape.ANY

@@ -25,7 +25,7 @@ from busyd.config.parsers import (
 from busyd.config.reader import ConfigReader
 from busyd.config.rules import RULES
 from busyd.config.tree import Entry
-from busyd.connection import CalendarReference, ConnectionKind
+from busyd.connection import CalendarReference, ConnectionKind, Privacy
 from busyd.spelling import did_you_mean
 from busyd.timetext import write_duration
 
@@ -110,6 +110,12 @@ class ProfileReader:
             raise ValueError(message)
         if not reference.calendar:
             message = f"{reference} is a feed, which cannot be written to; choose a calendar of an account"
+            raise ValueError(message)
+        if self._connections[reference.connection].connection.privacy is Privacy.BUSY:
+            message = (
+                f"{reference.connection} has 'privacy: busy', so nothing is written to it; "
+                "list the calendar under 'conflicts', or choose one of another connection"
+            )
             raise ValueError(message)
         return reference
 

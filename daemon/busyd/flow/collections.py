@@ -11,7 +11,7 @@ from typing import Final, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from busyd.connection import RemoteCalendar
+from busyd.connection import Privacy, RemoteCalendar
 from busyd.errors import BusydError
 from busyd.ical.zones import find_zone
 from busyd.index.writer import IndexWriter
@@ -107,7 +107,7 @@ class Collections:
         linked: dict[int, tuple[Link, CalendarRecord]] = {}
         for link in profile_state.links if profile_state is not None else ():
             record = state.calendars.get(link.calendar or 0)
-            if record is not None:
+            if record is not None and state.connection_state(record.connection).connection.privacy is Privacy.FULL:
                 linked.setdefault(record.id, (link, record))
         marks = await self._writer.store.read_marks(linked)
         return [_view(link, record, mark=marks[record.id]) for link, record in linked.values() if record.id in marks]

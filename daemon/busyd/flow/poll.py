@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from busyd.connection import ConnectionKind
+from busyd.connection import ConnectionKind, Privacy
 from busyd.dav.errors import LoginRefused
 from busyd.dav.operation import Listing
 from busyd.errors import BusydError, DataError, RemoteError
@@ -213,11 +213,14 @@ def _note_failure(context: PollContext, failure: Decision, *, report: Report) ->
 
 async def _take_listing(context: PollContext, listing: Listing, *, account: AccountRecord | None, at: Instant) -> None:
     """Commit an account together with its first listing: one without the other would look like no calendars at all."""
+    is_reduced = context.connection_state.connection.privacy is Privacy.BUSY
     taken = keep_counting(listing, [calendar.record for calendar in known_calendars(context)])
 
     def commit(tx: Transaction) -> None:
         before = tx.read_account(context.name)
         if account is not None:
+            if is_reduced and before is not None and set(before.addresses) != set(account.addresses):
+                tx.forget_account(context.name)  # the answers of other addresses were not stored
             tx.record_account(account)
         tx.record_partial(context.name, listing.partial)
         tx.record_listing(context.name, taken.calendars, at=at, unreadable=taken.unreadable)

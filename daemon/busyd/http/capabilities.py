@@ -42,6 +42,11 @@ DIRECTIONS: Final = (
     Direction("writes", "other blocks, and holds", "the state directory of busyd, no calendar"),
     Direction("never stores", "reminders", "nothing: lists of them are named, and not read"),
     Direction("never stores", "events of calendars that no profile names", "nothing"),
+    Direction(
+        "never stores",
+        "titles, places, texts, alarms and guests of a connection with `privacy: busy`",
+        "only when its events are",
+    ),
     Direction("never stores", "passwords in clear", "an encrypted store, or where you keep them"),
     Direction("never stores", "tokens", "their hashes"),
 )

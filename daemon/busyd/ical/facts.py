@@ -115,7 +115,7 @@ def facts_of(component: Component, *, all_day: bool, cancelled: bool = False) ->
         all_day,
         before,
         after,
-        _addresses(organizer[0]) if organizer else (),
+        addresses_of(organizer[0]) if organizer else (),
         tuple([_attendee(line) for line in attendees[:MAX_ATTENDEES]]),
     )
 
@@ -150,11 +150,11 @@ def _shared_facts(
 @lru_cache(maxsize=1024)
 def _attendee(line: Property) -> Attendee:
     partstat = read_parameters(line[0]).get("PARTSTAT", "").upper()
-    return Attendee(_addresses(line), partstat or "NEEDS-ACTION")
+    return Attendee(addresses_of(line), partstat or "NEEDS-ACTION")
 
 
 @lru_cache(maxsize=1024)
-def _addresses(line: Property) -> tuple[str, ...]:
+def addresses_of(line: Property) -> tuple[str, ...]:
     """The value and the EMAIL parameter (RFC 7986 §6.2), since iCloud puts principal paths into the value."""
     address = normalise_address(line[1])
     email = normalise_address(read_parameters(line[0]).get("EMAIL", ""))

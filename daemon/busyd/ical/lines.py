@@ -67,13 +67,13 @@ def _any_case(names: Iterable[str]) -> str:
     return branches[0] if len(branches) == 1 else f"(?:{'|'.join(branches)})"
 
 
-_OF_ONE: Final = frozenset((
+OF_ONE: Final = frozenset((
     "BEGIN", "END", "DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "EXRULE", "RECURRENCE-ID", "UID",
     "STATUS", "TRANSP", "ATTENDEE", "ORGANIZER", "METHOD", "X-WR-TIMEZONE", "X-MICROSOFT-CDO-BUSYSTATUS",
     "X-APPLE-EWS-BUSYSTATUS", "X-APPLE-TRAVEL-DURATION", "X-APPLE-TRAVEL-RETURN-DURATION",
 ))  # fmt: skip
 """The properties that determine the busy time of a single event."""
-WANTED: Final = _OF_ONE | {"SEQUENCE", "DTSTAMP", "LAST-MODIFIED", "FREEBUSY", "BUSYTYPE", "PRIORITY"}
+WANTED: Final = OF_ONE | {"SEQUENCE", "DTSTAMP", "LAST-MODIFIED", "FREEBUSY", "BUSYTYPE", "PRIORITY"}
 """In addition, those that decide between several components, or that only other components have. All others are
 skipped."""
 _ONLY_IN_EVENTS: Final = frozenset({"DTSTART", "DTEND", "RRULE", "RDATE", "EXDATE", "RECURRENCE-ID", "FREEBUSY"})
@@ -107,7 +107,7 @@ def _lines_named(names: str) -> re.Pattern[str]:
 
 
 _LINE: Final = _lines_named("|".join(sorted(WANTED)))
-_LINE_OF_ONE: Final = _lines_named("|".join(sorted(_OF_ONE)))
+_LINE_OF_ONE: Final = _lines_named("|".join(sorted(OF_ONE)))
 
 
 @lru_cache(maxsize=1)

@@ -3,21 +3,25 @@
 The order is always: commit, tables, snapshot, proof. The first two are here, the others in `publisher.py`.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from busyd.clock import Clock
 from busyd.cooperative import in_slices, to_the_end
 from busyd.ical.facts import HARMLESS
+from busyd.ical.reduction import reduce_object
 from busyd.index.acceptance import counted
 from busyd.index.loading import is_too_much, load_tables, problems_of, put_beyond
 from busyd.index.placeholders import as_mirrored
 from busyd.index.publisher import SnapshotPublisher
 from busyd.period import Instant, Period
+from busyd.state.privacy import reduced_to
 from busyd.state.problems import version_of
 from busyd.state.state import State
 from busyd.store.mirror import GHOST_ETAG, UNREAD_ETAG, CalendarRecord, StoredObject, SyncMark
@@ -54,6 +58,11 @@ class IndexWriter:
         self.state = state
         self.clock = clock
         self.publisher = publisher
+
+    def as_stored(self, connection: str, payload: bytes) -> bytes:
+        """What is stored of an object that came like this."""
+        own = reduced_to(self.state, connection)
+        return payload if own is None else reduce_object(payload, own)
 
     @property
     def horizon(self) -> Period:
@@ -163,19 +172,25 @@ class IndexWriter:
         self, calendar: CalendarRecord, incoming: Sequence[Incoming], *, end: "_End"
     ) -> tuple[int, int]:
         """Commit the first of the objects, with the last of them the end. How many, and how many changed."""
-        payloads = [fetched.payload for fetched in incoming[:BATCH]]
+        kept = reduced_to(self.state, calendar.connection)
+        some = await _reduced(incoming[:BATCH], kept)
+        payloads = [fetched.payload for fetched in some]
         zones, horizon, own = self.zones_of(calendar.id), self.horizon, self.state.own_zones
         expanded = await self.expansion.expand(payloads, zones, span=horizon) if payloads else []
         async with self.publisher.changing:
-            if (zones, horizon, own) != (self.zones_of(calendar.id), self.horizon, self.state.own_zones):
+            now_kept = reduced_to(self.state, calendar.connection)
+            now = (self.zones_of(calendar.id), self.horizon, self.state.own_zones, now_kept)
+            if (zones, horizon, own, kept) != now:
                 # A reload or a new day came in between.
                 zones, horizon = self.zones_of(calendar.id), self.horizon
+                some = await _reduced(incoming[:BATCH], now_kept)
+                payloads = [fetched.payload for fetched in some]
                 expanded = await self.expansion.expand(payloads, zones, span=horizon) if payloads else []
             is_last = len(expanded) == len(incoming)
             batch = _Batch(
                 calendar.id,
                 calendar.connection,
-                list(zip(incoming, expanded, strict=False)),
+                list(zip(some, expanded, strict=False)),
                 end if is_last else _End(),
                 horizon,
                 withheld=self.state.is_beyond(calendar.id),
@@ -206,6 +221,13 @@ class IndexWriter:
         """What counts of an object for those who read in a zone."""
         mine = [entry for entry in entries or () if entry.zone in (ANY_ZONE, zone)]
         return next(counted(self.state, mine), None)
+
+
+async def _reduced(incoming: Sequence[Incoming], own: Set[str] | None) -> Sequence[Incoming]:
+    """The objects as they are stored: whole, or where `own` is given, reduced (see `ical/reduction.py`)."""
+    if own is None or not incoming:
+        return incoming
+    return await asyncio.to_thread(lambda: [replace(one, payload=reduce_object(one.payload, own)) for one in incoming])
 
 
 class _End(Struct, frozen=True):

@@ -17,6 +17,7 @@ from busyd.config import ConnectionConfig
 from busyd.connection import Connection, ConnectionKind
 from busyd.credentials import PasswordSource, Secret, read_password
 from busyd.errors import UserError
+from busyd.index.privacy import follow_privacy
 from busyd.index.writer import IndexWriter
 from busyd.log import hide_secret
 from busyd.remote.client import CaldavClient
@@ -26,6 +27,7 @@ from busyd.remote.wire import SUBSCRIPTION_LIMITS, limits_of
 from busyd.service.own_thread import in_own_thread
 from busyd.service.refused_logins import RefusedLogin, RefusedLogins
 from busyd.service.schedule import PollSchedule
+from busyd.state.privacy import kept_mark
 from busyd.store.ledger_thread import LedgerThread
 from busyd.sync.context import PollContext
 from busyd.sync.timing import APART, TOGETHER
@@ -36,10 +38,12 @@ logger = logging.getLogger(__name__)
 class PolledConnection:
     """One connection under polling: its transport, its schedule and the task that runs it."""
 
-    def __init__(self, settings: ConnectionConfig, transport: Transport, *, schedule: PollSchedule) -> None:
+    def __init__(self, settings: ConnectionConfig, transport: Transport, *, schedule: PollSchedule, kept: str) -> None:
         self.settings = settings
         self.transport = transport
         self.schedule = schedule
+        self.kept = kept
+        """What is stored of its events."""
         self.task = asyncio.create_task(schedule.run(), name=f"schedule {settings.connection.name}")
 
     async def close(self) -> None:
@@ -110,9 +114,10 @@ class Polling:
     async def follow(self, connections: Mapping[str, ConnectionConfig]) -> None:
         """Poll exactly these connections: what is new starts, what changed starts anew, what is gone stops."""
         for name, polled in list(self._polled.items()):
-            if connections.get(name) != polled.settings:
+            if connections.get(name) != polled.settings or polled.kept != kept_mark(self._writer.state, name):
                 await polled.close()
                 del self._polled[name], self.schedules[name]
+        await follow_privacy(self._writer, connections)
         for name, settings in connections.items():
             if name not in self._polled:
                 try:
@@ -168,7 +173,8 @@ class Polling:
             after_poll=self._after_poll,
             memory=RefusedLogin(connection, transport, logins=self._logins, clock=self._clock),
         )
-        return PolledConnection(settings, transport, schedule=schedule)
+        kept = kept_mark(self._writer.state, connection.name)
+        return PolledConnection(settings, transport, schedule=schedule, kept=kept)
 
     async def _password(self, settings: ConnectionConfig) -> Secret | None:
         if settings.password is None:

@@ -71,6 +71,10 @@ class Store:
         """Return once the store's thread has answered."""
         await self._read(lambda tx: tx.ping())
 
+    async def scrub(self) -> None:
+        """Leave nothing in the files of what was forgotten."""
+        await self._database.scrub()
+
     # Single reads and writes; the docstrings are those of `Transaction`.
 
     async def generation_of(self, calendar: int) -> int:

@@ -109,7 +109,9 @@ async def ask_for_objects(context: PollContext, record: CalendarRecord, *, quest
     got = {}
     for fetched in single.objects:
         old = known[fetched.href].payload if fetched.href in known else b""
-        got[str(fetched.href)] = Got(fetched, is_as_before=fetched.payload == old, is_known=bool(old))
+        got[str(fetched.href)] = Got(
+            fetched, is_as_before=context.as_stored(fetched.payload) == old, is_known=bool(old)
+        )
     return ObjectsAsked(
         record, Answers(got, single.not_found, single.failed, is_cut=single.error is not None), single.error
     )
@@ -162,7 +164,8 @@ async def _not_new(
         href, etag = fetched.href, listed.get(fetched.href)
         if not etag or href not in known:
             continue
-        is_same, is_known = known[href].payload == fetched.payload, etags.get(href) == etag
+        is_same = known[href].payload == context.as_stored(fetched.payload)
+        is_known = etags.get(href) == etag
         if is_same and is_known:
             same.add(href)
         elif is_same and fetched.etag:

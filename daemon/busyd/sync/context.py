@@ -102,6 +102,10 @@ class PollContext(Struct, frozen=True):
         written = self.written.get(calendar, {})
         return tuple(href for href in hrefs if href not in written or written[href] != etags.get(href))
 
+    def as_stored(self, payload: bytes) -> bytes:
+        """What the mirror has of an object that came like this."""
+        return self.writer.as_stored(self.name, payload)
+
     @property
     def name(self) -> str:
         return self.connection_state.connection.name

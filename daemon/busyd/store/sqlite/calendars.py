@@ -43,6 +43,12 @@ class CalendarStatements(Statements):
             self._db.execute("DELETE FROM calendar WHERE connection=?", (account.connection,))
         self._put_account(account)
 
+    def forget_account(self, connection: str) -> None:
+        """Forget an account and all that was read of it, as if it had never been asked."""
+        self.has_changed_members = True
+        for table in ("account", "calendar"):
+            self._db.execute(f"DELETE FROM {table} WHERE connection=?", (connection,))
+
     def record_partial(self, connection: str, partial: str) -> None:
         """Why the listing just taken may lack calendars; empty when it is whole."""
         account = self.read_account(connection)

@@ -229,6 +229,16 @@ class Database:
         """Run `work` in the store's thread as one transaction: all of it is kept, or nothing. Raises StorageError."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, work)
 
+    async def scrub(self) -> None:
+        """Leave nothing of deleted rows in the file, its log, or what was set aside of it. Raises StorageError."""
+
+        def rewrite(connection: sqlite3.Connection) -> None:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            aside_of(self.path).unlink(missing_ok=True)
+
+        await self.read(rewrite)
+
     def write_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """The same on the calling thread. Only before the loop serves, so that a start answers at once."""
         return self._transact(work, at_start=True)
@@ -281,9 +291,14 @@ def _unreadable(path: Path, *, sealed: bool) -> Iterator[None]:
         raise StorageDamaged(message) from error
 
 
+def aside_of(path: Path) -> Path:
+    """Where a damaged file is kept."""
+    return path.with_name(f"{path.name}.damaged")
+
+
 def set_aside(path: Path) -> Path:
     """Move a damaged file out of the way, with what belongs to it; where it is now. Raises StorageError."""
-    aside = path.with_name(f"{path.name}.damaged")
+    aside = aside_of(path)
     with storage_errors(path):
         path.replace(aside)
         for suffix in ("-wal", "-shm", ".suspect", ".seal"):
