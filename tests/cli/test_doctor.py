@@ -197,6 +197,9 @@ def test_a_refused_login_ends_with_77_and_what_to_do(person: Person, icloud: Sim
     ended = person.run("doctor")
     assert ended.status == 77
     assert "failed   connection 1: HOST refused this Apple ID" in ended.out
+    assert " [auth.apple." in ended.out
+    found = json.loads(person.run("doctor", "--json").out)["findings"]
+    assert [one["code"].partition(".")[0] for one in found if "code" in one] == ["auth"]
     assert "account.apple.com > Sign-In and Security > App-Specific Passwords" in ended.out
 
 
@@ -221,6 +224,7 @@ def test_an_ordinary_password_is_not_sent(person: Person, icloud: SimulatedIclou
     ended = person.run("doctor")
     assert ended.status == 77
     assert "failed   connection 1: the password is not an app-specific one, so it is not sent to Apple" in ended.out
+    assert "[auth.apple.not-app-specific]" in ended.out
     assert "App-Specific Passwords" in ended.out
     assert "Hunter2" not in ended.out + ended.err
     assert icloud.log.requests() == []

@@ -226,7 +226,8 @@ def _credential(subject: str, settings: ConnectionConfig, *, secret: Secret | No
     if is_withheld(settings.connection, secret):
         message = "the password is not an app-specific one, so it is not sent to Apple"
         steps = steps_to_an_app_password("NAME")
-        return ReportEntry(subject, "credential", Level.FAILED, message, steps, status=ExitStatus.LOGIN_REFUSED)
+        refused, code = ExitStatus.LOGIN_REFUSED, "auth.apple.not-app-specific"
+        return ReportEntry(subject, "credential", Level.FAILED, message, steps, status=refused, code=code)
     source = "; systemd passes it to the service, so a new one needs a restart, not a reload" if passed_on else ""
     return ReportEntry(subject, "credential", Level.OK, f"the password was read{source}")
 

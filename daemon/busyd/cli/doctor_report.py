@@ -38,6 +38,8 @@ class ReportEntry(Struct, frozen=True):
     details: Mapping[str, Any] = field(default_factory=dict)
     status: ExitStatus = ExitStatus.FAILED
     """The exit status when this is the gravest failure."""
+    code: str = ""
+    """What went wrong with a server, for programs, as `Diagnosis.code`: the same as in `busyd status` and the log."""
 
 
 _ADDRESS: Final = re.compile(r"[^\s<>\"'`]+@[^\s<>\"'`]+")
@@ -98,7 +100,8 @@ def print_entry(entry: ReportEntry) -> None:
     """A line that starts with the level, and below it what to do."""
     timing = entry.details.get("milliseconds")
     duration = f" ({timing} ms)" if timing is not None else ""
-    print(f"{entry.level:<8} {entry.subject}: {printable(entry.message)}{duration}")
+    code = f" [{entry.code}]" if entry.code else ""
+    print(f"{entry.level:<8} {entry.subject}: {printable(entry.message)}{code}{duration}")
     for number, step in enumerate(entry.steps, 1):
         mark = f"{number}. " if len(entry.steps) > 1 else ""
         print(f"{'':<8}   {mark}{printable(step)}")
@@ -128,6 +131,7 @@ def print_report(entries: Sequence[ReportEntry]) -> None:
                     "check": entry.check,
                     "level": entry.level.value,
                     "message": entry.message,
+                    **({"code": entry.code} if entry.code else {}),
                     "steps": list(entry.steps),
                     "details": dict(entry.details),
                 }

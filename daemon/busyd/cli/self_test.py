@@ -57,13 +57,13 @@ class Steps:
         """
         exchanges = self.session.observer.exchanges
         before, started = len(exchanges), self.session.clock.monotonic()
-        steps, status = if_failed, ExitStatus.FAILED
+        steps, status, code = if_failed, ExitStatus.FAILED, ""
         try:
             level, message = await self._attempt(step, again=again)
         except RemoteError as error:
             diagnosis = await self.session.explain(error, worked_before=self._worked_before)
             level, message, status = Level.FAILED, diagnosis.message, STATUS_OF[diagnosis.outcome]
-            steps = (*if_failed, *diagnosis.steps)
+            steps, code = (*if_failed, *diagnosis.steps), diagnosis.code
         return ReportEntry(
             self.subject,
             check,
@@ -75,6 +75,7 @@ class Steps:
                 "exchanges": [self._describe(exchange) for exchange in exchanges[before:]],
             },
             status,
+            code,
         )
 
     async def _attempt(self, step: Step, *, again: bool) -> Result:
