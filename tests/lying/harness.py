@@ -32,6 +32,7 @@ from busyd.store.store import Store
 from busyd.sync.context import PollContext
 from tests.chaos.clock import START, VirtualClock
 from tests.lying.server import Closes, Hangs, LyingServer
+from tests.lying.writes import Writable
 
 ORIGIN: Final = "http://127.0.0.1:8008"
 DAY: Final = START + 86_400
@@ -73,7 +74,11 @@ class LyingTransport:
     async def send(self, request: DavRequest) -> DavResponse:
         target = request.target.removeprefix(ORIGIN)
         try:
-            reply = self._world.server.answer(request.method, target, request.body.decode())
+            server, body = self._world.server, request.body.decode()
+            if isinstance(server, Writable) and request.method in ("PUT", "DELETE"):
+                reply = server.write(request.method, target, body, dict(request.headers))
+            else:
+                reply = server.answer(request.method, target, body)
         except Hangs:
             self._world.wait(TIMEOUT)
             raise Unreachable("127.0.0.1", Trouble.TIMEOUT) from None

@@ -97,14 +97,20 @@ class MemberWrite:
 
     async def put(self, payload: bytes, *, sent: bytes, conditions: Conditions) -> WrittenMember:
         """Have the member be `payload`, of which `sent` goes to the server. Raises NotWritten, StorageError."""
-        member = await self._held(conditions)
+        try:
+            member = await self._held(conditions)
+        except NotWritten:
+            now = await self._member()
+            if conditions.tags and now is not None and now.payload == payload:
+                return WrittenMember(now.tag, False, True)  # it was written by an earlier try
+            raise
         is_new = member is None or not member.payload
+        before = ETag("") if member is None else await self._etag_of(member)
         if member is None:
             operation = put_object(self._target, sent, if_none_match=True)
         else:
-            operation = put_object(self._target, sent, if_match=await self._etag_of(member))
+            operation = put_object(self._target, sent, if_match=before)
         outcome = await self._carried_out(operation, sent, conditions=conditions)
-        before = member.etag if member is not None else ""
         await self._mirror(await self._read_back(outcome, sent, before=before))
         now = await self._member()
         if now is None:
@@ -118,7 +124,7 @@ class MemberWrite:
             raise NotWritten(Obstacle.ABSENT, "there is no such event")
         operation = delete_object(self._target, await self._etag_of(member))
         await self._carried_out(operation, b"", conditions=conditions)
-        await self._forget()
+        await self._prove_gone()
 
     async def move(self, other: "MemberWrite", *, overwrite: bool, conditions: Conditions) -> WrittenMember:
         """Have the member be another one, on the same server. Raises NotWritten, StorageError."""
@@ -139,7 +145,7 @@ class MemberWrite:
             raise _refusal(outcome)
         before = there.etag if there is not None else ""
         await other._mirror(await other._read_back(Written(), member.payload, before=before))
-        await self._forget()  # last: its time is never free in between
+        await self._prove_gone()  # last: its time is never free in between
         now = await other._member()
         if now is None:
             raise NotWritten(Obstacle.UNAVAILABLE, "the event is moved, and its server gives it another name")
@@ -209,17 +215,26 @@ class MemberWrite:
         return found
 
     async def _read_back(self, outcome: Written, sent: bytes, *, before: str) -> FetchedObject:
-        """What the server has made of a write; what was sent, where it does not show the write yet."""
+        """What the server has made of a write; what was sent, where it cannot be read.
+
+        Raises NotWritten when the server shows what was there before: it may lag, and it may have dropped the write.
+        """
         try:
             found = await self._client.run(fetch_object(self._target))
         except (RemoteError, DataError):
-            found = None
-        is_current = found is not None and (
-            is_same_etag(found.etag, outcome.etag) if outcome.etag else found.etag != before
-        )
-        if found is not None and is_current:
+            return FetchedObject(normalise_href(self._target), outcome.etag or ETag(UNREAD_ETAG), sent)
+        if found is None:
+            await self._forget()
+        elif not before or found.payload.split() == sent.split() or not is_same_etag(found.etag, before):
             return found
-        return FetchedObject(normalise_href(self._target), outcome.etag or ETag(UNREAD_ETAG), sent)
+        else:
+            await self._mirror(found)
+        raise NotWritten(Obstacle.UNAVAILABLE, "its server says that it has taken the event, and does not show it")
+
+    async def _prove_gone(self) -> None:
+        """Time is free when the server no longer shows what took it. Raises NotWritten."""
+        if await self._look() is not None:
+            raise NotWritten(Obstacle.UNAVAILABLE, "its server says that it has removed the event, and still shows it")
 
     async def _etag_of(self, member: MirroredMember) -> ETag:
         if member.etag not in _UNKNOWN_ETAGS:

@@ -147,6 +147,18 @@ async def test_who_tries_again_after_an_outage_is_told_that_it_is_done(dav: Dav,
     assert remote.writes == ["PUT"]
 
 
+async def test_who_tries_again_what_the_mirror_has_not_seen_yet_is_told_that_it_is_done(
+    dav: Dav, remote: Remote
+) -> None:
+    tag, payload = await tag_of(dav, "a.ics"), event("a", "SUMMARY:Other")
+    remote.down = Unreachable("anna.example", Trouble.TIMEOUT)
+    assert (await put(dav, "a.ics", payload, If_Match=tag)).status == 503
+    remote.down = None
+    remote.put(f"{HOME}a.ics", payload)
+    assert (await put(dav, "a.ics", payload, If_Match=tag)).status == 204
+    assert (await dav.ask("GET", f"{await dav.calendar()}a.ics")).body == payload
+
+
 async def test_who_makes_anew_what_is_there_is_told_so(dav: Dav, remote: Remote) -> None:
     assert (await put(dav, "a.ics", event("a", "SUMMARY:Dentist"), If_None_Match="*")).status == 412
     assert remote.writes == []
