@@ -70,7 +70,7 @@ def test_what_a_phone_does_to_a_booking_is_told(scheduler: Scheduler, anna: Acco
     wait_for(lambda: scheduler.ask("GET", path).json["changed_elsewhere"] == "edited")
     work.delete(name)
     wait_for(lambda: scheduler.ask("GET", path).json["state"] == "removed")
-    assert busy_of(scheduler, ten) == []
+    wait_for(lambda: busy_of(scheduler, ten) == [])  # what the mirror has goes once it has said so itself
     assert scheduler.ask("DELETE", path).status == 204
 
 
