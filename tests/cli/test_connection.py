@@ -89,6 +89,13 @@ def test_who_answers_no_keeps_everything_and_a_misspelt_name_is_told(person: Per
     assert "there is no connection 'wrok', did you mean 'work'?" in wrong.err
 
 
+def test_nobody_who_answers_is_no_consent_to_a_removal(person: Person) -> None:
+    person.configure(WRITTEN)
+    for typed in ("", "\n"):
+        assert person.run("connection", "remove", "work", typed=typed).status == 1
+        assert person.config.read_text() == WRITTEN
+
+
 def test_the_list_shows_no_secret(person: Person) -> None:
     person.configure(WRITTEN)
     person.environment["COLUMNS"] = "120"

@@ -109,7 +109,8 @@ def remove_connection(arguments: argparse.Namespace) -> int:
     removal = plan_removal(config, name)
     for effect in removal.effects:
         print(effect)
-    if not Questions(accept_defaults=arguments.yes).confirm(f"Remove the connection {name}", default=True):
+    asking = Questions(accept_defaults=False)
+    if not arguments.yes and not asking.confirm(f"Remove the connection {name}", default=False):
         raise CommandFailed("stopped; nothing was removed")
     path = installation.config_path
     carry_out(removal, main=path, reload=lambda: load_config(path, os.environ))
