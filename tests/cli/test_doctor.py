@@ -103,6 +103,7 @@ def test_nothing_in_it_gives_anybody_away(
     ("text", "scrubbed"),
     [
         ("dav.example.org cannot be reached", "HOST cannot be reached"),
+        ("carried out 0.25 s later, 12.50 MB", "carried out 0.25 s later, 12.50 MB"),
         ("see 192.0.2.7:8443, [2001:db8::1]:80 or fe80::1", "see HOST, HOST or HOST"),
         ("anna@example.org at http://localhost:8008/x", "ADDRESS at http://HOST/x"),
         ("p180-caldav.icloud.com, account.apple.com > Sign-In", "p180-caldav.icloud.com, account.apple.com > Sign-In"),

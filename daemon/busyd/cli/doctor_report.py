@@ -45,7 +45,7 @@ class ReportEntry(Struct, frozen=True):
 _ADDRESS: Final = re.compile(r"[^\s<>\"'`]+@[^\s<>\"'`]+")
 _HOST: Final = re.compile(
     r"(?:(?<=//)|(?<![\w./-]))(?:localhost|\d+(?:\.\d+){3}|\[[0-9A-Fa-f:.]{2,}\]|[0-9A-Fa-f]*:[0-9A-Fa-f:]*:[0-9A-Fa-f]*"
-    r"|(?:[A-Za-z0-9_-]+\.)+[A-Za-z0-9-]{2,})(?::\d+)?(?![\w-])"
+    r"|(?:[A-Za-z0-9_-]+\.)+(?=[0-9-]*[A-Za-z])[A-Za-z0-9-]{2,})(?::\d+)?(?![\w-])"
 )
 _APPLES: Final = re.compile(r"(?:[a-z0-9-]+\.)*(?:apple\.com|icloud\.com|icloud\.com\.cn|com\.apple)")
 _GRAVEST: Final = (
