@@ -24,7 +24,8 @@ def add_block_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
     parser = subparsers.add_parser(
         "block",
         help="block time manually: add, list, remove",
-        description="Block time manually. It takes effect in every answer and feed immediately, and is in no calendar.",
+        description="Block time manually. It takes effect in every answer and feed immediately, and "
+        "is in no calendar, unless --write puts it there.",
     )
     commands = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     adding = commands.add_parser("add", help="block a span of time", description="Block a span of time.")

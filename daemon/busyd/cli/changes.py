@@ -104,10 +104,9 @@ def _describe(change: dict[str, Any], zone: Zone) -> str:
     at = show_time(told.get("at"), zone) if told.get("at") else "-"
     match change["event"]:
         case "busy" | "free":
-            span = f"{show_time(told['start'], zone)} to {show_time(told['end'], zone)}"
             why = ", ".join(told["calendars"]) or told["cause"]
             uncertain = ", uncertain" if told["uncertain"] else ""
-            return f"{at}  {span}  {told['type']}{uncertain} (was {told['before']})  {why}"
+            return f"{at}  {show_span(told, zone)}  {told['type']}{uncertain} (was {told['before']})  {why}"
         case "appointment":
             was = f" (was {told['before']})" if told["before"] else ""
             reason = f": {told['reason']}" if told["reason"] else ""

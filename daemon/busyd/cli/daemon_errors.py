@@ -10,7 +10,11 @@ from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.spelling import did_you_mean
 
 _TYPED: Final = {
+    ", with another Idempotency-Key": "",
     " with another Idempotency-Key": "",
+    "GET …/appointments": "`busyd appointments`",
+    "GET …/blocks": "`busyd block list`",
+    "GET …/holds": "`busyd hold --list`",
     "GET it, and send the ETag it has now": "`busyd appointments` shows it as it is now",
     "GET it": "see `busyd appointments`",
     "DELETE it here": "run `busyd cancel`",

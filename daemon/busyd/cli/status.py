@@ -43,7 +43,9 @@ def show_status(arguments: argparse.Namespace) -> int:
     )
     _print_section(("CALENDAR", "STATE", "CONFIRMED"), calendars, keys=("calendar", "as_of"))
     _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], keys=("name", "as_of"))
-    if connections:
+    if not connections:
+        print("no account is connected; `busyd setup` connects one")
+    else:
         print_note(f"times in {own_zone().name}")
     if faults:
         answer.pop("configuration", None)  # why the last reload was refused; the faults of the current file say more

@@ -156,10 +156,11 @@ def login_ended() -> HttpProblem:
 def scope_missing(scopes: frozenset[str]) -> HttpProblem:
     """403: a valid token that was not made for this."""
     wanted = " or ".join(sorted(scopes))
+    least = min(scopes, key=lambda scope: (scope == "admin", scope))  # the one that gives away the least
     return HttpProblem(
         "missing-scope",
         403,
         detail=f"the token lacks the scope {wanted}",
-        fix=f"make one with `busyd token add PROFILE --scope {','.join(sorted(scopes)[:1])}`",
+        fix=f"make one with `busyd token add PROFILE --scope {least}`",
         headers={"WWW-Authenticate": f'Bearer realm="busyd", error="insufficient_scope", scope="{wanted}"'},
     )
