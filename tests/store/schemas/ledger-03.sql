@@ -1,0 +1,11 @@
+PRAGMA user_version=3;
+BEGIN TRANSACTION;
+CREATE TABLE acceptance (id TEXT PRIMARY KEY, calendar TEXT NOT NULL, href TEXT NOT NULL, uid TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+INSERT INTO "acceptance" VALUES('x','anna/Work','/1/calendars/work/bad.ics','bad','unreadable',1790000000);
+CREATE TABLE feed (token TEXT PRIMARY KEY REFERENCES token ON DELETE CASCADE, tag TEXT NOT NULL, changed INTEGER NOT NULL) STRICT;
+INSERT INTO "feed" VALUES('abcd','t',1790000000);
+CREATE TABLE link (reference TEXT PRIMARY KEY, href TEXT NOT NULL) STRICT;
+INSERT INTO "link" VALUES('anna/Work','/1/calendars/work/');
+CREATE TABLE token (id TEXT PRIMARY KEY, profile TEXT NOT NULL, scopes TEXT NOT NULL, details INTEGER NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER, last_used INTEGER, digest BLOB NOT NULL) STRICT;
+INSERT INTO "token" VALUES('abcd','anna','freebusy',0,'phone',1790000000,NULL,NULL,X'00');
+COMMIT;

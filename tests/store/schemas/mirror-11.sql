@@ -1,0 +1,18 @@
+PRAGMA user_version=11;
+BEGIN TRANSACTION;
+CREATE TABLE account (connection TEXT PRIMARY KEY, root TEXT NOT NULL, username TEXT NOT NULL, principal TEXT NOT NULL, addresses TEXT NOT NULL, single INTEGER NOT NULL, discovered INTEGER NOT NULL, homes TEXT NOT NULL DEFAULT '[]', partial TEXT NOT NULL DEFAULT '') STRICT;
+INSERT INTO "account" VALUES('anna','https://caldav.icloud.com/','anna@icloud.com','/1/principal/','["anna@icloud.com"]',0,1790000000,'["/1/calendars/"]','');
+CREATE TABLE busy_index (object INTEGER NOT NULL REFERENCES object ON DELETE CASCADE, zone TEXT NOT NULL, span_start INTEGER NOT NULL, span_end INTEGER NOT NULL, recurring INTEGER NOT NULL, occurrences BLOB NOT NULL, facts BLOB NOT NULL, problems BLOB NOT NULL, incomplete TEXT NOT NULL, rows INTEGER NOT NULL DEFAULT 0, incomplete_since INTEGER NOT NULL DEFAULT -62135596800, digest BLOB NOT NULL DEFAULT x'', PRIMARY KEY (object, zone)) STRICT;
+CREATE TABLE calendar (id INTEGER PRIMARY KEY, connection TEXT NOT NULL, href TEXT NOT NULL, listing TEXT NOT NULL, missing_since INTEGER, gone INTEGER NOT NULL DEFAULT 0, ctag TEXT, sync_token TEXT, as_of INTEGER, reconciled INTEGER, complete INTEGER NOT NULL DEFAULT 0, validators TEXT NOT NULL DEFAULT '{}', earlier_token TEXT, look_again INTEGER, held TEXT NOT NULL DEFAULT '{}', generation INTEGER NOT NULL DEFAULT 0, doubts TEXT NOT NULL DEFAULT '{}', listed_token TEXT, epoch TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0, forgotten INTEGER NOT NULL DEFAULT 0, UNIQUE (connection, href)) STRICT;
+INSERT INTO "calendar" VALUES(1,'anna','/1/calendars/work/','{"href":"/1/calendars/work/","name":"Work","kind":"own","writable":true,"transparent":false,"source":null,"timezone":null,"color":null,"ctag":"1","sync_token":null,"spelling":""}',NULL,0,NULL,NULL,NULL,NULL,0,'{}',NULL,NULL,'{}',0,'{}',NULL,'e2842b1aa3d5ae03',1,0);
+CREATE TABLE made (owner TEXT PRIMARY KEY, epoch TEXT NOT NULL, revision INTEGER NOT NULL, forgotten INTEGER NOT NULL) STRICT;
+CREATE TABLE made_member (owner TEXT NOT NULL, name TEXT NOT NULL, tag TEXT NOT NULL, revision INTEGER NOT NULL, changed INTEGER NOT NULL, PRIMARY KEY (owner, name)) STRICT;
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+INSERT INTO "meta" VALUES('generation','0');
+CREATE TABLE object (id INTEGER PRIMARY KEY, calendar INTEGER NOT NULL REFERENCES calendar ON DELETE CASCADE, href TEXT NOT NULL, etag TEXT NOT NULL, uid TEXT NOT NULL, payload BLOB NOT NULL, spelling TEXT NOT NULL DEFAULT '', member TEXT, tag TEXT NOT NULL DEFAULT '', revision INTEGER NOT NULL DEFAULT 0, UNIQUE (calendar, href)) STRICT;
+INSERT INTO "object" VALUES(1,1,'/1/calendars/work/one.ics','"1"','one',X'424547494E3A5643414C454E4441520D0A56455253494F4E3A322E300D0A50524F4449443A2D2F2F746573742F2F454E0D0A424547494E3A564556454E540D0A5549443A6F6E650D0A445453544152543A3230323630363031543039303030305A0D0A4455524154494F4E3A505431480D0A454E443A564556454E540D0A454E443A5643414C454E4441520D0A','','one.ics','ee5d3ce39022cc251e4e8234',1);
+CREATE TABLE snapshot (profile TEXT PRIMARY KEY, key TEXT NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE tombstone (calendar INTEGER NOT NULL REFERENCES calendar ON DELETE CASCADE, member TEXT NOT NULL, revision INTEGER NOT NULL, removed INTEGER NOT NULL, PRIMARY KEY (calendar, member)) STRICT;
+CREATE INDEX object_member ON object (calendar, member);
+CREATE INDEX object_revision ON object (calendar, revision);
+COMMIT;
