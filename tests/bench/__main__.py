@@ -15,6 +15,7 @@ from typing import Final
 
 from tests.bench.answering import measure_answers, measure_flatness
 from tests.bench.apps import measure_apps
+from tests.bench.booking import measure_booking
 from tests.bench.calm import measure_calm
 from tests.bench.changing import measure_change
 from tests.bench.counting import measure_counts
@@ -51,6 +52,7 @@ ROWS: Final[Mapping[str, Callable[[Workshop], list[Figure]]]] = {
     "tokens": measure_tokens,
     "crowd": measure_crowd,
     "apps": measure_apps,
+    "booking": measure_booking,
 }
 HOW_TO_READ: Final = """
 How to read it: every figure is the median of ratios, each taken within one round in which both sides ran one after the

@@ -275,7 +275,9 @@ def judge(
         blocks = state in ("booked", "attention")
         known |= {uid} if blocks else set()
         in_conflict |= {uid} if told.get("reason") == "conflict" else set()
-        if blocks and uid not in there:
+        if blocks and uid not in there and wish.on_phone == "deleted":
+            wrong["unsettled"].append(f"{wish.key}: {state}, and not in the calendar")
+        elif blocks and uid not in there:
             wrong["lost"].append(f"{wish.key}: {state}, and not in the calendar")
         elif blocks and there[uid][1].start != instant_of(told["start"]):
             wrong["untrue"].append(f"{wish.key}: told {told['start']}, is {to_rfc3339(there[uid][1].start)}")

@@ -1,7 +1,8 @@
 """busyd as its users start it, which dies where it is told to. `python -m tests.soak.killable [OPTIONS] run ...`.
 
 `--die-at POINT:N` ends it by SIGKILL when it comes to a point for the N-th time; a point is `WHAT:WHEN`.
-`--mutant NAME` breaks it: a loop that looks for faults must find that one.
+`--mutant NAME` breaks it: a loop that looks for faults must find that one. `--unpaced` sends requests to iCloud as fast
+as they come.
 """
 
 import os
@@ -20,6 +21,7 @@ from busyd.dav import objects
 from busyd.dav.exchange import Operation
 from busyd.flow import appointments, book, looks
 from busyd.index.publisher import SnapshotPublisher
+from busyd.remote.backoff import RequestBudget
 from busyd.store.bookings import Booking, BookingKind, BookingState
 from busyd.store.ledger import Ledger
 from busyd.store.outbox import Outbox
@@ -216,6 +218,9 @@ MUTANTS: Final[dict[str, Callable[[], None]]] = {
 
 def main() -> None:
     arguments = sys.argv[1:]
+    if arguments[:1] == ["--unpaced"]:
+        RequestBudget.__init__.__kwdefaults__ = {"per_minute": 60_000.0, "burst": 60_000}
+        del arguments[0]
     if arguments[:1] == ["--mutant"]:
         MUTANTS[arguments[1]]()
         del arguments[:2]
