@@ -1,5 +1,7 @@
 """What apps write: the promise, point by point, and what they are told when it cannot be done."""
 
+import asyncio
+
 import pytest
 from msgspec.structs import replace
 
@@ -331,6 +333,30 @@ async def privileges(dav: Dav, path: str) -> set[str]:
     found = row.find(names.CURRENT_USER_PRIVILEGE_SET)
     assert found is not None
     return {child.name for privilege in found.children for child in privilege.children}
+
+
+async def test_of_two_apps_that_edit_one_event_at_once_one_is_told_to_read_it_again(dav: Dav, remote: Remote) -> None:
+    tag = await tag_of(dav, "a.ics")
+    payloads = [event("a", f"SUMMARY:App {number}") for number in range(2)]
+    answers = await asyncio.gather(*(put(dav, "a.ics", payload, If_Match=tag) for payload in payloads))
+    assert sorted(answer.status for answer in answers) == [204, 412]
+    (won,) = [payload for payload, answer in zip(payloads, answers, strict=True) if answer.status == 204]
+    assert remote.objects[f"{HOME}a.ics"][1] == won
+    assert (await dav.ask("GET", f"{await dav.calendar()}a.ics")).body == won
+
+
+@pytest.mark.parametrize("form", ["", '""', '"', "x", '"x" "y"', ",", '"\u00e4"', "W/*"])
+async def test_a_condition_that_names_no_version_there_is_overwrites_nothing(
+    dav: Dav, remote: Remote, form: str
+) -> None:
+    answer = await put(dav, "a.ics", event("a", "SUMMARY:Other"), If_Match=form)
+    assert (answer.status, remote.writes) == (412, [])
+
+
+async def test_an_event_of_ten_megabytes_is_refused_and_the_one_that_is_there_stays(dav: Dav, remote: Remote) -> None:
+    answer = await put(dav, "a.ics", event("a", "DESCRIPTION:" + "x" * 10_000_000), If_Match=await tag_of(dav, "a.ics"))
+    assert (answer.status, remote.asked) == (413, [])
+    assert (await dav.ask("GET", f"{await dav.calendar()}a.ics")).body == event("a", "SUMMARY:Dentist")
 
 
 async def test_collections_are_not_written_to(dav: Dav, remote: Remote) -> None:

@@ -90,7 +90,8 @@ def _place_in(destination: str) -> tuple[str, str, str]:
 
 def _conditions(call: Call) -> Conditions:
     if_none_match = call.head.if_none_match.strip()
-    tags = _TAG.findall(call.request.headers.get("If-Match", ""))
+    lines = call.request.headers.getall("If-Match", [])
+    tags = _TAG.findall(",".join(lines)) or lines  # an empty list names no version: it never holds
     return Conditions(tuple(tags), absent=if_none_match == "*")
 
 
