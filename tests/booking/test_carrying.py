@@ -4,6 +4,7 @@ is lost.
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -15,11 +16,13 @@ from busyd.clock import SystemClock
 from busyd.connection import Connection, ConnectionKind
 from busyd.credentials import Secret
 from busyd.dav.exchange import DavRequest, DavResponse
+from busyd.flow.orders import ordered_cancel
 from busyd.period import Instant, Period
 from busyd.remote.client import CaldavClient
 from busyd.remote.errors import WriteOutcomeUnknown
 from busyd.remote.transport import Transport
-from busyd.store.bookings import Booking, BookingKind, BookingState
+from busyd.store.bookings import Booking, BookingKind, BookingState, WantedChange
+from busyd.store.ledger import Ledger
 from tests.icloud import Account, Calendar, SimulatedIcloud
 from tests.icloud.knobs import Knobs
 
@@ -54,12 +57,16 @@ class KeptRow:
 
     row: Booking
     states: list[BookingState] = field(default_factory=list)
-    order: BookingState | None = None
+    order: Callable[[Booking], Booking] | None = None
     """What somebody orders just before the next commit."""
 
-    async def commit(self, before: Booking, after: Booking) -> Booking:
+    async def commit(self, before: Booking, after: Booking, /, *, is_answer: bool = False) -> Booking:
         ordered, self.order = self.order, None
-        self.row = after if ordered is None else merged(replace(before, state=ordered), after=after)
+        if ordered is not None:
+            current = ordered(before)
+            self.row = merged(current, after=after) if is_answer else current
+        else:
+            self.row = after
         if self.states[-1:] != [self.row.state]:
             self.states.append(self.row.state)
         return self.row
@@ -269,3 +276,60 @@ async def test_whoever_sees_somebody_else_after_writing_gives_way(desk: Desk) ->
     desk.sees = lambda: next(carrier_sees)
     assert await desk.carry() is BookingState.REFUSED
     assert (desk.on_server, desk.network.writes) == ("", ["PUT", "DELETE"])
+
+
+def edited(row: Booking) -> Booking:
+    """A row for which another text is wanted."""
+    details = replace(row.details, summary="Another text")
+    body = compose(replace(row, details=details, sequence=row.sequence + 1), zone="Europe/Berlin", now=NOW)
+    return replace(row, wanted=WantedChange(details, body, row.sequence + 1))
+
+
+async def test_an_edit_asked_for_during_a_look_does_not_undo_what_that_has_seen(desk: Desk) -> None:
+    await desk.book()
+    desk.edit("T103000", "T110000")
+    desk.ledger.order = edited
+    assert await desk.carry() is BookingState.BOOKED
+    assert "T110000" in desk.on_server
+    row = desk.ledger.row
+    assert (row.span.end, row.changed_elsewhere, row.reason) == (SPAN.end + 1800, "moved", "change-refused")
+
+
+async def test_a_cancel_takes_back_an_edit_of_unknown_outcome(desk: Desk, tmp_path: Path) -> None:
+    await desk.book()
+    desk.ledger.row = edited(desk.ledger.row)
+    desk.network.lose = "answer"
+    with pytest.raises(WriteOutcomeUnknown):
+        await desk.carry()
+    assert "Another text" in desk.on_server
+    ledger = Ledger.open(tmp_path / "ledger.sqlite3")
+    desk.ledger.row = ledger.outbox(lambda outbox: ordered_cancel(desk.ledger.row, outbox, now=NOW, reason=""))
+    ledger.close()
+    assert await desk.carry() is BookingState.CANCELLED
+    assert desk.on_server == ""
+
+
+@pytest.mark.parametrize("request_", ["DELETE", "PUT"])
+async def test_a_server_that_takes_no_etag_for_its_own_is_not_asked_over_and_over(desk: Desk, request_: str) -> None:
+    await desk.book()
+    if request_ == "DELETE":
+        desk.order_cancel()
+    else:
+        desk.ledger.row = edited(desk.ledger.row)
+    desk.knobs.fail_next(412, method=request_, times=None)
+    desk.network.writes.clear()
+    before = desk.ledger.row.state
+    with pytest.raises(WriteRefused, match="412"):
+        await desk.carry()
+    assert (desk.network.writes, desk.ledger.row.state) == ([request_], before)
+
+
+async def test_an_edit_is_known_by_what_it_says_where_a_server_keeps_neither_mark_nor_etag(desk: Desk) -> None:
+    desk.knobs.put_gives_etag = False
+    desk.knobs.rewriting = {"no-x-properties"}
+    await desk.book()
+    await desk.carry()
+    desk.ledger.row = edited(desk.ledger.row)
+    assert await desk.carry() is BookingState.BOOKED
+    row = desk.ledger.row
+    assert (row.details.summary, row.reason, row.touched) == ("Another text", "", False)

@@ -149,10 +149,10 @@ def without_sending() -> None:
     """A PUT leaves before its row says so."""
     commit = book.Booker._commit
 
-    async def commits(self: book.Booker, before: Booking, after: Booking) -> Booking:
+    async def commits(self: book.Booker, before: Booking, after: Booking, /, *, is_answer: bool = False) -> Booking:
         if before.state is BookingState.PENDING and after.state is BookingState.SENDING:
             return after
-        return await commit(self, before, after)
+        return await commit(self, before, after, is_answer=is_answer)
 
     book.Booker._commit = commits  # type: ignore[method-assign]
 

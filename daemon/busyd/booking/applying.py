@@ -37,7 +37,7 @@ def with_proof(row: Booking, proof: Mapping[str, Instant], *, event: BookingEven
 
 
 def merged(current: Booking, *, after: Booking) -> Booking:
-    """A row that somebody has changed, with what was learned meanwhile of the version on the server."""
+    """A row that somebody has changed, with what the server has answered meanwhile to a write."""
     return replace(current, etag=after.etag, marks=after.marks, touched=current.touched or after.touched)
 
 
@@ -104,5 +104,5 @@ def _in_state(row: Booking, state: BookingState, *, now: Instant) -> Booking:
     if state in BLOCKS_NOTHING:
         row = replace(row, wanted=None, target=None)
     if state is BookingState.ATTENTION:
-        row = replace(row, reason="conflict" if row.state is BookingState.CONFIRMED else "changed")
+        row = replace(row, wanted=None, reason="conflict" if row.state is BookingState.CONFIRMED else "changed")
     return replace(row, state=state)

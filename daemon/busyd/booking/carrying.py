@@ -47,6 +47,18 @@ class Mirror(Protocol):
     async def __call__(self, row: Booking, payload: bytes, /, *, etag: str) -> None: ...
 
 
+class Commit(Protocol):
+    """Keeps a row, and shows it; what it returns is on the disk."""
+
+    async def __call__(self, before: Booking, after: Booking, /, *, is_answer: bool = False) -> Booking:
+        """(as it was, as it is now) -> what is kept.
+
+        It is another row than asked for when somebody has changed it meanwhile. Then what a look has shown is dropped,
+        since the next look shows it again; what the server has answered to a write (`is_answer`) is kept beside it.
+        """
+        ...
+
+
 class ProvenLook(Struct, frozen=True):
     """What a look shows of others, all of it newer than what led to it."""
 
@@ -64,9 +76,7 @@ class Carrier(Struct, frozen=True):
     """Looks at every calendar that counts, by proofs that are newer than the call. Raises whatever prevents that."""
     is_taken: Callable[[Booking], Awaitable[bool]]
     """The same as it is known already."""
-    commit: Callable[[Booking, Booking], Awaitable[Booking]]
-    """(as it was, as it is now) -> what is kept and shown: on the disk when it returns. It is another row than asked
-    for when somebody has changed it meanwhile."""
+    commit: Commit
     mirror: Mirror
     """Told what a write has put under the name of a row, with its ETag; no bytes when it has removed it."""
     clock: Clock
@@ -77,7 +87,7 @@ class Carrier(Struct, frozen=True):
         After an error the row is as it was last committed, and is to be carried on from there. `claim`, `is_wanted`:
         as in `Sight`.
         """
-        after_412 = False
+        after_412, not_taken = False, ""
         while True:
             sight, proof = await self._look(row)
             sight = replace(sight, after_412=after_412, claim=claim, is_wanted=is_wanted)
@@ -91,7 +101,11 @@ class Carrier(Struct, frozen=True):
                     return kept
                 row = kept
             else:
+                if step.send is not Request.CREATE and not_taken and not_taken == changed.etag:
+                    # The ETag is still the one that the server has just said not to be: weak, or its reads lag.
+                    raise WriteRefused(_FAILED_CONDITION, None)
                 row, after_412 = await self._send(row, changed, request=step.send, there=sight.version)
+                not_taken = row.etag if after_412 else ""
                 if row.state in RESTS and row.wanted is None:
                     return row
 
@@ -109,8 +123,8 @@ class Carrier(Struct, frozen=True):
         found = await self.client.run(fetch_object(row.href))
         return read_version(row, found.payload, etag=found.etag) if found is not None else None
 
-    async def _keep(self, before: Booking, row: Booking) -> Booking:
-        return await self.commit(before, row) if row != before else row
+    async def _keep(self, before: Booking, row: Booking, *, is_answer: bool = False) -> Booking:
+        return await self.commit(before, row, is_answer=is_answer) if row != before else row
 
     async def _send(
         self, before: Booking, row: Booking, *, request: Request, there: Version | None
@@ -133,7 +147,7 @@ class Carrier(Struct, frozen=True):
             changed = replace(row, marks=marks)
             if not failed and request in _CHANGES:
                 changed, failed = applied(changed, _REFUSED[request], now=self.clock.now()), True
-            kept = await self.commit(row, changed)
+            kept = await self.commit(row, changed, is_answer=True)
             if not failed:
                 raise WriteRefused(outcome.status, outcome.precondition)
             return kept, True
@@ -147,7 +161,7 @@ class Carrier(Struct, frozen=True):
             written = applied(written, Step(is_done=True), now=self.clock.now())
         elif request is Request.MOVE and outcome.etag:
             written = applied(written, Step(BookingEvent.MOVED, span=row.target), now=self.clock.now())
-        kept = await self.commit(row, written)
+        kept = await self.commit(row, written, is_answer=True)
         if outcome.etag:
             await self.mirror(row, payload, etag=str(outcome.etag))
         return kept, False
@@ -162,7 +176,7 @@ class Carrier(Struct, frozen=True):
                 raise WriteRefused(outcome.status, outcome.precondition)
             return row, True
         gone = applied(row, Step(BookingEvent.ABSENT), now=self.clock.now()) if row.state in _GOING else row
-        kept = await self._keep(row, gone)
+        kept = await self._keep(row, gone, is_answer=True)
         await self.mirror(row, b"", etag="")
         return kept, False
 

@@ -38,7 +38,7 @@ class Sight(Struct, frozen=True):
     after_412: bool = False
     """The name was said to exist by the last PUT."""
     claim: BookingState | None = None
-    """Of a row that is being moved: how far its claim is."""
+    """Of a row that is being moved: how far its claim is; None when the order to move came during the look."""
     is_wanted: bool = True
     """Of a claim: whether its appointment still is being moved."""
 
@@ -173,7 +173,7 @@ def _booked(row: Booking, sight: Sight) -> Step:
     is_known = row.etag == sight.version.etag
     step = _record(row, sight.version, move=not is_known)
     step = replace(step, conflict=sight.taken if sight.taken != row.conflict else None)
-    if not sight.version.edited and sight.version.span == row.span:
+    if not sight.version.edited and (sight.version.has_wanted or sight.version.span == row.span):
         step = replace(step, touched=None)  # a server has written it anew, or a guest has answered
     if row.invited == "sent" and not sight.version.has_guests:
         step = replace(step, guests_gone=True)
@@ -181,14 +181,16 @@ def _booked(row: Booking, sight: Sight) -> Step:
         return step
     if is_known:
         return replace(step, send=Request.EDIT)
-    return replace(step, is_done=is_ours(row, sight.version))
+    if is_ours(row, sight.version) and not sight.version.has_wanted:
+        return step  # an earlier PUT that was late: look again with its ETag known
+    return replace(step, is_done=sight.version.has_wanted)
 
 
 def _moving(row: Booking, sight: Sight) -> Step:
     match sight.claim:
         case BookingState.CLAIMED:
             pass
-        case BookingState.PENDING | BookingState.SENDING | BookingState.CONFIRMED | BookingState.YIELDING:
+        case None | BookingState.PENDING | BookingState.SENDING | BookingState.CONFIRMED | BookingState.YIELDING:
             return NOTHING
         case _:
             return Step(BookingEvent.MOVE_REFUSED)

@@ -144,8 +144,8 @@ class Booker:
                     wait = _FIRST_RETRY
                     self.troubles.pop(name, None)
                     await self._show_refused(name, is_refused=False)
-                    if row is not None:
-                        self._tell(row)
+                    if row is not None and not wake.is_set():
+                        self._tell(row)  # else somebody has asked for something since that it does not show
         except Exception:
             logger.exception("appointment %s: internal error; it is taken up again at the next poll", name)
         finally:
@@ -181,7 +181,10 @@ class Booker:
             if row.state is BookingState.MOVING and claims:
                 claims[-1] = await carrier.carry(claims[-1])
             before = row
-            row = await carrier.carry(row, claim=claims[-1].state if claims else None)
+            held = None
+            if row.state is BookingState.MOVING:
+                held = claims[-1].state if claims else BookingState.CANCELLED
+            row = await carrier.carry(row, claim=held)
             if row.state is BookingState.BOOKED and before.state is not BookingState.BOOKED:
                 lag = await self._requests.lag_of(self._writer.state.connection_state(connection).connection)
                 self.rows.look_again_later(row, lag=lag)
@@ -202,14 +205,17 @@ class Booker:
         body = await render(row, zone=zone, now=self._clock.now(), with_guests=True)
         return replace(row, wanted=WantedChange(row.details, body, row.sequence, invites=True))
 
-    async def _commit(self, before: Booking, after: Booking) -> Booking:
-        """Keep a row as it is now, and show it; with the order of somebody else, when there was one meanwhile."""
+    async def _commit(self, before: Booking, after: Booking, /, *, is_answer: bool = False) -> Booking:
+        """As `Commit`."""
         kept = after
 
         def work(outbox: Outbox) -> list[Booking]:
             nonlocal kept
             current = outbox.find(after.id)
-            kept = after if current is None or current == before else merged(current, after=after)
+            if current is None or current == before:
+                kept = after
+            else:
+                kept = merged(current, after=after) if is_answer else current
             outbox.record(kept)
             note_refused_change(current or before, kept, outbox=outbox)
             return [kept]

@@ -186,9 +186,10 @@ class Looks:
         if record.remote.kind in FEEDS:
             return known.state is CalendarHealth.FRESH
         connection = self._writer.state.connection_state(record.connection)
-        # In whole seconds a poll from just before looks like one from now.
+        # In whole seconds a poll from just before looks like one from now; a proof from the future is older than the
+        # clock, which has been set back.
         is_new = known.as_of >= since if record.connection in confirmed else known.as_of > since
-        return is_new and record.id not in connection.calendar_trouble
+        return is_new and known.as_of <= self._clock.now() and record.id not in connection.calendar_trouble
 
 
 def _unconfigured(row: Booking) -> NotProven:

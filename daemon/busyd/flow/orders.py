@@ -23,7 +23,8 @@ def ordered_cancel(row: Booking, outbox: Outbox, *, now: Instant, reason: str) -
         return row
     unsent = row.state is BookingState.PENDING and not outbox.was_restored()
     event = BookingEvent.CANCEL_UNSENT if unsent else BookingEvent.CANCEL
-    return replace(applied(row, Step(event), now=now), reason=reason, wanted=None)
+    # What a change wanted may be on the server, or on its way there, and is known by it to be ours.
+    return replace(applied(row, Step(event), now=now), reason=reason, wanted=None if unsent else row.wanted)
 
 
 def withdrawn(row: Booking, outbox: Outbox, *, now: Instant, reason: str) -> list[Booking]:
@@ -33,6 +34,8 @@ def withdrawn(row: Booking, outbox: Outbox, *, now: Instant, reason: str) -> lis
     """
     claims = [claim for claim in outbox.claims_of(row.id) if claim.blocks]
     if row.state is BookingState.MOVING:
+        if any(claim.state is BookingState.CLAIMED for claim in claims):
+            return []  # the event itself may have been sent
         if row.wanted is not None:
             outbox.release_change(row.profile, row.wanted.key)
         back = replace(applied(row, Step(BookingEvent.MOVE_REFUSED), now=now), reason=reason)

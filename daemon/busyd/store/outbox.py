@@ -145,7 +145,8 @@ class Outbox:
 
     def claims_of(self, booking: str) -> list[Booking]:
         """The claims of an appointment, the last one last."""
-        return sorted(self._select("WHERE parent=?", (booking,)), key=lambda row: (row.created, row.blocks))
+        rows = self._connection.execute("SELECT record FROM booking WHERE parent=? ORDER BY rowid", (booking,))
+        return [msgspec.json.decode(row[0], type=Booking) for row in rows]
 
     def followed(self, since: Instant) -> list[Booking]:
         """The rows that are, or may turn up, on a server: what ends after a moment, and what is not final."""
