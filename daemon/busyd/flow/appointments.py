@@ -111,43 +111,44 @@ class Appointments:
                 for hold in ended:
                     outbox.record(hold)
                 outbox.add(row)
-                outbox.use_key(asked.profile, asked.key, fingerprint=asked.fingerprint, booking=row, now=asked.now)
-                return [*ended, row]
+                return [row, *ended]
 
             try:
-                await self._requests.change(work)
+                await self._requests.change_once(asked, work)
             except Overlaps:
                 raise await self._not_offered(WhyNot.SLOT_TAKEN, row.span, offer=offer) from None
         return self._view(await self._booker.settle(row))
 
     async def change(self, asked: KeyedRequest, booking: str, *, changes: AppointmentChanges) -> AppointmentView | Told:
         """Move or edit an appointment. Raises UnknownBooking, NotCurrent, NotSettled, ChangeRefused, and as `add`."""
-        if (known := await self._known(asked)) is not None:
-            return known
         row = await self._requests.find(asked, booking, kind=_APPOINTMENT)
+        if (known := await self._known(asked)) is not None:
+            return known  # also of a twin that has changed the row
         if not changes.is_current(self._view(row)):
             message = "the appointment has changed since it was asked for"
             raise NotCurrent(message)
         require_changeable(row)
         span, details = changes.span(row.span), changes.details(row.details)
         if span == row.span and replace(details, metadata={}) == replace(row.details, metadata={}):
-            return self._view(await self._commit(asked, row, changed=[replace(row, details=details)]))
+            kept = replace(row, details=details)
+            return await self._commit(asked, row, changed=[kept]) or self._view(kept)
         await self._requests.load_tables(asked.profile)
         after = replace(row, span=span, details=details, sequence=row.sequence + 1)
         wanted = WantedChange(details, await self._render(after), after.sequence, key=asked.key)
         if span == row.span:
-            changed = await self._commit(asked, row, changed=[replace(row, wanted=wanted)])
-            return self._view(await self._settled_change(changed))
+            edited = replace(row, wanted=wanted)
+            known = await self._commit(asked, row, changed=[edited])
+            return known or self._view(await self._settled_change(edited))
         claim = await self._claim(asked, after, overrides=changes.overrides)
         moving = replace(row, target=span, wanted=wanted, forced=row.forced or claim.forced)
         moving = applied(moving, Step(BookingEvent.MOVE), now=asked.now)
         async with self._requests.deciding:
             offer = await self._require_offered(claim)
             try:
-                changed = await self._commit(asked, row, changed=[moving, claim])
+                known = await self._commit(asked, row, changed=[moving, claim])
             except Overlaps:
                 raise await self._not_offered(WhyNot.SLOT_TAKEN, span, offer=offer) from None
-        return self._view(await self._settled_change(changed))
+        return known or self._view(await self._settled_change(moving))
 
     async def cancel(self, asked: KeyedRequest, booking: str, *, reason: str) -> AppointmentView | Told:
         """Have an appointment go; the same when it is gone. Raises UnknownBooking."""
@@ -162,12 +163,10 @@ class Appointments:
             known = outbox.find(booking) or row
             changed[:] = [ordered_cancel(known, outbox, now=asked.now, reason=reason)]
             outbox.record(changed[0])
-            if asked.key:
-                outbox.use_key(asked.profile, asked.key, fingerprint=asked.fingerprint, booking=known, now=asked.now)
             return changed
 
-        await self._requests.change(work)
-        return self._view(await self._booker.settle(changed[0]))
+        twin = await self._requests.change_once(asked, work)
+        return self._told(twin) or self._view(await self._booker.settle(changed[0]))
 
     async def find(self, asked: KeyedRequest, booking: str) -> AppointmentView:
         """One appointment, also one that has ended. Raises UnknownBooking."""
@@ -189,7 +188,9 @@ class Appointments:
 
     async def _known(self, asked: KeyedRequest) -> AppointmentView | Told | None:
         """What was told of the same request before, or how it stands while that is not settled."""
-        known = await self._requests.known(asked)
+        return self._told(await self._requests.known(asked))
+
+    def _told(self, known: Told | Booking | None) -> AppointmentView | Told | None:
         return self._view(known) if isinstance(known, Booking) else known
 
     async def _asked_again(self, asked: KeyedRequest) -> AppointmentView | Told | None:
@@ -208,8 +209,10 @@ class Appointments:
             known = await self._booker.settle(changed[0])
         return self._view(known)
 
-    async def _commit(self, asked: KeyedRequest, row: Booking, *, changed: list[Booking]) -> Booking:
-        """Commit a row as it is to be, and its claim, unless somebody was quicker. Raises NotSettled, Overlaps."""
+    async def _commit(
+        self, asked: KeyedRequest, row: Booking, *, changed: list[Booking]
+    ) -> AppointmentView | Told | None:
+        """Commit a row as it is to be, and its claim; what is known of a quicker twin. Raises NotSettled, Overlaps."""
 
         def work(outbox: Outbox) -> list[Booking]:
             if outbox.find(row.id) != row:
@@ -218,12 +221,9 @@ class Appointments:
             outbox.record(changed[0])
             for claim in changed[1:]:
                 outbox.add(claim)
-            if asked.key:
-                outbox.use_key(asked.profile, asked.key, fingerprint=asked.fingerprint, booking=row, now=asked.now)
             return changed
 
-        await self._requests.change(work)
-        return changed[0]
+        return self._told(await self._requests.change_once(asked, work))
 
     async def _settled_change(self, row: Booking) -> Booking:
         """Raises ChangeRefused, and as `Booker.settle` does."""

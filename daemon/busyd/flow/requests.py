@@ -121,15 +121,7 @@ class OutboxRequests:
         Raises KeyMismatch, ChangeRefused, StorageError.
         """
 
-        def work(outbox: Outbox) -> Told | Booking | None:
-            if not asked.key:
-                return None
-            use = outbox.find_key(asked.profile, asked.key, fingerprint=asked.fingerprint)
-            if use is None:
-                return None
-            return _told_before(outbox, asked) or outbox.find(use.booking)
-
-        return await self._ledger.outbox(work)
+        return await self._ledger.outbox(lambda outbox: _known(outbox, asked))
 
     async def keep_answer(self, asked: KeyedRequest, told: Told) -> None:
         """Keep what is told of a request now that it is settled, to be told again. Raises StorageError."""
@@ -149,6 +141,25 @@ class OutboxRequests:
     async def change(self, work: Callable[[Outbox], Sequence[Booking]]) -> None:
         """Change rows, of which `work` returns those that are others now. Raises StorageError."""
         await to_the_end(self._change(work))
+
+    async def change_once(
+        self, asked: KeyedRequest, work: Callable[[Outbox], Sequence[Booking]]
+    ) -> Told | Booking | None:
+        """The same for a request about the first of those rows, unless a twin was quicker: what is known of that."""
+        known: Told | Booking | None = None
+
+        def whole(outbox: Outbox) -> Sequence[Booking]:
+            nonlocal known
+            known = _known(outbox, asked)
+            if known is not None:
+                return ()
+            rows = work(outbox)
+            if asked.key:
+                outbox.use_key(asked.profile, asked.key, fingerprint=asked.fingerprint, booking=rows[0], now=asked.now)
+            return rows
+
+        await self.change(whole)
+        return known
 
     async def find(self, asked: KeyedRequest, booking: str, *, kind: BookingKind) -> Booking:
         """A row by its id, also one that has ended. Raises UnknownBooking, StorageError."""
@@ -213,3 +224,12 @@ def _told_before(outbox: Outbox, asked: KeyedRequest) -> Told | None:
     if known.is_refused:
         raise ChangeRefused
     return Told(known.status, known.answer or b"", known.booking)
+
+
+def _known(outbox: Outbox, asked: KeyedRequest) -> Told | Booking | None:
+    if not asked.key:
+        return None
+    use = outbox.find_key(asked.profile, asked.key, fingerprint=asked.fingerprint)
+    if use is None:
+        return None
+    return _told_before(outbox, asked) or outbox.find(use.booking)

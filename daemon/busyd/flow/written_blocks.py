@@ -4,7 +4,7 @@ Nobody else's time is taken, so that no calendar is looked at first. Deleted on 
 """
 
 import secrets
-from typing import Final
+from typing import Final, overload
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -18,7 +18,7 @@ from busyd.flow.membership import ProfileSource
 from busyd.flow.orders import ordered_cancel, require_changeable
 from busyd.flow.primary import find_block_calendar
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told, visible
-from busyd.flow.wishes import NotSettled
+from busyd.flow.wishes import ChangeRefused, NotSettled
 from busyd.index.writer import IndexWriter
 from busyd.period import FbType, Period
 from busyd.state.links import calendar_keys
@@ -84,24 +84,23 @@ class WrittenBlocks:
 
         def work(outbox: Outbox) -> list[Booking]:
             outbox.add(row)
-            _use_key(outbox, asked, row=row)
             return [row]
 
-        await self._requests.change(work)
-        return view_block(await self._booker.settle(row))
+        twin = await self._requests.change_once(asked, work)
+        return _told(twin) or view_block(await self._booker.settle(row))
 
     async def change(self, asked: KeyedRequest, booking: str, *, changes: BlockChanges) -> BlockView | Told:
-        """Change a block in its calendar. Raises UnknownBooking, HasEnded, NotSettled."""
-        if (known := await self._known(asked)) is not None:
-            return known
+        """Change a block in its calendar. Raises UnknownBooking, HasEnded, NotSettled, ChangeRefused."""
         row = await self._requests.find(asked, booking, kind=_BLOCK)
+        if (known := await self._known(asked)) is not None:
+            return known  # also of a twin that has changed the row
         require_changeable(row)
         span = changes.span(row.span) if changes.span is not UNSET else row.span
         fbtype = int(changes.fbtype) if changes.fbtype is not UNSET else row.fbtype
         details = row.details if changes.summary is UNSET else replace(row.details, summary=changes.summary)
         sequence = row.sequence + 1
         after = replace(row, span=span, fbtype=fbtype, details=details, sequence=sequence)
-        wanted = WantedChange(details, await self._render(after), sequence, fbtype)
+        wanted = WantedChange(details, await self._render(after), sequence, fbtype, key=asked.key)
         changed = replace(row, target=span if span != row.span else None, wanted=wanted)
 
         def work(outbox: Outbox) -> list[Booking]:
@@ -109,11 +108,15 @@ class WrittenBlocks:
                 message = "the block has just changed"
                 raise NotSettled(message)
             outbox.record(changed)
-            _use_key(outbox, asked, row=changed)
             return [changed]
 
-        await self._requests.change(work)
-        return view_block(await self._booker.settle(changed))
+        twin = await self._requests.change_once(asked, work)
+        if twin is not None:
+            return _told(twin)
+        settled = await self._booker.settle(changed)
+        if settled.state is BookingState.BOOKED and settled.wanted is None and settled.sequence != sequence:
+            raise ChangeRefused
+        return view_block(settled)
 
     async def cancel(self, asked: KeyedRequest, booking: str, *, reason: str) -> BlockView | Told:
         """Remove a block, from its calendar too; the same when it is gone. Raises UnknownBooking."""
@@ -130,15 +133,13 @@ class WrittenBlocks:
             known = outbox.find(booking) or row
             changed[:] = [ordered_cancel(known, outbox, now=asked.now, reason=reason)]
             outbox.record(changed[0])
-            _use_key(outbox, asked, row=known)
             return changed
 
-        await self._requests.change(work)
-        return view_block(await self._booker.settle(changed[0]))
+        twin = await self._requests.change_once(asked, work)
+        return _told(twin) or view_block(await self._booker.settle(changed[0]))
 
     async def _known(self, asked: KeyedRequest) -> BlockView | Told | None:
-        known = await self._requests.known(asked)
-        return view_block(known) if isinstance(known, Booking) else known
+        return _told(await self._requests.known(asked))
 
     async def _render(self, row: Booking) -> bytes:
         view = self._answers.profile(row.profile)
@@ -147,6 +148,9 @@ class WrittenBlocks:
         return await render(named, zone=zone, now=self._clock.now())
 
 
-def _use_key(outbox: Outbox, asked: KeyedRequest, *, row: Booking) -> None:
-    if asked.key:
-        outbox.use_key(asked.profile, asked.key, fingerprint=asked.fingerprint, booking=row, now=asked.now)
+@overload
+def _told(known: Told | Booking) -> BlockView | Told: ...
+@overload
+def _told(known: Told | Booking | None) -> BlockView | Told | None: ...
+def _told(known: Told | Booking | None) -> BlockView | Told | None:
+    return view_block(known) if isinstance(known, Booking) else known
