@@ -4,7 +4,7 @@ import argparse
 
 from busyd.cli.daemon_client import open_client
 from busyd.cli.exit_status import ExitStatus
-from busyd.cli.terminal import print_json, print_table
+from busyd.cli.terminal import print_json, print_table, printable
 
 
 def add_calendars_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -41,4 +41,6 @@ def show_calendars(arguments: argparse.Namespace) -> int:
         print_table(("CALENDAR", "ID", "KIND", "WRITABLE", "LINKED", "STATE"), rows)
     else:
         print("no calendars are known yet; `busyd status` shows why")
+    if reminders := answer.get("reminders"):
+        print(f"\nReminders lists, which hold no events and never block: {', '.join(map(printable, reminders))}")
     return ExitStatus.OK

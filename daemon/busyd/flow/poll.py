@@ -234,6 +234,7 @@ async def _take_listing(context: PollContext, listing: Listing, *, account: Acco
     connection_state = context.connection_state
     if account is not None:
         connection_state.addresses = account.addresses
+    connection_state.reminders = listing.reminders
     if listing.partial and not connection_state.partial:
         logger.warning("%s: %s; what is not listed counts as not known", context.name, listing.partial)
     is_other = listing.partial != connection_state.partial

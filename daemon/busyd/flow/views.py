@@ -123,6 +123,8 @@ class ConnectionView(Struct, frozen=True, gc=False):
     requests: int
     """Requests sent to the remote since the start."""
     calendars: tuple[CalendarView, ...]
+    reminders: tuple[str, ...]
+    """The names of its reminders lists, which hold no events and never block."""
     polls: Durations
     """How long polls took, since the start."""
 
@@ -186,6 +188,7 @@ def view_connection(state: State, connection_state: ConnectionState) -> Connecti
         next_poll=connection_state.next_poll,
         requests=connection_state.requests,
         polls=connection_state.polls,
+        reminders=connection_state.reminders,
         calendars=tuple(_view_calendar(state, connection_state, record=record) for record in state.calendars_of(name)),
     )
 

@@ -180,9 +180,11 @@ class Calendar(Struct, frozen=True, gc=False):
 
 
 class Calendars(Struct, frozen=True):
-    """The calendars that the caller may see."""
+    """The calendars that the caller may see. Reminders lists are named, hold no events and never block."""
 
     calendars: list[Calendar]
+    reminders: list[str]
+    """As CONNECTION/NAME; of connections that were listed since the start."""
 
 
 class ConnectionStatus(Struct, frozen=True, gc=False):

@@ -66,7 +66,8 @@ class StatusHandler:
     async def get_calendars(self, call: Call) -> web.StreamResponse:
         connections = await visible_connections(self._backend, call.caller)
         calendars = [_calendar(view) for one in connections for view in visible_calendars(one, call.caller)]
-        return await json_response(Calendars(calendars), call.head)
+        lists = [f"{one.name}/{name}" for one in connections if call.caller.sees_all for name in one.reminders]
+        return await json_response(Calendars(calendars, lists), call.head)
 
     async def _wanted(self, call: Call) -> tuple[list[ProfileView], list[ConnectionView]]:
         """What the caller may see of what is asked for: all, or what one profile or one connection has to do with.

@@ -18,6 +18,8 @@ class ConnectionState(Struct):
     """Whether its calendars were ever listed."""
     partial: str = ""
     """Why it may have calendars that its last listing did not show; empty when it showed all."""
+    reminders: tuple[str, ...] = ()
+    """The names of its reminders lists, as last listed since the start."""
     last_poll: Instant | None = None
     """When a poll last succeeded."""
     next_poll: Instant | None = None
