@@ -97,6 +97,14 @@ async def test_identical_bytes_are_not_written_again(dav: Dav, remote: Remote) -
     assert (answer.status, answer.headers["ETag"], remote.asked) == (204, await tag_of(dav, "a.ics"), [])
 
 
+async def test_bytes_that_differ_in_the_ends_of_lines_are_not_written_again(dav: Dav, remote: Remote) -> None:
+    """A report hands out what is in XML, without CR."""
+    payload = event("a", "SUMMARY:Other")
+    await dav.backend.store_object(1, f"{HOME}a.ics", payload.replace(b"\r", b""), etag='"1"')
+    answer = await put(dav, "a.ics", payload, If_Match=await tag_of(dav, "a.ics"))
+    assert (answer.status, "ETag" in answer.headers, remote.asked) == (204, False, [])
+
+
 async def test_an_event_is_removed_everywhere_before_the_app_is_told(dav: Dav, remote: Remote) -> None:
     await dav.backend.publish()
     _, token = await dav.sync()
