@@ -1,10 +1,12 @@
 """The CalDAV server of the whole daemon: what the phone changes reaches an app, over restarts and outages."""
 
 import json
+import signal
 import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from busyd.dav import names
 from busyd.dav.multistatus import Multistatus
 from busyd.dav.request import Propfind, SyncCollection
+from tests.icloud.faults import Fault
 from tests.icloud.server import SimulatedIcloud
 from tests.journey.conftest import CONFIG, PASSWORD
 from tests.journey.daemon import TIMEOUT, Busyd, busyd_in, wait_for
@@ -166,4 +169,55 @@ def test_while_the_remote_is_down_an_app_is_asked_to_wait_and_nothing_is_lost(
         anna.knobs.faults.clear()
         wait_for(lambda: app.write("PUT", "a.ics", moved) == 204)
         assert [period[0] for period in busyd.busy("2026-06-01", "2026-06-08")] == ["2026-06-02T09:00:00Z"]
+        assert busyd.stop() == 0
+
+
+def test_what_was_taken_before_a_kill_is_in_the_mirror_after_it_and_the_next_try_is_told_so(
+    icloud: SimulatedIcloud, tmp_path: Path
+) -> None:
+    anna = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001")
+    work = anna.add_calendar("Work", id="work")
+    work.put("a.ics", event("a", "20260601T090000Z", end="20260601T100000Z"))
+    moved = event("a", "20260602T090000Z", end="20260602T100000Z")
+    with busyd_in(tmp_path, environment={"APPLE": PASSWORD}) as busyd:
+        busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
+        busyd.start()
+        wait_for(lambda: busyd.freebusy("2026-06-01", "2026-06-08")["complete"])
+        app = App(busyd, scope="details,book")
+        assert app.sync() == {"a.ics": 200}
+        anna.knobs.faults.add(Fault(kind="reset-after-applying", method="PUT"))
+        anna.knobs.faults.add(Fault(kind="never-answers", method="GET", path="ics$", times=None))
+        with ThreadPoolExecutor() as pool:
+            answer = pool.submit(app.write, "PUT", "a.ics", moved)
+            wait_for(lambda: "20260602T090000Z" in work.objects()["a.ics"].text)
+            busyd.stop(how=signal.SIGKILL)
+            assert isinstance(answer.exception(), OSError)
+        anna.knobs.faults.clear()
+        busyd.start()
+        wait_for(lambda: [one[0] for one in busyd.busy("2026-06-01", "2026-06-08")] == ["2026-06-02T09:00:00Z"])
+        assert app.sync() == {"a.ics": 200}
+        assert app.write("PUT", "a.ics", work.objects()["a.ics"].text, If_Match='"of-before"') == 204
+        assert sum(request.method == "PUT" for request in icloud.log.requests()) == 1
+        assert busyd.stop() == 0
+
+
+def test_names_with_signs_of_all_kinds_are_written_read_and_removed_under_one_spelling(
+    icloud: SimulatedIcloud, tmp_path: Path
+) -> None:
+    work = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001").add_calendar("Work", id="work")
+    with busyd_in(tmp_path, environment={"APPLE": PASSWORD}) as busyd:
+        busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
+        busyd.start()
+        wait_for(lambda: busyd.freebusy("2026-06-01", "2026-06-08")["complete"])
+        app = App(busyd, scope="details,book")
+        assert app.sync() == {}
+        for number, (name, meant) in enumerate({"a%20b%25.ics": "a b%.ics", "%C3%A4%26.ics": "ä&.ics"}.items()):
+            first = event(str(number), "20260603T090000Z", end="20260603T100000Z")
+            assert app.write("PUT", name, first, If_None_Match="*") == 201
+            assert (app.sync(), list(work.objects())) == ({name: 200}, [meant])
+            assert app.write("PUT", name, first.replace("20260603", "20260604")) == 204
+            busyd.command("sync", "--now")
+            assert app.sync() == {name: 200}
+            assert app.write("DELETE", name) == 204
+            assert (app.sync(), work.objects()) == ({name: 404}, {})
         assert busyd.stop() == 0
