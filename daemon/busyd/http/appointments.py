@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from busyd.flow.appointment_view import AppointmentState, AppointmentView
 from busyd.flow.backend import Backend
-from busyd.flow.orders import REFUSED_BY_SERVER
+from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER
 from busyd.flow.requests import KeyedRequest, Told
 from busyd.flow.wishes import AppointmentChanges, NewAppointment
 from busyd.http.appointment_bodies import (
@@ -28,6 +28,7 @@ from busyd.http.booking_problems import (
     needs_a_person,
     not_sent_after_restore,
     slot_taken,
+    taken_back,
     write_refused,
 )
 from busyd.http.call import Call
@@ -130,6 +131,8 @@ class AppointmentsHandler:
             return slot_taken("somebody else was there first, so the event was taken back", found)
         if view.state is AppointmentState.CANCELLED and method == "POST" and view.reason == REFUSED_BY_SERVER:
             return write_refused(403)
+        if view.state is AppointmentState.CANCELLED and method == "POST" and view.reason == NOT_PROVEN:
+            return taken_back()
         return needs_a_person() if view.is_written_over else None
 
     def _span(self, call: Call, wanted: NewAppointmentBody, *, length: int) -> Period:

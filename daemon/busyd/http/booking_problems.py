@@ -50,6 +50,16 @@ def _not_proven(error: NotProven) -> HttpProblem:
     )
 
 
+def taken_back() -> HttpProblem:
+    """A booking of unproven outcome was removed again, and its name is used up."""
+    return HttpProblem(
+        "not-proven",
+        503,
+        detail="the calendars could not be confirmed, so that nothing was booked",
+        fix="ask again with another Idempotency-Key",
+    )
+
+
 def slot_taken(detail: str, alternatives: Sequence[Period]) -> HttpProblem:
     """Somebody else was there first."""
     return HttpProblem(
