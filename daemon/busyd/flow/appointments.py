@@ -96,6 +96,7 @@ class Appointments:
             forced=Override.BUSY in new.overrides,
             token=asked.token,
             details=new.details,
+            hold=new.hold,
             overrides=new.overrides,
             organizer=organizer,
             invited="pending" if new.invites else "",

@@ -252,6 +252,8 @@ class Booker:
             changed[:] = withdrawn(row, outbox, now=self._clock.now(), reason=reason) if row is not None else []
             for one in changed:
                 outbox.record(one)
+            if row is not None and changed:
+                changed.extend(outbox.revive_hold(row.hold, self._clock.now()))
             return changed
 
         self._hold_back(waiters, is_withdrawing=True)

@@ -78,8 +78,6 @@ class Holds:
         self._requests = requests
         self._answers = answers
         self._clock = clock
-        self._has_some = asyncio.Event()
-        self._has_some.set()  # what the last run has left
 
     async def add(self, asked: KeyedRequest, span: Period, *, ttl: int, render: Callable[[HoldView], bytes]) -> Told:
         """Hold a span.
@@ -121,7 +119,6 @@ class Holds:
             except Overlaps:
                 # A calendar that counts for the rule of the database, and not for this profile's answers.
                 raise await self._not_offered(WhyNot.SLOT_TAKEN, span, offer=offer) from None
-        self._has_some.set()
         return told
 
     async def give_back(self, asked: KeyedRequest, booking: str) -> Told:
@@ -139,10 +136,10 @@ class Holds:
     async def end_expired(self) -> None:
         """End the holds whose time is over, for as long as there are holds, and forever."""
         while True:
-            await self._has_some.wait()
-            self._has_some.clear()
+            await self._requests.has_holds.wait()
+            self._requests.has_holds.clear()
             if await self._end_expired():
-                self._has_some.set()
+                self._requests.has_holds.set()
             await self._clock.sleep(_LOOK_EVERY)
 
     async def _end_expired(self) -> bool:

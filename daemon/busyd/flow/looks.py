@@ -90,7 +90,7 @@ class Looks:
             self._profile_state(row),
             window=row.span,
             uids=self._own_names(row),
-            rows=(row.id, row.parent),
+            rows=None,
         )
         return bool(spans)
 

@@ -12,11 +12,17 @@ _NOT_UNDERSTOOD: Final = "unreadable"
 
 
 async def others_busy(
-    writer: IndexWriter, profile_state: ProfileState, *, window: Period, uids: Collection[str], rows: Collection[str]
+    writer: IndexWriter,
+    profile_state: ProfileState,
+    *,
+    window: Period,
+    uids: Collection[str],
+    rows: Collection[str] | None,
 ) -> list[Span]:
     """The busy spans of a window, in their canonical form, without the events of these UIDs and the rows of these ids.
 
-    All of the window where an event may be at any time in it.
+    `rows` None: without any row of busyd's own, which the database keeps apart. All of the window where an event may be
+    at any time in it.
     """
     events = await explain_calendars(writer, profile_state, window=window)
     spans = [
@@ -26,7 +32,8 @@ async def others_busy(
     ]
     if any(event.reason == _NOT_UNDERSTOOD and event.uid not in uids for event in events):
         spans.append((window.start, window.end, int(FbType.BUSY_UNAVAILABLE)))
-    for row in writer.state.own.of(profile_state.profile.name, profile_state.links):
-        if row.id not in rows and row.parent not in rows:
+    own = writer.state.own.of(profile_state.profile.name, profile_state.links) if rows is not None else []
+    for row in own:
+        if rows is not None and row.id not in rows and row.parent not in rows:
             spans += [(int(span.start), int(span.end), row.fbtype) for span in row.spans]
     return flatten(clip(spans, window))

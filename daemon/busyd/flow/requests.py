@@ -64,6 +64,9 @@ class OutboxRequests:
     def __init__(self, writer: IndexWriter, ledger: LedgerThread) -> None:
         self._writer = writer
         self._ledger = ledger
+        self.has_holds = asyncio.Event()
+        """Set while a hold may be in force: somebody has to end it."""
+        self.has_holds.set()  # what the last run has left
         self.deciding = asyncio.Lock()
         """Held from the look at what is busy until a row is shown, so that the next look sees it."""
 
@@ -182,14 +185,19 @@ class OutboxRequests:
     async def _change(self, work: Callable[[Outbox], Sequence[Booking]]) -> None:
         rows = await self._ledger.outbox(work)
         if rows:
-            await self._writer.publisher.show_rows(rows)
+            await self._show(rows)
 
     async def _commit(self, work: Callable[[Outbox], tuple[Told, Booking | None]]) -> Told:
         """Commit, then show: also when whoever asked does not wait for it."""
         told, row = await self._ledger.outbox(work)
         if row is not None:
-            await self._writer.publisher.show_rows([row])
+            await self._show([row])
         return told
+
+    async def _show(self, rows: Sequence[Booking]) -> None:
+        if any(row.kind is BookingKind.HOLD and row.blocks for row in rows):
+            self.has_holds.set()
+        await self._writer.publisher.show_rows(rows)
 
     async def load_tables(self, profile: str) -> None:
         """Have the snapshot be one that rows can be added to: after a start it is a stored one for a moment.

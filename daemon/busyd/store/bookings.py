@@ -140,6 +140,8 @@ class Booking(Struct, frozen=True):
     """RFC 5545 §3.8.7.4 SEQUENCE."""
     wanted: WantedChange | None = None
     """What a change asks for that is not on the server yet."""
+    hold: str = ""
+    """The hold that it used up."""
     overrides: tuple[str, ...] = ()
     """The rules of `/slots` that were lifted for it."""
     before: Mapping[str, Instant] = field(default_factory=dict)

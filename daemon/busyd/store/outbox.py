@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from busyd.errors import BusydError
 from busyd.period import Instant, Period
-from busyd.store.bookings import Booking, BookingState
+from busyd.store.bookings import Booking, BookingKind, BookingState
 
 KEYS_ARE_KEPT: Final = 400 * 86_400
 """Seconds after the end of what was asked for."""
@@ -154,6 +154,17 @@ class Outbox:
         return [
             row for row in rows if row.span.end > since or row.state not in _FINAL or (row.watch_until or since) > since
         ]
+
+    def revive_hold(self, hold: str, now: Instant) -> list[Booking]:
+        """Have a hold be in force again that was used up for nothing, as long as it would have lasted."""
+        row = self.find(hold)
+        if row is None or row.kind is not BookingKind.HOLD or row.reason != "used" or (row.expires or now) <= now:
+            return []
+        revived = msgspec.structs.replace(row, state=BookingState.BOOKED, reason="", settled=None)
+        # What is final stays so, by a rule of the database.
+        self._connection.execute("DELETE FROM booking WHERE id=?", (hold,))
+        self.add(revived)
+        return [revived]
 
     def release_key(self, booking: str) -> None:
         """Let the key under which a row was asked for be used again: nothing came of the request."""
