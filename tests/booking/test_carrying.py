@@ -37,11 +37,16 @@ class Network:
 
     transport: Transport
     lose: str = ""
+    names_no_versions: bool = False
     writes: list[str] = field(default_factory=list)
 
     async def send(self, request: DavRequest) -> DavResponse:
         if request.method not in ("PUT", "DELETE"):
-            return await self.transport.send(request)
+            response = await self.transport.send(request)
+            if self.names_no_versions:
+                named = [header for header in response.headers if header[0].lower() != "etag"]
+                response = replace(response, headers=tuple(named))
+            return response
         lost, self.lose = self.lose, ""
         self.writes.append(request.method)
         if lost != "request":
@@ -333,3 +338,14 @@ async def test_an_edit_is_known_by_what_it_says_where_a_server_keeps_neither_mar
     assert await desk.carry() is BookingState.BOOKED
     row = desk.ledger.row
     assert (row.details.summary, row.reason, row.touched) == ("Another text", "", False)
+
+
+async def test_nothing_is_replaced_or_deleted_on_a_server_that_names_no_versions(desk: Desk) -> None:
+    desk.knobs.put_gives_etag = False
+    desk.network.names_no_versions = True
+    await desk.book()
+    desk.order_cancel()
+    with pytest.raises(WriteRefused, match="428"):
+        await desk.carry()
+    assert desk.network.writes == ["PUT"]
+    assert desk.on_server

@@ -131,3 +131,13 @@ def test_an_event_that_recurs_now_has_no_single_time() -> None:
     made = booking()
     recurring = made.body.replace(b"SEQUENCE:0", b"SEQUENCE:0\r\nRRULE:FREQ=DAILY;COUNT=3")
     assert read_version(made, recurring, etag="").span is None
+
+
+def test_a_day_that_a_person_has_made_of_it_is_one_of_the_profile() -> None:
+    made = booking()
+    lines = with_mark(made.body, "m").split(b"\r\n")
+    days = {b"DTSTART": b"DTSTART;VALUE=DATE:20261201", b"DTEND": b"DTEND;VALUE=DATE:20261202"}
+    event = lines.index(b"BEGIN:VEVENT")
+    changed = [*lines[:event], *(days.get(line.partition(b";")[0], line) for line in lines[event:])]
+    version = read_version(made, b"\r\n".join(changed), etag='"e"', zone="Europe/Berlin")
+    assert version.span == Period(Instant(1_796_079_600), Instant(1_796_166_000))  # 2026-11-30T23:00:00Z

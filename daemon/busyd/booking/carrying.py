@@ -27,6 +27,7 @@ from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingState
 T = TypeVar("T")
 
 _FAILED_CONDITION: Final = 412
+_NO_CONDITION: Final = 428
 _WAITING: Final = frozenset({BookingState.ATTENTION, BookingState.ATTENTION_RESTORED})
 RESTS: Final = frozenset({BookingState.BOOKED, BookingState.CLAIMED, *BLOCKS_NOTHING, *_WAITING})
 """States in which another look at once would say no more; on a server whose reads lag it would say less."""
@@ -80,6 +81,8 @@ class Carrier(Struct, frozen=True):
     mirror: Mirror
     """Told what a write has put under the name of a row, with its ETag; no bytes when it has removed it."""
     clock: Clock
+    zone: str = "UTC"
+    """IANA name of the zone in which floating and all-day times of the profile are read."""
 
     async def carry(self, row: Booking, *, claim: BookingState | None = None, is_wanted: bool = True) -> Booking:
         """Carry a row on as far as it goes now. Raises WriteRefused, WriteOutcomeUnknown, RemoteError, StorageError.
@@ -121,7 +124,7 @@ class Carrier(Struct, frozen=True):
 
     async def _version(self, row: Booking) -> Version | None:
         found = await self.client.run(fetch_object(row.href))
-        return read_version(row, found.payload, etag=found.etag) if found is not None else None
+        return read_version(row, found.payload, etag=found.etag, zone=self.zone) if found is not None else None
 
     async def _keep(self, before: Booking, row: Booking, *, is_answer: bool = False) -> Booking:
         return await self.commit(before, row, is_answer=is_answer) if row != before else row
@@ -130,6 +133,8 @@ class Carrier(Struct, frozen=True):
         self, before: Booking, row: Booking, *, request: Request, there: Version | None
     ) -> tuple[Booking, bool]:
         """Commit, then send; the row after the answer, and whether its condition failed."""
+        if request is not Request.CREATE and not row.etag:
+            raise WriteRefused(_NO_CONDITION, None)  # a server that names no versions: it would hit whatever is there
         if request is Request.DELETE:
             return await self._delete(before, row)
         mark = secrets.token_hex(8)

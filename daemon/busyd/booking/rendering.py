@@ -58,12 +58,12 @@ def with_new_mark(payload: bytes, mark: str) -> bytes:
     return _BEGIN_LINE.sub(lambda begin: begin[0] + line + begin[1], _MARK_LINE.sub(b"", payload), count=1)
 
 
-def read_version(booking: Booking, payload: bytes, *, etag: str) -> Version:
+def read_version(booking: Booking, payload: bytes, *, etag: str, zone: str = "UTC") -> Version:
     """What the server has under the name of a row, compared with what was rendered for it.
 
     Never raises because of what is in the payload.
     """
-    there = read_content(payload)
+    there = read_content(payload, zone)
     has_wanted = booking.wanted is not None and there == read_content(booking.wanted.body)
     edited = not has_wanted and there != read_content(booking.body)
     span = None
@@ -82,10 +82,10 @@ def read_version(booking: Booking, payload: bytes, *, etag: str) -> Version:
     )
 
 
-def read_content(payload: bytes) -> Content:
+def read_content(payload: bytes, zone: str = "UTC") -> Content:
     """What an object says. Of one that recurs, what it says near its beginning."""
     everything = Period(Instant(0), Instant(4_102_444_800))  # until 2100, as far as a single event goes
-    indexed = index_object(payload, everything, zone="UTC")
+    indexed = index_object(payload, everything, zone=zone)
     facts = [replace(one, attendees=tuple(map(_guest, one.attendees))) for one in indexed.facts]
     rows = tuple([(start, end, facts[number]) for start, end, number in indexed.rows[:10]])
     return Content(rows, indexed.recurring, _properties(payload, _TEXTS))

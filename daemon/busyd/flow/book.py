@@ -169,6 +169,7 @@ class Booker:
         connection = row.calendar.partition(" ")[0]
         self.require_connected(connection)
         schedule = self._answers.schedules[connection]
+        view = self._answers.profile(row.profile)
         carrier = Carrier(
             schedule.context.client,
             prove=self._looks.prove,
@@ -176,6 +177,7 @@ class Booker:
             commit=self._commit,
             mirror=self._mirror,
             clock=self._clock,
+            zone=view.timezone if view is not None else "UTC",
         )
         try:
             if row.state is BookingState.MOVING and claims:
