@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from busyd.flow.orders import withdrawn
+from busyd.flow.orders import cancelled, withdrawn
 from busyd.period import Instant, Period
 from busyd.store.bookings import Booking, BookingKind, BookingState, Details, WantedChange
 from busyd.store.ledger import Ledger
@@ -58,3 +58,24 @@ def test_the_claim_of_a_move_is_the_last_one_also_when_the_clock_was_set_back(le
         return [claim.id for claim in outbox.claims_of("1")]
 
     assert ledger.outbox(work) == ["3", "2"]
+
+
+@pytest.mark.parametrize(
+    ("claim", "after"),
+    [
+        (BookingState.PENDING, BookingState.CANCELLED),
+        (BookingState.ATTENTION, BookingState.CANCELLING),
+        (BookingState.SENDING, BookingState.SENDING),  # what came of it is to be seen first
+    ],
+)
+def test_a_cancelled_move_ends_its_claim(ledger: Ledger, claim: BookingState, after: BookingState) -> None:
+    row = Booking("2", BookingKind.CLAIM, "anna", claim, TARGET, NOW, parent="1", uid="claim")
+
+    def work(outbox: Outbox) -> dict[str, BookingState]:
+        outbox.add(replace(MOVING, uid="moved"))
+        outbox.add(row)
+        for one in cancelled(MOVING, outbox, now=NOW, reason=""):
+            outbox.record(one)
+        return {known.id: known.state for known in (*outbox.claims_of("1"), outbox.find("1") or row)}
+
+    assert ledger.outbox(work) == {"1": BookingState.CANCELLING, "2": after}

@@ -31,7 +31,7 @@ from busyd.flow.membership import (
     why_not,
 )
 from busyd.flow.occupancy import others_busy
-from busyd.flow.orders import asked_again, ordered_cancel, require_changeable, used_hold
+from busyd.flow.orders import asked_again, cancelled, require_changeable, used_hold
 from busyd.flow.overrides import Override, lifted
 from busyd.flow.primary import find_primary
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
@@ -162,8 +162,9 @@ class Appointments:
 
         def work(outbox: Outbox) -> list[Booking]:
             known = outbox.find(booking) or row
-            changed[:] = [ordered_cancel(known, outbox, now=asked.now, reason=reason)]
-            outbox.record(changed[0])
+            changed[:] = cancelled(known, outbox, now=asked.now, reason=reason)
+            for one in changed:
+                outbox.record(one)
             return changed
 
         twin = await self._requests.change_once(asked, work)

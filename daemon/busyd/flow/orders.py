@@ -27,6 +27,16 @@ def ordered_cancel(row: Booking, outbox: Outbox, *, now: Instant, reason: str) -
     return replace(applied(row, Step(event), now=now), reason=reason, wanted=None if unsent else row.wanted)
 
 
+def cancelled(row: Booking, outbox: Outbox, *, now: Instant, reason: str) -> list[Booking]:
+    """A row after somebody has ordered that it goes, and what goes with it without having to be carried further first.
+
+    That is a claim of which nothing was sent, and one that a person has touched: nothing else would ever end it.
+    """
+    ending = (BookingState.PENDING, BookingState.ATTENTION)
+    claims = [claim for claim in outbox.claims_of(row.id) if claim.state in ending]
+    return [ordered_cancel(one, outbox, now=now, reason=reason) for one in (row, *claims)]
+
+
 def withdrawn(row: Booking, outbox: Outbox, *, now: Instant, reason: str) -> list[Booking]:
     """The rows that change when what was asked for last is taken back.
 
