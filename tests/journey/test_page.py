@@ -1,5 +1,6 @@
 """The page of a real daemon: opened by `busyd open`, and red once the process is gone or stands still."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from playwright.async_api import Browser, expect
 
 from tests.browser import open_browser
 from tests.icloud.server import SimulatedIcloud
-from tests.journey.daemon import Busyd
+from tests.journey.daemon import Busyd, wait_for
 from tests.journey.test_icloud import event
 
 
@@ -55,6 +56,7 @@ async def test_a_slot_is_booked_and_the_appointment_cancelled(
     await page.get_by_role("button", name="Book an appointment").click()
     await expect(page.locator("#own")).to_contain_text("Appointment: Intro call", timeout=30_000)
     work = icloud.account("anna@icloud.com").calendars["work"]
+    await asyncio.to_thread(wait_for, work.objects)  # the time is kept before the event is written
     (written,) = work.objects().values()
     assert "SUMMARY:Intro call" in str(written)
     await expect(page.locator(".span").first).to_contain_text("Intro call")
