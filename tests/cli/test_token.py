@@ -78,7 +78,7 @@ def test_the_list_tells_all_but_the_token(busyd: Busyd) -> None:
     assert token["expires"] > token["created"]
     table = busyd("token", "list").out
     assert made["id"] in table
-    assert made["token"].rpartition("_")[2] not in table + listed.out
+    assert made["token"].split("_", 2)[2] not in table + listed.out
 
 
 def test_a_revoked_token_is_gone(busyd: Busyd, home: Path) -> None:

@@ -23,7 +23,7 @@ async def test_a_token_is_made_shown_once_and_works(served: Served) -> None:
     found = next(token for token in listed if token["id"] == made["id"])
     assert (found["name"], found["current"], found["expires"]) == ("my phone", False, "2027-02-21T12:00:00Z")
     assert [token["current"] for token in listed if token["id"] != made["id"]] == [True]
-    assert made["token"].rpartition("_")[2] not in (await served.ask(PATH, token=admin)).text
+    assert made["token"].split("_", 2)[2] not in (await served.ask(PATH, token=admin)).text
 
 
 async def test_a_revoked_token_is_worth_nothing_at_once(served: Served) -> None:
