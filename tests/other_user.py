@@ -1,5 +1,6 @@
 """A user other than the one the tests run as, for tests that root alone can do."""
 
+import codecs
 import os
 import pwd
 from collections.abc import Iterator
@@ -7,6 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 NOBODY = pwd.getpwnam("nobody")
+
+# Nobody may be unable to read it from where Python is, and a codec that was not found once is never found again.
+codecs.lookup("utf-8-sig")
 
 
 def give_to_nobody(path: Path) -> None:
