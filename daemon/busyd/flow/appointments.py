@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from busyd.booking.applying import applied
 from busyd.booking.decision import Step
-from busyd.booking.rendering import render
 from busyd.booking.transitions import BookingEvent
 from busyd.clock import Clock
 from busyd.flow.appointment_view import AppointmentView, view_appointment
@@ -101,7 +100,7 @@ class Appointments:
             organizer=organizer,
             invited="pending" if new.invites else "",
         )
-        row = replace(row, body=await self._render(row))
+        row = replace(row, body=await self._booker.compose(row))
         async with self._requests.deciding:
             if (known := await self._known(asked)) is not None:
                 return known  # a twin was quicker
@@ -135,7 +134,12 @@ class Appointments:
             return await self._commit(asked, row, changed=[kept]) or self._view(kept)
         await self._requests.load_tables(asked.profile)
         after = replace(row, span=span, details=details, sequence=row.sequence + 1)
-        wanted = WantedChange(details, await self._render(after), after.sequence, key=asked.key)
+        wanted = WantedChange(
+            details,
+            await self._booker.compose(after, with_guests=after.invited == "sent"),
+            after.sequence,
+            key=asked.key,
+        )
         if span == row.span:
             edited = replace(row, wanted=wanted)
             known = await self._commit(asked, row, changed=[edited])
@@ -256,13 +260,7 @@ class Appointments:
             details=Details(details.summary, location=details.location, classification=details.classification),
             overrides=overrides,
         )
-        return replace(claim, body=await self._render(claim))
-
-    async def _render(self, row: Booking) -> bytes:
-        view = self._answers.profile(row.profile)
-        zone = view.timezone if view is not None else "UTC"
-        with_guests = row.invited == "sent"
-        return await render(row, zone=zone, now=self._clock.now(), with_guests=with_guests)
+        return replace(claim, body=await self._booker.compose(claim))
 
     async def _require_offered(self, row: Booking, *, hold: str = "") -> Offer:
         """What is offered, if a row is. Raises NotOffered, NotProven, Unanswerable."""

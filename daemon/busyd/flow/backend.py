@@ -98,7 +98,7 @@ class Backend:
     def written_blocks(self) -> "WrittenBlocks":
         from busyd.flow.written_blocks import WrittenBlocks
 
-        return WrittenBlocks(self.requests, self._writer, booker=self.booker, answers=self, clock=self.clock)
+        return WrittenBlocks(self.requests, self._writer, booker=self.booker)
 
     @cached_property
     def appointments(self) -> "Appointments":

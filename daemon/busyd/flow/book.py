@@ -169,7 +169,6 @@ class Booker:
         connection = row.calendar.partition(" ")[0]
         self.require_connected(connection)
         schedule = self._answers.schedules[connection]
-        view = self._answers.profile(row.profile)
         carrier = Carrier(
             schedule.context.client,
             prove=self._looks.prove,
@@ -177,7 +176,7 @@ class Booker:
             commit=self._commit,
             mirror=self._mirror,
             clock=self._clock,
-            zone=view.timezone if view is not None else "UTC",
+            zone=self._zone_of(row),
         )
         try:
             if row.state is BookingState.MOVING and claims:
@@ -200,11 +199,17 @@ class Booker:
             raise
         return row
 
+    async def compose(self, row: Booking, *, with_guests: bool = False) -> bytes:
+        """What is to be written for a row, in the zone of its profile."""
+        return await render(row, zone=self._zone_of(row), now=self._clock.now(), with_guests=with_guests)
+
+    def _zone_of(self, row: Booking) -> str:
+        view = self._answers.profile(row.profile)
+        return view.timezone if view is not None else "UTC"
+
     async def _with_guests(self, row: Booking) -> Booking:
         """A row whose guests are to be written: only now is it certain that the slot stays."""
-        view = self._answers.profile(row.profile)
-        zone = view.timezone if view is not None else "UTC"
-        body = await render(row, zone=zone, now=self._clock.now(), with_guests=True)
+        body = await self.compose(row, with_guests=True)
         return replace(row, wanted=WantedChange(row.details, body, row.sequence, invites=True))
 
     async def _commit(self, before: Booking, after: Booking, /, *, is_answer: bool = False) -> Booking:

@@ -9,12 +9,9 @@ from typing import Final, overload
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from busyd.booking.rendering import render
-from busyd.clock import Clock
 from busyd.flow.ask import find_profile
 from busyd.flow.blocks import BlockChanges, BlockView, view_block
 from busyd.flow.book import Booker
-from busyd.flow.membership import ProfileSource
 from busyd.flow.orders import ordered_cancel, require_changeable
 from busyd.flow.primary import find_block_calendar
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told, visible
@@ -45,14 +42,10 @@ class WrittenBlocks:
     under the same key.
     """
 
-    def __init__(
-        self, requests: OutboxRequests, writer: IndexWriter, *, booker: Booker, answers: ProfileSource, clock: Clock
-    ) -> None:
+    def __init__(self, requests: OutboxRequests, writer: IndexWriter, *, booker: Booker) -> None:
         self._requests = requests
         self._writer = writer
         self._booker = booker
-        self._answers = answers
-        self._clock = clock
 
     async def add(self, asked: KeyedRequest, span: Period, *, fbtype: FbType, summary: str) -> BlockView | Told:
         """Mark time as busy. Raises NoPrimary, ReadOnlyCalendar, NotProven; WriteRefused when nothing was written."""
@@ -142,10 +135,8 @@ class WrittenBlocks:
         return _told(await self._requests.known(asked))
 
     async def _render(self, row: Booking) -> bytes:
-        view = self._answers.profile(row.profile)
-        zone = view.timezone if view is not None else "UTC"
         named = replace(row, details=replace(row.details, summary=row.details.summary or _UNNAMED))
-        return await render(named, zone=zone, now=self._clock.now())
+        return await self._booker.compose(named)
 
 
 @overload
