@@ -124,7 +124,7 @@ class FollowedRows:
 
     async def _compare_place(self, place: "_Place") -> None:
         """Compare the rows of one profile in one calendar, where either has changed."""
-        state, rows = self._writer.state, [self._rows[number] for number in self._places[place]]
+        state, rows = self._writer.state, [self._rows[number] for number in self._places.get(place, ())]
         for row in rows:
             if row.state not in RESTS:
                 self._carry_on(row)  # it may have waited for this poll
