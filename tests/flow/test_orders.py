@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from busyd.flow.appointment_requests import NotSettled
 from busyd.flow.orders import asked_again, ordered_cancel, require_changeable, withdrawn
-from busyd.flow.wishes import NotSettled
 from busyd.period import Instant, Period
 from busyd.store.bookings import Booking, BookingKind, BookingState
 from busyd.store.ledger import Ledger

@@ -14,6 +14,13 @@ from busyd.booking.applying import applied
 from busyd.booking.decision import Step
 from busyd.booking.transitions import BookingEvent
 from busyd.clock import Clock
+from busyd.flow.appointment_requests import (
+    AppointmentChanges,
+    ChangeRefused,
+    NewAppointment,
+    NotCurrent,
+    NotSettled,
+)
 from busyd.flow.appointment_view import AppointmentView, view_appointment
 from busyd.flow.ask import UnknownProfile, find_profile, require_understood
 from busyd.flow.book import Booker
@@ -35,13 +42,6 @@ from busyd.flow.overrides import Override, lifted
 from busyd.flow.primary import find_primary
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
 from busyd.flow.views import ProfileView
-from busyd.flow.wishes import (
-    AppointmentChanges,
-    ChangeRefused,
-    NewAppointment,
-    NotCurrent,
-    NotSettled,
-)
 from busyd.index.writer import IndexWriter
 from busyd.period import Period, Span
 from busyd.state.links import calendar_keys

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from busyd.booking.applying import applied
 from busyd.booking.decision import Step
 from busyd.booking.transitions import BookingEvent
+from busyd.flow.appointment_requests import HasEnded, HoldExpired, NotSettled
 from busyd.flow.requests import KeyedRequest, visible
-from busyd.flow.wishes import HasEnded, HoldExpired, NotSettled
 from busyd.period import Instant
 from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingState
 from busyd.store.outbox import Outbox

@@ -1,8 +1,8 @@
 """The calendars of a profile that are written to."""
 
 from busyd.connection import FEEDS
+from busyd.flow.appointment_requests import NoPrimary, ReadOnlyCalendar
 from busyd.flow.membership import NotProven
-from busyd.flow.wishes import NoPrimary, ReadOnlyCalendar
 from busyd.state.links import CalendarRole
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State

@@ -15,8 +15,8 @@ from busyd.booking.transitions import BookingEvent, next_state
 from busyd.connection import Connection
 from busyd.cooperative import to_the_end
 from busyd.errors import UserError
+from busyd.flow.appointment_requests import ChangeRefused
 from busyd.flow.ask import find_profile
-from busyd.flow.wishes import ChangeRefused
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.store.bookings import Booking, BookingKind

@@ -9,13 +9,13 @@ from typing import Final, overload
 from msgspec import UNSET
 from msgspec.structs import replace
 
+from busyd.flow.appointment_requests import ChangeRefused, NotSettled
 from busyd.flow.ask import find_profile
 from busyd.flow.blocks import BlockChanges, BlockView, view_block
 from busyd.flow.book import Booker
 from busyd.flow.orders import ordered_cancel, require_changeable
 from busyd.flow.primary import find_block_calendar
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told, visible
-from busyd.flow.wishes import ChangeRefused, NotSettled
 from busyd.index.writer import IndexWriter
 from busyd.period import FbType, Period
 from busyd.state.links import calendar_keys

@@ -12,8 +12,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.structs import replace
 
 from busyd.availability.hours import AppointmentDefaults
+from busyd.flow.appointment_requests import Details, Guest
 from busyd.flow.appointment_view import AppointmentState, AppointmentView
-from busyd.flow.wishes import Details, Guest
 from busyd.http.blocks import MAX_TEXT, Text
 from busyd.http.bodies import Time
 from busyd.http.idempotency import invalid

@@ -8,11 +8,11 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
+from busyd.flow.appointment_requests import AppointmentChanges, NewAppointment
 from busyd.flow.appointment_view import AppointmentState, AppointmentView
 from busyd.flow.backend import Backend
 from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER
 from busyd.flow.requests import KeyedRequest, Told
-from busyd.flow.wishes import AppointmentChanges, NewAppointment
 from busyd.http.appointment_bodies import (
     AppointmentsInWindow,
     ChangedAppointmentBody,

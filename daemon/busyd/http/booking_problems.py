@@ -5,9 +5,7 @@ from typing import Final
 
 from busyd.booking.applying import WriteRefused
 from busyd.errors import BusydError
-from busyd.flow.inviting import NoOrganizer
-from busyd.flow.membership import NotOffered, NotProven, WhyNot
-from busyd.flow.wishes import (
+from busyd.flow.appointment_requests import (
     ChangeRefused,
     HasEnded,
     HoldExpired,
@@ -16,6 +14,8 @@ from busyd.flow.wishes import (
     NotSettled,
     ReadOnlyCalendar,
 )
+from busyd.flow.inviting import NoOrganizer
+from busyd.flow.membership import NotOffered, NotProven, WhyNot
 from busyd.http.problem import HttpProblem
 from busyd.period import Period
 

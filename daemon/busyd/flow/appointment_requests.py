@@ -1,4 +1,4 @@
-"""What is asked of appointments, and why it is not done."""
+"""What is asked of appointments, and the errors that say why it was not done; written blocks raise some of them too."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class NewAppointment(Struct, frozen=True):
-    """What is to be written."""
+    """An appointment to be written."""
 
     span: Period
     details: Details
@@ -37,7 +37,7 @@ class NewAppointment(Struct, frozen=True):
 
 
 class AppointmentChanges(Struct, frozen=True):
-    """What is to be another."""
+    """A move, an edit, or both."""
 
     span: Callable[[Period], Period] = lambda span: span
     """Makes the new time of the old one. Raises whatever tells the caller what is wrong with it."""
