@@ -6,7 +6,7 @@ What was deleted, edited, moved or brought back on a phone, and who else has com
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -134,10 +134,19 @@ class FollowedRows:
         version = state.tables.generations.get(record.id, 0), profile_state.version
         if self._compared.get(place) == version:
             return
+        self._compared[place] = version  # unless a row comes meanwhile
+        try:
+            await self._compare_rested(record, [row for row in rows if row.state in RESTS])
+        except BaseException:
+            self._compared.pop(place, None)
+            raise
+
+    async def _compare_rested(self, record: CalendarRecord, rows: Sequence[Booking]) -> None:
+        """Compare rows of one profile that rest with their calendar, and look for others in their time."""
         mirrored = await self._writer.store.read_payloads(record.id, [normalise_href(row.href) for row in rows])
         etags = {href: stored.etag for href, stored in mirrored.items()}
         booked = []
-        for row in [row for row in rows if row.state in RESTS]:
+        for row in rows:
             etag = etags.get(normalise_href(row.href))
             if self._is_over(row):
                 self._let_go(row)
@@ -147,12 +156,11 @@ class FollowedRows:
                 self._carry_on(row)
             elif row.state is BookingState.BOOKED and row.span.end > self._clock.now():
                 booked.append(row)
-        crowded = await self._looks.may_be_taken(place.profile, booked)
+        crowded = await self._looks.may_be_taken(booked[0].profile, booked) if booked else []
         told = [row for row in booked if row.conflict]
         for row in {row.id: row for row in (*crowded, *told)}.values():
             if await self._looks.is_taken(row) is not row.conflict:
                 self._carry_on(row)
-        self._compared[place] = version
 
     def _let_go(self, row: Booking) -> None:
         place = _Place(row.profile, row.calendar)
