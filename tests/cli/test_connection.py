@@ -98,7 +98,6 @@ def test_nobody_who_answers_is_no_consent_to_a_removal(person: Person) -> None:
 
 def test_the_list_shows_no_secret(person: Person) -> None:
     person.configure(WRITTEN)
-    person.environment["COLUMNS"] = "120"
     for words in (("connection", "list"), ("connection", "list", "--json")):
         shown = person.run(*words)
         assert "s3cret" not in shown.out + shown.err

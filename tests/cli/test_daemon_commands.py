@@ -138,8 +138,7 @@ def test_what_is_for_several_is_not_taken_for_one(busyd: Busyd, daemon: Daemon) 
     assert "--mode and --rank are for several profiles" in ran.err
 
 
-def test_explain_names_the_rule_and_its_line(busyd: Busyd, daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "120")
+def test_explain_names_the_rule_and_its_line(busyd: Busyd, daemon: Daemon) -> None:
     event = {"calendar": "anna/Work", "uid": "1", "summary": "A\x1b[2J", "start": "2026-11-23T09:00:00Z",
              "end": "2026-11-23T10:00:00Z", "type": "FREE", "reason": "all-day", "rule": "all_day",
              "origin": "c.yaml:7"}  # fmt: skip
@@ -150,15 +149,33 @@ def test_explain_names_the_rule_and_its_line(busyd: Busyd, daemon: Daemon, monke
     assert lines[2] == f"{when}  free       all-day event                             anna/Work  1"
 
 
-def test_a_table_that_is_too_wide_is_folded_to_80_characters(busyd: Busyd, daemon: Daemon) -> None:
-    event = {"calendar": "anna/Work", "uid": "1", "summary": "Quarterly planning " * 4, "type": "BUSY-TENTATIVE",
-             "start": "2026-11-23T00:00:00Z", "end": "2026-11-25T00:00:00Z", "reason": "unanswered",
-             "rule": "unanswered"}  # fmt: skip
-    daemon.answer("/v1/profiles/anna/explain", {"events": [event]})
+LONG = {"calendar": "anna/Work", "uid": "1", "summary": "Quarterly planning " * 4, "type": "BUSY-TENTATIVE",
+        "start": "2026-11-23T00:00:00Z", "end": "2026-11-25T00:00:00Z", "reason": "unanswered",
+        "rule": "unanswered"}  # fmt: skip
+
+
+def test_a_table_that_is_too_wide_is_folded_to_the_terminal(
+    busyd: Busyd, daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.answer("/v1/profiles/anna/explain", {"events": [LONG]})
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     shown = busyd("explain", "anna", "--tz", "UTC").out
     assert max(map(len, shown.splitlines())) <= 80
+    assert len(shown.splitlines()) > 2
     assert "tentative" in shown
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("summary", ["Quarterly planning " * 4, "四半期計画 " * 8])
+def test_in_a_pipe_each_row_of_a_table_is_one_line(
+    busyd: Busyd, daemon: Daemon, monkeypatch: pytest.MonkeyPatch, summary: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    daemon.answer("/v1/profiles/anna/explain", {"events": [{**LONG, "summary": summary}]})
+    _, row = busyd("explain", "anna", "--tz", "UTC").out.splitlines()
+    assert row.endswith(summary.rstrip())
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,6 @@ from typing import Any, Final
 
 from busyd.errors import BusydError
 
-_WIDTH: Final = 80
-"""Characters in a line where there is no terminal to ask."""
-_LEAST_WIDTH: Final = 40
 _NARROWEST: Final = 8
 _WHOLE: Final = ("", "ID")
 """Columns that are copied as they are, so not folded unless they would leave no room for the others."""
@@ -59,14 +56,15 @@ def print_json(value: Any) -> None:
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns that fit the terminal, or 80 characters where there is none: what is longer is folded within its column.
+    """Columns that fit the terminal: what is longer is folded within its column.
 
-    Colour on a terminal alone, and not with NO_COLOR (no-color.org). Where neither is needed, rich is not loaded.
+    In a pipe or a file each row is one line, so that `grep` finds whole rows. Colour on a terminal alone, and not with
+    NO_COLOR (no-color.org). Where neither is needed, rich is not loaded.
     """
     cells = [[printable(cell) for cell in row] for row in (headers, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
     wide = any(not cell.isascii() for row in cells for cell in row)
-    if sys.stdout.isatty() or wide or sum(widths) + 2 * (len(widths) - 1) > _width():
+    if sys.stdout.isatty() or wide:
         _print_rich_table(cells)
         return
     for row in cells:
@@ -88,16 +86,13 @@ def _print_rich_table(cells: Sequence[Sequence[str]]) -> None:
         )
     for row in cells[1:]:
         table.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
-    console = Console(width=None if is_terminal else _width(), highlight=False, soft_wrap=False)
+    # A character takes two columns at the most; behind each cell there are two of padding.
+    unfolded = sum(2 * width + 2 for width in widths)
+    console = Console(width=None if is_terminal else unfolded, highlight=False, soft_wrap=False)
     with console.capture() as captured:
         console.print(table)
     for line in captured.get().splitlines():
         print(line.rstrip())
-
-
-def _width() -> int:
-    given = os.environ.get("COLUMNS", "")
-    return int(given) if given.isascii() and given.isdigit() and int(given) >= _LEAST_WIDTH else _WIDTH
 
 
 def printable(text: str) -> str:
