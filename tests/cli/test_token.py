@@ -93,7 +93,7 @@ def test_a_revoked_token_is_gone(busyd: Busyd, home: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (["ana"], 1, "there is no profile 'ana'"),
+        (["ana"], 1, "there is no profile 'ana', did you mean 'anna'?"),
         (
             ["anna", "--scope", "write"],
             64,

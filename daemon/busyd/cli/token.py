@@ -15,6 +15,7 @@ from busyd.config import Config
 from busyd.credentials.tokens import SCOPES, Token
 from busyd.ical.zones import Zone
 from busyd.period import Instant, to_rfc3339
+from busyd.spelling import did_you_mean
 from busyd.store.ledger import ledger_of
 from busyd.timetext import BadText, parse_duration
 
@@ -173,7 +174,7 @@ def check_profile(profile: str, config: Config | None) -> None:
     if config is None or profile == ALL_PROFILES or profile in config.profiles:
         return
     known = ", ".join(config.profiles) or "none"
-    message = f"there is no profile {profile!r}"
+    message = f"there is no profile {profile!r}{did_you_mean(profile, config.profiles)}"
     raise CommandFailed(message, fix=f"configured profiles: {known}")
 
 
