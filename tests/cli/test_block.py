@@ -63,6 +63,25 @@ def test_what_the_daemon_refuses_is_said(busyd: Busyd, daemon: Daemon) -> None:
     assert "write it so" in ran.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("block", "add", "anna", "--start", "+1h", "--end", "now"),
+        ("hold", "anna", "--start", "now", "--ttl", "2h"),
+        ("book", "anna", "--summary", "x", "--start", "now", "--duration", "0m"),
+    ],
+)
+def test_values_that_the_daemon_cannot_use_are_a_fault_of_usage(
+    busyd: Busyd, daemon: Daemon, words: tuple[str, ...]
+) -> None:
+    problem = {"type": "https://busyd.invalid/errors/invalid", "detail": "that is too long or too short"}
+    for path in (PATH, "/v1/profiles/anna/holds", "/v1/profiles/anna/appointments"):
+        daemon.answer(path, problem, status=422)
+    ran = busyd(*words)
+    assert ran.status == 64
+    assert "that is too long or too short" in ran.err
+
+
 def test_a_slot_is_held_and_given_back(busyd: Busyd, daemon: Daemon) -> None:
     daemon.answer("/v1/profiles/anna/holds", HOLD, status=201)
     ran = busyd("hold", "anna", "--start", "2026-11-25T10:00:00Z", "--ttl", "10m")

@@ -23,7 +23,7 @@ def add_book_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
         "book",
         help="write an appointment to the primary calendar",
         description="Write an appointment to the primary calendar of a profile, where `busyd slots` offers the time. "
-        "Exit status: 0 booked, 1 refused, 75 not settled or not proven.",
+        "Exit status: 0 booked, 1 refused, 64 invalid, 75 not settled or not proven.",
     )
     parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("--summary", metavar="TEXT", required=True, help="what it is called")

@@ -26,6 +26,8 @@ _TYPED: Final = {
 }
 """Paths and parameters of HTTP requests -> the command or option to type instead."""
 _OF_PROFILE: Final = "/v1/profiles/"
+_INVALID: Final = "invalid"
+"""The daemon's name for values that it cannot use, whatever anybody's calendar says."""
 _STATUS: Final = {
     400: ExitStatus.USAGE,
     503: ExitStatus.TRY_AGAIN,
@@ -42,8 +44,18 @@ class AnswerLost(CommandFailed):
 class RequestRefused(CommandFailed):
     """The daemon has answered that it does not do it."""
 
-    def __init__(self, message: str, *, fix: str, http_status: int, alternatives: Sequence[Mapping[str, str]]) -> None:
-        super().__init__(message, fix=fix, status=_STATUS.get(http_status, ExitStatus.FAILED))
+    def __init__(
+        self,
+        message: str,
+        *,
+        fix: str,
+        http_status: int,
+        alternatives: Sequence[Mapping[str, str]],
+        name: str = "",
+    ) -> None:
+        """`name` is the last part of the problem's type."""
+        status = ExitStatus.USAGE if name == _INVALID else _STATUS.get(http_status, ExitStatus.FAILED)
+        super().__init__(message, fix=fix, status=status)
         self.http_status = http_status
         self.alternatives = alternatives
         """Half-open periods that are open instead, as the daemon writes them."""
@@ -68,7 +80,8 @@ def explain_refusal(
     message = str(problem.get("detail") or problem.get("title") or f"the daemon answered with status {response.status}")
     fix = _for_the_shell(str(problem.get("fix") or ""))
     alternatives = [one for one in problem.get("alternatives") or [] if isinstance(one, dict)]
-    if str(problem.get("type")).endswith("/unknown-profile") and path.startswith(_OF_PROFILE):
+    name = str(problem.get("type")).rpartition("/")[2]
+    if name == "unknown-profile" and path.startswith(_OF_PROFILE):
         known = list(profiles)
         asked = unquote(path.removeprefix(_OF_PROFILE).partition("/")[0])
         message = f"there is no profile {asked!r}{did_you_mean(asked, known)}"
@@ -78,7 +91,7 @@ def explain_refusal(
         fix = "run this as the user busyd runs as, with its --state, which holds the token (local-admin-token)"
     if response.status == 404 and not problem:
         message, fix = "the running daemon does not support this request", "restart it; it may be an older version"
-    return RequestRefused(message, fix=fix, http_status=response.status, alternatives=alternatives)
+    return RequestRefused(message, fix=fix, http_status=response.status, alternatives=alternatives, name=name)
 
 
 def _for_the_shell(fix: str) -> str:
