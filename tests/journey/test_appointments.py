@@ -45,6 +45,21 @@ def test_a_cancelled_booking_is_free_at_once_and_stays_told(scheduler: Scheduler
     assert scheduler.ask("GET", path).json["state"] == "cancelled"
 
 
+def test_a_booking_that_its_server_only_says_to_have_removed_stays_busy_until_it_is(
+    scheduler: Scheduler, anna: Account, ten: int
+) -> None:
+    path, work = scheduler.book(ten).headers["Location"], anna.calendars["work"]
+    drop = anna.knobs.faults.add(Fault(kind="status", method="DELETE", status=204, times=None))
+    told = scheduler.ask("DELETE", path)
+    assert (told.status, told.json["state"]) == (202, "cancelling")
+    assert work.objects()
+    assert busy_of(scheduler, ten) == [(to_rfc3339(ten), to_rfc3339(ten + 1800))]
+    anna.knobs.faults.waiting.remove(drop)
+    wait_for(lambda: scheduler.ask("GET", path).json["state"] == "cancelled")
+    assert work.objects() == {}
+    assert busy_of(scheduler, ten) == []
+
+
 def test_a_move_keeps_the_event_and_a_refused_one_leaves_it(scheduler: Scheduler, anna: Account, ten: int) -> None:
     booked = scheduler.book(ten)
     path, work = booked.headers["Location"], anna.calendars["work"]

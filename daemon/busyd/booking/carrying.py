@@ -21,6 +21,7 @@ from busyd.clock import Clock
 from busyd.dav.exchange import Operation
 from busyd.dav.href import ETag
 from busyd.dav.objects import Refused, WriteOutcome, delete_object, fetch_object, put_object
+from busyd.errors import RemoteError
 from busyd.period import Instant
 from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingState
 
@@ -180,6 +181,10 @@ class Carrier(Struct, frozen=True):
             if outcome.status != _FAILED_CONDITION:
                 raise WriteRefused(outcome.status, outcome.precondition)
             return row, True
+        if await self._version(row) is not None:
+            # Its server may lag, and it may have dropped the request: its time is free when it is no longer shown.
+            message = "its server says that it has removed the event, and still shows it"
+            raise RemoteError(message)
         gone = applied(row, Step(BookingEvent.ABSENT), now=self.clock.now()) if row.state in _GOING else row
         kept = await self._keep(row, gone, is_answer=True)
         await self.mirror(row, b"", etag="")
