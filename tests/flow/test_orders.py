@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from busyd.flow.appointment_requests import NotSettled
+from busyd.flow.appointment_requests import HasEnded, NotSettled
 from busyd.flow.orders import asked_again, ordered_cancel, require_changeable, withdrawn
 from busyd.period import Instant, Period
 from busyd.store.bookings import Booking, BookingKind, BookingState
@@ -68,6 +69,11 @@ def test_only_what_was_looked_at_is_changed() -> None:
     require_changeable(row(BookingState.BOOKED))
     with pytest.raises(NotSettled):
         require_changeable(row(BookingState.BOOKED, restored=1))
+
+
+def test_what_has_ended_is_called_what_it_was() -> None:
+    with pytest.raises(HasEnded, match=r"^the block is cancelled$"):
+        require_changeable(replace(row(BookingState.CANCELLED), kind=BookingKind.BLOCK))
 
 
 def test_the_same_key_has_a_row_written_that_a_restore_has_left_open_and_its_guests_asked_anew(ledger: Ledger) -> None:

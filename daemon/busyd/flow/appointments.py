@@ -16,32 +16,30 @@ from busyd.booking.transitions import BookingEvent
 from busyd.clock import Clock
 from busyd.flow.appointment_requests import (
     AppointmentChanges,
-    ChangeRefused,
     NewAppointment,
     NotCurrent,
     NotSettled,
 )
 from busyd.flow.appointment_view import AppointmentView, view_appointment
-from busyd.flow.ask import UnknownProfile, find_profile, require_understood
+from busyd.flow.ask import find_profile, require_understood
 from busyd.flow.book import Booker
 from busyd.flow.inviting import organizer_of
 from busyd.flow.membership import (
-    NotOffered,
     NotProven,
     Offer,
     ProfileSource,
     WhyNot,
-    explain_refusal,
     find_alternatives,
+    not_offered,
     offer_of,
+    require_profile,
     why_not,
 )
 from busyd.flow.occupancy import others_busy
-from busyd.flow.orders import asked_again, cancelled, require_changeable, used_hold
+from busyd.flow.orders import asked_again, cancelled, require_carried_out, require_changeable, used_hold
 from busyd.flow.overrides import Override, lifted
 from busyd.flow.primary import find_primary
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
-from busyd.flow.views import ProfileView
 from busyd.index.writer import IndexWriter
 from busyd.period import Period, Span
 from busyd.state.links import calendar_keys
@@ -116,7 +114,7 @@ class Appointments:
             try:
                 await self._requests.change_once(asked, work)
             except Overlaps:
-                raise await self._not_offered(WhyNot.SLOT_TAKEN, row.span, offer=offer) from None
+                raise await not_offered(self._answers, offer, why=WhyNot.SLOT_TAKEN, span=row.span) from None
         return self._view(await self._booker.settle(row))
 
     async def change(self, asked: KeyedRequest, booking: str, *, changes: AppointmentChanges) -> AppointmentView | Told:
@@ -152,7 +150,7 @@ class Appointments:
             try:
                 known = await self._commit(asked, row, changed=[moving, claim])
             except Overlaps:
-                raise await self._not_offered(WhyNot.SLOT_TAKEN, span, offer=offer) from None
+                raise await not_offered(self._answers, offer, why=WhyNot.SLOT_TAKEN, span=span) from None
         return known or self._view(await self._settled_change(moving))
 
     async def cancel(self, asked: KeyedRequest, booking: str, *, reason: str) -> AppointmentView | Told:
@@ -184,7 +182,9 @@ class Appointments:
 
     async def instead_of(self, view: AppointmentView) -> Sequence[Period]:
         """What is open instead of the time of an appointment."""
-        offer = offer_of(self._profile(view.profile), view.span.end - view.span.start, now=self._clock.now())
+        offer = offer_of(
+            require_profile(self._answers, view.profile), view.span.end - view.span.start, now=self._clock.now()
+        )
         return await find_alternatives(self._answers, offer, since=view.span.start)
 
     def _view(self, row: Booking) -> AppointmentView:
@@ -234,8 +234,7 @@ class Appointments:
     async def _settled_change(self, row: Booking) -> Booking:
         """Raises ChangeRefused, and as `Booker.settle` does."""
         settled = await self._booker.settle(row)
-        if settled.state is BookingState.BOOKED and settled.wanted is None and settled.sequence != row.sequence + 1:
-            raise ChangeRefused
+        require_carried_out(settled, sequence=row.sequence + 1)
         return settled
 
     async def _claim(self, asked: KeyedRequest, after: Booking, *, overrides: tuple[str, ...]) -> Booking:
@@ -265,7 +264,9 @@ class Appointments:
     async def _require_offered(self, row: Booking, *, hold: str = "") -> Offer:
         """What is offered, if a row is. Raises NotOffered, NotProven, Unanswerable."""
         ignored = {row.id, row.parent, hold} - {""}
-        offer = offer_of(self._profile(row.profile), row.span.end - row.span.start, now=row.created, ignored=ignored)
+        offer = offer_of(
+            require_profile(self._answers, row.profile), row.span.end - row.span.start, now=row.created, ignored=ignored
+        )
         offered = lifted(offer, row.overrides)
         window = offered.shape.reach(row.span)
         answer = await self._answers.freebusy(row.profile, window)
@@ -281,16 +282,5 @@ class Appointments:
             busy = await others_busy(self._writer, profile_state, window=window, uids=uids, rows=ignored)
         why = why_not(offered, row.span, busy=busy)
         if why is not None:
-            raise await self._not_offered(why, row.span, offer=offer)
+            raise await not_offered(self._answers, offer, why=why, span=row.span)
         return offer
-
-    def _profile(self, name: str) -> ProfileView:
-        profile = self._answers.profile(name)
-        if profile is None:
-            message = f"there is no profile {name}"
-            raise UnknownProfile(message)
-        return profile
-
-    async def _not_offered(self, why: WhyNot, span: Period, *, offer: Offer) -> NotOffered:
-        found = await find_alternatives(self._answers, offer, since=span.start)
-        return NotOffered(why, explain_refusal(why, offer), alternatives=found)

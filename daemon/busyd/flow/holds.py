@@ -12,20 +12,18 @@ from msgspec import Struct
 
 from busyd.clock import Clock
 from busyd.errors import BusydError
-from busyd.flow.ask import OnStale, UnknownProfile, resolve_unknown
+from busyd.flow.ask import OnStale, resolve_unknown
 from busyd.flow.membership import (
-    NotOffered,
     NotProven,
     Offer,
     ProfileSource,
     WhyNot,
-    explain_refusal,
-    find_alternatives,
+    not_offered,
     offer_of,
+    require_profile,
     why_not,
 )
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
-from busyd.flow.views import ProfileView
 from busyd.period import FbType, Instant, Period
 from busyd.store.bookings import Booking, BookingKind, BookingState
 from busyd.store.errors import StorageError
@@ -104,7 +102,7 @@ class Holds:
             known = await self._requests.told_before(asked)
             if known is not None:
                 return known
-            offer = offer_of(self._profile(asked.profile), span.end - span.start, now=asked.now)
+            offer = offer_of(require_profile(self._answers, asked.profile), span.end - span.start, now=asked.now)
             refusal = await self._why_not(span, offer=offer)
 
             def work(outbox: Outbox) -> tuple[Booking, int]:
@@ -113,12 +111,12 @@ class Holds:
                 return row, 201
 
             if refusal is not None:
-                raise await self._not_offered(refusal, span, offer=offer)
+                raise await not_offered(self._answers, offer, why=refusal, span=span)
             try:
                 told = await self._requests.once(asked, work, render=lambda hold: render(_view(hold)))
             except Overlaps:
                 # A calendar that counts for the rule of the database, and not for this profile's answers.
-                raise await self._not_offered(WhyNot.SLOT_TAKEN, span, offer=offer) from None
+                raise await not_offered(self._answers, offer, why=WhyNot.SLOT_TAKEN, span=span) from None
         return told
 
     async def give_back(self, asked: KeyedRequest, booking: str) -> Told:
@@ -159,19 +157,11 @@ class Holds:
             return True
         return rest
 
-    def _profile(self, name: str) -> ProfileView:
-        """A profile as it is now. Raises UnknownProfile."""
-        profile = self._answers.profile(name)
-        if profile is None:
-            message = f"there is no profile {name}"
-            raise UnknownProfile(message)
-        return profile
-
     async def _prove(self, name: str, span: Period) -> None:
         """Have what is known be recent enough. Raises NotProven when that takes too long."""
         if not (await self._answers.freebusy(name, span)).freshness.stale:
             return
-        refreshing = asyncio.ensure_future(self._answers.refresh(name, self._profile(name).max_age))
+        refreshing = asyncio.ensure_future(self._answers.refresh(name, require_profile(self._answers, name).max_age))
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(refreshing), _PROVE_WITHIN)
         answer = await self._answers.freebusy(name, span)
@@ -183,10 +173,6 @@ class Holds:
     async def _why_not(self, span: Period, *, offer: Offer) -> WhyNot | None:
         answer = await self._answers.freebusy(offer.profile.name, offer.shape.reach(span))
         return why_not(offer, span, busy=resolve_unknown(answer, OnStale.ERROR).spans)
-
-    async def _not_offered(self, why: WhyNot, span: Period, *, offer: Offer) -> NotOffered:
-        found = await find_alternatives(self._answers, offer, since=span.start)
-        return NotOffered(why, explain_refusal(why, offer), alternatives=found)
 
 
 def _view(row: Booking) -> HoldView:

@@ -14,7 +14,7 @@ from busyd.availability.hours import Hours, SlotDefaults
 from busyd.availability.slots import SlotShape, open_slots
 from busyd.cooperative import in_slices
 from busyd.errors import BusydError
-from busyd.flow.ask import FreeBusyAnswer, OnStale, Unanswerable, resolve_unknown
+from busyd.flow.ask import FreeBusyAnswer, OnStale, Unanswerable, UnknownProfile, resolve_unknown
 from busyd.flow.views import ProfileView
 from busyd.ical.zones import Zone, reading_zone
 from busyd.period import EARLIEST, LATEST, Instant, Period, Span
@@ -152,6 +152,21 @@ def why_not(offer: Offer, span: Period, *, busy: Sequence[Span]) -> WhyNot | Non
 
 def _is_offered(offer: Offer, span: Period, *, busy: Sequence[Span]) -> bool:
     return any(slot is not None for slot in offer.slots(busy, span))
+
+
+def require_profile(answers: ProfileSource, name: str) -> ProfileView:
+    """A profile as it is now. Raises UnknownProfile."""
+    profile = answers.profile(name)
+    if profile is None:
+        message = f"there is no profile {name}"
+        raise UnknownProfile(message)
+    return profile
+
+
+async def not_offered(answers: FreeBusySource, offer: Offer, *, why: WhyNot, span: Period) -> NotOffered:
+    """The refusal of a span, with what is open instead. Raises as `find_alternatives` does."""
+    found = await find_alternatives(answers, offer, since=span.start)
+    return NotOffered(why, explain_refusal(why, offer), alternatives=found)
 
 
 def explain_refusal(why: WhyNot, offer: Offer) -> str:

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from busyd.booking.applying import applied
 from busyd.booking.decision import Step
 from busyd.booking.transitions import BookingEvent
-from busyd.flow.appointment_requests import HasEnded, HoldExpired, NotSettled
+from busyd.flow.appointment_requests import ChangeRefused, HasEnded, HoldExpired, NotSettled
 from busyd.flow.requests import KeyedRequest, visible
 from busyd.period import Instant
 from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingState
@@ -91,8 +91,14 @@ def used_hold(outbox: Outbox, hold: str, *, asked: KeyedRequest) -> list[Booking
 def require_changeable(row: Booking) -> None:
     """Raises HasEnded, NotSettled."""
     if row.state in BLOCKS_NOTHING:
-        message = f"the appointment is {row.state.value}"
+        message = f"the {row.kind} is {row.state.value}"
         raise HasEnded(message)
     if row.state is not BookingState.BOOKED or row.wanted is not None or row.restored:
         message = "what was asked for last is still under way"
         raise NotSettled(message)
+
+
+def require_carried_out(settled: Booking, *, sequence: int) -> None:
+    """Raises ChangeRefused for a row that is settled without the change that was to give it this SEQUENCE."""
+    if settled.state is BookingState.BOOKED and settled.wanted is None and settled.sequence != sequence:
+        raise ChangeRefused

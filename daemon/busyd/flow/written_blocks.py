@@ -9,13 +9,13 @@ from typing import Final, overload
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from busyd.flow.appointment_requests import ChangeRefused, NotSettled
+from busyd.flow.appointment_requests import NotSettled
 from busyd.flow.ask import find_profile
 from busyd.flow.blocks import BlockChanges, BlockView, view_block
 from busyd.flow.book import Booker
-from busyd.flow.orders import ordered_cancel, require_changeable
+from busyd.flow.orders import ordered_cancel, require_carried_out, require_changeable
 from busyd.flow.primary import find_block_calendar
-from busyd.flow.requests import KeyedRequest, OutboxRequests, Told, visible
+from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
 from busyd.index.writer import IndexWriter
 from busyd.period import FbType, Period
 from busyd.state.links import calendar_keys
@@ -107,17 +107,14 @@ class WrittenBlocks:
         if twin is not None:
             return _told(twin)
         settled = await self._booker.settle(changed)
-        if settled.state is BookingState.BOOKED and settled.wanted is None and settled.sequence != sequence:
-            raise ChangeRefused
+        require_carried_out(settled, sequence=sequence)
         return view_block(settled)
 
     async def cancel(self, asked: KeyedRequest, booking: str, *, reason: str) -> BlockView | Told:
         """Remove a block, from its calendar too; the same when it is gone. Raises UnknownBooking."""
         if (known := await self._known(asked)) is not None:
             return known
-        row = visible(
-            await self._requests.read(lambda outbox: outbox.find(booking)), asked, kind=_BLOCK, booking=booking
-        )
+        row = await self._requests.find(asked, booking, kind=_BLOCK)
         if row.state in BLOCKS_NOTHING:
             return view_block(row)
         changed: list[Booking] = []
