@@ -27,7 +27,8 @@ from busyd.http.changes import EVENTS, MOST_IN_PAGE
 from busyd.http.openapi_appointments import APPOINTMENT_BODIES, appointment_paths
 from busyd.http.openapi_blocks import BLOCK_BODIES, block_paths
 from busyd.http.openapi_page import PAGE_BODIES, page_paths
-from busyd.http.openapi_slots import DURATION, GROUP, SHAPE, TEXT, Schema, parameter
+from busyd.http.openapi_parts import TEXT, Schema, parameter
+from busyd.http.openapi_slots import DURATION, GROUP, SHAPE
 from busyd.http.problem import PROBLEM_TYPE, ProblemDetails
 from busyd.http.response import JSON, Finished, headers_for
 from busyd.index.changes import ConnectionChanged, ProfileReset, SpanChanged

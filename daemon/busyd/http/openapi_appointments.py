@@ -13,7 +13,7 @@ from busyd.http.appointment_bodies import (
     AppointmentsInWindow,
 )
 from busyd.http.blocks import MAX_TEXT
-from busyd.http.openapi_blocks import KEY, LENGTH, TIME, operation
+from busyd.http.openapi_parts import KEY, LENGTH, TEXT, TIME, operation, parameter
 
 APPOINTMENT_BODIES: Final = (Appointment, AppointmentsInWindow)
 _TEXT: Final = {"type": "string", "maxLength": MAX_TEXT}
@@ -62,21 +62,11 @@ _NEW: Final[dict[str, Any]] = {
 
 def appointment_paths(profile: dict[str, Any], window: list[dict[str, Any]]) -> dict[str, Any]:
     """The paths, with the parameters that they share with others."""
-    one = {"name": "appointment", "in": "path", "required": True, "schema": {"type": "string"}, "description": "Its id"}
-    reason = {
-        "name": "reason",
-        "in": "query",
-        "required": False,
-        "schema": {"type": "string", "maxLength": MAX_TEXT},
-        "description": "Why it is cancelled",
-    }
-    condition = {
-        "name": "If-Match",
-        "in": "header",
-        "required": False,
-        "schema": {"type": "string"},
-        "description": "The ETag of the version that is to be changed",
-    }
+    one = parameter("appointment", "path", schema=TEXT, description="Its id")
+    reason = parameter("reason", "query", schema=_TEXT, description="Why it is cancelled")
+    condition = parameter(
+        "If-Match", "header", schema=TEXT, description="The ETag of the version that is to be changed"
+    )
     many, single = "/v1/profiles/{profile}/appointments", "/v1/profiles/{profile}/appointments/{appointment}"
     return {
         many: {

@@ -4,14 +4,12 @@ from typing import Any, Final
 
 from busyd.credentials.tokens import SCOPES
 from busyd.http.login import OneTimeLogin
+from busyd.http.openapi_parts import ALWAYS, LENGTH, PROBLEM, TEXT, json_answer
 from busyd.http.response import JSON
 from busyd.http.tokens import MadeToken, TokensInAnswer
 
 PAGE_BODIES: Final = (MadeToken, OneTimeLogin, TokensInAnswer)
-_TEXT: Final = {"type": "string"}
-_HTML: Final = {"text/html": {"schema": _TEXT}}
-_PROBLEM: Final = {"$ref": "#/components/responses/problem"}
-_ALWAYS: Final = "400 401 403 404 405 408 409 413 414 415 421 422 429 431 500 503"
+_HTML: Final = {"text/html": {"schema": TEXT}}
 _LOGIN_AGAIN: Final = {"description": "The form, where the login was refused", "content": _HTML}
 _NEW_TOKEN: Final[dict[str, Any]] = {
     "type": "object",
@@ -21,7 +19,7 @@ _NEW_TOKEN: Final[dict[str, Any]] = {
         "scopes": {"type": "array", "items": {"enum": list(SCOPES)}, "default": ["freebusy"]},
         "details": {"type": "boolean", "description": "Its feed shows titles and places"},
         "name": {"type": "string", "maxLength": 100, "description": "What it is for"},
-        "expires": {"type": "string", "pattern": "^([0-9]{1,9}[smhdw])+$", "maxLength": 32},
+        "expires": LENGTH,
     },
     "additionalProperties": False,
 }
@@ -41,7 +39,7 @@ def page_paths() -> dict[str, Any]:
                 {
                     "200": {
                         "description": "The file",
-                        "content": {"text/css": {"schema": _TEXT}, "text/javascript": {"schema": _TEXT}},
+                        "content": {"text/css": {"schema": TEXT}, "text/javascript": {"schema": TEXT}},
                     },
                     "304": {"description": "The file has not changed"},
                 },
@@ -58,15 +56,15 @@ def page_paths() -> dict[str, Any]:
         },
         "/logout": {"post": _operation("Log out of the page", {"303": {"description": "Logged out"}})},
         "/v1/logins": {
-            "post": _operation("A login to the page that works once", {"201": _answer("The login", "OneTimeLogin")})
+            "post": _operation("A login to the page that works once", {"201": json_answer("The login", "OneTimeLogin")})
         },
         "/v1/tokens": {
             "get": _operation(
-                "The tokens that the caller may know of", {"200": _answer("The tokens", "TokensInAnswer")}
+                "The tokens that the caller may know of", {"200": json_answer("The tokens", "TokensInAnswer")}
             ),
             "post": _operation(
                 "Make a token",
-                {"201": _answer("The token, shown only now", "MadeToken")},
+                {"201": json_answer("The token, shown only now", "MadeToken")},
                 body={JSON: {"schema": _NEW_TOKEN}},
             ),
         },
@@ -81,17 +79,13 @@ def _operation(
 ) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "summary": summary,
-        "responses": {**dict.fromkeys(_ALWAYS.split(), _PROBLEM), **answers},
+        "responses": {**dict.fromkeys(ALWAYS, PROBLEM), **answers},
     }
     if path:
-        operation["parameters"] = [{"name": path, "in": "path", "required": True, "schema": _TEXT}]
+        operation["parameters"] = [{"name": path, "in": "path", "required": True, "schema": TEXT}]
     if body is not None:
         operation["requestBody"] = {"required": True, "content": body}
     return operation
-
-
-def _answer(description: str, schema: str) -> dict[str, Any]:
-    return {"description": description, "content": {JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
 
 
 def _html(description: str) -> dict[str, Any]:

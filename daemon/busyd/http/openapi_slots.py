@@ -1,21 +1,13 @@
-"""The parameters of questions for open slots, and the parts that every description of a parameter is made of."""
+"""The part of the API's description that is about the parameters of questions for open slots."""
 
-from typing import Any, Final
+from typing import Final
 
 from busyd.http.group_slots import MODE_PATTERN, MOST_PEOPLE
+from busyd.http.openapi_parts import TEXT, Schema, parameter
 from busyd.http.slots import MAX_STEPS
 
-Schema = dict[str, Any]
-
-TEXT: Final[Schema] = {"type": "string"}
 DURATION: Final[Schema] = {"type": "string", "pattern": "^([0-9]{1,9}[smhdw])+$", "examples": ["30m", "1h30m"]}
 _MOST_STEPS: Final = f"a window may contain at most {MAX_STEPS:,} points of it within working hours"
-
-
-def parameter(name: str, place: str, *, schema: Schema, description: str, required: bool = False) -> Schema:
-    """One parameter; those of a path are always required."""
-    is_required = required or place == "path"
-    return {"name": name, "in": place, "required": is_required, "schema": schema, "description": description}
 
 
 SHAPE: Final = (
