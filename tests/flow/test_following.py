@@ -57,7 +57,12 @@ async def followed(tmp_path: Path) -> Followed:
     await backend.store.record_listing("anna", [backend.state.calendars[1].remote], at=NOW)
     await backend.set_busy("anna", [])
     crowd = Crowd(lambda: None)
-    rows = FollowedRows(backend._writer, crowd, carry_on=lambda row: carried.append(row.id), clock=backend.clock)
+
+    def carry_on(row: Booking, /, *, by_poll: bool = False) -> None:
+        assert not by_poll, "it rests"
+        carried.append(row.id)
+
+    rows = FollowedRows(backend._writer, crowd, carry_on=carry_on, clock=backend.clock)
     return Followed(backend, rows, crowd, carried)
 
 

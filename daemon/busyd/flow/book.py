@@ -115,10 +115,12 @@ class Booker:
             message = f"the connection {connection} {why}"
             raise NotProven(message)
 
-    def carry_on(self, row: Booking) -> None:
-        """Have a row carried on, or once more when it is being carried."""
+    def carry_on(self, row: Booking, *, by_poll: bool = False) -> None:
+        """Have a row carried on, or once more when it is being carried; by a poll only where it waits for a retry."""
         # A claim is carried with its appointment, and by itself when it turns up after its end.
         name = row.parent if row.parent and row.blocks else row.id
+        if by_poll and name in self._tasks and name not in self.troubles:
+            return
         self._wake.setdefault(name, asyncio.Event()).set()
         if name not in self._tasks:
             self._tasks[name] = asyncio.create_task(self._pursue(name), name=f"book {name}")

@@ -6,8 +6,8 @@ What was deleted, edited, moved or brought back on a phone, and who else has com
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -44,10 +44,16 @@ class _Place(Struct, frozen=True):
         return self.calendar.partition(" ")[0]
 
 
+class CarryOn(Protocol):
+    """`Booker.carry_on`."""
+
+    def __call__(self, row: Booking, /, *, by_poll: bool = False) -> None: ...
+
+
 class FollowedRows:
     """The rows that are, or may turn up, on a server, as they were committed last."""
 
-    def __init__(self, writer: IndexWriter, looks: Looks, *, carry_on: Callable[[Booking], None], clock: Clock) -> None:
+    def __init__(self, writer: IndexWriter, looks: Looks, *, carry_on: CarryOn, clock: Clock) -> None:
         self._writer = writer
         self._looks = looks
         self._carry_on = carry_on
@@ -127,7 +133,7 @@ class FollowedRows:
         state, rows = self._writer.state, [self._rows[number] for number in self._places.get(place, ())]
         for row in rows:
             if row.state not in RESTS:
-                self._carry_on(row)  # it may have waited for this poll
+                self._carry_on(row, by_poll=True)
         record, profile_state = self._find_calendar(place.calendar), state.profiles.get(place.profile)
         if record is None or profile_state is None or not record.complete:
             return
