@@ -107,3 +107,16 @@ async def test_a_removed_event_is_back_where_its_server_has_it(
         assert world.falsely_free <= TWO_POLLS, world.history()
         seen, there = await app.seen(), world.server.work.members.get(NAME)
         assert (seen is not None and bool(seen.tag)) == (there is not None), world.history()
+
+
+async def test_a_booking_that_an_app_removes_and_a_phone_brings_back_at_once_is_busy(tmp_path: Path) -> None:
+    async with World.start(tmp_path, Writable) as world:
+        await world.read_all()
+        await world.run(45)
+        (record,) = world.state.calendars_of("anna")
+        before = world.server.work.members[NAME]
+        world.schedule.context.note_write(record.id, f"{record.remote.href}{NAME}", etag=before.etag)
+        await App(world).delete()
+        world.server.work.put(NAME, before.text, etag=before.etag)
+        await world.run(60)
+        assert world.falsely_free == 0, world.history()

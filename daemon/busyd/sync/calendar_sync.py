@@ -64,7 +64,7 @@ async def read_changes(
     store, taken = context.store, early or await take_look(context, record, at=at)
     etags, plan, seen = taken.etags, taken.plan, taken.seen
     listed = seen.plan.etags
-    wanted = context.without_written(record.id, seen.plan.fetch, etags=listed)
+    wanted = context.without_written(record.id, seen.plan.fetch, mirrored=etags, listed=listed)
     if seen.compared_all and plan.reread:
         settled = etags.keys() - seen.plan.gone - record.doubts.keys()
         wanted = tuple(sorted({*wanted, *hrefs_to_reread(settled, at)}))

@@ -97,10 +97,17 @@ class PollContext(Struct, frozen=True):
             else:
                 self.written.pop(calendar, None)
 
-    def without_written(self, calendar: int, hrefs: Iterable[str], *, etags: Mapping[str, str]) -> tuple[str, ...]:
-        """The hrefs without those that are listed as they were written: the answer to the PUT has just said so."""
+    def without_written(
+        self, calendar: int, hrefs: Iterable[str], *, mirrored: Mapping[str, str], listed: Mapping[str, str]
+    ) -> tuple[str, ...]:
+        """The hrefs without those that are listed as they were written: the answer to the PUT has just said so.
+
+        Only while the mirror has them so. `mirrored`, `listed`: href -> ETag.
+        """
         written = self.written.get(calendar, {})
-        return tuple(href for href in hrefs if href not in written or written[href] != etags.get(href))
+        return tuple(
+            href for href in hrefs if href not in written or not written[href] == mirrored.get(href) == listed.get(href)
+        )
 
     def as_stored(self, payload: bytes) -> bytes:
         """What the mirror has of an object that came like this."""
