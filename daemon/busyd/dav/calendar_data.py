@@ -34,10 +34,6 @@ class CalendarData(Struct, frozen=True):
     limit: Period | None = None
     """Overrides that have nothing to do with this span are left out."""
 
-    @property
-    def is_whole(self) -> bool:
-        return self.wanted is None and self.expand is None and self.limit is None
-
     @classmethod
     def from_xml(cls, report: Element) -> Self:
         """What a report asks for below its DAV:prop. Raises BadFilter."""

@@ -30,7 +30,6 @@ def apple(local: str) -> str:
 # RFC 4918 §14: the elements of requests and responses
 PROPFIND: Final = dav("propfind")
 PROP: Final = dav("prop")
-ALLPROP: Final = dav("allprop")
 PROPNAME: Final = dav("propname")
 PROPERTYUPDATE: Final = dav("propertyupdate")
 SET: Final = dav("set")
