@@ -36,6 +36,27 @@ def test_a_block_is_added_and_shown_with_its_id(busyd: Busyd, daemon: Daemon) ->
     }
 
 
+def test_a_block_can_be_given_by_its_length(busyd: Busyd, daemon: Daemon) -> None:
+    daemon.answer(PATH, BLOCK, status=201)
+    assert busyd("block", "add", "anna", "--start", "now", "--duration", "1h").status == 0
+    sent = json.loads(daemon.bodies[0])
+    assert (sent["start"], sent["duration"], "end" in sent) == ("now", "1h", False)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "one of the arguments --end --duration is required"),
+        (("--end", "+1h", "--duration", "1h"), "not allowed with"),
+        (("--duration", "half"), "--duration: 'half' is not a duration"),
+    ],
+)
+def test_a_block_has_an_end_or_a_length(busyd: Busyd, daemon: Daemon, words: tuple[str, ...], said: str) -> None:
+    ran = busyd("block", "add", "anna", "--start", "now", *words)
+    assert (ran.status, daemon.asked) == (64, [])
+    assert said in ran.err
+
+
 def test_blocks_are_listed(busyd: Busyd, daemon: Daemon) -> None:
     daemon.answer(PATH, {"profile": "anna", "blocks": [BLOCK]})
     assert busyd("block", "list", "anna", "--json").json["blocks"] == [BLOCK]

@@ -54,6 +54,15 @@ async def test_dates_are_midnights_in_the_zone_of_the_profile(served: Served, to
     assert await busy_of(served) == [("2026-11-24T23:00:00Z", "2026-11-25T23:00:00Z", "BUSY-UNAVAILABLE")]
 
 
+async def test_a_block_is_as_long_as_its_duration_says(served: Served, token: str) -> None:
+    made = await post(served, token, {"start": "2026-11-25", "duration": "1h30m"})
+    assert (made.json["start"], made.json["end"]) == ("2026-11-24T23:00:00Z", "2026-11-25T00:30:00Z")
+    for wrong in ({"start": TEN["start"]}, {**TEN, "duration": "1h"}, {"start": TEN["start"], "duration": "0m"}):
+        refused = await post(served, token, wrong)
+        assert (refused.status, refused.error) == (422, "invalid")
+        assert "duration" in refused.json["detail"]
+
+
 async def test_a_block_that_is_removed_is_free_again_and_can_still_be_seen(served: Served, token: str) -> None:
     path = (await post(served, token)).headers["Location"]
     assert [block["start"] for block in (await served.ask(f"{PATH}?{WINDOW}", token=token)).json["blocks"]]

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 from urllib.parse import quote
 
+from busyd.cli.asked_appointment import checked_duration
 from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE
 from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import ExitStatus
@@ -31,7 +32,9 @@ def add_block_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
     adding = commands.add_parser("add", help="block a span of time", description="Block a span of time.")
     adding.add_argument("profile", metavar="PROFILE")
     adding.add_argument("--start", metavar="TIME", required=True, help=f"{HOW_TO_WRITE}{OR_RELATIVE}")
-    adding.add_argument("--end", metavar="TIME", required=True, help="the end, not included, written alike")
+    length = adding.add_mutually_exclusive_group(required=True)
+    length.add_argument("--end", metavar="TIME", help="the end, not included, written alike")
+    length.add_argument("--duration", metavar="TIME", help="its length, such as 30m, instead of --end")
     adding.add_argument("--write", action="store_true", help="also as an event in the calendar of `blocks:`")
     adding.add_argument("--summary", metavar="TEXT", default="", help="what it is for; only for those who see details")
     adding.add_argument("--type", choices=("BUSY", "BUSY-UNAVAILABLE"), default="BUSY", help="default: BUSY")
@@ -53,8 +56,11 @@ def add_block(arguments: argparse.Namespace) -> int:
     client, config = open_client(arguments)
     zone = shown_zone(arguments, config)
     times = times_asked(arguments, zone, names=("start", "end"))
+    if arguments.duration is not None:
+        times["duration"] = checked_duration(arguments.duration, option="--duration", command="block add")
     wanted = {**times, "summary": arguments.summary, "type": arguments.type, "write": arguments.write}
-    block = client.change("POST", profile_path(arguments.profile, "blocks"), body=wanted)
+    body = {name: value for name, value in wanted.items() if value is not None}
+    block = client.change("POST", profile_path(arguments.profile, "blocks"), body=body)
     if arguments.json:
         print_json(block)
     else:

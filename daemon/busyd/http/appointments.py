@@ -23,7 +23,7 @@ from busyd.http.appointment_bodies import (
     etag_of,
 )
 from busyd.http.auth import scope_missing
-from busyd.http.blocks import MAX_TEXT
+from busyd.http.blocks import reason_of
 from busyd.http.booking_problems import (
     needs_a_person,
     not_sent_after_restore,
@@ -33,16 +33,15 @@ from busyd.http.booking_problems import (
 )
 from busyd.http.call import Call
 from busyd.http.freebusy import profile_of, zone_of
-from busyd.http.idempotency import HOW_TO_WRITE_KEYS, asked_of, invalid, read_json, tell
+from busyd.http.idempotency import HOW_TO_WRITE_KEYS, asked_of, read_json, tell
 from busyd.http.problem import HttpProblem, bad_request
 from busyd.http.query import parse_window
 from busyd.http.response import json_response
-from busyd.http.span_fields import read_duration, span_of, time_reader
-from busyd.period import Instant, Period
+from busyd.http.span_fields import bookable_span, end_of, time_reader
+from busyd.period import Period
 
 LIST_PARAMETERS: Final = frozenset({"start", "end", "tz"})
 CANCEL_PARAMETERS: Final = frozenset({"reason"})
-_MINUTE: Final = 60
 
 
 class AppointmentsHandler:
@@ -94,11 +93,7 @@ class AppointmentsHandler:
 
     async def delete_appointment(self, call: Call) -> web.StreamResponse:
         asked = await asked_of(self._backend, call)
-        reason = call.query.get("reason", "")
-        if len(reason) > MAX_TEXT:
-            detail = f"the reason is longer than {MAX_TEXT} characters"
-            raise invalid(detail, fix="shorten it")
-        cancel = self._backend.appointments.cancel(asked, call.values["appointment"], reason=reason)
+        cancel = self._backend.appointments.cancel(asked, call.values["appointment"], reason=reason_of(call))
         return await self._told(call, asked, outcome=await cancel)
 
     async def _told(self, call: Call, asked: KeyedRequest, *, outcome: AppointmentView | Told) -> web.StreamResponse:
@@ -138,7 +133,7 @@ class AppointmentsHandler:
     def _span(self, call: Call, wanted: NewAppointmentBody, *, length: int) -> Period:
         read = time_reader(self._backend, call)
         start = read("start", wanted.start)
-        return _checked(start, _end(read, wanted, start=start, length=length))
+        return bookable_span(start, end_of(read, wanted, start=start, length=length))
 
     def _mover(self, call: Call, wanted: ChangedAppointmentBody) -> Callable[[Period], Period]:
         """Makes the new time of the old one: what is not sent stays, and so does the length."""
@@ -147,7 +142,7 @@ class AppointmentsHandler:
 
         def move(old: Period) -> Period:
             begins = old.start if start is None else start
-            return _checked(begins, _end(read, wanted, start=begins, length=old.end - old.start))
+            return bookable_span(begins, end_of(read, wanted, start=begins, length=old.end - old.start))
 
         return move
 
@@ -159,26 +154,6 @@ def _tell(view: AppointmentView, status: int, *, headers: Mapping[str, str] | No
 
 def _bytes(view: AppointmentView) -> bytes:
     return msgspec.json.encode(appointment_body(view))
-
-
-Reader = Callable[[str, str], Instant]
-
-
-def _end(read: Reader, wanted: NewAppointmentBody | ChangedAppointmentBody, *, start: Instant, length: int) -> Instant:
-    if wanted.end is not UNSET and wanted.duration is not UNSET:
-        raise invalid("`duration` and `end` say the same", fix="send one of them")
-    if wanted.end is not UNSET:
-        return read("end", wanted.end)
-    if wanted.duration is not UNSET:
-        length = read_duration("duration", wanted.duration, least=_MINUTE)
-    return Instant(start + length)
-
-
-def _checked(start: Instant, end: Instant) -> Period:
-    span = span_of(start, end)
-    if end - start < _MINUTE:
-        raise invalid("the time is shorter than a minute", fix="ask for a longer one")
-    return span
 
 
 def _overrides(call: Call, names: Sequence[str]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from busyd.http.freebusy import profile_of, zone_of
 from busyd.http.idempotency import asked_of, invalid, read_json, tell
 from busyd.http.query import parse_window
 from busyd.http.response import json_response
-from busyd.http.span_fields import Moment, span_of, time_reader
+from busyd.http.span_fields import Length, Moment, end_of, span_of, time_reader
 from busyd.period import FbType, Period, to_rfc3339
 
 LIST_PARAMETERS: Final = frozenset({"start", "end", "tz"})
@@ -30,10 +30,13 @@ Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 class NewBlock(Struct, forbid_unknown_fields=True):
-    """Time to mark as busy. Dates are midnights in the zone of the profile; `write`: in a calendar, too."""
+    """Time to mark as busy, until `end` or as long as `duration` says. Dates are midnights in the zone of the profile;
+    `write`: in a calendar, too.
+    """
 
     start: Moment
-    end: Moment
+    end: Moment | UnsetType = UNSET
+    duration: Length | UnsetType = UNSET
     summary: Text = ""
     type: BlockType = "BUSY"
     write: bool = False
@@ -80,7 +83,8 @@ class BlocksHandler:
         wanted, body = await read_json(call, self._body_seconds, of=NewBlock)
         asked = await asked_of(self._backend, call, body=body)
         read = time_reader(self._backend, call)
-        span = span_of(read("start", wanted.start), read("end", wanted.end))
+        start = read("start", wanted.start)
+        span = span_of(start, end_of(read, wanted, start=start, length=None))
         fbtype = _fbtype(wanted.type)
         if wanted.write:
             made = await self._backend.written_blocks.add(asked, span, fbtype=fbtype, summary=wanted.summary)
@@ -122,11 +126,7 @@ class BlocksHandler:
         return tell(told)
 
     async def delete_block(self, call: Call) -> web.StreamResponse:
-        asked = await asked_of(self._backend, call)
-        reason = call.query.get("reason", "")
-        if len(reason) > MAX_TEXT:
-            detail = f"the reason is longer than {MAX_TEXT} characters"
-            raise invalid(detail, fix="shorten it")
+        asked, reason = await asked_of(self._backend, call), reason_of(call)
         if await self._is_written(call, asked):
             cancel = self._backend.written_blocks.cancel(asked, call.values["block"], reason=reason)
             return await self._told(call, asked, outcome=await cancel)
@@ -154,6 +154,15 @@ class BlocksHandler:
         told = Told(status, body, outcome.id)
         await self._backend.requests.keep_answer(asked, told)
         return tell(told, location=location if is_new else "")
+
+
+def reason_of(call: Call) -> str:
+    """Why something is cancelled, as the query says. Raises HttpProblem."""
+    reason = call.query.get("reason", "")
+    if len(reason) > MAX_TEXT:
+        detail = f"the reason is longer than {MAX_TEXT} characters"
+        raise invalid(detail, fix="shorten it")
+    return reason
 
 
 def _fbtype(text: BlockType) -> FbType:

@@ -1,11 +1,11 @@
 """`/v1/profiles/{profile}/holds`: a slot kept for some minutes while somebody decides."""
 
 from functools import partial
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from busyd.flow.backend import Backend
 from busyd.flow.holds import LONGEST_HOLD, MOST_HOLDS, HoldView, TooManyHolds
@@ -16,11 +16,10 @@ from busyd.http.idempotency import asked_of, invalid, read_json, tell
 from busyd.http.problem import HttpProblem
 from busyd.http.query import parse_window
 from busyd.http.response import json_response
-from busyd.http.span_fields import Moment, read_duration, span_of, time_reader
-from busyd.period import Instant, to_rfc3339
+from busyd.http.span_fields import Length, Moment, bookable_span, end_of, read_duration, time_reader
+from busyd.period import to_rfc3339
 
 LIST_PARAMETERS: Final = frozenset({"start", "end", "tz"})
-Length = Annotated[str, Meta(max_length=32)]
 _MINUTE: Final = 60
 
 
@@ -66,17 +65,8 @@ class HoldsHandler:
         start, ttl = read("start", wanted.start), read_duration("ttl", wanted.ttl, least=_MINUTE)
         if ttl > LONGEST_HOLD:
             raise invalid("a hold lasts 60 minutes at most", fix="ask for a shorter `ttl`, 5m for instance")
-        if wanted.end is not UNSET and wanted.duration is not UNSET:
-            raise invalid("`duration` and `end` say the same", fix="send one of them")
-        if wanted.end is not UNSET:
-            end = read("end", wanted.end)
-        elif wanted.duration is not UNSET:
-            end = Instant(start + read_duration("duration", wanted.duration, least=_MINUTE))
-        else:
-            end = Instant(start + int(profile.slots.duration.total_seconds()))
-        span = span_of(start, end)
-        if end - start < _MINUTE:
-            raise invalid("the time is shorter than a minute", fix="ask for a longer one")
+        length = int(profile.slots.duration.total_seconds())
+        span = bookable_span(start, end_of(read, wanted, start=start, length=length))
         check_configured(profile)
         try:
             told = await self._backend.holds.add(asked, span, ttl=ttl, render=_render)

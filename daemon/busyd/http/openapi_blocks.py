@@ -24,6 +24,7 @@ def block_paths(profile: dict[str, Any], window: list[dict[str, Any]]) -> dict[s
     hold = parameter("hold", "path", schema=TEXT, description="Its id")
     new = {
         **_FIELDS,
+        "duration": LENGTH,
         "write": {
             "type": "boolean",
             "default": False,
@@ -40,7 +41,13 @@ def block_paths(profile: dict[str, Any], window: list[dict[str, Any]]) -> dict[s
                 status="201",
                 answer="Block",
                 parameters=[profile, KEY],
-                body={"type": "object", "required": ["start", "end"], "properties": new, "additionalProperties": False},
+                body={
+                    "type": "object",
+                    "required": ["start"],
+                    "oneOf": [{"required": ["end"]}, {"required": ["duration"]}],
+                    "properties": new,
+                    "additionalProperties": False,
+                },
             ),
         },
         "/v1/profiles/{profile}/holds": {
