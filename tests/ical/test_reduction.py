@@ -97,6 +97,29 @@ def test_damage_is_found_in_what_is_left_too(payload: bytes) -> None:
     assert left.rows == whole.rows
 
 
+IN_A_ZONE = EVENT.replace(b"+0100", b"-0800")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"TZOFFSETTO:", b"TZOFFSETTO ;X=1:"),
+        (b"BEGIN:STANDARD", b"BEGIN;X=1:STANDARD"),
+        (b"DTSTART:1970", b"DTSTART ;VALUE=DATE-TIME:1970"),
+        (b"TZID:Home", b"TZID ;X=1:Home"),
+        (b"DTEND;TZID=Home", b'DTEND;"TZID=Home"'),
+        (b"DTEND;TZID=Home", b'DTEND;X="a;TZID=Asia/Tokyo"'),
+        (b"DTEND;TZID=Home", b'DTEND; tzid = "Home";TZID=Asia/Tokyo'),
+        (b"=Home", b"=UTC-08:00"),
+    ],
+    ids=["offset", "begin", "onset", "name", "quotes around", "inside of quotes", "twice", "colon"],
+)
+def test_what_is_written_oddly_is_as_busy_or_not_known(before: bytes, after: bytes) -> None:
+    payload = IN_A_ZONE.replace(before, after)
+    whole, left = index_object(payload, WEEK, zone="UTC"), index_object(reduce_object(payload, OWN), WEEK, zone="UTC")
+    assert left.incomplete or [row[:2] for row in left.rows] == [row[:2] for row in whole.rows]
+
+
 def test_another_title_is_another_version_and_the_same_text_is_not() -> None:
     other = EVENT.replace(b"Divorce", b"Wedding")
     assert reduce_object(EVENT, OWN) == reduce_object(EVENT, OWN) != reduce_object(other, OWN)

@@ -11,13 +11,23 @@ from typing import Final
 from busyd.ical.compose import clean_text, fold
 from busyd.ical.facts import addresses_of
 from busyd.ical.limits import MAX_OBJECT_BYTES
-from busyd.ical.lines import ODDITIES, OF_ONE, CalendarText, Component, Property, read_calendars, read_parameters
+from busyd.ical.lines import (
+    ODDITIES,
+    OF_ONE,
+    CalendarText,
+    Component,
+    Property,
+    all_properties,
+    read_calendars,
+    read_parameters,
+)
 
 _GUESTS: Final = frozenset({"ATTENDEE", "ORGANIZER"})
-_PARAMETER: Final = re.compile(r";[ \t]*(?:TZID|VALUE|RANGE|FBTYPE)[ \t]*=(?:\"[^\"]*\"|[^\";])*", re.IGNORECASE)
-_OF_ZONE: Final = re.compile(
-    r"\n(?:(?:BEGIN|END):|(?:TZID|DTSTART|RRULE|RDATE|TZOFFSETFROM|TZOFFSETTO|X-LIC-LOCATION)[;:])[^\n]*", re.IGNORECASE
-)
+_PARAMETERS: Final = ("TZID", "VALUE", "RANGE", "FBTYPE")
+_OF_ZONE: Final = frozenset({
+    "BEGIN", "END", "TZID", "DTSTART", "RRULE", "RDATE", "TZOFFSETFROM", "TZOFFSETTO", "X-LIC-LOCATION"
+})  # fmt: skip
+_QUOTED: Final = re.compile(r"[,;:]")
 _CUT: Final = "BEGIN:X-BUSYD-CUT"
 """Left open inside a component, it says that the component had no end."""
 
@@ -33,7 +43,10 @@ def reduce_object(payload: bytes, own: Set[str]) -> bytes:
         return payload
     checksum = f"X-BUSYD-CHECKSUM:{zlib.crc32(payload) & 0xFFFF:04X}"
     found = read_calendars(payload) if len(payload) <= MAX_OBJECT_BYTES else []
-    kept = [_reduced(calendar, own) for calendar in found]
+    try:
+        kept = [_reduced(calendar, own) for calendar in found]
+    except _NotReducible:
+        return _write([checksum])
     events = [component for calendar in kept for component in calendar.components]
     if len(events) == 1 and events[0].name == "VEVENT":  # what tells versions of one event apart is not even read
         events[0].properties = {name: lines for name, lines in events[0].properties.items() if name in OF_ONE}
@@ -41,11 +54,15 @@ def reduce_object(payload: bytes, own: Set[str]) -> bytes:
     return reduced if kept and _is_same(kept, read_calendars(reduced)) else _write([checksum])
 
 
+class _NotReducible(Exception):
+    """What is left of a line would say something else."""
+
+
 def _reduced(calendar: CalendarText, own: Set[str]) -> CalendarText:
     return CalendarText(
         _kept(calendar.properties, own),
         [_reduced_component(component, own) for component in calendar.components],
-        ["".join(_OF_ZONE.findall(zone)) for zone in calendar.zones],
+        [_zone(zone) for zone in calendar.zones],
         calendar.closed,
         calendar.strays,
         calendar.oddities,
@@ -63,10 +80,35 @@ def _kept(properties: dict[str, list[Property]], own: Set[str]) -> dict[str, lis
         if name in _GUESTS:
             left = [_guest(line, address) for line in lines if (address := _own_address(line, own))]
         else:
-            left = [("".join(_PARAMETER.findall(parameters)), value) for parameters, value in lines]
+            left = [(_parameters(parameters), value) for parameters, value in lines]
         if left:
             kept[name] = left
     return kept
+
+
+def _zone(block: str) -> str:
+    """The lines of a VTIMEZONE that are read of it, as they are read: without parameters."""
+    return "".join(f"\n{name}:{value}" for name, _, value in all_properties(block) if name in _OF_ZONE)
+
+
+def _parameters(text: str) -> str:
+    """Parameters as they are read. Raises _NotReducible."""
+    named = read_parameters(text)
+    left = "".join(
+        f';{name}="{named[name]}"' if _QUOTED.search(named[name]) else f";{name}={named[name]}"
+        for name in _PARAMETERS
+        if name in named
+    )
+    if _meaning(left) != _meaning(text):
+        raise _NotReducible
+    return left
+
+
+def _meaning(text: str) -> tuple[object, ...]:
+    """What the busy engine sees in parameters, however they are written."""
+    named = read_parameters(text)
+    names_zone = bool(named.get("TZID")) or "TZID" in text
+    return (*map(named.get, _PARAMETERS), names_zone, "THISANDFUTURE" in text.upper())
 
 
 def _own_address(line: Property, own: Set[str]) -> str:
