@@ -49,10 +49,11 @@ READS_FILES = {"ical/tzfile.py", "ical/zone_names.py", "ical/rscale.py"}
 NAMES_FILES = {"address.py"}
 """Carries a path without opening it."""
 BANNED = {
-    "sqlite3": {"store"},
+    "sqlite3": {"store/sqlite", "store/backup.py"},
+    "psycopg": {"store/postgresql"},
     "aiohttp": {"remote", "http"},
 }
-"""Library -> the only packages that may import it."""
+"""Library -> the only packages, folders and files that may import it."""
 HTTP_MAY_NOT_IMPORT = {"busyd.store", "busyd.state"}
 CATCH_EVERYTHING = {"cli/run.py", "flow/book.py", "http/app.py", "service/schedule.py"}
 """Where an error nobody expected is logged, and life goes on. `except BaseException` cleans up and raises again."""
@@ -86,7 +87,7 @@ def violations(path: str, source: str) -> list[str]:
             other = rest.split(".")[0]
             if other != package and layer_of(other) <= own:
                 found.append(f"{path} imports {name}, which is not below it")
-        if first in BANNED and package not in BANNED[first]:
+        if first in BANNED and not any(path.startswith(place) for place in BANNED[first]):
             found.append(f"{path} imports {first}, which only {' and '.join(sorted(BANNED[first]))} may")
         if package in PURE and (first in IO_MODULES or (first in FILES and path not in READS_FILES | NAMES_FILES)):
             found.append(f"{path} is pure and imports {first}")
@@ -122,6 +123,8 @@ def test_a_module_imports_only_what_its_layer_may(module: Path) -> None:
         ("ical/parse.py", "from pathlib import Path"),
         ("ical/parse.py", "import asyncio"),
         ("index/writer.py", "import sqlite3"),
+        ("store/store.py", "import sqlite3"),
+        ("store/ledger.py", "from psycopg import Connection"),
         ("flow/poll.py", "from aiohttp import ClientError"),
         ("http/feed.py", "from busyd.store.ledger import Token"),
         ("http/feed.py", "if TYPE_CHECKING:\n    from busyd.state.state import State"),

@@ -19,7 +19,8 @@ from busyd.period import Instant, Period
 from busyd.service.archive import pack
 from busyd.service.state_dir import locked
 from busyd.store.bookings import Booking, BookingKind, BookingState
-from busyd.store.ledger import NEWEST_SCHEMA, Ledger, ledger_of
+from busyd.store.ledger import Ledger, ledger_of
+from busyd.store.sqlite.ledger_schema import NEWEST_SCHEMA
 from tests.cli.conftest import Busyd
 from tests.other_user import NOBODY, owners
 

@@ -5,9 +5,9 @@
 as they come.
 """
 
+import functools
 import os
 import signal
-import sqlite3
 import sys
 import threading
 import uuid
@@ -23,6 +23,7 @@ from busyd.flow import appointments, book, looks
 from busyd.index.publisher import SnapshotPublisher
 from busyd.remote.backoff import RequestBudget
 from busyd.store.bookings import Booking, BookingKind, BookingState
+from busyd.store.engine import LedgerDatabase, SqlSession
 from busyd.store.ledger import Ledger
 from busyd.store.outbox import Outbox
 
@@ -190,12 +191,15 @@ def with_wrong_overlap() -> None:
         setattr(module, "others_busy", nobody)  # noqa: B010
     init = Ledger.__init__
 
-    def opened(self: Ledger, connection: sqlite3.Connection, *arguments: Any) -> None:
+    def opened(self: Ledger, database: LedgerDatabase) -> None:
         for name in ("booking_new", "booking_changed"):
-            connection.execute(f"DROP TRIGGER IF EXISTS {name}")
-        init(self, connection, *arguments)
+            database.write(functools.partial(drop, name=name))
+        init(self, database)
 
-    Ledger.__init__ = opened  # type: ignore[method-assign,assignment]
+    def drop(db: SqlSession, name: str) -> None:
+        db.execute(f"DROP TRIGGER IF EXISTS {name}")
+
+    Ledger.__init__ = opened  # type: ignore[method-assign]
 
 
 def with_believed_cancels() -> None:

@@ -15,7 +15,7 @@ from busyd.period import Instant
 from busyd.store.errors import StorageDamaged, StorageError, StorageUnusable
 from busyd.store.ledger import Ledger
 from busyd.store.mirror import StoredObject
-from busyd.store.sqlite.database import Database, open_connection, storage_errors
+from busyd.store.sqlite.database import SqliteDatabase, open_connection, storage_errors
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.sqlite.seal import seal
 from busyd.store.store import Store
@@ -25,9 +25,9 @@ NOW = Instant(1_790_000_000)
 WORK = RemoteCalendar("/1/calendars/work/", "Work", ctag="1")
 
 
-def open_database(folder: Path) -> Database:
+def open_database(folder: Path) -> SqliteDatabase:
     """The file below the store, for what no named method does."""
-    return Database(folder / "mirror.sqlite3", MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
+    return SqliteDatabase(folder / "mirror.sqlite3", MIRROR_MIGRATIONS, journal="WAL", synchronous="NORMAL")
 
 
 def open_mirror(folder: Path) -> Store:

@@ -13,8 +13,9 @@ import pytest
 
 from busyd.availability.index import index_object
 from busyd.period import Instant, Period
-from busyd.store.ledger import NEWEST_SCHEMA, Ledger
+from busyd.store.ledger import Ledger
 from busyd.store.sqlite.database import check
+from busyd.store.sqlite.ledger_schema import NEWEST_SCHEMA
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.store import Store
 

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from busyd.period import Instant, Period
 from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingState, Details
-from busyd.store.errors import StorageError
+from busyd.store.errors import Overlaps, StorageError
 from busyd.store.ledger import Ledger
-from busyd.store.outbox import KeyMismatch, Outbox, Overlaps
+from busyd.store.outbox import KeyMismatch, Outbox
 
 NOW = Instant(1_790_000_000)
 HOUR = 3600

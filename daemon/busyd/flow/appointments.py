@@ -44,7 +44,8 @@ from busyd.index.writer import IndexWriter
 from busyd.period import Period, Span
 from busyd.state.links import calendar_keys
 from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingState, Details, WantedChange, calendar_key
-from busyd.store.outbox import Outbox, Overlaps
+from busyd.store.errors import Overlaps
+from busyd.store.outbox import Outbox
 
 _APPOINTMENT: Final = BookingKind.APPOINTMENT
 

@@ -26,8 +26,8 @@ from busyd.flow.membership import (
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
 from busyd.period import FbType, Instant, Period
 from busyd.store.bookings import Booking, BookingKind, BookingState
-from busyd.store.errors import StorageError
-from busyd.store.outbox import LONGEST_HOLD, Outbox, Overlaps
+from busyd.store.errors import Overlaps, StorageError
+from busyd.store.outbox import LONGEST_HOLD, Outbox
 
 logger = logging.getLogger(__name__)
 

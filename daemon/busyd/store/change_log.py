@@ -8,7 +8,6 @@ this file. It is synchronous: a number that somebody was told must not come agai
 import asyncio
 import functools
 import logging
-import sqlite3
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Collection, Container, Sequence
@@ -21,8 +20,11 @@ import msgspec
 
 from busyd.period import Instant
 from busyd.store.changes import ChangeEntry, ChangeEvent, NewEntry, NumberGone, ToldAppointment, ToldState
+from busyd.store.engine import Database, SqlSession
 from busyd.store.errors import StorageDamaged
-from busyd.store.sqlite.database import Database, set_aside
+from busyd.store.sqlite.change_log_schema import CHANGE_LOG_MIGRATIONS
+from busyd.store.sqlite.database import SqliteDatabase, set_aside
+from busyd.store.statements.base import upsert
 
 logger = logging.getLogger(__name__)
 
@@ -121,59 +123,44 @@ class ChangeLog:
 
 
 def _open(path: Path) -> Database:
-    return Database(path, (_create, _tell_of_appointments), journal="WAL", synchronous="FULL")
+    return SqliteDatabase(path, CHANGE_LOG_MIGRATIONS, journal="WAL", synchronous="FULL")
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    for statement in (
-        "CREATE TABLE entry (number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, event TEXT NOT NULL,"
-        " profiles TEXT NOT NULL, body BLOB NOT NULL) STRICT",  # profiles: their names, with blanks between them
-        "CREATE TABLE told (profile TEXT PRIMARY KEY, snapshot BLOB NOT NULL) STRICT",
-        "CREATE TABLE failing (name TEXT PRIMARY KEY) STRICT",
-    ):
-        connection.execute(statement)
+def _is_new(db: SqlSession) -> bool:
+    row = db.execute("SELECT 1 FROM told UNION ALL SELECT 1 FROM told_appointment LIMIT 1").fetchone()
+    return row is None
 
 
-def _tell_of_appointments(connection: sqlite3.Connection) -> None:
-    connection.execute("ALTER TABLE entry ADD COLUMN token TEXT NOT NULL DEFAULT ''")
-    connection.execute("CREATE TABLE told_appointment (id TEXT PRIMARY KEY, told TEXT NOT NULL) STRICT")
-
-
-def _is_new(db: sqlite3.Connection) -> bool:
-    row = db.execute("SELECT EXISTS (SELECT 1 FROM told) OR EXISTS (SELECT 1 FROM told_appointment)").fetchone()
-    return not row[0]
-
-
-def _begin(db: sqlite3.Connection, *, least: int) -> tuple[int, int]:
+def _begin(db: SqlSession, *, least: int) -> tuple[int, int]:
     if least:
-        db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('entry', ?)", (least,))
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name='entry'").fetchone()
-    return _oldest(db), row[0] if row is not None else 0
+        db.execute("UPDATE counter SET newest=?", (least,))
+    return _oldest(db), db.execute("SELECT newest FROM counter").fetchone()[0]
 
 
-def _oldest(db: sqlite3.Connection) -> int:
-    number: int = db.execute(
-        "SELECT COALESCE((SELECT MIN(number) FROM entry), (SELECT seq+1 FROM sqlite_sequence WHERE name='entry'), 1)"
-    ).fetchone()[0]
+def _oldest(db: SqlSession) -> int:
+    query = "SELECT COALESCE((SELECT MIN(number) FROM entry), (SELECT newest + 1 FROM counter))"
+    number: int = db.execute(query).fetchone()[0]
     return number
 
 
-def _append(db: sqlite3.Connection, changes: Sequence[NewEntry], *, told: ToldState, now: Instant) -> list[ChangeEntry]:
+def _append(db: SqlSession, changes: Sequence[NewEntry], *, told: ToldState, now: Instant) -> list[ChangeEntry]:
     entries = []
     for change in (*changes, *_take_appointments(db, told, now=now)):
         names = " ".join(sorted(change.profiles))
-        number = db.execute(
-            "INSERT INTO entry (at, event, profiles, body, token) VALUES (?,?,?,?,?)",
-            (now, change.event, names, change.body, change.token),
-        ).lastrowid
-        entries.append(ChangeEntry(number or 0, now, change))
-    db.executemany("INSERT OR REPLACE INTO told (profile, snapshot) VALUES (?,?)", told.snapshots)
-    db.executemany("INSERT OR IGNORE INTO failing (name) VALUES (?)", [(name,) for name in told.failing])
+        (number,) = db.execute("UPDATE counter SET newest=newest+1 RETURNING newest").fetchone()
+        db.execute(
+            "INSERT INTO entry (number, at, event, profiles, body, token) VALUES (?,?,?,?,?,?)",
+            (number, now, change.event, names, change.body, change.token),
+        )
+        entries.append(ChangeEntry(number, now, change))
+    db.executemany(upsert("told", ("profile", "snapshot")), told.snapshots)
+    failing = [(name,) for name in told.failing]
+    db.executemany("INSERT INTO failing (name) VALUES (?) ON CONFLICT (name) DO NOTHING", failing)
     db.executemany("DELETE FROM failing WHERE name=?", [(name,) for name in told.recovered])
     return entries
 
 
-def _take_appointments(db: sqlite3.Connection, told: ToldState, *, now: Instant) -> list[NewEntry]:
+def _take_appointments(db: SqlSession, told: ToldState, *, now: Instant) -> list[NewEntry]:
     """Remember appointments as they are told now; the entries that tell those that were told otherwise, or not yet."""
     entries = []
     for one in told.appointments:
@@ -181,13 +168,13 @@ def _take_appointments(db: sqlite3.Connection, told: ToldState, *, now: Instant)
         before = msgspec.json.decode(row[0], type=ToldAppointment) if row is not None else None
         if before != one:
             text = msgspec.json.encode(one).decode()
-            db.execute("INSERT OR REPLACE INTO told_appointment (id, told) VALUES (?,?)", (one.id, text))
+            db.execute(upsert("told_appointment", ("id", "told")), (one.id, text))
             if not told.is_silent:
                 entries.append(one.entry_after(before, at=now))
     return entries
 
 
-def _prune(db: sqlite3.Connection, now: Instant) -> int:
+def _prune(db: SqlSession, now: Instant) -> int:
     """Drop what is too old, from the oldest on and without leaving a gap; the oldest number that is kept."""
     db.execute(
         "DELETE FROM entry WHERE number < (SELECT COALESCE(MIN(number), ?) FROM entry WHERE at > ?"
@@ -197,7 +184,7 @@ def _prune(db: sqlite3.Connection, now: Instant) -> int:
     return _oldest(db)
 
 
-def _read(db: sqlite3.Connection, rest: str, *values: object) -> list[ChangeEntry]:
+def _read(db: SqlSession, rest: str, *values: object) -> list[ChangeEntry]:
     rows = db.execute(f"SELECT number, at, event, profiles, body, token FROM entry {rest}", values)
     return [
         ChangeEntry(number, at, NewEntry(ChangeEvent(event), frozenset(profiles.split()), body, token=token))
@@ -205,7 +192,7 @@ def _read(db: sqlite3.Connection, rest: str, *values: object) -> list[ChangeEntr
     ]
 
 
-def _read_last(db: sqlite3.Connection, wanted: Callable[[ChangeEntry], bool], *, count: int) -> list[ChangeEntry]:
+def _read_last(db: SqlSession, wanted: Callable[[ChangeEntry], bool], *, count: int) -> list[ChangeEntry]:
     found: list[ChangeEntry] = []
     before = 2**62
     while len(found) < count:
@@ -217,14 +204,14 @@ def _read_last(db: sqlite3.Connection, wanted: Callable[[ChangeEntry], bool], *,
     return found[:count][::-1]
 
 
-def _keep_told(db: sqlite3.Connection, profiles: Container[str], *, connections: Container[str]) -> set[str]:
+def _keep_told(db: SqlSession, profiles: Container[str], *, connections: Container[str]) -> set[str]:
     for table, column, kept in (("told", "profile", profiles), ("failing", "name", connections)):
         others = [row for row in db.execute(f"SELECT {column} FROM {table}").fetchall() if row[0] not in kept]
         db.executemany(f"DELETE FROM {table} WHERE {column}=?", others)
     return {name for (name,) in db.execute("SELECT name FROM failing")}
 
 
-def _read_told(db: sqlite3.Connection, profiles: Collection[str]) -> dict[str, bytes]:
+def _read_told(db: SqlSession, profiles: Collection[str]) -> dict[str, bytes]:
     found = {}
     for name in profiles:
         row = db.execute("SELECT snapshot FROM told WHERE profile=?", (name,)).fetchone()

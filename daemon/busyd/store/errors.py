@@ -17,3 +17,10 @@ class StorageUnusable(StorageError):
 
 class StorageDamaged(StorageUnusable):
     """The file is not the database it should be."""
+
+
+class Overlaps(BusydError):
+    """The database has refused a row: something of busyd's own has that time."""
+
+    def __init__(self) -> None:
+        super().__init__("something that busyd has written, holds or blocks is in that time")

@@ -3,11 +3,12 @@
 Every method runs inside one transaction of `Ledger.kept_properties`.
 """
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
 from busyd.errors import BusydError
+from busyd.store.engine import SqlSession
+from busyd.store.statements.base import upsert
 
 MOST_OF_OWNER: Final = 500
 """Properties of one owner, on all resources together."""
@@ -22,7 +23,7 @@ class TooManyProperties(BusydError):
 class KeptProperties:
     """What may be done in one transaction. A property is its XML under its name in Clark notation."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: SqlSession) -> None:
         self._connection = connection
 
     def of(self, owner: str) -> dict[str, dict[str, bytes]]:
@@ -43,17 +44,9 @@ class KeptProperties:
             if len(xml) > LONGEST:
                 message = f"a property has more than {LONGEST} bytes"
                 raise TooManyProperties(message)
-            query = "INSERT OR REPLACE INTO property (owner, resource, name, xml) VALUES (?,?,?,?)"
+            query = upsert("property", ("owner", "resource", "name", "xml"), keys=3)
             self._connection.execute(query, (owner, resource, name, xml))
         (count,) = self._connection.execute("SELECT COUNT(*) FROM property WHERE owner=?", (owner,)).fetchone()
         if count > MOST_OF_OWNER:
             message = f"{MOST_OF_OWNER} properties are kept already"
             raise TooManyProperties(message)
-
-
-def make_properties(connection: sqlite3.Connection) -> None:
-    """A migration of the ledger."""
-    connection.execute(
-        "CREATE TABLE property (owner TEXT NOT NULL, resource TEXT NOT NULL, name TEXT NOT NULL, xml BLOB NOT NULL,"
-        " PRIMARY KEY (owner, resource, name)) STRICT"
-    )

@@ -5,7 +5,6 @@ Every method runs inside one transaction of `Ledger.outbox`, so that what belong
 
 import hashlib
 import hmac
-import sqlite3
 import uuid
 from collections.abc import Sequence
 from typing import Final
@@ -17,6 +16,8 @@ from msgspec.structs import replace
 from busyd.errors import BusydError
 from busyd.period import Instant, Period
 from busyd.store.bookings import Booking, BookingKind, BookingState
+from busyd.store.engine import SqlSession
+from busyd.store.statements.base import upsert
 
 KEYS_ARE_KEPT: Final = 400 * 86_400
 """Seconds after the end of what was asked for."""
@@ -24,10 +25,6 @@ KEYS_ARE_KEPT: Final = 400 * 86_400
 
 LONGEST_HOLD: Final = 3600
 """Seconds."""
-
-
-class Overlaps(BusydError):
-    """The database has refused a row: something of busyd's own has that time."""
 
 
 class KeyMismatch(BusydError):
@@ -51,7 +48,7 @@ class KeyUse(Struct, frozen=True):
 class Outbox:
     """What may be done in one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: SqlSession) -> None:
         self._connection = connection
 
     def uid_for(self, profile: str, key: str) -> str:
@@ -70,7 +67,7 @@ class Outbox:
         They are those which a server may have, unless they ended before `since`. No hold is in force any more.
         """
         value = str(now).encode()
-        self._connection.execute("INSERT OR REPLACE INTO outbox_fact (name, value) VALUES ('restored', ?)", (value,))
+        self._connection.execute(upsert("outbox_fact", ("name", "value")), ("restored", value))
         for hold in self._select("WHERE kind='hold' AND state='booked'", ()):
             self.record(replace(hold, state=BookingState.CANCELLED, reason="expired", settled=now))
         rows = self.followed(since)
@@ -118,11 +115,11 @@ class Outbox:
         self._connection.execute("DELETE FROM booking_key WHERE keep_until < ?", (now,))
 
     def add(self, booking: Booking) -> None:
-        """Add a row. Raises Overlaps."""
+        """Add a row. The transaction raises Overlaps."""
         self._change(f"INSERT INTO booking ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})", booking)
 
     def record(self, booking: Booking) -> None:
-        """Take a row as it is now. Raises Overlaps."""
+        """Take a row as it is now. The transaction raises Overlaps."""
         self._change(
             f"UPDATE booking SET ({', '.join(_COLUMNS)}) = ({', '.join('?' * len(_COLUMNS))}) WHERE id=?",
             booking,
@@ -195,16 +192,11 @@ class Outbox:
         return ended
 
     def _change(self, statement: str, booking: Booking, *condition: object) -> None:
-        try:
-            self._connection.execute(statement, (*_values(booking), *condition))
-        except sqlite3.IntegrityError as error:
-            if str(error) != "overlap":
-                raise
-            raise Overlaps("something that busyd has written, holds or blocks is in that time") from None
+        self._connection.execute(statement, (*_values(booking), *condition))
 
     def _select(self, condition: str, values: Sequence[object]) -> list[Booking]:
         rows = self._connection.execute(
-            f"SELECT record FROM (SELECT * FROM booking {condition}) ORDER BY starts, id", values
+            f"SELECT record FROM (SELECT * FROM booking {condition}) AS found ORDER BY starts, id", values
         )
         return [msgspec.json.decode(row[0], type=Booking) for row in rows]
 
@@ -248,7 +240,7 @@ def _values(booking: Booking) -> tuple[object, ...]:
         "\n".join(("", *booking.counts, "")),
         booking.parent,
         booking.uid,
-        booking.touched,
-        booking.forced,
+        int(booking.touched),
+        int(booking.forced),
         booking.expires,
     )

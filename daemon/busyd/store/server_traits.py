@@ -4,7 +4,6 @@ Every method runs inside one transaction of `Ledger.server_traits`.
 """
 
 import hashlib
-import sqlite3
 from typing import Final
 
 import msgspec
@@ -12,6 +11,8 @@ from msgspec import Struct
 
 from busyd.connection import Connection
 from busyd.period import Instant
+from busyd.store.engine import SqlSession
+from busyd.store.statements.base import upsert
 
 WAITED: Final = 60.0
 """Seconds after which a read that does not show a write is waited for no longer."""
@@ -54,7 +55,7 @@ class ServerTraits(Struct, frozen=True):
 class MeasuredTraits:
     """What may be done in one transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: SqlSession) -> None:
         self._connection = connection
 
     def find(self, connection: Connection) -> ServerTraits | None:
@@ -68,16 +69,9 @@ class MeasuredTraits:
     def keep(self, connection: Connection, traits: ServerTraits) -> None:
         """Keep what was measured, instead of what was before."""
         self._connection.execute(
-            "INSERT OR REPLACE INTO server_trait (connection, account, record) VALUES (?,?,?)",
+            upsert("server_trait", ("connection", "account", "record")),
             (connection.name, _account_of(connection), msgspec.json.encode(traits).decode()),
         )
-
-
-def make_traits(connection: sqlite3.Connection) -> None:
-    """A migration of the ledger."""
-    connection.execute(
-        "CREATE TABLE server_trait (connection TEXT PRIMARY KEY, account TEXT NOT NULL, record TEXT NOT NULL) STRICT"
-    )
 
 
 def _account_of(connection: Connection) -> str:

@@ -1,23 +1,28 @@
 """Storage of the mirror and its index behind one object: named methods, and no word of SQL above it.
 
-Everything in it can be read from the servers again. SQLite is the one implementation so far: another database would
-bring its own `Transaction` with the same method names, and something that runs work in it as `Database` does.
+Everything in it can be read from the servers again.
 """
 
 import contextlib
 import logging
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Self, TypeVar
 
 from busyd.connection import RemoteCalendar
 from busyd.period import Instant, Period
+from busyd.store.engine import Database, SqlSession
 from busyd.store.errors import StorageDamaged
 from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent, MirroredMember
 from busyd.store.mirror import AccountRecord, CalendarRecord, StoredObject
 from busyd.store.occurrences import IndexEntry, RowCounts
-from busyd.store.sqlite.database import Database, has_unwritten_log, open_unlocked, set_aside, storage_errors
+from busyd.store.sqlite.database import (
+    SqliteDatabase,
+    has_unwritten_log,
+    open_unlocked,
+    set_aside,
+    storage_errors,
+)
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.transaction import Transaction
 
@@ -40,7 +45,7 @@ class Store:
     @classmethod
     def open(cls, path: Path, *, synchronous: str = "NORMAL") -> Self:
         """Open or create the file, brought to the newest schema. Raises StorageError, StorageDamaged."""
-        return cls(Database(path, MIRROR_MIGRATIONS, journal="WAL", synchronous=synchronous, sealed=True))
+        return cls(SqliteDatabase(path, MIRROR_MIGRATIONS, journal="WAL", synchronous=synchronous, sealed=True))
 
     @classmethod
     def open_or_begin_anew(cls, path: Path) -> Self:
@@ -187,10 +192,10 @@ class Store:
     async def record_snapshot(self, profile: str, key: str, *, body: bytes) -> None:
         await self.transaction(lambda tx: tx.record_snapshot(profile, key, body=body))
 
-    def _noting(self, work: Callable[[Transaction], T]) -> Callable[[sqlite3.Connection], T]:
+    def _noting(self, work: Callable[[Transaction], T]) -> Callable[[SqlSession], T]:
         """The work, with its changes of members counted on the store's thread: before anybody can read them there."""
 
-        def noted(db: sqlite3.Connection) -> T:
+        def noted(db: SqlSession) -> T:
             tx = Transaction(db)
             try:
                 return work(tx)

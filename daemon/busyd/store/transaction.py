@@ -1,10 +1,10 @@
-"""What may be done in one transaction: every statement under its own name."""
+"""What may be done in one transaction: every statement under its own name, whichever engine runs it."""
 
-from busyd.store.sqlite.calendars import CalendarStatements
-from busyd.store.sqlite.made import MadeStatements
-from busyd.store.sqlite.members import MemberStatements
-from busyd.store.sqlite.objects import ObjectStatements
-from busyd.store.sqlite.occurrences import IndexStatements
+from busyd.store.statements.calendars import CalendarStatements
+from busyd.store.statements.made import MadeStatements
+from busyd.store.statements.members import MemberStatements
+from busyd.store.statements.objects import ObjectStatements
+from busyd.store.statements.occurrences import IndexStatements
 
 
 class Transaction(CalendarStatements, ObjectStatements, MemberStatements, MadeStatements, IndexStatements):

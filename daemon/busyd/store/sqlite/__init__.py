@@ -1,3 +1,1 @@
-"""The mirror in SQLite: the file and its thread (`database.py`), its tables (`schema.py`), and the statements by what
-they are about.
-"""
+"""SQLite: the file and its thread (`database.py`), that of the ledger (`ledger_file.py`), and their tables."""

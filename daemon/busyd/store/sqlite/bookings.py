@@ -6,9 +6,12 @@ not trusted, before SQLite 3.41.)
 
 import secrets
 import sqlite3
+from typing import Final
 
-_OVERLAP = """
-SELECT RAISE(ABORT, 'overlap') WHERE EXISTS (
+from busyd.store.sqlite.database import OVERLAP
+
+_OVERLAP: Final = f"""
+SELECT RAISE(ABORT, '{OVERLAP}') WHERE EXISTS (
   SELECT 1 FROM booking other
   JOIN (SELECT NEW.starts AS starts, NEW.ends AS ends
         UNION ALL SELECT NEW.target_starts, NEW.target_ends WHERE NEW.target_starts IS NOT NULL) wanted

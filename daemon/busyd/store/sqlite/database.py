@@ -21,7 +21,7 @@ import msgspec
 
 from busyd.os_errors import fault_of, passes_by_itself
 from busyd.ownership import advice_on_access, obstacle_of
-from busyd.store.errors import StorageDamaged, StorageError, StorageUnusable
+from busyd.store.errors import Overlaps, StorageDamaged, StorageError, StorageUnusable
 from busyd.store.sqlite.seal import break_seal, digest_of, seal
 
 SQLITE_VERSION: Final = sqlite3.sqlite_version
@@ -29,6 +29,8 @@ SQLITE_VERSION: Final = sqlite3.sqlite_version
 T = TypeVar("T")
 Migration = Callable[[sqlite3.Connection], None]
 
+OVERLAP: Final = "overlap"
+"""What the rule of the ledger says that refuses a row for the time it takes."""
 WAL_LIMIT: Final = 16 * 1024 * 1024
 """Bytes to which the write-ahead log is cut back after it was written into the file."""
 _CHECKPOINT_AFTER: Final = 1000
@@ -50,10 +52,12 @@ _ERRNO: Final[Mapping[int, int]] = {
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system raise into StorageError, with the file and what to do."""
+    """Turn what SQLite and the file system raise into StorageError, with the file and what to do; Overlaps for that."""
     try:
         yield
     except sqlite3.Error as error:
+        if str(error) == OVERLAP:
+            raise Overlaps from None
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _DAMAGE:
             message = f"{path} is damaged ({error})"
@@ -164,7 +168,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-class Database:
+class SqliteDatabase:
     """The file, served by one thread so that the event loop never waits for a disk."""
 
     def __init__(

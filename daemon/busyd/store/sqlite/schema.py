@@ -5,7 +5,7 @@ from typing import Final
 
 from busyd.store.members import member_name, tag_of
 from busyd.store.sqlite.database import Migration
-from busyd.store.sqlite.digests import digest_of
+from busyd.store.statements.digests import digest_of
 
 
 def _first(connection: sqlite3.Connection) -> None:

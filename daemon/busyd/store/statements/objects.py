@@ -6,8 +6,8 @@ from typing import Any, Final
 from busyd.period import Instant
 from busyd.store.members import TOMBSTONE_SECONDS, member_name, tag_of
 from busyd.store.mirror import StoredObject, other_version_of
-from busyd.store.sqlite.digests import check, checked_payload, digest_of
-from busyd.store.sqlite.statements import Statements
+from busyd.store.statements.base import Statements
+from busyd.store.statements.digests import check, checked_payload, digest_of
 
 _IDENTITY: Final = ("calendar", "href", "uid", "tag")
 """What the digest of an object is of. The tag is that of its payload; an ETag that is not its own is fetched anew."""
@@ -21,8 +21,8 @@ class ObjectStatements(Statements):
 
     def read_etags(self, calendar: int) -> dict[str, str]:
         """Href -> ETag of everything mirrored; of an object with two versions, of the first."""
-        query = f"SELECT href, etag FROM object WHERE calendar=? AND href NOT LIKE '{other_version_of('/%')}'"
-        return dict(self._db.execute(query, (calendar,)))
+        query = "SELECT href, etag FROM object WHERE calendar=? AND href NOT LIKE ?"
+        return dict(self._db.execute(query, (calendar, other_version_of("/%"))))
 
     def read_spellings(self, calendar: int) -> dict[str, str]:
         """Href -> how its server spells it, where that is another way."""
@@ -54,7 +54,7 @@ class ObjectStatements(Statements):
 
     def objects_that_say(self, calendar: int, text: bytes) -> dict[str, str]:
         """Href -> UID of the objects with these bytes in them."""
-        query = "SELECT href, uid FROM object WHERE calendar=? AND instr(payload, ?) ORDER BY href"
+        query = "SELECT href, uid FROM object WHERE calendar=? AND instr(payload, ?)>0 ORDER BY href"
         return dict(self._db.execute(query, (calendar, text)))
 
     def read_objects_by_id(self, numbers: Iterable[int]) -> dict[int, StoredObject]:
@@ -114,14 +114,15 @@ class ObjectStatements(Statements):
         self.has_changed_members = True
         self._db.execute("UPDATE calendar SET revision=revision+1 WHERE id=?", (calendar,))
         self._db.execute(
-            "INSERT OR REPLACE INTO tombstone (calendar, member, revision, removed)"
-            " SELECT id, ?, revision, ? FROM calendar WHERE id=?",
+            "INSERT INTO tombstone (calendar, member, revision, removed)"
+            " SELECT id, ?, revision, ? FROM calendar WHERE id=?"
+            " ON CONFLICT (calendar, member) DO UPDATE SET revision=excluded.revision, removed=excluded.removed",
             (member, at, calendar),
         )
         query = "DELETE FROM tombstone WHERE calendar=? AND removed<? RETURNING revision"
         told = [row[0] for row in self._db.execute(query, (calendar, at - TOMBSTONE_SECONDS)).fetchall()]
         if told:
-            query = "UPDATE calendar SET forgotten=MAX(forgotten, ?) WHERE id=?"
+            query = "UPDATE calendar SET forgotten=?1 WHERE id=?2 AND forgotten<?1"
             self._db.execute(query, (max(told), calendar))
 
     def mark_unread(self, calendar: int, hrefs: Iterable[str], *, etag: str) -> dict[int, str]:
@@ -132,9 +133,9 @@ class ObjectStatements(Statements):
         without_payload: dict[int, str] = {}
         for href in hrefs:
             row = self._db.execute(
-                "INSERT INTO object (calendar, href, etag, uid, payload, member, digest) VALUES (?,?,?,'',x'',?,?)"
+                "INSERT INTO object (calendar, href, etag, uid, payload, member, digest) VALUES (?,?,?,'',?,?,?)"
                 " ON CONFLICT (calendar, href) DO UPDATE SET etag=excluded.etag RETURNING id, payload",
-                (calendar, href, etag, member_name(href), digest_of((calendar, href, "", ""))),
+                (calendar, href, etag, b"", member_name(href), digest_of((calendar, href, "", ""))),
             ).fetchone()
             if not row[1]:
                 without_payload[row[0]] = href
@@ -142,7 +143,7 @@ class ObjectStatements(Statements):
 
     def objects_with_payload(self, calendar: int, hrefs: Iterable[str]) -> dict[int, str]:
         """Id -> href of those of which the mirror has something."""
-        query = "SELECT id FROM object WHERE calendar=? AND href=? AND payload<>x''"
+        query = "SELECT id FROM object WHERE calendar=? AND href=? AND length(payload)>0"
         rows = ((href, self._db.execute(query, (calendar, href)).fetchone()) for href in hrefs)
         return {row[0]: href for href, row in rows if row}
 

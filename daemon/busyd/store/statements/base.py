@@ -1,13 +1,14 @@
-"""What every group of statements has: its connection, and what is said of the store as a whole."""
+"""What every group of statements has: its session, and what is said of the store as a whole."""
 
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from busyd.store.engine import SqlSession
 
 
 class Statements:
-    """Statements on one connection, to be run on the store's thread. They raise sqlite3.Error."""
+    """Statements in one session, to be run on the store's thread. They raise what the engine does."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: SqlSession) -> None:
         self._db = db
         self.has_changed_members = False
         """Collections that busyd serves have other members now, or versions of them."""
@@ -27,9 +28,9 @@ class Statements:
 
     def advance_generation(self, calendar: int) -> None:
         """What a calendar says of time has changed. Ids may come again, generations do not."""
-        self._db.execute("UPDATE meta SET value=CAST(value AS INTEGER)+1 WHERE name='generation'")
+        self._db.execute("UPDATE meta SET value=CAST(value AS BIGINT)+1 WHERE name='generation'")
         self._db.execute(
-            "UPDATE calendar SET generation=(SELECT CAST(value AS INTEGER) FROM meta WHERE name='generation')"
+            "UPDATE calendar SET generation=(SELECT CAST(value AS BIGINT) FROM meta WHERE name='generation')"
             " WHERE id=?",
             (calendar,),
         )
@@ -39,4 +40,14 @@ class Statements:
         return row[0] if row else None
 
     def record_meta(self, name: str, value: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?,?)", (name, value))
+        self._db.execute(upsert("meta", ("name", "value")), (name, value))
+
+
+def upsert(table: str, columns: Sequence[str], *, keys: int = 1) -> str:
+    """Insert a row, or replace the one with the same key, which is the first column or the first so many."""
+    values = ", ".join("?" * len(columns))
+    changes = ", ".join(f"{name}=excluded.{name}" for name in columns[keys:])
+    return (
+        f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values})"
+        f" ON CONFLICT ({', '.join(columns[:keys])}) DO UPDATE SET {changes}"
+    )

@@ -9,19 +9,21 @@ import msgspec
 from busyd.ical.facts import Facts, Problem
 from busyd.period import Period
 from busyd.store.occurrences import IndexEntry, RowCounts
-from busyd.store.sqlite.digests import check, digest_of
-from busyd.store.sqlite.objects import OBJECT_COLUMNS, check_object
-from busyd.store.sqlite.statements import Statements
+from busyd.store.statements.base import Statements, upsert
+from busyd.store.statements.digests import check, digest_of
+from busyd.store.statements.objects import OBJECT_COLUMNS, check_object
 
 AT_ONCE: Final = 100
 """Objects that are read from the store at once; fewer when they are large."""
 BYTES_AT_ONCE: Final = 512 * 1024
 _facts_decoder: Final = msgspec.msgpack.Decoder(tuple[Facts, ...])
 _problems_decoder: Final = msgspec.msgpack.Decoder(tuple[Problem, ...])
-_COLUMNS: Final = (
-    "SELECT object, zone, span_start, span_end, recurring, occurrences, facts, problems, incomplete, incomplete_since,"
-    " busy_index.digest FROM busy_index"
-)
+_NAMES: Final = (
+    "object", "zone", "span_start", "span_end", "recurring", "occurrences", "facts", "problems", "incomplete",
+    "incomplete_since",
+)  # fmt: skip
+_COLUMNS: Final = f"SELECT {', '.join(_NAMES)}, busy_index.digest FROM busy_index"
+_PUT: Final = upsert("busy_index", (*_NAMES, "digest", "rows"), keys=2)
 
 
 class IndexStatements(Statements):
@@ -37,16 +39,12 @@ class IndexStatements(Statements):
 
         With `withheld` only how many occurrences there are is kept: the calendar has more than it may have.
         """
-        self._db.executemany(
-            "INSERT OR REPLACE INTO busy_index (object, zone, span_start, span_end, recurring, occurrences, facts,"
-            " problems, incomplete, incomplete_since, digest, rows) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-            [_row(entry, withheld=withheld) for entry in entries if not entry.postponed],
-        )
+        self._db.executemany(_PUT, [_row(entry, withheld=withheld) for entry in entries if not entry.postponed])
 
     def count_rows(self, calendar: int) -> RowCounts:
         """Count the occurrences of a calendar, the withheld ones too."""
         rows = self._db.execute(
-            "SELECT zone, SUM(rows), SUM(rows>0 AND length(occurrences)=0) FROM busy_index"
+            "SELECT zone, SUM(rows), COUNT(*) FILTER (WHERE rows>0 AND length(occurrences)=0) FROM busy_index"
             " JOIN object ON object.id=busy_index.object WHERE calendar=? GROUP BY zone",
             (calendar,),
         ).fetchall()
@@ -65,8 +63,8 @@ class IndexStatements(Statements):
         rows = self._db.execute(
             f"{_COLUMNS.replace(' FROM', f', object.href, object.etag, {OBJECT_COLUMNS} FROM')}"
             " JOIN object ON object.id=busy_index.object"
-            " WHERE object.calendar=? AND zone IN ('', ?) AND object>? ORDER BY object",
-            (calendar, zone, after),
+            " WHERE object.calendar=? AND zone IN ('', ?) AND object>? ORDER BY object LIMIT ?",
+            (calendar, zone, after, AT_ONCE),
         )
         part = list(_some(rows, lambda row: len(row[5])))
         for row in part:
@@ -84,8 +82,8 @@ class IndexStatements(Statements):
             f"SELECT id, payload, etag, {OBJECT_COLUMNS} FROM object"
             " WHERE calendar=? AND id>? AND NOT EXISTS (SELECT 1 FROM busy_index"
             " WHERE object=object.id AND zone IN ('', ?) AND (recurring=0 OR (span_start=? AND span_end=?)))"
-            " ORDER BY id",
-            (calendar, after, zone, span.start, span.end),
+            " ORDER BY id LIMIT ?",
+            (calendar, after, zone, span.start, span.end, AT_ONCE),
         )
         part = list(_some(rows, lambda row: len(row[1])))
         for row in part:
@@ -97,8 +95,8 @@ class IndexStatements(Statements):
         rows = self._db.execute(
             f"{_COLUMNS.replace(' FROM', f', payload, etag, {OBJECT_COLUMNS} FROM')}"
             " JOIN object ON object.id=busy_index.object"
-            " WHERE object.calendar=? AND object.id>? AND zone IN ('', ?) AND recurring=1 ORDER BY object.id",
-            (calendar, after, zone),
+            " WHERE object.calendar=? AND object.id>? AND zone IN ('', ?) AND recurring=1 ORDER BY object.id LIMIT ?",
+            (calendar, after, zone, AT_ONCE),
         )
         part = list(_some(rows, lambda row: len(row[11]) + len(row[5])))
         for row in part:
@@ -121,7 +119,7 @@ class IndexStatements(Statements):
         return row
 
     def record_snapshot(self, profile: str, key: str, *, body: bytes) -> None:
-        self._db.execute("INSERT OR REPLACE INTO snapshot (profile, key, body) VALUES (?,?,?)", (profile, key, body))
+        self._db.execute(upsert("snapshot", ("profile", "key", "body")), (profile, key, body))
 
     def forget_snapshots(self, profiles: Container[str]) -> None:
         """Drop the snapshots of all other profiles."""
@@ -131,12 +129,12 @@ class IndexStatements(Statements):
 
 
 def _some(rows: Iterable[Any], size: Callable[[Any], int]) -> Iterator[Any]:
-    """The first of the rows, so many as may be held at once."""
+    """The first of the rows, so many bytes of them as may be held at once."""
     held = 0
-    for number, row in enumerate(rows, 1):
+    for row in rows:
         yield row
         held += size(row)
-        if number >= AT_ONCE or held >= BYTES_AT_ONCE:
+        if held >= BYTES_AT_ONCE:
             return
 
 

@@ -1,6 +1,7 @@
 """Accounts and calendars: the statements."""
 
 import json
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -10,25 +11,26 @@ from msgspec.structs import replace
 from busyd.connection import CalendarKind, Connection, RemoteCalendar
 from busyd.period import Instant
 from busyd.store.mirror import AccountRecord, CalendarRecord, ObjectDoubt, SyncMark
-from busyd.store.sqlite.digests import check, digest_of
-from busyd.store.sqlite.statements import Statements
+from busyd.store.statements.base import Statements, upsert
+from busyd.store.statements.digests import check, digest_of
 
-_NEW_CALENDAR: Final = (
-    "INSERT INTO calendar (connection, href, listing, epoch) VALUES (?,?,?,lower(hex(randomblob(8)))) RETURNING id"
-)
+_NEW_CALENDAR: Final = "INSERT INTO calendar (connection, href, listing, epoch) VALUES (?,?,?,?) RETURNING id"
 _COLUMNS: Final = (
     "id", "connection", "href", "listing", "missing_since", "gone", "ctag", "sync_token", "as_of", "reconciled",
     "complete", "held", "validators", "earlier_token", "look_again", "doubts", "listed_token",
 )  # fmt: skip
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)}, digest FROM calendar"
-_ACCOUNT: Final = "connection, root, username, principal, homes, addresses, single, discovered, partial"
+_ACCOUNT: Final = (
+    "connection", "root", "username", "principal", "homes", "addresses", "single", "discovered", "partial",
+)  # fmt: skip
 
 
 class CalendarStatements(Statements):
     """Accounts with the calendars in them."""
 
     def read_account(self, connection: str) -> AccountRecord | None:
-        row = self._db.execute(f"SELECT {_ACCOUNT}, digest FROM account WHERE connection=?", (connection,)).fetchone()
+        query = f"SELECT {', '.join(_ACCOUNT)}, digest FROM account WHERE connection=?"
+        row = self._db.execute(query, (connection,)).fetchone()
         if row is None:
             return None
         check(row[:-1], row[-1])
@@ -67,8 +69,7 @@ class CalendarStatements(Statements):
             account.discovered,
             account.partial,
         )
-        query = f"INSERT OR REPLACE INTO account ({_ACCOUNT}, digest) VALUES (?,?,?,?,?,?,?,?,?,?)"
-        self._db.execute(query, (*row, digest_of(row)))
+        self._db.execute(upsert("account", (*_ACCOUNT, "digest")), (*row, digest_of(row)))
 
     def forget_other_accounts(self, connections: Iterable[Connection]) -> None:
         """Forget what was read of accounts that are no longer configured so: another login, another feed, or none.
@@ -161,7 +162,7 @@ class CalendarStatements(Statements):
         )
 
     def _add(self, connection: str, href: str, *, listing: str) -> None:
-        (number,) = self._db.execute(_NEW_CALENDAR, (connection, href, listing)).fetchone()
+        (number,) = self._db.execute(_NEW_CALENDAR, (connection, href, listing, secrets.token_hex(8))).fetchone()
         row = self._db.execute(f"{_SELECT} WHERE id=?", (number,)).fetchone()
         self._db.execute("UPDATE calendar SET digest=? WHERE id=?", (digest_of(row[:-1]), number))
 

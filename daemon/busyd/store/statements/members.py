@@ -4,8 +4,8 @@ import secrets
 from collections.abc import Iterable
 
 from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent, MirroredMember
-from busyd.store.sqlite.digests import checked_payload
-from busyd.store.sqlite.statements import Statements
+from busyd.store.statements.base import Statements
+from busyd.store.statements.digests import checked_payload
 
 
 class MemberStatements(Statements):

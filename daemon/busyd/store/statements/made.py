@@ -2,10 +2,14 @@
 
 import secrets
 from collections.abc import Mapping
+from typing import Final
 
 from busyd.period import Instant
 from busyd.store.members import TOMBSTONE_SECONDS, CollectionMark, MemberChange
-from busyd.store.sqlite.statements import Statements
+from busyd.store.statements.base import Statements, upsert
+
+_COLLECTION: Final = upsert("made", ("owner", "epoch", "revision", "forgotten"))
+_MEMBER: Final = upsert("made_member", ("owner", "name", "tag", "revision", "changed", "salt"), keys=2)
 
 
 class MadeStatements(Statements):
@@ -21,16 +25,13 @@ class MadeStatements(Statements):
             tag = tags.get(name, "")
             if known.get(name, "") != tag:
                 revision += 1
-                self._db.execute(
-                    "INSERT OR REPLACE INTO made_member (owner, name, tag, revision, changed) VALUES (?,?,?,?,?)",
-                    (owner, name, tag, revision, at),
-                )
+                self._db.execute(_MEMBER, (owner, name, tag, revision, at, ""))
         if row is None or revision != before:
             self.has_changed_members = True
             query = "DELETE FROM made_member WHERE owner=? AND tag='' AND changed<? RETURNING revision"
             told = self._db.execute(query, (owner, at - TOMBSTONE_SECONDS)).fetchall()
             forgotten = max((forgotten, *(number for (number,) in told)))
-            self._db.execute("INSERT OR REPLACE INTO made VALUES (?,?,?,?)", (owner, epoch, revision, forgotten))
+            self._db.execute(_COLLECTION, (owner, epoch, revision, forgotten))
         return CollectionMark(epoch, revision, forgotten)
 
     def touch_made(self, owner: str, name: str) -> None:

@@ -1,0 +1,34 @@
+"""The tables of the log of changes, as numbered migrations. A migration is never edited once released; a new one is
+added.
+"""
+
+import sqlite3
+from typing import Final
+
+from busyd.store.sqlite.database import Migration
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    for statement in (
+        "CREATE TABLE entry (number INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, event TEXT NOT NULL,"
+        " profiles TEXT NOT NULL, body BLOB NOT NULL) STRICT",  # profiles: their names, with blanks between them
+        "CREATE TABLE told (profile TEXT PRIMARY KEY, snapshot BLOB NOT NULL) STRICT",
+        "CREATE TABLE failing (name TEXT PRIMARY KEY) STRICT",
+    ):
+        connection.execute(statement)
+
+
+def _tell_of_appointments(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE entry ADD COLUMN token TEXT NOT NULL DEFAULT ''")
+    connection.execute("CREATE TABLE told_appointment (id TEXT PRIMARY KEY, told TEXT NOT NULL) STRICT")
+
+
+def _count(connection: sqlite3.Connection) -> None:
+    for statement in (
+        "CREATE TABLE counter (newest INTEGER NOT NULL) STRICT",  # the number of the last entry ever written
+        "INSERT INTO counter (newest) SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name='entry'), 0)",
+    ):
+        connection.execute(statement)
+
+
+CHANGE_LOG_MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _tell_of_appointments, _count)
