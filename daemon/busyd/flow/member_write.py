@@ -77,10 +77,12 @@ class Conditions(Struct, frozen=True):
     """One of them must be the current one; `*` is any."""
     absent: bool = False
     """There must be no such member."""
+    others: tuple[str, ...] = ()
+    """None of them may be the current one."""
 
     def hold(self, member: MirroredMember | None) -> bool:
         tag = member.tag if member is not None else ""
-        if self.absent and tag:
+        if tag and (self.absent or any(is_same_etag(one, tag) for one in self.others)):
             return False
         return not self.tags or bool(tag and any(one == "*" or is_same_etag(one, tag) for one in self.tags))
 

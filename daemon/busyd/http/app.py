@@ -32,7 +32,7 @@ from busyd.http.problem import (
     unknown_profile,
 )
 from busyd.http.query import parse_query
-from busyd.http.request_body import compressed_body, too_large
+from busyd.http.request_body import BodyTooLarge, compressed_body
 from busyd.http.request_headers import Fault, RequestHeaders
 from busyd.http.response import Date
 from busyd.http.router import Match
@@ -143,9 +143,10 @@ class Endpoint:
         path = request.raw_path.partition("?")[0].partition("#")[0]
         if not path.startswith("/"):
             path = _origin_form(path, cast(ClientConnection, request.protocol))
-        if head.fault:
-            raise _refusal(head.fault)
         match = self.routes.find(path)
+        is_for_later = head.fault == Fault.TOO_LARGE and match is not None and match.route.is_dav(request.method)
+        if head.fault and not is_for_later:  # the CalDAV handler has a precondition for it
+            raise _refusal(head.fault)
         if match is None:
             raise HttpProblem(
                 "not-found", 404, detail="there is nothing at this address", fix="GET /openapi.json lists every address"
@@ -241,8 +242,6 @@ class Endpoint:
                 detail="this is not possible at the moment",
                 fix="GET /v1/status says why; the log of busyd has the details",
             )
-        if isinstance(error, web.HTTPRequestEntityTooLarge):
-            return too_large()
         if isinstance(error, web.HTTPException):
             return bad_request("the request cannot be understood", fix="GET /openapi.json describes all requests")
         return self.gate.crashes.take(error, asyncio.get_running_loop().time())
@@ -268,7 +267,7 @@ def _refusal(fault: str) -> HttpProblem:
             fix="use an address that busyd listens on, or add the name to `hosts:` in the configuration",
         )
     if fault == Fault.TOO_LARGE:
-        return too_large()
+        return BodyTooLarge()
     return bad_request(
         "a header field that must not be repeated is there twice",
         fix="send Host, Authorization, Origin, Content-Length and Content-Encoding once each",

@@ -4,9 +4,11 @@ import asyncio
 from typing import Final
 
 import msgspec
+from aiohttp import web
 
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, bad_request
+from busyd.http.request_headers import Fault
 from busyd.remote.inflate import Inflater, TooLarge, Undecodable
 
 _LONGEST: Final = 1024 * 1024
@@ -16,7 +18,9 @@ _MOST_INFLATED: Final = 200
 
 
 async def read_any_body(call: Call, seconds: float) -> bytes:
-    """The body, whatever is in it; without its compression. Raises HttpProblem when it is too large or too slow."""
+    """The body, whatever is in it; without its compression. Raises BodyTooLarge, HttpProblem when it is too slow."""
+    if call.head.fault == Fault.TOO_LARGE:
+        raise BodyTooLarge
     if call.head.expects_continue:
         # RFC 9110 §10.1.1; aiohttp does this for applications, but not for a plain server.
         # The answer itself is yet to come.
@@ -25,6 +29,8 @@ async def read_any_body(call: Call, seconds: float) -> bytes:
     try:
         async with asyncio.timeout(seconds):
             body = await call.request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise BodyTooLarge from None
     except TimeoutError:
         raise HttpProblem(
             "too-slow",
@@ -42,7 +48,7 @@ def _inflated(call: Call, body: bytes) -> bytes:
         inflater.feed(body)
         return inflater.finish()
     except TooLarge:
-        raise too_large() from None
+        raise BodyTooLarge from None
     except Undecodable:
         raise compressed_body() from None
 
@@ -58,11 +64,12 @@ def compressed_body() -> HttpProblem:
     )
 
 
-def too_large() -> HttpProblem:
+class BodyTooLarge(HttpProblem):
     """413."""
-    return HttpProblem(
-        "too-large", 413, detail="the body is too large", fix="send a shorter body", headers={"Connection": "close"}
-    )
+
+    def __init__(self) -> None:
+        headers = {"Connection": "close"}
+        super().__init__("too-large", 413, detail="the body is too large", fix="send a shorter body", headers=headers)
 
 
 async def read_body(call: Call, seconds: float) -> bytes:

@@ -362,9 +362,30 @@ async def test_a_condition_that_names_no_version_there_is_overwrites_nothing(
 
 
 async def test_an_event_of_ten_megabytes_is_refused_and_the_one_that_is_there_stays(dav: Dav, remote: Remote) -> None:
-    answer = await put(dav, "a.ics", event("a", "DESCRIPTION:" + "x" * 10_000_000), If_Match=await tag_of(dav, "a.ics"))
-    assert (answer.status, remote.asked) == (413, [])
+    tag = await tag_of(dav, "a.ics")
+    answer = await put(dav, "a.ics", event("a", "DESCRIPTION:" + "x" * 10_000_000), If_Match=tag)
+    assert (answer.status, remote.asked) == (403, [])
+    assert b"max-resource-size" in answer.body
     assert (await dav.ask("GET", f"{await dav.calendar()}a.ics")).body == event("a", "SUMMARY:Dentist")
+    assert await tag_of(dav, "a.ics") != tag
+
+
+async def test_a_query_of_ten_megabytes_is_refused(dav: Dav) -> None:
+    answer = await dav.ask("PROPFIND", ME, "x" * 10_000_000, Depth="0")
+    assert answer.status == 413
+
+
+async def test_a_body_of_another_type_is_refused_and_the_event_comes_back(dav: Dav) -> None:
+    tag = await tag_of(dav, "a.ics")
+    answer = await put(dav, "a.ics", event("a", "SUMMARY:Other"), Content_Type="text/html")
+    assert (answer.status, await tag_of(dav, "a.ics") != tag) == (403, True)
+
+
+async def test_who_writes_unless_a_version_is_there_is_refused_where_it_is(dav: Dav, remote: Remote) -> None:
+    tag = await tag_of(dav, "a.ics")
+    refused = await put(dav, "a.ics", event("a", "SUMMARY:Other"), If_None_Match=f'"old", {tag}')
+    assert (refused.status, remote.writes) == (412, [])
+    assert (await put(dav, "a.ics", event("a", "SUMMARY:Other"), If_None_Match='"old"')).status == 204
 
 
 async def test_collections_are_not_written_to(dav: Dav, remote: Remote) -> None:

@@ -15,7 +15,7 @@ from busyd.http.caldav.resources import collection_href, etag_of
 from busyd.http.caldav.target import Target, nothing_here
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, bad_request
-from busyd.http.request_body import read_any_body
+from busyd.http.request_body import BodyTooLarge, read_any_body
 
 _TAG: Final = re.compile(r'(?:W/)?"[^"]*"|[^,\s]+')
 _RETRY_AFTER: Final = "60"
@@ -37,11 +37,10 @@ class MemberWriter:
         collection, name = target.collection, target.member
         if collection is None or name is None:
             raise no_privilege(target.path)
-        if not self.may_write(target):
-            await self._writer.refuse(collection, name)
-            raise no_privilege(target.path)
         conditions = _conditions(call)
         try:
+            if not self.may_write(target):
+                raise no_privilege(target.path)
             if call.request.method == "MOVE":
                 return await self._move(call, target, conditions=conditions)
             if call.request.method == "DELETE":
@@ -51,6 +50,9 @@ class MemberWriter:
             written = await self._writer.put(collection, name, payload=payload, conditions=conditions)
         except NotWritten as error:
             raise _problem(error, target) from error
+        except HttpProblem:
+            await self._writer.refuse(collection, name)
+            raise
         return _done(written)
 
     async def _move(self, call: Call, target: Target, *, conditions: Conditions) -> web.StreamResponse:
@@ -60,7 +62,6 @@ class MemberWriter:
         owner, segment, name = _place_in(call.request.headers.get("Destination", ""))
         found = next((one for one in target.collections if one.segment == segment), None)
         if found is None or owner != target.owner:
-            await self._writer.refuse(target.collection, target.member)
             raise no_privilege(target.path)
         overwrite = call.request.headers.get("Overwrite", "T").strip().upper() != "F"
         source = Place(target.collection, target.member)
@@ -70,7 +71,10 @@ class MemberWriter:
     async def _payload(self, call: Call) -> bytes:
         if call.head.content_type not in ("", "text/calendar", "application/octet-stream"):
             raise PreconditionNotMet(names.SUPPORTED_CALENDAR_DATA, detail="only text/calendar can be written here")
-        return await read_any_body(call, self._body_seconds)
+        try:
+            return await read_any_body(call, self._body_seconds)
+        except BodyTooLarge as error:
+            raise PreconditionNotMet(names.MAX_RESOURCE_SIZE, detail=str(error)) from error
 
 
 def _done(written: WrittenMember) -> web.Response:
@@ -89,10 +93,10 @@ def _place_in(destination: str) -> tuple[str, str, str]:
 
 
 def _conditions(call: Call) -> Conditions:
-    if_none_match = call.head.if_none_match.strip()
     lines = call.request.headers.getall("If-Match", [])
     tags = _TAG.findall(",".join(lines)) or lines  # an empty list names no version: it never holds
-    return Conditions(tuple(tags), absent=if_none_match == "*")
+    others = _TAG.findall(call.head.if_none_match)
+    return Conditions(tuple(tags), absent="*" in others, others=tuple(others))
 
 
 def _problem(error: NotWritten, target: Target) -> HttpProblem:
