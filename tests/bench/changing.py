@@ -79,7 +79,7 @@ async def change_some(
     state = State([CONNECTION], wanted, machine_zone="Europe/Berlin")
     state.connections["anna"].listed = True
     log = ChangeLog.open_or_begin_anew(folder / "changes.sqlite3", now=clock.now())
-    recorder = ChangeRecorder(log, state, clock=clock)
+    recorder = ChangeRecorder(log, state, clock=clock, store=store)
     publisher = SnapshotPublisher(store, state, clock=clock, changes=recorder)
     writer = IndexWriter(store, state, clock=clock, publisher=publisher)
     restore = Restore(writer)

@@ -179,7 +179,7 @@ class World:
         self.state = State([self.connection], [profile], machine_zone="UTC")
         self.state.remembered = remembered_by_profile(ledger.resolved_links(), self.state.profiles)
         self.changes = ChangeLog.open_or_begin_anew(self.folder / CHANGES_FILE, now=self.clock.now())
-        recorder = ChangeRecorder(self.changes, self.state, clock=self.clock)
+        recorder = ChangeRecorder(self.changes, self.state, clock=self.clock, store=self.store)
         self.publisher = WatchedPublisher(self.store, self.state, clock=self.clock, changes=recorder)
         self.writer = IndexWriter(self.store, self.state, clock=self.clock, publisher=self.publisher)
         restore = Restore(self.writer)

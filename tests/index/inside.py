@@ -84,7 +84,7 @@ class Inside:
         self.state.problems.accepted = ledger.acceptances()
         self.state.own.take(rows)
         self.changes = ChangeLog.open_or_begin_anew(folder / "changes.sqlite3", now=clock.now())
-        recorder = ChangeRecorder(self.changes, self.state, clock=clock)
+        recorder = ChangeRecorder(self.changes, self.state, clock=clock, store=self.store)
         self.publisher = SnapshotPublisher(self.store, self.state, clock=clock, changes=recorder)
         self.writer = IndexWriter(self.store, self.state, clock=clock, publisher=self.publisher)
         self.restore = Restore(self.writer)

@@ -10,6 +10,8 @@ from busyd.period import Instant, Period
 from busyd.state.state import State
 from busyd.store.bookings import Booking, BookingKind, BookingState, Details
 from busyd.store.change_log import CHANGES_FILE, ChangeLog
+from busyd.store.mirror import MIRROR_FILE
+from busyd.store.store import Store
 from tests.http.small_backend import NOW, StoppedClock
 
 ROW = Booking(
@@ -26,7 +28,8 @@ ROW = Booking(
 async def told_by_a_start(folder: Path, *rows: Booking, later: tuple[Booking, ...] = ()) -> list[tuple[str, str, str]]:
     """The entries of all time after a start with these rows in the ledger, and further commits."""
     log = ChangeLog.open_or_begin_anew(folder / CHANGES_FILE, now=NOW)
-    recorder = ChangeRecorder(log, State([], [], machine_zone="UTC"), clock=StoppedClock())
+    store = Store.open(folder / MIRROR_FILE)
+    recorder = ChangeRecorder(log, State([], [], machine_zone="UTC"), clock=StoppedClock(), store=store)
     await recorder.take_as_told(rows)
     recorder.note_rows(rows)
     await recorder.tell()
@@ -35,6 +38,7 @@ async def told_by_a_start(folder: Path, *rows: Booking, later: tuple[Booking, ..
         await recorder.tell()
     bodies = [json.loads(entry.change.body) for entry in await log.entries_after(0)] if log.newest else []
     assert "secret" not in str(bodies)
+    store.close()
     log.close()
     return [(body["before"], body["state"], body["reason"]) for body in bodies]
 

@@ -1,16 +1,20 @@
 """The file of the log: numbers that never come again, and how long entries are kept."""
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from busyd.period import Instant
+from busyd.period import Instant, Period
 from busyd.store import change_log
 from busyd.store.change_log import CHANGES_FILE, DAY, ChangeLog
 from busyd.store.changes import ChangeEvent, NewEntry, NumberGone, ToldAppointment, ToldState
 from busyd.store.errors import StorageError
+from busyd.store.sqlite.change_log_schema import CHANGE_LOG_MIGRATIONS
 
 NOW = Instant(1_800_000_000)
 NOTHING = ToldState()
@@ -158,3 +162,53 @@ async def test_a_log_that_begins_anew_takes_appointments_as_told(log: ChangeLog,
     again = ChangeLog.open_or_begin_anew(tmp_path / CHANGES_FILE, now=NOW)
     assert not again.is_new
     again.close()
+
+
+def busy_at(start: int, end: int, text: str = "x", *, profile: str = "anna") -> NewEntry:
+    span = Period(Instant(start), Instant(end))
+    return NewEntry(ChangeEvent.BUSY, frozenset({profile}), text.encode(), span=span, origin=b"{}")
+
+
+async def test_the_entries_about_a_moment_are_found_among_all_others(log: ChangeLog) -> None:
+    of_all_time = NewEntry(ChangeEvent.RESET, frozenset({"anna", "anna_2"}), b"all")
+    changes = [busy_at(10, 20, "a"), busy_at(20, 30, "b"), busy_at(15, 16, "other", profile="anna_"), of_all_time]
+    await log.append([*changes, busy_at(0, 50, "c")], NOTHING, now=NOW)
+
+    async def found(moment: int, *, profile: str = "anna", most: int = 9) -> list[bytes]:
+        entries = await log.entries_touching(profile, Instant(moment), most=most)
+        assert all(entry.change.span is None or entry.change.origin == b"{}" for entry in entries)
+        return [entry.change.body for entry in entries]
+
+    assert await found(15) == [b"a", b"all", b"c"]
+    assert await found(20) == [b"b", b"all", b"c"]
+    assert await found(15, most=2) == [b"all", b"c"]
+    assert await found(15, profile="ann") == []
+
+
+async def test_the_log_knows_since_when_it_tells_everything_of_a_profile(log: ChangeLog) -> None:
+    assert await log.known_since("anna") is None
+    await log.append([change("a")], ToldState(snapshots=[("anna", b"1")]), now=NOW)
+    await log.append([change("b")], ToldState(snapshots=[("anna", b"2")]), now=Instant(NOW + DAY))
+    assert await log.known_since("anna") == NOW
+    await log.append([], NOTHING, now=Instant(NOW + 31 * DAY))
+    assert await log.known_since("anna") == NOW + DAY  # what is older was dropped
+    await log.keep_told(profiles=[], connections=[])
+    assert await log.known_since("anna") is None
+
+
+async def test_a_log_of_an_older_version_says_which_time_its_entries_are_about(tmp_path: Path) -> None:
+    path = tmp_path / CHANGES_FILE
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        for migration in CHANGE_LOG_MIGRATIONS[:3]:
+            migration(db)
+        body = b'{"start":"2027-01-15T10:00:00Z","end":"2027-01-15T11:00:00Z"}'
+        rows = [(NOW, "busy", "anna", body), (NOW + 5, "reset", "anna", b"{}")]
+        db.executemany("INSERT INTO entry (at, event, profiles, body) VALUES (?,?,?,?)", rows)
+        db.execute("INSERT INTO told (profile, snapshot) VALUES ('anna', x'31')")
+        db.execute("PRAGMA user_version=3")
+    log = ChangeLog.open_or_begin_anew(path, now=NOW)
+    ten = Instant(int(datetime.fromisoformat("2027-01-15T10:00:00Z").timestamp()))
+    found = await log.entries_touching("anna", ten, most=9)
+    assert [entry.change.span for entry in found] == [Period(ten, Instant(ten + 3600)), None]
+    assert await log.known_since("anna") == NOW
+    log.close()

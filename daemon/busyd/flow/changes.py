@@ -6,9 +6,26 @@ from msgspec import Struct
 
 from busyd.state.state import State
 from busyd.store.change_log import ChangeLog
-from busyd.store.changes import AppointmentChanged, ChangeEntry, ChangeEvent, NumberGone
+from busyd.store.changes import (
+    AppointmentChanged,
+    ChangeEntry,
+    ChangeEvent,
+    ConnectionChanged,
+    NumberGone,
+    ProfileReset,
+    SpanChanged,
+)
 
-__all__ = ["AppointmentChanged", "ChangeView", "Changes", "NumberGone", "Viewer"]
+__all__ = [
+    "AppointmentChanged",
+    "ChangeView",
+    "Changes",
+    "ConnectionChanged",
+    "NumberGone",
+    "ProfileReset",
+    "SpanChanged",
+    "Viewer",
+]
 
 
 class Viewer(Struct, frozen=True):

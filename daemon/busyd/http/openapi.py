@@ -7,7 +7,7 @@ from aiohttp import web
 from msgspec import Struct
 
 import busyd
-from busyd.flow.changes import AppointmentChanged
+from busyd.flow.changes import AppointmentChanged, ConnectionChanged, ProfileReset, SpanChanged
 from busyd.flow.reload import ReloadOutcome
 from busyd.http.bodies import (
     Calendars,
@@ -31,7 +31,6 @@ from busyd.http.openapi_parts import TEXT, Schema, parameter
 from busyd.http.openapi_slots import DURATION, GROUP, SHAPE
 from busyd.http.problem import PROBLEM_TYPE, ProblemDetails
 from busyd.http.response import JSON, Finished, headers_for
-from busyd.index.changes import ConnectionChanged, ProfileReset, SpanChanged
 
 BODIES: Final = (
     *APPOINTMENT_BODIES,

@@ -10,21 +10,34 @@ from collections.abc import Collection, Generator, Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.availability.difference import Change, Known, find_changes
 from busyd.availability.snapshot import Snapshot, nothing_known, pack, unpack
 from busyd.availability.splicing import Touched
 from busyd.clock import Clock
 from busyd.cooperative import in_slices, to_the_end
-from busyd.period import FbType, Instant, coalesce, to_rfc3339
+from busyd.index.origins import OriginFinder, Sources
+from busyd.period import FbType, Instant, Period, coalesce, to_rfc3339
 from busyd.state.own_rows import OWN
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
 from busyd.state.told_appointment import told_appointment
 from busyd.store.bookings import Booking, BookingKind
 from busyd.store.change_log import ChangeLog
-from busyd.store.changes import ChangeCause, ChangeEvent, NewEntry, ToldAppointment, ToldState
+from busyd.store.changes import (
+    ChangeCause,
+    ChangeEvent,
+    ChangeOrigin,
+    ConnectionChanged,
+    NewEntry,
+    ProfileReset,
+    SpanChanged,
+    ToldAppointment,
+    ToldState,
+)
 from busyd.store.errors import StorageError
+from busyd.store.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -34,37 +47,6 @@ _AT_ONCE: Final = 50
 """Profiles whose changes are written in one transaction."""
 
 
-class SpanChanged(Struct, frozen=True):
-    """What is told of a span."""
-
-    at: str
-    profile: str
-    start: str
-    end: str
-    type: str
-    before: str
-    uncertain: bool
-    cause: ChangeCause
-    calendars: tuple[str, ...]
-
-
-class ProfileReset(Struct, frozen=True):
-    """What is told instead where too much has changed."""
-
-    at: str
-    profile: str
-    cause: ChangeCause
-
-
-class ConnectionChanged(Struct, frozen=True):
-    """What is told of a connection that failed, or works again."""
-
-    at: str
-    connection: str
-    state: str
-    detail: str
-
-
 class SnapshotStep(Struct, frozen=True):
     """From one snapshot to another, over any number of builds."""
 
@@ -72,22 +54,26 @@ class SnapshotStep(Struct, frozen=True):
     now: Snapshot
     touched: tuple[Touched, ...] | None
     """By calendar; None when something else than the tables has changed."""
+    sources: Sources | None = None
+    """None while that is not known, as after a start."""
 
     def followed_by(self, later: "SnapshotStep") -> "SnapshotStep":
+        sources = self.sources.followed_by(later.sources) if self.sources and later.sources else None
         if self.now is not later.before or self.touched is None or later.touched is None:
-            return SnapshotStep(self.before, later.now, None)
+            return SnapshotStep(self.before, later.now, None, sources)
         stretches: dict[int, list[tuple[int, int]]] = {}
         for one in (*self.touched, *later.touched):
             stretches.setdefault(one.calendar, []).extend(one.stretches)
         touched = tuple(Touched(calendar, tuple(coalesce(found))) for calendar, found in stretches.items())
-        return SnapshotStep(self.before, later.now, touched)
+        return SnapshotStep(self.before, later.now, touched, sources)
 
 
 class ChangeRecorder:
     """Tells the log what has changed, whenever somebody says that it is time to."""
 
-    def __init__(self, log: ChangeLog, state: State, *, clock: Clock) -> None:
+    def __init__(self, log: ChangeLog, state: State, *, clock: Clock, store: Store) -> None:
         self._log, self._state, self._clock = log, state, clock
+        self.origins = OriginFinder(state, store)
         self._told: dict[str, Snapshot] = {}
         """What the log tells of each profile, of those of which that was read."""
         self._failing: set[str] | None = None
@@ -106,10 +92,15 @@ class ChangeRecorder:
         """Something may have changed for these profiles; it is told when `tell` is called."""
         for name in profiles:
             earlier = self._untold.get(name)
-            self._untold[name] = earlier.followed_by(step) if earlier is not None and step is not None else step
+            if earlier is not None:
+                self._untold[name] = earlier.followed_by(step) if step is not None else replace(earlier, touched=None)
+            else:
+                self._untold[name] = step
 
     def note_rows(self, rows: Iterable[Booking]) -> None:
         """The same of rows of the outbox that were committed, or of which it is known now that they are refused."""
+        rows = tuple(rows)
+        self.origins.note_rows(rows)
         for row in rows:
             if row.kind is BookingKind.APPOINTMENT:
                 told = told_appointment(row, is_refused=row.id in self._state.refused_writes)
@@ -132,7 +123,7 @@ class ChangeRecorder:
         self,
         profiles: Collection[str] | None = None,
         *,
-        connections: Iterable[str] = (),
+        connections: Collection[str] = (),
         otherwise: ChangeCause = ChangeCause.CONFIGURATION,
     ) -> None:
         """Write what has changed for these profiles, or for all, and how these connections fare.
@@ -147,6 +138,7 @@ class ChangeRecorder:
                     await self._tell_of_profiles(names[first : first + _AT_ONCE], otherwise=otherwise)
                 if self._untold_rows:
                     await to_the_end(self._write((), {}))
+                self.origins.forget(profiles, connections=connections)
             except StorageError as error:
                 logger.error("changes could not be written to their log; busyd tries again by itself: %s", error)
             finally:
@@ -229,13 +221,16 @@ class ChangeRecorder:
             cause = ChangeCause.CALENDAR
         if len(found) > MOST_SPANS:
             return [self._reset(name, cause)]
-        return await in_slices(self._bodies(name, found, cause=cause))
+        origins: Sequence[ChangeOrigin | None] = [None] * len(found)
+        if found and step is not None and step.sources is not None and step.before is before and step.now is now:
+            origins = await self.origins.find(found, step.sources)
+        return await in_slices(self._bodies(name, zip(found, origins, strict=True), cause=cause))
 
     def _bodies(
-        self, name: str, found: Iterable[Change], *, cause: ChangeCause
+        self, name: str, found: Iterable[tuple[Change, ChangeOrigin | None]], *, cause: ChangeCause
     ) -> Generator[None, None, list[NewEntry]]:
         changes = []
-        for one in found:
+        for one, origin in found:
             is_free = one.now.fbtype is FbType.FREE and not one.now.uncertain
             by_own = bool(one.calendars) and set(one.calendars) == {OWN}
             body = SpanChanged(
@@ -249,7 +244,8 @@ class ChangeRecorder:
                 cause=ChangeCause.OWN if by_own else cause,
                 calendars=tuple(self._state.label_of(number) for number in one.calendars if number != OWN),
             )
-            changes.append(NewEntry.of(ChangeEvent.FREE if is_free else ChangeEvent.BUSY, (name,), told=body))
+            event, span = ChangeEvent.FREE if is_free else ChangeEvent.BUSY, Period(one.start, one.end)
+            changes.append(NewEntry.of(event, (name,), told=body, span=span, origin=origin))
             yield
         return changes
 

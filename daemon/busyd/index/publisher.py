@@ -13,6 +13,7 @@ from busyd.availability.splicing import Built, Rebuilt, rebuild_snapshot
 from busyd.clock import Clock
 from busyd.cooperative import in_slices, let_others_run
 from busyd.index.changes import ChangeRecorder, SnapshotStep
+from busyd.index.origins import DeletedObject, Sources
 from busyd.index.version import index_version
 from busyd.period import Period
 from busyd.state.horizon import DAY, horizon_at
@@ -98,6 +99,12 @@ class SnapshotPublisher:
         if self._changes is not None:
             self._changes.note_rows(rows)
             await self._changes.tell(concerned, otherwise=ChangeCause.OWN)
+
+    def note_deleted(self, calendar: CalendarRecord, objects: Mapping[int, tuple[str, str]]) -> None:
+        """Ids with the hrefs and UIDs of objects that the mirror has just forgotten, for whoever tells of it."""
+        if self._changes is not None and objects:
+            gone = {number: DeletedObject(calendar.connection, *names) for number, names in objects.items()}
+            self._changes.origins.note_deleted(calendar.id, gone)
 
     async def show_refused(self, row: Booking, *, is_refused: bool) -> None:
         """Take it that the account refuses what would settle a row, or no longer does, and tell that."""
@@ -187,18 +194,17 @@ class SnapshotPublisher:
             profile_state.readings = readings  # it was stored when it was built from these
             self._remember(profile_state, key)
         profile_state.restored = ""
-        if known is None or profile_state.readings != readings or known.span != horizon:
+        before = profile_state.readings
+        if known is None or before != readings or known.span != horizon:
             rebuilt = self._share(key, readings, before=known)
             if rebuilt is None:
-                before = None
-                if known is not None and profile_state.readings is not None:
-                    before = Built(known, profile_state.readings)
-                rebuilt = await in_slices(rebuild_snapshot(before, readings, span=horizon))
+                built = Built(known, before) if known is not None and before is not None else None
+                rebuilt = await in_slices(rebuild_snapshot(built, readings, span=horizon))
                 self._last = known, rebuilt
             snapshot = rebuilt.snapshot
             if profile_state.swap_in(snapshot, readings):
                 state.publish(profile=name)
-                self._note((name,), SnapshotStep(known, snapshot, rebuilt.touched) if known is not None else None)
+                self._note((name,), self._step(known, rebuilt, before=before, now=readings))
             self._remember(profile_state, key)
             await self._keep(profile_state, key, snapshot=snapshot)
         if profile_state.links != links:
@@ -206,6 +212,20 @@ class SnapshotPublisher:
             state.note_links(profile_state)
             state.publish(profile=name)
             self._note((name,))
+
+    def _step(
+        self, known: Snapshot | None, rebuilt: Rebuilt, *, before: tuple[Reading, ...] | None, now: tuple[Reading, ...]
+    ) -> SnapshotStep | None:
+        """How a snapshot became another one; None where there was none."""
+        if known is None:
+            return None
+        calendars, sources = self._state.calendars, None
+        if before is not None:
+            records = (calendars.get(reading.calendar) for reading in (*before, *now))
+            # What this snapshot will prove is confirmed after it.
+            confirmed = {one.id: one.as_of for one in records if one is not None and one.as_of is not None}
+            sources = Sources(before, now, confirmed)
+        return SnapshotStep(known, rebuilt.snapshot, rebuilt.touched, sources)
 
     def _share(self, key: str, readings: tuple[Reading, ...], *, before: Snapshot | None) -> Rebuilt | None:
         """The snapshot of another profile that is made from the very same."""

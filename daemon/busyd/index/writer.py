@@ -197,6 +197,7 @@ class IndexWriter:
                 at=self.clock.now(),
             )
             changes = await to_the_end(self.commit(calendar.id, batch.commit, versions=batch.versions))
+            self.publisher.note_deleted(calendar, batch.deleted)
         return len(expanded), len(changes)
 
     def tell_postponed(self, calendar: int) -> None:
@@ -252,6 +253,8 @@ class _Batch(Struct, frozen=True):
     at: Instant
     versions: dict[int, Version] = field(default_factory=dict)
     """Those of the objects it changed, once it is committed."""
+    deleted: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """Id -> href and UID of those that it deleted, likewise."""
 
     def _version(self, href: str, etag: str) -> str:
         doubts = self.end.mark.doubts if self.end.mark is not None else {}
@@ -266,7 +269,8 @@ class _Batch(Struct, frozen=True):
             number = tx.put_object(self.calendar, stored)
             changes[number] = expanded.entries(number, self.horizon)
             versions[number] = fetched.href, self._version(fetched.href, fetched.etag)
-        changes |= dict.fromkeys(tx.forget_objects(self.calendar, self.end.gone, at=self.at))
+        self.deleted.update(tx.forget_objects(self.calendar, self.end.gone, at=self.at))
+        changes |= dict.fromkeys(self.deleted)
         for etag, marked in ((UNREAD_ETAG, self.end.unread), (GHOST_ETAG, self.end.ghosts)):
             for number, href in tx.mark_unread(self.calendar, marked, etag=etag).items():
                 changes[number] = as_mirrored(number, (), etag=etag, span=self.horizon)

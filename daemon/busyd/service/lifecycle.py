@@ -149,7 +149,7 @@ class Service:
             self._state.problems.accepted = opened.acceptances()
             changes = ChangeLog.open_or_begin_anew(self._folder / CHANGES_FILE, now=self._clock.now())
             resources.callback(changes.close)
-            recorder = ChangeRecorder(changes, self._state, clock=self._clock)
+            recorder = ChangeRecorder(changes, self._state, clock=self._clock, store=store)
             publisher = SnapshotPublisher(store, self._state, clock=self._clock, changes=recorder)
             rows = opened.outbox(lambda outbox: outbox.unsettled(EARLIEST))
             self._state.own.take(rows)

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from busyd.period import Instant
+from busyd.period import Instant, Period
 from busyd.store.changes import ChangeEntry, ChangeEvent, NewEntry, NumberGone, ToldAppointment, ToldState
 from busyd.store.engine import Database, SqlSession
 from busyd.store.errors import StorageDamaged
@@ -39,6 +39,7 @@ _PRUNE_EVERY: Final = 3600
 _IN_MEMORY: Final = 1000
 """Entries that are read without the disk: enough for everybody who follows."""
 _AT_ONCE: Final = 500
+_COLUMNS: Final = "number, at, event, profiles, body, token, origin, starts, ends"
 _PER_SECOND: Final = 100
 """A log that begins anew in place of a damaged one starts at a number that the old one cannot have reached."""
 
@@ -113,6 +114,14 @@ class ChangeLog:
         """The last entries that are wanted, at most so many, in order."""
         return await self._database.read(lambda db: _read_last(db, wanted, count=count))
 
+    async def entries_touching(self, profile: str, moment: Instant, *, most: int) -> list[ChangeEntry]:
+        """The last entries of a profile that are about a moment, or about all time, at most so many, in order."""
+        return await self._database.read(lambda db: _read_touching(db, profile, moment=moment, most=most))
+
+    async def known_since(self, profile: str) -> Instant | None:
+        """From when on the log tells everything of a profile; None while it tells nothing of it."""
+        return await self._database.read(lambda db: _known_since(db, profile))
+
     async def read_told(self, profiles: Collection[str]) -> dict[str, bytes]:
         """Profile -> the packed snapshot that its entries amount to, of those of which anything was ever told."""
         return await self._database.read(lambda db: _read_told(db, profiles))
@@ -149,15 +158,24 @@ def _append(db: SqlSession, changes: Sequence[NewEntry], *, told: ToldState, now
         names = " ".join(sorted(change.profiles))
         (number,) = db.execute("UPDATE counter SET newest=newest+1 RETURNING newest").fetchone()
         db.execute(
-            "INSERT INTO entry (number, at, event, profiles, body, token) VALUES (?,?,?,?,?,?)",
-            (number, now, change.event, names, change.body, change.token),
+            f"INSERT INTO entry ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)",
+            (number, now, change.event, names, change.body, change.token, change.origin, *_edges(change.span)),
         )
         entries.append(ChangeEntry(number, now, change))
-    db.executemany(upsert("told", ("profile", "snapshot")), told.snapshots)
+    db.execute("UPDATE told SET since=? WHERE since IS NULL", (now,))
+    db.executemany(
+        "INSERT INTO told (profile, snapshot, since) VALUES (?,?,?)"
+        " ON CONFLICT (profile) DO UPDATE SET snapshot=excluded.snapshot",
+        [(*one, now) for one in told.snapshots],
+    )
     failing = [(name,) for name in told.failing]
     db.executemany("INSERT INTO failing (name) VALUES (?) ON CONFLICT (name) DO NOTHING", failing)
     db.executemany("DELETE FROM failing WHERE name=?", [(name,) for name in told.recovered])
     return entries
+
+
+def _edges(span: Period | None) -> tuple[int | None, int | None]:
+    return (span.start, span.end) if span is not None else (None, None)
 
 
 def _take_appointments(db: SqlSession, told: ToldState, *, now: Instant) -> list[NewEntry]:
@@ -176,20 +194,46 @@ def _take_appointments(db: SqlSession, told: ToldState, *, now: Instant) -> list
 
 def _prune(db: SqlSession, now: Instant) -> int:
     """Drop what is too old, from the oldest on and without leaving a gap; the oldest number that is kept."""
-    db.execute(
+    dropped = db.execute(
         "DELETE FROM entry WHERE number < (SELECT COALESCE(MIN(number), ?) FROM entry WHERE at > ?"
-        " OR (at > ? AND number > (SELECT MAX(number) FROM entry) - ?))",
+        " OR (at > ? AND number > (SELECT MAX(number) FROM entry) - ?)) RETURNING at",
         (2**62, now - KEPT_DAYS * DAY, now - LONGEST_DAYS * DAY, MOST_ENTRIES),
-    )
+    ).fetchall()
+    if dropped:
+        db.execute("UPDATE counter SET dropped=?", (max(at for (at,) in dropped),))
     return _oldest(db)
 
 
 def _read(db: SqlSession, rest: str, *values: object) -> list[ChangeEntry]:
-    rows = db.execute(f"SELECT number, at, event, profiles, body, token FROM entry {rest}", values)
+    rows = db.execute(f"SELECT {_COLUMNS} FROM entry {rest}", values)
     return [
-        ChangeEntry(number, at, NewEntry(ChangeEvent(event), frozenset(profiles.split()), body, token=token))
-        for number, at, event, profiles, body, token in rows
+        ChangeEntry(
+            number,
+            at,
+            NewEntry(
+                ChangeEvent(event),
+                frozenset(profiles.split()),
+                body,
+                token=token,
+                span=Period(start, end) if start is not None else None,
+                origin=origin,
+            ),
+        )
+        for number, at, event, profiles, body, token, origin, start, end in rows
     ]
+
+
+def _read_touching(db: SqlSession, profile: str, *, moment: Instant, most: int) -> list[ChangeEntry]:
+    named = f"% {profile.replace('_', '!_')} %"
+    rest = "AND ' '||profiles||' ' LIKE ? ESCAPE '!' ORDER BY number DESC LIMIT ?"
+    touching = _read(db, f"WHERE starts<=? AND ends>? {rest}", moment, moment, named, most)
+    touching += _read(db, f"WHERE starts IS NULL {rest}", named, most)
+    return sorted(touching, key=attrgetter("number"))[-most:]
+
+
+def _known_since(db: SqlSession, profile: str) -> Instant | None:
+    row = db.execute("SELECT since, dropped FROM told CROSS JOIN counter WHERE profile=?", (profile,)).fetchone()
+    return Instant(max(row[0], row[1] or 0)) if row is not None and row[0] is not None else None
 
 
 def _read_last(db: SqlSession, wanted: Callable[[ChangeEntry], bool], *, count: int) -> list[ChangeEntry]:

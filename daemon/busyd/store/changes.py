@@ -1,12 +1,14 @@
 """The values of the log of changes: what became busy, free or uncertain, and how connections fare. No titles, ever."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
-from busyd.period import Instant, to_rfc3339
+from busyd.period import Instant, Period, to_rfc3339
 
 
 class ChangeEvent(StrEnum):
@@ -35,6 +37,45 @@ class ChangeCause(StrEnum):
     """It changed at a time when nobody could tell: found when busyd started."""
 
 
+class EventOrigin(Struct, frozen=True, omit_defaults=True):
+    """An event that made a span another one. Its title is not kept: whoever may see it finds it in the mirror."""
+
+    calendar: str
+    """As a person named it then."""
+    collection: str
+    """The href of the calendar."""
+    href: str
+    uid: str
+    what: Literal["blocks", "changed", "released", "deleted"]
+    """It takes the time now; in another way than before; no longer, though it exists; or it was deleted."""
+    created: Instant | None = None
+    """When its calendar's server says that it was created and last changed (RFC 5545 §3.8.7.1, §3.8.7.3)."""
+    modified: Instant | None = None
+
+
+class OwnOrigin(Struct, frozen=True):
+    """What of busyd's own took the time, or gave it back: the kind and id of its row."""
+
+    kind: str
+    id: str
+
+
+class ChangeOrigin(Struct, frozen=True, omit_defaults=True):
+    """Where a change of a span comes from, as far as that is known: not streamed, told to whoever may see details."""
+
+    events: tuple[EventOrigin, ...] = ()
+    more: int = 0
+    """Further events that are not listed."""
+    own: tuple[OwnOrigin, ...] = ()
+    confirmed: Mapping[str, Instant] = field(default_factory=dict)
+    """Calendar -> when its server had last confirmed what was known of it before."""
+    counts: tuple[str, ...] = ()
+    """Calendars that count since then and did not."""
+    counts_no_longer: tuple[str, ...] = ()
+    other_rules: tuple[str, ...] = ()
+    """Calendars that count by other rules or addresses since then."""
+
+
 class NewEntry(Struct, frozen=True):
     """An entry before it has a number."""
 
@@ -45,10 +86,23 @@ class NewEntry(Struct, frozen=True):
     """What is told of it, as one line of JSON."""
     token: str = ""
     """Of an appointment: the id of the token by which it was asked for."""
+    span: Period | None = None
+    """The time that it is about; None for what is about no time."""
+    origin: bytes = b""
+    """A `ChangeOrigin` as JSON; empty when nothing is known of it."""
 
     @classmethod
-    def of(cls, event: ChangeEvent, profiles: Iterable[str], *, told: Struct) -> "NewEntry":
-        return cls(event, frozenset(profiles), msgspec.json.encode(told))
+    def of(
+        cls,
+        event: ChangeEvent,
+        profiles: Iterable[str],
+        *,
+        told: Struct,
+        span: Period | None = None,
+        origin: ChangeOrigin | None = None,
+    ) -> "NewEntry":
+        known = msgspec.json.encode(origin) if origin is not None else b""
+        return cls(event, frozenset(profiles), msgspec.json.encode(told), span=span, origin=known)
 
 
 class ChangeEntry(Struct, frozen=True):
@@ -58,6 +112,37 @@ class ChangeEntry(Struct, frozen=True):
     """Grows with each entry, and never comes again."""
     at: Instant
     change: NewEntry
+
+
+class SpanChanged(Struct, frozen=True):
+    """What is told of a span."""
+
+    at: str
+    profile: str
+    start: str
+    end: str
+    type: str
+    before: str
+    uncertain: bool
+    cause: ChangeCause
+    calendars: tuple[str, ...]
+
+
+class ProfileReset(Struct, frozen=True):
+    """What is told instead where too much has changed."""
+
+    at: str
+    profile: str
+    cause: ChangeCause
+
+
+class ConnectionChanged(Struct, frozen=True):
+    """What is told of a connection that failed, or works again."""
+
+    at: str
+    connection: str
+    state: str
+    detail: str
 
 
 class AppointmentChanged(Struct, frozen=True):
@@ -100,7 +185,14 @@ class ToldAppointment(Struct, frozen=True):
             start=self.start,
             end=self.end,
         )
-        return NewEntry(ChangeEvent.APPOINTMENT, frozenset({self.profile}), msgspec.json.encode(body), token=self.token)
+        start, end = (Instant(int(datetime.fromisoformat(text).timestamp())) for text in (self.start, self.end))
+        return NewEntry(
+            ChangeEvent.APPOINTMENT,
+            frozenset({self.profile}),
+            msgspec.json.encode(body),
+            token=self.token,
+            span=Period(start, end),
+        )
 
 
 class ToldState(Struct, frozen=True):

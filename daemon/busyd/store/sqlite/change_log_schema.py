@@ -31,4 +31,22 @@ def _count(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-CHANGE_LOG_MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _tell_of_appointments, _count)
+def _tell_of_origins(connection: sqlite3.Connection) -> None:
+    """Which time an entry is about, where it comes from, and from when on nothing is missing."""
+    text = "CAST(body AS TEXT)"
+    start, end = (f"CAST(strftime('%s', json_extract({text}, '$.{name}')) AS INTEGER)" for name in ("start", "end"))
+    for statement in (
+        "ALTER TABLE entry ADD COLUMN origin BLOB NOT NULL DEFAULT x''",
+        "ALTER TABLE entry ADD COLUMN starts INTEGER",
+        "ALTER TABLE entry ADD COLUMN ends INTEGER",
+        f"UPDATE entry SET starts={start}, ends={end} WHERE event IN ('busy', 'free', 'appointment')",
+        "CREATE INDEX entry_span ON entry (starts, ends) WHERE starts IS NOT NULL",
+        "CREATE INDEX entry_of_all_time ON entry (number) WHERE starts IS NULL",
+        "ALTER TABLE told ADD COLUMN since INTEGER",  # of what was told when nothing was kept: at the next change
+        "UPDATE told SET since=(SELECT MIN(at) FROM entry)",
+        "ALTER TABLE counter ADD COLUMN dropped INTEGER",  # when the youngest entry was written that is not kept
+    ):
+        connection.execute(statement)
+
+
+CHANGE_LOG_MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _tell_of_appointments, _count, _tell_of_origins)

@@ -98,16 +98,16 @@ class ObjectStatements(Statements):
         self._db.execute("DELETE FROM tombstone WHERE calendar=? AND member=?", (calendar, member))
         return int(number)
 
-    def forget_objects(self, calendar: int, hrefs: Iterable[str], *, at: Instant) -> list[int]:
-        """Delete objects that are proved to be gone; the ids they had. Their members leave tombstones."""
-        numbers = []
+    def forget_objects(self, calendar: int, hrefs: Iterable[str], *, at: Instant) -> dict[int, tuple[str, str]]:
+        """Delete objects that are proved to be gone: the ids they had, with href and UID. Members leave tombstones."""
+        gone = {}
         for href in hrefs:
-            query = "DELETE FROM object WHERE calendar=? AND href=? RETURNING id, member, tag"
-            for number, member, tag in self._db.execute(query, (calendar, href)).fetchall():
-                numbers.append(number)
+            query = "DELETE FROM object WHERE calendar=? AND href=? RETURNING id, uid, member, tag"
+            for number, uid, member, tag in self._db.execute(query, (calendar, href)).fetchall():
+                gone[number] = href, uid
                 if member is not None and tag:
                     self._bury(calendar, member, at=at)
-        return numbers
+        return gone
 
     def _bury(self, calendar: int, member: str, *, at: Instant) -> None:
         """Note that a member is gone, and forget those that went so long ago that nobody need be told."""
