@@ -62,7 +62,10 @@ def test_all_is_well_when_every_login_works_and_every_calendar_is_there(
         in ended.out
     )
     assert "anna     primary   anna/Work" in ended.out
-    assert {entry.report or entry.method for entry in icloud.log.entries} == {"PROPFIND", "GET", "calendar-multiget"}
+    assert "never block: anna/Reminders" in ended.out
+    assert {entry.report or entry.method for entry in icloud.log.entries} == {
+        "PROPFIND", "GET", "calendar-multiget", "calendar-query",
+    }  # fmt: skip
 
 
 def test_an_event_that_is_listed_and_not_handed_out_is_told(person: Person, icloud: SimulatedIcloud) -> None:
@@ -200,7 +203,7 @@ def test_a_calendar_with_much_ahead_that_no_profile_counts_is_told(person: Perso
         forgotten.put(f"{number}.ics", calendar(event(f"S{number}", "Shift", timed(day, "08:00", end="16:00"))))
     ended = person.run("check", "--online")
     assert ended.status == 0
-    assert "warning: team/Shifts has 6 busy times in the next 90 days, and is in no profile" in ended.err
+    assert "warning: team/Shifts: 6 busy times in the next 90 days, and it is in no profile" in ended.err
     assert len(person.run("check", "--online", "--json").json["uncounted"]) == 1
     person.configure(person.config.read_text().replace("      - holidays\n", "      - holidays\n      - team/Shifts\n"))
     assert person.run("check", "--online").err == ""

@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from busyd.dav import names
+from busyd.dav.filter import CalendarQuery, CompFilter
 from busyd.dav.href import Href, normalise_href
-from busyd.dav.request import CalendarMultiget, Propfind, SyncCollection
+from busyd.dav.request import CalendarMultiget, Propfind, Selection, SyncCollection, WindowQuery
 from busyd.dav.xml import NotXml, parse_xml
+from busyd.period import EARLIEST, LATEST, Instant, Period
 from tests.dav.server_side import read_multiget, read_propfind, read_sync_collection
 from tests.wire.recording import NAMES, recording
 
@@ -31,6 +33,15 @@ def test_a_sync_collection_reads_back(token: str | None, properties: tuple[str, 
 def test_a_multiget_reads_back(hrefs: tuple[Href, ...], properties: tuple[str, ...]) -> None:
     value = CalendarMultiget(hrefs, properties)
     assert read_multiget(value.to_xml()) == value
+
+
+@given(st.integers(EARLIEST, LATEST - 1), st.integers(1, 10**9))
+def test_a_query_for_a_window_reads_back(start: int, length: int) -> None:
+    window = Period(Instant(start), Instant(min(start + length, LATEST)))
+    read = CalendarQuery.from_xml(parse_xml(WindowQuery(window).to_xml()))
+    assert read == CalendarQuery(
+        CompFilter("VCALENDAR", components=(CompFilter("VEVENT", window=window),)), (names.GETETAG,), Selection.NAMED
+    )
 
 
 @pytest.mark.parametrize("value", [Propfind((names.GETCTAG,)), SyncCollection("a&b"), CalendarMultiget(())])

@@ -39,6 +39,19 @@ def describe_false_listing(missing: int) -> str:
     )
 
 
+def describe_uncounted(ahead: int) -> str:
+    """What to say of a calendar with much ahead that no profile names."""
+    return (
+        f"{ahead} busy times in the next 90 days, and it is in no profile, so none of them blocks: add it to "
+        "`conflicts`, or mark it as not affecting availability in your calendar app"
+    )
+
+
+def describe_elsewhere(calendar: str, profile: str) -> str:
+    """What to say of a time at which there is something in a calendar of the same account that does not count."""
+    return f"there is something at that time in {calendar}, which does not count for {profile}"
+
+
 def describe_missing(since: str, *, is_gone: bool) -> str:
     """What to say of a calendar that its server no longer lists, and, `is_gone`, that no longer answers either."""
     if is_gone:

@@ -4,7 +4,7 @@ import argparse
 
 from busyd.cli.daemon_client import open_client
 from busyd.cli.exit_status import ExitStatus
-from busyd.cli.terminal import print_json, print_table, printable
+from busyd.cli.terminal import print_json, print_reminders, print_table
 
 
 def add_calendars_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -41,6 +41,5 @@ def show_calendars(arguments: argparse.Namespace) -> int:
         print_table(("CALENDAR", "ID", "KIND", "WRITABLE", "LINKED", "STATE"), rows)
     else:
         print("no calendars are known yet; `busyd status` shows why")
-    if reminders := answer.get("reminders"):
-        print(f"\nReminders lists, which hold no events and never block: {', '.join(map(printable, reminders))}")
+    print_reminders(answer.get("reminders") or ())
     return ExitStatus.OK

@@ -8,13 +8,13 @@ from typing import Any
 from msgspec import Struct, field
 
 from busyd.advice.diagnosis import Diagnosis, Outcome
-from busyd.cli.counts_for_nobody import describe_uncounted
+from busyd.cli.counts_for_nobody import describe_all_uncounted
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation
 from busyd.cli.not_handed_out import describe_not_handed_out
 from busyd.cli.references import Remembered, is_writable, links_of, reference_faults, remembered_links
 from busyd.cli.remote_session import STATUS_OF, open_session, print_diagnosis, read_secret_of
-from busyd.cli.terminal import print_note, print_table
+from busyd.cli.terminal import print_note, print_reminders, print_table
 from busyd.clock import SystemClock
 from busyd.config import Config, ConfigFault, ConnectionConfig
 from busyd.connection import RemoteCalendar
@@ -27,6 +27,7 @@ class _Answered(Struct, frozen=True):
     """What a connection has, once the login worked."""
 
     calendars: tuple[RemoteCalendar, ...]
+    reminders: tuple[str, ...]
     not_handed_out: tuple[str, ...]
     uncounted: tuple[str, ...]
 
@@ -43,6 +44,8 @@ class OnlineCheck(Struct, frozen=True):
     not_handed_out: tuple[str, ...] = ()
     """Sentences about linked calendars with events that are listed and cannot be had."""
     uncounted: tuple[str, ...] = ()
+    reminders: tuple[str, ...] = ()
+    """Reminders lists, as CONNECTION/NAME."""
     """Sentences about calendars with much ahead that no profile counts."""
 
     @property
@@ -68,6 +71,7 @@ def ask_servers(installation: Installation) -> OnlineCheck:
         remembered,
         tuple(sentence for answer in read.values() for sentence in answer.not_handed_out),
         tuple(sentence for answer in read.values() for sentence in answer.uncounted),
+        tuple(f"{name}/{one}" for name, answer in read.items() for one in answer.reminders),
     )
 
 
@@ -95,6 +99,7 @@ def print_check(config: Config, check: OnlineCheck) -> None:
     if rows:
         print()
         print_table(("PROFILE", "ROLE", "CALENDAR", "ID", "ACCESS"), rows)
+    print_reminders(check.reminders)
 
 
 def describe_check(config: Config, check: OnlineCheck) -> dict[str, Any]:
@@ -102,6 +107,7 @@ def describe_check(config: Config, check: OnlineCheck) -> dict[str, Any]:
     return {
         "not_handed_out": list(check.not_handed_out),
         "uncounted": list(check.uncounted),
+        "reminders": list(check.reminders),
         "logins": [
             {"name": name, "ok": name in check.calendars, **_describe_trouble(check.troubles.get(name))}
             for name in config.connections
@@ -147,12 +153,14 @@ async def _ask(
         secret = await read_secret_of(settings, installation)
         async with open_session(connection, secret, clock=SystemClock(), announce_wait=True) as session:
             try:
-                calendars = await session.list_calendars()
+                listing = await session.list()
+                calendars = listing.calendars
                 links = links_of(installation.config, {connection.name: calendars}, remembered=remembered)
                 linked = {link.calendar.href: link.calendar for link in links if link.calendar is not None}
                 zone = machine_zone(os.environ)
-                uncounted = await describe_uncounted(session, calendars, counted=linked, zone=zone)
-                return _Answered(calendars, await describe_not_handed_out(session, linked.values()), uncounted)
+                uncounted = await describe_all_uncounted(session, calendars, counted=linked, zone=zone)
+                not_handed_out = await describe_not_handed_out(session, linked.values())
+                return _Answered(calendars, listing.reminders, not_handed_out, uncounted)
             except RemoteError as error:
                 return await session.explain(error, worked_before=worked_before)
     except CredentialMissing as error:

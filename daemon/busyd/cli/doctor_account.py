@@ -1,5 +1,6 @@
 """What `busyd doctor` checks once a login works: the self-test, the primaries, and calendars no profile uses."""
 
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from functools import partial
@@ -8,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from busyd.availability.index import index_object
+from busyd.cli.counts_for_nobody import count_ahead
 from busyd.cli.doctor_mirror import MirrorState
 from busyd.cli.doctor_report import Labels, Level, ReportEntry
 from busyd.cli.exit_status import ExitStatus
@@ -16,21 +17,19 @@ from busyd.cli.not_handed_out import LOOKED_AT, WHAT_FOLLOWS, count_not_handed_o
 from busyd.cli.references import ProfileLink, is_writable, links_of, remembered_links
 from busyd.cli.remote_session import RemoteSession
 from busyd.cli.scratch_calendar import ScratchCalendar
-from busyd.cli.self_test import DAY, Result, SelfTest, Steps, choose_calendar, describe_login, events_between
+from busyd.cli.self_test import Result, SelfTest, Steps, choose_calendar, describe_login
 from busyd.cli.self_test_writes import WriteTest
 from busyd.config import Config
 from busyd.connection import CalendarKind, ConnectionKind, RemoteCalendar
-from busyd.dav.operation import Account, Listing, fetch_objects
+from busyd.dav.operation import Account, Listing
 from busyd.errors import RemoteError
-from busyd.period import Instant, Period
+from busyd.ical.zones import UnknownZone
+from busyd.service.state_dir import machine_zone
 from busyd.state.links import CalendarRole
+from busyd.state.uncounted import MANY
 
-MANY: Final = 5
-"""From this many events that block time in the next 90 days, a calendar that no profile uses is worth a warning."""
-_AHEAD: Final = 90 * DAY
 _LOOKED_AT: Final = 10
 """At most this many calendars that no profile uses are read."""
-_FETCHED: Final = 50
 
 
 class WritingTest(Struct, frozen=True):
@@ -129,13 +128,13 @@ async def _uncounted(
 async def _count(session: RemoteSession, calendar: RemoteCalendar, *, labels: Labels) -> Result:
     label = labels.of("calendar", calendar.name or calendar.id)
     try:
-        blocking = await blocking_events(session, calendar)
-    except RemoteError:
+        blocking = await count_ahead(session, calendar, zone=machine_zone(os.environ))
+    except (RemoteError, UnknownZone):
         return Level.SKIPPED, f"{label} ({calendar.kind}) is used by no profile, and could not be read"
     if blocking < MANY:
         return Level.OK, f"{label} ({calendar.kind}) is used by no profile, and has hardly any upcoming events"
     return Level.WARNING, (
-        f"{label} ({calendar.kind}) is used by no profile, but at least {blocking} of its events block time in the "
+        f"{label} ({calendar.kind}) is used by no profile, but has {blocking} busy times in the "
         "next 90 days: should it be among the conflicts of a profile?"
     )
 
@@ -149,24 +148,3 @@ async def _handed_out(session: RemoteSession, calendar: RemoteCalendar, *, label
     if count:
         return Level.WARNING, f"{label}: {sentence_about(count)}: {WHAT_FOLLOWS}"
     return Level.OK, f"{label}: whatever is listed is handed out (at most {LOOKED_AT} events are tried)"
-
-
-async def blocking_events(session: RemoteSession, calendar: RemoteCalendar) -> int:
-    """How many events of a calendar block time in the next 90 days; at most fifty are read."""
-    now = session.clock.now()
-    window = Period(now, Instant(now + _AHEAD))
-    hrefs = await session.client.run(events_between(calendar.href, window.start, end=window.end))
-    fetched = await session.client.run(fetch_objects(calendar.href, hrefs[:_FETCHED]))
-    return sum(_blocks(fetched_object.payload, window) for fetched_object in fetched.objects)
-
-
-def _blocks(payload: bytes, window: Period) -> bool:
-    """Whether an event has an occurrence in the window that is neither transparent nor cancelled."""
-    indexed = index_object(payload, window, zone="UTC")
-    return any(
-        start < window.end
-        and end > window.start
-        and indexed.facts[number].transp != "TRANSPARENT"
-        and indexed.facts[number].status != "CANCELLED"
-        for start, end, number in indexed.rows
-    )

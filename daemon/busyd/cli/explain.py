@@ -16,6 +16,8 @@ COUNTS_AS: Final = {
     "FREE": "free",
 }
 """The types of RFC 5545 in words for a person."""
+_SHOWN: Final = 3
+"""Times of a calendar that does not count that are listed."""
 
 
 def add_explain_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -44,7 +46,7 @@ def show_explanation(arguments: argparse.Namespace) -> int:
             COUNTS_AS.get(str(event.get("type", "")), str(event.get("type", ""))),
             _why(event),
             str(event.get("calendar", "")),
-            str(event.get("summary") or event.get("uid", "")),
+            _title(event),
         )
         for event in answer.get("events", [])
     ]
@@ -54,9 +56,17 @@ def show_explanation(arguments: argparse.Namespace) -> int:
         print("no events touch this window")
     for event in answer.get("events", []):
         for note in event.get("notes") or []:
-            print_note(f"{event.get('calendar')}: {event.get('summary') or event.get('uid')}: {note}")
+            print_note(f"{event.get('calendar')}: {_title(event)}: {note}")
+    for calendar in answer.get("elsewhere") or []:
+        spans = [show_span(span, zone) for span in calendar.get("periods") or []]
+        more = f" and {len(spans) - _SHOWN} more" if len(spans) > _SHOWN else ""
+        print_note(f"{calendar.get('explanation')}: {', '.join(spans[:_SHOWN])}{more}")
     print_freshness(answer, zone)
     return ExitStatus.OK
+
+
+def _title(event: dict[str, Any]) -> str:
+    return str(event.get("summary") or ("(no title)" if event.get("uid") else ""))
 
 
 def _why(event: dict[str, Any]) -> str:

@@ -7,22 +7,16 @@ ids by which Apple can find the requests. Writing is `self_test_writes.py`.
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from lxml import etree
-
 from busyd.advice.diagnosis import describe_clock
 from busyd.cli.doctor_report import Labels, Level, ReportEntry
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.remote_session import SECOND_TRY, STATUS_OF, RemoteSession
 from busyd.connection import CalendarKind, RemoteCalendar
-from busyd.dav import names
 from busyd.dav.errors import InvalidSyncToken, LoginRefused, ServerFault, SyncUnsupported
-from busyd.dav.exchange import DavRequest, DavResponse, Operation, raise_for_status, read_multistatus
-from busyd.dav.href import Href
-from busyd.dav.operation import Account, Listing, SyncDelta, fetch_objects, list_members, sync_collection
-from busyd.dav.xml import make, write_xml
+from busyd.dav.exchange import DavRequest, DavResponse, Operation, raise_for_status
+from busyd.dav.operation import Account, Listing, SyncDelta, fetch_objects, list_members, list_within, sync_collection
 from busyd.errors import RemoteError
-from busyd.ical.compose import to_utc
-from busyd.period import Instant
+from busyd.period import Instant, Period
 from busyd.remote.errors import NOTHING_SENT
 from busyd.remote.observer import Exchange
 from busyd.remote.redaction import WireRedactor
@@ -185,7 +179,7 @@ class SelfTest:
 
     async def _query(self) -> Result:
         now = self._session.clock.now()
-        hrefs = await self._session.client.run(events_between(self._calendar.href, now, end=Instant(now + 30 * DAY)))
+        hrefs = await self._session.client.run(list_within(self._calendar.target, Period(now, Instant(now + 30 * DAY))))
         return Level.OK, f"a query finds {len(hrefs)} events in the next 30 days"
 
 
@@ -194,6 +188,8 @@ def describe_login(account: Account, listing: Listing, *, skew: int | None) -> R
     kinds = [calendar.kind for calendar in listing.calendars]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in CalendarKind if kind in kinds)
     message = f"logged in: {len(kinds)} calendars ({counts or 'none'}), {len(account.addresses)} own addresses"
+    if listing.reminders:
+        message += f"; {len(listing.reminders)} reminders lists, which never block"
     clock = describe_clock(skew)
     if listing.unreadable:
         return Level.WARNING, f"{message}; {len(listing.unreadable)} could not be read"
@@ -206,30 +202,6 @@ def choose_calendar(listing: Listing, wanted: Sequence[str]) -> RemoteCalendar |
     preferred = [calendar for calendar in usable if calendar.href in wanted]
     own = [calendar for calendar in usable if calendar.kind is CalendarKind.OWN]
     return next(iter([*preferred, *own, *usable]), None)
-
-
-def events_between(calendar: str, start: Instant, *, end: Instant) -> Operation[tuple[Href, ...]]:
-    """RFC 4791 §7.8: the hrefs of events that touch a span. iCloud answers no other filter."""
-    time_range = make(names.caldav("time-range"))
-    time_range.set("start", to_utc(start))
-    time_range.set("end", to_utc(end))
-    event = _filter("VEVENT", time_range)
-    query = make(
-        names.caldav("calendar-query"),
-        make(names.PROP, make(names.GETETAG)),
-        make(names.caldav("filter"), _filter("VCALENDAR", event)),
-    )
-    content_type = (("Content-Type", "application/xml; charset=utf-8"),)
-    response = yield DavRequest("REPORT", calendar, "1", content_type, write_xml(query))
-    return tuple(
-        member.href for member in read_multistatus(response).responses if member.find(names.GETETAG) is not None
-    )
-
-
-def _filter(component: str, child: etree._Element) -> etree._Element:
-    element = make(names.caldav("comp-filter"), child)
-    element.set("name", component)
-    return element
 
 
 def _ask_options(home: str) -> Operation[tuple[frozenset[str], frozenset[str]]]:

@@ -7,7 +7,7 @@ from busyd.cli.daemon_client import client_of
 from busyd.cli.disk_space import FREE_SOME, find_lack_of_space
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
-from busyd.cli.terminal import print_json, print_note, print_table
+from busyd.cli.terminal import print_json, print_note, print_reminders, print_table
 from busyd.cli.window import own_zone, show_span, show_time
 from busyd.config import ConfigFaults, ConfigMissing
 from busyd.ical.facts import HARMLESS
@@ -43,6 +43,7 @@ def show_status(arguments: argparse.Namespace) -> int:
     )
     _print_section(("CALENDAR", "STATE", "CONFIRMED"), calendars, keys=("calendar", "as_of"))
     _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], keys=("name", "as_of"))
+    print_reminders([f"{one.get('name')}/{name}" for one in connections for name in one.get("reminders") or ()])
     if not connections:
         print("no account is connected; `busyd setup` connects one")
     else:

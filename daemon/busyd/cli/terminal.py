@@ -100,6 +100,12 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
+def print_reminders(names: Sequence[str]) -> None:
+    """Tell of lists that are no calendars, where those are listed; nothing when there are none."""
+    if names:
+        print(f"\nReminders lists, which hold no events and never block: {', '.join(map(printable, names))}")
+
+
 def print_note(text: str) -> None:
     """A note beside the result, on standard error so that it is not taken for data."""
     print(printable(text), file=sys.stderr)

@@ -25,7 +25,8 @@ from busyd.dav.exchange import (
 )
 from busyd.dav.href import ETag, Href, spellings
 from busyd.dav.multistatus import MemberResponse, SyncToken
-from busyd.dav.request import SyncCollection
+from busyd.dav.request import SyncCollection, WindowQuery
+from busyd.period import Period
 
 _UNSUPPORTED: Final = frozenset({400, 405, 415, 501, 507})
 """How servers say that they do not support the report, or (507) that they cannot deliver it in one response."""
@@ -178,6 +179,14 @@ def list_members(calendar: str) -> Operation[Members]:
         raise MalformedResponse(response.host, "the listing of a calendar is one of other collections", status=207)
     _check_itself(own, response)
     return replace(members, truncated=truncated)
+
+
+def list_within(calendar: str, window: Period) -> Operation[tuple[str, ...]]:
+    """The members that a server says touch a window, as it spells them: a hint, as servers differ in what they find."""
+    response = yield report(calendar, depth="1", body=WindowQuery(window))
+    selves = spellings(calendar, response.url)
+    rows = (row for row in read_members(response) if isinstance(row, MemberResponse))
+    return tuple(row.spelling for row in rows if row.href not in selves and _is_object(row))
 
 
 def _check_itself(rows: Sequence[MemberResponse], response: DavResponse) -> None:

@@ -25,7 +25,7 @@ from busyd.dav.errors import (
 )
 from busyd.dav.href import host_of
 from busyd.dav.multistatus import MemberResponse, Multistatus, SyncToken, read_rows
-from busyd.dav.request import CalendarMultiget, Propfind, SyncCollection
+from busyd.dav.request import CalendarMultiget, Propfind, SyncCollection, WindowQuery
 from busyd.dav.xml import NotXml, looks_like_xml, parse_xml
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ def propfind(target: str, *, depth: str, properties: tuple[str, ...]) -> DavRequ
 
 
 def report(
-    target: str, *, depth: str, body: SyncCollection | CalendarMultiget, answer: LongAnswer | None = None
+    target: str, *, depth: str, body: SyncCollection | CalendarMultiget | WindowQuery, answer: LongAnswer | None = None
 ) -> DavRequest:
     """RFC 3253 §3.6."""
     return DavRequest("REPORT", target, depth, (("Content-Type", _XML_TYPE),), body.to_xml(), answer)

@@ -1,6 +1,6 @@
 """Every operation on a CalDAV server in one place: each is a generator that `remote/client.py` carries out."""
 
-from busyd.dav.changes import Members, SyncDelta, list_members, sync_collection
+from busyd.dav.changes import Members, SyncDelta, list_members, list_within, sync_collection
 from busyd.dav.discovery import Account, discover_account
 from busyd.dav.exchange import DavRequest, DavResponse, Operation
 from busyd.dav.href import Href, normalise_href
@@ -38,6 +38,7 @@ __all__ = [
     "list_calendars",
     "list_homes",
     "list_members",
+    "list_within",
     "normalise_href",
     "put_object",
     "sync_collection",

@@ -9,6 +9,7 @@ from msgspec import Struct
 from busyd.dav import names
 from busyd.dav.multistatus import Property
 from busyd.dav.xml import Element, make, text_of, write_xml
+from busyd.period import Instant, Period, to_rfc3339
 
 
 class BadRequestBody(ValueError):
@@ -102,6 +103,22 @@ class CalendarMultiget(Struct, frozen=True):
         return cls(hrefs, *selected(root))
 
 
+class WindowQuery(Struct, frozen=True):
+    """calendar-query (RFC 4791 §7.8) for the events that touch a window; `filter.py` reads such queries.
+
+    iCloud takes no other form of it: VCALENDAR > VEVENT with one time-range, and no property filter.
+    """
+
+    window: Period
+    properties: tuple[str, ...] = (names.GETETAG,)
+
+    def to_xml(self) -> bytes:
+        times = {"start": _utc(self.window.start), "end": _utc(self.window.end)}
+        events = make(names.COMP_FILTER, make(names.TIME_RANGE, attributes=times), attributes={"name": "VEVENT"})
+        calendar = make(names.COMP_FILTER, events, attributes={"name": "VCALENDAR"})
+        return write_xml(make(names.CALENDAR_QUERY, _prop(self.properties), make(names.FILTER, calendar)))
+
+
 class PropertyUpdate(Struct, frozen=True):
     """<!ELEMENT propertyupdate (remove | set)+ > (RFC 4918 §14.19)"""
 
@@ -121,6 +138,10 @@ class PropertyUpdate(Struct, frozen=True):
         if not changes:
             raise BadRequestBody("the propertyupdate changes nothing")
         return cls(changes)
+
+
+def _utc(instant: Instant) -> str:
+    return to_rfc3339(instant).replace("-", "").replace(":", "")
 
 
 def _prop(properties: Iterable[str]) -> Element:

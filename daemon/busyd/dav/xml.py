@@ -1,7 +1,7 @@
 """The hardened XML parser, and the functions that build XML, always prefixed."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, cast
 
 from lxml import etree
@@ -24,6 +24,7 @@ _SETTINGS: Final[dict[str, Any]] = {
 }
 _AT_ONCE: Final = 64 * 1024
 """Bytes of a long document that are parsed at once."""
+_NONE: Final[Mapping[str, str]] = {}
 _ILLEGAL: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -96,9 +97,9 @@ def write_xml(root: Element) -> bytes:
     return etree.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def make(name: str, *children: "Element | str") -> Element:
-    """An element by its qualified name, prefixed, with its children or its text."""
-    element = etree.Element(name, nsmap=names.PREFIXES)
+def make(name: str, *children: "Element | str", attributes: Mapping[str, str] = _NONE) -> Element:
+    """An element by its qualified name, prefixed, with its children or its text, and its attributes."""
+    element = etree.Element(name, dict(attributes), nsmap=names.PREFIXES)
     for child in children:
         if isinstance(child, str):
             element.text = child

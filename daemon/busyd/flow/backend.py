@@ -22,11 +22,12 @@ from busyd.flow.collections import Collections
 from busyd.flow.freshness import freshness_of
 from busyd.flow.holds import Holds
 from busyd.flow.link_views import LinkView, view_link
-from busyd.flow.poll_now import PollNow
+from busyd.flow.poll_now import PollNow, poll_all
 from busyd.flow.properties import GivenProperties
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
 from busyd.flow.requests import OutboxRequests
 from busyd.flow.tokens import Tokens
+from busyd.flow.uncounted import UncountedCalendars
 from busyd.flow.unsettled import UnsettledAppointments
 from busyd.flow.views import (
     ConnectionView,
@@ -44,7 +45,6 @@ from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
 from busyd.store.change_log import ChangeLog
 from busyd.store.ledger_thread import LedgerThread
-from busyd.sync.timing import APART, TOGETHER
 
 if TYPE_CHECKING:
     from busyd.flow.appointments import Appointments
@@ -80,6 +80,7 @@ class Backend:
         self.blocks = ManualBlocks(self.requests)
         self.holds = Holds(self.requests, self, clock=clock)
         self.unsettled = UnsettledAppointments(state, clock=clock)
+        self.uncounted = UncountedCalendars(writer)
         self.schedules: Mapping[str, PollNow] = {}
         """By connection; empty until polling has begun."""
         self._state = state
@@ -233,12 +234,9 @@ class Backend:
 
     async def sync_now(self, report: Report) -> list[str]:
         """Poll every connection now, none of them after another one; the names of those that failed."""
-        polls: dict[str, asyncio.Task[bool]] = {}
-        for name, schedule in list(self.schedules.items()):
-            polls[name] = asyncio.create_task(schedule.poll_now(report), name=f"sync {name}")
-            await asyncio.sleep(APART if len(polls) > TOGETHER else 0)
-        good = await asyncio.gather(*polls.values())
-        return [name for name, is_good in zip(polls, good, strict=True) if not is_good]
+        failed = await poll_all(self.schedules, report)
+        self.uncounted.ask()
+        return failed
 
     async def reload(self) -> ReloadOutcome:
         """Read the configuration again; what came of it. Raises StorageError."""

@@ -3,22 +3,27 @@
 By the same engine and the same rules as the answer; only titles are read from the mirror in addition.
 """
 
+from collections.abc import Container
+
 from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.availability.index import PackedObject
 from busyd.availability.policy import ACCEPTED, NO_LENGTH, decide
+from busyd.connection import CalendarReference
 from busyd.cooperative import in_slices
 from busyd.ical.title import Title, title_of
 from busyd.index.writer import IndexWriter
-from busyd.period import FbType, Instant, Period
+from busyd.period import FbType, Instant, Period, clip, flatten
+from busyd.state.link_map import connections_of
 from busyd.state.links import CalendarRole, Link
 from busyd.state.problems import version_of
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
+from busyd.state.uncounted import may_count
 from busyd.store.acceptances import problem_id
 from busyd.store.bookings import Booking
-from busyd.store.mirror import StoredObject
+from busyd.store.mirror import CalendarRecord, StoredObject
 
 
 class _Reading(Struct, frozen=True):
@@ -72,27 +77,67 @@ async def explain_calendars(writer: IndexWriter, profile_state: ProfileState, *,
     for link in profile_state.links:
         if link.role is CalendarRole.BLOCKS:
             continue  # what busyd itself has there is explained by its rows; the rest counts by another link, or not
-        record = writer.state.calendars.get(link.calendar or 0)
-        if record is None or not record.complete:
-            events.append(_nothing_known(link, window))
-            continue
-        if writer.state.is_beyond(record.id):
-            events.append(replace(_nothing_known(link, window), reason="too-much"))
-            continue
-        stored = await objects_touching(writer, link, window=window)
         reading = _Reading(
             link,
             writer.state.addresses_for(profile_state, link.reference.connection),
             profile_state.profile.primary_blocks_origin,
             window,
         )
-        read = writer.expansion.index((known.payload for known in stored), link.zone, span=window)
-        numbered = iter(stored)
-        async for indexed in read:
-            known = next(numbered)
-            version = version_of(record.connection, known.href, etag=known.etag, doubts=record.doubts)
-            accepted = problem_id(known.href, version) in writer.state.problems.accepted
-            events += _explain_object(known, indexed, reading=replace(reading, accepted=accepted))
+        events += await _explain_calendar(writer, reading)
+    return events
+
+
+async def explain_uncounted(
+    writer: IndexWriter, profile_state: ProfileState, *, window: Period, calendars: Container[str]
+) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Label -> when there is something, of the calendars of the profile's connections that do not count for it.
+
+    Only of those with these labels. Of one that no profile names, as it was when it was last looked at, and only as
+    far as that reached.
+    """
+    state, found = writer.state, dict[str, tuple[tuple[int, int], ...]]()
+    linked = {link.calendar for link in profile_state.links}
+    for name in sorted(connections_of(profile_state.profile)):
+        for record in state.calendars_of(name):
+            if record.id in linked or record.label not in calendars or not may_count(record):
+                continue
+            spans = await _spans_elsewhere(writer, record, window=window, me=state.addresses_for(profile_state, name))
+            if spans:
+                found[record.label] = tuple(spans)
+    return found
+
+
+async def _spans_elsewhere(
+    writer: IndexWriter, record: CalendarRecord, *, window: Period, me: frozenset[str]
+) -> list[tuple[int, int]]:
+    zones = writer.state.zones_of(record.id)
+    if not zones:
+        known = writer.state.uncounted.get(record.id)
+        return list(known.within(window.start, window.end)) if known is not None else []
+    if not record.complete:
+        return []
+    reference = CalendarReference(record.connection, record.remote.id)
+    link = Link(reference, CalendarRole.CONFLICT, record.label, record.id, record.remote.href, min(zones))
+    events = await _explain_calendar(writer, _Reading(link, me, "", window))
+    blocking = ((event.start, event.end, 1) for event in events if event.fbtype is not FbType.FREE)
+    return [(start, end) for start, end, _ in flatten(clip(blocking, window))]
+
+
+async def _explain_calendar(writer: IndexWriter, reading: _Reading) -> list[Explained]:
+    link, window = reading.link, reading.window
+    record = writer.state.calendars.get(link.calendar or 0)
+    if record is None or not record.complete:
+        return [_nothing_known(link, window)]
+    if writer.state.is_beyond(record.id):
+        return [replace(_nothing_known(link, window), reason="too-much")]
+    stored = await objects_touching(writer, link, window=window)
+    read = writer.expansion.index((known.payload for known in stored), link.zone, span=window)
+    numbered, events = iter(stored), list[Explained]()
+    async for indexed in read:
+        known = next(numbered)
+        version = version_of(record.connection, known.href, etag=known.etag, doubts=record.doubts)
+        accepted = problem_id(known.href, version) in writer.state.problems.accepted
+        events += _explain_object(known, indexed, reading=replace(reading, accepted=accepted))
     return events
 
 

@@ -2,10 +2,13 @@
 without.
 """
 
+import asyncio
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol
 
 from busyd.progress import Report
+from busyd.sync.timing import APART, TOGETHER
 
 if TYPE_CHECKING:
     from busyd.booking.carrying import Client
@@ -28,3 +31,13 @@ class PollNow(Protocol):
     async def look(self) -> bool: ...
 
     def undisturbed(self) -> "AbstractAsyncContextManager[Client]": ...
+
+
+async def poll_all(schedules: Mapping[str, PollNow], report: Report) -> list[str]:
+    """Poll every connection now, none of them after another one; the names of those that failed."""
+    polls: dict[str, asyncio.Task[bool]] = {}
+    for name, schedule in list(schedules.items()):
+        polls[name] = asyncio.create_task(schedule.poll_now(report), name=f"sync {name}")
+        await asyncio.sleep(APART if len(polls) > TOGETHER else 0)
+    good = await asyncio.gather(*polls.values())
+    return [name for name, is_good in zip(polls, good, strict=True) if not is_good]

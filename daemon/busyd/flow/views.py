@@ -9,7 +9,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from busyd.advice.bookings import describe_unknown
-from busyd.advice.trouble import describe_missing
+from busyd.advice.trouble import describe_missing, describe_uncounted
 from busyd.availability.hours import AppointmentDefaults, Hours, SlotDefaults
 from busyd.availability.snapshot import Snapshot
 from busyd.connection import CalendarKind, ConnectionKind
@@ -23,6 +23,7 @@ from busyd.state.own_rows import OwnStart
 from busyd.state.problems import ObjectProblem
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
+from busyd.state.uncounted import much_ahead
 from busyd.store.mirror import CalendarRecord
 
 
@@ -99,6 +100,8 @@ class CalendarView(Struct, frozen=True, gc=False):
     trouble: str
     note: str
     """Why some of its time is not known although its server was read; empty when all of it is."""
+    uncounted: str
+    """That much is ahead in it although no profile names it; empty otherwise."""
 
 
 class ConnectionView(Struct, frozen=True, gc=False):
@@ -227,6 +230,8 @@ def _view_calendar(state: State, connection_state: ConnectionState, *, record: C
     missing = "" if since is None else describe_missing(to_rfc3339(since), is_gone=record.gone)
     names = state.unknown_events.get(record.id, ())
     unknown = describe_unknown(names) if names else ""
+    profiles = frozenset(state.links.profiles_of(record.id))
+    ahead = much_ahead(state.uncounted.get(record.id), record)
     return CalendarView(
         label=record.label,
         connection=record.connection,
@@ -236,12 +241,13 @@ def _view_calendar(state: State, connection_state: ConnectionState, *, record: C
         kind=remote.kind,
         writable=remote.writable,
         transparent=remote.transparent,
-        profiles=frozenset(state.links.profiles_of(record.id)),
+        profiles=profiles,
         is_complete=record.complete,
         is_missing=record.missing_since is not None,
         as_of=record.as_of,
         trouble=connection_state.calendar_trouble.get(record.id, "") or missing,
         note="; ".join(filter(None, (state.note_about(record.id), unknown))),
+        uncounted=describe_uncounted(ahead) if ahead and not profiles else "",
     )
 
 

@@ -136,13 +136,24 @@ class ExplainedEvent(Struct, frozen=True):
     notes: tuple[str, ...]
 
 
+class ElsewhereInAnswer(Struct, frozen=True):
+    """A calendar of the same account that does not count for the profile, and when there is something in it."""
+
+    calendar: str
+    periods: list[Slot]
+    explanation: str
+
+
 class Explanation(Struct, frozen=True):
-    """Every event that touches the window."""
+    """Every event that touches the window. `elsewhere` is about calendars that do not count, as far as they were looked
+    at and the caller may know of them.
+    """
 
     profile: str
     start: Time
     end: Time
     events: list[ExplainedEvent]
+    elsewhere: list[ElsewhereInAnswer]
 
 
 class LinkedCalendar(Struct, frozen=True, gc=False):
@@ -188,7 +199,7 @@ class Calendars(Struct, frozen=True):
 
 
 class ConnectionStatus(Struct, frozen=True, gc=False):
-    """A connection, how its last poll went, and its calendars."""
+    """A connection, how its last poll went, and its calendars. Reminders lists are named, and never block."""
 
     name: str
     kind: ConnectionKind
@@ -200,6 +211,7 @@ class ConnectionStatus(Struct, frozen=True, gc=False):
     next_poll: Time | None
     requests: Count
     calendars: list[Calendar]
+    reminders: tuple[str, ...]
 
 
 class UnsettledAppointment(Struct, frozen=True):

@@ -36,6 +36,11 @@ DIRECTIONS: Final = (
     Direction("reads", "events of linked calendars", "the account's CalDAV server, polled"),
     Direction("reads", "names, colours and access of all calendars", "the account's CalDAV server, polled"),
     Direction("reads", "subscribed calendars and ICS feeds", "their own addresses, polled"),
+    Direction(
+        "reads",
+        "whether there is something in calendars that no profile names",
+        "the account's CalDAV server, once a day and after a change; kept in memory only",
+    ),
     Direction("writes", "appointments", "the profile's primary calendar, after a check of all that count"),
     Direction("writes", "the scratch calendar of `doctor --write`", "the account that is tested, and removed again"),
     Direction("writes", 'blocks with `"write": true`', "the calendar named by `blocks:`, else the primary"),

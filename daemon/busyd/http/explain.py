@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Final, Literal, cast
 from aiohttp import web
 
 from busyd.advice.reasons import describe_reason
+from busyd.advice.trouble import describe_elsewhere
 from busyd.flow.backend import Backend
-from busyd.http.bodies import ExplainedEvent, Explanation
+from busyd.http.auth import Caller
+from busyd.http.bodies import ElsewhereInAnswer, ExplainedEvent, Explanation, Slot
 from busyd.http.call import Call
 from busyd.http.freebusy import profile_of, zone_of
 from busyd.http.query import parse_window
 from busyd.http.response import json_response
-from busyd.period import FbType, to_rfc3339
+from busyd.http.status import visible_calendars, visible_connections
+from busyd.period import FbType, Period, to_rfc3339
 
 if TYPE_CHECKING:
     from busyd.flow.explain import Explained
@@ -34,8 +37,23 @@ class ExplainHandler:
             start=to_rfc3339(window.start),
             end=to_rfc3339(window.end),
             events=[_event(event) for event in await self._backend.explain(profile.name, window)],
+            elsewhere=await self._elsewhere(call.caller, profile=profile.name, window=window),
         )
         return await json_response(explanation, call.head)
+
+    async def _elsewhere(self, caller: Caller, *, profile: str, window: Period) -> list[ElsewhereInAnswer]:
+        """Of the calendars that the caller may know of by `/v1/status` too."""
+        connections = await visible_connections(self._backend, caller, profile=profile)
+        labels = {view.label for connection in connections for view in visible_calendars(connection, caller)}
+        found = await self._backend.uncounted.spans_of(profile, window, calendars=labels)
+        return [
+            ElsewhereInAnswer(
+                calendar=label,
+                periods=[Slot(to_rfc3339(start), to_rfc3339(end)) for start, end in spans],
+                explanation=describe_elsewhere(label, profile),
+            )
+            for label, spans in found.items()
+        ]
 
 
 def _event(event: "Explained") -> ExplainedEvent:

@@ -55,7 +55,9 @@ class StatusHandler:
             version=busyd.__version__,
             now=to_rfc3339(backend.clock.now()),
             profiles=await in_slices(apply(lambda view: _profile(view, backend.links(view.name)), profiles)),
-            connections=await in_slices(apply(lambda view: _connection(view, calendars[view.name]), connections)),
+            connections=await in_slices(
+                apply(lambda view: _connection(view, calendars[view.name], caller=caller), connections)
+            ),
             problems=_problems_of(calendars.values(), backend.problems()),
             warnings=[f"profile {view.name}: {note}" for view in profiles for note in view.notes],
             appointments=[_unsettled(one) for view in profiles for one in backend.unsettled.of(view.name)],
@@ -66,7 +68,7 @@ class StatusHandler:
     async def get_calendars(self, call: Call) -> web.StreamResponse:
         connections = await visible_connections(self._backend, call.caller)
         calendars = [_calendar(view) for one in connections for view in visible_calendars(one, call.caller)]
-        lists = [f"{one.name}/{name}" for one in connections if call.caller.sees_all for name in one.reminders]
+        lists = [f"{one.name}/{name}" for one in connections for name in _visible_reminders(one, call.caller)]
         return await json_response(Calendars(calendars, lists), call.head)
 
     async def _wanted(self, call: Call) -> tuple[list[ProfileView], list[ConnectionView]]:
@@ -160,7 +162,12 @@ def _unsettled(view: UnsettledView) -> UnsettledAppointment:
     )
 
 
-def _connection(view: ConnectionView, calendars: Sequence[CalendarView]) -> ConnectionStatus:
+def _visible_reminders(connection: ConnectionView, caller: Caller) -> tuple[str, ...]:
+    """The reminders lists of a visible connection: for whoever may know of calendars that no profile names, too."""
+    return connection.reminders if caller.may("admin") else ()
+
+
+def _connection(view: ConnectionView, calendars: Sequence[CalendarView], *, caller: Caller) -> ConnectionStatus:
     state, detail = _state_of(view)
     return ConnectionStatus(
         name=view.name,
@@ -173,6 +180,7 @@ def _connection(view: ConnectionView, calendars: Sequence[CalendarView]) -> Conn
         next_poll=None if state == UNUSED else time_or_none(view.next_poll),
         requests=view.requests,
         calendars=[_calendar(calendar) for calendar in calendars],
+        reminders=_visible_reminders(view, caller),
     )
 
 
@@ -189,7 +197,7 @@ def _calendar(view: CalendarView) -> Calendar:
         linked=bool(view.profiles),
         state=_state_of_calendar(view),
         as_of=time_or_none(view.as_of),
-        detail="; ".join(filter(None, (view.trouble, view.note))),
+        detail="; ".join(filter(None, (view.trouble, view.note, view.uncounted))),
         note=view.note,
     )
 

@@ -189,6 +189,7 @@ class Service:
                     "roll": self._roll(),
                     "retry": retry_postponed(self._writer),
                     "holds": self._backend.holds.end_expired(),
+                    "calendars that do not count": self._backend.uncounted.run(),
                     "forget early ends": self._crashes.forget_later(),
                 },
             )
@@ -212,7 +213,7 @@ class Service:
             on_change=lambda: self._manager.status(self._status()),
             after_poll=self._backend.booker.after_poll,
         )
-        self._backend.schedules = self._polling.schedules
+        self._backend.schedules = self._backend.uncounted.schedules = self._polling.schedules
         await self._polling.follow(self._config.connections)
         await self._patiently(self._backend.booker.begin, "appointments under way could not be taken up")
         reloader = Reloader(

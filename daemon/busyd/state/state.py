@@ -28,6 +28,7 @@ from busyd.state.problems import KnownProblems
 from busyd.state.profile_state import ProfileState
 from busyd.state.proofs import Proofs
 from busyd.state.tables import Tables
+from busyd.state.uncounted import UncountedTime
 from busyd.store.mirror import CalendarRecord
 
 
@@ -56,6 +57,7 @@ class State:
         """Objects that could not be read because reading itself failed."""
         self.unknown_events: dict[int, tuple[str, ...]] = {}
         """Calendar -> the UIDs of events in it that busyd wrote and a restored ledger does not know."""
+        self.uncounted: dict[int, UncountedTime] = {}
         self.departed: dict[str, ConnectionState] = {}
         """Connections that the configuration no longer has and some snapshot still speaks of."""
         self.table = FactsTable()

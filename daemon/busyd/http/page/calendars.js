@@ -13,9 +13,9 @@ async function refreshCalendars(profile, answer) {
   }
   const status = await ask(`/v1/status?profile=${encodeURIComponent(profile.name)}`);
   const { links, calendars } = status.profiles[0];
-  const connections = status.connections.map(({ name, kind, state: how, detail, last_poll, calendars: own }) => ({
+  const connections = status.connections.map(({ name, kind, state: how, detail, last_poll, reminders: lists, calendars: own }) => ({
     name, kind, how, detail, age: last_poll ? ago(Math.floor((serverNow() - Date.parse(last_poll)) / 60_000) * 60_000) : "never",
-    calendars: own.map((calendar) => ({ name: calendar.name, calendar: calendar.calendar, kind: calendar.kind, transparent: calendar.transparent, ...calendars.find((known) => known.calendar === calendar.calendar) })),
+    reminders: lists, calendars: own.map((calendar) => ({ name: calendar.name, calendar: calendar.calendar, kind: calendar.kind, transparent: calendar.transparent, detail: calendar.detail, ...calendars.find((known) => known.calendar === calendar.calendar) })),
   }));
   const lost = calendars.filter((one) => !status.connections.some(({ calendars: own }) => own.some(({ calendar }) => calendar === one.calendar)));
   const troubles = status.problems.filter(({ incomplete, accepted }) => incomplete && !accepted);
@@ -34,11 +34,12 @@ const trouble = (text) => make("span", { className: "trouble" }, prose(text));
 
 const stateOf = ({ state: word, detail }) => word === "fresh" && !detail ? CALENDAR_STATES.fresh : trouble([CALENDAR_STATES[word] ?? word, detail].filter(Boolean).join(": "));
 
-function part({ name, kind, how, detail, age, calendars }, links) {
+function part({ name, kind, how, detail, age, calendars, reminders: lists }, links) {
   return make("div", { className: "connection" },
     make("h3", {}, name, make("span", { className: "quiet" }, ` ${kind}, last answered ${age.startsWith("0 s") ? "just now" : age}`)),
     (detail || !["ok", "starting"].includes(how)) && make("p", {}, trouble(detail || how)),
-    table(["Calendar", "Counts as", "State"], calendars.map((calendar) => [calendar.name, role(calendar, links), calendar.state ? stateOf({ ...calendar, detail: calendar.detail === detail ? "" : calendar.detail }) : "–"])));
+    table(["Calendar", "Counts as", "State"], calendars.map((calendar) => [calendar.name, role(calendar, links), calendar.state ? stateOf({ ...calendar, detail: calendar.detail === detail ? "" : calendar.detail }) : calendar.detail ? trouble(calendar.detail) : "–"])),
+    lists.length > 0 && make("p", { className: "quiet" }, `Reminders lists, which hold no events and never block: ${lists.join(", ")}`));
 }
 
 function role(calendar, links) {

@@ -41,12 +41,13 @@ async function explain({ name, timezone }, busy, further = () => []) {
   }
   openDialog(title, make("p", { className: "quiet" }, "Asking …"));
   try {
-    const { events } = await ask(pathOf(name, `explain?start=${busy.start}&end=${busy.end}`));
+    const { events, elsewhere } = await ask(pathOf(name, `explain?start=${busy.start}&end=${busy.end}`));
     const list = (chosen) => make("ul", { className: "events" }, events.filter(chosen).map((event) => describe(event, timezone, further)));
     openDialog(title, list((event) => event.blocks));
     if (events.some((event) => !event.blocks)) {
       element("dialog-body").append(make("h3", {}, "Also there, but does not count"), list((event) => !event.blocks));
     }
+    element("dialog-body").append(...elsewhere.map(({ explanation }) => make("p", { className: "quiet" }, `${explanation[0].toUpperCase()}${explanation.slice(1)}.`)));
   } catch (error) {
     openDialog(title, make("p", { className: "trouble" }, prose(reasonOf(error))));
   }
