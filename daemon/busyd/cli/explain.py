@@ -1,6 +1,7 @@
 """`busyd explain PROFILE`: why is this person busy, or free? Asks the running daemon."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from busyd.advice.reasons import describe_reason
@@ -8,6 +9,7 @@ from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.cli.window import add_window_options, print_freshness, show_span, shown_zone, window_query
+from busyd.ical.zones import Zone
 
 COUNTS_AS: Final = {
     "BUSY": "busy",
@@ -40,23 +42,10 @@ def show_explanation(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(answer)
         return ExitStatus.OK
-    rows = [
-        (
-            show_span(event, zone),
-            COUNTS_AS.get(str(event.get("type", "")), str(event.get("type", ""))),
-            _why(event),
-            str(event.get("calendar", "")),
-            _title(event),
-        )
-        for event in answer.get("events", [])
-    ]
-    if rows:
-        print_table(("WHEN", "COUNTS AS", "WHY", "CALENDAR", "EVENT"), rows)
+    if answer.get("events"):
+        print_events(answer["events"], zone)
     else:
         print("no events touch this window")
-    for event in answer.get("events", []):
-        for note in event.get("notes") or []:
-            print_note(f"{event.get('calendar')}: {_title(event)}: {note}")
     for calendar in answer.get("elsewhere") or []:
         spans = [show_span(span, zone) for span in calendar.get("periods") or []]
         more = f" and {len(spans) - _SHOWN} more" if len(spans) > _SHOWN else ""
@@ -65,10 +54,28 @@ def show_explanation(arguments: argparse.Namespace) -> int:
     return ExitStatus.OK
 
 
-def _title(event: dict[str, Any]) -> str:
+def print_events(events: Sequence[Mapping[str, Any]], zone: Zone) -> None:
+    """A table of events with what was decided about them, and notes on what is odd in them."""
+    rows = [
+        (
+            show_span(event, zone),
+            COUNTS_AS.get(str(event.get("type", "")), str(event.get("type", ""))),
+            _why(event),
+            str(event.get("calendar", "")),
+            _title(event),
+        )
+        for event in events
+    ]
+    print_table(("WHEN", "COUNTS AS", "WHY", "CALENDAR", "EVENT"), rows)
+    for event in events:
+        for note in event.get("notes") or []:
+            print_note(f"{event.get('calendar')}: {_title(event)}: {note}")
+
+
+def _title(event: Mapping[str, Any]) -> str:
     return str(event.get("summary") or ("(no title)" if event.get("uid") else ""))
 
 
-def _why(event: dict[str, Any]) -> str:
+def _why(event: Mapping[str, Any]) -> str:
     rule, origin = str(event.get("rule") or ""), str(event.get("origin") or "")
     return describe_reason(str(event.get("reason", "")), rule=rule, origin=origin)

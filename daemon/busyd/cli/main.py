@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "hold": "keep a slot for some minutes, or give it back",
     "block": "mark time as busy by hand: add, list, remove",
     "explain": "show why a profile is busy or free",
+    "why": "show since when a moment is busy or free, and what it was before",
     "changes": "show what became busy or free, and follow it",
     "busy": "compute the busy time of iCalendar files, without configuration or network",
     "sync": "poll the servers now",

@@ -72,7 +72,7 @@ class Backend:
         self.clock = clock
         self.tokens = Tokens(ledger)
         self.reloads = ReloadRequests()
-        self.changes = Changes(changes, state)
+        self.changes = Changes(changes, state, store=writer.store)
         self.collections = Collections(writer)
         self.properties = GivenProperties(ledger)
         self.accepted_problems = AcceptedProblems(writer, ledger)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 
+from busyd.flow.history import History
 from busyd.state.state import State
 from busyd.store.change_log import ChangeLog
 from busyd.store.changes import (
@@ -15,6 +16,7 @@ from busyd.store.changes import (
     ProfileReset,
     SpanChanged,
 )
+from busyd.store.store import Store
 
 __all__ = [
     "AppointmentChanged",
@@ -66,7 +68,8 @@ class ChangeView(Struct, frozen=True):
 class Changes:
     """The log of changes, read."""
 
-    def __init__(self, log: ChangeLog, state: State) -> None:
+    def __init__(self, log: ChangeLog, state: State, *, store: Store) -> None:
+        self.history = History(log, state, store=store)
         self._log = log
         self._state = state
 

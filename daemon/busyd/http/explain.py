@@ -36,7 +36,7 @@ class ExplainHandler:
             profile=profile.name,
             start=to_rfc3339(window.start),
             end=to_rfc3339(window.end),
-            events=[_event(event) for event in await self._backend.explain(profile.name, window)],
+            events=[explained(event) for event in await self._backend.explain(profile.name, window)],
             elsewhere=await self._elsewhere(call.caller, profile=profile.name, window=window),
         )
         return await json_response(explanation, call.head)
@@ -56,7 +56,8 @@ class ExplainHandler:
         ]
 
 
-def _event(event: "Explained") -> ExplainedEvent:
+def explained(event: "Explained") -> ExplainedEvent:
+    """An event as it goes out."""
     return ExplainedEvent(
         calendar=event.calendar,
         uid=event.uid,

@@ -7,7 +7,6 @@ from aiohttp import web
 from msgspec import Struct
 
 import busyd
-from busyd.flow.changes import AppointmentChanged, ConnectionChanged, ProfileReset, SpanChanged
 from busyd.flow.reload import ReloadOutcome
 from busyd.http.bodies import (
     Calendars,
@@ -23,9 +22,11 @@ from busyd.http.bodies import (
 from busyd.http.call import Call
 from busyd.http.capabilities import Capabilities
 from busyd.http.change_bodies import ChangesPage, Heartbeat
-from busyd.http.changes import EVENTS, MOST_IN_PAGE
+from busyd.http.changes import EVENTS
+from busyd.http.history_bodies import HistoryAnswer
 from busyd.http.openapi_appointments import APPOINTMENT_BODIES, appointment_paths
 from busyd.http.openapi_blocks import BLOCK_BODIES, block_paths
+from busyd.http.openapi_changes import REPLAY, TOLD
 from busyd.http.openapi_page import PAGE_BODIES, page_paths
 from busyd.http.openapi_parts import TEXT, Schema, parameter
 from busyd.http.openapi_slots import DURATION, GROUP, SHAPE
@@ -36,23 +37,21 @@ BODIES: Final = (
     *APPOINTMENT_BODIES,
     *BLOCK_BODIES,
     *PAGE_BODIES,
+    *TOLD,
     Calendars,
     Capabilities,
     ChangesPage,
-    AppointmentChanged,
-    ConnectionChanged,
     Explanation,
     FreeBusy,
     GroupSlots,
     Health,
     Heartbeat,
+    HistoryAnswer,
     ProblemDetails,
     Problems,
     Profiles,
-    ProfileReset,
     ReloadOutcome,
     Slots,
-    SpanChanged,
     Status,
 )
 _ASKED: Final[Schema] = {
@@ -137,15 +136,6 @@ def _paths() -> Schema:
     ]
     problem = parameter("problem", "path", schema={"type": "string"}, description="Id of a problem")
     freebusy = {**_ok(FreeBusy), **_ok_calendar()}
-    replay = [
-        parameter("last_event_id", "query", schema=TEXT, description="Go on after this entry, as Last-Event-ID"),
-        parameter(
-            "limit",
-            "query",
-            schema={"type": "integer", "minimum": 1, "maximum": MOST_IN_PAGE},
-            description="Entries per page of JSON: the newest, unless `last_event_id` says where to go on",
-        ),
-    ]
     only = [
         parameter("profile", "query", schema=TEXT, description="Only this profile, with the connections it uses"),
         parameter("connection", "query", schema=TEXT, description="Only this connection, with its profiles"),
@@ -175,15 +165,25 @@ def _paths() -> Schema:
         "/v1/profiles/{profile}/explain": _get(
             "Why is this person busy?", _ok(Explanation), parameters=[profile, *window], of_profile=True
         ),
+        "/v1/profiles/{profile}/history": _get(
+            "Since when is a moment busy or free, by what, and what was it before?",
+            _ok(HistoryAnswer),
+            parameters=[
+                profile,
+                parameter("at", "query", schema=_ASKED, description=f"{_WHEN_ASKED}. Default: now"),
+                window[-1],
+            ],
+            of_profile=True,
+        ),
         **appointment_paths(profile, window),
         **block_paths(profile, window),
         "/v1/profiles/{profile}/changes": _get(
-            "What becomes busy, free or uncertain", _ok_changes(), parameters=[profile, *replay], of_profile=True
+            "What becomes busy, free or uncertain", _ok_changes(), parameters=[profile, *REPLAY], of_profile=True
         ),
         "/v1/changes": _get(
             "The same of several profiles, or of all that the caller may see",
             _ok_changes(),
-            parameters=[parameter("profiles", "query", schema=TEXT, description="Comma-separated names"), *replay],
+            parameters=[parameter("profiles", "query", schema=TEXT, description="Comma-separated names"), *REPLAY],
         ),
         "/v1/capabilities": _get("What this installation reads, writes and never stores", _ok(Capabilities)),
         "/v1/status": _get("The state of every connection and calendar", _ok(Status), parameters=only),
@@ -226,11 +226,9 @@ def _paths() -> Schema:
 def _schemas() -> Schema:
     """The schemas of the answers, made exact: what is not described is not sent."""
     _, components = msgspec.json.schema_components(BODIES, ref_template="#/components/schemas/{name}")
-    told = [
-        _reference(f"schemas/{body.__name__}")
-        for body in (SpanChanged, AppointmentChanged, ProfileReset, ConnectionChanged)
-    ]
-    components["ChangeInAnswer"]["properties"]["data"] = {"anyOf": told}
+    told = [_reference(f"schemas/{body.__name__}") for body in TOLD]
+    for name in ("ChangeInAnswer", "HistoryChange"):
+        components[name]["properties"]["data"] = {"anyOf": told}
     for schema in components.values():
         if schema.get("type") == "object":
             properties = schema["properties"]

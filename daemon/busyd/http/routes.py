@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.flow.backend import Backend
-from busyd.http import appointments, blocks, changes, explain, freebusy, group_slots, holds, slots
+from busyd.http import appointments, blocks, changes, explain, freebusy, group_slots, history, holds, slots
 from busyd.http.appointments import AppointmentsHandler
 from busyd.http.auth import Authenticator
 from busyd.http.blocks import BlocksHandler
@@ -17,6 +17,7 @@ from busyd.http.feed import FeedHandler
 from busyd.http.freebusy import FreeBusyHandler
 from busyd.http.group_slots import GroupSlotsHandler
 from busyd.http.health import HealthHandler
+from busyd.http.history import HistoryHandler
 from busyd.http.holds import HoldsHandler
 from busyd.http.login import LoginHandler
 from busyd.http.metrics import Metrics
@@ -92,6 +93,12 @@ def api_routes(handlers: Handlers) -> Routes:
                 {"GET": ExplainHandler(backend).get_explain},
                 _DETAILS,
                 parameters=explain.PARAMETERS,
+            ),
+            Route(
+                f"{profile}/history",
+                {"GET": HistoryHandler(backend).get_history},
+                _FREEBUSY | _DETAILS,
+                parameters=history.PARAMETERS,
             ),
             Route(
                 f"{profile}/blocks",

@@ -92,7 +92,7 @@ class OriginFinder:
         origins = []
         for change, found in zip(changes, steps, strict=True):
             events = [event for step in found[:MOST_EVENTS] for event in self._events(step, stored.get(step.object))]
-            concerned = {step.calendar for step in found} | {*change.calendars}
+            concerned = {step.calendar for step in found} & both - {*others} | {*change.calendars}
             origins.append(
                 ChangeOrigin(
                     events=tuple(events),

@@ -14,3 +14,8 @@ def horizon_at(now: Instant) -> Period:
     """Whole UTC days around now."""
     today = now // DAY
     return Period(Instant((today - PAST_DAYS) * DAY), Instant((today + AHEAD_DAYS) * DAY))
+
+
+def followed_since(moment: Instant) -> Instant:
+    """When a moment came into the horizon."""
+    return Instant((moment // DAY - AHEAD_DAYS + 1) * DAY)
