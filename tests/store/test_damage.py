@@ -1,6 +1,7 @@
 """Whatever is wrong with the mirror, it is set aside and begun anew, and nothing damaged is answered from."""
 
 import contextlib
+import hashlib
 import sqlite3
 from array import array
 from functools import partial
@@ -160,6 +161,14 @@ async def test_a_file_that_was_closed_in_order_is_believed(tmp_path: Path) -> No
 async def test_after_a_crash_the_file_is_looked_over_and_believed(tmp_path: Path) -> None:
     path = filled(tmp_path)
     path.with_name("mirror.sqlite3.seal").unlink()
+    again = Store.open_or_begin_anew(path)
+    assert len(await again.read_calendars()) == 3
+    again.close()
+
+
+async def test_a_file_that_an_earlier_release_closed_is_looked_over_and_believed(tmp_path: Path) -> None:
+    path = filled(tmp_path)
+    path.with_name("mirror.sqlite3.seal").write_text(hashlib.blake2b(path.read_bytes()).hexdigest())
     again = Store.open_or_begin_anew(path)
     assert len(await again.read_calendars()) == 3
     again.close()

@@ -7,6 +7,11 @@ whole file takes the longer the larger it is, so that is not part of breaking it
 import hashlib
 import os
 from pathlib import Path
+from typing import Final
+
+_DIGEST: Final = "sha256"
+"""The fastest in the standard library: many processors have instructions for it."""
+_LENGTH: Final = 2 * hashlib.new(_DIGEST).digest_size
 
 
 def seal(path: Path) -> None:
@@ -35,13 +40,13 @@ def break_seal(path: Path) -> bytes | None:
         os.fsync(folder)  # else a loss of power could put an old seal on a new file
     finally:
         os.close(folder)
-    return found
+    return found if len(found) == _LENGTH else None  # earlier releases had another digest
 
 
 def digest_of(path: Path) -> bytes:
     """What a seal on the file says. Raises OSError."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest().encode()
+        return hashlib.file_digest(file, _DIGEST).hexdigest().encode()
 
 
 def _seal_of(path: Path) -> Path:
