@@ -149,6 +149,19 @@ async def test_who_sends_no_request_in_time_is_dropped(serve: Serve) -> None:
         assert await readers[0].read() == b""
 
 
+async def test_nobody_is_woken_up_where_there_is_no_connection(serve: Serve) -> None:
+    served = await serve()
+    gate = served.endpoint.gate
+    async with idlers(served, 1):
+        assert gate._timer is not None
+        gate.sweep()
+        assert gate.open
+        age(served, 11)
+        gate._sweep_again()
+        assert not gate.open
+    assert gate._timer is None
+
+
 async def test_half_a_request_is_no_request(serve: Serve) -> None:
     served = await serve()
     reader, writer = await asyncio.open_connection("127.0.0.1", served.port)

@@ -168,6 +168,8 @@ class Gate:
             else:
                 connection.reserved = True
         self.open.add(connection)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep_again)
         return True
 
     def leave(self, connection: ClientConnection) -> None:
@@ -189,12 +191,8 @@ class Gate:
         if self.streams.pop(connection, None) is not None and connection.transport is not None:
             self.open.add(connection)
 
-    def start(self) -> None:
-        """Begin to sweep every second; needs a running loop."""
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep_again)
-
     def stop(self) -> None:
+        """Sweep no more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -209,8 +207,10 @@ class Gate:
                 self._drop(connection)
 
     def _sweep_again(self) -> None:
+        """Every second while there are connections; nobody is woken up for nothing."""
         self.sweep()
-        self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep_again)
+        is_used = bool(self.open or self.streams)
+        self._timer = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep_again) if is_used else None
 
     def _does_not_read(self, connection: ClientConnection, now: float) -> bool:
         transport = connection.transport

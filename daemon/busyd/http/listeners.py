@@ -157,7 +157,6 @@ async def start_listeners(
         check_address(address, tls=tls is not None, behind_proxy=endpoint.settings.behind_proxy)
     listeners = Listeners(endpoint)
     await listeners.follow(listen, await listeners.open_new(listen, tls=tls), tls=tls)
-    endpoint.gate.start()
     return listeners
 
 
