@@ -20,6 +20,21 @@ async def synced(world: World) -> World:
     return world
 
 
+async def test_the_log_tells_of_a_calendar_once_it_was_read_and_not_of_each_change(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "busyd")
+    fill(world, "work", numbers=range(12))
+    await world.sync()
+    assert sorted(caplog.messages) == ["anna/Home: read completely", "anna/Work: read completely"]
+    caplog.clear()
+    fill(world, "work", numbers=[1, 40], version=1)
+    await world.sync()
+    await world.restart()
+    await world.sync()
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("answer", ["403", "bare403", "409", "410", "everything", "500"])
 async def test_a_token_that_is_refused_or_answered_with_everything_costs_one_comparison(
     synced: World, answer: Literal["403", "bare403", "409", "410", "everything", "500"]

@@ -133,7 +133,7 @@ async def commit_settlement(context: PollContext, decision: Decision) -> None:
     gone = sum(not is_other_version(href) for href in settlement.forget)
     if settlement.fetched or gone or not record.complete:
         counts = (settlement.fetched, gone, len(settlement.kept))
-        logger.info("%s: %d changed, %d gone, %d kept although missing", record.label, *counts)
+        logger.debug("%s: %d changed, %d gone, %d kept although missing", record.label, *counts)
     if settlement.newly_missing and settlement.reason is not Reason.MAY_BE_MOVING:
         logger.warning(
             "%s: %d events look deleted; their time stays busy until each has said so itself (%s)",

@@ -221,6 +221,9 @@ async def refresh_state(context: PollContext, *, relink: bool = False) -> None:
     state = context.state
     records = await context.store.read_calendars(context.name)
     before = {record.id: record for record in state.calendars_of(context.name)}
+    for record in records:
+        if record.complete and record.id in before and not before[record.id].complete:
+            logger.info("%s: read completely", record.label)
     shapes = {record.id: _shape(record) for record in records}
     is_other = relink or shapes != {number: _shape(old) for number, old in before.items()}
     if is_other:

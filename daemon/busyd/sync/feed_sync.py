@@ -129,7 +129,7 @@ async def _read(context: PollContext, record: CalendarRecord, *, url: str, at: I
     changed = await context.writer.store_batch(record, incoming, gone=settlement.forget, mark=settlement.mark)
     if changed or not record.complete:
         counts = (len(incoming), len(settlement.forget), len(settlement.kept))
-        logger.info("%s: %d changed, %d gone, %d held back", record.label, *counts)
+        logger.debug("%s: %d changed, %d gone, %d held back", record.label, *counts)
     await refresh_state(context)
 
 
