@@ -163,6 +163,21 @@ def test_how_to_start_and_restart_is_told_for_the_installation_that_is_meant(
     assert "`systemctl restart busyd`" in services.how_to_restart
 
 
+def test_a_user_whose_systemd_starts_busyd_is_told_to_ask_that_one(
+    home: Path, service: SystemService, own: Path
+) -> None:
+    enabled = home / ".config/systemd/user/default.target.wants/busyd.service"
+    enabled.parent.mkdir(parents=True)
+    enabled.symlink_to("../busyd.service")
+    found = find(home, service, config=own)
+    assert found.is_user_service
+    assert "`systemctl --user start busyd`" in found.how_to_start
+    assert "`journalctl --user -u busyd -p err`" in found.how_to_start
+    assert "`systemctl --user restart busyd`" in found.how_to_restart
+    assert "`journalctl --user -u busyd`" in found.how_to_revive
+    assert not find(home, service, config=own, state=home / "elsewhere").is_user_service
+
+
 def test_root_does_not_run_the_daemon_of_the_service_by_hand(
     home: Path, service: SystemService, own: Path, tmp_path: Path
 ) -> None:

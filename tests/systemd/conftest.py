@@ -50,11 +50,14 @@ def shared_machine(installed: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 def connect(machine: Machine) -> None:
     """What the README has a person do after the installation; setup's questions are answered by its options."""
-    setup, *rest = commands_of("Connect the account and start")
-    answers = f"--url {account_url()} --username {account.USER} --password-file {PASSWORD_FILE} --name anna --yes"
     machine.write(PASSWORD_FILE, account.PASSWORD, mode=0o600)
-    machine.shell(f"{setup} {answers} --profile anna --primary Work --timezone Europe/Berlin")
-    machine.shell("\n".join(rest))
+    machine.shell(f"{commands_of('Install by hand')[-1]} {setup_answers(PASSWORD_FILE)}")
+
+
+def setup_answers(password_file: str) -> str:
+    """The options that answer setup's questions."""
+    login = f"--url {account_url()} --username {account.USER} --password-file {password_file} --name anna --yes"
+    return f"{login} --profile anna --primary Work --timezone Europe/Berlin"
 
 
 def account_url() -> str:
@@ -75,12 +78,7 @@ def freebusy(machine: Machine, start: str = "2027-03-01", *, end: str = "2027-03
 @contextmanager
 def _machine(installed: Path, folder: Path) -> Iterator[Machine]:
     with layer(f"{installed}:{simulator_tree()}:{base_tree()}", folder) as root, booted(root) as machine:
-        command = [f"--working-directory={CLONE}", f"{SIMULATOR}/bin/python", "-m", "tests.systemd.account"]
-        machine.run("systemd-run", "--unit=icloud", *command)
-        machine.wait_for(
-            lambda: machine.run("curl", "-s", account_url(), check=False).returncode == 0,
-            describe=lambda: machine.journal("icloud"),
-        )
+        _start_account(machine)
         connect(machine)
         machine.wait_for(lambda: is_complete(machine), describe=lambda: machine.journal("busyd"))
         yield machine
@@ -93,13 +91,17 @@ def bare_machine(folder: Path) -> Iterator[Machine]:
     with layer(f"{simulator_tree()}:{base_tree()}", folder) as root:
         _clone(root)
         with booted(root) as machine:
-            command = [f"--working-directory={CLONE}", f"{SIMULATOR}/bin/python", "-m", "tests.systemd.account"]
-            machine.run("systemd-run", "--unit=icloud", *command)
-            machine.wait_for(
-                lambda: machine.run("curl", "-s", account_url(), check=False).returncode == 0,
-                describe=lambda: machine.journal("icloud"),
-            )
+            _start_account(machine)
             yield machine
+
+
+def _start_account(machine: Machine) -> None:
+    command = [f"--working-directory={CLONE}", f"{SIMULATOR}/bin/python", "-m", "tests.systemd.account"]
+    machine.run("systemd-run", "--unit=icloud", *command)
+    machine.wait_for(
+        lambda: machine.run("curl", "-s", account_url(), check=False).returncode == 0,
+        describe=lambda: machine.journal("icloud"),
+    )
 
 
 def _clone(root: Path) -> None:
@@ -118,4 +120,4 @@ def _install(folder: Path) -> None:
     with layer(f"{simulator_tree()}:{base_tree()}", folder) as root:
         _clone(root)
         with booted(root) as machine:
-            machine.shell("\n".join([f"cd {CLONE}", *commands_of("Install")]), environment=PIP)
+            machine.shell("\n".join([f"cd {CLONE}", *commands_of("Install by hand")[:-1]]), environment=PIP)

@@ -1,4 +1,4 @@
-"""Every command of the README's section on the service, run on a machine."""
+"""Every command of the README on the service without the package, run on a machine."""
 
 from tests.systemd import account
 from tests.systemd.conftest import CLONE, freebusy, is_complete
@@ -57,7 +57,7 @@ def test_tls_is_served_with_a_key_that_only_root_can_read(machine: Machine) -> N
 def test_an_upgrade_keeps_tokens_and_answers(machine: Machine) -> None:
     token = machine.shell("busyd token add anna --json")
     before = freebusy(machine)
-    do(machine, "Upgrade")
+    do(machine, "Upgrade by hand")
     machine.wait_for(lambda: is_complete(machine))
     after = freebusy(machine)
     assert before is not None and after is not None
@@ -66,7 +66,7 @@ def test_an_upgrade_keeps_tokens_and_answers(machine: Machine) -> None:
 
 
 def test_an_uninstall_leaves_nothing(machine: Machine) -> None:
-    do(machine, "Uninstall")
+    do(machine, "Uninstall by hand")
     left = machine.shell("find / -xdev -iname '*busyd*' -not -path '/root/*' -not -path '/tmp/*' -not -path '/proc/*'")
     assert [path for path in left.splitlines() if "/journal/" not in path] == []
     assert machine.run("id", "busyd", check=False).returncode != 0

@@ -23,7 +23,8 @@ SUITE: Final = "bookworm"
 PYTHON: Final = (3, 11)
 """Of that suite: the wheels must be made for the same."""
 PACKAGES: Final = (
-    "systemd,systemd-sysv,dbus,python3,python3-venv,iproute2,libnss-systemd,ca-certificates,procps,tzdata,curl"
+    "systemd,systemd-sysv,libpam-systemd,dbus,sudo,python3,python3-venv,iproute2,libnss-systemd,ca-certificates,procps,"
+    "tzdata,curl"
 )
 PIP: Final = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/var/cache/wheels", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 """The machine has no network: pip takes what it needs from a folder."""

@@ -125,24 +125,40 @@ class Installation:
             yield
 
     @property
+    def is_user_service(self) -> bool:
+        """Whether the systemd of this user starts the daemon on this state."""
+        with suppress(ConfigMissing):
+            return _same(self.state, own_state(self._environment)) and user_unit_is_enabled(self._environment)
+        return False
+
+    @property
     def how_to_start(self) -> str:
         """What to do when no daemon runs on the state."""
-        if self.is_service:
-            return "run `systemctl start busyd`; if that fails, `journalctl -u busyd -p err` says why"
+        if (user := self._user_option) is not None:
+            return f"run `systemctl {user}start busyd`; if that fails, `journalctl {user}-u busyd -p err` says why"
         return "start it with `busyd run`"
 
     @property
     def how_to_restart(self) -> str:
         """What to do when the daemon has to be started again."""
-        return "run `systemctl restart busyd`" if self.is_service else "stop `busyd run` and start it again"
+        if (user := self._user_option) is not None:
+            return f"run `systemctl {user}restart busyd`"
+        return "stop `busyd run` and start it again"
 
     @property
     def how_to_revive(self) -> str:
         """What to do when the daemon is there, but does not answer. systemd also ends one that does not stop."""
-        if self.is_service:
-            return f"{self.how_to_restart}; `journalctl -u busyd` says what it was doing"
+        if (user := self._user_option) is not None:
+            return f"{self.how_to_restart}; `journalctl {user}-u busyd` says what it was doing"
         pid = self.holder
         return f"end it with `kill -9 {pid}`, and start it again with `busyd run`" if pid else self.how_to_restart
+
+    @property
+    def _user_option(self) -> str | None:
+        """What systemctl needs in front of the name of the service; None where systemd starts none."""
+        if self.is_service:
+            return ""
+        return "--user " if self.is_user_service else None
 
     def require_own(self) -> None:
         """Raises CommandFailed where this user may not be a daemon of this installation: systemd starts the service."""
@@ -163,7 +179,10 @@ class Installation:
             message = f"this user may not enter the state directory {self.state}"
             return CommandFailed(message, fix="run this as root or as the user busyd runs as, or pass another --state")
         message = f"busyd runs as a service here, and this user may not enter its state directory {self.state}"
-        fix = "use sudo, or use HTTP with a token from `sudo busyd token add PROFILE`"
+        fix = (
+            "use sudo, or use HTTP with a token from `sudo busyd token add PROFILE`; "
+            "`busyd setup --service user` makes a service of your own"
+        )
         return CommandFailed(message, fix=fix)
 
     def require_one_config(self) -> None:
@@ -244,6 +263,18 @@ def _running_on(state: Path) -> Running | None:
     with suppress(PermissionError, TryAgain, Misconfigured), as_owner_of(state):
         return find_running(state)
     return None
+
+
+def user_unit_folder(environment: Mapping[str, str]) -> Path:
+    """Where this user's systemd looks for units first (systemd.unit(5))."""
+    given = Path(environment.get("XDG_CONFIG_HOME", ""))
+    folder = given if given.is_absolute() else Path(environment.get("HOME", ""), ".config")
+    return folder / "systemd" / "user"
+
+
+def user_unit_is_enabled(environment: Mapping[str, str]) -> bool:
+    """Whether this user's systemd starts busyd by itself."""
+    return os.path.lexists(user_unit_folder(environment) / "default.target.wants" / "busyd.service")
 
 
 def _is_directory(path: Path) -> bool:

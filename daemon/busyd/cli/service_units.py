@@ -1,5 +1,6 @@
 """busyd under systemd, as `busyd setup` leaves it: the machine's service or that of a user, enabled and tried out."""
 
+import getpass
 import os
 import shutil
 import subprocess
@@ -11,12 +12,16 @@ from typing import Any, Final
 
 from busyd.cli.daemon_client import DaemonClient, open_client, profile_path
 from busyd.cli.exit_status import CommandFailed, ExitStatus
+from busyd.cli.installation import user_unit_folder
 from busyd.cli.terminal import print_note
 
 SYSTEM_UNITS: Final = (Path("/etc/systemd/system/busyd.service"), Path("/lib/systemd/system/busyd.service"))
 _OF_PACKAGE: Final = Path("/usr/lib/systemd/user/busyd.service")
 _BOOTED: Final = Path("/run/systemd/system")
 """There where systemd runs the machine (sd_booted(3))."""
+_LINGERING: Final = Path("/var/lib/systemd/linger")
+"""A file for each user whose services run also while that user is logged out (loginctl(1))."""
+_ENABLED: Final = Path("/etc/systemd/system/multi-user.target.wants/busyd.service")
 _TIMEOUT: Final = 60.0
 """Seconds until a first answer is no longer waited for; a large account takes longer to read."""
 _PAUSE: Final = 0.5
@@ -39,7 +44,7 @@ TimeoutStopSec=30s
 WatchdogSec=60s
 WatchdogSignal=SIGABRT
 Restart=on-failure
-RestartSec=1s
+RestartSec=100ms
 RestartPreventExitStatus=64 78 200 203
 OOMPolicy=continue
 UMask=0077
@@ -61,6 +66,11 @@ def has_system_unit() -> bool:
     return _BOOTED.is_dir() and any(unit.exists() for unit in SYSTEM_UNITS)
 
 
+def system_unit_is_enabled() -> bool:
+    """Whether busyd is this machine's service, as far as everybody can see."""
+    return os.path.lexists(_ENABLED)
+
+
 def has_user_manager() -> bool:
     """Whether this user has a systemd of their own."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
@@ -76,9 +86,7 @@ def write_user_unit(environment: dict[str, str]) -> Path:
     """Have the unit in the user's directory, unless the package has one. Raises CommandFailed."""
     if _OF_PACKAGE.exists():
         return _OF_PACKAGE
-    given = environment.get("XDG_CONFIG_HOME", "")
-    folder = Path(given) if Path(given).is_absolute() else Path(environment.get("HOME", ""), ".config")
-    unit = folder / "systemd" / "user" / "busyd.service"
+    unit = user_unit_folder(environment) / "busyd.service"
     try:
         unit.parent.mkdir(parents=True, exist_ok=True)
         unit.write_text(render_user_unit(sys.executable))
@@ -96,6 +104,8 @@ def start_service(*, user: bool, is_running: bool) -> None:
     _call([*systemctl, "enable", "busyd.service"], what)
     _call([*systemctl, "reload" if is_running else "start", "busyd.service"], what)
     print(f"{what} is enabled, and runs")
+    if user and not (_LINGERING / getpass.getuser()).exists():
+        print_note(f"it stops when you log out; `sudo loginctl enable-linger {getpass.getuser()}` keeps it running")
 
 
 def _call(command: list[str], what: str) -> None:

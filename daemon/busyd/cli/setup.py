@@ -11,10 +11,17 @@ from busyd.cli.account_setup import connect_account
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import SERVICE, find_installation
 from busyd.cli.questions import Questions
-from busyd.cli.service_units import has_system_unit, has_user_manager, start_service, try_out, write_user_unit
+from busyd.cli.service_units import (
+    has_system_unit,
+    has_user_manager,
+    start_service,
+    system_unit_is_enabled,
+    try_out,
+    write_user_unit,
+)
 from busyd.cli.setup_file import ConfigTarget
 from busyd.config import load_config
-from busyd.config.load import SYSTEM_CONFIG
+from busyd.config.load import SYSTEM_CONFIG, own_state
 
 _FOR: Final = ("system", "user", "none")
 
@@ -41,6 +48,8 @@ def set_up(arguments: argparse.Namespace) -> int:
     if wanted == "system":
         arguments.config, arguments.state = arguments.config or SYSTEM_CONFIG, arguments.state or SERVICE.state
         _have_state(SERVICE.state)
+    elif wanted == "user" or (not wanted and _has_idle_service(arguments)):
+        arguments.state = arguments.state or own_state(os.environ)
     installation = find_installation(arguments)
     place = connect_account(arguments, installation)
     if isinstance(place, int):
@@ -64,11 +73,19 @@ def _service_wanted(arguments: argparse.Namespace, questions: Questions) -> str:
         if chosen == "system" and os.geteuid() != 0:
             raise CommandFailed("only root can set up this machine's service", fix="use `sudo busyd setup`")
         return chosen
-    named = arguments.config is not None or arguments.state is not None or "BUSYD_CONFIG" in os.environ
-    if named or os.geteuid() != 0 or not has_system_unit():
+    if _is_named(arguments) or os.geteuid() != 0 or not has_system_unit():
         return ""
     is_wanted = questions.confirm("Set this up for this machine's service (no: only for root)", default=True)
     return "system" if is_wanted else "none"
+
+
+def _is_named(arguments: argparse.Namespace) -> bool:
+    return arguments.config is not None or arguments.state is not None or "BUSYD_CONFIG" in os.environ
+
+
+def _has_idle_service(arguments: argparse.Namespace) -> bool:
+    """Whether this machine's service is installed and not set up, so that a user's setup cannot be meant for it."""
+    return not _is_named(arguments) and os.geteuid() != 0 and has_system_unit() and not system_unit_is_enabled()
 
 
 def _have_state(state: Path) -> None:

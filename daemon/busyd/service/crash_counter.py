@@ -1,6 +1,6 @@
 """Counts starts that ended early, and makes later ones wait.
 
-The service manager starts busyd again after a second, which is right after one crash, and fills the journal when every
+The service manager starts busyd again at once, which is right after one crash, and fills the journal when every
 start fails. The systemd of Debian 12 knows no longer pauses for that (RestartSteps= came with 254).
 """
 
