@@ -24,7 +24,7 @@ Pipelines:
   (`sync/calendar_sync.py`), decide what may be believed, commit, publish. What a server's 404, silence or contradiction
   means stands in `sync/round.py` and nowhere else.
 * Tell (`index/changes.py`): what a poll has changed for each profile, into the log of changes, once answers show it;
-  streams and pages read it (`flow/changes.py`).
+  streams and pages read it (`flow/changes.py`), and webhooks are sent it (`flow/webhooks.py`).
 * Ask (`flow/ask.py`): every free/busy answer of every handler, from the snapshot in memory: no SQL, no network, no
   iCalendar.
 * Explain (`flow/explain.py`): why, from the mirror: each event with the rule that decided.

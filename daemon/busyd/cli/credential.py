@@ -15,6 +15,7 @@ from busyd.connection import ConnectionKind
 from busyd.credentials import FromCredential, Secret, looks_app_specific, normalise_app_specific
 from busyd.credentials.files import credential_file
 from busyd.credentials.store import CredentialStore
+from busyd.credentials.webhooks import MASTER_NAME
 
 
 def add_credential_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -51,6 +52,7 @@ def add_credential_command(subparsers: "argparse._SubParsersAction[argparse.Argu
 
 def set_credential(arguments: argparse.Namespace) -> int:
     """Ask, and store."""
+    _require_own(arguments.name)
     installation, config = _find(arguments)
     store = CredentialStore(installation.state, installation.environment)
     secret = read_secret(f"Password for {arguments.name}: ")
@@ -71,7 +73,7 @@ def list_credentials(arguments: argparse.Namespace) -> int:
     """Print the names and who uses them."""
     installation, config = _find(arguments)
     users = _users(config)
-    names = CredentialStore(installation.state, installation.environment).names()
+    names = [name for name in CredentialStore(installation.state, installation.environment).names() if _is_own(name)]
     if arguments.json:
         print_json([{"name": name, "connections": users.get(name, [])} for name in names])
     elif names:
@@ -83,6 +85,7 @@ def list_credentials(arguments: argparse.Namespace) -> int:
 
 def remove_credential(arguments: argparse.Namespace) -> int:
     """Remove one."""
+    _require_own(arguments.name)
     installation, config = _find(arguments)
     if not CredentialStore(installation.state, installation.environment).remove(arguments.name):
         message = f"there is no stored password named {arguments.name}"
@@ -126,6 +129,17 @@ def _find(arguments: argparse.Namespace) -> tuple[Installation, Config | None]:
     installation.require_access()
     named = arguments.state is not None or bool(os.environ.get("STATE_DIRECTORY"))
     return installation, None if installation.path is None and named else installation.config
+
+
+def _is_own(name: str) -> bool:
+    """Whether a person has stored it."""
+    return name != MASTER_NAME
+
+
+def _require_own(name: str) -> None:
+    if not _is_own(name):
+        message = f"{name} is what the secrets of webhooks are made from; busyd keeps it itself"
+        raise CommandFailed(message, fix="`busyd webhook rotate` gives a webhook another secret")
 
 
 def _users(config: Config | None) -> dict[str, list[str]]:

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "connection": "manage connected accounts: add, list, remove",
     "credential": "manage stored passwords: set, list, remove, rotate",
     "token": "manage access tokens: add, list, revoke",
+    "webhook": "manage webhooks: add, list, remove, rotate, test, replay",
     "profile": "set up a calendar app to show a profile",
     "reload": "apply a changed configuration to the running daemon",
     "open": "open the web page, logged in",

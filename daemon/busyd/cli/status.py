@@ -44,6 +44,11 @@ def show_status(arguments: argparse.Namespace) -> int:
     _print_section(("CALENDAR", "STATE", "CONFIRMED"), calendars, keys=("calendar", "as_of"))
     _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], keys=("name", "as_of"))
     print_reminders([f"{one.get('name')}/{name}" for one in connections for name in one.get("reminders") or ()])
+    _print_section(
+        ("WEBHOOK", "STATE", "LAST DELIVERED"),
+        [{**hook, "name": _name_of(hook)} for hook in answer.get("webhooks") or []],
+        keys=("name", "delivered"),
+    )
     if not connections:
         print("no account is connected; `busyd setup` connects one")
     else:
@@ -106,5 +111,14 @@ def _troubles(answer: dict[str, Any], things: list[dict[str, Any]]) -> list[str]
         f" {one.get('fix')}"
         for one in answer.get("appointments") or []
     ]
+    hooks = [
+        f"webhook {_name_of(hook)}: {hook['detail']}; {hook.get('fix')}"
+        for hook in answer.get("webhooks") or []
+        if hook.get("detail")
+    ]
     refused = answer.get("configuration")
-    return [*([str(refused)] if refused else []), *details, *warnings, *missing, *unsettled, *problems]
+    return [*([str(refused)] if refused else []), *details, *warnings, *missing, *unsettled, *hooks, *problems]
+
+
+def _name_of(hook: dict[str, Any]) -> str:
+    return f"{hook.get('id')} of {hook.get('profile')} to {hook.get('host')}"

@@ -74,6 +74,15 @@ class CredentialStore:
             raise CredentialMissing(message, fix="use letters, digits, '_', '-' and '.'; busyd-key is reserved")
         self._change(lambda entries: entries.update({name: secret.reveal()}))
 
+    def get_or_set(self, name: str, make: Callable[[], Secret]) -> Secret:
+        """The password of this name; a new one is stored where there is none. Raises as `set`."""
+        known = self.get(name)
+        if known is None:
+            self._change(lambda entries: entries.setdefault(name, make().reveal()))
+            known = self.get(name)
+            assert known is not None
+        return known
+
     def remove(self, name: str) -> bool:
         """Remove a password; False when there is none of this name. Raises CredentialStoreUnreadable."""
         if name not in self._read():

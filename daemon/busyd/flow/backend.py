@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from busyd.flow.appointments import Appointments
     from busyd.flow.book import Booker
     from busyd.flow.explain import Explained
+    from busyd.flow.webhooks import Webhooks
     from busyd.flow.writing import ObjectWriter
     from busyd.flow.written_blocks import WrittenBlocks
 
@@ -83,6 +84,7 @@ class Backend:
         self.uncounted = UncountedCalendars(writer)
         self.schedules: Mapping[str, PollNow] = {}
         """By connection; empty until polling has begun."""
+        self.webhooks: Webhooks | None = None
         self._state = state
         self._writer = writer
         self._seen: dict[str, _Seen] = {}
@@ -249,10 +251,8 @@ class Backend:
     def _view(self, profile_state: ProfileState) -> ProfileView:
         name, state, now = profile_state.profile.name, self._state, self._now()
         seen = self._seen.get(name)
-        same_snapshot = (
-            seen is not None and seen.profile_state is profile_state and seen.version == profile_state.version
-        )
-        is_current = seen is not None and same_snapshot and seen.state_revision == profile_state.revision
+        is_same = seen is not None and seen.profile_state is profile_state and seen.version == profile_state.version
+        is_current = seen is not None and is_same and seen.state_revision == profile_state.revision
         if seen is not None and is_current and seen.view.freshness.holds_at(now):
             return seen.view
         self._revision += 1
@@ -261,7 +261,7 @@ class Backend:
             profile_state,
             freshness=freshness_of(state, profile_state, now=now),
             revision=self._revision,
-            snapshot_version=seen.view.snapshot_version if seen is not None and same_snapshot else self._revision,
+            snapshot_version=seen.view.snapshot_version if seen is not None and is_same else self._revision,
         )
         self._seen[name] = _Seen(view, profile_state, profile_state.version, profile_state.revision)
         return view

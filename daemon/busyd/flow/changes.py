@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from msgspec import Struct
 
 from busyd.flow.history import History
+from busyd.period import Instant
 from busyd.state.state import State
 from busyd.store.change_log import ChangeLog
 from busyd.store.changes import (
@@ -63,6 +64,7 @@ class ChangeView(Struct, frozen=True):
     event: str
     body: bytes
     """One line of JSON."""
+    at: Instant
 
 
 class Changes:
@@ -92,6 +94,14 @@ class Changes:
         views = [_view(entry) for entry in entries if viewer.sees(entry)]
         return views, entries[-1].number if entries else number
 
+    async def entries_after(self, number: int) -> Sequence[ChangeEntry]:
+        """The same for everybody, unread. Raises NumberGone, StorageError."""
+        return await self._log.entries_after(number)
+
+    async def number_before(self, moment: Instant) -> int:
+        """The number after which everything was written at this moment or later. Raises StorageError."""
+        return await self._log.number_before(moment)
+
     async def last(self, count: int, viewer: Viewer) -> list[ChangeView]:
         """The last changes, at most so many, in order. Raises StorageError."""
         return [_view(entry) for entry in await self._log.last_entries(viewer.sees, count)]
@@ -100,6 +110,11 @@ class Changes:
         """Return when something is added to the log after this call."""
         await self._log.appended()
 
+    async def added_since(self, number: int) -> None:
+        """Return once the newest entry is another one than this."""
+        while self._log.newest == number:
+            await self._log.appended()
+
 
 def _view(entry: ChangeEntry) -> ChangeView:
-    return ChangeView(entry.number, entry.change.event.value, entry.change.body)
+    return ChangeView(entry.number, entry.change.event.value, entry.change.body, entry.at)

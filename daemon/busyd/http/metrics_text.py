@@ -1,5 +1,6 @@
 """The metrics as text. Imported at the first scrape: prometheus-client is slow to import."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -15,6 +16,7 @@ from busyd.durations import Durations
 from busyd.flow.backend import Backend
 from busyd.flow.reload import ReloadRequests
 from busyd.flow.views import ConnectionView, ProfileView
+from busyd.flow.webhook_views import WebhookState
 from busyd.http.auth import Caller
 from busyd.http.connections import Gate
 from busyd.ical.facts import HARMLESS
@@ -43,7 +45,7 @@ async def render_metrics(backend: Backend, gate: Gate, *, counted: Counted, call
     if caller.sees_all:
         problems = [one for one in backend.problems() if one.kind not in HARMLESS and one.accepted is None]
         families += _remotes(await backend.connections(), problems=len(problems))
-        families += [*_reloads(backend.reloads), *ProcessCollector(registry=None).collect()]
+        families += [*_webhooks(backend), *_reloads(backend.reloads), *ProcessCollector(registry=None).collect()]
     parts = await in_slices(apply(lambda family: generate_latest(_Families([family])), families))
     return b"".join(parts)
 
@@ -108,6 +110,16 @@ def _remotes(connections: Iterable[ConnectionView], *, problems: int) -> Iterato
     polls = {view.name: view.polls for view in views}
     yield _histogram("busyd_poll_duration_seconds", "How long polls took.", label="connection", durations=polls)
     yield _gauge("busyd_problems", "Events that were not understood.", labels=[], samples=[([], problems)])
+
+
+def _webhooks(backend: Backend) -> Iterator[Metric]:
+    if backend.webhooks is None:
+        return
+    states = Counter(view.state.value for view in backend.webhooks.views())
+    counts = [([state.value], states[state.value]) for state in WebhookState] if states else []
+    yield _gauge("busyd_webhooks", "Webhooks, by how they are doing.", labels=["state"], samples=counts)
+    outcomes = [([outcome], number) for outcome, number in backend.webhooks.outcomes.items()] if states else []
+    yield _counter("busyd_webhook_deliveries", "Tries to deliver.", labels=["outcome"], samples=outcomes)
 
 
 def _reloads(reloads: ReloadRequests) -> Iterator[Metric]:

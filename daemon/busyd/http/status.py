@@ -18,7 +18,8 @@ from busyd.flow.backend import Backend
 from busyd.flow.link_views import LinkView
 from busyd.flow.unsettled import UnsettledView
 from busyd.flow.views import CalendarView, ConnectionView, ProblemView, ProfileView
-from busyd.http.auth import Caller
+from busyd.flow.webhook_views import WebhookView
+from busyd.http.auth import ALL_PROFILES, Caller
 from busyd.http.bodies import (
     Calendar,
     Calendars,
@@ -27,6 +28,7 @@ from busyd.http.bodies import (
     ProfileStatus,
     Status,
     UnsettledAppointment,
+    WebhookStatus,
     time_or_none,
 )
 from busyd.http.call import Call
@@ -61,6 +63,7 @@ class StatusHandler:
             problems=_problems_of(calendars.values(), backend.problems()),
             warnings=[f"profile {view.name}: {note}" for view in profiles for note in view.notes],
             appointments=[_unsettled(one) for view in profiles for one in backend.unsettled.of(view.name)],
+            webhooks=[_webhook(view) for view in visible_webhooks(backend, caller) if _is_asked(view, call)],
             configuration=f"the last reload was refused: {refused}" if refused else UNSET,
         )
         return await json_response(status, call.head)
@@ -127,6 +130,35 @@ async def visible_problems(
     connections = await visible_connections(backend, caller)
     visible = [visible_calendars(connection, caller) for connection in connections]
     return _problems_of(visible, backend.problems() if problems is None else problems)
+
+
+def visible_webhooks(backend: Backend, caller: Caller) -> list[WebhookView]:
+    """The webhooks that a caller may know of: those of the profiles that it sees, as an administrator."""
+    if backend.webhooks is None or not caller.may("admin"):
+        return []
+    return [view for view in backend.webhooks.views() if caller.sees(view.profile)]
+
+
+def _is_asked(view: WebhookView, call: Call) -> bool:
+    """Whether a webhook has to do with what is asked about."""
+    return call.query.get("profile", view.profile) in (view.profile, ALL_PROFILES) and "connection" not in call.query
+
+
+def _webhook(view: WebhookView) -> WebhookStatus:
+    return WebhookStatus(
+        id=view.id,
+        profile=view.profile,
+        host=view.host,
+        events=list(view.events),
+        state=view.state,
+        detail=view.detail,
+        fix=view.fix,
+        since=time_or_none(view.since),
+        attempts=view.attempts,
+        next_attempt=time_or_none(view.next_attempt),
+        delivered=time_or_none(view.delivered),
+        behind=view.behind,
+    )
 
 
 def _problems_of(calendars: Iterable[Sequence[CalendarView]], problems: Iterable[ProblemView]) -> list[ProblemView]:

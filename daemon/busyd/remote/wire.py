@@ -137,8 +137,7 @@ async def exchange(
             except BaseException:
                 response.close()
                 raise
-            raw = ((key.decode("latin-1"), value.decode("utf-8", "replace")) for key, value in response.raw_headers)
-            answer = Answer(response.status, tuple(raw), content)
+            answer = Answer(response.status, _headers_of(response), content)
             logger.debug("%s %s -> %d, %d bytes", method, host, answer.status, len(content))
             return answer
     except RemoteError as error:
@@ -149,6 +148,34 @@ async def exchange(
     if method not in SAFE_METHODS and (not isinstance(fault, Unreachable) or fault.sent):
         fault = WriteOutcomeUnknown(host, method)
     raise fault
+
+
+async def post_unread(
+    session: aiohttp.ClientSession, *, address: Address, headers: Iterable[tuple[str, str]], body: bytes
+) -> Answer:
+    """POST once, and return when status and headers are there; a body is not waited for, however long it would be.
+
+    Raises Unreachable, PrivateAddress.
+    """
+    host = address.origin.host
+    fault: RemoteError
+    try:
+        async with session.post(
+            URL(str(address), encoded=True),
+            headers=list(headers),
+            data=body,
+            allow_redirects=False,
+            middlewares=(_send_once,),
+        ) as response:
+            response.close()
+            return Answer(response.status, _headers_of(response), b"")
+    except (aiohttp.ClientError, OSError, _Lost, ValueError) as error:
+        fault = _fault_of(error, host)
+    raise fault
+
+
+def _headers_of(response: aiohttp.ClientResponse) -> tuple[tuple[str, str], ...]:
+    return tuple((key.decode("latin-1"), value.decode("utf-8", "replace")) for key, value in response.raw_headers)
 
 
 async def _read_body(response: aiohttp.ClientResponse, host: str, *, limits: TransferLimits) -> bytes:

@@ -82,6 +82,8 @@ class Service:
         self._manager = ServiceManager()
         self._crashes = CrashCounter(state, self._manager, clock=self._clock)
         self._stop = asyncio.Event()
+        self._has_client = asyncio.Event()
+        """Set once the HTTP client is imported."""
         self._ready = False
         self._is_damaged = False
         self._exit_status = 0
@@ -190,6 +192,7 @@ class Service:
                     "retry": retry_postponed(self._writer),
                     "holds": self._backend.holds.end_expired(),
                     "calendars that do not count": self._backend.uncounted.run(),
+                    "webhooks": self._tell_webhooks(ledger),
                     "forget early ends": self._crashes.forget_later(),
                 },
             )
@@ -204,6 +207,7 @@ class Service:
         # On a thread, as lxml and the HTTP client take a tenth of a second that nobody should wait for.
         module = await asyncio.to_thread(import_with_client, "busyd.service.polling")
         await asyncio.to_thread(import_module, "busyd.flow.appointments")
+        self._has_client.set()
         gc.freeze()  # also the tables
         self._polling = module.Polling(
             self._writer,
@@ -220,6 +224,11 @@ class Service:
             self._config_path, self._config, writer=self._writer, listening=self._listening, clock=self._clock
         )
         await self._backend.reloads.serve(functools.partial(self._reload, reloader, self._polling))
+
+    async def _tell_webhooks(self, ledger: LedgerThread) -> None:
+        await self._has_client.wait()
+        module = await asyncio.to_thread(import_module, "busyd.service.webhooks")
+        await module.tell_webhooks(self._backend, ledger, folder=self._folder)
 
     async def _reload(self, reloader: Reloader, polling: "Polling") -> ReloadOutcome:
         """One reload, from RELOADING to READY, which is sent again whatever comes of it."""

@@ -122,6 +122,13 @@ class ChangeLog:
         """From when on the log tells everything of a profile; None while it tells nothing of it."""
         return await self._database.read(lambda db: _known_since(db, profile))
 
+    async def number_before(self, moment: Instant) -> int:
+        """The number after which everything that is kept was written at this moment or later."""
+        first = await self._database.read(
+            lambda db: db.execute("SELECT MIN(number) FROM entry WHERE at>=?", (moment,)).fetchone()[0]
+        )
+        return self.newest if first is None else int(first) - 1
+
     async def read_told(self, profiles: Collection[str]) -> dict[str, bytes]:
         """Profile -> the packed snapshot that its entries amount to, of those of which anything was ever told."""
         return await self._database.read(lambda db: _read_told(db, profiles))

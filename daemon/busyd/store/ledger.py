@@ -1,6 +1,6 @@
-"""What must never be lost: tokens, which calendar each reference of the configuration was resolved to, and the outbox.
-Also when the feed of each token last changed, and what apps have said of collections of the CalDAV server, which no
-other place knows after a restart.
+"""What must never be lost: tokens, which calendar each reference of the configuration was resolved to, the outbox, and
+webhooks. Also when the feed of each token last changed, and what apps have said of collections of the CalDAV server,
+which no other place knows after a restart.
 
 The command line opens it while the daemon runs; the daemon runs it on a thread of its own (`ledger_thread.py`).
 """
@@ -25,6 +25,7 @@ from busyd.store.outbox import Outbox
 from busyd.store.server_traits import MeasuredTraits
 from busyd.store.sqlite.ledger_file import LedgerFile
 from busyd.store.statements.base import upsert
+from busyd.store.webhooks import KeptWebhooks
 
 T = TypeVar("T")
 
@@ -44,6 +45,8 @@ class Ledger:
         self._lock = threading.Lock()
         """Held while the next three change together; never while waiting for the disk."""
         self._tokens: dict[str, Token] = {}
+        self.readings = 0
+        """How often the tokens were read: grows with each change by another process, once that is noticed."""
         self._uses: dict[str, Instant] = {}
         """Uses not yet written."""
         self._admitted: dict[str, str] = {}
@@ -78,6 +81,7 @@ class Ledger:
                 tokens[token_id] = replace(tokens[token_id], last_used=self._uses[token_id])
             self._tokens = tokens
             self._admitted = {}
+            self.readings += 1
 
     def known_token(self, text: str, now: Instant) -> Token | None:
         """The token that this text is, by what was read last. Only memory is asked: see `is_current`."""
@@ -234,6 +238,10 @@ class Ledger:
     def server_traits(self, work: Callable[[MeasuredTraits], T]) -> T:
         """The same with what was measured of servers."""
         return self._database.write_beside_tokens(lambda db: work(MeasuredTraits(db)))
+
+    def webhooks(self, work: Callable[[KeptWebhooks], T]) -> T:
+        """The same with webhooks."""
+        return self._database.write_beside_tokens(lambda db: work(KeptWebhooks(db)))
 
     def _write(self, statement: str, values: tuple[object, ...]) -> int:
         """Run one statement, which changes a token; how many rows it touched."""

@@ -17,6 +17,7 @@ from busyd.store.kept_properties import KeptProperties
 from busyd.store.ledger import Ledger
 from busyd.store.outbox import Outbox
 from busyd.store.server_traits import MeasuredTraits
+from busyd.store.webhooks import KeptWebhooks
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,15 @@ class LedgerThread:
     async def server_traits(self, work: Callable[[MeasuredTraits], T]) -> T:
         """As `Ledger.server_traits`."""
         return await self._run(lambda: self._ledger.server_traits(work))
+
+    async def webhooks(self, work: Callable[[KeptWebhooks], T]) -> T:
+        """As `Ledger.webhooks`."""
+        return await self._run(lambda: self._ledger.webhooks(work))
+
+    async def revision(self) -> int:
+        """Another number once another process has changed the file."""
+        await self._follow_changes()
+        return self._ledger.readings
 
     def close(self) -> None:
         """Finish what is queued, write the uses noted, and close the file. Blocks; nothing can be asked afterwards."""

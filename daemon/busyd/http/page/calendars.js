@@ -19,10 +19,12 @@ async function refreshCalendars(profile, answer) {
   }));
   const lost = calendars.filter((one) => !status.connections.some(({ calendars: own }) => own.some(({ calendar }) => calendar === one.calendar)));
   const troubles = status.problems.filter(({ incomplete, accepted }) => incomplete && !accepted);
-  fill("calendars", [connections.map(timeless), lost, links, troubles, status.configuration], () => [
+  const hooks = status.webhooks.map(({ profile: whose, host, state: how, detail, fix }) => [whose === "*" ? `${host} (all profiles)` : host, how === "ok" ? "delivered" : trouble([detail, fix].join("; "))]);
+  fill("calendars", [connections.map(timeless), lost, links, troubles, status.webhooks.map(({ host, state: how, detail }) => [host, how, detail]), status.configuration], () => [
     status.configuration && make("p", {}, trouble(status.configuration)),
     connections.map((connection) => part(connection, links)),
     lost.length > 0 && table(["Not found", "What to do"], lost.map((one) => [one.calendar, trouble(one.detail || one.state)])),
+    hooks.length > 0 && table(["Webhook", "State"], hooks),
     troubles.length > 0 && table(["Event not understood", "Why"], troubles.map((one) => [`${one.calendar}: ${one.uid || one.href}`, trouble(one.reason)])),
   ].flat());
 }

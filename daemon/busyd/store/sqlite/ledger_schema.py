@@ -43,6 +43,16 @@ def _make_traits(connection: sqlite3.Connection) -> None:
     )
 
 
+def _make_webhooks(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE webhook (id TEXT PRIMARY KEY, profile TEXT NOT NULL, url TEXT NOT NULL, events TEXT NOT NULL,"
+        " private INTEGER NOT NULL, created INTEGER NOT NULL, generation INTEGER NOT NULL, rotated INTEGER,"
+        " digest BLOB NOT NULL, asked INTEGER, cursor INTEGER, ended TEXT NOT NULL DEFAULT '', failing_since INTEGER,"
+        " failed_for INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0, detail TEXT NOT NULL DEFAULT '',"
+        " delivered INTEGER) STRICT"
+    )
+
+
 LEDGER_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _create,
     _remember_feeds,
@@ -50,6 +60,7 @@ LEDGER_MIGRATIONS: Final[tuple[Migration, ...]] = (
     make_outbox,
     _make_properties,
     _make_traits,
+    _make_webhooks,
 )
 """In the order in which they were introduced: a file has the first so many of them."""
 NEWEST_SCHEMA: Final = len(LEDGER_MIGRATIONS)

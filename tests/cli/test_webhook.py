@@ -1,0 +1,157 @@
+"""`busyd webhook`: a secret shown once, who may be a receiver, and what is asked of the daemon."""
+
+from pathlib import Path
+
+import pytest
+
+from busyd.clock import SystemClock
+from busyd.period import Instant
+from busyd.store.ledger import ledger_of
+from busyd.store.webhooks import StoredWebhook, WebhookProgress
+from tests.cli.conftest import Busyd
+from tests.receiver import receiving
+
+SOMEWHERE = "http://127.0.0.1:9/hooks/busyd"
+
+
+def state_of(home: Path) -> Path:
+    return home / ".local/state/busyd"
+
+
+def stored(home: Path) -> list[StoredWebhook]:
+    with ledger_of(state_of(home)) as ledger:
+        return ledger.webhooks(lambda kept: kept.all())
+
+
+def note(home: Path, webhook: str, progress: WebhookProgress) -> None:
+    with ledger_of(state_of(home)) as ledger:
+        ledger.webhooks(lambda kept: kept.note({webhook: progress}))
+
+
+def test_the_secret_is_shown_once_and_is_in_no_file(busyd: Busyd, home: Path) -> None:
+    ran = busyd("webhook", "add", "anna", SOMEWHERE)
+    lines = dict(line.split(maxsplit=1) for line in ran.out.splitlines()[:2])
+    assert lines["secret"].startswith("whsec_")
+    assert "no daemon runs" in ran.err
+    shown = busyd("webhook", "list").out + busyd("webhook", "list", "--json").out + busyd("credential", "list").out
+    assert lines["id"] in shown
+    assert lines["secret"] not in shown
+    assert not any(lines["secret"].encode() in file.read_bytes() for file in state_of(home).iterdir() if file.is_file())
+
+
+def test_a_webhook_as_json_has_what_a_script_needs(busyd: Busyd) -> None:
+    made = busyd("webhook", "add", "*", SOMEWHERE, "--events", "free,busy", "--json").json
+    assert set(made) == {"id", "profile", "url", "events", "secret"}
+    assert (made["profile"], made["url"], made["events"]) == ("*", SOMEWHERE, ["busy", "free"])
+    [listed] = busyd("webhook", "list", "--json").json
+    assert (listed["id"], listed["state"], listed["events"]) == (made["id"], "ok", ["busy", "free"])
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["ana", SOMEWHERE], 1, "there is no profile 'ana', did you mean 'anna'?"),
+        (["anna", SOMEWHERE, "--events", "busy,moved"], 64, "unknown event 'moved'; known events: busy, free, app"),
+        (["anna", SOMEWHERE, "--events", ","], 64, "--events names no event"),
+        (["anna", "ftp://127.0.0.1/"], 1, "not a plain web address"),
+        (["anna", "https://user:secret@127.0.0.1/"], 1, "without user name or password"),
+        (["anna", "http://169.254.169.254/latest"], 1, "nothing is ever sent there"),
+        (["anna", "http://[fe80::1]/"], 1, "nothing is ever sent there"),
+        (["anna", "http://[::ffff:169.254.169.254]/"], 1, "nothing is ever sent there"),
+        (["anna", "http://2852039166/"], 1, "nothing is ever sent there"),
+        (["anna", "http://100.100.100.200/"], 1, "nothing is ever sent there"),
+        (["anna", "http://8.8.8.8/"], 1, "do not go through the internet unencrypted"),
+        (["anna", "http://receiver.invalid/"], 1, "do not go through the internet unencrypted"),
+    ],
+)
+def test_what_cannot_be_a_receiver_is_told(busyd: Busyd, home: Path, words: list[str], status: int, said: str) -> None:
+    ran = busyd("webhook", "add", *words)
+    assert (ran.status, said in ran.err) == (status, True), ran.err
+    assert not (state_of(home) / "ledger.sqlite3").exists()
+
+
+def test_a_receiver_in_the_private_network_is_allowed_there_and_one_in_the_internet_is_not(
+    busyd: Busyd, home: Path
+) -> None:
+    busyd("webhook", "add", "anna", "http://localhost:9/")
+    busyd("webhook", "add", "anna", "https://8.8.8.8/")
+    assert "could not be resolved" in busyd("webhook", "add", "anna", "https://receiver.invalid/").err
+    assert [one.webhook.private for one in stored(home)] == [True, False, False]
+
+
+def test_a_removed_webhook_is_gone(busyd: Busyd, home: Path) -> None:
+    made = busyd("webhook", "add", "anna", SOMEWHERE, "--json").json["id"]
+    assert busyd("webhook", "remove", made).out == f"removed {made}\n"
+    ran = busyd("webhook", "remove", made)
+    assert (ran.status, f"there is no webhook with the id {made}" in ran.err) == (1, True)
+    assert stored(home) == []
+
+
+def test_a_test_message_is_verified_by_the_receiver_also_after_a_rotation(busyd: Busyd) -> None:
+    with receiving() as receiver:
+        made = busyd("webhook", "add", "anna", receiver.url, "--json").json
+        ran = busyd("webhook", "test", made["id"])
+        assert (ran.status, "took the message (204)" in ran.out) == (0, True), ran.err
+        assert receiver.received[0].verify(made["secret"])["type"] == "test"
+        rotated = busyd("webhook", "rotate", made["id"], "--json").json
+        assert rotated["secret"] != made["secret"]
+        assert busyd("webhook", "test", made["id"]).status == 0
+        assert receiver.received[1].is_signed_with(rotated["secret"])
+        receiver.answer = lambda _: 500
+        ran = busyd("webhook", "test", made["id"])
+        assert (ran.status, "answered 500" in ran.err) == (69, True)
+    ran = busyd("webhook", "test", made["id"])
+    assert (ran.status, "it refused the connection" in ran.err) == (69, True)
+
+
+def test_without_what_its_secret_was_made_from_a_webhook_is_rotated_not_signed_wrongly(
+    busyd: Busyd, home: Path
+) -> None:
+    made = busyd("webhook", "add", "anna", SOMEWHERE, "--json").json["id"]
+    (state_of(home) / "credentials").unlink()
+    ran = busyd("webhook", "test", made)
+    assert (ran.status, f"busyd webhook rotate {made}" in ran.err) == (1, True)
+    busyd("webhook", "rotate", made)
+    assert "it refused the connection" in busyd("webhook", "test", made).err
+
+
+def test_what_webhooks_are_signed_with_is_no_password_of_a_person(busyd: Busyd) -> None:
+    busyd("webhook", "add", "anna", SOMEWHERE)
+    for action in ("set", "remove"):
+        ran = busyd("credential", action, "busyd-webhooks")
+        assert (ran.status, "secrets of webhooks" in ran.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("progress", "state", "said"),
+    [
+        (WebhookProgress(5, failing_since=Instant(1_790_000_000), attempts=3, detail="x answered 500"), "failing",
+         "x answered 500; see what its receiver says"),
+        (WebhookProgress(5, ended="gone", detail="x answered 410"), "gone", "x answered 410; remove it with"),
+        (WebhookProgress(5, ended="given-up", detail="x answered 500"), "given-up", "goes on where it stopped"),
+    ],
+)  # fmt: skip
+def test_the_list_says_what_is_wrong_and_replay_takes_it_up(
+    busyd: Busyd, home: Path, progress: WebhookProgress, state: str, said: str
+) -> None:
+    made = busyd("webhook", "add", "anna", SOMEWHERE, "--json").json["id"]
+    assert "say since when" in busyd("webhook", "replay", made).err
+    note(home, made, progress)
+    assert busyd("webhook", "list", "--json").json[0]["state"] == state
+    assert said in busyd("webhook", "list").err
+    assert busyd("webhook", "replay", made).out == f"{made} goes on where it stopped\n"
+    assert stored(home)[0].asked == 0
+
+
+@pytest.mark.parametrize(("since", "seconds"), [("2d", 172_800), ("now", 0), ("2026-01-01T00:00:00Z", None)])
+def test_replay_takes_a_moment_in_the_past(busyd: Busyd, home: Path, since: str, seconds: int | None) -> None:
+    made = busyd("webhook", "add", "anna", SOMEWHERE, "--json").json["id"]
+    assert busyd("webhook", "replay", made, "--since", since).status == 0
+    asked = stored(home)[0].asked
+    assert asked == (1_767_225_600 if seconds is None else pytest.approx(SystemClock().now() - seconds, abs=60))
+
+
+@pytest.mark.parametrize("since", ["2099-01-01", "yesteryear", "+2d"])
+def test_replay_refuses_what_is_no_moment_in_the_past(busyd: Busyd, since: str) -> None:
+    made = busyd("webhook", "add", "anna", SOMEWHERE, "--json").json["id"]
+    assert busyd("webhook", "replay", made, "--since", since).status == 64
