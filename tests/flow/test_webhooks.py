@@ -13,7 +13,7 @@ import pytest
 from busyd.credentials import Secret
 from busyd.credentials.webhooks import derive_secret, digest_of
 from busyd.flow.changes import ChangeView
-from busyd.flow.webhook_endpoint import Endpoint
+from busyd.flow.webhook_endpoint import WebhookEndpoint
 from busyd.flow.webhook_messages import message_of
 from busyd.flow.webhooks import Webhooks
 from busyd.period import Instant, to_rfc3339
@@ -110,7 +110,7 @@ class Stage:
         entries = [NewEntry.of(change, (profile,), told=_body(self.clock.now(), profile)) for change in changes]
         await self.backend.log.append(entries, ToldState(), now=self.clock.now())
 
-    def endpoint(self, name: str = "hook") -> Endpoint:
+    def endpoint(self, name: str = "hook") -> WebhookEndpoint:
         return self.webhooks.endpoints[name]
 
     async def until(self, what: Callable[[], object]) -> None:

@@ -19,7 +19,7 @@ from busyd.credentials import Secret
 from busyd.errors import RemoteError
 from busyd.flow.changes import Changes, NumberGone, Viewer
 from busyd.flow.webhook_messages import is_wanted, message_of, reset_message
-from busyd.flow.webhook_policy import GIVES_UP_AFTER, Verdict, WebhookEnd, judge, wait_after
+from busyd.flow.webhook_policy import GIVES_UP_AFTER, DeliveryVerdict, WebhookEnd, judge, wait_after
 from busyd.flow.webhook_views import WebhookView, detail_of_webhook, fix_of_webhook, state_of_webhook
 from busyd.period import Instant
 from busyd.remote.webhooks import WebhookMessage, WebhookTarget, webhook_address
@@ -55,7 +55,7 @@ class DeliveryContext(Protocol):
     def secrets_of(self, webhook: Webhook) -> Sequence[Secret]:
         """The secrets to sign with; none while they cannot be read."""
 
-    def note(self, endpoint: "Endpoint") -> None:
+    def note(self, endpoint: "WebhookEndpoint") -> None:
         """Its progress has changed, and is to be written."""
 
     def turn(self, *, is_failing: bool) -> "contextlib.AbstractAsyncContextManager[object]":
@@ -67,7 +67,7 @@ class DeliveryContext(Protocol):
         """Deliver once. Raises RemoteError."""
 
 
-class Endpoint:
+class WebhookEndpoint:
     """A hook, how far it has come, and the task that brings it on."""
 
     def __init__(self, stored: StoredWebhook, *, cursor: int, context: DeliveryContext) -> None:
@@ -208,7 +208,7 @@ class Endpoint:
             return not context.is_closing
         return False
 
-    async def _try(self, message: WebhookMessage, secrets: Sequence[Secret]) -> Verdict:
+    async def _try(self, message: WebhookMessage, secrets: Sequence[Secret]) -> DeliveryVerdict:
         context, host = self._context, self.host
         async with context.turn(is_failing=self.progress.failing_since is not None):
             self._is_sending = True
@@ -216,12 +216,12 @@ class Endpoint:
                 now = context.clock.now()
                 answer = await context.send(self.target, message, secrets=secrets, now=now)
             except RemoteError as error:
-                return Verdict(str(error))
+                return DeliveryVerdict(str(error))
             finally:
                 self._is_sending = False
         return judge(host, answer.status, retry_after=answer.header("Retry-After"), now=context.clock.now())
 
-    async def _failed(self, verdict: Verdict) -> None:
+    async def _failed(self, verdict: DeliveryVerdict) -> None:
         """Note that a try failed, and wait for the next one; or give up."""
         context, known = self._context, self.progress
         context.outcomes["failed"] += 1

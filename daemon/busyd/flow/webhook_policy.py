@@ -27,7 +27,7 @@ class WebhookEnd(StrEnum):
     """Deliveries have failed for too long."""
 
 
-class Verdict(Struct, frozen=True):
+class DeliveryVerdict(Struct, frozen=True):
     """What an answer means. `detail` is empty when the message was taken."""
 
     detail: str = ""
@@ -36,16 +36,16 @@ class Verdict(Struct, frozen=True):
     """Seconds that the receiver wants to be left alone."""
 
 
-def judge(host: str, status: int, *, retry_after: str | None, now: Instant) -> Verdict:
+def judge(host: str, status: int, *, retry_after: str | None, now: Instant) -> DeliveryVerdict:
     """What a status means (Standard Webhooks, "Deliverability and reliability")."""
     if 200 <= status < 300:
-        return Verdict()
+        return DeliveryVerdict()
     if status == _GONE:
-        return Verdict(f"{host} answered 410: it wants no more messages", is_gone=True)
+        return DeliveryVerdict(f"{host} answered 410: it wants no more messages", is_gone=True)
     if 300 <= status < 400:
-        return Verdict(f"{host} answered with a redirect ({status}), and redirects are not followed")
+        return DeliveryVerdict(f"{host} answered with a redirect ({status}), and redirects are not followed")
     wanted = parse_retry_after(retry_after, now) if status in _SLOW_DOWN else None
-    return Verdict(f"{host} answered {status}", wait_at_least=wanted or 0.0)
+    return DeliveryVerdict(f"{host} answered {status}", wait_at_least=wanted or 0.0)
 
 
 def wait_after(failures: int, *, chance: float) -> float:

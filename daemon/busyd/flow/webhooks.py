@@ -18,7 +18,7 @@ from busyd.credentials import Secret
 from busyd.credentials.webhooks import OLD_SIGNS_FOR, derive_secret, digest_of
 from busyd.errors import UserError
 from busyd.flow.changes import Changes, NumberGone, Viewer
-from busyd.flow.webhook_endpoint import Endpoint, WebhookAnswer
+from busyd.flow.webhook_endpoint import WebhookAnswer, WebhookEndpoint
 from busyd.flow.webhook_messages import is_wanted
 from busyd.flow.webhook_views import WebhookView
 from busyd.period import Instant
@@ -63,7 +63,7 @@ class Webhooks:
         self.clock = clock
         self.changes = changes
         self.is_closing = False
-        self.endpoints: dict[str, Endpoint] = {}
+        self.endpoints: dict[str, WebhookEndpoint] = {}
         self.outcomes: Counter[str] = Counter(delivered=0, failed=0)
         """How deliveries ended, since the start."""
         self._ledger = ledger
@@ -72,7 +72,7 @@ class Webhooks:
         self._master_read = float("-inf")
         self._revision: int | None = None
         self._seen = changes.newest
-        self._noted: dict[str, Endpoint] = {}
+        self._noted: dict[str, WebhookEndpoint] = {}
         self._has_noted = asyncio.Event()
         self._passed_written = clock.monotonic()
         self._healthy, self._tried = asyncio.Semaphore(_MOST_AT_ONCE), asyncio.Semaphore(_MOST_TRIED_AT_ONCE)
@@ -198,7 +198,7 @@ class Webhooks:
             return [secret]
         return [secret, derive_secret(self._master, webhook.id, generation=webhook.generation - 1)]
 
-    def note(self, endpoint: Endpoint) -> None:
+    def note(self, endpoint: WebhookEndpoint) -> None:
         """Its progress has changed, and is to be written."""
         self._noted[endpoint.webhook.id] = endpoint
         self._has_noted.set()
@@ -213,10 +213,10 @@ class Webhooks:
         """Deliver once. Raises RemoteError."""
         return await deliver(target, message, secrets=secrets, now=now)
 
-    def _take(self, stored: StoredWebhook) -> Endpoint | None:
+    def _take(self, stored: StoredWebhook) -> WebhookEndpoint | None:
         cursor = stored.progress.cursor
         try:
-            endpoint = Endpoint(stored, cursor=self._seen if cursor is None else cursor, context=self)
+            endpoint = WebhookEndpoint(stored, cursor=self._seen if cursor is None else cursor, context=self)
         except UserError as error:
             logger.error("webhook %s: %s; %s", stored.webhook.id, error, error.fix)
             return None
@@ -225,7 +225,7 @@ class Webhooks:
             self.note(endpoint)
         return endpoint
 
-    async def _start_again(self, endpoint: Endpoint, since: int) -> None:
+    async def _start_again(self, endpoint: WebhookEndpoint, since: int) -> None:
         number = endpoint.cursor if since == RESUME else await self.changes.number_before(Instant(since))
         endpoint.start_again(number)
 

@@ -17,7 +17,6 @@ from busyd.http.bodies import (
     Problems,
     Profiles,
     Slots,
-    Status,
 )
 from busyd.http.call import Call
 from busyd.http.capabilities import Capabilities
@@ -32,6 +31,7 @@ from busyd.http.openapi_parts import TEXT, Schema, parameter
 from busyd.http.openapi_slots import DURATION, GROUP, SHAPE
 from busyd.http.problem import PROBLEM_TYPE, ProblemDetails
 from busyd.http.response import JSON, Finished, headers_for
+from busyd.http.status_bodies import Status
 
 BODIES: Final = (
     *APPOINTMENT_BODIES,

@@ -26,15 +26,13 @@ from busyd.http.bodies import (
     ConnectionStatus,
     LinkedCalendar,
     ProfileStatus,
-    Status,
-    UnsettledAppointment,
-    WebhookStatus,
     time_or_none,
 )
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, unknown_profile
 from busyd.http.profiles import profile_body
 from busyd.http.response import json_response
+from busyd.http.status_bodies import Status, UnsettledAppointment, WebhookStatus
 from busyd.period import to_rfc3339
 
 PARAMETERS: Final = frozenset({"profile", "connection"})
