@@ -39,9 +39,11 @@ class Network:
     lose: str = ""
     names_no_versions: bool = False
     writes: list[str] = field(default_factory=list)
+    reads: list[str] = field(default_factory=list)
 
     async def send(self, request: DavRequest) -> DavResponse:
         if request.method not in ("PUT", "DELETE"):
+            self.reads.append(request.method)
             response = await self.transport.send(request)
             if self.names_no_versions:
                 named = [header for header in response.headers if header[0].lower() != "etag"]
@@ -247,6 +249,12 @@ async def test_a_late_put_of_what_was_cancelled_is_deleted(desk: Desk) -> None:
     desk.work.put(desk.name, late)
     assert await desk.carry() is BookingState.CANCELLED
     assert desk.on_server == ""
+
+
+async def test_what_was_taken_back_before_it_was_sent_is_not_looked_for(desk: Desk) -> None:
+    desk.ledger.row = replace(desk.ledger.row, state=BookingState.CANCELLED, uid="", href="", watch_until=SPAN.end)
+    assert await desk.carry() is BookingState.CANCELLED
+    assert desk.network.reads == []
 
 
 async def test_a_claim_that_was_sent_twice_on_its_way_is_deleted_when_it_is_back(desk: Desk) -> None:

@@ -124,6 +124,8 @@ class Carrier(Struct, frozen=True):
         return Sight(await self._version(row), taken=taken), {}
 
     async def _version(self, row: Booking) -> Version | None:
+        if not row.href:
+            return None  # taken back before it was sent: no server has anything of it
         found = await self.client.run(fetch_object(row.href))
         return read_version(row, found.payload, etag=found.etag, zone=self.zone) if found is not None else None
 
