@@ -49,6 +49,7 @@ RestartPreventExitStatus=64 78 200 203
 OOMPolicy=continue
 UMask=0077
 Environment=PYTHONUNBUFFERED=1 LANG=C.UTF-8
+Environment=MALLOC_ARENA_MAX=1 MALLOC_MMAP_THRESHOLD_=1048576 MALLOC_TRIM_THRESHOLD_=1048576
 NoNewPrivileges=yes
 LockPersonality=yes
 RestrictRealtime=yes

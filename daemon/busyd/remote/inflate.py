@@ -29,7 +29,8 @@ class Inflater:
         self._ratio = ratio
         self._taken = 0
         self._size = 0
-        self._parts: list[bytes] = []
+        self._body = bytearray()
+        """In one piece: hundreds of small ones would leave holes that the allocator keeps for good."""
         self._engine: zlib._Decompress | None = None
 
     def feed(self, chunk: bytes) -> None:
@@ -56,14 +57,13 @@ class Inflater:
         """The whole body. Raises Undecodable when the compressed stream was cut."""
         if self._engine is not None and not self._engine.eof:
             raise Undecodable("the compressed data is cut short")
-        return b"".join(self._parts)
+        return bytes(self._body)
 
     def _keep(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._most or (self._size > _RATIO_FLOOR and self._size > self._taken * self._ratio):
             raise TooLarge
-        if piece:
-            self._parts.append(piece)
+        self._body += piece
 
     def _window_bits(self, first: bytes) -> int:
         if self._coding != "deflate":

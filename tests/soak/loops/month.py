@@ -21,6 +21,7 @@ from tests.journey.daemon import Busyd, busyd_in, wait_for
 from tests.soak.bad_month import CALENDARS, FEED, USER
 from tests.soak.watching import tell
 
+UNIT: Final = Path(__file__).parents[3] / "systemd" / "busyd.service"
 PASSWORD: Final = "abcd-efgh-ijkl-mnop"
 LEAST_DAYS: Final = 5
 """Fewer tell nothing of a slope: the first day fills what is kept for a day."""
@@ -121,7 +122,7 @@ def live_through(folder: Path, *, days: float, seed: int, restarts: int = 0, pol
     start = datetime.now(UTC) - timedelta(days=days + 1)
     report = folder / "report"
     with icloud_process("--realistic", "--today", f"{start:%Y-%m-%d}") as icloud, busyd_in(folder) as busyd:
-        busyd.environment = {"ANNA_PASSWORD": PASSWORD, "MALLOC_ARENA_MAX": "1"}
+        busyd.environment = {"ANNA_PASSWORD": PASSWORD, **environment_of_the_unit()}
         busyd.configure(configuration(icloud, poll))
         busyd.module = (
             "tests.soak.bad_month", "--control", icloud.control_url, "--base", busyd.base,
@@ -139,6 +140,12 @@ def live_through(folder: Path, *, days: float, seed: int, restarts: int = 0, pol
         busyd.module = ("busyd",)
         month.gaps = list(_gaps(busyd, restarts))
     return month
+
+
+def environment_of_the_unit() -> dict[str, str]:
+    """What decides how the allocator works under systemd."""
+    given = re.findall(r"^Environment=(.*)$", UNIT.read_text(), re.MULTILINE)
+    return dict(variable.split("=", 1) for line in given for variable in line.split())
 
 
 def configuration(icloud: RunningIcloud, poll: str) -> str:
