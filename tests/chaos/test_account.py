@@ -217,6 +217,17 @@ async def test_an_account_that_moves_to_another_shard_keeps_everything(
     assert {entry.origin for entry in synced.sent()} == {synced.anna.shard}
 
 
+async def test_a_home_that_is_not_found_for_a_while_is_not_told_as_moved(
+    synced: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "busyd")
+    synced.anna.knobs.fail_next(404, times=3, path="/calendars/$")
+    for _ in range(4):
+        await synced.poll()
+    synced.assert_right()
+    assert [told for told in caplog.messages if "moved" in told] == []
+
+
 async def test_another_user_behind_the_same_name_is_discovered_anew(synced: World) -> None:
     ben = synced.icloud.add_account("ben@icloud.com", password="abcd-efgh-ijkl-mnop", dsid="300000002")
     ben.add_calendar("Work", id="work").put("b.ics", synced.anna.calendars["work"].objects()["e1.ics"].text)

@@ -184,7 +184,10 @@ async def test_a_redirect_without_a_location_is_an_answer_like_any_other() -> No
 
 
 @pytest.mark.parametrize("status", [401, 404, 421])
-async def test_what_a_shard_refuses_the_generic_host_decides(status: int) -> None:
+async def test_what_a_shard_refuses_the_generic_host_decides_and_that_is_told_once(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "busyd")
     clock = StoppedClock()
     async with AsyncExitStack() as stack:
         shard = await stack.enter_async_context(raw_server(reply(status)))
@@ -200,6 +203,7 @@ async def test_what_a_shard_refuses_the_generic_host_decides(status: int) -> Non
         await clock.sleep(3600)
         await transport.send(request)
         assert len(shard.requests) == 2
+    assert caplog.messages == ["127.0.0.1 does not serve this account now, 127.0.0.1 does"]
 
 
 async def test_a_shard_that_is_down_is_passed_by_and_a_write_with_it() -> None:

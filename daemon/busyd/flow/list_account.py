@@ -35,7 +35,6 @@ async def list_account(context: PollContext, report: Report) -> tuple[Listing, A
         try:
             return await _list_homes(context, known.homes, single=known.single), None
         except (NotFound, Forbidden):
-            logger.info("%s: its calendar home has moved, discovering it anew", connection.name)
             is_lost = True
     report(Progress(connection.name, "", "discovering"))
     try:
@@ -47,6 +46,8 @@ async def list_account(context: PollContext, report: Report) -> tuple[Listing, A
             raise
         return await _list_homes(context, known.homes, single=known.single), None
     listing = await _list_homes(context, discovered.homes, single=discovered.is_single)
+    if is_lost and known is not None and known.homes != discovered.homes:
+        logger.info("%s: its calendar home has moved", connection.name)
     return listing, AccountRecord(
         connection=connection.name,
         root=connection.url,

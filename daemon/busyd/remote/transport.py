@@ -79,6 +79,8 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
         self._origin = self._allowed.start.origin
         self._resting: dict[Origin, float] = {}
+        self._replaced: set[Origin] = set()
+        """Shards of which was told that the generic host serves the account in their place."""
         self._password: Secret | None = None
         self._password_until = float("-inf")
         self.refused: Secret | None = None
@@ -143,10 +145,13 @@ class Transport:
             if error.sent and request.method not in SAFE_METHODS:
                 raise
         if response is not None and (response.status not in _WRONG_SHARD or self._is_gone(request, response)):
+            self._replaced.discard(shard)
             return response
         second = await self._follow(request, address.at(generic))
         if second.status not in _WRONG_SHARD:
-            logger.info("%s does not serve this account now, %s does", shard.host, generic.host)
+            if shard not in self._replaced:
+                logger.info("%s does not serve this account now, %s does", shard.host, generic.host)
+                self._replaced.add(shard)
             self._resting[shard] = self._clock.monotonic() + _SHARD_REST
         return second
 
