@@ -9,11 +9,12 @@ import pytest
 
 import busyd
 from tests.systemd import account
-from tests.systemd.conftest import CLONE, account_url, bare_machine, freebusy, is_complete
+from tests.systemd.conftest import CLONE, account_url, bare_machine, freebusy, is_complete, setup_answers
 from tests.systemd.machine import Machine
 from tests.systemd.old_files import leave_old_files
 from tests.systemd.readme import commands_of
 from tests.systemd.tree import PIP
+from tests.systemd.user import User
 
 OLDER = "0.0.9"
 ANSWERS = f"\n{account.USER}\n{account.PASSWORD}\n" + "\n" * 20
@@ -52,7 +53,7 @@ def test_by_the_readme_a_fresh_machine_has_a_feed_and_an_older_version_is_upgrad
         assert freebusy(machine) is None
         machine.shell("\n".join(commands_of("Uninstall")))
         left = machine.shell(
-            "find / -xdev -iname '*busyd*' -not -path '/root/*' -not -path '/tmp/*' -not -path '/proc/*'"
+            "find / -xdev -iname '*busyd*' -not -path '/home/*' -not -path '/root/*' -not -path '/tmp/*'"
         )
         assert [path for path in left.splitlines() if "/journal/" not in path and "/apt/" not in path] == []
         assert machine.run("id", "busyd", check=False).returncode != 0
@@ -64,6 +65,7 @@ def follow_the_readme(machine: Machine) -> str:
     for line in [*commands_of("Install and connect"), *commands_of("On a phone, or from another machine")]:
         command = line.partition("  #")[0].strip()
         if "setup" in command:
+            have_a_user_of_the_package(machine)
             command += f" --url {account_url()}"
         began = time.monotonic()
         script = f"cd {CLONE} && {command}"
@@ -77,6 +79,18 @@ def follow_the_readme(machine: Machine) -> str:
     return "".join(
         f"\n{seconds:6.1f} s  {command}" for command, seconds in [*took, ("in all", sum(s for _, s in took))]
     )
+
+
+def have_a_user_of_the_package(machine: Machine) -> None:
+    """Before the service of the machine is set up, a user without root sets up one of their own, and ends it."""
+    user = User.log_in(machine)
+    user.shell(f"install -m 600 /dev/null password && echo {account.PASSWORD} > password")
+    answers = setup_answers("password").replace(" --yes", "")
+    told = user.shell(f"printf '\\n\\n\\n\\n' | script -qec 'busyd setup {answers}' /dev/null")
+    assert "using /usr/lib/systemd/user/busyd.service" in told
+    assert "it answers: anna is busy" in told
+    user.shell("systemctl --user disable --now busyd")
+    assert freebusy(machine) is None
 
 
 def check_what_is_installed(machine: Machine) -> None:
