@@ -96,6 +96,14 @@ def test_links_lead_to_headings() -> None:
     assert set(re.findall(r"\]\(#([^)]*)\)", README)) <= anchors
 
 
+def test_what_troubleshooting_quotes_is_what_the_program_says() -> None:
+    section = README.partition("\n## Troubleshooting\n")[2].partition("\n## ")[0]
+    quoted = re.findall(r'^\| (?:[^|]*)"([^"|]+)"', section, re.MULTILINE)
+    sources = "".join(file.read_text() for file in (REPOSITORY / "daemon").rglob("*.py"))
+    assert len(quoted) > 4
+    assert [text for text in quoted if text not in sources] == []
+
+
 def test_files_that_are_named_are_there() -> None:
     named = {re.split(r"[ *]", one)[0] for one in INLINE if re.match(r"(config|daemon|scripts|systemd|tests)/", one)}
     assert len(named) > 8

@@ -13,3 +13,10 @@ def commands_of(heading: str) -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", found[1], flags=re.DOTALL)
     assert blocks, f"the README has no commands under {heading!r}"
     return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def sentence(begin: str) -> str:
+    """The command within a sentence that begins so."""
+    found = re.search(rf"`({re.escape(begin)}[^`]*)`", (REPOSITORY / "README.md").read_text())
+    assert found is not None, f"the README has no command that begins with {begin!r}"
+    return " ".join(found[1].split())
