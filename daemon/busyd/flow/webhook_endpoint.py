@@ -133,10 +133,16 @@ class WebhookEndpoint:
         """Nothing up to this entry concerns it."""
         self.cursor = max(self.cursor, number)
 
+    def expect(self, number: int) -> None:
+        """What comes after this entry concerns it: it rests no more, though it was told all there was before."""
+        if self.is_resting:
+            self.pass_to(number)
+            self._has_caught_up = False
+
     def start_again(self, number: int) -> None:
-        """Go on after this entry, whatever there was; what is being sent is not held up."""
+        """Go on after this entry, now and for another 75 hours; what is being sent is not held up."""
         self.cursor = number
-        self.progress = WebhookProgress(cursor=number, delivered=self.progress.delivered)
+        self.progress = replace(self.progress, cursor=number, ended="", failed_for=0, attempts=0)
         self._failed_before, self._failing_from, self.next_try = 0, None, None
         self._context.note(self)
         self._nudged.set()
