@@ -52,6 +52,7 @@ BANNED = {
     "sqlite3": {"store/sqlite", "store/backup.py"},
     "psycopg": {"store/postgresql"},
     "aiohttp": {"remote", "http"},
+    "mcp": {"cli"},
 }
 """Library -> the only packages, folders and files that may import it."""
 HTTP_MAY_NOT_IMPORT = {"busyd.store", "busyd.state"}

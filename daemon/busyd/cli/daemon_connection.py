@@ -9,6 +9,8 @@ from typing import Final
 from busyd.address import ListenAddress, UnixAddress
 from busyd.cli.exit_status import CommandFailed
 
+SYSTEM_TRUST: Final = "system"
+"""Instead of a certificate: those that the system trusts, for the name of the host."""
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -24,13 +26,14 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def connection_to(listen: ListenAddress, certificate: str, *, seconds: float) -> http.client.HTTPConnection:
-    """A connection that is not open yet; with `certificate` (PEM) over TLS."""
+    """A connection that is not open yet; with `certificate` (PEM, or SYSTEM_TRUST) over TLS."""
     if isinstance(listen, UnixAddress):
         return _UnixConnection(listen.path, seconds)
     host = _EVERY_ADDRESS.get(listen.host, listen.host)
     if not certificate:
         return http.client.HTTPConnection(host, listen.port, timeout=seconds)
-    return http.client.HTTPSConnection(host, listen.port, timeout=seconds, context=_pinned(certificate))
+    context = ssl.create_default_context() if certificate == SYSTEM_TRUST else _pinned(certificate)
+    return http.client.HTTPSConnection(host, listen.port, timeout=seconds, context=context)
 
 
 def _pinned(certificate: str) -> ssl.SSLContext:

@@ -53,10 +53,11 @@ class RequestRefused(CommandFailed):
         alternatives: Sequence[Mapping[str, str]],
         name: str = "",
     ) -> None:
-        """`name` is the last part of the problem's type."""
         status = ExitStatus.USAGE if name == _INVALID else _STATUS.get(http_status, ExitStatus.FAILED)
         super().__init__(message, fix=fix, status=status)
         self.http_status = http_status
+        self.name = name
+        """The last part of the problem's type."""
         self.alternatives = alternatives
         """Half-open periods that are open instead, as the daemon writes them."""
 

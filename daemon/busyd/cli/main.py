@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "open": "open the web page, logged in",
     "status": "show the state of every connection and calendar",
     "doctor": "find out what is wrong, in a report that is safe to share",
+    "mcp": "offer tools to an assistant (Model Context Protocol)",
     "backup": "write everything that cannot be read again to one file",
     "restore": "put a backup in place, while no daemon runs",
     "completion": "print the completion of commands and options for a shell",
