@@ -14,9 +14,12 @@ from busyd.availability.occurrence_table import OccurrenceTable
 from busyd.availability.profile import Profile
 from busyd.connection import CalendarReference, Connection, ConnectionKind, RemoteCalendar
 from busyd.cooperative import in_slices
+from busyd.credentials import Secret
+from busyd.credentials.webhooks import derive_secret, digest_of
 from busyd.flow.backend import Backend
 from busyd.flow.explain import Explained
 from busyd.flow.reload import ReloadOutcome
+from busyd.flow.webhooks import Webhooks
 from busyd.ical.facts import Facts, Problem, ProblemKind
 from busyd.index.publisher import SnapshotPublisher
 from busyd.index.writer import Incoming, IndexWriter
@@ -30,6 +33,7 @@ from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import MIRROR_FILE, CalendarRecord
 from busyd.store.occurrences import IndexEntry
 from busyd.store.store import Store
+from busyd.store.webhooks import WEBHOOK_EVENTS, Webhook, WebhookProgress
 
 DAY = 86_400
 NOW = Instant(1_795_435_200)
@@ -155,6 +159,21 @@ class SmallBackend(Backend):
             profile, scopes=scopes or ("freebusy",), details=details, expires=expires, name="test", now=self.clock.now()
         )
         return made.text
+
+    async def add_webhook(self, name: str, *, profile: str = "anna", progress: WebhookProgress) -> None:
+        """A hook as the command line has made it, and how far it has come."""
+        master = Secret("m" * 64)
+
+        async def read_master() -> Secret:
+            return master
+
+        digest = digest_of(derive_secret(master, name, generation=0))
+        url = "https://receiver.example/secret/path"
+        hook = Webhook(name, profile, url, WEBHOOK_EVENTS, False, self.clock.now(), 0, None, digest)
+        self.command_line.webhooks(lambda kept: kept.add(hook))
+        self.command_line.webhooks(lambda kept: kept.note({name: progress}))
+        self.webhooks = Webhooks(self.ledger, self.changes, clock=self.clock, read_master=read_master)
+        await self.webhooks.read_hooks()
 
     async def explain(self, profile: str, window: Period) -> list[Explained]:
         assert profile in self.state.profiles

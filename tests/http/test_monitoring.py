@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from busyd.store.webhooks import WebhookProgress
 from tests.http.conftest import Served
 from tests.skips import skip
 
@@ -23,6 +24,7 @@ async def known_metrics(served: Served) -> set[str]:
     served.backend.state.connections["anna"].polls.count(0.1)
     served.backend.reloads.outcomes["applied"] += 1
     served.endpoint.gate.crashes.total += 1
+    await served.backend.add_webhook("hook", progress=WebhookProgress(0))
     await served.ask("/v1/profiles/anna/freebusy")
     text = (await served.ask("/metrics")).text
     return {line.partition(" ")[0].partition("{")[0] for line in text.splitlines() if not line.startswith("#")}

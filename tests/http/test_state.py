@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
 from busyd.flow.reload import ReloadFault, ReloadOutcome
+from busyd.store.webhooks import WebhookProgress
 from tests.http.conftest import Serve, Served
 from tests.http.small_backend import NOW, SmallBackend
 from tests.http.wire import read_answer
@@ -356,3 +357,35 @@ async def test_the_status_of_one_connection_is_that_of_the_profiles_that_use_it(
 async def test_what_a_token_may_not_see_is_not_there_for_the_status(served: Served, query: str, name: str) -> None:
     answer = await served.ask(f"/v1/status?{query}", token=served.backend.token("anna", "details"))
     assert (answer.status, answer.error) == (404, name)
+
+
+async def test_webhooks_are_told_to_administrators_of_their_profile_without_the_path_of_the_receiver(
+    served: Served,
+) -> None:
+    failing = WebhookProgress(0, failing_since=NOW, attempts=3, detail="receiver.example answered 500")
+    await served.backend.add_webhook("hook", progress=failing)
+    answer = await served.ask("/v1/status", token=served.backend.token("anna", "admin"))
+    assert answer.json["webhooks"] == [
+        {
+            "id": "hook",
+            "profile": "anna",
+            "host": "receiver.example",
+            "events": ["busy", "free", "appointment", "connection"],
+            "state": "failing",
+            "detail": "receiver.example answered 500",
+            "fix": "see what its receiver says, and try it with `busyd webhook test hook`; "
+            "`busyd webhook replay hook` delivers at once",
+            "since": "2026-11-23T12:00:00Z",
+            "attempts": 3,
+            "next_attempt": None,
+            "delivered": None,
+            "behind": 0,
+        }
+    ]
+    for profile, scope, path in (
+        ("anna", "details", "/v1/status"),
+        ("bob", "admin", "/v1/status"),
+        ("*", "admin", "/v1/status?profile=bob"),
+        ("*", "admin", "/v1/status?connection=anna"),
+    ):
+        assert (await served.ask(path, token=served.backend.token(profile, scope))).json["webhooks"] == []

@@ -166,7 +166,8 @@ class Webhooks:
                 concerned = [
                     endpoint
                     for endpoint in self.endpoints.values()
-                    if any(is_wanted(event, endpoint.webhook.events) for event in told[endpoint.webhook.profile])
+                    if endpoint.webhook.profile in told
+                    and any(is_wanted(event, endpoint.webhook.events) for event in told[endpoint.webhook.profile])
                 ]
                 for endpoint in concerned:  # all of them before anything else happens: none rests on this entry
                     endpoint.expect(before)

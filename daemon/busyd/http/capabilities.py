@@ -45,6 +45,7 @@ DIRECTIONS: Final = (
     Direction("writes", "the scratch calendar of `doctor --write`", "the account that is tested, and removed again"),
     Direction("writes", 'blocks with `"write": true`', "the calendar named by `blocks:`, else the primary"),
     Direction("writes", "other blocks, and holds", "the state directory of busyd, no calendar"),
+    Direction("writes", "what becomes busy or free, without titles", "the receivers of webhooks, if you make any"),
     Direction("never stores", "reminders", "nothing: lists of them are named, and not read"),
     Direction("never stores", "events of calendars that no profile names", "nothing"),
     Direction(

@@ -4,10 +4,11 @@ import pytest
 from msgspec.structs import replace
 from playwright.async_api import expect
 
+from busyd.store.webhooks import WebhookProgress
 from tests.http.conftest import Served
 from tests.http.page.conftest import OpenTab, Tab
 from tests.http.page.test_craft import violations
-from tests.http.small_backend import busy
+from tests.http.small_backend import NOW, busy
 
 ALL = ("freebusy", "details", "book", "admin")
 
@@ -114,6 +115,16 @@ async def test_each_calendar_says_how_it_counts_and_what_is_wrong(served: Served
     state.profiles["anna"].links = (replace(link, rules=replace(link.rules, all_day="free")),)
     await tab.page.clock.run_for(13_000)
     await tab.sees("#calendars", "all_day: free")
+
+
+async def test_a_webhook_that_fails_is_named_with_what_to_do(served: Served, open_tab: OpenTab) -> None:
+    failing = WebhookProgress(0, failing_since=NOW, attempts=3, detail="receiver.example answered 500")
+    await served.backend.add_webhook("hook", progress=failing)
+    tab = await logged_in(served, open_tab, *ALL)
+    await tab.sees("#calendars", "receiver.example answered 500")
+    await tab.sees("#calendars", "busyd webhook test hook")
+    await expect(tab.page.locator("#calendars")).not_to_contain_text("secret/path")
+    assert await violations(tab) == []
 
 
 async def test_a_token_is_made_shown_once_and_revoked(served: Served, open_tab: OpenTab) -> None:
