@@ -14,7 +14,7 @@ Layers, from the top; each imports only from those below it (`tests/test_archite
     availability  advice                     policy, occurrence table, snapshot, slots; faults -> what to tell a person
     remote  store                            bytes to and from servers; storage behind one interface
     ical  dav  credentials  running          RFC 5545; RFC 4918, 4791 and 6578 as values; secrets; running daemons
-    connection  address  clock  cooperative  progress  timetext  ownership  spelling  durations       vocabulary
+    connection  address  clock  cooperative  own_thread  progress  timetext  ownership  spelling  durations   vocabulary
     os_errors  regular_file                  faults of the system; files that somebody else may have put there
     period  errors                           the ground
 

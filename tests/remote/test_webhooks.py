@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -63,13 +64,13 @@ def resolving_to(monkeypatch: pytest.MonkeyPatch, *answers: str) -> list[str]:
     """Every name leads to these addresses, one after the other, as that of somebody who rebinds it does."""
     asked: list[str] = []
 
-    async def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+    def getaddrinfo(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
         ip = answers[min(len(asked), len(answers) - 1)]
         asked.append(host)
         found = (socket.AF_INET6, (ip, port, 0, 0)) if ":" in ip else (socket.AF_INET, (ip, port))
         return [(found[0], socket.SOCK_STREAM, socket.IPPROTO_TCP, "", found[1])]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return asked
 
 
@@ -112,6 +113,18 @@ async def test_a_name_is_resolved_once_so_that_nobody_can_answer_the_check_other
         assert asked == ["receiver.example"]
         with pytest.raises(AddressRefused):
             await post(f"http://receiver.example:{port}/")
+
+
+async def test_a_name_server_that_hangs_takes_no_thread_from_anybody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    released = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(60) and [])
+    waiting = [asyncio.ensure_future(post("http://receiver.example/", limits=TransferLimits())) for _ in range(64)]
+    try:
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "served"), 30) == "served"
+    finally:
+        released.set()
+        await asyncio.gather(*waiting, return_exceptions=True)
 
 
 @pytest.mark.parametrize("host", ["2852039166", "0xa9fea9fe", "0251.0376.0251.0376", "169.254.43518"])

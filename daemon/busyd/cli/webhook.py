@@ -19,6 +19,7 @@ from busyd.config import Config
 from busyd.credentials import Secret
 from busyd.credentials.store import CredentialStore
 from busyd.credentials.webhooks import MASTER_NAME, OLD_SIGNS_FOR, derive_secret, digest_of, new_master
+from busyd.flow.webhook_secrets import secrets_in_use
 from busyd.flow.webhook_views import detail_of_webhook, fix_of_webhook, state_of_webhook
 from busyd.period import Instant, to_rfc3339
 from busyd.store.ledger import ledger_of
@@ -159,11 +160,11 @@ def test_webhook(arguments: argparse.Namespace) -> int:
     installation = tokens_installation(arguments)
     with ledger_of(installation.state) as ledger:
         webhook = _find(ledger.webhooks(lambda kept: kept.find(arguments.id)), arguments.id).webhook
-    secret = _secret_of(installation, webhook)
     target = WebhookTarget(webhook_address(webhook.url), private=webhook.private)
     clock = SystemClock()
     now, began = clock.now(), clock.monotonic()
-    answer = asyncio.run(deliver(target, probe_message(webhook.id, now=now), secrets=[secret], now=now))
+    secrets = _secrets_of(installation, webhook, now=now)
+    answer = asyncio.run(deliver(target, probe_message(webhook.id, now=now), secrets=secrets, now=now))
     verdict = judge(target.address.origin.authority, answer.status, retry_after=None, now=now)
     if verdict.detail:
         raise CommandFailed(verdict.detail, status=ExitStatus.REMOTE_UNAVAILABLE)
@@ -228,13 +229,12 @@ def _describe(stored: StoredWebhook, config: Config | None) -> dict[str, Any]:
     }
 
 
-def _secret_of(installation: Installation, webhook: Webhook) -> Secret:
-    master = _store(installation).get(MASTER_NAME)
-    secret = derive_secret(master, webhook.id, generation=webhook.generation) if master is not None else None
-    if secret is None or digest_of(secret) != webhook.digest:
+def _secrets_of(installation: Installation, webhook: Webhook, *, now: Instant) -> list[Secret]:
+    secrets = secrets_in_use(_store(installation).get(MASTER_NAME), webhook, now=now)
+    if not secrets:
         message = f"the secret of {webhook.id} is lost"
         raise CommandFailed(message, fix=f"make another one with `busyd webhook rotate {webhook.id}`")
-    return secret
+    return secrets
 
 
 def _store(installation: Installation) -> CredentialStore:

@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from busyd.clock import Clock
 from busyd.cooperative import apply, in_slices
 from busyd.credentials import Secret
-from busyd.credentials.webhooks import OLD_SIGNS_FOR, derive_secret, digest_of
 from busyd.errors import UserError
 from busyd.flow.changes import Changes, NumberGone, Viewer
 from busyd.flow.webhook_endpoint import WebhookAnswer, WebhookEndpoint
 from busyd.flow.webhook_messages import is_wanted
+from busyd.flow.webhook_secrets import secrets_in_use
 from busyd.flow.webhook_views import WebhookView
 from busyd.period import Instant
 from busyd.remote.webhooks import WebhookMessage, WebhookTarget, deliver
@@ -194,14 +194,7 @@ class Webhooks:
 
     def secrets_of(self, webhook: Webhook) -> list[Secret]:
         """The secrets to sign with, the newest first; none while they cannot be read."""
-        if self._master is None:
-            return []
-        secret = derive_secret(self._master, webhook.id, generation=webhook.generation)
-        if digest_of(secret) != webhook.digest:
-            return []
-        if webhook.rotated is None or self.clock.now() >= webhook.rotated + OLD_SIGNS_FOR:
-            return [secret]
-        return [secret, derive_secret(self._master, webhook.id, generation=webhook.generation - 1)]
+        return secrets_in_use(self._master, webhook, now=self.clock.now())
 
     def note(self, endpoint: WebhookEndpoint) -> None:
         """Its progress has changed, and is to be written."""

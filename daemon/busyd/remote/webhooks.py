@@ -16,6 +16,7 @@ from busyd.errors import RemoteError, UserError
 from busyd.period import Instant
 from busyd.remote.allowlist import Address, UnsafeUrl, to_ascii
 from busyd.remote.errors import PrivateAddress
+from busyd.remote.own_resolver import OwnThreadResolver
 from busyd.remote.public import is_for_nobody, is_public
 from busyd.remote.wire import USER_AGENT, Answer, TransferLimits, open_session, post_unread
 
@@ -77,7 +78,9 @@ async def deliver(
         ("webhook-signature", sign(secrets, message.id, at=now, body=message.body)),
     ]
     try:
-        async with open_session(limits, may_connect=target.may_connect, ssl_context=ssl_context) as session:
+        async with open_session(
+            limits, may_connect=target.may_connect, ssl_context=ssl_context, resolver=OwnThreadResolver()
+        ) as session:
             return await post_unread(session, address=target.address, headers=headers, body=message.body)
     except PrivateAddress as error:
         raise AddressRefused(error.host) from None

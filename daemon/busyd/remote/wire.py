@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from msgspec import Struct
 from yarl import URL
 
@@ -80,7 +81,11 @@ class _RefusedAddress(OSError):
 
 
 def open_session(
-    limits: TransferLimits, *, may_connect: MayConnect | None, ssl_context: Any = True
+    limits: TransferLimits,
+    *,
+    may_connect: MayConnect | None,
+    ssl_context: Any = True,
+    resolver: AbstractResolver | None = None,
 ) -> aiohttp.ClientSession:
     """A session without redirects, cookies, decompression and retries.
 
@@ -92,6 +97,7 @@ def open_session(
         keepalive_timeout=limits.keepalive,
         socket_factory=functools.partial(_checked_socket, may_connect) if may_connect is not None else None,
         ssl=ssl_context,
+        resolver=resolver,
     )
     return aiohttp.ClientSession(
         connector=connector,

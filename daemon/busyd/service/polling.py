@@ -20,11 +20,11 @@ from busyd.errors import UserError
 from busyd.index.privacy import follow_privacy
 from busyd.index.writer import IndexWriter
 from busyd.log import hide_secret
+from busyd.own_thread import in_own_thread
 from busyd.remote.client import CaldavClient
 from busyd.remote.feed import FeedAnswer, FeedRequest, UserAgents, feed_address, fetch_feed
 from busyd.remote.transport import Transport
 from busyd.remote.wire import SUBSCRIPTION_LIMITS, limits_of
-from busyd.service.own_thread import in_own_thread
 from busyd.service.refused_logins import RefusedLogin, RefusedLogins
 from busyd.service.schedule import PollSchedule
 from busyd.state.privacy import kept_mark

@@ -19,11 +19,11 @@ from busyd.clock import Clock
 from busyd.connection import Connection
 from busyd.credentials import Secret
 from busyd.errors import BusydError
+from busyd.own_thread import in_own_thread
 from busyd.period import Instant
 from busyd.regular_file import read_regular_file
 from busyd.remote.backoff import ConnectionBackoff, after_restart
 from busyd.remote.transport import Transport
-from busyd.service.own_thread import in_own_thread
 
 logger = logging.getLogger(__name__)
 

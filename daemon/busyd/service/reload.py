@@ -17,8 +17,8 @@ from busyd.flow.reload import ReloadFault, ReloadOutcome
 from busyd.index.restore import Restore
 from busyd.index.writer import IndexWriter
 from busyd.log import first_few, use_format
+from busyd.own_thread import in_own_thread
 from busyd.service.listening import Listening, Wanted
-from busyd.service.own_thread import in_own_thread
 
 if TYPE_CHECKING:
     from busyd.service.polling import Polling

@@ -9,7 +9,7 @@ from busyd.credentials.webhooks import MASTER_NAME
 from busyd.flow.backend import Backend
 from busyd.flow.webhooks import Webhooks
 from busyd.log import hide_secret
-from busyd.service.own_thread import in_own_thread
+from busyd.own_thread import in_own_thread
 from busyd.store.ledger_thread import LedgerThread
 
 
