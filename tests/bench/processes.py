@@ -106,6 +106,13 @@ def spawn(
             process.communicate()
 
 
+def environment_of_the_unit() -> dict[str, str]:
+    """The variables that systemd gives the service; they decide how the allocator works."""
+    unit = (REPOSITORY / "systemd" / "busyd.service").read_text()
+    lines = [line.partition("=")[2] for line in unit.splitlines() if line.startswith("Environment=")]
+    return dict(variable.split("=", 1) for line in lines for variable in line.split())
+
+
 def clean_environment(further: Mapping[str, str] | None = None) -> dict[str, str]:
     """Nothing of the caller's that changes what is measured."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "VIRTUAL_ENV") if name in os.environ}

@@ -25,6 +25,7 @@ from busyd.store.mirror import MIRROR_FILE, AccountRecord, StoredObject, SyncMar
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
 from busyd.store.store import Store
 from busyd.store.transaction import Transaction
+from tests.bench.processes import environment_of_the_unit
 
 PROFILE: Final = "anna"
 CONFIG: Final = """\
@@ -34,7 +35,7 @@ connections:
 profiles:
   anna: {{timezone: Europe/Berlin, primary: anna/Work, conflicts: ["anna/*"], max_age: 1d}}
 """
-ENVIRONMENT: Final = {"BENCH": "secret", "MALLOC_ARENA_MAX": "1"}
+ENVIRONMENT: Final = {"BENCH": "secret", **environment_of_the_unit()}
 """The password, and what the unit sets."""
 NOBODY: Final = "http://127.0.0.1:9/"
 """Nobody listens there."""

@@ -16,12 +16,12 @@ from statistics import linear_regression, median
 from typing import Final
 
 from tests.bench.figures import Figure, count, missing
+from tests.bench.processes import environment_of_the_unit
 from tests.icloud.running import RunningIcloud, icloud_process
 from tests.journey.daemon import Busyd, busyd_in, wait_for
 from tests.soak.bad_month import CALENDARS, FEED, USER
 from tests.soak.watching import tell
 
-UNIT: Final = Path(__file__).parents[3] / "systemd" / "busyd.service"
 PASSWORD: Final = "abcd-efgh-ijkl-mnop"
 LEAST_DAYS: Final = 5
 """Fewer tell nothing of a slope: the first day fills what is kept for a day."""
@@ -140,12 +140,6 @@ def live_through(folder: Path, *, days: float, seed: int, restarts: int = 0, pol
         busyd.module = ("busyd",)
         month.gaps = list(_gaps(busyd, restarts))
     return month
-
-
-def environment_of_the_unit() -> dict[str, str]:
-    """What decides how the allocator works under systemd."""
-    given = re.findall(r"^Environment=(.*)$", UNIT.read_text(), re.MULTILINE)
-    return dict(variable.split("=", 1) for line in given for variable in line.split())
 
 
 def configuration(icloud: RunningIcloud, poll: str) -> str:
