@@ -4,17 +4,20 @@ import argparse
 import json
 import re
 import signal
+import sqlite3
 import tempfile
 import time
 import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import linear_regression, median
 from typing import Final
 
+from busyd.store.change_log import CHANGES_FILE
 from tests.bench.figures import Figure, count, missing
 from tests.bench.processes import environment_of_the_unit
 from tests.icloud.running import RunningIcloud, icloud_process
@@ -26,7 +29,7 @@ PASSWORD: Final = "abcd-efgh-ijkl-mnop"
 LEAST_DAYS: Final = 5
 """Fewer tell nothing of a slope: the first day fills what is kept for a day."""
 MOST_LINES: Final = 50
-_LINE: Final = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)T\S+ (?P<level>[A-Z]+) +(?P<logger>[\w.]+): (?P<text>.*)")
+_LINE: Final = re.compile(r"(?P<at>(?P<day>\d{4}-\d\d-\d\d)T\S+) (?P<level>[A-Z]+) +(?P<logger>[\w.]+): (?P<text>.*)")
 _TROUBLE: Final = re.compile(r"(?P<connection>\w+): .*\[(?P<code>[a-z.-]+)\]$")
 _OUR_FAULT: Final = ("failed with an internal error", "because of an internal error", "unexpectedly")
 _OVER: Final = re.compile(r"(?P<connection>\w+): reachable again$")
@@ -83,9 +86,22 @@ class Month:
             found[day] += 1
         return found
 
+    def changes_of_connections(self) -> list[tuple[str, str, str]]:
+        """When which connection failed or was well again, as the log has it."""
+        found: list[tuple[str, str, str]] = []
+        ill: set[str] = set()
+        for match in filter(None, map(_LINE.match, self.log.splitlines())):
+            if (told := _TROUBLE.match(match["text"])) and told["connection"] not in ill:
+                ill.add(told["connection"])
+                found.append((match["at"], told["connection"], "failed"))
+            elif over := _OVER.match(match["text"]):
+                ill.discard(over["connection"])
+                found.append((match["at"], over["connection"], "ok"))
+        return found
+
     def faults_of_the_log(self) -> list[str]:
-        """Lines that say the same again, tracebacks, and changes of connections that it does not tell."""
-        faults, trouble, recovered = [], dict[str, str](), 0
+        """Lines that say the same again, and tracebacks."""
+        faults, trouble = [], dict[str, str]()
         for line in self.log.splitlines():
             match = _LINE.match(line)
             if match is None or any(words in line for words in _OUR_FAULT):
@@ -94,10 +110,8 @@ class Month:
                 if trouble.get(told["connection"]) == match["text"]:
                     faults.append(f"said twice: {line}")
                 trouble[told["connection"]] = match["text"]
-            elif over := _OVER.match(match["text"]):
-                recovered += 1
-                if trouble.pop(over["connection"], "") == "":
-                    faults.append(f"well without having been ill: {line}")
+            elif (over := _OVER.match(match["text"])) and trouble.pop(over["connection"], "") == "":
+                faults.append(f"well without having been ill: {line}")
         return faults
 
     def _descriptors(self) -> tuple[float, float]:
@@ -118,8 +132,11 @@ class Month:
 
 
 def live_through(folder: Path, *, days: float, seed: int, restarts: int = 0, poll: str = "60s") -> Month:
-    """One daemon and one simulated iCloud for so many days, which end a while ago: the machine's clock goes on."""
-    start = datetime.now(UTC) - timedelta(days=days + 1)
+    """One daemon and one simulated iCloud for so many days, which end a while ago: the machine's clock goes on.
+
+    The machine sleeps for a part of them.
+    """
+    start = datetime.now(UTC) - timedelta(days=1.1 * days + 1)
     report = folder / "report"
     with icloud_process("--realistic", "--today", f"{start:%Y-%m-%d}") as icloud, busyd_in(folder) as busyd:
         busyd.environment = {"ANNA_PASSWORD": PASSWORD, **environment_of_the_unit()}
@@ -137,9 +154,18 @@ def live_through(folder: Path, *, days: float, seed: int, restarts: int = 0, pol
         assert status == 0 and lines and "wrong" in lines[-1], f"ended with {status}:\n{log[-3000:]}"
         month = Month(lines[:-1], Counter(lines[-1]["happened"]), lines[-1]["wrong"], log, [])
         month.wrong += month.faults_of_the_log()
+        if (told := _kept_changes(busyd.state / CHANGES_FILE)) != month.changes_of_connections()[-len(told) :]:
+            month.wrong.append("the log of changes tells of connections otherwise than the log")
         busyd.module = ("busyd",)
         month.gaps = list(_gaps(busyd, restarts))
     return month
+
+
+def _kept_changes(file: Path) -> list[tuple[str, str, str]]:
+    """The same as the log of changes has it, which forgets what is a month old."""
+    with closing(sqlite3.connect(file)) as database:
+        rows = database.execute("SELECT body FROM entry WHERE event = 'connection' ORDER BY number").fetchall()
+    return [(body["at"], body["connection"], body["state"]) for body in (json.loads(row[0]) for row in rows)]
 
 
 def configuration(icloud: RunningIcloud, poll: str) -> str:
