@@ -9,8 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.http.test_listeners import self_signed
+from tests.icloud.accounts import Account
 from tests.icloud.server import SimulatedIcloud
-from tests.journey.conftest import Told
+from tests.journey.conftest import PASSWORD, Told
 from tests.journey.daemon import Busyd, free_port, wait_for
 
 
@@ -41,6 +42,38 @@ def test_a_refused_reload_tells_every_fault_and_the_old_configuration_stays(mana
     assert f"STATUS=reload refused, the old configuration stays: {managed.config}:4:16: " in ready
     assert "(and 1 more); 1 profiles" in ready
     assert managed.freebusy("2026-06-01", "2026-06-02")["complete"]
+
+
+def test_a_reload_that_names_an_unset_variable_is_refused_where_it_is_written(busyd: Busyd) -> None:
+    busyd.start()
+    busyd.until_busy("2026-06-01", "2026-06-02", expected=[])
+    busyd.change("{env: APPLE}", "{env: APPEL}")
+    ran = busyd.command("reload")
+    assert ran.returncode == 78
+    assert f"{busyd.config}:4:" in ran.stderr
+    assert "password: the environment variable APPEL is not set for the daemon" in ran.stderr
+    assert "set it and restart busyd" in ran.stderr
+    assert busyd.status()["connections"][0]["state"] == "ok"
+
+
+def test_a_changed_password_file_is_noticed_and_told_by_a_reload(busyd: Busyd, anna: Account) -> None:
+    file = busyd.folder / "password"
+    file.write_text(f"{PASSWORD}\n")
+    file.chmod(0o600)
+    busyd.change("{env: APPLE}", f'{{file: "{file}"}}')
+    busyd.start()
+    busyd.until_busy("2026-06-01", "2026-06-02", expected=[])
+    file.write_text("wxyz-wxyz-wxyz-wxyz\n")
+    anna.password = "wxyz-wxyz-wxyz-wxyz"
+    ran = busyd.command("reload")
+    assert (ran.returncode, ran.stdout) == (0, "applied:\n  connection anna: password\n")
+    assert "anna: its password was changed, and the new one is used from now on" in busyd.log.read_text()
+    assert busyd.command("sync", "--now").returncode == 0
+    assert busyd.command("reload").stdout == "applied: nothing changed\n"
+    file.unlink()
+    ran = busyd.command("reload")
+    assert ran.returncode == 1
+    assert f"busyd: connection anna: cannot read the password from {file}: no such file" in ran.stderr
 
 
 def test_a_reload_asked_for_by_signal_is_the_same_one(managed: Busyd, told: Told) -> None:

@@ -292,6 +292,24 @@ async def test_a_changed_password_is_used_at_once_after_a_refusal() -> None:
         await transport.close()
 
 
+async def test_a_changed_password_is_used_before_the_old_one_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "busyd")
+    passwords = iter(["old", "new"])
+    clock = StoppedClock()
+    async with raw_server(reply(207)) as server:
+        account = Connection("t", ConnectionKind.CALDAV, server.url, "anna")
+        transport = Transport(account, lambda: Secret(next(passwords)), clock=clock, limits=QUICK)
+        await transport.send(PROPFIND)
+        clock.passed += 60.0
+        await transport.send(PROPFIND)
+        assert [request.all("Authorization") for request in server.requests] == [
+            ["Basic YW5uYTpvbGQ="],
+            ["Basic YW5uYTpuZXc="],
+        ]
+        await transport.close()
+    assert "t: its password was changed, and the new one is used from now on" in caplog.messages
+
+
 async def test_a_refused_password_stays_known_as_such() -> None:
     async with raw_server(reply(401)) as server, transport_to(server.url) as transport:
         assert (await transport.send(PROPFIND)).status == 401

@@ -10,6 +10,7 @@ import pytest
 
 import busyd.service.reload
 from busyd.config import Config, load_config
+from busyd.service.polling import PasswordNews
 from busyd.service.reload import Reloader, describe_changes
 from tests.index.inside import HOME, Inside, StoppedClock, at, event, window
 
@@ -67,6 +68,9 @@ class Alarm(StoppedClock):
 
 class NoPolling:
     """In place of the connections that would be polled."""
+
+    async def read_passwords(self) -> PasswordNews:
+        return PasswordNews((), ())
 
     async def follow(self, connections: Mapping[str, object]) -> None:
         del connections

@@ -44,7 +44,7 @@ class ReloadOutcome(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     """Not wrong, but worth a look."""
     missing: tuple[str, ...] = ()
-    """Those of the warnings that are about a calendar which is named and not there."""
+    """Those of the warnings about a calendar that is named and not there, or a password that cannot be read."""
 
     @property
     def reason(self) -> str:

@@ -118,6 +118,12 @@ class Transport:
         await self._renew_password()
         return self._password is not None and self._password != self.refused
 
+    async def has_changed_password(self) -> bool:
+        """Read it again: is it another password than the one in use? Raises CredentialMissing, NotAppSpecific."""
+        used = self._password
+        await self._renew_password()
+        return used is not None and self._password != used
+
     async def take_as_refused(self) -> Secret | None:
         """Read the password, which was refused before this process began; it is not tried for a changed one."""
         await self._renew_password()
@@ -282,7 +288,9 @@ class Transport:
         return [("Authorization", f"Basic {token}")]
 
     async def _renew_password(self) -> None:
-        given = self._password_of()
+        given, used = self._password_of(), self._password
         secret = await given if isawaitable(given) else given
         self._password = as_sent(self._connection, secret) if secret is not None else None
+        if used is not None and self._password != used:
+            logger.info("%s: its password was changed, and the new one is used from now on", self._connection.name)
         self._password_until = self._clock.monotonic() + _PASSWORD_LIFE

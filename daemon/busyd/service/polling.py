@@ -10,13 +10,15 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from msgspec import Struct
 from msgspec.structs import replace
 
+from busyd.advice.errors import describe_error
 from busyd.clock import Clock
 from busyd.config import ConnectionConfig
 from busyd.connection import Connection, ConnectionKind
-from busyd.credentials import PasswordSource, Secret, read_password
-from busyd.errors import UserError
+from busyd.credentials import FromCommand, PasswordSource, Secret, read_password
+from busyd.errors import BusydError, UserError
 from busyd.index.privacy import follow_privacy
 from busyd.index.writer import IndexWriter
 from busyd.log import hide_secret
@@ -52,6 +54,15 @@ class PolledConnection:
         await asyncio.gather(self.task, return_exceptions=True)
         await self.schedule.stop()
         await self.transport.close()
+
+
+class PasswordNews(Struct, frozen=True):
+    """What came of reading passwords again."""
+
+    changed: tuple[str, ...]
+    """Connections that have another one now."""
+    unreadable: tuple[str, ...]
+    """A sentence for each that has none."""
 
 
 class FeedReader:
@@ -110,6 +121,8 @@ class Polling:
         self._on_change = on_change
         self._after_poll = after_poll
         self._logins = RefusedLogins(folder)
+        self._renewed: set[str] = set()
+        """Connections with another password than at their last poll."""
 
     async def follow(self, connections: Mapping[str, ConnectionConfig]) -> None:
         """Poll exactly these connections: what is new starts, what changed starts anew, what is gone stops."""
@@ -131,16 +144,36 @@ class Polling:
                 if len(self._polled) > TOGETHER:
                     await asyncio.sleep(APART)
 
+    async def read_passwords(self) -> PasswordNews:
+        """Read the passwords again, but for those that a command prints, which may ask a person.
+
+        Polls read them as well: this is for whoever wants to know what came of a change.
+        """
+        changed, unreadable = [], []
+        for name, polled in list(self._polled.items()):
+            if polled.settings.password is None or isinstance(polled.settings.password, FromCommand):
+                continue
+            try:
+                if await polled.transport.has_changed_password():
+                    changed.append(name)
+            except BusydError as error:
+                unreadable.append(f"connection {name}: {describe_error(error)}")
+        self._renewed |= set(changed)
+        return PasswordNews(tuple(changed), tuple(unreadable))
+
     async def read_what_is_new(self) -> None:
-        """Poll at once where a calendar was linked that has never been read, or where a login was refused.
+        """Poll at once where a calendar was linked that has never been read, a login was refused, or a password is new.
 
         After a reload nobody should wait for the next round.
         """
         state = self._writer.state
+        renewed, self._renewed = self._renewed, set()
         waiting = [
             schedule
             for name, schedule in self.schedules.items()
-            if schedule.is_refused or not all(record.complete for record in state.linked_calendars(name))
+            if schedule.is_refused
+            or name in renewed
+            or not all(record.complete for record in state.linked_calendars(name))
         ]
         await asyncio.gather(*(schedule.poll_now(by_hand=True) for schedule in waiting))
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -12,6 +12,7 @@ from msgspec.structs import fields, replace
 from busyd.availability.profile import Profile
 from busyd.clock import Clock
 from busyd.config import Config, ConfigFault, ConfigFaults, find_file_faults, find_socket_faults, load_config
+from busyd.credentials import FromEnvironment
 from busyd.errors import TryAgain, UserError
 from busyd.flow.reload import ReloadFault, ReloadOutcome
 from busyd.index.restore import Restore
@@ -69,6 +70,8 @@ class Reloader:
         changed = (*changed, *await self._listening.apply(prepared))
         use_format(config.log, os.environ)
         await polling.follow(config.connections)
+        news = await polling.read_passwords()
+        changed = (*changed, *(f"connection {name}: password" for name in news.changed))
         state.refused_configuration = ""
         state.publish()
         self.config = config
@@ -76,6 +79,7 @@ class Reloader:
         for warning in first_few(warnings):
             logger.warning("%s", warning)
         missing = tuple(f"profile {name}: {text}" for name in state.profiles for text in state.link_notes.faults(name))
+        missing = (*missing, *news.unreadable)
         logger.info("the configuration was reloaded: %s", "; ".join(changed) or "nothing has changed")
         needs_restart = tuple(self._listening.needs_restart)
         if config.state != self._started.state:
@@ -103,7 +107,8 @@ class Reloader:
     def _read(self) -> Wanted:
         """As at a start: what could not be started with is refused. Raises UserError."""
         config = load_config(self._path, os.environ)
-        if faults := [*find_file_faults(config), *find_socket_faults(config)]:
+        unset = find_unset_passwords(config, self.config, environment=os.environ)
+        if faults := [*find_file_faults(config), *find_socket_faults(config), *unset]:
             raise ConfigFaults(faults)
         return Wanted.read(config)
 
@@ -125,6 +130,21 @@ class Reloader:
 
 def _hangs(message: str) -> TryAgain:
     return TryAgain(message, fix="check the disk or the network file system it is on, then reload again")
+
+
+def find_unset_passwords(new: Config, old: Config, *, environment: Mapping[str, str]) -> list[ConfigFault]:
+    """Variables for passwords that a changed configuration names and this process does not have, nor ever will."""
+    return [
+        ConfigFault(
+            new.locations[f"password of {name}"],
+            f"password: the {settings.password} is not set for the daemon, and a running "
+            "process gets no new ones; set it and restart busyd, or name another source",
+        )
+        for name, settings in new.connections.items()
+        if isinstance(settings.password, FromEnvironment)
+        and settings.password.name not in environment
+        and ((before := old.connections.get(name)) is None or before.password != settings.password)
+    ]
 
 
 def describe_changes(old: Config, new: Config) -> Iterator[str]:
