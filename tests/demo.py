@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import shutil
 import signal
 import socket
@@ -34,7 +33,7 @@ connections:
     kind: icloud
     url: {url}
     username: {user}
-    password: {{env: DEMO_PASSWORD}}
+    password: {{file: {password}}}
     poll: 5s
     allow_private: true
 profiles:
@@ -53,6 +52,7 @@ busyd answers for the simulated account of {user}:
   slots     curl '{base}/v1/profiles/anna/slots?start=now&end=%2B3d&duration=30m'
   feed      {base}{feed}
   why       .venv/bin/busyd --config {config} --state {state} explain anna
+  doctor    .venv/bin/busyd --config {config} --state {state} doctor
 
 An event in the account changes every {every:g} seconds; busyd polls every 5 seconds. Times below are those of {zone},
 where Anna lives; answers over HTTP are in UTC. Ctrl-C stops both.
@@ -75,11 +75,13 @@ async def _demo(wanted: argparse.Namespace) -> None:
     _say("starting the simulated iCloud ...")
     async with SimulatedIcloud.start() as icloud:
         anna = build_realistic_account(icloud, datetime.now(UTC).date())
-        config, state = folder / "config.yaml", folder / "state"
-        config.write_text(CONFIG.format(port=wanted.port, url=icloud.bootstrap_url, user=anna.user, zone=ZONE))
+        config, state, password = folder / "config.yaml", folder / "state", folder / "password"
+        password.touch(mode=0o600)
+        password.write_text(f"{anna.password}\n")
+        settings = {"port": wanted.port, "url": icloud.bootstrap_url, "user": anna.user, "zone": ZONE}
+        config.write_text(CONFIG.format(**settings, password=json.dumps(str(password))))
         busyd = [sys.executable, "-m", "busyd", "--config", str(config), "--state", str(state)]
-        environment = {**os.environ, "DEMO_PASSWORD": anna.password}
-        daemon = await asyncio.create_subprocess_exec(*busyd, "run", env=environment)
+        daemon = await asyncio.create_subprocess_exec(*busyd, "run")
         try:
             base = f"http://127.0.0.1:{wanted.port}"
             _say("starting busyd, and waiting until it has read every calendar ...")
@@ -92,7 +94,6 @@ async def _demo(wanted: argparse.Namespace) -> None:
                 "--name",
                 "demo",
                 "--json",
-                env=environment,
                 stdout=asyncio.subprocess.PIPE,
             )
             token = json.loads((await told.communicate())[0])

@@ -36,6 +36,13 @@ def test_days_have_names(typed: str, meant: str) -> None:
     assert asked(typed) == meant
 
 
+def test_a_misspelt_day_is_told_with_what_was_meant() -> None:
+    with pytest.raises(UsageError, match=r"--start: 'tomorow' is not a point in time, did you mean 'tomorrow'\?"):
+        asked("tomorow")
+    with pytest.raises(UsageError, match=r"'noon' is not a point in time: write RFC 3339, .* `today`, .* `mon 14:30`"):
+        asked("noon")
+
+
 def test_a_day_is_that_of_the_zone_that_is_shown() -> None:
     assert asked("today", "UTC") == "2026-11-23"
 

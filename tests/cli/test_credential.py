@@ -41,7 +41,8 @@ def test_a_password_that_nobody_links_to_icloud_stays_as_it_is(
     busyd: Busyd, home: Path, typed: pytest.MonkeyPatch
 ) -> None:
     typed.setattr(sys, "stdin", io.StringIO("ABCD EFGH ijklmnop\n"))
-    assert busyd("credential", "set", "other").err == ""
+    told = busyd("credential", "set", "other").err
+    assert told == "no connection uses it yet; refer to it by `password: {credential: other}`\n"
     assert stored(home, "other") == Secret("ABCD EFGH ijklmnop")
 
 

@@ -146,7 +146,44 @@ def test_explain_names_the_rule_and_its_line(busyd: Busyd, daemon: Daemon) -> No
     lines = busyd("explain", "anna", "--tz", "UTC").out.splitlines()
     when = "Mon 2026-11-23 09:00-10:00"
     assert lines[1] == f"{when}  free       all-day event (rule `all_day`, c.yaml:7)  anna/Work  A [2J"
-    assert lines[2] == f"{when}  free       all-day event                             anna/Work  1"
+    assert lines[2] == f"{when}  free       all-day event                             anna/Work  (no title)"
+
+
+def test_explain_tells_of_what_does_not_count_in_a_line_for_each_calendar(busyd: Busyd, daemon: Daemon) -> None:
+    spans = [{"start": f"2026-11-2{day}T09:00:00Z", "end": f"2026-11-2{day}T10:00:00Z"} for day in range(3, 8)]
+    sentence = "there is something at that time in anna/Family, which does not count for anna"
+    elsewhere = [{"calendar": "anna/Family", "periods": spans, "explanation": sentence}]
+    daemon.answer("/v1/profiles/anna/explain", {"events": [], "elsewhere": elsewhere})
+    ran = busyd("explain", "anna", "--tz", "UTC")
+    assert ran.err.startswith(f"{sentence}: Mon 2026-11-23 09:00-10:00, Tue 2026-11-24 09:00-10:00, Wed 2026-11-25 09")
+    assert ran.err.splitlines()[0].endswith(" and 2 more")
+
+
+def test_a_time_that_has_passed_may_be_counted_from_now(busyd: Busyd, daemon: Daemon) -> None:
+    daemon.answer("/v1/profiles/anna/freebusy", FREEBUSY)
+    assert busyd("freebusy", "anna", "--start", "-1d", "--end", "+1h").status == 0
+    assert daemon.asked[0][1].endswith("?start=-1d&end=%2B1h")
+
+
+@pytest.mark.parametrize("words", [("slots", "anna", "--duration"), ("freebusy", "anna", "--max-age"),
+                                   ("hold", "anna", "--start", "now", "--ttl")])  # fmt: skip
+def test_a_length_without_a_unit_is_told_by_its_option(busyd: Busyd, daemon: Daemon, words: tuple[str, ...]) -> None:
+    ran = busyd(*words, "5")
+    assert (ran.status, daemon.asked) == (64, [])
+    assert f"busyd: {words[-1]}: '5' has no unit, did you mean '5s' or '5m'?" in ran.err
+
+
+def test_times_of_no_single_profile_are_in_the_zone_of_all_profiles(busyd: Busyd, daemon: Daemon) -> None:
+    connection = {"name": "anna", "state": "ok", "last_poll": "2026-11-23T09:00:00Z", "next_poll": None}
+    profiles = [{"name": name, "state": "fresh", "timezone": "Europe/Berlin"} for name in ("anna", "ben")]
+    daemon.answer("/v1/status", {"connections": [connection], "profiles": profiles})
+    ran = busyd("status")
+    assert "Mon 2026-11-23 10:00" in ran.out
+    assert "times in Europe/Berlin" in ran.err
+    daemon.answer(
+        "/v1/status", {"connections": [connection], "profiles": [{**profiles[0], "timezone": "UTC"}, profiles[1]]}
+    )
+    assert "times in Europe/Berlin" not in busyd("status").err
 
 
 LONG = {"calendar": "anna/Work", "uid": "1", "summary": "Quarterly planning " * 4, "type": "BUSY-TENTATIVE",
@@ -193,6 +230,8 @@ def test_a_misspelt_profile_is_told_with_what_was_meant(busyd: Busyd, daemon: Da
     problem = {"type": "https://busyd.invalid/errors/unknown-profile", "detail": "there is no profile 'ana'"}
     daemon.answer("/v1/profiles/ana/freebusy", problem, status=404)
     assert "there is no profile 'ana', did you mean 'anna'?" in busyd("freebusy", "ana").err
+    daemon.answer("/v1/slots", problem, status=404)
+    assert "there is no profile 'ana', did you mean 'anna'?" in busyd("slots", "anna", "ana").err
 
 
 def test_calendars_and_status_are_tables(busyd: Busyd, daemon: Daemon, token: str) -> None:

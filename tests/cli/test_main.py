@@ -54,6 +54,21 @@ def test_the_version_is_told(busyd: Busyd) -> None:
             "busyd: unknown option --scop, did you mean --scope?\n       see `busyd token add --help`\n",
         ),
         (["check", "--config"], "busyd: argument --config: expected one argument\n       see `busyd check --help`\n"),
+        (["token"], "busyd: say what to do: add, list, revoke\n       see `busyd token --help`\n"),
+        (
+            ["token", "lst"],
+            "busyd: argument ACTION: 'lst' is not one of add, list, revoke, did you mean 'list'?\n"
+            "       see `busyd token --help`\n",
+        ),
+        (
+            ["completion", "fish"],
+            "busyd: argument SHELL: 'fish' is not one of bash, zsh, tcsh\n       see `busyd completion --help`\n",
+        ),
+        (
+            ["busy"],
+            "busyd: give files, --start and --end, or --batch with requests on standard input\n"
+            "       see `busyd busy --help`\n",
+        ),
         (
             ["token", "add"],
             "busyd: the following arguments are required: PROFILE\n       see `busyd token add --help`\n",
@@ -63,6 +78,18 @@ def test_the_version_is_told(busyd: Busyd) -> None:
 def test_a_wrong_command_line_is_told_in_one_line_with_status_64(busyd: Busyd, words: list[str], said: str) -> None:
     ran = busyd(*words)
     assert (ran.status, ran.out, ran.err) == (64, "", said)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_without_a_configuration_every_command_says_what_to_do(busyd: Busyd, tmp_path: Path, command: str) -> None:
+    (tmp_path / ".config" / "busyd" / "config.yaml").unlink()
+    if command == "setup":
+        return  # it asks: `test_setup.py`
+    ran = busyd(command)
+    said = (ran.err or ran.out).splitlines()
+    assert ran.status in (64, 69, 78)
+    assert "busyd " in said[-1] or "busyd " in said[1] or command == "doctor"
+    assert "Traceback" not in ran.err
 
 
 def test_no_command_at_all_shows_the_help_with_status_64(busyd: Busyd) -> None:

@@ -61,7 +61,7 @@ def test_an_edit_on_the_phone_is_followed_on_the_terminal(busyd: Busyd, icloud: 
     assert told["event"] == "busy"
     assert told["data"]["calendars"] == ["anna/Work"]
     shown = busyd.command("changes", "anna", "--tz", "UTC").stdout
-    assert "Fri 2027-01-01 09:00-09:40  BUSY (was FREE)  anna/Work" in shown
+    assert "Fri 2027-01-01 09:00-09:40  busy (was free)  anna/Work" in shown
     assert "secret meeting" not in shown
 
 

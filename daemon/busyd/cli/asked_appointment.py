@@ -8,16 +8,15 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from busyd.advice.bookings import describe_unsettled
-from busyd.cli.asked_time import HOW_TO_WRITE
+from busyd.cli.asked_time import HOW_TO_WRITE, asked_instant, checked_duration
 from busyd.cli.daemon_client import NoAnswerInTime, Reply, profile_path
 from busyd.cli.daemon_errors import AnswerLost, RequestRefused
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.terminal import print_json, print_note, print_table
-from busyd.cli.window import show_span, show_time, times_asked
+from busyd.cli.window import show_span, show_time
 from busyd.clock import SystemClock
 from busyd.ical.zones import Zone
 from busyd.period import to_rfc3339
-from busyd.timetext import BadText, parse_duration, parse_moment
 
 OVERRIDES: Final = ("hours", "notice", "window", "grid", "limits", "busy")
 UNDER_WAY: Final = ("pending", "moving", "cancelling")
@@ -50,25 +49,15 @@ def time_fields(arguments: argparse.Namespace, zone: Zone) -> dict[str, Any]:
 
     Times are absolute, so that a request that is made again with its key is the same request.
     """
-    now, fields = SystemClock().now(), dict[str, Any]()
-    for name, text in times_asked(arguments, zone, names=("start", "end")).items():
-        if text is not None:
-            fields[name] = to_rfc3339(parse_moment(text, now=now, zone=lambda: zone).instant)
+    now, program, fields = SystemClock().now(), f"busyd {arguments.command}", dict[str, Any]()
+    for name in ("start", "end"):
+        if (text := getattr(arguments, name)) is not None:
+            fields[name] = to_rfc3339(asked_instant(text, zone, now=now, option=f"--{name}", program=program))
     if arguments.duration is not None:
-        fields["duration"] = checked_duration(arguments.duration, option="--duration", command=arguments.command)
+        fields["duration"] = checked_duration(arguments.duration, option="--duration", program=program)
     if arguments.override:
         fields["override"] = arguments.override
     return fields
-
-
-def checked_duration(text: str, *, option: str, command: str) -> str:
-    """The text, if it is a duration. Raises UsageError."""
-    try:
-        parse_duration(text)
-    except BadText as error:
-        message = f"{option}: {text[:40]!r} {error}"
-        raise UsageError(message, program=f"busyd {command}") from None
-    return text
 
 
 def checked_key(arguments: argparse.Namespace) -> str:

@@ -7,12 +7,14 @@ from typing import Final
 from busyd.cli.exit_status import UsageError
 from busyd.ical.zones import Zone
 from busyd.period import Instant, to_rfc3339
-from busyd.timetext import BadText, parse_moment
+from busyd.spelling import did_you_mean
+from busyd.timetext import BadText, parse_duration, parse_moment
 
 HOW_TO_WRITE: Final = "RFC 3339, a date, `now`, or a day such as `today`, `tomorrow` and `mon`, also as in `mon 14:30`"
 OR_RELATIVE: Final = ", or relative to now, such as +14d"
 _WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAYS: Final = {"yesterday": -1, "today": 0, "tomorrow": 1}
+_WORDS: Final = ("now", *_DAYS, *_WEEKDAYS)
 _WRITTEN: Final = re.compile(r"([a-z]+|\d{4}-\d\d-\d\d)(?:[ T]+([01]?\d|2[0-3]):([0-5]\d))?", re.ASCII | re.IGNORECASE)
 _DAY: Final = 86_400
 _EPOCH: Final = date(1970, 1, 1)
@@ -32,6 +34,23 @@ def asked_time(text: str, zone: Zone, *, now: Instant, option: str, program: str
         return to_rfc3339(Instant(zone.instant(wall)))
     try:
         parse_moment(text, now=now, zone=lambda: zone)
+    except BadText as error:
+        near = did_you_mean(text, _WORDS)
+        message = f"{option}: {text[:40]!r} {error.reason}{near or f': write {HOW_TO_WRITE}{OR_RELATIVE}'}"
+        raise UsageError(message, program=program) from None
+    return text
+
+
+def asked_instant(text: str, zone: Zone, *, now: Instant, option: str, program: str) -> Instant:
+    """The moment that is meant. Raises UsageError."""
+    written = asked_time(text, zone, now=now, option=option, program=program)
+    return parse_moment(written, now=now, zone=lambda: zone).instant
+
+
+def checked_duration(text: str, *, option: str, program: str) -> str:
+    """The text, if it is a duration. Raises UsageError."""
+    try:
+        parse_duration(text)
     except BadText as error:
         message = f"{option}: {text[:40]!r} {error}"
         raise UsageError(message, program=program) from None

@@ -4,8 +4,7 @@ import argparse
 from typing import Any
 from urllib.parse import quote
 
-from busyd.cli.asked_appointment import checked_duration
-from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE
+from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE, checked_duration
 from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.terminal import print_json, print_note, print_table
@@ -57,7 +56,7 @@ def add_block(arguments: argparse.Namespace) -> int:
     zone = shown_zone(arguments, config)
     times = times_asked(arguments, zone, names=("start", "end"))
     if arguments.duration is not None:
-        times["duration"] = checked_duration(arguments.duration, option="--duration", command="block add")
+        times["duration"] = checked_duration(arguments.duration, option="--duration", program="busyd block add")
     wanted = {**times, "summary": arguments.summary, "type": arguments.type, "write": arguments.write}
     body = {name: value for name, value in wanted.items() if value is not None}
     block = client.change("POST", profile_path(arguments.profile, "blocks"), body=body)

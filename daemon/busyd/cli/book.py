@@ -6,12 +6,12 @@ from typing import Any
 
 from busyd.cli.asked_appointment import (
     add_time_options,
-    checked_duration,
     checked_key,
     tell_outcome,
     time_fields,
     told_to_a_person,
 )
+from busyd.cli.asked_time import checked_duration
 from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import UsageError
 from busyd.cli.window import shown_zone
@@ -74,7 +74,7 @@ def _details(arguments: argparse.Namespace) -> dict[str, Any]:
         "invite": arguments.invite,
         "guests": [_guest(text) for text in arguments.guest] or None,
         "reminders": arguments.reminder
-        and [checked_duration(text, option="--reminder", command="book") for text in arguments.reminder],
+        and [checked_duration(text, option="--reminder", program="busyd book") for text in arguments.reminder],
     }
     return {name: value for name, value in given.items() if value is not None}
 

@@ -11,10 +11,11 @@ from typing import Any, Final
 from busyd.availability.busy import Busy, busy_periods
 from busyd.availability.policy import Rules
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
+from busyd.clock import SystemClock
 from busyd.errors import UserError
 from busyd.ical.limits import MAX_OBJECT_BYTES
 from busyd.ical.split import UnreadableFeed, split_feed
-from busyd.ical.zones import UnknownZone, reading_zone
+from busyd.ical.zones import UnknownZone, Zone, reading_zone
 from busyd.period import FbType, Instant, Period, to_rfc3339
 from busyd.timetext import BadText, parse_instant
 
@@ -57,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     read = [_read_file(path) for path in arguments.files]
     try:
         answer = _answer_options(arguments, [payload for payloads in read for payload in payloads])
+    except UsageError:
+        raise
     except UserError as error:
         message = "; ".join(filter(None, (str(error), error.fix)))
         raise UsageError(message, program=_PROGRAM) from None
@@ -82,13 +85,22 @@ def _answer_options(arguments: argparse.Namespace, payloads: list[bytes]) -> dic
         rules[name] = value
     return _answer(
         payloads,
-        start=arguments.start,
-        end=arguments.end,
+        start=_asked(arguments, "start"),
+        end=_asked(arguments, "end"),
         zone=arguments.tz,
         addresses=arguments.address,
         rules=rules,
         availability=arguments.availability.read_bytes() if arguments.availability else None,
     )
+
+
+def _asked(arguments: argparse.Namespace, name: str) -> str:
+    """A time as every command takes it, in the zone that was named."""
+    from busyd.cli.asked_time import asked_instant
+
+    zone, now = _zone(arguments.tz), SystemClock().now()
+    instant = asked_instant(getattr(arguments, name), zone, now=now, option=f"--{name}", program=_PROGRAM)
+    return to_rfc3339(instant)
 
 
 def answer_lines(lines: Iterable[bytes]) -> None:
@@ -166,11 +178,7 @@ def _answer(
     rules: Mapping[str, object],
     availability: bytes | None,
 ) -> dict[str, object]:
-    try:
-        reading_zone(zone)
-    except UnknownZone:
-        message = f"{zone!r} is not a time zone"
-        raise UserError(message, fix="use an IANA name, such as Europe/Berlin") from None
+    _zone(zone)
     first, last = read_instant(start, zone), read_instant(end, zone)
     if first >= last:
         raise UserError("the window is empty or reversed: start must be before end")
@@ -183,6 +191,14 @@ def _answer(
         availability=availability,
     )
     return _to_json(busy)
+
+
+def _zone(name: str) -> Zone:
+    try:
+        return reading_zone(name)
+    except UnknownZone:
+        message = f"{name!r} is not a time zone"
+        raise UserError(message, fix="use an IANA name, such as Europe/Berlin") from None
 
 
 def _to_json(busy: Busy) -> dict[str, object]:

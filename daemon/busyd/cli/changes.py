@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from busyd.cli.daemon_client import DaemonClient, NotAnswering, open_client, profile_path
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
+from busyd.cli.explain import COUNTS_AS
 from busyd.cli.terminal import print_json, print_note, printable
 from busyd.cli.window import show_span, show_time, shown_zone
 from busyd.ical.zones import Zone
@@ -106,7 +107,8 @@ def _describe(change: dict[str, Any], zone: Zone) -> str:
         case "busy" | "free":
             why = ", ".join(told["calendars"]) or told["cause"]
             uncertain = ", uncertain" if told["uncertain"] else ""
-            return f"{at}  {show_span(told, zone)}  {told['type']}{uncertain} (was {told['before']})  {why}"
+            now, before = COUNTS_AS[told["type"]], COUNTS_AS[told["before"]]
+            return f"{at}  {show_span(told, zone)}  {now}{uncertain} (was {before})  {why}"
         case "appointment":
             was = f" (was {told['before']})" if told["before"] else ""
             reason = f": {told['reason']}" if told["reason"] else ""
@@ -117,4 +119,4 @@ def _describe(change: dict[str, Any], zone: Zone) -> str:
             detail = f": {told['detail']}" if told["detail"] else ""
             return f"{at}  connection {told['connection']}: {told['state']}{detail}"
         case _:
-            return f"{at}  too much has changed to list it: ask for the busy time anew"
+            return f"{at}  too much changed at once to list it; `busyd freebusy` has the busy time as it is now"

@@ -17,7 +17,7 @@ def add_completion_command(subparsers: "argparse._SubParsersAction[argparse.Argu
         "~/.local/share/bash-completion/completions/busyd`; for zsh: `busyd completion zsh > DIR/_busyd`, with a "
         "directory of fpath as DIR. The Debian package has both.",
     )
-    parser.add_argument("shell", choices=_SHELLS, help="the shell")
+    parser.add_argument("shell", metavar="SHELL", choices=_SHELLS, help=f"one of {', '.join(_SHELLS)}")
     parser.set_defaults(run=print_completion)
 
 

@@ -95,17 +95,15 @@ def list_connections(arguments: argparse.Namespace) -> int:
 def remove_connection(arguments: argparse.Namespace) -> int:
     """Say what goes, ask, and take it out."""
     from busyd.cli.config_edit import carry_out, plan_removal
+    from busyd.cli.known_names import require_connection
     from busyd.cli.questions import Questions
     from busyd.credentials.store import CredentialStore
-    from busyd.spelling import did_you_mean
 
     name, installation = arguments.name, find_installation(arguments)
     installation.require_access()
     installation.require_one_config()
     config = installation.config
-    if name not in config.connections:
-        message = f"there is no connection {name!r}{did_you_mean(name, config.connections)}"
-        raise CommandFailed(message, fix="run `busyd connection list` to see the names")
+    require_connection(name, config)
     removal = plan_removal(config, name)
     for effect in removal.effects:
         print(effect)

@@ -16,6 +16,7 @@ from busyd.credentials import FromCredential, Secret, looks_app_specific, normal
 from busyd.credentials.files import credential_file
 from busyd.credentials.store import CredentialStore
 from busyd.credentials.webhooks import MASTER_NAME
+from busyd.spelling import did_you_mean
 
 
 def add_credential_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -63,6 +64,12 @@ def set_credential(arguments: argparse.Namespace) -> int:
             print_note(f"warning: {NOT_APP_SPECIFIC}, and iCloud accepts no other; {CREATE_APP_PASSWORD}")
     store.set(arguments.name, secret)
     print(f"stored {arguments.name}")
+    if config is not None and arguments.name not in _users(config):
+        known = [*_users(config), *config.connections]
+        print_note(
+            f"no connection uses it yet{did_you_mean(arguments.name, known)}; refer to it by "
+            f"`password: {{credential: {arguments.name}}}`"
+        )
     given = credential_file(arguments.name, installation.environment)
     if given is not None and given.exists():
         print_note(f"warning: the unit passes its own credential {arguments.name}, which takes precedence")
@@ -87,8 +94,9 @@ def remove_credential(arguments: argparse.Namespace) -> int:
     """Remove one."""
     _require_own(arguments.name)
     installation, config = _find(arguments)
-    if not CredentialStore(installation.state, installation.environment).remove(arguments.name):
-        message = f"there is no stored password named {arguments.name}"
+    store = CredentialStore(installation.state, installation.environment)
+    if not store.remove(arguments.name):
+        message = f"there is no stored password named {arguments.name}{did_you_mean(arguments.name, store.names())}"
         raise CommandFailed(message, fix="run `busyd credential list` to see the names")
     print(f"removed {arguments.name}")
     if users := _users(config).get(arguments.name):

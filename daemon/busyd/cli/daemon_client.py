@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 from busyd.address import ListenAddress, UnixAddress
 from busyd.cli.daemon_connection import connection_to
@@ -24,6 +24,7 @@ from busyd.regular_file import read_regular_file
 LOCAL_TOKEN_FILE: Final = LOCAL_TOKEN_NAME
 """Written by the daemon at start, mode 0600: whoever may read the state directory may ask anything."""
 
+_OF_PROFILE: Final = "/v1/profiles/"
 _WITH_BODY: Final = ("POST", "PATCH")
 _SECONDS: Final = 30.0
 _PROBE_SECONDS: Final = 2.0
@@ -150,7 +151,9 @@ class DaemonClient:
             response.close()
             raise self._unknown
         if response.status >= 400:
-            raise explain_refusal(response, authorised=bool(self._token), path=path, profiles=self.profiles)
+            raise explain_refusal(
+                response, authorised=bool(self._token), asked=_profiles_in(path, query), profiles=self.profiles
+            )
         return response
 
     def _connect(self, seconds: float) -> http.client.HTTPConnection:
@@ -269,7 +272,14 @@ def read_local_token(state: Path) -> str:
 
 def profile_path(profile: str, question: str) -> str:
     """`/v1/profiles/PROFILE/QUESTION`."""
-    return f"/v1/profiles/{quote(profile, safe='')}/{question}"
+    return f"{_OF_PROFILE}{quote(profile, safe='')}/{question}"
+
+
+def _profiles_in(path: str, query: Mapping[str, str | None]) -> list[str]:
+    """The profiles that a request is about."""
+    if path.startswith(_OF_PROFILE):
+        return [unquote(path.removeprefix(_OF_PROFILE).partition("/")[0])]
+    return (query.get("profiles") or "").split(",")
 
 
 def _read_certificate(path: Path) -> str:

@@ -4,7 +4,6 @@ import http.client
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
-from urllib.parse import unquote
 
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.spelling import did_you_mean
@@ -25,7 +24,6 @@ _TYPED: Final = {
     "tz=": "--tz",
 }
 """Paths and parameters of HTTP requests -> the command or option to type instead."""
-_OF_PROFILE: Final = "/v1/profiles/"
 _INVALID: Final = "invalid"
 """The daemon's name for values that it cannot use, whatever anybody's calendar says."""
 _STATUS: Final = {
@@ -69,9 +67,12 @@ def broken_off() -> AnswerLost:
 
 
 def explain_refusal(
-    response: http.client.HTTPResponse, *, authorised: bool, path: str = "", profiles: Iterable[str] = ()
+    response: http.client.HTTPResponse, *, authorised: bool, asked: Iterable[str] = (), profiles: Iterable[str] = ()
 ) -> RequestRefused:
-    """The daemon's own words (RFC 9457), or what the status means."""
+    """The daemon's own words (RFC 9457), or what the status means.
+
+    `asked` are the profiles that were asked about, `profiles` those of the configuration.
+    """
     try:
         problem = json.loads(response.read(1_000_000))
     except (OSError, http.client.HTTPException, ValueError):
@@ -82,10 +83,10 @@ def explain_refusal(
     fix = _for_the_shell(str(problem.get("fix") or ""))
     alternatives = [one for one in problem.get("alternatives") or [] if isinstance(one, dict)]
     name = str(problem.get("type")).rpartition("/")[2]
-    if name == "unknown-profile" and path.startswith(_OF_PROFILE):
-        known = list(profiles)
-        asked = unquote(path.removeprefix(_OF_PROFILE).partition("/")[0])
-        message = f"there is no profile {asked!r}{did_you_mean(asked, known)}"
+    known = list(profiles)
+    unknown = [one for one in asked if one not in known]
+    if name == "unknown-profile" and unknown:
+        message = f"there is no profile {unknown[0]!r}{did_you_mean(unknown[0], known)}"
         fix = f"configured profiles: {', '.join(known)}" if known else "`busyd status` lists the profiles"
     if response.status == 401:
         message = "the daemon does not know this token" if authorised else "the daemon requires a token for this"

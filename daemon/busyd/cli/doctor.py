@@ -25,6 +25,7 @@ from busyd.cli.doctor_report import (
 from busyd.cli.doctor_state import examine_state
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation, find_installation
+from busyd.cli.known_names import require_connection
 from busyd.cli.remote_session import RemoteSession, open_session, read_secret_of
 from busyd.cli.self_test import DAY
 from busyd.cli.unit_credentials import is_passed_on, outdated_credentials
@@ -165,10 +166,7 @@ def _writing(arguments: argparse.Namespace) -> WritingTest | None:
 def _chosen(config: Config, name: str | None) -> list[ConnectionConfig]:
     if name is None:
         return list(config.connections.values())
-    if name not in config.connections:
-        message = f"there is no connection named {name}"
-        known = ", ".join(sorted(config.connections)) or "none"
-        raise CommandFailed(message, fix=f"known connections: {known}", status=ExitStatus.USAGE)
+    require_connection(name, config)
     return [config.connections[name]]
 
 

@@ -8,6 +8,7 @@ from busyd.cli.terminal import print_json, print_table
 from busyd.cli.window import (
     add_freshness_options,
     add_window_options,
+    durations_asked,
     print_freshness,
     show_time,
     shown_zone,
@@ -31,7 +32,11 @@ def show_freebusy(arguments: argparse.Namespace) -> int:
     """Ask, and print the busy periods."""
     client, config = open_client(arguments)
     zone = shown_zone(arguments, config)
-    query = {**window_query(arguments, zone), "max_age": arguments.max_age, "on_stale": arguments.on_stale}
+    query = {
+        **window_query(arguments, zone),
+        **durations_asked(arguments, ("max_age",)),
+        "on_stale": arguments.on_stale,
+    }
     answer = client.get(profile_path(arguments.profile, "freebusy"), query)
     if arguments.json:
         print_json(answer)

@@ -9,7 +9,7 @@ from busyd.cli.asked_time import HOW_TO_WRITE
 from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import ExitStatus, UsageError
 from busyd.cli.terminal import print_json, print_note, print_table
-from busyd.cli.window import show_span, show_time, shown_zone, times_asked
+from busyd.cli.window import durations_asked, show_span, show_time, shown_zone, times_asked
 from busyd.ical.zones import Zone
 
 _ALL: Final = {"start": "-1d", "end": "+998d"}
@@ -49,7 +49,7 @@ def hold_slot(arguments: argparse.Namespace) -> int:
     if arguments.list:
         return _list_holds(client.get(path, _ALL), zone, as_json=arguments.json)
     times = times_asked(arguments, zone, names=("start", "end"))
-    named = {**times, "duration": arguments.duration, "ttl": arguments.ttl}
+    named = {**times, **durations_asked(arguments, ("duration", "ttl"))}
     with told_to_a_person(zone):
         hold = client.change("POST", path, body={name: value for name, value in named.items() if value is not None})
     if arguments.json:

@@ -5,6 +5,7 @@ import difflib
 import importlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import busyd
 from busyd.cli.exit_status import ExitStatus, UsageError, status_of
 from busyd.cli.terminal import print_error
 from busyd.errors import BusydError
+from busyd.spelling import did_you_mean
 
 COMMANDS: Final = {
     "run": "run the daemon",
@@ -54,6 +56,7 @@ COMMANDS: Final = {
 function that takes the parsed arguments and returns the exit status."""
 
 GLOBAL_OPTIONS: Final = ("config", "state", "verbose")
+_NEGATIVE: Final = re.compile(r"-\d\w*|-\d*\.\d+", re.ASCII)
 _WITH_VALUE: Final = ("--config", "--state")
 
 
@@ -105,9 +108,7 @@ def find_command(argv: Sequence[str]) -> str | None:
         elif not word.startswith("-"):
             if word in COMMANDS:
                 return word
-            near = difflib.get_close_matches(word, COMMANDS, n=1)
-            hint = f", did you mean '{near[0]}'?" if near else ""
-            message = f"unknown command {word!r}{hint}"
+            message = f"unknown command {word!r}{did_you_mean(word, COMMANDS)}"
             raise UsageError(message, program="busyd")
     return None
 
@@ -141,6 +142,8 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, allow_abbrev=False)
+        # `--start -1d`: what looks like a time that has passed is a value, as a negative number is to argparse.
+        self._negative_number_matcher = _NEGATIVE
         # SUPPRESS: an option that is absent after the command must not undo the one in front of it.
         group = self.add_argument_group("global options", argument_default=argparse.SUPPRESS)
         group.add_argument("--config", metavar="FILE", type=Path, help="the configuration file")
@@ -148,6 +151,9 @@ class _Parser(argparse.ArgumentParser):
         group.add_argument("-v", "--verbose", action="store_true", default=argparse.SUPPRESS, help="log more")
 
     def error(self, message: str) -> NoReturn:
+        if message.endswith(" required: ACTION") and self._subparsers is not None:
+            choices = [name for action in self._subparsers._group_actions for name in action.choices or ()]
+            message = f"say what to do: {', '.join(choices)}"
         raise UsageError(message, program=self.prog)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
@@ -156,6 +162,12 @@ class _Parser(argparse.ArgumentParser):
         if unknown:
             self.error(self._explain_unknown(unknown[0].partition("=")[0]))
         return arguments, unknown
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            message = f"{value!r} is not one of {', '.join(known)}{did_you_mean(str(value), known)}"
+            raise argparse.ArgumentError(action, message)
 
     def _explain_unknown(self, word: str) -> str:
         if not word.startswith("-"):

@@ -12,8 +12,9 @@ from urllib.parse import quote, urlsplit
 from msgspec import Struct
 
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
+from busyd.cli.known_names import ALL_PROFILES, require_profile
 from busyd.cli.terminal import print_json, print_note
-from busyd.cli.token import ALL_PROFILES, base_address, check_profile, parse_expiry, tokens_installation
+from busyd.cli.token import base_address, parse_expiry, tokens_installation
 from busyd.clock import SystemClock
 from busyd.config import Config
 from busyd.os_errors import fault_of
@@ -69,7 +70,7 @@ def make_profile(arguments: argparse.Namespace) -> int:
     config, profile = installation.config, arguments.profile
     if profile == ALL_PROFILES:
         raise CommandFailed("an app shows one profile", fix="name the profile; each gets a token of its own")
-    check_profile(profile, config)
+    require_profile(profile, config)
     base = _base_for(arguments.app, config)
     file = arguments.output or Path(f"{profile}.mobileconfig") if arguments.app == "apple" else None
     if file is not None and not arguments.json and os.path.lexists(file):

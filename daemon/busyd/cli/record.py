@@ -9,6 +9,7 @@ from typing import Final
 
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
+from busyd.cli.known_names import require_connection
 from busyd.cli.remote_session import RemoteSession, open_session, print_diagnosis, read_secret_of
 from busyd.cli.self_test import choose_calendar
 from busyd.clock import SystemClock
@@ -56,12 +57,11 @@ def record(arguments: argparse.Namespace) -> int:
 
 
 def _chosen(config: Config, name: str | None) -> list[ConnectionConfig]:
+    if name is not None:
+        require_connection(name, config)
     named = [settings for settings in config.connections.values() if name in (None, settings.connection.name)]
     if not named:
-        message = f"there is no connection named {name}" if name else "there is no connection"
-        known = ", ".join(sorted(config.connections))
-        fix = f"known connections: {known}" if known else "create one with `busyd setup`"
-        raise CommandFailed(message, fix=fix, status=ExitStatus.USAGE)
+        raise CommandFailed("there is no connection", fix="create one with `busyd setup`")
     chosen = [settings for settings in named if settings.connection.kind is not ConnectionKind.ICS]
     if not chosen:
         message = "a feed has no CalDAV exchanges to record"

@@ -8,6 +8,7 @@ from busyd.cli.terminal import print_json, print_table
 from busyd.cli.window import (
     add_freshness_options,
     add_window_options,
+    durations_asked,
     print_freshness,
     show_time,
     shown_zone,
@@ -48,7 +49,8 @@ def show_slots(arguments: argparse.Namespace) -> int:
     arguments.profile = names[0]
     client, config = open_client(arguments)
     zone = shown_zone(arguments, config)
-    shape = {name: getattr(arguments, name) for name in (*_SHAPE, "hours", "tentative", "max_age", "on_stale")}
+    shape = durations_asked(arguments, (*_SHAPE, "max_age"))
+    shape |= {name: getattr(arguments, name) for name in ("hours", "tentative", "on_stale")}
     query = {**window_query(arguments, zone), **shape}
     if is_group := len(names) > 1:
         query |= {"profiles": ",".join(names), "mode": arguments.mode, "rank": arguments.rank}

@@ -8,9 +8,10 @@ from busyd.cli.disk_space import FREE_SOME, find_lack_of_space
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.terminal import print_json, print_note, print_reminders, print_table
-from busyd.cli.window import own_zone, show_span, show_time
+from busyd.cli.window import common_zone, show_span, show_time
 from busyd.config import ConfigFaults, ConfigMissing
 from busyd.ical.facts import HARMLESS
+from busyd.ical.zones import Zone
 
 
 def add_status_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -37,12 +38,16 @@ def show_status(arguments: argparse.Namespace) -> int:
             print_note(note)
         return ExitStatus.OK
     connections = answer.get("connections") or []
+    zone = common_zone(profile.get("timezone") for profile in answer.get("profiles") or [])
     calendars = [calendar for connection in connections for calendar in connection.get("calendars") or []]
     _print_section(
-        ("CONNECTION", "STATE", "LAST POLL", "NEXT POLL"), connections, keys=("name", "last_poll", "next_poll")
+        ("CONNECTION", "STATE", "LAST POLL", "NEXT POLL"),
+        connections,
+        keys=("name", "last_poll", "next_poll"),
+        zone=zone,
     )
-    _print_section(("CALENDAR", "STATE", "CONFIRMED"), calendars, keys=("calendar", "as_of"))
-    _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], keys=("name", "as_of"))
+    _print_section(("CALENDAR", "STATE", "CONFIRMED"), calendars, keys=("calendar", "as_of"), zone=zone)
+    _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], keys=("name", "as_of"), zone=zone)
     print_reminders([f"{one.get('name')}/{name}" for one in connections for name in one.get("reminders") or ()])
     _print_section(
         ("WEBHOOK", "STATE", "LAST DELIVERED"),
@@ -52,17 +57,17 @@ def show_status(arguments: argparse.Namespace) -> int:
     if not connections:
         print("no account is connected; `busyd setup` connects one")
     else:
-        print_note(f"times in {own_zone().name}")
+        print_note(f"times in {zone.name}")
     if faults:
         answer.pop("configuration", None)  # why the last reload was refused; the faults of the current file say more
-    for note in [*own_notes, *_troubles(answer, [*connections, *calendars])]:
+    for note in [*own_notes, *_troubles(answer, [*connections, *calendars], zone=zone)]:
         print_note(note)
     return ExitStatus.OK
 
 
-def _print_section(headers: tuple[str, ...], rows: list[dict[str, Any]], *, keys: tuple[str, ...]) -> None:
+def _print_section(headers: tuple[str, ...], rows: list[dict[str, Any]], *, keys: tuple[str, ...], zone: Zone) -> None:
     if rows:
-        (name, *times), zone = keys, own_zone()
+        name, *times = keys
         print_table(
             headers,
             [
@@ -85,7 +90,7 @@ def _faults_of_file(installation: Installation) -> list[str]:
     return []
 
 
-def _troubles(answer: dict[str, Any], things: list[dict[str, Any]]) -> list[str]:
+def _troubles(answer: dict[str, Any], things: list[dict[str, Any]], *, zone: Zone) -> list[str]:
     details = [
         f"{thing.get('calendar') or thing.get('name')}: {thing['detail']}" for thing in things if thing.get("detail")
     ]
@@ -105,7 +110,6 @@ def _troubles(answer: dict[str, Any], things: list[dict[str, Any]]) -> list[str]
     ]
     if harmless:
         problems.append(f"{harmless} more problems lose nothing; `busyd problems list` shows them")
-    zone = own_zone()
     unsettled = [
         f"appointment {one.get('appointment')} of {one.get('profile')}, {show_span(one, zone)}: {one.get('detail')};"
         f" {one.get('fix')}"

@@ -8,19 +8,18 @@ from busyd.address import TcpAddress
 from busyd.cli.daemon_client import LOCAL_TOKEN_FILE, refuse_foreign_daemon
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation, find_installation
+from busyd.cli.known_names import ALL_PROFILES, require_profile
 from busyd.cli.terminal import print_json, print_note, print_table
-from busyd.cli.window import own_zone, show_time
+from busyd.cli.window import common_zone, own_zone, show_time
 from busyd.clock import SystemClock
 from busyd.config import Config
 from busyd.credentials.tokens import SCOPES, Token
 from busyd.ical.zones import Zone
 from busyd.period import Instant, to_rfc3339
-from busyd.spelling import did_you_mean
 from busyd.store.ledger import ledger_of
 from busyd.timetext import BadText, parse_duration
 
 DEFAULT_SCOPES: Final = ("freebusy",)
-ALL_PROFILES: Final = "*"
 _USUAL_PORT: Final = {"http": 80, "https": 443}
 _EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})
 """Addresses to listen on, which nobody can connect to."""
@@ -79,7 +78,7 @@ def add_token(arguments: argparse.Namespace) -> int:
     installation = tokens_installation(arguments)
     named = arguments.state is not None or bool(os.environ.get("STATE_DIRECTORY"))
     config = None if installation.path is None and named else installation.config
-    check_profile(arguments.profile, config)
+    require_profile(arguments.profile, config)
     with ledger_of(installation.state) as ledger:
         token = ledger.add_token(
             arguments.profile, scopes=scopes, details=arguments.details, expires=expires, name=arguments.name, now=now
@@ -114,7 +113,8 @@ def list_tokens(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([_describe(token) for token in tokens])
     elif tokens:
-        zone = own_zone()
+        config = installation.config_or_none
+        zone = common_zone(profile.timezone for profile in config.profiles.values()) if config else own_zone()
         headers = ("ID", "PROFILE", "SCOPES", "FEED", "NAME", "EXPIRES", "LAST USED")
         print_table(headers, [_row(token, zone) for token in tokens])
         print_note(f"times in {zone.name}")
@@ -167,15 +167,6 @@ def parse_expiry(text: str | None, now: Instant, *, program: str) -> Instant | N
     if not lifetime:
         raise UsageError("--expires: it must be longer than 0 seconds", program=program)
     return Instant(now + int(lifetime.total_seconds()))
-
-
-def check_profile(profile: str, config: Config | None) -> None:
-    """Raises CommandFailed when there is no such profile; without a configuration, that is not known."""
-    if config is None or profile == ALL_PROFILES or profile in config.profiles:
-        return
-    known = ", ".join(config.profiles) or "none"
-    message = f"there is no profile {profile!r}{did_you_mean(profile, config.profiles)}"
-    raise CommandFailed(message, fix=f"configured profiles: {known}")
 
 
 def _why_no_feed(profile: str, scopes: list[str]) -> str:

@@ -2,10 +2,10 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE, asked_time
+from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE, asked_time, checked_duration
 from busyd.cli.exit_status import UsageError
 from busyd.cli.terminal import print_note
 from busyd.clock import SystemClock
@@ -56,6 +56,15 @@ def times_asked(arguments: argparse.Namespace, zone: Zone, *, names: Sequence[st
     }
 
 
+def durations_asked(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, str | None]:
+    """Options that are lengths of time, as they were written; None for those left out. Raises UsageError."""
+    program, asked = f"busyd {arguments.command}", dict[str, str | None]()
+    for name in names:
+        text, option = getattr(arguments, name), f"--{name.replace('_', '-')}"
+        asked[name] = None if text is None else checked_duration(text, option=option, program=program)
+    return asked
+
+
 def shown_zone(arguments: argparse.Namespace, config: Config | None) -> Zone:
     """The zone of the table: --tz, the profile's, else the machine's own. Raises UsageError."""
     profile = config.profiles.get(arguments.profile) if config is not None else None
@@ -72,6 +81,16 @@ def shown_zone(arguments: argparse.Namespace, config: Config | None) -> Zone:
 def own_zone() -> Zone:
     """The zone of this machine."""
     return reading_zone(machine_zone(os.environ))
+
+
+def common_zone(names: Iterable[str | None]) -> Zone:
+    """The zone for times that are of no single profile: that of all profiles, or where they differ the machine's.
+
+    `names` are those of the profiles. So a person with one profile sees the same times everywhere.
+    """
+    found = set(names)
+    zone = iana_zone(found.pop() or "") if len(found) == 1 else None
+    return zone or own_zone()
 
 
 def show_time(text: Any, zone: Zone) -> str:

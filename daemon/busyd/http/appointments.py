@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-import msgspec
 from aiohttp import web
 from msgspec import UNSET
 
@@ -36,7 +35,7 @@ from busyd.http.freebusy import profile_of, zone_of
 from busyd.http.idempotency import HOW_TO_WRITE_KEYS, asked_of, read_json, tell
 from busyd.http.problem import HttpProblem, bad_request
 from busyd.http.query import parse_window
-from busyd.http.response import json_response
+from busyd.http.response import json_response, to_json
 from busyd.http.span_fields import bookable_span, end_of, time_reader
 from busyd.period import Period
 
@@ -153,7 +152,7 @@ def _tell(view: AppointmentView, status: int, *, headers: Mapping[str, str] | No
 
 
 def _bytes(view: AppointmentView) -> bytes:
-    return msgspec.json.encode(appointment_body(view))
+    return to_json(appointment_body(view))
 
 
 def _overrides(call: Call, names: Sequence[str]) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Annotated, Final, Literal
 
-import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -17,7 +16,7 @@ from busyd.http.call import Call
 from busyd.http.freebusy import profile_of, zone_of
 from busyd.http.idempotency import asked_of, invalid, read_json, tell
 from busyd.http.query import parse_window
-from busyd.http.response import json_response
+from busyd.http.response import json_response, to_json
 from busyd.http.span_fields import Length, Moment, end_of, span_of, time_reader
 from busyd.period import FbType, Period, to_rfc3339
 
@@ -184,4 +183,4 @@ def _block(view: BlockView) -> Block:
 
 
 def _render(view: BlockView) -> bytes:
-    return msgspec.json.encode(_block(view))
+    return to_json(_block(view))

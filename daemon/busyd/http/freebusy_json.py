@@ -101,7 +101,7 @@ def _frame(profile: str, freshness: Freshness) -> _Frame:
     return _Frame(
         freshness=freshness,
         opening=f'{{"profile":"{profile}","start":"'.encode(),
-        closing=b'],"calendars":' + msgspec.json.encode(calendars) + b"}",
+        closing=b'],"calendars":' + msgspec.json.encode(calendars) + b"}\n",
         complete=_parts(freshness, complete="true"),
         incomplete=_parts(freshness, complete="false"),
     )

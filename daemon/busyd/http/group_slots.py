@@ -23,7 +23,7 @@ from busyd.http.call import Call
 from busyd.http.freebusy import ask_freebusy, check_configured, parse_on_stale, view_of, zone_of
 from busyd.http.problem import bad_request, unknown_profile
 from busyd.http.query import parse_window, parse_word, quoted
-from busyd.http.response import JSON, Finished, headers_for
+from busyd.http.response import JSON, Finished, headers_for, to_json
 from busyd.http.slots import PARAMETERS as OF_ONE
 from busyd.http.slots import SlotQuestion, check_steps, question_of
 from busyd.period import FbType, Instant, Period, Span, clip, to_rfc3339
@@ -78,7 +78,7 @@ class GroupSlotsHandler:
                 msgspec.Raw(await in_slices(_write(together, names, length=asked[0][1].shape.duration))),
             ),
         )
-        return await Finished(msgspec.json.encode(body), headers_for(JSON)).response(call.head)
+        return await Finished(to_json(body), headers_for(JSON)).response(call.head)
 
     def _people(self, call: Call) -> list[ProfileView]:
         """Those that are asked for. Raises HttpProblem."""

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Final, Literal
 
-import msgspec
 from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
@@ -15,7 +14,7 @@ from busyd.http.freebusy import check_configured, profile_of, zone_of
 from busyd.http.idempotency import asked_of, invalid, read_json, tell
 from busyd.http.problem import HttpProblem
 from busyd.http.query import parse_window
-from busyd.http.response import json_response
+from busyd.http.response import json_response, to_json
 from busyd.http.span_fields import Length, Moment, bookable_span, end_of, read_duration, time_reader
 from busyd.period import to_rfc3339
 
@@ -102,7 +101,7 @@ def _hold(view: HoldView) -> Hold:
 
 
 def _render(view: HoldView) -> bytes:
-    return msgspec.json.encode(_hold(view))
+    return to_json(_hold(view))
 
 
 def _too_many(error: TooManyHolds) -> HttpProblem:

@@ -10,7 +10,6 @@ from string import Template
 from typing import Final
 from urllib.parse import parse_qs
 
-import msgspec
 from aiohttp import web
 from msgspec import Struct
 
@@ -25,7 +24,7 @@ from busyd.http.page_files import FOLDER, HTML, page_headers
 from busyd.http.problem import HttpProblem, cross_site
 from busyd.http.request_body import read_any_body, read_nothing
 from busyd.http.request_headers import SESSION_COOKIE, RequestHeaders
-from busyd.http.response import JSON, Finished, headers_for
+from busyd.http.response import JSON, Finished, headers_for, to_json
 from busyd.period import Instant, to_rfc3339
 
 ONCE: Final = "once_"
@@ -112,7 +111,7 @@ class LoginHandler:
         await read_nothing(call, self._body_seconds)
         assert call.caller.token is not None
         headers = headers_for(JSON, Cache_Control="no-store")
-        return web.Response(status=201, body=msgspec.json.encode(self._once.add(call.caller.token)), headers=headers)
+        return web.Response(status=201, body=to_json(self._once.add(call.caller.token)), headers=headers)
 
 
 async def login_form(head: RequestHeaders, *, message: str = "", status: int = 401) -> web.Response:

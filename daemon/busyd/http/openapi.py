@@ -30,7 +30,7 @@ from busyd.http.openapi_page import PAGE_BODIES, page_paths
 from busyd.http.openapi_parts import TEXT, Schema, parameter
 from busyd.http.openapi_slots import DURATION, GROUP, SHAPE
 from busyd.http.problem import PROBLEM_TYPE, ProblemDetails
-from busyd.http.response import JSON, Finished, headers_for
+from busyd.http.response import JSON, Finished, headers_for, to_json
 from busyd.http.status_bodies import Status
 
 BODIES: Final = (
@@ -74,7 +74,7 @@ class OpenApiHandler:
 
     async def get_openapi(self, call: Call) -> web.StreamResponse:
         if self._finished is None:
-            self._finished = Finished(msgspec.json.encode(describe()), headers_for(JSON))
+            self._finished = Finished(to_json(describe()), headers_for(JSON))
         return await self._finished.response(call.head)
 
 

@@ -7,13 +7,12 @@ Nothing here decides. Code that refuses raises `HttpProblem`, or an error of `fl
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
-import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from busyd.errors import BusydError
 from busyd.flow.ask import NotConfirmed, NotUnderstood, Unanswerable
-from busyd.http.response import SECURITY_HEADERS
+from busyd.http.response import SECURITY_HEADERS, to_json
 from busyd.period import Period, to_rfc3339
 
 ERROR_BASE: Final = "https://busyd.invalid/errors/"
@@ -120,7 +119,7 @@ class HttpProblem(BusydError):
 
     def body(self) -> bytes:
         """RFC 9457 §3: the same problem has the same bytes."""
-        return msgspec.json.encode(
+        return to_json(
             ProblemDetails(
                 type=ERROR_BASE + self.name,
                 title=TITLES[self.name],

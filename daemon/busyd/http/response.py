@@ -164,6 +164,11 @@ def headers_for(content_type: str, **further: str) -> CIMultiDict[str]:
     return headers
 
 
+def to_json(value: object) -> bytes:
+    """As it goes out: with an end of line, so that a terminal is left at the beginning of one."""
+    return msgspec.json.encode(value) + b"\n"
+
+
 async def json_response(value: Struct, head: RequestHeaders) -> web.Response:
     """A value as JSON, compressed when that was asked for."""
-    return await Finished(msgspec.json.encode(value), headers_for(JSON)).response(head)
+    return await Finished(to_json(value), headers_for(JSON)).response(head)

@@ -22,7 +22,7 @@ from busyd.http.freebusy import ask_freebusy, check_configured, parse_on_stale, 
 from busyd.http.freebusy_json import headers_as_of
 from busyd.http.problem import bad_request
 from busyd.http.query import parse_seconds, parse_window, parse_word
-from busyd.http.response import JSON, Finished
+from busyd.http.response import JSON, Finished, to_json
 from busyd.period import Instant, Period, to_rfc3339
 
 SHAPE_PARAMETERS: Final = frozenset(
@@ -89,7 +89,7 @@ def _body(answer: FreeBusyAnswer, window: Period, *, slots: bytes) -> bytes:
         complete=answer.complete,
         slots=cast(list[Slot], msgspec.Raw(slots)),  # goes out as it is
     )
-    return msgspec.json.encode(body)
+    return to_json(body)
 
 
 async def check_steps(window: Period, asked: Sequence[tuple[ProfileView, SlotQuestion]]) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from typing import Final
 
-import msgspec
 from aiohttp import web
 from msgspec import UNSET, Struct
 
@@ -12,7 +11,7 @@ from busyd.flow.backend import Backend
 from busyd.http.bodies import SyncFinished, SyncProgress
 from busyd.http.call import Call
 from busyd.http.request_body import read_nothing
-from busyd.http.response import headers_for
+from busyd.http.response import headers_for, to_json
 from busyd.http.status import visible_connections
 from busyd.progress import Progress
 
@@ -69,4 +68,4 @@ def _progress(progress: Progress) -> SyncProgress:
 
 
 def _line(value: Struct) -> bytes:
-    return msgspec.json.encode(value) + b"\n"
+    return to_json(value)

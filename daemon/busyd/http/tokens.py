@@ -17,7 +17,7 @@ from busyd.http.call import Call
 from busyd.http.idempotency import invalid, read_json
 from busyd.http.problem import HttpProblem, unknown_profile
 from busyd.http.request_body import read_nothing
-from busyd.http.response import JSON, headers_for, json_response
+from busyd.http.response import JSON, headers_for, json_response, to_json
 from busyd.http.span_fields import read_duration
 from busyd.period import Instant, to_rfc3339
 
@@ -110,9 +110,7 @@ class TokensHandler:
         )
         has_feed = "freebusy" in scopes and not is_for_all
         body = MadeToken(made.id, made.text, scopes, feed=f"/feeds/{made.text}.ics" if has_feed else None)
-        return web.Response(
-            status=201, body=msgspec.json.encode(body), headers=headers_for(JSON, Cache_Control="no-store")
-        )
+        return web.Response(status=201, body=to_json(body), headers=headers_for(JSON, Cache_Control="no-store"))
 
     async def delete_token(self, call: Call) -> web.StreamResponse:
         """204; the token is worth nothing from now on. Raises HttpProblem."""
