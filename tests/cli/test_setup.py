@@ -82,7 +82,7 @@ def test_the_calendars_are_listed_with_kind_and_access(person: Person, icloud: S
     for line in (
         "1  Home                 own              read and write",
         "3  Family               shared with you  read-only",
-        "5  Ideas                own              read and write, counts if named",
+        "5  Ideas                own              read and write; not in 'all'",
         "6  Holidays in Germany  subscribed       read-only",
     ):
         assert line in told
@@ -224,6 +224,29 @@ def test_a_further_account_of_the_same_person_goes_into_the_profile_that_is_ther
     profile = load_config(person.config, {}).profiles["anna"]
     assert str(profile.primary) == "anna/Home"
     assert [str(one) for one in profile.conflicts] == ["anna/*", "ben/Home", "ben/Work"]
+
+
+def test_a_misspelt_person_is_no_other_person_before_it_is_typed_twice(person: Person, icloud: SimulatedIcloud) -> None:
+    icloud.add_account("ben@icloud.com").add_default_calendars()
+    person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    status, seen = person.at_terminal(
+        "setup", "--url", icloud.bootstrap_url, "--username", "ben@icloud.com",
+        answers=[("App-specific password:", PASSWORD), ("Whose calendars", "ana"), ("Whose calendars", "anna"),
+                 ("Conflict calendars", ""), ("Write ", "")],
+    )  # fmt: skip
+    assert status == 0, seen
+    assert "there is no 'ana' yet, did you mean 'anna'? Type it again for another person of that name" in seen
+    assert list(load_config(person.config, {}).profiles) == ["anna"]
+
+
+def test_what_is_said_on_a_terminal_is_folded_between_words(person: Person, icloud: SimulatedIcloud) -> None:
+    status, seen = person.at_terminal(
+        "setup", "--url", icloud.bootstrap_url, "--username", "anna@icloud.com",
+        answers=[("App-specific password:", "mistyped"), ("App-specific password:", "\x03")],
+    )  # fmt: skip
+    assert status == 130, seen
+    assert "This does not look like an app-specific password" in seen
+    assert [line for line in seen.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize(

@@ -31,13 +31,16 @@ _TRIES: Final = 6
 """Passwords that may be typed, those that are not sent included."""
 
 _STEPS: Final = """\
-busyd logs in with an app-specific password, never with your Apple Account password. To create one:
+busyd logs in with an app-specific password, never with your Apple Account
+password. To create one:
   1. Open account.apple.com in a browser and sign in.
-  2. Choose Sign-In and Security, then App-Specific Passwords. (If that is missing, two-factor authentication is off:
-     turn it on in {two_factor}, then come back.)
-  3. Choose Generate an app-specific password (or the + sign) and name it, for example: {label}
-  4. Type or paste the password that Apple shows (xxxx-xxxx-xxxx-xxxx) below. Apple shows it only once; busyd stores it
-     encrypted."""
+  2. Choose Sign-In and Security, then App-Specific Passwords. (If that is
+     missing, two-factor authentication is off: turn it on in
+     {two_factor}, then come back.)
+  3. Choose Generate an app-specific password (or the + sign) and name it, for
+     example: {label}
+  4. Type or paste the password that Apple shows (xxxx-xxxx-xxxx-xxxx) below.
+     Apple shows it only once; busyd stores it encrypted."""
 
 
 def label_of_this_machine() -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 from busyd.advice.diagnosis import Diagnosis, Outcome, Surroundings, diagnose
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation
-from busyd.cli.terminal import print_note, printable
+from busyd.cli.terminal import print_note
 from busyd.clock import Clock, SystemClock
 from busyd.config import ConnectionConfig
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
@@ -171,8 +170,8 @@ def proxy_variable(environment: Mapping[str, str]) -> str:
 def print_diagnosis(diagnosis: Diagnosis, *, about: str = "") -> ExitStatus:
     """Print what happened on standard error, and what to do below it; returns the matching exit status."""
     message = f"{about}: {diagnosis.message}" if about else diagnosis.message
-    print(f"busyd: {printable(message)}", file=sys.stderr)
+    print_note(f"busyd: {message}", indent="       ")
     for number, step in enumerate(diagnosis.steps, 1):
         mark = f"{number}. " if len(diagnosis.steps) > 1 else ""
-        print(f"       {mark}{printable(step)}", file=sys.stderr)
+        print_note(f"       {mark}{step}", indent=" " * len(mark))
     return STATUS_OF[diagnosis.outcome]

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
@@ -43,6 +44,8 @@ def print_calendars(connection: Connection, listing: Listing) -> None:
         for number, calendar in enumerate(calendars, 1)
     ]
     print_table(("", "CALENDAR", "KIND", "ACCESS"), rows)
+    if any(calendar.transparent for calendar in calendars):
+        print("\nA calendar of your own that is not in 'all' is marked as free, and counts only if you name it.")
     if listing.reminders:
         print(f"\nReminders lists ({', '.join(listing.reminders)}) hold no events, so they never block time.")
     print()
@@ -51,8 +54,8 @@ def print_calendars(connection: Connection, listing: Listing) -> None:
 def describe_access(calendar: RemoteCalendar) -> str:
     """What may be done with it, and whether it counts when all calendars are chosen."""
     access = "read and write" if calendar.writable else "read-only"
-    if calendar.transparent:
-        return f"{access}, counts if named"
+    if calendar.transparent or calendar.kind is CalendarKind.SUBSCRIBED:
+        return f"{access}; not in '{ALL}'"
     return access
 
 
@@ -96,9 +99,19 @@ def _ask_name(
 ) -> str:
     """The name of a profile, new or known, or 'none'."""
 
+    meant = ""
+
     def parse(text: str) -> str:
+        nonlocal meant
         name = text.strip()
-        return name if name == NONE else parse_name(name)
+        if name == NONE or name in known:
+            return name
+        near = did_you_mean(parse_name(name), known)
+        if near and questions.person_present and name != meant:
+            meant = name
+            message = f"there is no {quote(name)} yet{near} Type it again for another person of that name"
+            raise ValueError(message)
+        return name
 
     given = _given(arguments.profile, parse, option="--profile")
     if given is not None:
@@ -118,8 +131,9 @@ def _ask_zone(arguments: argparse.Namespace, questions: Questions, *, primary: R
         return zone
     default = _default_zone(primary)
     if default in _UTC:
+        print(file=sys.stderr)
         print_note(
-            "\nATTENTION: this machine is set to UTC, so it cannot tell in which time zone this person lives. All-day "
+            "ATTENTION: this machine is set to UTC, so it cannot tell in which time zone this person lives. All-day "
             "events and working hours would begin and end at the wrong time. Name the zone, such as Europe/Berlin."
         )
         if questions.person_present:

@@ -2,13 +2,17 @@
 
 import json
 import os
+import shutil
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from busyd.errors import BusydError
 
+_ANNOUNCE_AFTER: Final = 1.0
 _NARROWEST: Final = 8
+_INDENT: Final = " " * len("busyd: ")
 _WHOLE: Final = ("", "ID")
 """Columns that are copied as they are, so not folded unless they would leave no room for the others."""
 _LONGEST_WHOLE: Final = 24
@@ -33,7 +37,7 @@ def print_error(error: BusydError) -> None:
 
     prefix = error_prefix(sys.stderr, os.environ)
     for line in _lines_of(error, shown=first_few if prefix else list):
-        print(f"{prefix}{line}", file=sys.stderr)
+        print_note(f"{prefix}{line}", indent=_INDENT if line.startswith("busyd:") else "")
 
 
 def _lines_of(error: BusydError, *, shown: Callable[[Sequence[str]], list[str]]) -> Iterator[str]:
@@ -47,7 +51,7 @@ def _lines_of(error: BusydError, *, shown: Callable[[Sequence[str]], list[str]])
 
     yield f"busyd: {printable(str(error))}"
     if step := next_step(error):
-        yield f"       {printable(step)}"
+        yield f"{_INDENT}{printable(step)}"
 
 
 def print_json(value: Any) -> None:
@@ -95,6 +99,15 @@ def _print_rich_table(cells: Sequence[Sequence[str]]) -> None:
         print(line.rstrip())
 
 
+def announce_wait() -> threading.Timer:
+    """Say on a terminal, after a second, that the daemon is being waited for; to be cancelled when it has answered."""
+    timer = threading.Timer(_ANNOUNCE_AFTER, print_note, ["waiting for the daemon ..."])
+    timer.daemon = True
+    if sys.stderr.isatty():
+        timer.start()
+    return timer
+
+
 def printable(text: str) -> str:
     """The text without control characters: a calendar's name must not control the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
@@ -106,6 +119,18 @@ def print_reminders(names: Sequence[str]) -> None:
         print(f"\nReminders lists, which hold no events and never block: {', '.join(map(printable, names))}")
 
 
-def print_note(text: str) -> None:
-    """A note beside the result, on standard error so that it is not taken for data."""
-    print(printable(text), file=sys.stderr)
+def print_note(text: str, *, indent: str = "") -> None:
+    """A note beside the result, on standard error so that it is not taken for data.
+
+    On a terminal it is folded between words, and what is folded is indented by `indent` more. Elsewhere it is one line.
+    """
+    line = printable(text)
+    if sys.stderr.isatty():
+        import textwrap
+
+        own = line[: len(line) - len(line.lstrip())]
+        width = max(shutil.get_terminal_size().columns, 20)
+        line = textwrap.fill(
+            line, width, subsequent_indent=own + indent, break_long_words=False, break_on_hyphens=False
+        )
+    print(line, file=sys.stderr)
