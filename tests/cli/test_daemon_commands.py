@@ -252,6 +252,12 @@ def test_calendars_and_status_are_tables(busyd: Busyd, daemon: Daemon, token: st
     assert {authorization for _, _, authorization in daemon.asked} == {f"Bearer {token}"}
 
 
+def test_the_code_of_what_is_wrong_with_a_connection_is_shown(busyd: Busyd, daemon: Daemon) -> None:
+    trouble = {"name": "anna", "state": "trouble", "detail": "Apple refused it", "code": "auth.apple.rejected"}
+    daemon.answer("/v1/status", {"connections": [trouble], "profiles": []})
+    assert "anna: Apple refused it [auth.apple.rejected]\n" in busyd("status").err
+
+
 def test_sync_shows_how_far_it_is_line_by_line(busyd: Busyd, daemon: Daemon) -> None:
     steps = [{"connection": "anna", "calendar": "anna/Work", "phase": "fetching", "done": done, "total": 1000}
              for done in range(0, 1001, 10)]  # fmt: skip
@@ -262,7 +268,7 @@ def test_sync_shows_how_far_it_is_line_by_line(busyd: Busyd, daemon: Daemon) -> 
     assert ran.out.splitlines()[:2] == ["anna/Work: fetching 0 of 1000", "anna/Work: fetching 100 of 1000"]
     assert ran.out.splitlines()[-2:] == ["anna/Work: fetching 1000 of 1000", "done"]
     assert len(ran.out.splitlines()) == 12
-    assert daemon.asked[0][:2] == ("POST", "/v1/sync")
+    assert [asked[:2] for asked in daemon.asked] == [("GET", "/healthz"), ("POST", "/v1/sync")]
 
 
 def test_sync_says_what_failed(busyd: Busyd, daemon: Daemon) -> None:

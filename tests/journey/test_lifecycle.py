@@ -73,3 +73,15 @@ def test_a_disk_that_is_not_there_is_waited_for(managed: Busyd, told: Told) -> N
         _, complaint = process.communicate(timeout=30)
     assert process.returncode == 75
     assert f"cannot create the state directory: {managed.folder}/disk does not exist" in complaint
+
+
+def test_a_daemon_that_hangs_is_not_said_to_be_stopped(busyd: Busyd) -> None:
+    busyd.start()
+    assert busyd.process is not None
+    busyd.process.send_signal(signal.SIGSTOP)
+    try:
+        assert " not answering " in busyd.command("connection", "list").stdout
+    finally:
+        busyd.process.send_signal(signal.SIGCONT)
+    busyd.stop()
+    assert " not running " in busyd.command("connection", "list").stdout

@@ -67,7 +67,7 @@ def list_connections(arguments: argparse.Namespace) -> int:
     installation = find_installation(arguments)
     installation.require_access()
     config = installation.config
-    states = _states(installation)
+    states, unknown = _states(installation), "not answering" if installation.is_in_use else "not running"
     rows = [_describe(name, config) | states.get(name, {}) for name in config.connections]
     if arguments.json:
         print_json(rows)
@@ -81,7 +81,7 @@ def list_connections(arguments: argparse.Namespace) -> int:
                     row["kind"],
                     row["username"] or row["url"],
                     row["password"] or "none",
-                    row.get("state", "not running"),
+                    row.get("state", unknown),
                     ", ".join(row["profiles"]) or "none",
                 )
                 for row in rows

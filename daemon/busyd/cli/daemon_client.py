@@ -6,15 +6,17 @@ import os
 import ssl
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote, unquote, urlencode
+from urllib.parse import quote, urlencode
 
 from busyd.address import ListenAddress, UnixAddress
 from busyd.cli.daemon_connection import connection_to
-from busyd.cli.daemon_errors import broken_off, explain_refusal
+from busyd.cli.daemon_errors import OF_PROFILE, RequestRefused, broken_off, explain_refusal, profiles_in
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import SERVICE, Installation, find_installation
+from busyd.cli.terminal import announce_wait
 from busyd.config import Config
 from busyd.credentials.tokens import LOCAL_TOKEN_NAME
 from busyd.errors import Misconfigured, TryAgain
@@ -24,7 +26,6 @@ from busyd.regular_file import read_regular_file
 LOCAL_TOKEN_FILE: Final = LOCAL_TOKEN_NAME
 """Written by the daemon at start, mode 0600: whoever may read the state directory may ask anything."""
 
-_OF_PROFILE: Final = "/v1/profiles/"
 _WITH_BODY: Final = ("POST", "PATCH")
 _SECONDS: Final = 30.0
 _PROBE_SECONDS: Final = 2.0
@@ -79,6 +80,7 @@ class DaemonClient:
 
     def post(self, path: str) -> Any:
         """POST, and the JSON of the answer, which may take minutes."""
+        self._require_answering()
         return self._read_json(self._send("POST", path, query={}, seconds=_PATIENT_SECONDS))
 
     def change(
@@ -102,6 +104,7 @@ class DaemonClient:
 
     def stream(self, path: str) -> Iterator[Any]:
         """POST, and the JSON lines of the answer as they come."""
+        self._require_answering()
         response = self._send("POST", path, query={}, seconds=_PATIENT_SECONDS)
         try:
             while line := response.readline():
@@ -113,6 +116,11 @@ class DaemonClient:
     def events(self, path: str, query: Mapping[str, str | None]) -> http.client.HTTPResponse:
         """A stream of server-sent events, which is never silent for long."""
         return self._send("GET", path, query=query, seconds=_SECONDS, accept="text/event-stream")
+
+    def _require_answering(self) -> None:
+        """Raises CommandFailed for a daemon that hangs, which nobody should wait minutes for."""
+        with suppress(RequestRefused):
+            self.get("/healthz")
 
     def _send(
         self,
@@ -135,7 +143,7 @@ class DaemonClient:
         if method in _WITH_BODY:
             # The daemon requires JSON on writes, which a web page cannot send across origins unasked.
             headers["Content-Type"] = "application/json"
-        connection = self._connect(seconds)
+        connection, waiting = self._connect(seconds), announce_wait()
         try:
             content = json.dumps(body or {}).encode() if method in _WITH_BODY else None
             connection.request(method, target, body=content, headers=headers)
@@ -147,12 +155,14 @@ class DaemonClient:
         except (OSError, http.client.HTTPException):
             connection.close()
             raise broken_off() from None
+        finally:
+            waiting.cancel()
         if response.status == 401 and self._unknown is not None:
             response.close()
             raise self._unknown
         if response.status >= 400:
             raise explain_refusal(
-                response, authorised=bool(self._token), asked=_profiles_in(path, query), profiles=self.profiles
+                response, authorised=bool(self._token), asked=profiles_in(path, query), profiles=self.profiles
             )
         return response
 
@@ -272,14 +282,7 @@ def read_local_token(state: Path) -> str:
 
 def profile_path(profile: str, question: str) -> str:
     """`/v1/profiles/PROFILE/QUESTION`."""
-    return f"{_OF_PROFILE}{quote(profile, safe='')}/{question}"
-
-
-def _profiles_in(path: str, query: Mapping[str, str | None]) -> list[str]:
-    """The profiles that a request is about."""
-    if path.startswith(_OF_PROFILE):
-        return [unquote(path.removeprefix(_OF_PROFILE).partition("/")[0])]
-    return (query.get("profiles") or "").split(",")
+    return f"{OF_PROFILE}{quote(profile, safe='')}/{question}"
 
 
 def _read_certificate(path: Path) -> str:

@@ -4,6 +4,7 @@ import http.client
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
+from urllib.parse import unquote
 
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.spelling import did_you_mean
@@ -24,6 +25,7 @@ _TYPED: Final = {
     "tz=": "--tz",
 }
 """Paths and parameters of HTTP requests -> the command or option to type instead."""
+OF_PROFILE: Final = "/v1/profiles/"
 _INVALID: Final = "invalid"
 """The daemon's name for values that it cannot use, whatever anybody's calendar says."""
 _STATUS: Final = {
@@ -94,6 +96,13 @@ def explain_refusal(
     if response.status == 404 and not problem:
         message, fix = "the running daemon does not support this request", "restart it; it may be an older version"
     return RequestRefused(message, fix=fix, http_status=response.status, alternatives=alternatives, name=name)
+
+
+def profiles_in(path: str, query: Mapping[str, str | None]) -> list[str]:
+    """The profiles that a request is about."""
+    if path.startswith(OF_PROFILE):
+        return [unquote(path.removeprefix(OF_PROFILE).partition("/")[0])]
+    return (query.get("profiles") or "").split(",")
 
 
 def _for_the_shell(fix: str) -> str:

@@ -78,6 +78,11 @@ def _print_section(headers: tuple[str, ...], rows: list[dict[str, Any]], *, keys
         print()
 
 
+def _code_of(connection: dict[str, Any]) -> str:
+    """What is wrong with a connection, for programs: as in the log and in the report of `busyd doctor`."""
+    return f" [{connection['code']}]" if connection.get("code") else ""
+
+
 def _faults_of_file(installation: Installation) -> list[str]:
     """What is wrong with the current file, which the running daemon does not use."""
     try:
@@ -92,7 +97,9 @@ def _faults_of_file(installation: Installation) -> list[str]:
 
 def _troubles(answer: dict[str, Any], things: list[dict[str, Any]], *, zone: Zone) -> list[str]:
     details = [
-        f"{thing.get('calendar') or thing.get('name')}: {thing['detail']}" for thing in things if thing.get("detail")
+        f"{thing.get('calendar') or thing.get('name')}: {thing['detail']}{_code_of(thing)}"
+        for thing in things
+        if thing.get("detail")
     ]
     warnings = [str(warning) for warning in answer.get("warnings") or []]
     missing = [

@@ -13,8 +13,8 @@ async function refreshCalendars(profile, answer) {
   }
   const status = await ask(`/v1/status?profile=${encodeURIComponent(profile.name)}`);
   const { links, calendars } = status.profiles[0];
-  const connections = status.connections.map(({ name, kind, state: how, detail, last_poll, reminders: lists, calendars: own }) => ({
-    name, kind, how, detail, age: last_poll ? ago(Math.floor((serverNow() - Date.parse(last_poll)) / 60_000) * 60_000) : "never",
+  const connections = status.connections.map(({ name, kind, state: how, detail, code, last_poll, reminders: lists, calendars: own }) => ({
+    name, kind, how, detail, code, age: last_poll ? ago(Math.floor((serverNow() - Date.parse(last_poll)) / 60_000) * 60_000) : "never",
     reminders: lists, calendars: own.map((calendar) => ({ name: calendar.name, calendar: calendar.calendar, kind: calendar.kind, transparent: calendar.transparent, detail: calendar.detail, ...calendars.find((known) => known.calendar === calendar.calendar) })),
   }));
   const lost = calendars.filter((one) => !status.connections.some(({ calendars: own }) => own.some(({ calendar }) => calendar === one.calendar)));
@@ -36,10 +36,10 @@ const trouble = (text) => make("span", { className: "trouble" }, prose(text));
 
 const stateOf = ({ state: word, detail }) => word === "fresh" && !detail ? CALENDAR_STATES.fresh : trouble([CALENDAR_STATES[word] ?? word, detail].filter(Boolean).join(": "));
 
-function part({ name, kind, how, detail, age, calendars, reminders: lists }, links) {
+function part({ name, kind, how, detail, code, age, calendars, reminders: lists }, links) {
   return make("div", { className: "connection" },
     make("h3", {}, name, make("span", { className: "quiet" }, ` ${kind}, last answered ${age.startsWith("0 s") ? "just now" : age}`)),
-    (detail || !["ok", "starting"].includes(how)) && make("p", {}, trouble(detail || how)),
+    (detail || !["ok", "starting"].includes(how)) && make("p", {}, trouble(`${detail || how}${code ? ` [${code}]` : ""}`)),
     table(["Calendar", "Counts as", "State"], calendars.map((calendar) => [calendar.name, role(calendar, links), calendar.state ? stateOf({ ...calendar, detail: calendar.detail === detail ? "" : calendar.detail }) : calendar.detail ? trouble(calendar.detail) : "–"])),
     lists.length > 0 && make("p", { className: "quiet" }, `Reminders lists, which hold no events and never block: ${lists.join(", ")}`));
 }
