@@ -36,9 +36,10 @@ password. To create one:
   1. Open account.apple.com in a browser and sign in.
   2. Choose Sign-In and Security, then App-Specific Passwords. (If that is
      missing, two-factor authentication is off: turn it on in
-     {two_factor}, then come back.)
-  3. Choose Generate an app-specific password (or the + sign) and name it, for
-     example: {label}
+     {two_factor},
+     then come back.)
+  3. Choose Generate an app-specific password (or the + sign) and name it,
+     for example: {label}
   4. Type or paste the password that Apple shows (xxxx-xxxx-xxxx-xxxx) below.
      Apple shows it only once; busyd stores it encrypted."""
 
