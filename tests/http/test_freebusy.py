@@ -46,7 +46,7 @@ async def test_the_rendered_answer_is_the_bytes_of_its_struct(served: Served) ->
     for path in (ANNA, ANNA.replace("anna", "bob"), ANNA.replace("anna", "nobody")):
         for query in ("", "&on_stale=busy"):
             body = (await served.ask(f"{path}{query}")).body
-            assert msgspec.json.encode(msgspec.json.decode(body, type=FreeBusy)) == body
+            assert msgspec.json.encode(msgspec.json.decode(body, type=FreeBusy)) + b"\n" == body
 
 
 @pytest.mark.parametrize("state", ["fresh", "never read", "unplaced", "stale"])

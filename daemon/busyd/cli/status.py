@@ -48,12 +48,13 @@ def show_status(arguments: argparse.Namespace) -> int:
     )
     _print_section(("CALENDAR", "STATE", "CONFIRMED"), calendars, keys=("calendar", "as_of"), zone=zone)
     _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], keys=("name", "as_of"), zone=zone)
-    print_reminders([f"{one.get('name')}/{name}" for one in connections for name in one.get("reminders") or ()])
     _print_section(
         ("WEBHOOK", "STATE", "LAST DELIVERED"),
         [{**hook, "name": _name_of(hook)} for hook in answer.get("webhooks") or []],
         keys=("name", "delivered"),
+        zone=zone,
     )
+    print_reminders([f"{one.get('name')}/{name}" for one in connections for name in one.get("reminders") or ()])
     if not connections:
         print("no account is connected; `busyd setup` connects one")
     else:

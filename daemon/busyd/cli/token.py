@@ -10,7 +10,7 @@ from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.known_names import ALL_PROFILES, require_profile
 from busyd.cli.terminal import print_json, print_note, print_table
-from busyd.cli.window import common_zone, own_zone, show_time
+from busyd.cli.window import show_time, zone_of_all
 from busyd.clock import SystemClock
 from busyd.config import Config
 from busyd.credentials.tokens import SCOPES, Token
@@ -113,8 +113,7 @@ def list_tokens(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json([_describe(token) for token in tokens])
     elif tokens:
-        config = installation.config_or_none
-        zone = common_zone(profile.timezone for profile in config.profiles.values()) if config else own_zone()
+        zone = zone_of_all(installation.config_or_none)
         headers = ("ID", "PROFILE", "SCOPES", "FEED", "NAME", "EXPIRES", "LAST USED")
         print_table(headers, [_row(token, zone) for token in tokens])
         print_note(f"times in {zone.name}")

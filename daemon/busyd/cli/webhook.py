@@ -7,13 +7,14 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, Final
 
-from busyd.cli.asked_time import HOW_TO_WRITE, asked_time
+from busyd.cli.asked_time import HOW_TO_WRITE, asked_instant
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation
+from busyd.cli.known_names import ALL_PROFILES
 from busyd.cli.terminal import print_json, print_note, print_table
-from busyd.cli.token import ALL_PROFILES, tokens_installation
+from busyd.cli.token import tokens_installation
 from busyd.cli.webhook_add import add_webhook
-from busyd.cli.window import own_zone, show_time
+from busyd.cli.window import show_time, zone_of_all
 from busyd.clock import SystemClock
 from busyd.config import Config
 from busyd.credentials import Secret
@@ -21,10 +22,11 @@ from busyd.credentials.store import CredentialStore
 from busyd.credentials.webhooks import MASTER_NAME, OLD_SIGNS_FOR, derive_secret, digest_of, new_master
 from busyd.flow.webhook_secrets import secrets_in_use
 from busyd.flow.webhook_views import detail_of_webhook, fix_of_webhook, state_of_webhook
+from busyd.ical.zones import Zone
 from busyd.period import Instant, to_rfc3339
 from busyd.store.ledger import ledger_of
 from busyd.store.webhooks import RESUME, WEBHOOK_EVENTS, StoredWebhook, Webhook
-from busyd.timetext import BadText, parse_duration, parse_moment
+from busyd.timetext import BadText, parse_duration
 
 _HOURS: Final = OLD_SIGNS_FOR // 3600
 
@@ -97,7 +99,7 @@ def list_webhooks(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(described)
     elif described:
-        zone = own_zone()
+        zone = zone_of_all(config)
         print_table(
             ("ID", "PROFILE", "URL", "EVENTS", "STATE", "LAST DELIVERED"),
             [
@@ -175,30 +177,34 @@ def test_webhook(arguments: argparse.Namespace) -> int:
 
 def replay_webhook(arguments: argparse.Namespace) -> int:
     """Ask the daemon to begin again."""
-    since = _parse_since(arguments.since)
     installation = tokens_installation(arguments)
+    zone = zone_of_all(installation.config_or_none)
+    since = _parse_since(arguments.since, zone)
     with ledger_of(installation.state) as ledger:
         stored = _find(ledger.webhooks(lambda kept: kept.find(arguments.id)), arguments.id)
         if since == RESUME and not stored.progress.ended and stored.progress.failing_since is None:
             message = f"{arguments.id} works, and is told what there is for it"
             raise CommandFailed(message, fix="to send something again, say since when, as in --since 2d")
         ledger.webhooks(lambda kept: kept.ask(arguments.id, since))
-    when = "where it stopped" if since == RESUME else f"with what came since {show_time(to_rfc3339(since), own_zone())}"
+    when = (
+        "where it stopped"
+        if since == RESUME
+        else f"with what came since {show_time(to_rfc3339(since), zone)} ({zone.name})"
+    )
     print(f"{arguments.id} goes on {when}")
     if not installation.is_in_use:
         print_note("no daemon runs: that happens once one is started")
     return ExitStatus.OK
 
 
-def _parse_since(text: str | None) -> Instant:
+def _parse_since(text: str | None, zone: Zone) -> Instant:
     if text is None:
         return Instant(RESUME)
-    now, zone, program = SystemClock().now(), own_zone(), "busyd webhook replay"
+    now, program = SystemClock().now(), "busyd webhook replay"
     try:
         since = Instant(now - int(parse_duration(text).total_seconds()))
     except BadText:
-        written = asked_time(text, zone, now=now, option="--since", program=program)
-        since = parse_moment(written, now=now, zone=lambda: zone).instant
+        since = asked_instant(text, zone, now=now, option="--since", program=program)
     if not RESUME < since <= now:
         message = f"--since: {text[:40]!r} is not in the past"
         raise UsageError(message, program=program)

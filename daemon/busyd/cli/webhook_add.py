@@ -5,8 +5,9 @@ import os
 import socket
 
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
+from busyd.cli.known_names import require_profile
 from busyd.cli.terminal import print_json, print_note
-from busyd.cli.token import check_profile, tokens_installation
+from busyd.cli.token import tokens_installation
 from busyd.clock import SystemClock
 from busyd.credentials.store import CredentialStore
 from busyd.credentials.webhooks import MASTER_NAME, derive_secret, digest_of, new_master
@@ -23,7 +24,7 @@ def add_webhook(arguments: argparse.Namespace) -> int:
     address = webhook_address(arguments.url)
     installation = tokens_installation(arguments)
     named = arguments.state is not None or bool(os.environ.get("STATE_DIRECTORY"))
-    check_profile(arguments.profile, None if installation.path is None and named else installation.config)
+    require_profile(arguments.profile, None if installation.path is None and named else installation.config)
     host = address.origin.host.strip("[]")
     is_private = _is_private(host, address.origin.port, scheme=address.origin.scheme)
     webhook = new_webhook_id()

@@ -93,6 +93,11 @@ def common_zone(names: Iterable[str | None]) -> Zone:
     return zone or own_zone()
 
 
+def zone_of_all(config: Config | None) -> Zone:
+    """The same for the profiles of a configuration; the machine's where that is not known."""
+    return common_zone(profile.timezone for profile in config.profiles.values()) if config else own_zone()
+
+
 def show_time(text: Any, zone: Zone) -> str:
     """`Mon 2026-11-23 09:00` for a time from the daemon; anything else is shown as it is."""
     try:
