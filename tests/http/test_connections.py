@@ -210,7 +210,7 @@ async def test_a_client_that_wants_to_hang_up_is_let_go(served: Served, line: st
         writer.write(text.encode())
         body = await reader.read()
         assert b" 200 OK\r\n" in body
-        assert body.endswith(b"}")
+        assert body.endswith(b"}\n")
         writer.close()
 
 
