@@ -32,8 +32,8 @@ SETTLES_WITHIN: Final = 45.0
 _LIVES_AT_MOST: Final = 4.0
 """Seconds after which it is killed all the same when it does not come to a point."""
 _CALLERS: Final = 6
-_NAMED: Final = 0.6
-"""Of all kills, those at a named point."""
+_NAMED: Final = 0.8
+"""Of all kills, those that are to be at a named point."""
 
 
 @dataclass
@@ -52,6 +52,7 @@ class Outcome:
         return [
             f"kills: {self.kills.total()}, of them {sum(named.values())} at {len(named)} of {len(POINTS)} named points",
             f"at points: {_counts(named)}",
+            f"at each point at least: {min(self.kills[point] for point in POINTS)}",
             f"answers: {_counts(self.told)}",
             f"faults: {_counts(self.faults)}; a phone: {_counts(self.phone)}",
             self.verdict.counts(),
@@ -62,6 +63,7 @@ class Outcome:
 def soak(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="scripts/soak kills", description=__doc__)
     parser.add_argument("--count", type=int, default=1000, help="kills (default: 1,000)")
+    parser.add_argument("--each", type=int, default=0, help="go on until it died so often at each named point, too")
     parser.add_argument("--seed", type=int, default=1, help="of the dice (default: 1)")
     parser.add_argument("--minutes", type=float, default=600, help="end the kills after so long (default: 600)")
     parser.add_argument("--mutants", action="store_true", help="the same with each mutant, which must be found")
@@ -73,7 +75,12 @@ def soak(arguments: Sequence[str]) -> int:
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             outcome = kill(
-                Path(folder), wanted.count, seed=wanted.seed, mutant=mutant, until=began + wanted.minutes * 60
+                Path(folder),
+                wanted.count,
+                each=wanted.each,
+                seed=wanted.seed,
+                mutant=mutant,
+                until=began + wanted.minutes * 60,
             )
         print(*([f"mutant: {mutant}"] if mutant else []), *outcome.lines(), sep="\n", flush=True)
         print(f"seconds: {time.monotonic() - began:.0f}\n", flush=True)
@@ -86,9 +93,16 @@ def soak(arguments: Sequence[str]) -> int:
 
 
 def kill(
-    folder: Path, kills: int, *, seed: int, mutant: str = "", until: float = float("inf"), share: float = 0.25
+    folder: Path,
+    kills: int,
+    *,
+    seed: int,
+    each: int = 0,
+    mutant: str = "",
+    until: float = float("inf"),
+    share: float = 0.25,
 ) -> Outcome:
-    """Kill the daemon so often, or until the monotonic clock says so; then let all settle, and judge."""
+    """Kill the daemon so often, `each` times at every named point, or until the monotonic clock says so; then judge."""
     chance = Random(seed)
     with SimulatedIcloud.in_thread() as icloud, busyd_in(folder, environment={"APPLE": PASSWORD}) as busyd:
         account = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001")
@@ -116,11 +130,11 @@ def kill(
         for thread in (*threads, person):
             thread.start()
         killed: Counter[str] = Counter()
-        points = list(POINTS)
-        while killed.total() < kills and time.monotonic() < until:
-            chance.shuffle(points)
-            for point in points[: kills - killed.total()]:
-                killed[_live_and_die(busyd, broken, point=point, chance=chance)] += 1
+        missing = POINTS if each else ()
+        while (killed.total() < kills or missing) and time.monotonic() < until:
+            point = chance.choice(missing or POINTS)
+            killed[_live_and_die(busyd, broken, point=point, chance=chance)] += 1
+            missing = tuple(point for point in POINTS if killed[point] < each)
         faults.share = 0.0
         busyd.module = broken
         busyd.start()
