@@ -1,0 +1,189 @@
+"""busyd with what it takes to book, and a simulated iCloud, in one loop and in virtual time, without a socket.
+
+Every request takes a moment to arrive, and its answer another to come back: whatever is done meanwhile comes between.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from busyd.availability.profile import Profile
+from busyd.connection import CalendarReference, Connection, ConnectionKind
+from busyd.dav.exchange import DavRequest, DavResponse
+from busyd.flow.backend import Backend
+from busyd.index.publisher import SnapshotPublisher
+from busyd.index.restore import Restore
+from busyd.index.writer import IndexWriter
+from busyd.period import EARLIEST, Instant, Period
+from busyd.remote.client import CaldavClient
+from busyd.remote.errors import Trouble, Unreachable, WriteOutcomeUnknown
+from busyd.remote.feed import FeedAnswer
+from busyd.service.schedule import PollSchedule
+from busyd.state.links import remembered_by_profile
+from busyd.state.state import State
+from busyd.store.bookings import Booking
+from busyd.store.change_log import CHANGES_FILE, ChangeLog
+from busyd.store.ledger import LEDGER_FILE, Ledger
+from busyd.store.ledger_thread import LedgerThread
+from busyd.store.mirror import MIRROR_FILE
+from busyd.store.store import Store
+from busyd.sync.context import PollContext
+from tests.booking.virtual_loop import VirtualLoop
+from tests.chaos.clock import START
+from tests.icloud.exchange import Call
+from tests.icloud.server import DEFAULT_PASSWORD, SimulatedIcloud
+
+POLL: Final = 30
+ON_THE_WAY: Final = 0.1
+"""Seconds that a request takes to arrive, and its answer to come back."""
+DAY: Final = Instant(START + 30 * 86_400)
+"""On which everything takes place."""
+WHOLE_DAY: Final = Period(DAY, Instant(DAY + 86_400))
+
+Mishap = Literal["lost", "answer-lost", "late", "refused", "refused-after-all"]
+"""What may happen to a write: `refused` with a 503 and not carried out, `refused-after-all` with one although it was."""
+MISHAPS: Final[tuple[Mishap, ...]] = ("lost", "answer-lost", "late", "refused", "refused-after-all")
+
+
+class Trap(Struct, frozen=True):
+    """What happens to the next write, or to the next read."""
+
+    mishap: Mishap
+    seconds: float = 0.0
+    """By which it is late."""
+    of_reads: bool = False
+
+
+class Network:
+    """Carries requests of the daemon to the simulated iCloud."""
+
+    def __init__(self, icloud: SimulatedIcloud) -> None:
+        self._icloud = icloud
+        self._account = icloud.add_account("anna@icloud.com", dsid="300000001")
+        self.traps: deque[Trap] = deque()
+
+    async def send(self, request: DavRequest) -> DavResponse:
+        is_write = request.method in ("PUT", "DELETE")
+        trap = self._sprung(is_write)
+        address = urlsplit(request.target)
+        fields = CIMultiDict([*request.headers, *([("Depth", request.depth)] if request.depth else [])])
+        call = Call("shard", "", request.method, address.path, CIMultiDictProxy(fields), request.body)
+        await asyncio.sleep(ON_THE_WAY)
+        if trap is not None and not is_write:
+            raise Unreachable("caldav.icloud.com", Trouble.RESET)
+        match trap.mishap if trap is not None else "":
+            case "lost":
+                raise WriteOutcomeUnknown("caldav.icloud.com", request.method)
+            case "late" if trap is not None:
+                asyncio.get_running_loop().call_later(trap.seconds, self._icloud._carry_out, call, self._account)
+                raise WriteOutcomeUnknown("caldav.icloud.com", request.method)
+            case "refused":
+                return DavResponse(503, self._url(address.path))
+            case mishap:
+                answer, _ = self._icloud._gate.decide(call, self._account, password=DEFAULT_PASSWORD, reused=False)
+                await asyncio.sleep(ON_THE_WAY)
+                if mishap == "answer-lost":
+                    raise WriteOutcomeUnknown("caldav.icloud.com", request.method)
+                if mishap:
+                    return DavResponse(503, self._url(address.path))
+        fields_back = (("Content-Type", answer.content_type), *answer.headers)
+        return DavResponse(answer.status, self._url(address.path), fields_back, answer.body)
+
+    def _sprung(self, is_write: bool) -> Trap | None:
+        trap = next((one for one in self.traps if one.of_reads is not is_write), None)
+        if trap is not None:
+            self.traps.remove(trap)
+        return trap
+
+    def _url(self, path: str) -> str:
+        return self._icloud.places.shard + path
+
+
+class World:
+    """One account, one daemon on one state directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.loop, self.folder = VirtualLoop(), folder
+        asyncio.set_event_loop(self.loop)
+        icloud = SimulatedIcloud(now=self.loop.time)
+        icloud.places.bootstrap, icloud.places.shard = "http://127.0.0.1:8001", "http://127.0.0.1:8002"
+        self.network = Network(icloud)
+        self.account = icloud.account("anna@icloud.com")
+        self.work, self.home = (self.account.add_calendar(name, id=name.casefold()) for name in ("Work", "Home"))
+        self.loop.run_until_complete(self._boot())
+
+    def pass_time(self, seconds: float) -> None:
+        """Let everything that is under way go on for so long."""
+        self.loop.run_until_complete(asyncio.sleep(seconds))
+
+    def restart(self) -> None:
+        """Kill the daemon, and start it on what it has committed."""
+        self.loop.run_until_complete(self._die())
+        self.loop.run_until_complete(self._boot())
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self._die())
+        self.loop.end()
+        asyncio.set_event_loop(None)
+
+    def rows(self) -> list[Booking]:
+        """All rows of the ledger, as they were committed last."""
+        return self.ledger.outbox(lambda outbox: outbox.of_profile("anna", WHOLE_DAY))
+
+    async def _boot(self) -> None:
+        """As `service/lifecycle.py` does."""
+        clock = self.loop
+        self.store = Store.open(self.folder / MIRROR_FILE, synchronous="OFF")
+        self.ledger = Ledger.open(self.folder / LEDGER_FILE)
+        self.ledger._connection.execute("PRAGMA synchronous=OFF")  # the machine does not lose its power here
+        self._thread = LedgerThread(self.ledger)
+        address, reference = self.network._icloud.bootstrap_url, CalendarReference.parse
+        connection = Connection("anna", ConnectionKind.ICLOUD, address, "anna@icloud.com", poll=timedelta(seconds=POLL))
+        profile = Profile("anna", timezone="UTC", primary=reference("anna/Work"), conflicts=(reference("anna/Home"),))
+        self.state = State([connection], [profile], machine_zone="UTC")
+        self.state.remembered = remembered_by_profile(self.ledger.resolved_links(), self.state.profiles)
+        self.changes = ChangeLog.open_or_begin_anew(self.folder / CHANGES_FILE, now=clock.now())
+        publisher = SnapshotPublisher(self.store, self.state, clock=clock)
+        self.writer = IndexWriter(self.store, self.state, clock=clock, publisher=publisher)
+        self.state.own.take(self.ledger.outbox(lambda outbox: outbox.unsettled(EARLIEST)))
+        restore = Restore(self.writer)
+        restore.take_snapshots()
+        await restore.load_tables()
+        context = PollContext(
+            self.state.connections["anna"],
+            CaldavClient(self.network),
+            _no_feeds,
+            self.writer,
+            self._thread,
+            clock,
+        )
+        self.backend = Backend(self.state, self.writer, ledger=self._thread, clock=clock, changes=self.changes)
+        self.schedule = PollSchedule(context, has_another_password=_never, after_poll=self.backend.booker.after_poll)
+        self.backend.schedules = {"anna": self.schedule}
+        self._polling = asyncio.create_task(self.schedule.run())
+        await self.backend.booker.begin()
+
+    async def _die(self) -> None:
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self.writer.close()
+        self.store.close()
+        self._thread.close()
+        self.changes.close()
+
+
+async def _no_feeds(url: str, validators: Mapping[str, str]) -> FeedAnswer:
+    raise AssertionError(url, validators)
+
+
+async def _never() -> bool:
+    return False
