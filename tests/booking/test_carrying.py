@@ -102,7 +102,7 @@ class Desk:
     sees: Callable[[], bool] | None = None
     mirrored: Mirrored = field(default_factory=Mirrored)
 
-    async def carry(self, *, is_wanted: bool = True) -> BookingState:
+    async def carry(self, *, is_wanted: bool = True, claim: BookingState | None = None) -> BookingState:
         async def is_taken(row: Booking) -> bool:
             assert row.id == self.ledger.row.id
             return self.sees() if self.sees is not None else self.taken
@@ -118,7 +118,7 @@ class Desk:
             mirror=self.mirrored.take,
             clock=SystemClock(),
         )
-        assert await carrier.carry(self.ledger.row, is_wanted=is_wanted) == self.ledger.row
+        assert await carrier.carry(self.ledger.row, is_wanted=is_wanted, claim=claim) == self.ledger.row
         return self.ledger.row.state
 
     async def book(self) -> None:
@@ -220,6 +220,23 @@ async def test_what_a_person_changed_is_not_deleted_unasked(desk: Desk) -> None:
     assert desk.on_server == ""
 
 
+@pytest.mark.parametrize("is_back", [False, True])
+async def test_what_stays_because_a_person_moved_it_is_told_at_its_new_time(desk: Desk, is_back: bool) -> None:
+    await desk.book()
+    desk.edit("T103000", "T120000")
+    text = desk.on_server
+    if is_back:
+        desk.work.delete(desk.name)
+    desk.order_cancel()
+    if is_back:
+        assert await desk.carry() is BookingState.CANCELLED
+        desk.work.put(desk.name, text)
+    assert await desk.carry() is BookingState.ATTENTION
+    row = desk.ledger.row
+    assert (row.span.end, row.touched) == (SPAN.end + 5400, True)
+    assert row.changed_elsewhere == ("restored" if is_back else "moved")
+
+
 async def test_an_edit_on_the_phone_is_followed(desk: Desk) -> None:
     await desk.book()
     desk.edit("T103000", "T110000")
@@ -284,6 +301,51 @@ async def test_a_server_that_refuses_leaves_the_row_as_it_is(desk: Desk) -> None
     await desk.book()
 
 
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_a_server_has_numbered_anew_is_still_ours(desk: Desk, late: bool) -> None:
+    """SOGo and Google give an event another ETag right after it was written."""
+    await desk.book()
+    desk.work.housekeeping()
+    if late:
+        assert await desk.carry() is BookingState.BOOKED
+        desk.work.housekeeping()
+    desk.order_cancel()
+    assert await desk.carry() is BookingState.CANCELLED
+    assert desk.on_server == ""
+
+
+async def test_whoever_gives_way_takes_back_what_its_server_has_numbered_anew(desk: Desk) -> None:
+    def sees() -> bool:
+        is_written = desk.on_server != ""
+        if is_written:
+            desk.work.housekeeping()
+        return is_written
+
+    desk.sees = sees
+    assert await desk.carry() is BookingState.REFUSED
+    assert desk.on_server == ""
+
+
+async def test_what_a_server_has_numbered_anew_can_be_moved(desk: Desk) -> None:
+    await desk.book()
+    desk.work.housekeeping()
+    desk.ledger.row = moving(desk.ledger.row)
+    assert await desk.carry(claim=BookingState.CLAIMED) is BookingState.BOOKED
+    assert (desk.ledger.row.span.start, desk.ledger.row.reason) == (SPAN.start + 3600, "")
+    assert "T110000" in desk.on_server
+
+
+async def test_what_is_brought_back_while_it_is_being_deleted_is_a_persons(desk: Desk) -> None:
+    await desk.book()
+    text = desk.on_server
+    desk.order_cancel()
+    desk.network.lose = "answer"
+    with pytest.raises(WriteOutcomeUnknown):
+        await desk.carry()
+    desk.work.put(desk.name, text)
+    assert await desk.carry() is BookingState.ATTENTION
+
+
 async def test_whoever_sees_somebody_else_after_writing_gives_way(desk: Desk) -> None:
     carrier_sees = iter([False, True, True])
     desk.sees = lambda: next(carrier_sees)
@@ -296,6 +358,14 @@ def edited(row: Booking) -> Booking:
     details = replace(row.details, summary="Another text")
     body = compose(replace(row, details=details, sequence=row.sequence + 1), zone="Europe/Berlin", now=NOW)
     return replace(row, wanted=WantedChange(details, body, row.sequence + 1))
+
+
+def moving(row: Booking) -> Booking:
+    """A row that is to be moved by an hour."""
+    target = Period(Instant(row.span.start + 3600), Instant(row.span.end + 3600))
+    after = replace(row, span=target, sequence=row.sequence + 1)
+    wanted = WantedChange(row.details, compose(after, zone="Europe/Berlin", now=NOW), after.sequence)
+    return replace(row, state=BookingState.MOVING, target=target, wanted=wanted)
 
 
 async def test_an_edit_asked_for_during_a_look_does_not_undo_what_that_has_seen(desk: Desk) -> None:

@@ -37,6 +37,7 @@ from busyd.store.store import Store
 from busyd.sync.context import PollContext
 from tests.booking.virtual_loop import VirtualLoop
 from tests.chaos.clock import START
+from tests.icloud.accounts import Account
 from tests.icloud.exchange import Call
 from tests.icloud.server import DEFAULT_PASSWORD, SimulatedIcloud
 
@@ -48,7 +49,7 @@ DAY: Final = Instant(START + 30 * 86_400)
 WHOLE_DAY: Final = Period(DAY, Instant(DAY + 86_400))
 
 Mishap = Literal["lost", "answer-lost", "late", "refused", "refused-after-all"]
-"""What may happen to a write: `refused` with a 503 and not carried out, `refused-after-all` with one although it was."""
+"""What may happen to a write: `refused` is a 503 without it, `refused-after-all` one although it was carried out."""
 MISHAPS: Final[tuple[Mishap, ...]] = ("lost", "answer-lost", "late", "refused", "refused-after-all")
 
 
@@ -62,11 +63,10 @@ class Trap(Struct, frozen=True):
 
 
 class Network:
-    """Carries requests of the daemon to the simulated iCloud."""
+    """Carries requests of a daemon to the simulated iCloud."""
 
-    def __init__(self, icloud: SimulatedIcloud) -> None:
-        self._icloud = icloud
-        self._account = icloud.add_account("anna@icloud.com", dsid="300000001")
+    def __init__(self, icloud: SimulatedIcloud, account: Account) -> None:
+        self._icloud, self._account = icloud, account
         self.traps: deque[Trap] = deque()
 
     async def send(self, request: DavRequest) -> DavResponse:
@@ -106,18 +106,78 @@ class Network:
         return self._icloud.places.shard + path
 
 
-class World:
-    """One account, one daemon on one state directory."""
+class Daemon:
+    """One busyd without its handlers, on a state directory of its own."""
+
+    def __init__(self, folder: Path, icloud: SimulatedIcloud, account: Account, *, loop: VirtualLoop) -> None:
+        self._folder, self._address, self._loop = folder, icloud.bootstrap_url, loop
+        self._calendars = [calendar.name for calendar in account.calendars.values() if calendar.kind == "calendar"]
+        self.network = Network(icloud, account)
+
+    async def boot(self) -> None:
+        """As `service/lifecycle.py` does."""
+        clock = self._loop
+        self.store = Store.open(self._folder / MIRROR_FILE, synchronous="OFF")
+        self.ledger = Ledger.open(self._folder / LEDGER_FILE)
+        self.ledger._connection.execute("PRAGMA synchronous=OFF")  # the machine does not lose its power here
+        self._thread = LedgerThread(self.ledger)
+        poll = timedelta(seconds=POLL)
+        connection = Connection("anna", ConnectionKind.ICLOUD, self._address, "anna@icloud.com", poll=poll)
+        primary, *others = (CalendarReference("anna", name or "") for name in self._calendars)
+        profile = Profile("anna", timezone="UTC", primary=primary, conflicts=tuple(others))
+        state = State([connection], [profile], machine_zone="UTC")
+        state.remembered = remembered_by_profile(self.ledger.resolved_links(), state.profiles)
+        state.own.take(self.ledger.outbox(lambda outbox: outbox.unsettled(EARLIEST)))
+        self._changes = ChangeLog.open_or_begin_anew(self._folder / CHANGES_FILE, now=clock.now())
+        publisher = SnapshotPublisher(self.store, state, clock=clock)
+        self._writer = IndexWriter(self.store, state, clock=clock, publisher=publisher)
+        restore = Restore(self._writer)
+        restore.take_snapshots()
+        await restore.load_tables()
+        client = CaldavClient(self.network)
+        context = PollContext(state.connections["anna"], client, _no_feeds, self._writer, self._thread, clock)
+        self.backend = Backend(state, self._writer, ledger=self._thread, clock=clock, changes=self._changes)
+        self._schedule = PollSchedule(context, has_another_password=_never, after_poll=self.backend.booker.after_poll)
+        self.backend.schedules = {"anna": self._schedule}
+        self._polling = asyncio.create_task(self._schedule.run())
+        await self.backend.booker.begin()
+
+    async def stop(self) -> None:
+        """End it in good order."""
+        self._polling.cancel()
+        await self._schedule.stop()
+        await self.backend.booker.close()
+        await self._close()
+
+    async def die(self) -> None:
+        """Be killed, alone in this loop."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await self._close()
+
+    async def _close(self) -> None:
+        await self._writer.close()
+        self.store.close()
+        self._thread.close()
+        self._changes.close()
+
+    def rows(self) -> list[Booking]:
+        """All rows of the ledger, as they were committed last."""
+        return self.ledger.outbox(lambda outbox: outbox.of_profile("anna", WHOLE_DAY))
+
+
+class World(Daemon):
+    """One account, and one daemon on it."""
 
     def __init__(self, folder: Path) -> None:
-        self.loop, self.folder = VirtualLoop(), folder
+        self.loop = VirtualLoop()
         asyncio.set_event_loop(self.loop)
-        icloud = SimulatedIcloud(now=self.loop.time)
-        icloud.places.bootstrap, icloud.places.shard = "http://127.0.0.1:8001", "http://127.0.0.1:8002"
-        self.network = Network(icloud)
-        self.account = icloud.account("anna@icloud.com")
-        self.work, self.home = (self.account.add_calendar(name, id=name.casefold()) for name in ("Work", "Home"))
-        self.loop.run_until_complete(self._boot())
+        icloud, self.account = account_of_anna("Work", "Home", loop=self.loop)
+        self.work, self.home = self.account.calendars["work"], self.account.calendars["home"]
+        super().__init__(folder, icloud, self.account, loop=self.loop)
+        self.loop.run_until_complete(self.boot())
 
     def pass_time(self, seconds: float) -> None:
         """Let everything that is under way go on for so long."""
@@ -125,60 +185,23 @@ class World:
 
     def restart(self) -> None:
         """Kill the daemon, and start it on what it has committed."""
-        self.loop.run_until_complete(self._die())
-        self.loop.run_until_complete(self._boot())
+        self.loop.run_until_complete(self.die())
+        self.loop.run_until_complete(self.boot())
 
     def close(self) -> None:
-        self.loop.run_until_complete(self._die())
+        self.loop.run_until_complete(self.die())
         self.loop.end()
         asyncio.set_event_loop(None)
 
-    def rows(self) -> list[Booking]:
-        """All rows of the ledger, as they were committed last."""
-        return self.ledger.outbox(lambda outbox: outbox.of_profile("anna", WHOLE_DAY))
 
-    async def _boot(self) -> None:
-        """As `service/lifecycle.py` does."""
-        clock = self.loop
-        self.store = Store.open(self.folder / MIRROR_FILE, synchronous="OFF")
-        self.ledger = Ledger.open(self.folder / LEDGER_FILE)
-        self.ledger._connection.execute("PRAGMA synchronous=OFF")  # the machine does not lose its power here
-        self._thread = LedgerThread(self.ledger)
-        address, reference = self.network._icloud.bootstrap_url, CalendarReference.parse
-        connection = Connection("anna", ConnectionKind.ICLOUD, address, "anna@icloud.com", poll=timedelta(seconds=POLL))
-        profile = Profile("anna", timezone="UTC", primary=reference("anna/Work"), conflicts=(reference("anna/Home"),))
-        self.state = State([connection], [profile], machine_zone="UTC")
-        self.state.remembered = remembered_by_profile(self.ledger.resolved_links(), self.state.profiles)
-        self.changes = ChangeLog.open_or_begin_anew(self.folder / CHANGES_FILE, now=clock.now())
-        publisher = SnapshotPublisher(self.store, self.state, clock=clock)
-        self.writer = IndexWriter(self.store, self.state, clock=clock, publisher=publisher)
-        self.state.own.take(self.ledger.outbox(lambda outbox: outbox.unsettled(EARLIEST)))
-        restore = Restore(self.writer)
-        restore.take_snapshots()
-        await restore.load_tables()
-        context = PollContext(
-            self.state.connections["anna"],
-            CaldavClient(self.network),
-            _no_feeds,
-            self.writer,
-            self._thread,
-            clock,
-        )
-        self.backend = Backend(self.state, self.writer, ledger=self._thread, clock=clock, changes=self.changes)
-        self.schedule = PollSchedule(context, has_another_password=_never, after_poll=self.backend.booker.after_poll)
-        self.backend.schedules = {"anna": self.schedule}
-        self._polling = asyncio.create_task(self.schedule.run())
-        await self.backend.booker.begin()
-
-    async def _die(self) -> None:
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
-        await self.writer.close()
-        self.store.close()
-        self._thread.close()
-        self.changes.close()
+def account_of_anna(*calendars: str, loop: VirtualLoop) -> tuple[SimulatedIcloud, Account]:
+    """A simulated iCloud without sockets, and an account with these calendars; the first is to be written to."""
+    icloud = SimulatedIcloud(now=loop.time)
+    icloud.places.bootstrap, icloud.places.shard = "http://127.0.0.1:8001", "http://127.0.0.1:8002"
+    account = icloud.add_account("anna@icloud.com", dsid="300000001")
+    for name in calendars:
+        account.add_calendar(name, id=name.casefold())
+    return icloud, account
 
 
 async def _no_feeds(url: str, validators: Mapping[str, str]) -> FeedAnswer:

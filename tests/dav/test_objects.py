@@ -207,11 +207,15 @@ def test_a_sentence_in_an_error_is_not_a_precondition() -> None:
     assert exchange(put_object(A, TEXT, if_none_match=True), answer(403, sentence))[0] == Refused(403)
 
 
-@pytest.mark.parametrize("status_code", [301, 401, 429, 500, 503])
+@pytest.mark.parametrize("status_code", [401, 429, 500, 503])
 def test_an_answer_that_is_no_decision_about_a_write_is_raised(status_code: int) -> None:
     for write in (put_object(A, TEXT, if_none_match=True), delete_object(A, ETag('"1"'))):
         with pytest.raises((ServerFault, LoginRefused, TooManyRequests)):
             exchange(write, answer(status_code))
+
+
+def test_a_redirect_that_was_not_followed_is_a_refusal() -> None:
+    assert exchange(put_object(A, TEXT, if_none_match=True), answer(301))[0] == Refused(301)
 
 
 def test_a_deletion_names_the_state_and_sends_no_depth() -> None:

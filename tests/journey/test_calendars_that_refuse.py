@@ -8,11 +8,11 @@ from tests.journey.daemon import wait_for
 from tests.journey.scheduler import Scheduler
 
 
-@pytest.mark.parametrize(("status", "error"), [(403, "read-only"), (507, "out-of-space")])
+@pytest.mark.parametrize(("status", "error"), [(301, "read-only"), (403, "read-only"), (507, "out-of-space")])
 def test_a_calendar_that_refuses_is_told_and_the_time_stays_free(
     scheduler: Scheduler, anna: Account, ten: int, status: int, error: str
 ) -> None:
-    anna.knobs.faults.add(Fault(kind="status", method="PUT", status=status, times=None))
+    anna.knobs.faults.add(Fault(kind="status", method="PUT", status=status, location="/elsewhere/", times=None))
     refused = scheduler.book(ten)
     assert (refused.status, refused.error) == (503, error), refused.body
     assert refused.json["fix"]

@@ -38,17 +38,20 @@ def with_proof(row: Booking, proof: Mapping[str, Instant], *, event: BookingEven
 
 def merged(current: Booking, *, after: Booking) -> Booking:
     """A row that somebody has changed, with what the server has answered meanwhile to a write."""
-    return replace(current, etag=after.etag, marks=after.marks, touched=current.touched or after.touched)
+    return replace(
+        current, etag=after.etag, mark=after.mark, marks=after.marks, touched=current.touched or after.touched
+    )
 
 
 def applied(row: Booking, step: Step, *, now: Instant) -> Booking:
     """A row as it is after a step. Raises ImpossibleTransition."""
     not_done = "change-unknown" if step.looked_after_restore else "change-refused"
     if step.looked_after_restore:
-        row = replace(row, restored=0, marks=(), watch_until=None)
+        row = replace(row, restored=0, mark="", marks=(), watch_until=None)
     if step.seen is not None:
-        marks = tuple(mark for mark in row.marks if mark != step.seen.mark)
-        row = replace(row, etag=step.seen.etag, marks=marks)
+        seen = step.seen.mark
+        mark = seen if seen in row.marks else row.mark if seen == row.mark and not step.touched else ""
+        row = replace(row, etag=step.seen.etag, mark=mark, marks=tuple(one for one in row.marks if one != seen))
     row = _told_anew(row, step)
     if step.guests_gone:
         row = replace(row, invited="gone")
@@ -96,11 +99,11 @@ def _told_anew(row: Booking, step: Step) -> Booking:
 
 def _in_state(row: Booking, state: BookingState, *, now: Instant) -> Booking:
     if state in (BookingState.CANCELLED, BookingState.REFUSED) and row.state is not state:
-        row = replace(row, etag="", settled=now, watch_until=Instant(now + WATCHED_FOR))
+        row = replace(row, etag="", mark="", settled=now, watch_until=Instant(now + WATCHED_FOR))
     if state is BookingState.REFUSED:
         row = replace(row, reason="slot-taken")
     if state is BookingState.REMOVED:
-        row = replace(row, etag="", settled=now)
+        row = replace(row, etag="", mark="", settled=now)
     if state in BLOCKS_NOTHING:
         row = replace(row, wanted=None, target=None)
     if state is BookingState.ATTENTION:

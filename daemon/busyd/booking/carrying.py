@@ -160,7 +160,9 @@ class Carrier(Struct, frozen=True):
                 raise WriteRefused(outcome.status, outcome.precondition)
             return kept, True
         # Without an ETag in the answer the mark says at the next look that it is ours.
-        written = replace(row, etag=str(outcome.etag), marks=marks) if outcome.etag else replace(row, etag="")
+        written = replace(row, etag="", mark="")
+        if outcome.etag:
+            written = replace(row, etag=str(outcome.etag), mark=mark, marks=marks)
         if row.state is BookingState.SENDING:
             written = replace(written, state=next_state(row.kind, row.state, event=BookingEvent.CREATED))
         elif request is Request.FENCE:
@@ -175,6 +177,7 @@ class Carrier(Struct, frozen=True):
         return kept, False
 
     async def _delete(self, before: Booking, row: Booking) -> tuple[Booking, bool]:
+        row = replace(row, mark="")  # what is there after it again, a person has brought back
         kept = await self._keep(before, row)
         if kept != row:
             return kept, False

@@ -1,7 +1,8 @@
 """What a look at the server makes of a row of the outbox: pure, so that every case can be tried.
 
 A row is *ours* when the server has the version of which we hold the ETag, or the mark of a PUT of ours of unknown
-outcome, unedited and never seen before. Everything else is a person's, and is neither overwritten nor deleted unasked.
+outcome, unedited and never seen before; also that version under another ETag, which some servers give right after a
+write. Everything else is a person's, and is neither overwritten nor deleted unasked.
 """
 
 from enum import StrEnum
@@ -93,6 +94,8 @@ def is_ours(row: Booking, version: Version) -> bool:
         return not (row.touched and goes_by_itself)
     if version.edited:
         return False
+    if row.mark and row.mark == version.mark:
+        return True
     # Nobody is told of a claim, so that one which is back was sent twice on its way.
     return version.mark in row.marks or (row.kind is BookingKind.CLAIM and bool(version.mark))
 
@@ -210,7 +213,7 @@ def _going(row: Booking, sight: Sight) -> Step:
         return Step(BookingEvent.ABSENT)
     if is_ours(row, sight.version):
         return replace(_record(row, sight.version), send=Request.DELETE)
-    return _record(row, sight.version, event=BookingEvent.A_PERSONS)
+    return _record(row, sight.version, event=BookingEvent.A_PERSONS, move=True)
 
 
 def _watched(row: Booking, sight: Sight) -> Step:
@@ -218,7 +221,7 @@ def _watched(row: Booking, sight: Sight) -> Step:
         return NOTHING
     if row.watch_until is not None and is_ours(row, sight.version):
         return replace(_record(row, sight.version), send=Request.DELETE)
-    return _record(row, sight.version, event=BookingEvent.BACK)
+    return _record(row, sight.version, event=BookingEvent.BACK, move=True)
 
 
 def _removed(row: Booking, sight: Sight) -> Step:

@@ -148,8 +148,8 @@ def move_object(href: str, destination: str, *, if_match: ETag, overwrite: bool)
 
 
 def _refusal(response: DavResponse) -> Refused:
-    """A definite refusal is a value; everything else (401, 429, 5xx, a redirect) is raised."""
-    if response.status not in (400, 403, 404, 405, 409, 412, 413, 415, 422, 507):
+    """A definite refusal is a value, and so is a redirect that was not followed; the rest (401, 429, 5xx) is raised."""
+    if response.status not in (301, 302, 303, 307, 308, 400, 403, 404, 405, 409, 412, 413, 415, 422, 507):
         raise_for_status(response)
     return Refused(response.status, first_precondition(response))
 

@@ -152,6 +152,7 @@ class Booker:
             logger.exception("appointment %s: internal error; it is taken up again at the next poll", name)
         finally:
             del self._tasks[name], self._wake[name]
+            self._requests.told_of.discard(name)
 
     async def _rest(self, wake: asyncio.Event, seconds: float) -> None:
         """Until somebody wakes the row, or the time is over."""
@@ -257,7 +258,7 @@ class Booker:
         changed: list[Booking] = []
 
         def work(outbox: Outbox) -> list[Booking]:
-            row = outbox.find(name)
+            row = outbox.find(name) if name not in self._requests.told_of else None
             changed[:] = withdrawn(row, outbox, now=self._clock.now(), reason=reason) if row is not None else []
             for one in changed:
                 outbox.record(one)
@@ -290,8 +291,7 @@ class Booker:
 
     async def _show_refused(self, name: str, *, is_refused: bool) -> None:
         """Have it told whether the account refuses what would settle a row."""
-        row = self.rows.find(name)
-        if row is not None:
+        if (row := self.rows.find(name)) is not None:
             await self._writer.publisher.show_refused(row, is_refused=is_refused)
 
     def _note(self, name: str, error: BusydError) -> None:

@@ -270,6 +270,7 @@ def unavailable(error: BusydError) -> NotWritten:
 
 _BY_NAME: Final = {obstacle.value: obstacle for obstacle in Obstacle}
 _BY_STATUS: Final = {
+    **dict.fromkeys((301, 302, 303, 307, 308), Obstacle.UNAVAILABLE),
     403: Obstacle.NO_PRIVILEGE,
     405: Obstacle.NO_PRIVILEGE,
     412: Obstacle.CONDITION,

@@ -64,7 +64,7 @@ def asked_again(row: Booking, outbox: Outbox, *, now: Instant) -> Booking:
     if current.state is not BookingState.ATTENTION_RESTORED or current.restored:
         return current
     again = applied(current, Step(BookingEvent.RETRY), now=now)
-    again = replace(again, reason="", etag="", touched=False, invited="pending" if current.invited else "")
+    again = replace(again, reason="", etag="", mark="", touched=False, invited="pending" if current.invited else "")
     outbox.record(again)
     return again
 

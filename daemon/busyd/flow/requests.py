@@ -19,6 +19,7 @@ from busyd.flow.appointment_requests import ChangeRefused
 from busyd.flow.ask import find_profile
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
+from busyd.state.told_appointment import is_under_way
 from busyd.store.bookings import Booking, BookingKind
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.outbox import KeyMismatch, Outbox
@@ -69,6 +70,8 @@ class OutboxRequests:
         self.has_holds.set()  # what the last run has left
         self.deciding = asyncio.Lock()
         """Held from the look at what is busy until a row is shown, so that the next look sees it."""
+        self.told_of: set[str] = set()
+        """Rows under way that a second request with the same key was told of: they are not taken back any more."""
 
     async def once(
         self,
@@ -124,7 +127,7 @@ class OutboxRequests:
         Raises KeyMismatch, ChangeRefused, StorageError.
         """
 
-        return await self._ledger.outbox(lambda outbox: _known(outbox, asked))
+        return await self._ledger.outbox(lambda outbox: self._known(outbox, asked))
 
     async def keep_answer(self, asked: KeyedRequest, told: Told) -> None:
         """Keep what is told of a request now that it is settled, to be told again. Raises StorageError."""
@@ -153,7 +156,7 @@ class OutboxRequests:
 
         def whole(outbox: Outbox) -> Sequence[Booking]:
             nonlocal known
-            known = _known(outbox, asked)
+            known = self._known(outbox, asked)
             if known is not None:
                 return ()
             rows = work(outbox)
@@ -194,6 +197,20 @@ class OutboxRequests:
             await self._show([row])
         return told
 
+    def _known(self, outbox: Outbox, asked: KeyedRequest) -> Told | Booking | None:
+        """As `known`, within a transaction: the next one knows who was told of what."""
+        if not asked.key:
+            return None
+        use = outbox.find_key(asked.profile, asked.key, fingerprint=asked.fingerprint)
+        if use is None:
+            return None
+        if (told := _told_before(outbox, asked)) is not None:
+            return told
+        row = outbox.find(use.booking)
+        if row is not None and is_under_way(row):
+            self.told_of.add(row.id)
+        return row
+
     async def _show(self, rows: Sequence[Booking]) -> None:
         if any(row.kind is BookingKind.HOLD and row.blocks for row in rows):
             self.has_holds.set()
@@ -232,12 +249,3 @@ def _told_before(outbox: Outbox, asked: KeyedRequest) -> Told | None:
     if known.is_refused:
         raise ChangeRefused
     return Told(known.status, known.answer or b"", known.booking)
-
-
-def _known(outbox: Outbox, asked: KeyedRequest) -> Told | Booking | None:
-    if not asked.key:
-        return None
-    use = outbox.find_key(asked.profile, asked.key, fingerprint=asked.fingerprint)
-    if use is None:
-        return None
-    return _told_before(outbox, asked) or outbox.find(use.booking)

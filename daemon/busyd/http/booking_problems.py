@@ -97,6 +97,14 @@ def write_refused(status: int) -> HttpProblem:
             fix="make space in the account, then ask again with another Idempotency-Key",
             headers={"Retry-After": "300"},
         )
+    if 300 <= status < 400:
+        return HttpProblem(
+            "read-only",
+            503,
+            detail=f"the server of the primary calendar sends whoever writes elsewhere (status {status})",
+            fix="see to the `url` of the connection: it should be the address that the server itself names",
+            headers={"Retry-After": "300"},
+        )
     if status in (401, 403, 404, 405, 409, 410):
         return HttpProblem(
             "read-only",

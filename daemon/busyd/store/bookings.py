@@ -117,6 +117,8 @@ class Booking(Struct, frozen=True):
     """Of the version that is known to be on the server; empty when none is."""
     marks: tuple[str, ...] = ()
     """Of PUTs of which it is not known what they came to, and which were never seen on the server."""
+    mark: str = ""
+    """Of the PUT that made the known version; empty when a person did, or a DELETE may be under way."""
     touched: bool = False
     """A person has changed it, or brought it back."""
     conflict: bool = False

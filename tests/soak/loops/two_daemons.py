@@ -1,6 +1,7 @@
 """Two daemons that know nothing of each other, and a phone, book the same slots of one calendar: no slot is had twice.
 
 With `--lag` the server shows what was written only seconds later. Then slots are had twice; all of them must be told.
+`contested-slots` does the same in virtual time, for many more slots.
 """
 
 import argparse
@@ -41,6 +42,8 @@ profiles:
   anna: {{timezone: Europe/Berlin, primary: anna/Work}}
 """
 """Beside another calendar what has gone from this one keeps its time for half a minute, as it may only be moving."""
+_SETTLES_WITHIN: Final = 600.0
+"""Seconds: on a busy machine calendars are not confirmed in time, and the tries are rarer and rarer."""
 _TOLD_WITHIN: Final = 40.0
 """Seconds after the last booking: a look again, a poll, and what a busy machine adds."""
 
@@ -58,6 +61,10 @@ class Contest:
     untold: list[str] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
 
+    def is_well(self, lag: float) -> bool:
+        """Whether it is as promised."""
+        return not self.untold and self.used >= 0.99 * self.slots and (lag > 0 or not self.doubled)
+
     def lines(self, lag: float) -> list[str]:
         return [
             f"slots: {self.slots}, lag {lag:g} s, used: {self.used} ({self.used / self.slots:.2%})",
@@ -71,7 +78,7 @@ class Contest:
 
 def soak(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="scripts/soak two-daemons", description=__doc__)
-    parser.add_argument("--slots", type=int, default=2000, help="how many both want (default: 2,000)")
+    parser.add_argument("--slots", type=int, default=100, help="how many both want (default: 100)")
     parser.add_argument("--lag", type=float, default=0.0, metavar="SECONDS", help="of what is read (default: none)")
     parser.add_argument("--seed", type=int, default=1, help="of the dice (default: 1)")
     wanted = parser.parse_args(arguments)
@@ -80,8 +87,7 @@ def soak(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         contest = contend(Path(folder), wanted.slots, lag=wanted.lag, seed=wanted.seed)
     print(*contest.lines(wanted.lag), f"seconds: {time.monotonic() - began:.0f}", sep="\n", flush=True)
-    is_well = not contest.untold and contest.used >= 0.99 * contest.slots and (wanted.lag > 0 or not contest.doubled)
-    return 0 if is_well else 1
+    return 0 if contest.is_well(wanted.lag) else 1
 
 
 def contend(folder: Path, slots: int, *, lag: float, seed: int) -> Contest:
@@ -170,7 +176,10 @@ def _settled(booker: Scheduler, answer: Answer) -> Any:
         told = booker.ask("GET", path).json
         return told if told["state"] not in ("pending", "cancelling") else None
 
-    return wait_for(look)
+    until = time.monotonic() + _SETTLES_WITHIN
+    while (told := look()) is None and time.monotonic() < until:
+        time.sleep(0.2)
+    return told or booker.ask("GET", path).json
 
 
 def _is_taken(work: Calendar, start: int) -> bool:
