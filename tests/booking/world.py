@@ -5,7 +5,7 @@ Every request takes a moment to arrive, and its answer another to come back: wha
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
@@ -14,12 +14,15 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from multidict import CIMultiDict, CIMultiDictProxy
 
+from busyd.availability.index import PackedObject, index_object, pack_object
 from busyd.availability.profile import Profile
 from busyd.connection import CalendarReference, Connection, ConnectionKind
 from busyd.dav.exchange import DavRequest, DavResponse
 from busyd.flow.backend import Backend
+from busyd.ical.zones import NO_OWN_ZONES, OwnZones
 from busyd.index.publisher import SnapshotPublisher
 from busyd.index.restore import Restore
+from busyd.index.worker import Worker
 from busyd.index.writer import IndexWriter
 from busyd.period import EARLIEST, Instant, Period
 from busyd.remote.client import CaldavClient
@@ -33,6 +36,7 @@ from busyd.store.change_log import CHANGES_FILE, ChangeLog
 from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import MIRROR_FILE
+from busyd.store.sqlite.ledger_file import LedgerFile
 from busyd.store.store import Store
 from busyd.sync.context import PollContext
 from tests.booking.virtual_loop import VirtualLoop
@@ -106,6 +110,15 @@ class Network:
         return self._icloud.places.shard + path
 
 
+class HereAndNow(Worker):
+    """Reads events in this process: time would pass while nobody here has anything to do."""
+
+    async def index(
+        self, payloads: Sequence[bytes], span: Period, *, zone: str, own_zones: OwnZones = NO_OWN_ZONES
+    ) -> list[PackedObject]:
+        return [pack_object(index_object(payload, span, zone=zone, own_zones=own_zones)) for payload in payloads]
+
+
 class Daemon:
     """One busyd without its handlers, on a state directory of its own."""
 
@@ -118,8 +131,9 @@ class Daemon:
         """As `service/lifecycle.py` does."""
         clock = self._loop
         self.store = Store.open(self._folder / MIRROR_FILE, synchronous="OFF")
-        self.ledger = Ledger.open(self._folder / LEDGER_FILE)
-        self.ledger._connection.execute("PRAGMA synchronous=OFF")  # the machine does not lose its power here
+        database = LedgerFile(self._folder / LEDGER_FILE, busy_timeout=10.0)
+        database._connection.execute("PRAGMA synchronous=OFF")  # the machine does not lose its power here
+        self.ledger = Ledger(database)
         self._thread = LedgerThread(self.ledger)
         poll = timedelta(seconds=POLL)
         connection = Connection("anna", ConnectionKind.ICLOUD, self._address, "anna@icloud.com", poll=poll)
@@ -131,6 +145,7 @@ class Daemon:
         self._changes = ChangeLog.open_or_begin_anew(self._folder / CHANGES_FILE, now=clock.now())
         publisher = SnapshotPublisher(self.store, state, clock=clock)
         self._writer = IndexWriter(self.store, state, clock=clock, publisher=publisher)
+        self._writer.expansion.worker = HereAndNow()
         restore = Restore(self._writer)
         restore.take_snapshots()
         await restore.load_tables()

@@ -167,7 +167,7 @@ class Booker:
     async def _attempt(self, name: str) -> Booking | None:
         """Carry a row and its claims as far as they go now."""
         row, claims = await self._requests.read(lambda outbox: (outbox.find(name), outbox.claims_of(name)))
-        if row is None or not row.uid:  # taken back before anything was sent: it never had a name
+        if row is None:
             return None
         connection = row.calendar.partition(" ")[0]
         self.require_connected(connection)
