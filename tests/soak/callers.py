@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from itertools import count, pairwise
 from random import Random
 from typing import Any, Final
@@ -306,6 +307,7 @@ def instant_of(text: str) -> Instant:
     return Instant(int(datetime.fromisoformat(text).timestamp()))
 
 
+@lru_cache(maxsize=10_000)
 def read_event(text: str) -> tuple[str, Period]:
     """The key that is in the title, and the time."""
     (event,) = icalendar.Calendar.from_ical(text).walk("VEVENT")
