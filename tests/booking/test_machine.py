@@ -9,7 +9,7 @@ from tests.soak.loops.contested_slots import contend
 
 
 def test_bookings_come_to_no_harm_whatever_happens_in_any_order() -> None:
-    run(1, worlds=8, steps=30)
+    run(1, worlds=6, steps=30)
 
 
 @pytest.mark.parametrize("lag", [0.0, 5.0])
