@@ -330,7 +330,7 @@ class BookingMachine(RuleBasedStateMachine):
 
     async def _change(self, wish: Wish, *, slot: int | None) -> None:
         if slot is None:
-            changes = AppointmentChanges(details=lambda known: Details(known.summary, location="Room 1"))
+            changes = AppointmentChanges(details=lambda known: Details(known.summary, location="Upstairs"))
         else:
             changes = AppointmentChanges(span=lambda _: _span(slot))
         wish.is_moved = True
