@@ -259,6 +259,7 @@ class BookingMachine(RuleBasedStateMachine):
     @invariant()
     def what_was_acknowledged_is_there(self) -> None:
         rows = {row.id: row for row in self.world.rows()}
+        mirrored = self.world.mirrored("work")
         for wish in self.wishes:
             if wish.id:
                 assert wish.id in rows, f"{wish} is not known"
@@ -266,6 +267,7 @@ class BookingMachine(RuleBasedStateMachine):
                 row = rows[wish.id]
                 assert row.state in (BookingState.BOOKED, BookingState.MOVING), f"{wish} is {row}"
                 assert self.world.work.get(f"{wish.uid}.ics") is not None, f"{wish} is not in the calendar: {row}"
+                assert row.href in mirrored, f"{wish} is not in the mirror: {row}"
                 assert wish.is_moved or slot_of(row.span) == wish.slot, f"{wish} is {row}"
 
     def _check_settled(self) -> None:
@@ -287,6 +289,8 @@ class BookingMachine(RuleBasedStateMachine):
                 assert row.uid not in there, f"in the calendar, and it is {row}"
         for uid in there:
             assert uid in known or uid.startswith("PHONE-"), f"nobody knows {uid}"
+        etags = {stored.name: stored.etag for stored in world.work.objects().values()}
+        assert {href.rpartition("/")[2]: etag for href, etag in world.mirrored("work").items()} == etags
         everything = {**there, **at_home}
         for row in known.values():
             if row.state is BookingState.BOOKED:

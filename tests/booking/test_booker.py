@@ -7,7 +7,7 @@ import pytest
 
 from busyd.flow.appointment_requests import NewAppointment
 from busyd.flow.appointment_view import AppointmentView
-from busyd.flow.membership import NotProven
+from busyd.flow.membership import NotOffered, NotProven
 from busyd.flow.requests import KeyedRequest, Told
 from busyd.period import Instant, Period
 from busyd.store.bookings import Details
@@ -49,3 +49,61 @@ def test_what_a_twin_was_told_of_is_not_taken_back(world: World) -> None:
     assert twin.state == "pending"
     told = world.loop.run_until_complete(first)
     assert (told.id, told.state) == (twin.id, "booked")
+
+
+def busy(world: World, window: Period) -> list[tuple[int, int]]:
+    told = world.loop.run_until_complete(world.backend.freebusy("anna", window))
+    assert told.complete
+    return [(start, end) for start, end, _ in told.spans]
+
+
+def test_what_lasts_a_thousand_days_is_busy_on_all_of_them_and_can_be_cancelled(world: World) -> None:
+    long = Period(SPAN.start, Instant(SPAN.start + 1000 * 86_400))
+    made = world.loop.run_until_complete(book(world, span=long))
+    assert made.state == "booked"
+    last = Period(Instant(long.end - 7200), Instant(long.end + 7200))
+    for _ in range(2):
+        assert busy(world, last) == [(last.start, long.end)]
+        with pytest.raises(NotOffered):
+            world.loop.run_until_complete(book(world, "other", Period(Instant(long.end - 1800), long.end)))
+        world.restart()
+        world.pass_time(2 * POLL)
+    assert world.loop.run_until_complete(cancel(world, made.id)).state == "cancelled"
+    world.pass_time(4 * POLL)
+    assert busy(world, last) == []
+
+
+async def cancel(world: World, booking: str) -> AppointmentView:
+    asked = KeyedRequest("anna", world.loop.now(), key=f"cancel {booking}", fingerprint=b"", token="t")
+    told = await world.backend.appointments.cancel(asked, booking, reason="")
+    assert not isinstance(told, Told)
+    return told
+
+
+def test_what_a_person_makes_a_thousand_days_long_is_followed(world: World) -> None:
+    made = world.loop.run_until_complete(book(world))
+    name = f"{made.uid}.ics"
+    stored = world.work.get(name)
+    assert stored is not None
+    world.work.put(name, stored.text.replace("DTEND:20260701T103000Z", "DTEND:20290327T103000Z"))
+    world.pass_time(2 * POLL)
+    asked = KeyedRequest("anna", world.loop.now(), token="t")
+    told = world.loop.run_until_complete(world.backend.appointments.find(asked, made.id))
+    assert (told.span.end, told.changed_elsewhere) == (SPAN.end + 1000 * 86_400, "moved")
+    last = Period(Instant(told.span.end - 7200), Instant(told.span.end + 7200))
+    assert busy(world, last) == [(last.start, told.span.end)]
+
+
+def test_a_poll_that_began_before_what_is_written_does_not_lose_it_again(world: World) -> None:
+    href = "/300000001/calendars/work/"
+    for number in range(12):
+        span = Period(Instant(SPAN.start + 1800 * number), Instant(SPAN.end + 1800 * number))
+        polled = world.loop.create_task(world.schedule.poll_now())
+        world.pass_time(0.07 * number)
+        made = world.loop.run_until_complete(book(world, f"k{number}", span))
+        for _ in range(3):
+            assert f"{href}{made.uid}.ics" in world.mirrored("work")
+            world.loop.run_until_complete(polled)
+            polled = world.loop.create_task(world.schedule.poll_now())
+        world.loop.run_until_complete(polled)
+    assert world.mirrored("work") == {f"{href}{one.name}": one.etag for one in world.work.objects().values()}

@@ -244,6 +244,18 @@ async def test_an_edit_on_the_phone_is_followed(desk: Desk) -> None:
     assert (desk.ledger.row.span.end, desk.ledger.row.touched) == (SPAN.end + 1800, True)
 
 
+async def test_a_second_edit_on_the_phone_changes_nothing_that_is_told_and_can_be_cancelled(desk: Desk) -> None:
+    await desk.book()
+    for place in ("Upstairs", "Downstairs"):
+        desk.edit("END:VEVENT", f"COMMENT:{place}\r\nDESCRIPTION:{place}\r\nEND:VEVENT")
+        before = desk.ledger.row
+        assert await desk.carry() is BookingState.BOOKED
+    assert desk.ledger.row == replace(before, etag=desk.ledger.row.etag)
+    desk.order_cancel()
+    assert await desk.carry() is BookingState.CANCELLED
+    assert desk.on_server == ""
+
+
 async def test_what_a_person_deleted_is_not_made_again_and_adopted_when_it_is_back(desk: Desk) -> None:
     await desk.book()
     text = desk.on_server

@@ -139,7 +139,7 @@ class Daemon:
         connection = Connection("anna", ConnectionKind.ICLOUD, self._address, "anna@icloud.com", poll=poll)
         primary, *others = (CalendarReference("anna", name or "") for name in self._calendars)
         profile = Profile("anna", timezone="UTC", primary=primary, conflicts=tuple(others))
-        state = State([connection], [profile], machine_zone="UTC")
+        self.state = state = State([connection], [profile], machine_zone="UTC")
         state.remembered = remembered_by_profile(self.ledger.resolved_links(), state.profiles)
         state.own.take(self.ledger.outbox(lambda outbox: outbox.unsettled(EARLIEST)))
         self._changes = ChangeLog.open_or_begin_anew(self._folder / CHANGES_FILE, now=clock.now())
@@ -152,15 +152,15 @@ class Daemon:
         client = CaldavClient(self.network)
         context = PollContext(state.connections["anna"], client, _no_feeds, self._writer, self._thread, clock)
         self.backend = Backend(state, self._writer, ledger=self._thread, clock=clock, changes=self._changes)
-        self._schedule = PollSchedule(context, has_another_password=_never, after_poll=self.backend.booker.after_poll)
-        self.backend.schedules = {"anna": self._schedule}
-        self._polling = asyncio.create_task(self._schedule.run())
+        self.schedule = PollSchedule(context, has_another_password=_never, after_poll=self.backend.booker.after_poll)
+        self.backend.schedules = {"anna": self.schedule}
+        self._polling = asyncio.create_task(self.schedule.run())
         await self.backend.booker.begin()
 
     async def stop(self) -> None:
         """End it in good order."""
         self._polling.cancel()
-        await self._schedule.stop()
+        await self.schedule.stop()
         await self.backend.booker.close()
         await self._close()
 
@@ -181,6 +181,11 @@ class Daemon:
     def rows(self) -> list[Booking]:
         """All rows of the ledger, as they were committed last."""
         return self.ledger.outbox(lambda outbox: outbox.of_profile("anna", WHOLE_DAY))
+
+    def mirrored(self, calendar: str) -> dict[str, str]:
+        """Href -> ETag of what the mirror has of a calendar."""
+        (number,) = (number for number, one in self.state.calendars.items() if one.remote.id == calendar)
+        return self._loop.run_until_complete(self.store.read_etags(number))
 
 
 class World(Daemon):

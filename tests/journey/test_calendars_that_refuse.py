@@ -1,7 +1,10 @@
 """A primary that does not take what is written: whoever asks is told why, and nothing is booked."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from busyd.period import to_rfc3339
 from tests.icloud.accounts import Account
 from tests.icloud.faults import Fault
 from tests.journey.daemon import wait_for
@@ -31,6 +34,34 @@ def test_a_renamed_primary_is_the_same_calendar(scheduler: Scheduler, anna: Acco
 
 def test_another_primary_leaves_what_was_booked_where_it_is(scheduler: Scheduler, anna: Account, ten: int) -> None:
     path = scheduler.book(ten).headers["Location"]
+    exchange_calendars(scheduler)
+    assert scheduler.book(ten + 7200).json["calendar"] == "anna/Home"
+    assert scheduler.book(ten).status == 409
+    assert scheduler.ask("DELETE", path).status == 204
+    assert anna.calendars["work"].objects() == {}
+    assert len(anna.calendars["home"].objects()) == 1
+
+
+def test_what_is_under_way_finishes_where_it_began_though_the_primary_is_another_by_then(
+    scheduler: Scheduler, anna: Account, ten: int
+) -> None:
+    path = scheduler.book(ten).headers["Location"]
+    anna.knobs.faults.add(Fault(kind="status", method="PUT", status=503, times=None))
+    with ThreadPoolExecutor() as pool:
+        made = pool.submit(scheduler.book, ten + 7200)
+        moved = pool.submit(scheduler.ask, "PATCH", path, {"start": to_rfc3339(ten + 14_400)})
+    assert (made.result().status, moved.result().status) == (202, 202), (made.result().body, moved.result().body)
+    exchange_calendars(scheduler)
+    anna.knobs.faults.clear()
+    for one, start in ((made.result().headers["Location"], ten + 7200), (path, ten + 14_400)):
+        told = wait_for(lambda one=one: (now := scheduler.ask("GET", one).json)["state"] == "booked" and now)
+        assert (told["start"], told["calendar"]) == (to_rfc3339(start), "anna/Work")
+    wait_for(lambda: len(anna.calendars["work"].objects()) == 2)  # the claim goes last
+    assert anna.calendars["home"].objects() == {}
+
+
+def exchange_calendars(scheduler: Scheduler) -> None:
+    """Have what was the primary be the other calendar, and the other way round."""
     config = scheduler.busyd.config
     config.write_text(
         config.read_text()
@@ -39,8 +70,3 @@ def test_another_primary_leaves_what_was_booked_where_it_is(scheduler: Scheduler
         .replace("anna/X", "anna/Home")
     )
     assert scheduler.busyd.command("reload").returncode == 0
-    assert scheduler.book(ten + 7200).json["calendar"] == "anna/Home"
-    assert scheduler.book(ten).status == 409
-    assert scheduler.ask("DELETE", path).status == 204
-    assert anna.calendars["work"].objects() == {}
-    assert len(anna.calendars["home"].objects()) == 1
