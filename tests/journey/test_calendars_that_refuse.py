@@ -1,6 +1,8 @@
 """A primary that does not take what is written: whoever asks is told why, and nothing is booked."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -54,10 +56,15 @@ def test_what_is_under_way_finishes_where_it_began_though_the_primary_is_another
     exchange_calendars(scheduler)
     anna.knobs.faults.clear()
     for one, start in ((made.result().headers["Location"], ten + 7200), (path, ten + 14_400)):
-        told = wait_for(lambda one=one: (now := scheduler.ask("GET", one).json)["state"] == "booked" and now)
+        told = wait_for(partial(booked, scheduler, one))
         assert (told["start"], told["calendar"]) == (to_rfc3339(start), "anna/Work")
     wait_for(lambda: len(anna.calendars["work"].objects()) == 2)  # the claim goes last
     assert anna.calendars["home"].objects() == {}
+
+
+def booked(scheduler: Scheduler, path: str) -> Any:
+    told = scheduler.ask("GET", path).json
+    return told if told["state"] == "booked" else None
 
 
 def exchange_calendars(scheduler: Scheduler) -> None:
