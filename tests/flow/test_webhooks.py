@@ -1,11 +1,8 @@
 """Webhooks: in order, each until it is taken, over days without a receiver, kills, and whatever a receiver answers."""
 
 import asyncio
-import heapq
-import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,118 +10,13 @@ import pytest
 from busyd.credentials import Secret
 from busyd.credentials.webhooks import derive_secret, digest_of
 from busyd.flow.changes import ChangeView
-from busyd.flow.webhook_endpoint import WebhookEndpoint
 from busyd.flow.webhook_messages import message_of
-from busyd.flow.webhooks import Webhooks
-from busyd.period import Instant, to_rfc3339
-from busyd.store.changes import AppointmentChanged, ChangeEvent, NewEntry, ToldState
-from busyd.store.webhooks import RESUME, Webhook
-from tests.http.small_backend import NOW, SmallBackend
+from busyd.store.changes import ChangeEvent, NewEntry, ToldState
+from tests.flow.webhook_stage import MASTER, Stage, body_of, fail_and_kill
+from tests.http.small_backend import NOW
 from tests.receiver import Answer, Received, Receiver, receiving
 
 HOUR = 3600
-MASTER = Secret("m" * 64)
-ALL = ("busy", "free", "appointment", "connection")
-
-
-class EventClock:
-    """Time that a test moves on from one sleeper to the next."""
-
-    def __init__(self) -> None:
-        self.passed = 0.0
-        self.jumped = 0
-        self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._numbers = itertools.count()
-        self._slept = asyncio.Event()
-
-    def now(self) -> Instant:
-        return Instant(NOW + int(self.passed) + self.jumped)
-
-    def monotonic(self) -> float:
-        return self.passed
-
-    async def sleep(self, seconds: float) -> None:
-        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._sleepers, (self.passed + seconds, next(self._numbers), woken))
-        self._slept.set()
-        await woken
-
-    async def skip(self) -> None:
-        """Wait until somebody sleeps, and let the time pass until the first wakes up."""
-        while not (waiting := [one for one in self._sleepers if not one[2].done()]):
-            self._slept.clear()
-            async with asyncio.timeout(60):
-                await self._slept.wait()
-        first = min(waiting)
-        self._sleepers = [one for one in waiting if one is not first]
-        self.passed = max(self.passed, first[0])
-        first[2].set_result(None)
-
-
-class Stage:
-    """A backend with a log that a test writes, and hooks as the command line makes them."""
-
-    def __init__(self, directory: Path) -> None:
-        self.backend = SmallBackend(directory)
-        self.clock = EventClock()
-        self.master: Secret | None = MASTER
-        self.secrets: dict[str, Secret] = {}
-        self.webhooks = self.opened()
-
-    def opened(self) -> Webhooks:
-        """As after a start of the daemon."""
-
-        async def read_master() -> Secret | None:
-            return self.master
-
-        return Webhooks(self.backend.ledger, self.backend.changes, clock=self.clock, read_master=read_master)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Webhooks]:
-        """The daemon from a start to a stop; the ledger is looked at only when a test says so."""
-        self.webhooks = self.opened()
-        await self.webhooks.read_hooks()
-        tasks = [asyncio.create_task(work) for work in (self.webhooks.follow_log(), self.webhooks.write_progress())]
-        try:
-            yield self.webhooks
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self.webhooks.close()
-
-    def add(self, url: str, *, name: str = "hook", profile: str = "anna", events: tuple[str, ...] = ALL) -> str:
-        """As `busyd webhook add`."""
-        secret = derive_secret(MASTER, name, generation=0)
-        self.secrets[name] = secret
-        hook = Webhook(name, profile, url, events, True, self.clock.now(), 0, None, digest_of(secret))
-        self.backend.command_line.webhooks(lambda kept: kept.add(hook))
-        return secret.reveal()
-
-    def replay(self, name: str = "hook", since: int = RESUME) -> None:
-        """As `busyd webhook replay`."""
-        assert self.backend.command_line.webhooks(lambda kept: kept.ask(name, since))
-
-    async def tell(self, *changes: ChangeEvent, profile: str = "anna") -> None:
-        """New entries of the log, one for each."""
-        entries = [NewEntry.of(change, (profile,), told=_body(self.clock.now(), profile)) for change in changes]
-        await self.backend.log.append(entries, ToldState(), now=self.clock.now())
-
-    def endpoint(self, name: str = "hook") -> WebhookEndpoint:
-        return self.webhooks.endpoints[name]
-
-    async def until(self, what: Callable[[], object]) -> None:
-        """Wait for something that happens by itself, without any time passing on the clock."""
-        async with asyncio.timeout(60):
-            while not what():  # noqa: ASYNC110 - what is waited for may be on another thread
-                await asyncio.sleep(0.005)
-
-    async def until_idle(self) -> None:
-        await self.until(lambda: all(one.is_idle for one in self.webhooks.endpoints.values()))
-
-
-def _body(at: Instant, profile: str) -> AppointmentChanged:
-    return AppointmentChanged(to_rfc3339(at), profile, "a1", "booked", "", "", "", to_rfc3339(at), to_rfc3339(at))
 
 
 @pytest.fixture
@@ -448,7 +340,7 @@ async def test_a_hook_for_all_profiles_is_told_of_all(stage: Stage, receiver: Re
         await stage.tell(ChangeEvent.BUSY)
         await stage.tell(ChangeEvent.BUSY, profile="bob")
         await stage.backend.log.append(
-            [NewEntry.of(ChangeEvent.CONNECTION, (), told=_body(NOW, ""))], ToldState(), now=NOW
+            [NewEntry.of(ChangeEvent.CONNECTION, (), told=body_of(NOW, ""))], ToldState(), now=NOW
         )
         await stage.until(lambda: len(receiver.received) == 3)
     assert types(receiver.received) == ["busy", "busy", "connection"]
@@ -458,3 +350,10 @@ def test_the_payload_is_that_of_the_specification() -> None:
     message = message_of("0a1b", ChangeView(7, "busy", b'{"type":"BUSY"}', NOW))
     assert message.id == "msg_0a1b_7"
     assert message.body == b'{"id":7,"type":"busy","timestamp":"2026-11-23T12:00:00Z","data":{"type":"BUSY"}}'
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_whatever_a_receiver_answers_and_however_often_busyd_is_killed_nothing_is_left_out(
+    tmp_path: Path, seed: int
+) -> None:
+    await fail_and_kill(tmp_path, seed, rounds=12)

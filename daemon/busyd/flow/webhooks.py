@@ -138,8 +138,8 @@ class Webhooks:
         asked = [one for one in stored if one.asked is not None and one.webhook.id in self.endpoints]
         for one in asked:
             await self._start_again(self.endpoints[one.webhook.id], one.asked or RESUME)
+        await self._write_noted()  # a kill from now on leaves out nothing that comes after this
         if asked:
-            await self._write_noted()
             await self._ledger.webhooks(lambda kept: kept.done(asked))
         for endpoint in new:
             endpoint.begin()
