@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -188,7 +189,7 @@ async def test_the_hours_of_failing_count_on_over_restarts_and_whatever_the_wall
 
 
 async def test_a_hook_whose_place_in_the_log_is_gone_is_told_reset_until_it_takes_that_and_then_what_follows(
-    stage: Stage, receiver: Receiver
+    stage: Stage, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     stage.add(receiver.url)
     async with stage.running():
@@ -211,6 +212,7 @@ async def test_a_hook_whose_place_in_the_log_is_gone_is_told_reset_until_it_take
         await stage.until(lambda: len(receiver.received) == 4)
     assert types(receiver.received) == ["busy", "reset", "reset", "free"]
     assert [one.id for one in receiver.received[1:3]] == ["msg_hook_reset_1"] * 2
+    assert sum("told `reset`" in record.getMessage() for record in caplog.records) == 1
     assert numbers(receiver.received)[2:] == [4, 5]
 
 
@@ -289,6 +291,32 @@ async def test_a_hook_of_a_profile_that_is_taken_out_of_the_configuration_waits_
         await stage.until(lambda: len(receiver.received) == tries + 2)
         following.cancel()
     assert numbers(receiver.received)[tries:] == [1, 2]
+
+
+async def test_a_rotation_while_much_is_delivered_counts_from_the_next_message_on(
+    stage: Stage, receiver: Receiver
+) -> None:
+    stage.add(receiver.url)
+    new = derive_secret(MASTER, "hook", generation=1)
+    rotated, went_on = threading.Event(), threading.Event()
+
+    def answer(_: Received) -> Answer:
+        if len(receiver.received) == 1:
+            rotated.set()
+            assert went_on.wait(60)
+        return 204
+
+    receiver.answer = answer
+    async with stage.running() as webhooks:
+        await stage.tell(*[ChangeEvent.BUSY] * 5)
+        await stage.until(rotated.is_set)
+        stage.backend.command_line.webhooks(
+            lambda kept: kept.rotate("hook", generation=1, digest=digest_of(new), now=stage.clock.now())
+        )
+        await webhooks.read_hooks()
+        went_on.set()
+        await stage.until(lambda: len(receiver.received) == 5)
+    assert [one.is_signed_with(new.reveal()) for one in receiver.received] == [False] * 2 + [True] * 3
 
 
 async def test_a_removed_hook_is_sent_nothing_more(stage: Stage, receiver: Receiver) -> None:

@@ -84,6 +84,8 @@ class WebhookEndpoint:
         self._has_caught_up = False
         """Whether there was nothing left for it when its task ended."""
         self._nudged = asyncio.Event()
+        self._lost_at: int | None = None
+        """The entry after which the log has lost something, once that was noticed."""
         self._failed_before = stored.progress.failed_for
         self._failing_from: float | None = None
 
@@ -161,7 +163,8 @@ class WebhookEndpoint:
     async def _deliver(self) -> None:
         context = self._context
         while not self.progress.ended and not context.is_closing:
-            viewer, secrets = context.viewer_of(self.webhook), context.secrets_of(self.webhook)
+            webhook = self.webhook
+            viewer, secrets = context.viewer_of(webhook), context.secrets_of(webhook)
             self.is_unknown, self.is_unsigned = viewer is None, not secrets
             if viewer is None or not secrets:
                 return
@@ -173,8 +176,10 @@ class WebhookEndpoint:
                 views, upto = await context.changes.after(begun, viewer)
             except NumberGone:
                 newest = context.changes.newest
-                logger.warning("%s: what it has not been told is no longer in the log; it is told `reset`", self)
-                message = reset_message(self.webhook.id, after=begun, newest=newest, now=context.clock.now())
+                if self._lost_at != begun:
+                    logger.warning("%s: what it has not been told is no longer in the log; it is told `reset`", self)
+                self._lost_at = begun
+                message = reset_message(webhook.id, after=begun, newest=newest, now=context.clock.now())
                 await self._tell(message, secrets=secrets, begun=begun, number=newest)
                 continue
             except StorageError as error:
@@ -182,12 +187,14 @@ class WebhookEndpoint:
                 await self._sleep(_READ_AGAIN_AFTER)
                 continue
             for view in views:
-                if not is_wanted(view.event, self.webhook.events):
+                if not is_wanted(view.event, webhook.events):
                     continue
-                message = message_of(self.webhook.id, view)
+                message = message_of(webhook.id, view)
                 if not await self._tell(message, secrets=secrets, begun=begun, number=view.number):
                     break
                 begun = view.number
+                if self.webhook is not webhook:
+                    break  # it has another secret now
             else:
                 if self.cursor == begun:
                     self.cursor = upto

@@ -131,7 +131,7 @@ class Webhooks:
         for one in stored:
             endpoint = self.endpoints.get(one.webhook.id)
             if endpoint is not None:
-                endpoint.webhook = one.webhook
+                endpoint.webhook = endpoint.webhook if endpoint.webhook == one.webhook else one.webhook
             elif (taken := self._take(one)) is not None:
                 new.append(taken)
         await self._renew_master()
