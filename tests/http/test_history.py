@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from busyd.availability.hours import Hours
 from busyd.flow import history
 from busyd.period import FbType, Instant, Period, to_rfc3339
@@ -94,6 +96,19 @@ async def test_a_moment_outside_the_working_hours_is_told(serve: Serve, tmp_path
     served = await serve(backend)
     assert (await ask(served, "?at=2027-01-11T10:00:00%2B01:00"))["within_hours"] is True
     assert (await ask(served, "?at=2027-01-11T13:00:00%2B01:00"))["within_hours"] is False
+
+
+async def test_hours_that_were_others_are_told_where_that_makes_a_difference(served: Served) -> None:
+    log = served.backend.log
+    for at, hours in ((0, "9:00"), (9, "9:00"), (20, "13:00")):
+        start = 60 * int(hours.partition(":")[0])
+        text = msgspec.json.encode(("Europe/Berlin", Hours((((start, 17 * 60),),) * 7))).decode()
+        await log.note_hours({"anna": text}, now=Instant(NOW + at))
+    noticed = to_rfc3339(NOW + 20)
+    assert (await ask(served, "?at=2027-01-11T10:00:00%2B01:00"))["hours_changes"] == [
+        {"at": noticed, "within_hours": False, "before": True}
+    ]
+    assert (await ask(served, "?at=2027-01-11T14:00:00%2B01:00"))["hours_changes"] == []
 
 
 async def test_times_that_are_none_are_refused(served: Served) -> None:

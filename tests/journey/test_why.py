@@ -7,7 +7,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.icloud.server import SimulatedIcloud
-from tests.journey.daemon import Busyd
+from tests.journey.daemon import Busyd, wait_for
 from tests.journey.test_changes import until_read
 
 TEN = "2027-01-11T10:30:00Z"
@@ -43,7 +43,15 @@ def token(busyd: Busyd, *scopes: str) -> str:
 
 
 def sync(busyd: Busyd) -> None:
+    """Poll, and wait until what it found is told, which is a moment after it counts."""
     assert busyd.command("sync", "--now").returncode == 0
+    wait_for(lambda: told_as(history(busyd)), describe=lambda: history(busyd))
+
+
+def told_as(answer: Any) -> bool:
+    """Whether the log has told what the moment is now."""
+    last = [one["data"] for one in answer["changes"] if one["event"] in ("busy", "free")][-1:]
+    return not last or bool(last[0]["type"] == answer["type"])
 
 
 def test_a_dispute_about_a_double_booking_can_be_answered(busyd: Busyd, icloud: SimulatedIcloud) -> None:
@@ -127,6 +135,19 @@ def test_a_calendar_that_no_longer_counts_is_told_as_the_cause(busyd: Busyd, icl
     assert (last["origin"]["counts_no_longer"], last["confirmed_before"]) == (["anna/Work"], {})
     shown = busyd.command("why", "anna", TEN).stdout
     assert "anna/Work no longer counts" in shown
+
+
+def test_other_working_hours_are_told_as_the_cause_that_nothing_is_offered(busyd: Busyd) -> None:
+    busyd.change("conflicts: [anna/Work]", 'conflicts: [anna/Work], hours: {mon-fri: ["09:00-17:00"]}')
+    busyd.start()
+    until_read(busyd)
+    assert (history(busyd)["within_hours"], history(busyd)["hours_changes"]) == (True, [])
+    busyd.change("09:00-17:00", "13:00-17:00")
+    assert busyd.command("reload").returncode == 0
+    told = history(busyd)
+    assert (told["within_hours"], [one["before"] for one in told["hours_changes"]]) == (False, [True])
+    shown = busyd.command("why", "anna", TEN).stdout
+    assert "outside the working hours  other working hours" in shown
 
 
 def test_a_block_of_busyd_and_an_unknown_past_are_told_as_what_they_are(busyd: Busyd) -> None:

@@ -196,6 +196,13 @@ async def test_the_log_knows_since_when_it_tells_everything_of_a_profile(log: Ch
     assert await log.known_since("anna") is None
 
 
+async def test_working_hours_are_kept_for_30_days_with_those_before(log: ChangeLog) -> None:
+    for day, text in ((0, "a"), (1, "a"), (2, "b"), (3, "c"), (40, "d")):
+        await log.note_hours({"anna": text, "bob": "x"}, now=Instant(NOW + day * DAY))
+    assert await log.read_hours("anna") == [(NOW + 3 * DAY, "c"), (NOW + 40 * DAY, "d")]
+    assert await log.read_hours("bob") == [(NOW, "x")]
+
+
 async def test_a_log_of_an_older_version_says_which_time_its_entries_are_about(tmp_path: Path) -> None:
     path = tmp_path / CHANGES_FILE
     with contextlib.closing(sqlite3.connect(path)) as db, db:

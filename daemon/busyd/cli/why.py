@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any, Final
 
 from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE, asked_time
@@ -20,6 +21,11 @@ _WHAT: Final = {
     "deleted": "was deleted",
 }
 """What an event did, for a person."""
+_HOURS: Final = {
+    True: "inside the working hours",
+    False: "outside the working hours",
+    None: "no working hours",
+}
 _CAUSES: Final = {
     "own": "busyd itself",
     "configuration": "another configuration",
@@ -58,9 +64,11 @@ def show_why(arguments: argparse.Namespace) -> int:
     if answer["events"]:
         print()
         print_events(answer["events"], zone)
-    if answer["changes"]:
+    told = [(one["at"], *_describe(one, zone)) for one in answer["changes"]]
+    told += [(one["at"], _HOURS[one["within_hours"]], "other working hours") for one in answer["hours_changes"]]
+    if told:
         print()
-        rows = [(show_time(one["at"], zone), *_describe(one, zone)) for one in reversed(answer["changes"])]
+        rows = [(show_time(at, zone), *rest) for at, *rest in sorted(told, key=itemgetter(0), reverse=True)]
         print_table(("NOTICED", "WHAT", "BY"), rows)
     print()
     print(_where_it_ends(answer, zone))

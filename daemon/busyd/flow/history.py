@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 
+from busyd.availability.hours import Hours
 from busyd.ical.title import title_of
 from busyd.period import Instant
 from busyd.state.horizon import followed_since, horizon_at
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 MOST_CHANGES: Final = 500
 """Changes that are told of one moment, the last ones."""
+_HOURS: Final = msgspec.json.Decoder(tuple[str | None, Hours | None])
 _OF_A_SPAN: Final = (ChangeEvent.BUSY, ChangeEvent.FREE)
 
 
@@ -58,6 +60,8 @@ class Past(Struct, frozen=True):
     """The type that it has since then; None with `since`."""
     changes: Sequence[PastChange]
     """In order."""
+    hours: Sequence[tuple[Instant, str | None, Hours | None]]
+    """The working hours that the profile had, in order: since when, in which zone if one was named, and which."""
     truncated: bool
     """Whether there are earlier changes that are kept, too."""
 
@@ -89,6 +93,7 @@ class History:
             since=last.at if last is not None else None,
             became=msgspec.json.decode(last.change.body, type=_Became).type if last is not None else None,
             changes=await self._with_titles(visible),
+            hours=[(at, *_HOURS.decode(text)) for at, text in await self._log.read_hours(profile)],
             truncated=truncated,
         )
 

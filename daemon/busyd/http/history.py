@@ -1,11 +1,15 @@
 """`GET /v1/profiles/{profile}/history`: since when is a moment busy or free, by what, and what was it before?"""
 
+from collections.abc import Iterator
 from datetime import date
+from itertools import pairwise
 from typing import Final, Literal, cast
 
 import msgspec
 from aiohttp import web
+from msgspec.structs import replace
 
+from busyd.availability.hours import Hours
 from busyd.flow.ask import FreeBusyAnswer
 from busyd.flow.backend import Backend
 from busyd.flow.changes import Viewer
@@ -15,7 +19,14 @@ from busyd.http.bodies import time_or_none
 from busyd.http.call import Call
 from busyd.http.explain import explained
 from busyd.http.freebusy import profile_of, zone_of
-from busyd.http.history_bodies import HistoryAnswer, HistoryChange, HistoryEvent, HistoryOrigin, HistoryRow
+from busyd.http.history_bodies import (
+    HistoryAnswer,
+    HistoryChange,
+    HistoryEvent,
+    HistoryOrigin,
+    HistoryRow,
+    HoursChange,
+)
 from busyd.http.problem import bad_request
 from busyd.http.query import parse_time, parse_zone
 from busyd.http.response import json_response
@@ -55,7 +66,7 @@ class HistoryHandler:
         known_as = _type_of(answer)
         if past.became not in (None, known_as):
             # The log is a moment behind: what has changed just now is not told yet.
-            past = Past(now, None, None, past.changes, past.truncated)
+            past = replace(past, known_since=now, since=None)
         body = HistoryAnswer(
             profile=profile.name,
             at=to_rfc3339(at),
@@ -64,7 +75,8 @@ class HistoryHandler:
             as_of=time_or_none(answer.freshness.as_of),
             stale=answer.freshness.stale,
             complete=answer.complete,
-            within_hours=_is_within_hours(profile, at),
+            within_hours=_is_within(profile.hours, profile.timezone, at=at),
+            hours_changes=list(_hours_changes(past, profile, at=at)),
             since=time_or_none(past.since),
             known_since=time_or_none(past.known_since),
             events=[explained(event) for event in await backend.explain(profile.name, window)] if details else None,
@@ -80,12 +92,20 @@ def _type_of(answer: FreeBusyAnswer) -> _Type:
     return cast(_Type, next((period.fbtype for period in answer.busy), otherwise).text)
 
 
-def _is_within_hours(profile: ProfileView, at: Instant) -> bool | None:
+def _hours_changes(past: Past, profile: ProfileView, *, at: Instant) -> Iterator[HoursChange]:
+    """When the working hours came to be others, as far as that makes a difference to a moment."""
+    known = [(since, _is_within(hours, zone or profile.timezone, at=at)) for since, zone, hours in past.hours]
+    for (_, before), (since, within) in pairwise(known):
+        if before is not within:
+            yield HoursChange(to_rfc3339(since), within_hours=within, before=before)
+
+
+def _is_within(hours: Hours | None, zone: str, *, at: Instant) -> bool | None:
     """Whether slots may be offered then; None without working hours."""
-    if profile.hours is None:
+    if hours is None:
         return None
-    day, seconds = divmod(reading_zone(profile.timezone).wall(at), 86_400)
-    spans = profile.hours.on(date.fromordinal(day + _FIRST_DAY))
+    day, seconds = divmod(reading_zone(zone).wall(at), 86_400)
+    spans = hours.on(date.fromordinal(day + _FIRST_DAY))
     return any(start * 60 <= seconds < end * 60 for start, end in spans)
 
 

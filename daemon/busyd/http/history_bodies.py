@@ -57,6 +57,16 @@ class HistoryChange(Struct, frozen=True):
     origin: HistoryOrigin | None
 
 
+class HoursChange(Struct, frozen=True):
+    """The working hours of the profile came to be others: whether they hold the moment since then, and did before; null
+    where there were none. Noticed at a start or a reload.
+    """
+
+    at: Time
+    within_hours: bool | None
+    before: bool | None
+
+
 class HistoryAnswer(Struct, frozen=True):
     """What is known of a moment now, and what changed, in order. `since` is when busyd noticed what became of it last:
     null when nothing has changed since `known_since`, before which nothing is known; that is null for a moment that
@@ -72,6 +82,7 @@ class HistoryAnswer(Struct, frozen=True):
     stale: bool
     complete: bool
     within_hours: bool | None
+    hours_changes: list[HoursChange]
     since: Time | None
     known_since: Time | None
     events: list[ExplainedEvent] | None

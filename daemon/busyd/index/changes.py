@@ -9,6 +9,7 @@ import logging
 from collections.abc import Collection, Generator, Iterable, Sequence
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -80,6 +81,8 @@ class ChangeRecorder:
         """The connections of which a failure was told; None until that was read."""
         self._untold: dict[str, SnapshotStep | None] = dict.fromkeys(state.profiles)
         """The profiles of which there may be something to tell, with how it came about as far as that is known."""
+        self._hours: dict[str, str] = {}
+        """The working hours of each profile as they were noted last."""
         self._told_rows: dict[str, ToldAppointment] = {}
         """The appointments that are not over as they were told last, of those that changed since the start."""
         self._untold_rows: list[ToldAppointment] = []
@@ -132,6 +135,8 @@ class ChangeRecorder:
         """
         async with self._telling:
             try:
+                if profiles is None:
+                    await self._note_hours()
                 await self._tell_of_connections(connections)
                 names = [name for name in self._untold if profiles is None or name in profiles]
                 for first in range(0, len(names), _AT_ONCE):
@@ -168,6 +173,14 @@ class ChangeRecorder:
         """Write it, and remember that it is written: both or neither."""
         await self._log.append([change], told, now=now)
         self._failing = (self._failing or set()) ^ {name}
+
+    async def _note_hours(self) -> None:
+        """They make no time busy, and decide what is offered: they are kept beside what is told."""
+        profiles = [state.profile for state in self._state.profiles.values()]
+        hours = {one.name: msgspec.json.encode((one.timezone, one.hours)).decode() for one in profiles}
+        if hours != self._hours:
+            await self._log.note_hours(hours, now=self._clock.now())
+            self._hours = hours
 
     async def _tell_of_profiles(self, names: Sequence[str], *, otherwise: ChangeCause) -> None:
         unread = [name for name in names if name not in self._told]

@@ -10,7 +10,7 @@ import functools
 import logging
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Collection, Container, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
@@ -128,6 +128,15 @@ class ChangeLog:
             lambda db: db.execute("SELECT MIN(number) FROM entry WHERE at>=?", (moment,)).fetchone()[0]
         )
         return self.newest if first is None else int(first) - 1
+
+    async def note_hours(self, hours: Mapping[str, str], *, now: Instant) -> None:
+        """Remember the working hours of profiles, as text, where they are others than those that were noted last."""
+        await self._database.write(lambda db: _note_hours(db, hours, now=now))
+
+    async def read_hours(self, profile: str) -> list[tuple[Instant, str]]:
+        """The working hours that a profile had, and since when each, in order; those of the last `LONGEST_DAYS`."""
+        query = "SELECT at, hours FROM hours WHERE profile=? ORDER BY at"
+        return await self._database.read(lambda db: db.execute(query, (profile,)).fetchall())
 
     async def read_told(self, profiles: Collection[str]) -> dict[str, bytes]:
         """Profile -> the packed snapshot that its entries amount to, of those of which anything was ever told."""
@@ -253,6 +262,17 @@ def _read_last(db: SqlSession, wanted: Callable[[ChangeEntry], bool], *, count: 
         before = some[-1].number
         found += filter(wanted, some)
     return found[:count][::-1]
+
+
+def _note_hours(db: SqlSession, hours: Mapping[str, str], *, now: Instant) -> None:
+    query = "SELECT hours FROM hours WHERE profile=? ORDER BY at DESC LIMIT 1"
+    for profile, text in hours.items():
+        row = db.execute(query, (profile,)).fetchone()
+        if row is None or row[0] != text:
+            db.execute(upsert("hours", ("profile", "at", "hours"), keys=2), (profile, now, text))
+    # The last that were noted before then still say how it was then.
+    older = "SELECT MAX(at) FROM hours AS one WHERE one.profile=hours.profile AND at<=?"
+    db.execute(f"DELETE FROM hours WHERE at<({older})", (now - LONGEST_DAYS * DAY,))
 
 
 def _keep_told(db: SqlSession, profiles: Container[str], *, connections: Container[str]) -> set[str]:

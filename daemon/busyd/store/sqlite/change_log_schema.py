@@ -49,4 +49,17 @@ def _tell_of_origins(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-CHANGE_LOG_MIGRATIONS: Final[tuple[Migration, ...]] = (_create, _tell_of_appointments, _count, _tell_of_origins)
+def _tell_of_hours(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE hours (profile TEXT NOT NULL, at INTEGER NOT NULL, hours TEXT NOT NULL,"
+        " PRIMARY KEY (profile, at)) STRICT"
+    )
+
+
+CHANGE_LOG_MIGRATIONS: Final[tuple[Migration, ...]] = (
+    _create,
+    _tell_of_appointments,
+    _count,
+    _tell_of_origins,
+    _tell_of_hours,
+)
