@@ -49,11 +49,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         await asyncio.sleep(seconds)
 
     def run_in_executor(  # type: ignore[override]
-        self, executor: Executor | None, func: Callable[..., Any], *arguments: Any
+        self,
+        executor: Executor | None,  # noqa: ARG002
+        func: Callable[..., Any],
+        *arguments: Any,
     ) -> asyncio.Future[Any]:
         done: asyncio.Future[Any] = self.create_future()
         try:
-            done.set_result(executor.submit(func, *arguments).result() if executor is not None else func(*arguments))
+            done.set_result(func(*arguments))
         except Exception as error:
             done.set_exception(error)
         return done
