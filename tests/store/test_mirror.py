@@ -1,6 +1,5 @@
 """The mirror on disk: a listing drops nothing, an id outlives a change, the file tells what it cannot do."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -20,14 +19,6 @@ from busyd.sync.timing import GONE_AGAIN
 NOW = Instant(1_790_000_000)
 WORK = RemoteCalendar("/1/calendars/work/", "Work", ctag="1")
 HOME = RemoteCalendar("/1/calendars/home/", "Home", ctag="1")
-
-
-@pytest.fixture
-def tx(tmp_path: Path) -> Iterator[Transaction]:
-    connection = open_connection(tmp_path / "mirror.sqlite3", journal="WAL", synchronous="NORMAL")
-    migrate(connection, tmp_path / "mirror.sqlite3", migrations=MIRROR_MIGRATIONS)
-    yield Transaction(connection)
-    connection.close()
 
 
 def names(tx: Transaction) -> list[str]:

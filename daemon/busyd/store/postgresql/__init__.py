@@ -1,0 +1,22 @@
+"""PostgreSQL, from version 15 on: connections (`connection.py`, `server.py`), statements as psycopg runs them
+(`session.py`), and the tables of each store in a schema of its own.
+
+What was decided, and why:
+
+* psycopg, not asyncpg. Transactions are closures that run on a thread of their own, as SQLite needs them; with asyncpg
+  each of them, and all above, would have to be written a second time as coroutines. psycopg prepares statements, sends
+  `executemany` as a pipeline, and has COPY and LISTEN.
+* One text for each statement (`store/statements/` and beside it): `?` becomes $1 here, and the few functions of SQLite
+  that are used are made in each schema. A statement may be overridden where PostgreSQL has a better one.
+* One writer at a time for each schema, by an advisory lock that every writing transaction takes first: what SQLite's
+  BEGIN IMMEDIATE gives, so that what is right there is right here. The rules of the tables hold without it.
+* A read sees one state (REPEATABLE READ, READ ONLY), as it does on the one thread of SQLite.
+* No work is run twice by itself: it may have changed what is in memory. A connection that was lost is made anew before
+  the next work begins, and work that loses it fails with StorageError.
+* COMMIT that was not answered is not guessed about: a transaction has its number from the beginning, and
+  `pg_xact_status` tells what became of it. Until that is known nothing else is done.
+* Text may hold U+0000, which PostgreSQL does not keep: it is written as U+F8FF and a digit. Text is compared by its
+  bytes (COLLATE "C"), integers have 64 bits, and there are no booleans: rows are those of SQLite.
+* Ids are never reused, and may have gaps. Nothing that is answered may depend on them, but for the order of rows,
+  which is that in which they came.
+"""

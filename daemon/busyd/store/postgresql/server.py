@@ -1,0 +1,111 @@
+"""Where the server is, how it is connected to, and what its errors mean."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Final
+
+import psycopg
+from msgspec import Struct
+from psycopg import Connection
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import TupleRow
+
+from busyd.store.errors import Overlaps, StorageError, StorageUnusable
+from busyd.store.postgresql.session import adapt
+
+OLDEST_SERVER: Final = 15
+APPLICATION: Final = "busyd"
+_SETTINGS: Final = {
+    "lock_timeout": "10s",  # as long as another process is waited for with SQLite
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "60s",
+    "client_connection_check_interval": "5s",
+    "jit": "off",
+    "timezone": "UTC",
+}
+_PATIENCE: Final = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+"""Of libpq: after 15 seconds a server that says nothing is taken for lost."""
+
+
+class Server(Struct, frozen=True):
+    """A database on a server."""
+
+    conninfo: str
+    """As libpq takes it, a URL or key=value; without the password."""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"Server({self.name})"
+
+    @property
+    def name(self) -> str:
+        """As a person is told of it."""
+        given = conninfo_to_dict(self.conninfo)
+        database, host, port = (given.get(key) for key in ("dbname", "host", "port"))
+        at = f" at {host}{f':{port}' if port else ''}" if host else ""
+        return f"the database {database or given.get('user') or ''}{at}"
+
+    def connect(self, namespace: str) -> Connection[TupleRow]:
+        """A connection whose tables are those of a schema; every transaction has to be begun. Raises psycopg.Error."""
+        settings = {**_SETTINGS, "search_path": f"{namespace},pg_temp"}
+        connection = psycopg.connect(
+            self.conninfo,
+            password=self.password or None,
+            autocommit=True,
+            application_name=APPLICATION,
+            options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
+            prepare_threshold=2,
+            **_PATIENCE,  # type: ignore[arg-type]
+        )
+        connection.prepared_max = 400  # all there are
+        adapt(connection)
+        return connection
+
+    def require_supported(self, connection: Connection[TupleRow]) -> None:
+        """Raises StorageUnusable for a server that is too old, or keeps text in another encoding."""
+        version, encoding = (
+            connection.info.server_version // 10_000,
+            connection.info.parameter_status("server_encoding"),
+        )
+        if version < OLDEST_SERVER:
+            message = f"{self.name} is on PostgreSQL {version}, and busyd needs {OLDEST_SERVER} or newer"
+            raise StorageUnusable(message)
+        if encoding != "UTF8":
+            message = f"{self.name} keeps text as {encoding}"
+            fix = "make one with: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+            raise StorageUnusable(message, fix=fix)
+
+    @contextlib.contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn what psycopg raises into StorageError, with what to do; Overlaps for what a rule refuses."""
+        try:
+            yield
+        except psycopg.errors.ExclusionViolation:
+            raise Overlaps from None
+        except psycopg.Error as error:
+            raise self._storage_error(error) from error
+
+    def _storage_error(self, error: psycopg.Error) -> StorageError:
+        reason = " ".join((error.diag.message_primary or str(error)).split()) or "the connection was lost"
+        message = f"{self.name} cannot be used: {reason}"
+        kind, fix = _FAULTS.get(error.sqlstate or "", (StorageError, ""))
+        if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
+            fix = "see whether the server runs and takes connections of this user from here"
+        return kind(message, fix=fix)
+
+
+_FAULTS: Final[dict[str, tuple[type[StorageError], str]]] = {
+    "53100": (StorageError, "free some space on the disk of the server"),
+    "53300": (StorageError, "raise max_connections of the server, or end other programs that use it"),
+    "25006": (StorageError, "the server only reads: name the one that writes"),
+    "42501": (StorageUnusable, "give the user of busyd the right to make schemas and tables in this database"),
+    "55P03": (StorageError, "another process is using it"),
+    "57014": (StorageError, "the server is too slow, or another process holds what it needs"),
+}
+"""SQLSTATE -> what it is, and what may help."""

@@ -1,0 +1,172 @@
+"""A PostgreSQL server of the tests' own: in a folder of its own, heard on a socket there and nowhere else."""
+
+import contextlib
+import itertools
+import os
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Final
+
+import psycopg
+
+from busyd.store.postgresql.server import Server
+from tests.other_user import NOBODY, give_to_nobody
+from tests.skips import skip
+
+OWNER: Final = "busyd"
+"""Owns each database, and is no superuser."""
+_SOCKET: Final = ".s.PGSQL.5432"
+_PROGRAMS: Final = Path("/usr/lib/postgresql")
+_SETTINGS: Final = {
+    "listen_addresses": "",
+    "fsync": "off",  # what is tested is a lost process, not a lost disk
+    "shared_buffers": "16MB",
+    "max_connections": "60",
+    "log_min_messages": "fatal",
+}
+
+
+class PostgresServer:
+    """The server, while `running` runs."""
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self._programs = programs
+        self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count(1)
+
+    def make(self) -> None:
+        command = [
+            *(str(self._programs / "initdb"), "-D", str(self.folder / "data"), "-U", "postgres", "-A", "trust"),
+            *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"),
+            # Sorts as people do, where busyd does not say how: that it always says is part of what is tested.
+            *("--locale-provider=icu", "--icu-locale=en"),
+        ]
+        made = subprocess.run(command, capture_output=True, check=False, **_unprivileged(self.folder))  # type: ignore[call-overload]
+        assert made.returncode == 0, made.stderr.decode()
+        self.start()
+        with self.connect("postgres") as connection:
+            connection.execute(f"CREATE ROLE {OWNER} LOGIN".encode())
+
+    def start(self) -> None:
+        """Start it, and return once it takes connections."""
+        settings = [word for name, value in _SETTINGS.items() for word in ("-c", f"{name}={value}")]
+        command = [str(self._programs / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder), *settings]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, **_unprivileged(self.folder))  # type: ignore[call-overload]
+        while True:
+            try:
+                self.connect("postgres").close()
+                return
+            except psycopg.OperationalError:
+                assert self._process.poll() is None, (self.folder / "log").read_text()
+                time.sleep(0.02)
+
+    def stop(self, *, how: signal.Signals = signal.SIGINT) -> None:
+        """End it: SIGINT ends all connections, SIGQUIT ends it as a crash does."""
+        if self._process is not None:
+            self._process.send_signal(how)
+            self._process.wait()
+            self._process = None
+
+    def connect(self, database: str, *, user: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(host=str(self.folder), user=user, dbname=database, autocommit=True)
+
+    def new_database(self) -> Server:
+        """An empty one, of which `OWNER` is the owner."""
+        name = f"test{next(self._numbers)}"
+        with self.connect("postgres") as connection:
+            connection.execute(f"CREATE DATABASE {name} OWNER {OWNER}".encode())
+        return Server(f"postgresql:///{name}?host={self.folder}&user={OWNER}")
+
+
+@contextlib.contextmanager
+def running() -> Iterator[PostgresServer]:
+    """A server, stopped and gone at the end. Skips where PostgreSQL is not installed."""
+    programs = [path.parent for path in sorted(_PROGRAMS.glob("*/bin/initdb"))]
+    if not programs:
+        skip("PostgreSQL is not installed (apt-get install postgresql)")
+    folder = Path(mkdtemp(prefix="busyd-pg-"))
+    if os.geteuid() == 0:
+        give_to_nobody(folder)
+    server = PostgresServer(programs[-1], folder)
+    try:
+        server.make()
+        yield server
+    finally:
+        server.stop(how=signal.SIGQUIT)
+        shutil.rmtree(folder)
+
+
+class LossyProxy:
+    """In front of the server, to lose what it answers to a COMMIT, or every connection."""
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = str(server.folder / _SOCKET)
+        self._folder = TemporaryDirectory(prefix="busyd-pg-")
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._threads: list[threading.Thread] = []
+        self.lose_commit = threading.Event()
+        """Set: the next COMMIT is carried out, and not answered; then it is cleared."""
+        self.refuses = threading.Event()
+
+    def in_front_of(self, database: Server) -> Server:
+        return Server(database.conninfo.replace(str(Path(self._server).parent), self._folder.name))
+
+    def __enter__(self) -> "LossyProxy":
+        self._listener.bind(str(Path(self._folder.name, _SOCKET)))
+        self._listener.listen()
+        self._begin(self._accept)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join()
+        self._listener.close()
+        self._folder.cleanup()
+
+    def _begin(self, work: Callable[..., None], *arguments: object) -> None:
+        self._threads.append(threading.Thread(target=work, args=arguments))
+        self._threads[-1].start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client = self._listener.accept()[0]
+            except OSError:
+                return
+            if self.refuses.is_set():
+                client.close()
+                continue
+            server = socket.socket(socket.AF_UNIX)
+            server.connect(self._server)
+            self._begin(self._serve, client, server)
+
+    def _serve(self, client: socket.socket, server: socket.socket) -> None:
+        with client, server:
+            while True:
+                for one in select.select([client, server], [], [])[0]:
+                    data = one.recv(65536)
+                    if not data:
+                        return
+                    (server if one is client else client).sendall(data)
+                    if one is client and b"COMMIT" in data and self.lose_commit.is_set():
+                        server.recv(65536)
+                        self.lose_commit.clear()
+                        return
+
+
+def _unprivileged(folder: Path) -> dict[str, object]:
+    """PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return {"cwd": folder}
+    return {"cwd": folder, "user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []}
