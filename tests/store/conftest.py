@@ -1,16 +1,28 @@
 """A mirror on each engine."""
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import pytest
+from psycopg import Connection, RawCursor
+from psycopg.rows import TupleRow
 
+from busyd.store.change_log import CHANGES_FILE, open_changes
+from busyd.store.engine import Database, LedgerDatabase
+from busyd.store.ledger import LEDGER_FILE, Ledger
+from busyd.store.postgresql.change_log_schema import CHANGE_LOG
 from busyd.store.postgresql.connection import TransactionConnection
+from busyd.store.postgresql.database import PostgresDatabase
+from busyd.store.postgresql.ledger_database import LedgerTables
+from busyd.store.postgresql.ledger_schema import LEDGER
 from busyd.store.postgresql.schema import MIRROR
-from busyd.store.postgresql.server import Server
+from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.session import PostgresSession
 from busyd.store.sqlite.database import migrate, open_connection
+from busyd.store.sqlite.ledger_file import LedgerFile
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.transaction import Transaction
 from tests.postgres import PostgresServer, running
@@ -24,11 +36,46 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def migrated(postgres: PostgresServer) -> Server:
-    """A database with the tables of every store, which nobody fills."""
-    database = postgres.new_database()
-    TransactionConnection(database, MIRROR).close()
+def migrated(postgres: PostgresServer) -> DatabaseServer:
+    """A database with the tables of every store. Whoever fills them undoes that."""
+    return with_tables(postgres.new_database())
+
+
+@pytest.fixture(scope="session")
+def reusable(postgres: PostgresServer) -> tuple[DatabaseServer, Mapping[str, list[tuple[object, ...]]]]:
+    """Another one, and the rows it has at first, by table."""
+    database = with_tables(postgres.new_database())
+    with contextlib.closing(database.connect("public")) as connection:
+        return database, {name: rows for name in tables(connection) if (rows := every_row(connection, name))}
+
+
+@pytest.fixture
+def database(reusable: tuple[DatabaseServer, Mapping[str, list[tuple[object, ...]]]]) -> DatabaseServer:
+    """A database with the tables of every store as they are at first, to be filled."""
+    database, first = reusable
+    with contextlib.closing(database.connect("public")) as connection:
+        for name in tables(connection):
+            connection.execute(f"DELETE FROM {name}".encode())
+        for name, rows in first.items():
+            for row in rows:
+                values = ", ".join(f"${number}" for number in range(1, len(row) + 1))
+                RawCursor(connection).execute(f"INSERT INTO {name} VALUES ({values})".encode(), row)
     return database
+
+
+def with_tables(database: DatabaseServer) -> DatabaseServer:
+    for stored in (MIRROR, LEDGER, CHANGE_LOG):
+        TransactionConnection(database, stored).close()
+    return database
+
+
+def tables(connection: Connection[TupleRow]) -> list[str]:
+    query = b"SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname IN ('mirror', 'ledger', 'changes')"
+    return [row[0] for row in connection.execute(query)]
+
+
+def every_row(connection: Connection[TupleRow], table: str) -> list[tuple[object, ...]]:
+    return connection.execute(f"SELECT * FROM {table}".encode()).fetchall()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -44,3 +91,34 @@ def tx(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Transaction]:
             connection.execute("BEGIN")
             connection.execute("TRUNCATE calendar RESTART IDENTITY CASCADE")  # undone with the rest
             yield Transaction(PostgresSession(connection))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Ledger]]:
+    """Opens the same ledger, as another process would; closed at the end."""
+    if request.param == "sqlite":
+        make: Callable[[], LedgerDatabase] = partial(LedgerFile, tmp_path / LEDGER_FILE, busy_timeout=0.05)
+    else:
+        make = partial(LedgerTables, request.getfixturevalue("database"))
+    with contextlib.ExitStack() as opened:
+
+        def open_one() -> Ledger:
+            ledger = Ledger(make())
+            opened.callback(ledger.close)
+            return ledger
+
+        yield open_one
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Database]:
+    """Opens the tables of the same log of changes."""
+    if request.param == "sqlite":
+        return partial(open_changes, tmp_path / CHANGES_FILE)
+    return partial(PostgresDatabase, request.getfixturevalue("database"), CHANGE_LOG)
+
+
+def until_heard(ledger: Ledger) -> None:
+    """Return once a change of tokens by another process is noticed: of a server it is heard a moment later."""
+    while ledger.may_lag and ledger.is_current():
+        time.sleep(0.01)

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from busyd.period import Instant, Period
 from busyd.store import change_log
 from busyd.store.change_log import CHANGES_FILE, DAY, ChangeLog
 from busyd.store.changes import ChangeEvent, NewEntry, NumberGone, ToldAppointment, ToldState
+from busyd.store.engine import Database
 from busyd.store.errors import StorageError
 from busyd.store.sqlite.change_log_schema import CHANGE_LOG_MIGRATIONS
 
@@ -21,8 +22,8 @@ NOTHING = ToldState()
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> Iterator[ChangeLog]:
-    opened = ChangeLog.open_or_begin_anew(tmp_path / CHANGES_FILE, now=NOW)
+def log(open_log: Callable[[], Database]) -> Iterator[ChangeLog]:
+    opened = ChangeLog(open_log())
     yield opened
     opened.close()
 
@@ -39,13 +40,15 @@ async def texts_after(log: ChangeLog, number: int) -> list[str]:
     return found
 
 
-async def test_entries_are_numbered_in_order_and_read_again_after_a_start(log: ChangeLog, tmp_path: Path) -> None:
+async def test_entries_are_numbered_in_order_and_read_again_after_a_start(
+    log: ChangeLog, open_log: Callable[[], Database]
+) -> None:
     await log.append([change("a"), change("b")], NOTHING, now=NOW)
     await log.append([change("c")], NOTHING, now=NOW)
     assert (log.oldest, log.newest) == (1, 3)
     assert await texts_after(log, 1) == ["b", "c"]
     log.close()
-    again = ChangeLog.open_or_begin_anew(tmp_path / CHANGES_FILE, now=NOW)
+    again = ChangeLog(open_log())
     assert (again.oldest, again.newest) == (1, 3)
     assert await texts_after(again, 0) == ["a", "b", "c"]
     again.close()
@@ -86,13 +89,13 @@ async def test_too_many_entries_are_kept_for_7_days_all_the_same(
     assert await texts_after(log, log.oldest - 1) == ["d", "e"]
 
 
-async def test_numbers_go_on_where_everything_was_dropped(log: ChangeLog, tmp_path: Path) -> None:
+async def test_numbers_go_on_where_everything_was_dropped(log: ChangeLog, open_log: Callable[[], Database]) -> None:
     await log.append([change("a")], NOTHING, now=NOW)
     await log.append([], NOTHING, now=Instant(NOW + 40 * DAY))
     assert (log.oldest, log.newest) == (2, 1)
     assert await log.entries_after(1) == ()
     log.close()
-    again = ChangeLog.open_or_begin_anew(tmp_path / CHANGES_FILE, now=NOW)
+    again = ChangeLog(open_log())
     assert (again.oldest, again.newest) == (2, 1)
     await again.append([change("b")], NOTHING, now=NOW)
     assert [entry.number for entry in await again.entries_after(1)] == [2]
@@ -135,10 +138,12 @@ async def tell(log: ChangeLog, *told: ToldAppointment, is_silent: bool = False) 
     await log.append((), ToldState(appointments=told, is_silent=is_silent), now=NOW)
 
 
-async def test_an_appointment_is_told_once_in_each_state_also_over_a_start(log: ChangeLog, tmp_path: Path) -> None:
+async def test_an_appointment_is_told_once_in_each_state_also_over_a_start(
+    log: ChangeLog, open_log: Callable[[], Database]
+) -> None:
     await tell(log, told_as("pending"), told_as("pending"), told_as("booked"))
     log.close()
-    again = ChangeLog.open_or_begin_anew(tmp_path / CHANGES_FILE, now=NOW)
+    again = ChangeLog(open_log())
     await tell(again, told_as("booked"))
     await tell(again, told_as("booked", start="2027-01-15T09:00:00Z"))
     entries = await again.entries_after(0)
@@ -152,14 +157,16 @@ async def test_an_appointment_is_told_once_in_each_state_also_over_a_start(log: 
     again.close()
 
 
-async def test_a_log_that_begins_anew_takes_appointments_as_told(log: ChangeLog, tmp_path: Path) -> None:
+async def test_a_log_that_begins_anew_takes_appointments_as_told(
+    log: ChangeLog, open_log: Callable[[], Database]
+) -> None:
     assert log.is_new
     await tell(log, told_as("booked"), is_silent=True)
     assert await log.entries_after(0) == ()
     await tell(log, told_as("booked"), told_as("cancelled"))
     assert len(await log.entries_after(0)) == 1
     log.close()
-    again = ChangeLog.open_or_begin_anew(tmp_path / CHANGES_FILE, now=NOW)
+    again = ChangeLog(open_log())
     assert not again.is_new
     again.close()
 

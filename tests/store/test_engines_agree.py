@@ -27,7 +27,7 @@ from busyd.store.mirror import (
 )
 from busyd.store.occurrences import IndexEntry
 from busyd.store.postgresql.schema import MIRROR
-from busyd.store.postgresql.server import Server
+from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.session import PostgresSession
 from busyd.store.sqlite.database import migrate
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
@@ -255,7 +255,9 @@ def same_random_texts(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "secrets", Counting)
 
 
-def test_whatever_is_written_all_that_is_read_is_the_same(migrated: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whatever_is_written_all_that_is_read_is_the_same(
+    migrated: DatabaseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(occurrence_statements, "AT_ONCE", 3)
     with contextlib.closing(migrated.connect(MIRROR.schema)) as server:
 

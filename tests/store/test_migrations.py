@@ -13,7 +13,9 @@ import pytest
 
 from busyd.availability.index import index_object
 from busyd.period import Instant, Period
+from busyd.store.change_log import open_changes
 from busyd.store.ledger import Ledger
+from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.sqlite.database import check
 from busyd.store.sqlite.ledger_schema import NEWEST_SCHEMA
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
@@ -81,3 +83,24 @@ def test_a_ledger_keeps_tokens_links_and_what_was_accepted(dump: Path, tmp_path:
         assert [(token.id, token.profile, token.name) for token in ledger.tokens()] == [("abcd", "anna", "phone")]
         assert ledger.resolved_links()[""] == {"anna/Work": "/1/calendars/work/"}
         assert bool(ledger.acceptances()) == ("ledger-02" not in dump.stem)
+
+
+def test_the_tables_of_postgresql_have_the_columns_of_those_of_sqlite(migrated: DatabaseServer, tmp_path: Path) -> None:
+    changes = tmp_path / "changes.sqlite3"
+    Store.open(tmp_path / "mirror.sqlite3").close()
+    Ledger.open(tmp_path / "ledger.sqlite3").close()
+    open_changes(changes).close()
+    with contextlib.closing(migrated.connect("mirror")) as server:
+        for schema in ("mirror", "ledger", "changes"):
+            columns = server.execute(
+                "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema=%s"
+                " AND table_name NOT IN ('schema_version', 'blocked') AND column_name<>'rowid'",
+                (schema,),
+                binary=False,
+            )
+            with contextlib.closing(sqlite3.connect(tmp_path / f"{schema}.sqlite3")) as file:
+                expected = file.execute(
+                    "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_xinfo(m.name) c"
+                    " WHERE m.type='table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!'"
+                ).fetchall()
+            assert set(columns) == set(expected)

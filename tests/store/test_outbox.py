@@ -1,7 +1,6 @@
 """The outbox: no two rows of busyd's own take the same time, whatever the code above does, and nothing is lost."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -13,6 +12,7 @@ from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingSt
 from busyd.store.errors import Overlaps, StorageError
 from busyd.store.ledger import Ledger
 from busyd.store.outbox import KeyMismatch, Outbox
+from tests.store.conftest import until_heard
 
 NOW = Instant(1_790_000_000)
 HOUR = 3600
@@ -28,15 +28,8 @@ GOES_ON = (
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.sqlite3"
-
-
-@pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
-    ledger = Ledger.open(path)
-    yield ledger
-    ledger.close()
+def ledger(open_ledger: Callable[[], Ledger]) -> Ledger:
+    return open_ledger()
 
 
 def hours(first: int, last: int) -> Period:
@@ -56,7 +49,7 @@ def add(ledger: Ledger, *rows: Booking) -> None:
     ledger.outbox(work)
 
 
-def test_a_row_comes_back_as_it_was_also_after_a_restart(ledger: Ledger, path: Path) -> None:
+def test_a_row_comes_back_as_it_was_also_after_a_restart(ledger: Ledger, open_ledger: Callable[[], Ledger]) -> None:
     row = booking(
         1,
         hours(1, 2),
@@ -66,9 +59,8 @@ def test_a_row_comes_back_as_it_was_also_after_a_restart(ledger: Ledger, path: P
         uid="U",
     )
     add(ledger, row)
-    again = Ledger.open(path)
+    again = open_ledger()
     assert again.outbox(lambda outbox: outbox.find("1")) == row
-    again.close()
 
 
 def test_a_row_that_takes_taken_time_is_refused_and_what_was_done_with_it_too(ledger: Ledger) -> None:
@@ -138,12 +130,13 @@ def test_what_was_cancelled_or_refused_never_goes_on(ledger: Ledger, final: Book
         ledger.outbox(lambda outbox: outbox.record(replace(row, state=state)))
 
 
-def test_a_uid_is_that_of_its_key_also_after_a_restart_and_no_other(ledger: Ledger, path: Path) -> None:
+def test_a_uid_is_that_of_its_key_also_after_a_restart_and_no_other(
+    ledger: Ledger, open_ledger: Callable[[], Ledger]
+) -> None:
     uid = ledger.outbox(lambda outbox: outbox.uid_for("anna", "k"))
     assert uid == uid.upper()
-    again = Ledger.open(path)
+    again = open_ledger()
     assert again.outbox(lambda outbox: outbox.uid_for("anna", "k")) == uid
-    again.close()
     others = ledger.outbox(lambda outbox: {outbox.uid_for("anna", "l"), outbox.uid_for("ben", "k")})
     assert len(others | {uid}) == 3
 
@@ -199,13 +192,15 @@ def test_tokens_known_stay_known_while_rows_are_written(ledger: Ledger) -> None:
     assert ledger.is_current()
 
 
-def test_a_token_revoked_elsewhere_is_noticed_although_rows_were_written(ledger: Ledger, path: Path) -> None:
+def test_a_token_revoked_elsewhere_is_noticed_although_rows_were_written(
+    ledger: Ledger, open_ledger: Callable[[], Ledger]
+) -> None:
     made = ledger.add_token("anna", scopes=["book"], details=False, expires=None, name="", now=NOW)
     assert ledger.find_token(made.text, NOW) is not None
     ledger.outbox(lambda outbox: outbox.find("1"))  # which writes nothing
-    other = Ledger.open(path)
+    other = open_ledger()
     other.revoke_token(made.id)
-    other.close()
+    until_heard(ledger)
     assert ledger.find_token(made.text, NOW) is None
 
 
@@ -228,4 +223,3 @@ def test_whatever_is_asked_for_what_is_taken_is_disjoint(
             taken += mine
         except Overlaps:
             assert expected
-    ledger.close()

@@ -6,23 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
+from busyd.period import Instant
 from busyd.store.errors import StorageDamaged, StorageError, StorageUnusable
+from busyd.store.ledger import Ledger
 from busyd.store.postgresql.connection import TransactionConnection
 from busyd.store.postgresql.database import PostgresDatabase
+from busyd.store.postgresql.ledger_database import LedgerTables
 from busyd.store.postgresql.schema import MIRROR
-from busyd.store.postgresql.server import Server
+from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.session import PostgresSession
 from busyd.store.store import Store
 from tests.postgres import LossyProxy, PostgresServer
 
 
 @pytest.fixture
-def database(postgres: PostgresServer) -> Server:
-    return postgres.new_database()
-
-
-@pytest.fixture
-def connection(database: Server) -> Iterator[TransactionConnection]:
+def connection(database: DatabaseServer) -> Iterator[TransactionConnection]:
     with contextlib.closing(TransactionConnection(database, MIRROR)) as opened:
         yield opened
 
@@ -66,7 +64,7 @@ def test_a_transaction_that_loses_its_connection_is_told_to_have_failed_and_leav
 
 
 def test_a_commit_that_was_carried_out_and_not_answered_is_found_to_be_kept(
-    database: Server, postgres: PostgresServer
+    database: DatabaseServer, postgres: PostgresServer
 ) -> None:
     with (
         LossyProxy(postgres) as proxy,
@@ -79,7 +77,7 @@ def test_a_commit_that_was_carried_out_and_not_answered_is_found_to_be_kept(
 
 
 def test_a_server_that_is_away_when_it_should_tell_what_became_of_a_commit_is_asked_later(
-    database: Server, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    database: DatabaseServer, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("busyd.store.postgresql.connection._SETTLE_TRIES", 2)
     late: list[bool] = []
@@ -101,23 +99,23 @@ def test_a_server_that_is_away_when_it_should_tell_what_became_of_a_commit_is_as
 
 def test_the_sentence_for_a_server_that_is_not_there_names_it() -> None:
     with pytest.raises(StorageError, match=r"the database anna at /nowhere cannot be used: .*") as raised:
-        TransactionConnection(Server("postgresql:///anna?host=/nowhere"), MIRROR)
+        TransactionConnection(DatabaseServer("postgresql:///anna?host=/nowhere"), MIRROR)
     assert raised.value.fix == "see whether the server runs and takes connections of this user from here"
 
 
-def test_tables_of_a_newer_busyd_are_refused(connection: TransactionConnection, database: Server) -> None:
+def test_tables_of_a_newer_busyd_are_refused(connection: TransactionConnection, database: DatabaseServer) -> None:
     connection.write(lambda db: db.execute("UPDATE schema_version SET version=99"))
     with pytest.raises(StorageUnusable, match="newer busyd"):
         TransactionConnection(database, MIRROR)
 
 
 def test_a_user_who_may_not_make_tables_is_told_which_right_is_lacking(
-    database: Server, postgres: PostgresServer
+    database: DatabaseServer, postgres: PostgresServer
 ) -> None:
     with postgres.connect("postgres") as other:
         other.execute("DROP ROLE IF EXISTS guest")
         other.execute("CREATE ROLE guest LOGIN")
-    guest = Server(database.conninfo.replace("user=busyd", "user=guest"))
+    guest = DatabaseServer(database.conninfo.replace("user=busyd", "user=guest"))
     with pytest.raises(StorageUnusable, match="permission denied") as raised:
         TransactionConnection(guest, MIRROR)
     assert "right to make schemas and tables" in raised.value.fix
@@ -128,10 +126,12 @@ def test_a_database_with_another_encoding_is_refused(postgres: PostgresServer) -
         other.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0")
         other.execute("ALTER DATABASE latin OWNER TO busyd")
     with pytest.raises(StorageUnusable, match="keeps text as LATIN1"):
-        TransactionConnection(Server(f"postgresql:///latin?host={postgres.folder}&user=busyd"), MIRROR)
+        TransactionConnection(DatabaseServer(f"postgresql:///latin?host={postgres.folder}&user=busyd"), MIRROR)
 
 
-def test_of_two_processes_one_writes_after_the_other(connection: TransactionConnection, database: Server) -> None:
+def test_of_two_processes_one_writes_after_the_other(
+    connection: TransactionConnection, database: DatabaseServer
+) -> None:
     begun = threading.Event()
     order: list[str] = []
 
@@ -154,7 +154,9 @@ def test_of_two_processes_one_writes_after_the_other(connection: TransactionConn
     assert order == ["first", "second"]
 
 
-async def test_a_row_that_is_not_as_it_was_written_is_damage_and_the_tables_are_made_anew(database: Server) -> None:
+async def test_a_row_that_is_not_as_it_was_written_is_damage_until_all_is_made_anew(
+    database: DatabaseServer,
+) -> None:
     damaged = []
     store = Store(PostgresDatabase(database, MIRROR))
     store.call_on_damage(lambda: damaged.append(True))
@@ -172,3 +174,19 @@ async def test_a_row_that_is_not_as_it_was_written_is_damage_and_the_tables_are_
     assert await store.read_calendars() == []
     await store.scrub()
     store.close()
+
+
+def test_tokens_are_honoured_while_the_server_is_away_but_not_for_long(
+    database: DatabaseServer, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = Instant(1_790_000_000)
+    with LossyProxy(postgres) as proxy, contextlib.closing(LedgerTables(proxy.in_front_of(database))) as tables:
+        ledger = Ledger(tables)
+        made = ledger.add_token("anna", scopes=["freebusy"], details=False, expires=None, name="", now=now)
+        assert ledger.find_token(made.text, now) is not None
+        proxy.refuses.set()
+        end_sessions(postgres)
+        assert ledger.find_token(made.text, now) is not None
+        monkeypatch.setattr("busyd.store.postgresql.ledger_database.UNHEARD", 0.0)
+        with pytest.raises(StorageError):
+            ledger.find_token(made.text, now)

@@ -49,7 +49,7 @@ def begin_after(path: Path, *, now: Instant) -> None:
 
     Raises StorageError.
     """
-    ChangeLog(_open(path), least=now * _PER_SECOND).close()
+    ChangeLog(open_changes(path), least=now * _PER_SECOND).close()
 
 
 class ChangeLog:
@@ -69,10 +69,10 @@ class ChangeLog:
     def open_or_begin_anew(cls, path: Path, *, now: Instant) -> "ChangeLog":
         """Open or create the file; a damaged one is set aside beside it, with a warning. Raises StorageError."""
         try:
-            return cls(_open(path))
+            return cls(open_changes(path))
         except StorageDamaged as error:
             logger.warning("%s; it is kept as %s, and the log of changes begins anew", error, set_aside(path).name)
-            return cls(_open(path), least=now * _PER_SECOND)
+            return cls(open_changes(path), least=now * _PER_SECOND)
 
     def close(self) -> None:
         """Finish what is queued, then close the file."""
@@ -147,7 +147,8 @@ class ChangeLog:
         return await self._database.write(lambda db: _keep_told(db, profiles, connections=connections))
 
 
-def _open(path: Path) -> Database:
+def open_changes(path: Path) -> Database:
+    """The file, created or brought to the newest schema. Raises StorageError, StorageDamaged."""
     return SqliteDatabase(path, CHANGE_LOG_MIGRATIONS, journal="WAL", synchronous="FULL")
 
 

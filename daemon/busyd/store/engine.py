@@ -65,6 +65,9 @@ class LedgerDatabase(Protocol):
     Every change is safe from a loss of power when its method returns.
     """
 
+    may_lag: bool
+    """Whether a change by another process may be heard of only a moment later."""
+
     def is_current(self) -> bool:
         """Whether tokens are still as `read_tokens` has found them, whichever process changes them. Asks no disk."""
 

@@ -42,6 +42,8 @@ class Ledger:
 
     def __init__(self, database: LedgerDatabase) -> None:
         self._database = database
+        self.may_lag = database.may_lag
+        """Whether a token that another process has just made may be unknown until `refresh`."""
         self._lock = threading.Lock()
         """Held while the next three change together; never while waiting for the disk."""
         self._tokens: dict[str, Token] = {}
@@ -109,7 +111,11 @@ class Ledger:
         """
         if not self.is_current():
             self.refresh()
-        return self.known_token(text, now)
+        token = self.known_token(text, now)
+        if token is None and self.may_lag:
+            self.refresh()
+            token = self.known_token(text, now)
+        return token
 
     def note_use(self, token: Token, now: Instant) -> bool:
         """Note in memory that the token is used; whether that is news that `write_uses` has yet to write."""

@@ -44,7 +44,11 @@ class LedgerThread:
     async def find_token(self, text: str, now: Instant) -> Token | None:
         """The token that this text is, if it is alive at this moment. A change by another process counts at once."""
         await self._follow_changes()
-        return self._ledger.known_token(text, now)
+        token = self._ledger.known_token(text, now)
+        if token is None and self._ledger.may_lag:
+            await self._run(self._ledger.refresh)
+            token = self._ledger.known_token(text, now)
+        return token
 
     async def token_of(self, token_id: str, now: Instant) -> Token | None:
         """The token of this id, if it is alive at this moment; the same of changes."""

@@ -17,6 +17,12 @@ What was decided, and why:
   `pg_xact_status` tells what became of it. Until that is known nothing else is done.
 * Text may hold U+0000, which PostgreSQL does not keep: it is written as U+F8FF and a digit. Text is compared by its
   bytes (COLLATE "C"), integers have 64 bits, and there are no booleans: rows are those of SQLite.
+* The rules of the outbox are the triggers of SQLite once more (`ledger_schema.py`), for they are not symmetric: a block
+  may be put where something is, and nothing where a block is. What takes its time for itself alone is in `blocked`
+  besides, whose EXCLUDE constraint is what no race gets past; its family is that of a move, whose two rows
+  may overlap.
+* Changes of tokens are heard by LISTEN, so that no request asks the server; a token that is not known is looked for
+  once more there. While the server is away tokens are honoured for 15 minutes (`ledger_database.py`).
 * Ids are never reused, and may have gaps. Nothing that is answered may depend on them, but for the order of rows,
   which is that in which they came.
 """

@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from busyd.store.errors import StorageDamaged, StorageError, StorageUnusable
-from busyd.store.postgresql.server import Server
+from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.session import PostgresSession
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ _SETTLE_EVERY: Final = 0.25
 """Seconds."""
 
 
-class Tables(Struct, frozen=True):
+class StoredTables(Struct, frozen=True):
     """The tables of one store."""
 
     schema: str
@@ -40,7 +40,7 @@ class TransactionConnection:
     it was not. `on_late_commit` is called when that could only be found out after it was told to have failed.
     """
 
-    def __init__(self, server: Server, tables: Tables, *, anew: bool = False) -> None:
+    def __init__(self, server: DatabaseServer, tables: StoredTables, *, anew: bool = False) -> None:
         """Makes or migrates the tables; `anew` throws away what there is. Raises StorageError, StorageDamaged."""
         self.server = server
         self.tables = tables
@@ -61,6 +61,12 @@ class TransactionConnection:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def backend(self) -> int | None:
+        """The process of the server that runs the work."""
+        connection = self._connection
+        return connection.info.backend_pid if connection is not None and not connection.closed else None
 
     def close(self) -> None:
         if self._connection is not None:

@@ -10,8 +10,8 @@ from typing import TypeVar
 import msgspec
 
 from busyd.store.errors import StorageDamaged, StorageError
-from busyd.store.postgresql.connection import Tables, TransactionConnection
-from busyd.store.postgresql.server import Server
+from busyd.store.postgresql.connection import StoredTables, TransactionConnection
+from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.session import PostgresSession
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ T = TypeVar("T")
 class PostgresDatabase:
     """A `Database` on a server."""
 
-    def __init__(self, server: Server, tables: Tables, *, anew: bool = False) -> None:
+    def __init__(self, server: DatabaseServer, tables: StoredTables, *, anew: bool = False) -> None:
         """As `TransactionConnection`."""
         self._server = server
         self._tables = tables

@@ -6,7 +6,7 @@ by its bytes, as there.
 
 from typing import Final
 
-from busyd.store.postgresql.connection import Tables
+from busyd.store.postgresql.connection import StoredTables
 from busyd.store.postgresql.session import PostgresSession
 
 TEXT: Final = 'TEXT COLLATE "C" NOT NULL'
@@ -56,4 +56,4 @@ def _first(db: PostgresSession) -> None:
         db.execute(statement)
 
 
-MIRROR: Final = Tables("mirror", (_first,), lock=0x62757379_01)
+MIRROR: Final = StoredTables("mirror", (_first,), lock=0x62757379_01)

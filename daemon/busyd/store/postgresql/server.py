@@ -23,7 +23,7 @@ _SETTINGS: Final = {
     "jit": "off",
     "timezone": "UTC",
 }
-_PATIENCE: Final = {
+_TIMEOUTS: Final = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
     "keepalives_interval": 3,
@@ -33,7 +33,7 @@ _PATIENCE: Final = {
 """Of libpq: after 15 seconds a server that says nothing is taken for lost."""
 
 
-class Server(Struct, frozen=True):
+class DatabaseServer(Struct, frozen=True):
     """A database on a server."""
 
     conninfo: str
@@ -41,15 +41,20 @@ class Server(Struct, frozen=True):
     password: str = ""
 
     def __repr__(self) -> str:
-        return f"Server({self.name})"
+        return f"DatabaseServer({self.name})"
 
     @property
     def name(self) -> str:
         """As a person is told of it."""
-        given = conninfo_to_dict(self.conninfo)
-        database, host, port = (given.get(key) for key in ("dbname", "host", "port"))
+        host, port = (conninfo_to_dict(self.conninfo).get(key) for key in ("host", "port"))
         at = f" at {host}{f':{port}' if port else ''}" if host else ""
-        return f"the database {database or given.get('user') or ''}{at}"
+        return f"the database {self.database}{at}"
+
+    @property
+    def database(self) -> str:
+        """Its name alone."""
+        given = conninfo_to_dict(self.conninfo)
+        return str(given.get("dbname") or given.get("user") or "")
 
     def connect(self, namespace: str) -> Connection[TupleRow]:
         """A connection whose tables are those of a schema; every transaction has to be begun. Raises psycopg.Error."""
@@ -61,7 +66,7 @@ class Server(Struct, frozen=True):
             application_name=APPLICATION,
             options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
             prepare_threshold=2,
-            **_PATIENCE,  # type: ignore[arg-type]
+            **_TIMEOUTS,  # type: ignore[arg-type]
         )
         connection.prepared_max = 400  # all there are
         adapt(connection)

@@ -23,6 +23,8 @@ _CHANGE_COUNTER: Final = 24
 class LedgerFile:
     """The open file. Every change is on the disk when its method returns."""
 
+    may_lag = False
+
     def __init__(self, path: Path, *, busy_timeout: float) -> None:
         """Raises as `Ledger.open`."""
         self.path = path
