@@ -27,6 +27,7 @@ Pipelines:
   streams and pages read it (`flow/changes.py`), and webhooks are sent it (`flow/webhooks.py`).
 * Ask (`flow/ask.py`): every free/busy answer of every handler, from the snapshot in memory: no SQL, no network, no
   iCalendar.
+* Look back (`flow/history.py`): since when a moment is busy or free, and by what, from the log of changes.
 * Explain (`flow/explain.py`): why, from the mirror: each event with the rule that decided.
 
 Facts are stored, policy is applied: the index says "tentative, unanswered, all-day"; what that means is the profile's
@@ -51,6 +52,8 @@ Caches, each with its key and the one rule by which it is dropped:
     ChangeLog._recent                 the last entries         never: what was told does not change
     ChangeRecorder._told, _last       profile; two snapshots   told of anew; another two
     ChangeRecorder._told_rows         appointment              told otherwise, or over
+    ChangeRecorder._hours             profile                  its working hours or zone differ
+    OriginFinder._deleted, _rows      object; row              the change that they explain was told
     SnapshotPublisher._last           two snapshots            at the end of publishing
     Chunk.known_cells                 the chunk                never: a chunk does not change once published
     State.tables                      calendar, zone         changed with the commit of the index, or what is accepted
