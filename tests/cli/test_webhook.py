@@ -1,5 +1,8 @@
 """`busyd webhook`: a secret shown once, who may be a receiver, and what is asked of the daemon."""
 
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -9,8 +12,10 @@ from busyd.period import Instant
 from busyd.store.ledger import ledger_of
 from busyd.store.webhooks import StoredWebhook, WebhookProgress
 from tests.cli.conftest import Busyd
+from tests.journey.daemon import free_port, wait_for
 from tests.receiver import receiving
 
+README = Path(__file__).parents[2] / "README.md"
 SOMEWHERE = "http://127.0.0.1:9/hooks/busyd"
 
 
@@ -155,3 +160,37 @@ def test_replay_takes_a_moment_in_the_past(busyd: Busyd, home: Path, since: str,
 def test_replay_refuses_what_is_no_moment_in_the_past(busyd: Busyd, since: str) -> None:
     made = busyd("webhook", "add", "anna", SOMEWHERE, "--json").json["id"]
     assert busyd("webhook", "replay", made, "--since", since).status == 64
+
+
+@pytest.mark.parametrize("with_key", [True, False])
+def test_a_backup_has_the_webhooks_and_their_secrets_only_for_who_has_the_key(
+    busyd: Busyd, home: Path, with_key: bool
+) -> None:
+    with receiving() as receiver:
+        made = busyd("webhook", "add", "anna", receiver.url, "--json").json
+        busyd("backup", str(home / "backup.zip"), *(["--with-key"] if with_key else []))
+        with zipfile.ZipFile(home / "backup.zip") as archive:
+            assert not any(made["secret"].encode() in archive.read(name) for name in archive.namelist())
+        elsewhere = ["--state", str(home / "elsewhere")]
+        assert busyd(*elsewhere, "restore", str(home / "backup.zip")).status == 0
+        assert [one["id"] for one in busyd(*elsewhere, "webhook", "list", "--json").json] == [made["id"]]
+        assert (busyd(*elsewhere, "webhook", "test", made["id"]).status == 0) is with_key
+        assert [one.is_signed_with(made["secret"]) for one in receiver.received] == [True] * with_key
+
+
+def test_the_receiver_of_the_readme_takes_what_is_genuine_and_nothing_else(busyd: Busyd, tmp_path: Path) -> None:
+    code = README.read_text().partition("### Webhooks\n")[2].partition("```python\n")[2].partition("```")[0]
+    port = free_port()
+    made = busyd("webhook", "add", "anna", f"http://127.0.0.1:{port}/", "--json").json
+    program = tmp_path / "receiver.py"
+    program.write_text(code.replace("whsec_…", made["secret"]).replace("8000", str(port)))
+    with subprocess.Popen([sys.executable, str(program)], stderr=subprocess.DEVNULL) as receiver:
+        try:
+            wait_for(lambda: busyd("webhook", "test", made["id"]).status == 0)
+            busyd("webhook", "rotate", made["id"])
+            assert busyd("webhook", "test", made["id"]).status == 0, "the old secret signs, too"
+            other = busyd("webhook", "add", "anna", f"http://127.0.0.1:{port}/", "--json").json["id"]
+            refused = busyd("webhook", "test", other)
+            assert (refused.status, "answered 401" in refused.err) == (69, True)
+        finally:
+            receiver.kill()

@@ -108,8 +108,8 @@ def test_a_receiver_that_fails_is_named_once_in_the_log_and_everywhere_else_unti
         assert f"webhook {made['id']} of anna to 127.0.0.1" in shown.stderr
         assert "failing" in shown.stdout
         assert 'busyd_webhooks{state="failing"} 1.0' in busyd.get("/metrics")
-        receiver.answer = lambda _: 204
         assert busyd.command("webhook", "replay", made["id"]).returncode == 0
+        receiver.answer = lambda _: 204
         wait_for(lambda: busyd.status()["webhooks"][0]["state"] == "ok")
     lines = [line for line in busyd.log.read_text().splitlines() if made["id"] in line]
     assert len(lines) == 2, lines
