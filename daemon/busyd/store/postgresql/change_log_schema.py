@@ -18,6 +18,7 @@ def _first(db: PostgresSession) -> None:
         f"CREATE TABLE told_appointment (id {TEXT} PRIMARY KEY, told {TEXT})",
         "CREATE TABLE counter (newest BIGINT NOT NULL, dropped BIGINT)",
         "INSERT INTO counter (newest) VALUES (0)",
+        f"CREATE TABLE hours (profile {TEXT}, at BIGINT NOT NULL, hours {TEXT}, PRIMARY KEY (profile, at))",
     ):
         db.execute(statement)
 
