@@ -54,7 +54,8 @@ def show_status(arguments: argparse.Namespace) -> int:
         keys=("name", "delivered"),
         zone=zone,
     )
-    print_reminders([f"{one.get('name')}/{name}" for one in connections for name in one.get("reminders") or ()])
+    reminders = [f"{one.get('name')}/{name}" for one in connections for name in one.get("reminders") or ()]
+    print_reminders(reminders, gap="")
     if not connections:
         print("no account is connected; `busyd setup` connects one")
     else:

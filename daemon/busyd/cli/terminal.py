@@ -113,10 +113,10 @@ def printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def print_reminders(names: Sequence[str]) -> None:
-    """Tell of lists that are no calendars, where those are listed; nothing when there are none."""
+def print_reminders(names: Sequence[str], *, gap: str = "\n") -> None:
+    """Tell of lists that are no calendars, below those, after a gap; nothing when there are none."""
     if names:
-        print(f"\nReminders lists, which hold no events and never block: {', '.join(map(printable, names))}")
+        print(f"{gap}Reminders lists, which hold no events and never block: {', '.join(map(printable, names))}")
 
 
 def print_note(text: str, *, indent: str = "") -> None:
