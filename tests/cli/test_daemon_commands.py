@@ -271,6 +271,14 @@ def test_sync_shows_how_far_it_is_line_by_line(busyd: Busyd, daemon: Daemon) -> 
     assert [asked[:2] for asked in daemon.asked] == [("GET", "/healthz"), ("POST", "/v1/sync")]
 
 
+def test_without_an_account_there_is_nothing_to_sync(busyd: Busyd, daemon: Daemon, home: Path) -> None:
+    config = home / ".config" / "busyd" / "config.yaml"
+    config.write_text(config.read_text().partition("connections:")[0])
+    ran = busyd("sync")
+    assert (ran.status, ran.out) == (0, "no account is connected; `busyd setup` connects one\n")
+    assert daemon.asked == []
+
+
 def test_sync_says_what_failed(busyd: Busyd, daemon: Daemon) -> None:
     failed = {"connection": "team", "calendar": "", "phase": "failed", "detail": "no answer"}
     daemon.answer(

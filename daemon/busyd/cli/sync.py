@@ -22,7 +22,10 @@ def add_sync_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
 
 def sync_now(arguments: argparse.Namespace) -> int:
     """Ask, and show progress until the daemon is done."""
-    client, _ = open_client(arguments)
+    client, config = open_client(arguments)
+    if config is not None and not config.connections:
+        print("no account is connected; `busyd setup` connects one")
+        return ExitStatus.OK
     troubles: list[str] = []
     finished: dict[str, object] | None = None
     with open_progress(sys.stdout) as progress:
