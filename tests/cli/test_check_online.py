@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from busyd.store.ledger import LEDGER_FILE, Ledger
-from tests.cli.person import PASSWORD, Person, closed_port
+from tests.cli.person import PASSWORD, Ended, Person, closed_port
 from tests.icloud import SimulatedIcloud
 from tests.icloud.apple_text import calendar, event, timed
 from tests.icloud.realistic_account import build_realistic_account
@@ -45,6 +45,11 @@ def person(tmp_path: Path, icloud: SimulatedIcloud) -> Person:
     return person
 
 
+def said(ended: Ended) -> str:
+    """What it has to say, but for that it waits: a busy machine takes longer than a second."""
+    return "".join(line for line in ended.err.splitlines(keepends=True) if not line.startswith("waiting for "))
+
+
 def configure(person: Person, icloud: SimulatedIcloud, **changes: str) -> None:
     # Where a caldav connection begins it must stay, and home-sets point to the shard.
     settings = {"url": icloud.bootstrap_url, "other": icloud.shard_url, "primary": "Work", "conflict": "team/Home",
@@ -56,7 +61,7 @@ def test_all_is_well_when_every_login_works_and_every_calendar_is_there(
     person: Person, icloud: SimulatedIcloud
 ) -> None:
     ended = person.run("check", "--online")
-    assert (ended.status, ended.err) == (0, "")
+    assert (ended.status, said(ended)) == (0, "")
     assert (
         "connection anna: ok, 6 calendars\nconnection team: ok, 2 calendars\nconnection holidays: ok, 1 calendar\n"
         in ended.out
@@ -81,7 +86,7 @@ def test_misspelt_calendars_are_told_by_line_with_what_was_meant(person: Person,
     configure(person, icloud, primary="Wrok", conflict="team/Hone", rule="Hme")
     ended = person.run("check", "--online")
     assert ended.status == 78
-    faults = ended.err.splitlines()
+    faults = said(ended).splitlines()
     assert [fault.removeprefix(f"{person.config}:").split(": ")[:2] for fault in faults] == [
         ["7:14", "primary"],
         ["10:9", "conflicts"],
@@ -99,7 +104,7 @@ def test_a_primary_nobody_can_write_to_is_a_fault(person: Person, icloud: Simula
     configure(person, icloud, primary="Family")
     ended = person.run("check", "--online")
     assert ended.status == 78
-    assert ended.err == f"{person.config}:7:14: primary: anna/Family is read-only; choose a calendar of your own\n"
+    assert said(ended) == f"{person.config}:7:14: primary: anna/Family is read-only; choose a calendar of your own\n"
 
 
 def test_a_name_that_two_calendars_bear_is_told_with_their_ids(person: Person, icloud: SimulatedIcloud) -> None:
@@ -116,7 +121,7 @@ def test_a_renamed_calendar_is_found_by_what_its_name_meant_before(person: Perso
     ledger.close()
     icloud.account("anna@icloud.com").calendars["work"].rename("Büro")
     ended = person.run("check", "--online")
-    assert (ended.status, ended.err) == (0, "")
+    assert (ended.status, said(ended)) == (0, "")
     assert "anna/Büro" in ended.out
 
 
@@ -206,4 +211,4 @@ def test_a_calendar_with_much_ahead_that_no_profile_counts_is_told(person: Perso
     assert "warning: team/Shifts: 6 busy times in the next 90 days, and it is in no profile" in ended.err
     assert len(person.run("check", "--online", "--json").json["uncounted"]) == 1
     person.configure(person.config.read_text().replace("      - holidays\n", "      - holidays\n      - team/Shifts\n"))
-    assert person.run("check", "--online").err == ""
+    assert said(person.run("check", "--online")) == ""

@@ -54,9 +54,15 @@ def _token(busyd: Busyd, profile: str, scope: str) -> str:
     return str(json.loads(made.stdout)["token"])
 
 
-def _look(busyd: Busyd) -> None:
+def _sync(busyd: Busyd) -> None:
+    """Have everything looked at, once there is something that looks."""
     busyd.start()
+    wait_for(lambda: busyd.freebusy("now", "+1d")["complete"], describe=busyd.log.read_text)
     assert busyd.command("sync", "--now").returncode == 0
+
+
+def _look(busyd: Busyd) -> None:
+    _sync(busyd)
     wait_for(lambda: _detail(busyd), describe=busyd.log.read_text)
 
 
@@ -110,8 +116,7 @@ def test_a_calendar_that_counts_for_somebody_else_alone_is_told_to_who_may_know_
 
 def test_a_calendar_that_is_marked_as_free_is_explained_and_no_cause_for_a_warning(busyd: Busyd, anna: Account) -> None:
     anna.calendars["family"].transparent = True
-    busyd.start()
-    busyd.command("sync", "--now")
+    _sync(busyd)
     token = busyd.admin_token()
     wait_for(lambda: _elsewhere(busyd, token), describe=busyd.log.read_text)
     assert _detail(busyd) == ""
