@@ -23,6 +23,11 @@ What was decided, and why:
   may overlap.
 * Changes of tokens are heard by LISTEN, so that no request asks the server; a token that is not known is looked for
   once more there. While the server is away tokens are honoured for 15 minutes (`ledger_database.py`).
+* A migration of SQLite comes with one here. What is not released yet may still be put into the first one, as nothing
+  can be on PostgreSQL so far: no configuration leads here. For that the daemon (`service/lifecycle.py`) and whatever
+  opens a ledger (`ledger_of`, doctor, backup) must open their stores in one place,
+  `TransactionConnection.on_late_commit` must start the daemon anew, and of what is damaged the mirror and the log, and
+  never the ledger, are made `anew`.
 * Ids are never reused, and may have gaps. Nothing that is answered may depend on them, but for the order of rows,
   which is that in which they came.
 """
