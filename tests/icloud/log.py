@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from urllib.parse import unquote
 
@@ -56,6 +57,8 @@ class Entry:
 @dataclass(slots=True)
 class RequestLog:
     entries: list[Entry] = field(default_factory=list)
+    watch: Callable[[], object] | None = None
+    """Called when the first of the requests in flight arrives, and when the last of them is answered."""
     _in_flight: Counter[str | None] = field(default_factory=Counter)
     _awaited: list[tuple[int, asyncio.Event]] = field(default_factory=list)
 
@@ -75,6 +78,8 @@ class RequestLog:
             connection=connection,
             parallel=self._in_flight[account] + 1,
         )
+        if self.watch is not None and not self._in_flight.total():
+            self.watch()
         self._in_flight[account] += 1
         self.entries.append(entry)
         for count, arrived in self._awaited:
@@ -85,6 +90,8 @@ class RequestLog:
     def end(self, entry: Entry, *, now: float) -> None:
         self._in_flight[entry.account] -= 1
         entry.finished = now
+        if self.watch is not None and not self._in_flight.total():
+            self.watch()
 
     async def arrival(self, count: int = 1) -> None:
         """Wait until the log has so many entries; only for tests in the simulator's own event loop."""

@@ -1,6 +1,5 @@
 """A small account, a service manager's socket, and busyd on a configuration for both."""
 
-import json
 import queue
 import socket
 import threading
@@ -11,8 +10,8 @@ import pytest
 
 from tests.icloud.accounts import Account
 from tests.icloud.server import SimulatedIcloud
-from tests.journey.daemon import TIMEOUT, Busyd, busyd_in, wait_for
-from tests.journey.scheduler import SCHEDULED, Scheduler, ten_o_clock
+from tests.journey.daemon import TIMEOUT, Busyd, busyd_in
+from tests.journey.scheduler import SCHEDULED, Scheduler, scheduler_of, ten_o_clock
 
 PASSWORD = "abcd-efgh-ijkl-mnop"
 CONFIG = """
@@ -89,10 +88,7 @@ def told(manager: Manager) -> Told:
 @pytest.fixture
 def scheduler(busyd: Busyd, icloud: SimulatedIcloud) -> Scheduler:
     busyd.configure(SCHEDULED.format(url=icloud.bootstrap_url))
-    busyd.start()
-    wait_for(lambda: not busyd.freebusy("now", "+1d")["stale"], describe=busyd.log.read_text)
-    made = busyd.command("token", "add", "anna", "--scope", "book", "--json")
-    return Scheduler(busyd, json.loads(made.stdout)["token"])
+    return scheduler_of(busyd)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 
 from busyd.period import to_rfc3339
-from tests.journey.daemon import TIMEOUT, Busyd
+from tests.journey.daemon import TIMEOUT, Busyd, wait_for
 
 SCHEDULED = """
 connections:
@@ -58,6 +58,14 @@ class Scheduler:
     def book(self, start: int, *, key: str = "", **more: Any) -> Answer:
         body = {"start": to_rfc3339(start), "duration": "30m", "summary": "Intro call", **more}
         return self.ask("POST", "/v1/profiles/anna/appointments", body, key=key)
+
+
+def scheduler_of(busyd: Busyd) -> Scheduler:
+    """Start a daemon that is configured, and somebody who books there once everything is read."""
+    busyd.start()
+    wait_for(lambda: not busyd.freebusy("now", "+1d")["stale"], describe=busyd.log.read_text)
+    made = busyd.command("token", "add", "anna", "--scope", "book", "--json")
+    return Scheduler(busyd, json.loads(made.stdout)["token"])
 
 
 def ten_o_clock() -> int:
