@@ -42,7 +42,7 @@ def test_what_was_taken_back_before_it_was_sent_is_not_asked_for(world: World) -
 
 
 def test_what_a_twin_was_told_of_is_not_taken_back(world: World) -> None:
-    world.network.traps.extend([Trap("lost", of_reads=True)] * 4)
+    world.network.traps.append(Trap("lost", of_reads=True))
     first = world.loop.create_task(book(world))
     world.pass_time(0.05)
     twin = world.loop.run_until_complete(book(world))

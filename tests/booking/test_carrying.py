@@ -178,6 +178,7 @@ async def test_a_put_of_unknown_outcome_is_looked_for_and_made_once(desk: Desk, 
     assert desk.network.writes == (["PUT", "PUT"] if lost == "request" else ["PUT"])
     assert not desk.ledger.row.touched
     assert len(desk.work.objects()) == 1
+    assert desk.mirrored.etags == [desk.ledger.row.etag]  # by then, however listings lag
 
 
 async def test_a_server_that_names_no_etag_is_understood(desk: Desk) -> None:

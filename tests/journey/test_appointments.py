@@ -8,8 +8,9 @@ import pytest
 from busyd.period import to_rfc3339
 from tests.icloud.accounts import Account
 from tests.icloud.faults import Fault
-from tests.journey.daemon import wait_for
-from tests.journey.scheduler import DAY, Scheduler, event
+from tests.icloud.server import SimulatedIcloud
+from tests.journey.daemon import Busyd, wait_for
+from tests.journey.scheduler import DAY, SCHEDULED, Scheduler, event, scheduler_of
 
 
 def busy_of(scheduler: Scheduler, start: int) -> list[tuple[str, str]]:
@@ -34,6 +35,21 @@ def test_a_booking_is_in_the_calendar_once_however_often_it_is_asked_for(
     assert len(taken.json["alternatives"]) == 3
     other = scheduler.book(ten + 7200, key="k")
     assert (other.status, other.error) == (422, "idempotency-mismatch")
+
+
+def test_a_booking_takes_a_look_a_put_and_a_look_also_right_after_another(
+    busyd: Busyd, icloud: SimulatedIcloud, anna: Account, ten: int
+) -> None:
+    busyd.configure(SCHEDULED.format(url=icloud.bootstrap_url).replace("poll: 5s", "poll: 1h"))
+    scheduler = scheduler_of(busyd)
+    for number in range(3):
+        icloud.log.clear()
+        assert scheduler.book(ten + number * 3600).status == 201
+        known = [(entry.method, entry.path[-6:], entry.report) for entry in list(icloud.log.entries)]
+        # A look into a calendar is taken beside the listing: see tests/lying/test_awaited.py.
+        waited_for = [(method, report) for method, _, report in known if report != "sync-collection"]
+        assert waited_for == [("PROPFIND", ""), ("PUT", ""), ("PROPFIND", "")], known
+    assert len(anna.calendars["work"].objects()) == 3
 
 
 def test_a_cancelled_booking_is_free_at_once_and_stays_told(scheduler: Scheduler, anna: Account, ten: int) -> None:

@@ -63,6 +63,22 @@ def test_a_promised_look_still_comes_from_the_token_it_was_promised_with() -> No
     assert next_look(outcome_of(changed(1, look_again=Instant(AT + 5), earlier_token="t0"))) == (SETTLE, "t0")
 
 
+@pytest.mark.parametrize(("token", "known"), [("t2", ("2", "t2")), ("t3", (None, None)), ("t1", ("1", "t1"))])
+def test_a_look_beside_the_listing_is_as_new_as_that_where_both_name_the_same_new_token(
+    token: str, known: tuple[str | None, str | None]
+) -> None:
+    seen = outcome_of(changed(1), new=[40])
+    early = replace(seen, look=replace(seen.look, sync_token=token), is_early=True)
+    mark = mark_of(settled(early))
+    assert (mark.ctag, mark.listed_token) == known
+
+
+def test_a_second_look_of_which_something_was_left_is_due_still() -> None:
+    for make, wait in ((calendar, -1), (changed, SETTLE)):
+        due = make(1, look_again=Instant(AT - 1), earlier_token="t0")
+        assert next_look(replace(outcome_of(due), is_short=True)) == (wait, "t0")
+
+
 @pytest.mark.parametrize("useless", ["refused", "truncated"])
 def test_after_a_look_that_says_its_tokens_are_of_no_use_the_next_one_compares_everything(useless: str) -> None:
     seen = outcome_of(changed(1), new=[40])

@@ -82,24 +82,36 @@ class Carrier(Struct, frozen=True):
     mirror: Mirror
     """Told what a write has put under the name of a row, with its ETag; no bytes when it has removed it."""
     clock: Clock
+    was_restored: bool = False
+    """Whether the ledger ever came from a backup, so that it may have forgotten what was sent."""
     zone: str = "UTC"
     """IANA name of the zone in which floating and all-day times of the profile are read."""
 
-    async def carry(self, row: Booking, *, claim: BookingState | None = None, is_wanted: bool = True) -> Booking:
+    async def carry(
+        self,
+        row: Booking,
+        *,
+        claim: BookingState | None = None,
+        is_wanted: bool = True,
+        proving: Awaitable[ProvenLook] | None = None,
+    ) -> Booking:
         """Carry a row on as far as it goes now. Raises WriteRefused, WriteOutcomeUnknown, RemoteError, StorageError.
 
         After an error the row is as it was last committed, and is to be carried on from there. `claim`, `is_wanted`:
-        as in `Sight`.
+        as in `Sight`. `proving`: what `prove` is finding out of it already.
         """
         after_412, not_taken = False, ""
         while True:
-            sight, proof = await self._look(row)
+            sight, proof = await self._look(row, proving)
+            proving = None
             sight = replace(sight, after_412=after_412, claim=claim, is_wanted=is_wanted)
             after_412 = False
             step = decide(row, sight)
             changed = with_proof(applied(row, step, now=self.clock.now()), proof, event=step.event)
             if step.send is None:
                 kept = await self._keep(row, changed)
+                if step.event is BookingEvent.FOUND and sight.version is not None:
+                    await self.mirror(kept, sight.version.payload, etag=sight.version.etag)  # listings may lag
                 is_left = kept.state in RESTS and (is_wanted or kept.state is not BookingState.CLAIMED)
                 if kept == row or (kept == changed and is_left):
                     return kept
@@ -108,17 +120,22 @@ class Carrier(Struct, frozen=True):
                 if step.send is not Request.CREATE and not_taken and not_taken == changed.etag:
                     # The ETag is still the one that the server has just said not to be: weak, or its reads lag.
                     raise WriteRefused(_FAILED_CONDITION, None)
-                row, after_412 = await self._send(row, changed, request=step.send, there=sight.version)
+                row, after_412, proving = await self._send(row, changed, request=step.send, there=sight.version)
                 not_taken = row.etag if after_412 else ""
                 if row.state in RESTS and row.wanted is None:
                     return row
 
-    async def _look(self, row: Booking) -> tuple[Sight, Mapping[str, Instant]]:
-        if row.state is BookingState.CONFIRMED and row.etag and not row.restored:
-            around = await self.prove(row)  # that it is there the server has just said
+    async def _look(
+        self, row: Booking, proving: Awaitable[ProvenLook] | None = None
+    ) -> tuple[Sight, Mapping[str, Instant]]:
+        # Of what was confirmed the server has just said that it is there; nothing was ever sent of what is pending.
+        is_said = row.state is BookingState.CONFIRMED and row.etag
+        is_unsent = row.state is BookingState.PENDING and not self.was_restored
+        if (is_said or is_unsent) and not row.restored:
+            around = await (proving or self.prove(row))
             return Sight(None, taken=around.taken), around.proof
         if row.state in _PROVED and not row.restored:
-            around, version = await asyncio.gather(self.prove(row), self._version(row))
+            around, version = await asyncio.gather(proving or self.prove(row), self._version(row))
             return Sight(version, taken=around.taken), around.proof
         taken = row.state is BookingState.BOOKED and await self.is_taken(row)
         return Sight(await self._version(row), taken=taken), {}
@@ -134,17 +151,17 @@ class Carrier(Struct, frozen=True):
 
     async def _send(
         self, before: Booking, row: Booking, *, request: Request, there: Version | None
-    ) -> tuple[Booking, bool]:
-        """Commit, then send; the row after the answer, and whether its condition failed."""
+    ) -> tuple[Booking, bool, Awaitable[ProvenLook] | None]:
+        """Commit, then send; the row after that, whether its condition failed, and the next look if it has begun."""
         if request is not Request.CREATE and not row.etag:
             raise WriteRefused(_NO_CONDITION, None)  # a server that names no versions: it would hit whatever is there
         if request is Request.DELETE:
-            return await self._delete(before, row)
+            return *await self._delete(before, row), None
         mark = secrets.token_hex(8)
         row = replace(row, marks=(*row.marks, mark))
         kept = await self.commit(before, row)
         if kept != row:
-            return kept, False
+            return kept, False, None
         payload = with_mark(_body(row, request), mark)
         if request is Request.FENCE and there is not None:
             payload = with_new_mark(there.payload, mark)  # a person may have changed it
@@ -158,7 +175,7 @@ class Carrier(Struct, frozen=True):
             kept = await self.commit(row, changed, is_answer=True)
             if not failed:
                 raise WriteRefused(outcome.status, outcome.precondition)
-            return kept, True
+            return kept, True, None
         # Without an ETag in the answer the mark says at the next look that it is ours.
         written = replace(row, etag="", mark="")
         if outcome.etag:
@@ -171,10 +188,30 @@ class Carrier(Struct, frozen=True):
             written = applied(written, Step(is_done=True), now=self.clock.now())
         elif request is Request.MOVE and outcome.etag:
             written = applied(written, Step(BookingEvent.MOVED, span=row.target), now=self.clock.now())
+        if written.state is BookingState.CONFIRMED and written.etag and not written.restored:
+            return await self._confirm(row, written, payload=payload)
         kept = await self.commit(row, written, is_answer=True)
         if outcome.etag:
             await self.mirror(row, payload, etag=str(outcome.etag))
-        return kept, False
+        return kept, False, None
+
+    async def _confirm(
+        self, before: Booking, row: Booking, *, payload: bytes
+    ) -> tuple[Booking, bool, Awaitable[ProvenLook] | None]:
+        """The same after the answer to the first PUT: the second look does not wait until that is on the disk."""
+
+        async def look() -> ProvenLook:
+            await self.mirror(row, payload, etag=row.etag)
+            return await self.prove(row)
+
+        looking, kept = asyncio.create_task(look(), name=f"look after {row.id}"), before
+        try:
+            kept = await self.commit(before, row, is_answer=True)
+        finally:
+            if kept != row:
+                looking.cancel()
+                await asyncio.gather(looking, return_exceptions=True)
+        return kept, False, looking if kept == row else None
 
     async def _delete(self, before: Booking, row: Booking) -> tuple[Booking, bool]:
         row = replace(row, mark="")  # what is there after it again, a person has brought back
@@ -191,9 +228,8 @@ class Carrier(Struct, frozen=True):
             message = "its server says that it has removed the event, and still shows it"
             raise RemoteError(message)
         gone = applied(row, Step(BookingEvent.ABSENT), now=self.clock.now()) if row.state in _GOING else row
-        kept = await self._keep(row, gone, is_answer=True)
-        await self.mirror(row, b"", etag="")
-        return kept, False
+        await self.mirror(row, b"", etag="")  # first, so that its time is free once it is told to be
+        return await self._keep(row, gone, is_answer=True), False
 
 
 _CHANGES: Final = frozenset({Request.MOVE, Request.EDIT})

@@ -3,15 +3,16 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from icalendar import Alarm, Calendar, Event, Timezone, vCalAddress
+from icalendar import Alarm, Calendar, Event, vCalAddress
 
 from busyd.ical.compose import PRODID, clean_text
-from busyd.ical.compose_zone import timezone_component
+from busyd.ical.compose_zone import timezone_lines
 from busyd.ical.zones import reading_zone
 from busyd.period import FbType, Instant, Period
 from busyd.store.bookings import Booking, Details
 
 _DAY: Final = 86_400
+_BEGIN: Final = b"BEGIN:VEVENT\r\n"
 
 
 def compose(booking: Booking, *, zone: str, now: Instant, with_guests: bool = False) -> bytes:
@@ -49,10 +50,11 @@ def compose(booking: Booking, *, zone: str, now: Instant, with_guests: bool = Fa
         _add_guests(event, booking)
     for reminder in details.reminders:
         event.add_component(_alarm(details, reminder))
-    if any(_is_local(moment, zone) for moment in (span.start, span.end)):
-        calendar.add_component(_timezone(span, zone))
     calendar.add_component(event)
-    return bytes(calendar.to_ical())
+    body = bytes(calendar.to_ical())
+    if any(_is_local(moment, zone) for moment in (span.start, span.end)):
+        body = body.replace(_BEGIN, _timezone(span, zone) + _BEGIN, 1)
+    return body
 
 
 def _add_guests(event: Event, booking: Booking) -> None:
@@ -93,11 +95,11 @@ def _utc(instant: Instant) -> datetime:
     return datetime.fromtimestamp(instant, UTC)
 
 
-def _timezone(span: Period, zone: str) -> Timezone:
+def _timezone(span: Period, zone: str) -> bytes:
     """The changes of the clocks around the event."""
     first = datetime.fromtimestamp(span.start - 366 * _DAY, UTC).year
     last = datetime.fromtimestamp(span.end + 366 * _DAY, UTC).year
-    return timezone_component(zone, first=first, last=last)
+    return timezone_lines(zone, first=first, last=last)
 
 
 def _alarm(details: Details, reminder: int) -> Alarm:

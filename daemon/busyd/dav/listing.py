@@ -1,7 +1,9 @@
 """One PROPFIND for all calendars of a home, which is all that an idle poll needs. Their changes are `changes.py`."""
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -53,7 +55,24 @@ class Listing(Struct, frozen=True):
         return "; ".join((*truncated, *(f"one of its calendar homes cannot be listed: {why}" for why in self.failed)))
 
 
-def list_homes(homes: Sequence[str], *, single: bool = False) -> Operation[Listing]:
+class ListingMemory:
+    """What each home has answered last, so that the same answer is not read again: an idle poll brings no other."""
+
+    def __init__(self) -> None:
+        self._read: dict[str, tuple[bytes, Listing]] = {}
+
+    def read(self, home: str, response: DavResponse, *, read: Callable[[], Listing]) -> Listing:
+        """The listing of a response. Raises what `read` raises."""
+        answered = hashlib.sha256(f"{response.status} {response.url}\n".encode() + response.body).digest()
+        known = self._read.get(home)
+        if known is None or known[0] != answered:
+            known = self._read[home] = answered, read()
+        return known[1]
+
+
+def list_homes(
+    homes: Sequence[str], *, single: bool = False, memory: ListingMemory | None = None
+) -> Operation[Listing]:
     """Every event calendar of an account that has one home or several (RFC 4791 §6.2.1), one request a home.
 
     One home that fails while others answer makes the listing partial; when none answers, the first error is raised.
@@ -62,7 +81,7 @@ def list_homes(homes: Sequence[str], *, single: bool = False) -> Operation[Listi
     failures: list[DavError] = []
     for home in homes:
         try:
-            listings.append((yield from list_calendars(home, single=single)))
+            listings.append((yield from list_calendars(home, single=single, memory=memory)))
         except (NotFound, Forbidden, MalformedResponse, ServerFault) as error:
             failures.append(error)
     if not listings:
@@ -79,7 +98,7 @@ def list_homes(homes: Sequence[str], *, single: bool = False) -> Operation[Listi
     )
 
 
-def list_calendars(home: str, *, single: bool = False) -> Operation[Listing]:
+def list_calendars(home: str, *, single: bool = False, memory: ListingMemory | None = None) -> Operation[Listing]:
     """Every event calendar below the home, with its ctag and sync token, in one request.
 
     `single` means that the home is itself the only calendar (`Account.is_single`): Depth 0, its events are not listed.
@@ -88,6 +107,10 @@ def list_calendars(home: str, *, single: bool = False) -> Operation[Listing]:
     stands for.
     """
     response = yield propfind(home, depth="0" if single else "1", properties=LISTED)
+    return (memory or ListingMemory()).read(home, response, read=partial(_read_listing, home, response))
+
+
+def _read_listing(home: str, response: DavResponse) -> Listing:
     selves = spellings(home, response.url)
     rows: dict[Href, list[MemberResponse]] = {}
     truncated = False

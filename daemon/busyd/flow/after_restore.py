@@ -49,16 +49,14 @@ class UnknownEvents:
     def __init__(self, requests: OutboxRequests, writer: IndexWriter) -> None:
         self._requests = requests
         self._writer = writer
-        self._is_restored: bool | None = None
         self._looked: dict[int, int] = {}
         """Calendar -> the generation that was looked through last."""
 
     async def after_poll(self, connection: str) -> None:
         """Look through what the calendars of a connection have now."""
         try:
-            if self._is_restored is None:
-                self._is_restored = await self._requests.read(lambda outbox: outbox.was_restored())
-            for record in self._writer.state.calendars_of(connection) if self._is_restored else ():
+            is_restored = await self._requests.was_restored()
+            for record in self._writer.state.calendars_of(connection) if is_restored else ():
                 await self._look_through(record)
         except BusydError as error:
             logger.warning("%s: unknown events were not looked for, the next poll does: %s", connection, error)

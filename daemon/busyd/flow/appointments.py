@@ -72,14 +72,20 @@ class Appointments:
         Raises NoPrimary, ReadOnlyCalendar, NotOffered, HoldExpired, Unanswerable; NotProven and WriteRefused when
         nothing was written.
         """
-        if (known := await self._asked_again(asked)) is not None:
-            return known
+        async with self._requests.deciding:
+            known, uid = await self._requests.known_or_named(asked)
+            if known is None:
+                row = await self._accept(asked, new, uid=uid)
+        if known is not None:
+            return await self._asked_again(asked, known)
+        return self._view(await self._booker.settle(row))
+
+    async def _accept(self, asked: KeyedRequest, new: NewAppointment, *, uid: str) -> Booking:
+        """Decide about a new appointment, and commit it if it is offered. To be called with `deciding` held."""
         profile_state = find_profile(self._writer.state, asked.profile)
         primary = find_primary(self._writer.state, profile_state)
         self._booker.require_connected(primary.connection)
         await self._requests.load_tables(asked.profile)
-        uid = await self._requests.read(lambda outbox: outbox.uid_for(asked.profile, asked.key))
-        organizer = organizer_of(self._writer.state, primary.connection) if new.invites else ""
         row = Booking(
             id=secrets.token_hex(8),
             kind=_APPOINTMENT,
@@ -96,14 +102,12 @@ class Appointments:
             details=new.details,
             hold=new.hold,
             overrides=new.overrides,
-            organizer=organizer,
+            organizer=organizer_of(self._writer.state, primary.connection) if new.invites else "",
             invited="pending" if new.invites else "",
         )
-        row = replace(row, body=await self._booker.compose(row))
-        async with self._requests.deciding:
-            if (known := await self._known(asked)) is not None:
-                return known  # a twin was quicker
-            offer = await self._require_offered(row, hold=new.hold)
+        offer = await self._require_offered(row, hold=new.hold)
+        async with self._booker.looking_ahead(row):
+            row = replace(row, body=await self._booker.compose(row))
 
             def work(outbox: Outbox) -> list[Booking]:
                 ended = used_hold(outbox, new.hold, asked=asked)
@@ -116,7 +120,7 @@ class Appointments:
                 await self._requests.change_once(asked, work)
             except Overlaps:
                 raise await not_offered(self._answers, offer, why=WhyNot.SLOT_TAKEN, span=row.span) from None
-        return self._view(await self._booker.settle(row))
+        return row
 
     async def change(self, asked: KeyedRequest, booking: str, *, changes: AppointmentChanges) -> AppointmentView | Told:
         """Move or edit an appointment. Raises UnknownBooking, NotCurrent, NotSettled, ChangeRefused, and as `add`."""
@@ -200,9 +204,8 @@ class Appointments:
     def _told(self, known: Told | Booking | None) -> AppointmentView | Told | None:
         return self._view(known) if isinstance(known, Booking) else known
 
-    async def _asked_again(self, asked: KeyedRequest) -> AppointmentView | Told | None:
+    async def _asked_again(self, asked: KeyedRequest, known: Told | Booking) -> AppointmentView | Told:
         """The same, after what a restore has left open was sent after all."""
-        known = await self._requests.known(asked)
         if not isinstance(known, Booking):
             return known
         row, changed = known, list[Booking]()

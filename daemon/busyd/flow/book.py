@@ -6,15 +6,15 @@ restarts too; only what nobody has been told of yet is withdrawn instead. What a
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.booking.applying import WriteRefused, merged
-from busyd.booking.carrying import RESTS, Carrier
+from busyd.booking.carrying import RESTS, Carrier, ProvenLook
 from busyd.booking.rendering import render
 from busyd.clock import Clock
 from busyd.dav.errors import LoginRefused
@@ -27,6 +27,7 @@ from busyd.flow.looks import AnswerSource, Looks
 from busyd.flow.membership import NotProven
 from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER, note_refused_change, withdrawn
 from busyd.flow.requests import OutboxRequests
+from busyd.flow.waiting import WaitingRequests
 from busyd.index.writer import IndexWriter
 from busyd.store.bookings import Booking, BookingState, WantedChange
 from busyd.store.outbox import Outbox
@@ -41,13 +42,6 @@ _AT_REST: Final = RESTS - {BookingState.CLAIMED}
 """States that a start leaves alone. A claim goes when its appointment is where it was to be moved."""
 
 
-class _Waiter(Struct, eq=False):
-    """Somebody who asked for a change of a row, and waits for what comes of it."""
-
-    told: asyncio.Future[Booking]
-    is_withdrawing: bool = False
-
-
 class Booker:
     """Carries rows on, and follows them."""
 
@@ -60,7 +54,9 @@ class Booker:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake: dict[str, asyncio.Event] = {}
         """Rows that are to be looked at, or looked at again."""
-        self._waiters: dict[str, list[_Waiter]] = {}
+        self._waiting = WaitingRequests()
+        self._looking: dict[str, asyncio.Task[ProvenLook]] = {}
+        """First looks that have begun, of rows that are not carried on yet."""
         self.rows = FollowedRows(writer, self._looks, carry_on=self.carry_on, clock=clock)
         self._unknown = UnknownEvents(requests, writer)
         self.troubles: dict[str, BusydError] = {}
@@ -88,24 +84,28 @@ class Booker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    @contextlib.asynccontextmanager
+    async def looking_ahead(self, row: Booking) -> AsyncIterator[None]:
+        """Begin the first look of a row that is about to be committed: `settle` then goes on with it."""
+        looking = asyncio.create_task(self._looks.prove(row), name=f"look ahead of {row.id}")
+        looking.add_done_callback(lambda task: task.cancelled() or task.exception())  # told to whoever awaits it
+        self._looking[row.id] = looking
+        try:
+            yield
+        except BaseException:
+            del self._looking[row.id]
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            raise
+
     async def settle(self, row: Booking) -> Booking:
         """Carry a row on, and wait for what comes of it: the row as it is then, also when it is not settled in time.
 
         Raises NotProven, and WriteRefused, when nothing was written: then what was asked for is withdrawn.
         """
-        waiter = _Waiter(asyncio.get_running_loop().create_future())
-        self._waiters.setdefault(row.id, []).append(waiter)
         self.rows.take(row)
         self.carry_on(row)
-        try:
-            await asyncio.wait((waiter.told,), timeout=TOLD_WITHIN)
-            if waiter.is_withdrawing or waiter.told.done():
-                return await waiter.told
-            return self.rows.find(row.id) or row
-        finally:
-            self._waiters[row.id].remove(waiter)
-            if not self._waiters[row.id]:
-                del self._waiters[row.id]
+        return await self._waiting.wait(row.id, TOLD_WITHIN) or self.rows.find(row.id) or row
 
     def require_connected(self, connection: str) -> None:
         """Raises NotProven while nothing can be sent to a connection."""
@@ -147,12 +147,15 @@ class Booker:
                     self.troubles.pop(name, None)
                     await self._show_refused(name, is_refused=False)
                     if row is not None and not wake.is_set():
-                        self._tell(row)  # else somebody has asked for something since that it does not show
+                        self._waiting.tell(row)  # else somebody has asked for something since that it does not show
+                        await self.rows.after_poll(row.calendar.partition(" ")[0])  # as the polls for it do not
         except Exception:
             logger.exception("appointment %s: internal error; it is taken up again at the next poll", name)
         finally:
             del self._tasks[name], self._wake[name]
             self._requests.told_of.discard(name)
+            if (looking := self._looking.pop(name, None)) is not None:
+                looking.cancel()
 
     async def _rest(self, wake: asyncio.Event, seconds: float) -> None:
         """Until somebody wakes the row, or the time is over."""
@@ -166,7 +169,9 @@ class Booker:
 
     async def _attempt(self, name: str) -> Booking | None:
         """Carry a row and its claims as far as they go now."""
-        row, claims = await self._requests.read(lambda outbox: (outbox.find(name), outbox.claims_of(name)))
+        row, claims = self.rows.find(name), list[Booking]()
+        if row is None or row.state is not BookingState.PENDING:  # of what is pending nothing was moved yet
+            row, claims = await self._requests.read(lambda outbox: (outbox.find(name), outbox.claims_of(name)))
         if row is None:
             return None
         connection = row.calendar.partition(" ")[0]
@@ -179,6 +184,7 @@ class Booker:
             commit=self._commit,
             mirror=self._mirror,
             clock=self._clock,
+            was_restored=await self._requests.was_restored(),
             zone=self._zone_of(row),
         )
         try:
@@ -188,10 +194,10 @@ class Booker:
             held = None
             if row.state is BookingState.MOVING:
                 held = claims[-1].state if claims else BookingState.CANCELLED
-            row = await carrier.carry(row, claim=held)
+            row = await carrier.carry(row, claim=held, proving=self._looking.pop(name, None))
             if row.state is BookingState.BOOKED and before.state is not BookingState.BOOKED:
-                lag = await self._requests.lag_of(self._writer.state.connection_state(connection).connection)
-                self.rows.look_again_later(row, lag=lag)
+                written_to = self._writer.state.connection_state(connection).connection
+                self.rows.look_again_later(row, lag_of=lambda: self._requests.lag_of(written_to))
             if row.state is BookingState.BOOKED and row.invited == "pending" and row.wanted is None:
                 row = await carrier.carry(await self._commit(row, await self._with_guests(row)))
             for claim in claims:
@@ -251,8 +257,7 @@ class Booker:
 
     async def _withdraw(self, name: str, error: BusydError) -> bool:
         """Take back what nobody has been told of, because nothing was written and nothing will be soon."""
-        waiters = self._waiters.get(name, ())
-        if not waiters or not isinstance(error, NotProven | WriteRefused):
+        if not self._waiting.is_awaited(name) or not isinstance(error, NotProven | WriteRefused):
             return False
         reason = NOT_PROVEN if isinstance(error, NotProven) else REFUSED_BY_SERVER
         changed: list[Booking] = []
@@ -266,28 +271,17 @@ class Booker:
                 changed.extend(outbox.revive_hold(row.hold, self._clock.now()))
             return changed
 
-        self._hold_back(waiters, is_withdrawing=True)
+        self._waiting.hold_back(name, is_withdrawing=True)
         try:
             await self._requests.change(work)
         except BusydError as failure:
             logger.warning("appointment %s could not be taken back: %s", name, failure)
         for one in changed:
             self.rows.take(one)
-        self._hold_back(waiters, is_withdrawing=bool(changed))
-        for waiter in waiters if changed else ():
-            if not waiter.told.done():
-                waiter.told.set_exception(error)
+        self._waiting.hold_back(name, is_withdrawing=bool(changed))
+        if changed:
+            self._waiting.fail(name, error)
         return bool(changed)
-
-    def _hold_back(self, waiters: Iterable[_Waiter], *, is_withdrawing: bool) -> None:
-        """Nobody is told that it is pending while it is being taken back."""
-        for waiter in waiters:
-            waiter.is_withdrawing = is_withdrawing
-
-    def _tell(self, row: Booking) -> None:
-        for waiter in self._waiters.get(row.id, ()):
-            if not waiter.told.done():
-                waiter.told.set_result(row)
 
     async def _show_refused(self, name: str, *, is_refused: bool) -> None:
         """Have it told whether the account refuses what would settle a row."""

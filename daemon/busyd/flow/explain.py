@@ -181,6 +181,8 @@ async def objects_touching(writer: IndexWriter, link: Link, *, window: Period) -
     numbers = await numbers_touching(writer, link, window=window)
     if numbers is None:
         return await writer.store.read_objects(link.calendar or 0)
+    if not numbers:
+        return []
     return list((await writer.store.read_objects_by_id(sorted(numbers))).values())
 
 

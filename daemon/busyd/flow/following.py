@@ -6,7 +6,7 @@ What was deleted, edited, moved or brought back on a phone, and who else has com
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -21,13 +21,15 @@ from busyd.index.writer import IndexWriter
 from busyd.period import Instant
 from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingState, calendar_key
 from busyd.store.mirror import CalendarRecord
+from busyd.sync.timing import SETTLE
 
 logger = logging.getLogger(__name__)
 
 FOLLOWED_FOR: Final = 86_400
 """Seconds after its end for which a row is compared with what is on the server."""
-_LATE_LOOK: Final = 10.0
-"""Seconds, at least, after which calendars are looked at once more: reads of a server may lag behind its writes."""
+_LATE_LOOK: Final = SETTLE + 1.0
+"""Seconds, at least, after which calendars are looked at once more: reads of a server may lag behind its writes. Their
+second looks are due by then, so that the next booking need not take them."""
 _MARGIN: Final = 1.5
 """What was measured of that lag counts so many times."""
 
@@ -63,7 +65,8 @@ class FollowedRows:
         """Where there are rows, and which."""
         self._compared: dict[_Place, tuple[int, int]] = {}
         """The generation of the calendar and the version of the snapshot that all rows were last compared with."""
-        self._late: set[asyncio.Task[None]] = set()
+        self._late: dict[str, asyncio.Task[None]] = {}
+        """The last look to come, by profile."""
 
     @property
     def since(self) -> Instant:
@@ -91,22 +94,28 @@ class FollowedRows:
         except BusydError as error:
             logger.warning("%s: appointments were not compared with it, the next poll does: %s", connection, error)
 
-    def look_again_later(self, row: Booking, *, lag: float) -> None:
-        """What turns up a little after a row was booked is told, not undone. `lag`: seconds, as measured."""
+    def look_again_later(self, row: Booking, *, lag_of: Callable[[], Awaitable[float]]) -> None:
+        """What turns up a little after a row was booked is told, not undone. `lag_of`: seconds, as measured.
+
+        One look serves all that was booked for a profile just before.
+        """
 
         async def look() -> None:
-            await self._clock.sleep(max(_LATE_LOOK, _MARGIN * lag))
-            with contextlib.suppress(NotProven):
-                await self._looks.prove(row)
-            await self._compare_place(_Place(row.profile, row.calendar))
+            try:
+                await self._clock.sleep(max(_LATE_LOOK, _MARGIN * await lag_of()))
+                with contextlib.suppress(NotProven):
+                    await self._looks.look_again(row)
+                await self._compare_place(_Place(row.profile, row.calendar))
+            except BusydError as error:
+                logger.warning("%s was not looked at once more, the next poll does: %s", row.id, error)
 
-        task = asyncio.create_task(look(), name=f"look again at {row.id}")
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
+        if (earlier := self._late.get(row.profile)) is not None:
+            earlier.cancel()
+        self._late[row.profile] = asyncio.create_task(look(), name=f"look again at {row.id}")
 
     async def close(self) -> None:
         """End the looks that are to come."""
-        late = list(self._late)
+        late = list(self._late.values())
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
@@ -149,8 +158,7 @@ class FollowedRows:
 
     async def _compare_rested(self, record: CalendarRecord, rows: Sequence[Booking]) -> None:
         """Compare rows of one profile that rest with their calendar, and look for others in their time."""
-        mirrored = await self._writer.store.read_payloads(record.id, [normalise_href(row.href) for row in rows])
-        etags = {href: stored.etag for href, stored in mirrored.items()}
+        etags = await self._writer.store.read_etags(record.id, [normalise_href(row.href) for row in rows])
         booked = []
         for row in rows:
             etag = etags.get(normalise_href(row.href))

@@ -22,16 +22,20 @@ _MOST_ASKED: Final = 50
 """Calendars that a truncated listing does not show and that are asked for, in one poll."""
 
 
-async def list_account(context: PollContext, report: Report) -> tuple[Listing, AccountRecord | None]:
+async def list_account(
+    context: PollContext, report: Report, *, is_awaited: bool = False
+) -> tuple[Listing, AccountRecord | None]:
     """The calendars behind the connection: one request a home, unless the account must be discovered first (then with
-    it)."""
+    it). `is_awaited`: somebody waits, and a discovery that has just become due is left to another poll.
+    """
     connection, at = context.connection_state.connection, context.clock.now()
     context.connection_state.asked = Now(at, context.clock.monotonic())
     account = await context.store.read_account(connection.name)
     login = (connection.url, connection.username)
     known = account if account is not None and (account.root, account.username) == login else None
     is_lost = False
-    if known is not None and not has_passed(known.discovered, REDISCOVER_EVERY, at=at):
+    discover_every = 2 * REDISCOVER_EVERY if is_awaited else REDISCOVER_EVERY
+    if known is not None and not has_passed(known.discovered, discover_every, at=at):
         try:
             return await _list_homes(context, known.homes, single=known.single), None
         except (NotFound, Forbidden):
@@ -65,7 +69,7 @@ async def _list_homes(context: PollContext, homes: Sequence[str], *, single: boo
 
     What some profile counts and a truncated listing does not show is asked for by itself.
     """
-    listing = await context.client.run(list_homes(homes, single=single))
+    listing = await context.client.run(list_homes(homes, single=single, memory=context.listings))
     if not listing.partial:
         return listing
     shown = {remote.href for remote in listing.calendars}

@@ -43,7 +43,7 @@ class WrittenConnection(Protocol):
     @property
     def is_refused(self) -> bool: ...
 
-    async def look(self) -> bool: ...
+    async def look(self, *, is_awaited: bool = True) -> bool: ...
 
 
 class AnswerSource(Protocol):
@@ -80,6 +80,10 @@ class Looks:
         if row.state is BookingState.PENDING and row.kind is BookingKind.APPOINTMENT:
             return ProvenLook(await self._is_not_offered(row, profile_state), proof)
         return ProvenLook(await self.is_taken(row), proof)
+
+    async def look_again(self, row: Booking) -> None:
+        """Have every calendar that counts asked once more, by polls that leave nothing to others. Raises NotProven."""
+        await self._confirm(self._profile_state(row), is_awaited=False)
 
     async def is_taken(self, row: Booking) -> bool:
         """Whether somebody else has an event in the span of a row, as far as is known. Raises NotProven."""
@@ -119,10 +123,10 @@ class Looks:
         view = self._answers.profile(row.profile)
         if view is None:
             raise _unconfigured(row)
-        offer = offer_of(view, row.span.end - row.span.start, now=row.created, ignored=(row.id,))
-        offer = lifted(offer, row.overrides)
+        its = {row.id, row.hold} - {""}  # the hold is used up when the row is committed, which may be under way
+        offer = lifted(offer_of(view, row.span.end - row.span.start, now=row.created, ignored=its), row.overrides)
         window = offer.shape.reach(row.span)
-        busy = await others_busy(self._writer, profile_state, window=window, uids=self._own_names(row), rows=(row.id,))
+        busy = await others_busy(self._writer, profile_state, window=window, uids=self._own_names(row), rows=its)
         return why_not(offer, row.span, busy=busy) is not None
 
     def _own_names(self, row: Booking) -> set[str]:
@@ -137,7 +141,7 @@ class Looks:
             raise _unconfigured(row)
         return profile_state
 
-    async def _confirm(self, profile_state: ProfileState) -> frozenset[str]:
+    async def _confirm(self, profile_state: ProfileState, *, is_awaited: bool = True) -> frozenset[str]:
         """One poll of each connection with a calendar that counts; the connections that answered in time.
 
         Raises NotProven while one is not read at all.
@@ -147,7 +151,10 @@ class Looks:
         if missing := sorted(names - schedules.keys()):
             message = f"these connections are not read yet: {', '.join(missing)}"
             raise NotProven(message)
-        looking = {name: asyncio.create_task(schedules[name].look(), name=f"look at {name}") for name in sorted(names)}
+        looking = {
+            name: asyncio.create_task(schedules[name].look(is_awaited=is_awaited), name=f"look at {name}")
+            for name in sorted(names)
+        }
         if looking:
             await asyncio.wait(looking.values(), timeout=PROVE_WITHIN)
         # What is still under way goes on, for others.

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-from busyd.connection import ConnectionKind, Privacy
+from busyd.connection import FEEDS, ConnectionKind, Privacy
 from busyd.dav.errors import LoginRefused
 from busyd.dav.operation import Listing
 from busyd.errors import BusydError, DataError, RemoteError
@@ -46,6 +46,7 @@ from busyd.sync.decision import (
     is_proof,
 )
 from busyd.sync.doubts import Question
+from busyd.sync.due import is_look_due
 from busyd.sync.feed_sync import poll_feed, read_subscription
 from busyd.sync.removals import ask_whether_gone, commit_removal, commit_stop_counting
 from busyd.sync.round import feed_failed, keep_counting, plan_round
@@ -56,11 +57,22 @@ from busyd.sync.timing import REFUSAL_PAUSE
 logger = logging.getLogger(__name__)
 
 
-async def poll_connection(context: PollContext, report: Report) -> bool:
+class _Round(Struct, frozen=True):
+    """What belongs to one poll."""
+
+    now: Now
+    report: Report
+    is_awaited: bool
+    """Somebody waits to book: what proves nothing is left to the next poll, and nothing waits that need not."""
+    early: Mapping[int, asyncio.Task[TakenLook]]
+    """Looks that are taken beside the listing."""
+
+
+async def poll_connection(context: PollContext, report: Report, *, is_awaited: bool = False) -> bool:
     """Bring every linked calendar of a connection up to date. Raises RemoteError when the connection as a whole fails.
 
     A fault of one calendar is noted with it and does not keep the others from being read. False when there was nothing
-    to ask.
+    to ask. `is_awaited`: somebody waits to book.
     """
     at = context.clock.now()
     if context.connection_state.connection.kind is ConnectionKind.ICS:
@@ -68,17 +80,19 @@ async def poll_connection(context: PollContext, report: Report) -> bool:
         report(Progress(context.name, "", "done"))
         return asked
     written = {number: dict(noted) for number, noted in context.written.items()}
-    early = _look_where_written(context, at=at)
+    early = _look_early(context, at=at, is_awaited=is_awaited)
     try:
-        listing, account = await list_account(context, report)
+        listing, account = await list_account(context, report, is_awaited=is_awaited)
         context.connection_state.login_accepted = True
         await _take_listing(context, listing, account=account, at=at)
-        known, now = known_calendars(context), Now(at, context.clock.monotonic())
-        plan = await _read(context, _Listed(listing, early), known=known, now=now, report=report)
+        known = known_calendars(context, is_awaited=is_awaited)
+        this = _Round(Now(at, context.clock.monotonic()), report, is_awaited, early)
+        plan = await _read(context, listing, known=known, this=this)
     finally:
         for look in early.values():
             look.cancel()
-        await asyncio.gather(*early.values(), return_exceptions=True)
+        if early:
+            await asyncio.gather(*early.values(), return_exceptions=True)
         context.forget_written(written)
     await _commit(context, plan, at=at)
     for decision in plan.having(Action.READ_FEED):
@@ -90,75 +104,60 @@ async def poll_connection(context: PollContext, report: Report) -> bool:
     return True
 
 
-class _Listed(Struct, frozen=True):
-    """A listing, and the looks that were taken beside it."""
+def _look_early(context: PollContext, *, at: Instant, is_awaited: bool) -> dict[int, asyncio.Task[TakenLook]]:
+    """Look beside the listing into calendars that are looked into whatever it says.
 
-    listing: Listing
-    early: Mapping[int, asyncio.Task[TakenLook]]
-
-
-def _look_where_written(context: PollContext, *, at: Instant) -> dict[int, asyncio.Task[TakenLook]]:
-    """Look into the calendars that were written to beside the listing, which can only say that they have changed.
-
-    Whoever has booked waits for this poll.
+    Of those that were written to it can only say that they have changed. Whoever has booked waits for that, and whoever
+    is about to book for the second looks that are due.
     """
-    written = [context.state.calendars.get(number) for number in context.written]
+    state, now = context.state, context.clock.monotonic()
+    wanted = [state.calendars.get(number) for number in context.written]
+    if is_awaited:
+        linked = state.linked_calendars(context.name)
+        wanted += [one for one in linked if is_look_due(one, at) and context.backoff.not_before(one.id) <= now]
     return {
-        record.id: asyncio.create_task(take_look(context, record, at=at), name=f"look into {record.label}")
-        for record in written
-        if record is not None and record.complete and record.missing_since is None
+        record.id: asyncio.create_task(
+            take_look(context, record, at=at, is_awaited=is_awaited), name=f"look into {record.label}"
+        )
+        for record in {record.id: record for record in wanted if record is not None}.values()
+        if record.complete and record.missing_since is None and not (record.gone or record.remote.kind in FEEDS)
     }
 
 
-async def _read(
-    context: PollContext, listed: _Listed, *, known: Sequence[KnownCalendar], now: Now, report: Report
-) -> RoundPlan:
+async def _read(context: PollContext, listing: Listing, *, known: Sequence[KnownCalendar], this: _Round) -> RoundPlan:
     """Send what the plan asks for, one request after the other, until the plan is final."""
-    listing, outcomes = listed.listing, list[Outcome]()
+    outcomes, now = list[Outcome](), this.now
     arrived = recent_arrivals(context, now.wall)
     plan = plan_round(listing, known, arrived=arrived, now=now)
     remember_doubts(context, plan)
     while plan.request is not None:
-        outcome = await _send(context, plan.request, at=now.wall, report=report, early=listed.early)
+        outcome = await _send(context, plan.request, this=this)
         if isinstance(outcome, SyncOutcome):
             remember_arrivals(context, outcome, at=now.wall)
         outcomes.append(outcome)
         earlier, plan = plan, plan_round(listing, known, outcomes=outcomes, arrived=arrived, now=now)
         for failure in plan.failed_since(earlier):
-            _note_failure(context, failure, report=report)
+            _note_failure(context, failure, report=this.report)
     logger.debug("%s: this round is decided\n%s", context.name, plan)
     return plan
 
 
-async def _send(
-    context: PollContext,
-    request: Request,
-    *,
-    at: Instant,
-    report: Report,
-    early: Mapping[int, asyncio.Task[TakenLook]],
-) -> Outcome:
+async def _send(context: PollContext, request: Request, *, this: _Round) -> Outcome:
     match request:
         case ReadCalendar(record):
-            return await _read_calendar(context, record, at=at, report=report, early=early.get(record.id))
+            return await _read_calendar(context, record, this=this)
         case AskWhetherGone(record):
             return await ask_whether_gone(context, record)
         case AskForObjects(record, question):
             return await _ask_for_objects(context, record, question=question)
 
 
-async def _read_calendar(
-    context: PollContext,
-    record: CalendarRecord,
-    *,
-    at: Instant,
-    report: Report,
-    early: asyncio.Task[TakenLook] | None,
-) -> SyncOutcome | ReadFailed:
+async def _read_calendar(context: PollContext, record: CalendarRecord, *, this: _Round) -> SyncOutcome | ReadFailed:
+    early, at, report = this.early.get(record.id), this.now.wall, this.report
     try:
         try:
             taken = await early if early is not None else None
-            return await read_changes(context, record, at=at, report=report, early=taken)
+            return await read_changes(context, record, at=at, report=report, early=taken, is_awaited=this.is_awaited)
         except LoginRefused:
             # QUIRK(icloud): single requests are refused now and then; the listing has just shown the login to be good.
             await context.clock.sleep(REFUSAL_PAUSE)
@@ -213,10 +212,17 @@ def _note_failure(context: PollContext, failure: Decision, *, report: Report) ->
 
 async def _take_listing(context: PollContext, listing: Listing, *, account: AccountRecord | None, at: Instant) -> None:
     """Commit an account together with its first listing: one without the other would look like no calendars at all."""
-    is_reduced = context.connection_state.connection.privacy is Privacy.BUSY
-    taken = keep_counting(listing, [calendar.record for calendar in known_calendars(context)])
+    connection_state = context.connection_state
+    known = context.state.calendars_of(context.name)
+    taken = keep_counting(listing, known)
+    is_other = listing.partial != connection_state.partial
+    if account is None and not is_other and connection_state.listed and _is_known(taken, known):
+        connection_state.reminders = listing.reminders
+        await refresh_state(context, known)
+        return
+    is_reduced = connection_state.connection.privacy is Privacy.BUSY
 
-    def commit(tx: Transaction) -> None:
+    def commit(tx: Transaction) -> list[CalendarRecord]:
         before = tx.read_account(context.name)
         if account is not None:
             if is_reduced and before is not None and set(before.addresses) != set(account.addresses):
@@ -229,24 +235,31 @@ async def _take_listing(context: PollContext, listing: Listing, *, account: Acco
             for record in tx.read_calendars(context.name):
                 if record.missing_since is not None:
                     tx.record_gone(record.id)
+        return tx.read_calendars(context.name)
 
-    await context.store.transaction(commit)
-    connection_state = context.connection_state
+    records = await context.store.transaction(commit)
     if account is not None:
         connection_state.addresses = account.addresses
     connection_state.reminders = listing.reminders
     if listing.partial and not connection_state.partial:
         logger.warning("%s: %s; what is not listed counts as not known", context.name, listing.partial)
-    is_other = listing.partial != connection_state.partial
     connection_state.partial = listing.partial
-    await refresh_state(context, relink=not connection_state.listed or is_other)
+    await refresh_state(context, records, relink=not connection_state.listed or is_other)
+
+
+def _is_known(listing: Listing, known: Sequence[CalendarRecord]) -> bool:
+    """Whether a listing says nothing of calendars but what is known already."""
+    present = {record.remote.href: record.remote for record in known if record.missing_since is None}
+    return not listing.unreadable and {remote.href: remote for remote in listing.calendars} == present
 
 
 async def _confirm(context: PollContext, records: Sequence[CalendarRecord], *, at: Instant) -> None:
-    """The listing has just proved that these calendars are as the mirror has them."""
+    """Show what was settled, and that these calendars are as the mirror has them, as the listing has just proved."""
     for record in records:
         remember_recovery(context, record)
-    if records:
-        await context.store.confirm_calendars([record.id for record in records], at)
-    fresh = await context.store.read_calendars(context.name)
-    await context.writer.publisher.confirm(fresh)
+
+    def confirm(tx: Transaction) -> list[CalendarRecord]:
+        tx.confirm_calendars([record.id for record in records], at)
+        return tx.read_calendars(context.name)
+
+    await refresh_state(context, await context.store.transaction(confirm))

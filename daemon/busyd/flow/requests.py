@@ -72,6 +72,7 @@ class OutboxRequests:
         """Held from the look at what is busy until a row is shown, so that the next look sees it."""
         self.told_of: set[str] = set()
         """Rows under way that a second request with the same key was told of: they are not taken back any more."""
+        self._was_restored: bool | None = None
 
     async def once(
         self,
@@ -128,6 +129,18 @@ class OutboxRequests:
         """
 
         return await self._ledger.outbox(lambda outbox: self._known(outbox, asked))
+
+    async def known_or_named(self, asked: KeyedRequest) -> tuple[Told | Booking | None, str]:
+        """The same with the UID of what is to be written for it."""
+        return await self._ledger.outbox(
+            lambda outbox: (self._known(outbox, asked), outbox.uid_for(asked.profile, asked.key))
+        )
+
+    async def was_restored(self) -> bool:
+        """Whether the ledger ever came from a backup, which it does only while no daemon runs. Raises StorageError."""
+        if self._was_restored is None:
+            self._was_restored = await self._ledger.outbox(lambda outbox: outbox.was_restored())
+        return self._was_restored
 
     async def keep_answer(self, asked: KeyedRequest, told: Told) -> None:
         """Keep what is told of a request now that it is settled, to be told again. Raises StorageError."""

@@ -61,6 +61,8 @@ class PollSchedule:
         self._after_poll = after_poll
         self._backoff = ConnectionBackoff()
         self._running: asyncio.Task[bool] | None = None
+        self._telling: asyncio.Task[None] | None = None
+        """What follows from the last poll is told."""
         self._turn = asyncio.Lock()
         """Held by a poll, or by a write."""
         self._listeners: list[Report] = []
@@ -115,13 +117,16 @@ class PollSchedule:
         """The same for a client that wants a younger proof: one poll for all that ask, and one in some seconds."""
         return await self._join(by_hand=False, apart=CHECK_EVERY)
 
-    async def look(self) -> bool:
-        """The same for a booking, by a poll that begins from now on: one under way may have passed what is sought."""
+    async def look(self, *, is_awaited: bool = True) -> bool:
+        """The same for a booking, by a poll that begins from now on: one under way may have passed what is sought.
+
+        `is_awaited`: somebody waits for what comes of it, and sees to what `after_poll` does.
+        """
         if self._running is not None:
             await asyncio.wait({self._running})
-        return await self._join(by_hand=False)
+        return await self._join(by_hand=False, is_awaited=is_awaited)
 
-    async def _join(self, *, by_hand: bool, apart: float = 0.0) -> bool:
+    async def _join(self, *, by_hand: bool, apart: float = 0.0, is_awaited: bool = False) -> bool:
         """Wait for the poll under way, or for one that begins `apart` seconds after the last at the earliest."""
         if not self._is_polling:
             may_try = await self._may_try(by_hand=by_hand)
@@ -134,11 +139,15 @@ class PollSchedule:
                     )
                     return False
                 wait = self._began + apart - self.context.clock.monotonic()
-                self._running = asyncio.create_task(self._poll(max(wait, 0.0)), name=f"poll {self.context.name}")
+                poll = self._poll(max(wait, 0.0), is_awaited=is_awaited)
+                self._running = asyncio.create_task(poll, name=f"poll {self.context.name}")
         assert self._running is not None
         running, this = self._running, asyncio.current_task()
         try:
-            return await asyncio.shield(running)
+            good = await asyncio.shield(running)
+            if not is_awaited and self._telling is not None:
+                await asyncio.shield(self._telling)
+            return good
         except asyncio.CancelledError:
             if running.cancelled() and this is not None and not this.cancelling():
                 return False  # the connection was taken away, not whoever asks
@@ -154,20 +163,28 @@ class PollSchedule:
         if self._running is not None and not self._running.done():
             self._running.cancel()
             await asyncio.gather(self._running, return_exceptions=True)
+        if self._telling is not None:
+            await asyncio.gather(self._telling, return_exceptions=True)
 
-    async def _poll(self, wait: float) -> bool:
-        """One poll, and whatever comes of it, what has changed is told."""
+    async def _poll(self, wait: float, *, is_awaited: bool) -> bool:
+        """One poll, and whatever comes of it, what has changed is told, which nobody waits for who wants to book."""
         try:
             if wait > 0:
                 await self.context.clock.sleep(wait)
             async with self._turn:
-                return await self._poll_connection()
+                return await self._poll_connection(is_awaited=is_awaited)
         finally:
-            await self.context.writer.publisher.tell_changes((self.context.name,))
-            if self._after_poll is not None:
-                await self._after_poll(self.context.name)
+            telling = self._tell_changes(self._telling, is_awaited=is_awaited)
+            self._telling = asyncio.create_task(telling, name=f"tell of {self.context.name}")
 
-    async def _poll_connection(self) -> bool:
+    async def _tell_changes(self, earlier: asyncio.Task[None] | None, *, is_awaited: bool) -> None:
+        if earlier is not None:
+            await asyncio.wait({earlier})
+        await self.context.writer.publisher.tell_changes((self.context.name,))
+        if self._after_poll is not None and not is_awaited:
+            await self._after_poll(self.context.name)
+
+    async def _poll_connection(self, *, is_awaited: bool) -> bool:
         clock, name = self.context.clock, self.context.name
         self._began = clock.monotonic()
         self._is_extra = self.is_refused and self._began < self._backoff.not_before
@@ -177,7 +194,7 @@ class PollSchedule:
         self.context.connection_state.login_accepted = False
         is_thorough = self.context.connection_state.thorough
         try:
-            asked = await poll_connection(self.context, self._report)
+            asked = await poll_connection(self.context, self._report, is_awaited=is_awaited)
         except BusydError as error:
             self._failed(error)
             if isinstance(error, LoginRefused) and not isinstance(error, NOTHING_SENT):

@@ -106,8 +106,12 @@ class Store:
     async def confirm_calendars(self, calendars: Iterable[int], at: Instant) -> None:
         await self.transaction(lambda tx: tx.confirm_calendars(calendars, at))
 
-    async def read_etags(self, calendar: int) -> dict[str, str]:
-        return await self._read(lambda tx: tx.read_etags(calendar))
+    async def read_etags(self, calendar: int, hrefs: Iterable[str] | None = None) -> dict[str, str]:
+        return await self._read(lambda tx: tx.read_etags(calendar, hrefs))
+
+    async def read_names(self, calendar: int) -> tuple[dict[str, str], dict[str, str]]:
+        """The ETags and the spellings of its objects, by href."""
+        return await self._read(lambda tx: (tx.read_etags(calendar), tx.read_spellings(calendar)))
 
     async def read_spellings(self, calendar: int) -> dict[str, str]:
         return await self._read(lambda tx: tx.read_spellings(calendar))

@@ -33,15 +33,19 @@ class TakenLook(Struct, frozen=True):
     """A look at a calendar, before anything is fetched."""
 
     etags: Mapping[str, str]
+    spelled: Mapping[str, str]
     plan: LookPlan
     seen: Look
 
 
-async def take_look(context: PollContext, record: CalendarRecord, *, at: Instant) -> TakenLook:
-    """Ask what has changed in a calendar. Raises RemoteError."""
-    etags = await context.store.read_etags(record.id)
+async def take_look(
+    context: PollContext, record: CalendarRecord, *, at: Instant, is_awaited: bool = False
+) -> TakenLook:
+    """Ask what has changed in a calendar. `is_awaited`: see `plan_look`. Raises RemoteError."""
+    etags, spelled = await context.store.read_names(record.id)
     others = other_collections(record, context.state.calendars_of(context.name))
-    plan = plan_look(record, etags, others=others, at=at)
+    is_written = record.id in context.written
+    plan = plan_look(record, etags, others=others, at=at, is_awaited=is_awaited, is_written=is_written)
     now, refused = context.clock.monotonic(), context.refused_syncs
     seen = await look(
         context.client,
@@ -51,28 +55,41 @@ async def take_look(context: PollContext, record: CalendarRecord, *, at: Instant
         list_only=refused.is_refused(record.id, now),
     )
     refused.note(record.id, seen, now=now)
-    return TakenLook(etags, plan, seen)
+    return TakenLook(etags, {**spelled, **seen.spelled}, plan, seen)
 
 
 async def read_changes(
-    context: PollContext, record: CalendarRecord, *, at: Instant, report: Report, early: TakenLook | None = None
+    context: PollContext,
+    record: CalendarRecord,
+    *,
+    at: Instant,
+    report: Report,
+    early: TakenLook | None = None,
+    is_awaited: bool = False,
 ) -> SyncOutcome:
     """Look at a calendar and store what is new and changed in it. Raises RemoteError; what was stored stays.
 
-    `early` is a look that was taken in this round beside the listing, which may thus know of more.
+    `early` is a look that was taken in this round beside the listing, which may thus know of more. `is_awaited`: what
+    a second look names once more is fetched again by the next poll.
     """
-    store, taken = context.store, early or await take_look(context, record, at=at)
+    store, taken = context.store, early or await take_look(context, record, at=at, is_awaited=is_awaited)
     etags, plan, seen = taken.etags, taken.plan, taken.seen
     listed = seen.plan.etags
     wanted = context.without_written(record.id, seen.plan.fetch, mirrored=etags, listed=listed)
+    is_short = plan.is_short
+    if is_awaited and seen.sync_token is not None and seen.sync_token == record.sync_token:
+        known, wanted = (
+            wanted,
+            tuple(href for href in wanted if href in record.doubts or etags.get(href) != listed[href]),
+        )
+        is_short = is_short or wanted != known
     if seen.compared_all and plan.reread:
         settled = etags.keys() - seen.plan.gone - record.doubts.keys()
         wanted = tuple(sorted({*wanted, *hrefs_to_reread(settled, at)}))
-    spelled = {**await store.read_spellings(record.id), **seen.spelled}
     done, stored, missing, outdated = 0, False, set[str](), set[str]()
     report(Progress(context.name, record.label, "fetching", 0, len(wanted)))
     try:
-        batches = fetch(context.client, record.remote.target, hrefs=wanted, listed=listed, spelled=spelled)
+        batches = fetch(context.client, record.remote.target, hrefs=wanted, listed=listed, spelled=taken.spelled)
         async with aclosing(batches):
             async for batch in batches:
                 as_before, old = await _not_new(context, record, batch=batch, etags=etags, listed=listed)
@@ -97,6 +114,7 @@ async def read_changes(
         uids={href: uids[href] for href in seen.plan.gone & uids.keys()},
         arrived=frozenset(uids[href] for href in new if uids.get(href)),
         is_early=early is not None,
+        is_short=is_short,
     )
 
 
@@ -118,7 +136,10 @@ async def ask_for_objects(context: PollContext, record: CalendarRecord, *, quest
 
 
 async def commit_settlement(context: PollContext, decision: Decision) -> None:
-    """Store and forget what is believed, and commit the token with it: only now all that it stands for is stored."""
+    """Store and forget what is believed, and commit the token with it: only now all that it stands for is stored.
+
+    What it proves is to be shown by `refresh_state`.
+    """
     record, settlement = decision.record, decision.settlement
     incoming = [Incoming(fetched.href, fetched.etag, fetched.payload) for fetched in settlement.store]
     await context.writer.store_batch(
@@ -139,7 +160,6 @@ async def commit_settlement(context: PollContext, decision: Decision) -> None:
             "%s: %d events look deleted; their time stays busy until each has said so itself (%s)",
             record.label, len(settlement.kept), settlement.reason,
         )  # fmt: skip
-    await refresh_state(context)
 
 
 async def _not_new(

@@ -1,7 +1,7 @@
 """What every way of reading a connection shares: what it reads with, what it remembers, and what is shown after it."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct, field
@@ -9,6 +9,7 @@ from msgspec import Struct, field
 from busyd.advice.errors import describe_error
 from busyd.advice.trouble import TRUNCATED_LISTING, describe_false_listing
 from busyd.clock import Clock
+from busyd.dav.listing import ListingMemory
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant
 from busyd.remote.client import CaldavClient
@@ -81,6 +82,9 @@ class PollContext(Struct, frozen=True):
     arrivals: dict[str, dict[int, Instant]] = field(default_factory=dict)
     """UID -> calendars in which it has turned up, and when; a restart forgets, and waits a little longer."""
 
+    listings: ListingMemory = field(default_factory=ListingMemory)
+    """Of the homes of the account."""
+
     written: dict[int, dict[str, str]] = field(default_factory=dict)
     """Calendar -> href -> ETag of what was written just now, and which the mirror has already."""
 
@@ -126,7 +130,7 @@ class PollContext(Struct, frozen=True):
         return self.writer.state
 
 
-def known_calendars(context: PollContext) -> list[KnownCalendar]:
+def known_calendars(context: PollContext, *, is_awaited: bool = False) -> list[KnownCalendar]:
     """What a round is planned from, of every calendar of the connection."""
     state, connection_state = context.state, context.connection_state
     linked = {record.id for record in state.linked_calendars(context.name)}
@@ -139,6 +143,7 @@ def known_calendars(context: PollContext) -> list[KnownCalendar]:
             said_gone_since=context.said_gone.get(record.id),
             ceasing_since=context.ceasing.get(record.id),
             wanted=connection_state.wanted,
+            is_awaited=is_awaited,
         )
         for record in state.calendars_of(context.name)
     ]
@@ -216,10 +221,16 @@ def remember_recovery(context: PollContext, record: CalendarRecord) -> None:
     context.connection_state.calendar_trouble.pop(record.id, None)
 
 
-async def refresh_state(context: PollContext, *, relink: bool = False) -> None:
-    """Show the new state of a connection's calendars to those who ask: snapshots first, then what proves them."""
+async def refresh_state(
+    context: PollContext, records: Sequence[CalendarRecord] | None = None, *, relink: bool = False
+) -> None:
+    """Show the new state of a connection's calendars to those who ask: snapshots first, then what proves them.
+
+    `records`: all of its calendars, as they were just read from the store.
+    """
     state = context.state
-    records = await context.store.read_calendars(context.name)
+    if records is None:
+        records = await context.store.read_calendars(context.name)
     before = {record.id: record for record in state.calendars_of(context.name)}
     for record in records:
         if record.complete and record.id in before and not before[record.id].complete:

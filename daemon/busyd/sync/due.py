@@ -27,12 +27,15 @@ class LookPlan(Struct, frozen=True):
     """Compare the whole calendar instead of asking what changed since a token."""
     reread: bool
     """Of a whole comparison: also read a part of the objects anew whose ETag is unchanged."""
+    is_short: bool = False
+    """The second look that is due is left to the next poll."""
 
 
-def why_read(record: CalendarRecord, at: Instant) -> Reason | None:
+def why_read(record: CalendarRecord, at: Instant, *, is_awaited: bool = False) -> Reason | None:
     """Why a collection is to be read after a listing, None when the listing leaves no doubt.
 
-    A missing one is asked itself: nothing else proves how it is, or that it is gone.
+    A missing one is asked itself: nothing else proves how it is, or that it is gone. `is_awaited`: somebody waits for
+    the poll, so that the daily comparison is left to the next one.
     """
     if record.missing_since is not None:
         return Reason.MISSING
@@ -42,7 +45,7 @@ def why_read(record: CalendarRecord, at: Instant) -> Reason | None:
         return Reason.CHANGED
     if is_look_due(record, at):
         return Reason.LOOK_AGAIN
-    return Reason.DAILY_COMPARISON if is_comparison_due(record, at) else None
+    return Reason.DAILY_COMPARISON if is_comparison_due(record, at) and not is_awaited else None
 
 
 def why_read_feed(record: CalendarRecord, wanted: Instant | None, *, at: Instant) -> Reason | None:
@@ -76,15 +79,24 @@ def other_collections(record: CalendarRecord, records: Iterable[CalendarRecord])
 
 
 def plan_look(
-    record: CalendarRecord, etags: Mapping[str, str], *, others: tuple[str, ...] = (), at: Instant
+    record: CalendarRecord,
+    etags: Mapping[str, str],
+    *,
+    others: tuple[str, ...] = (),
+    at: Instant,
+    is_awaited: bool = False,
+    is_written: bool = False,
 ) -> LookPlan:
     """How to look into a calendar of which the mirror has `etags` (href -> ETag).
 
     A second look starts from the token before the last one, so that it sees the last look's changes once more; without
-    such a token it compares everything.
+    such a token it compares everything. `is_awaited`: as in `why_read`; `is_written`: and what was written just now is
+    to be seen.
     """
+    is_short = is_awaited and is_written and is_look_due(record, at)
+    is_second = is_look_due(record, at) and not is_short
     newest = record.sync_token if record.complete else None
-    earlier = record.earlier_token if is_look_due(record, at) else None
+    earlier = record.earlier_token if is_second else None
     latest = [newest] if has_news(record) or earlier is None else []
     state = SyncState(
         etags,
@@ -94,9 +106,9 @@ def plan_look(
         doubts=record.doubts,
         others=others,
     )
-    daily = is_comparison_due(record, at)
-    full = daily or (is_look_due(record, at) and (earlier is None or needs_listing(record.doubts)))
-    return LookPlan(state, full, reread=daily and record.complete)
+    daily = is_comparison_due(record, at) and not is_awaited
+    full = daily or (is_second and (earlier is None or needs_listing(record.doubts)))
+    return LookPlan(state, full, reread=daily and record.complete, is_short=is_short)
 
 
 def is_look_due(record: CalendarRecord, at: Instant) -> bool:

@@ -36,6 +36,8 @@ class KnownCalendar(Struct, frozen=True):
     """When it was first listed as one that no longer counts, while it still does."""
     wanted: Instant | None = None
     """Somebody waits for a proof at least as young as this."""
+    is_awaited: bool = False
+    """Somebody waits for this poll: what can wait is left to the next one."""
 
     @property
     def is_followed(self) -> bool:

@@ -45,6 +45,8 @@ class SyncOutcome(Struct, frozen=True):
     """UIDs of the objects that are new here."""
     is_early: bool = False
     """The look was taken beside the listing, not after it: what the listing says of the calendar may be newer."""
+    is_short: bool = False
+    """Somebody waits for it: the second look that is due was not taken, or not all fetched again that it has named."""
 
     @property
     def changed(self) -> bool:
@@ -54,6 +56,21 @@ class SyncOutcome(Struct, frozen=True):
             bool(self.fetched or self.missing or self.outdated or self.look.plan.gone - self.state.doubts.keys())
             or moved
         )
+
+    @property
+    def listed(self) -> tuple[str | None, str | None]:
+        """The ctag and the token of the listing that the mirror is then known to be as new as.
+
+        None where the listing may be newer than an early look: unless both name the same token, which has moved.
+        """
+        record, token = self.record, self.look.sync_token
+        if self.look.truncated:  # a state of which not all was listed is none that a later listing could confirm
+            return None, None
+        if self.is_early and token == record.sync_token:
+            return record.ctag, record.listed_token
+        if self.is_early and token != record.remote.sync_token:
+            return None, None
+        return record.remote.ctag, record.remote.sync_token
 
 
 class Settlement(Struct, frozen=True):
@@ -217,12 +234,12 @@ def _mark(record: CalendarRecord, outcome: SyncOutcome | None, *, doubts: Doubts
             look_again=_earliest(record.look_again, contradiction),
         )
     look_again, earlier_token = _second_look(outcome, at)
-    # A state of which not all was listed is none that a later listing could confirm.
     is_whole = not outcome.look.truncated
+    ctag, listed_token = outcome.listed
     return SyncMark(
-        ctag=record.remote.ctag if is_whole and not outcome.is_early else None,
+        ctag=ctag,
         sync_token=outcome.look.sync_token if is_whole else None,
-        listed_token=record.remote.sync_token if is_whole and not outcome.is_early else None,
+        listed_token=listed_token,
         as_of=at if is_proof and is_whole else None,
         reconciled=at if outcome.look.compared_all and not _is_still_sought(outcome, at) else None,
         doubts=doubts,
@@ -237,7 +254,7 @@ def _second_look(outcome: SyncOutcome, at: Instant) -> tuple[Instant | None, str
     Without a token that look compares everything.
     """
     record, look = outcome.record, outcome.look
-    pending = record.look_again is not None and not is_look_due(record, at)
+    pending = record.look_again is not None and (outcome.is_short or not is_look_due(record, at))
     newest = outcome.state.newest_token
     start = record.earlier_token if record.look_again is not None else newest
     if look.refused or look.truncated:

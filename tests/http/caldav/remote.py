@@ -57,7 +57,7 @@ class Remote:
     def client(self) -> "Remote":
         return self
 
-    async def look(self) -> bool:
+    async def look(self, *, is_awaited: bool = True) -> bool:
         raise NotImplementedError
 
     async def poll_now(self, report: object = None) -> bool:

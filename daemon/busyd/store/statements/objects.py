@@ -19,8 +19,12 @@ _SELECT: Final = f"SELECT etag, payload, {OBJECT_COLUMNS} FROM object WHERE cale
 class ObjectStatements(Statements):
     """The objects of a calendar."""
 
-    def read_etags(self, calendar: int) -> dict[str, str]:
-        """Href -> ETag of everything mirrored; of an object with two versions, of the first."""
+    def read_etags(self, calendar: int, hrefs: Iterable[str] | None = None) -> dict[str, str]:
+        """Href -> ETag of everything mirrored, or of these; of an object with two versions, of the first."""
+        if hrefs is not None:
+            one = "SELECT href, etag FROM object WHERE calendar=? AND href=?"
+            rows = (self._db.execute(one, (calendar, href)).fetchone() for href in hrefs)
+            return dict(row for row in rows if row)
         query = "SELECT href, etag FROM object WHERE calendar=? AND href NOT LIKE ?"
         return dict(self._db.execute(query, (calendar, other_version_of("/%"))))
 
