@@ -44,9 +44,9 @@ class OnlineCheck(Struct, frozen=True):
     not_handed_out: tuple[str, ...] = ()
     """Sentences about linked calendars with events that are listed and cannot be had."""
     uncounted: tuple[str, ...] = ()
+    """Sentences about calendars with much ahead that no profile counts."""
     reminders: tuple[str, ...] = ()
     """Reminders lists, as CONNECTION/NAME."""
-    """Sentences about calendars with much ahead that no profile counts."""
 
     @property
     def status(self) -> ExitStatus:
