@@ -8,7 +8,15 @@ import msgspec
 from busyd.availability.hours import Hours
 from busyd.flow import history
 from busyd.period import FbType, Instant, Period, to_rfc3339
-from busyd.store.changes import ChangeCause, ChangeEvent, NewEntry, ProfileReset, SpanChanged, ToldState
+from busyd.store.changes import (
+    ChangeCause,
+    ChangeEvent,
+    ConnectionChanged,
+    NewEntry,
+    ProfileReset,
+    SpanChanged,
+    ToldState,
+)
 from tests.http.conftest import Serve, Served
 from tests.http.small_backend import NOW, SmallBackend
 
@@ -30,6 +38,12 @@ def became(fbtype: FbType, *, before: FbType = FbType.FREE, at: int = NOW) -> Ne
         calendars=("anna/Work",),
     )
     return NewEntry.of(ChangeEvent.BUSY, ("anna",), told=body, span=span)
+
+
+def reset(*, at: int) -> NewEntry:
+    return NewEntry.of(
+        ChangeEvent.RESET, ("anna",), told=ProfileReset(to_rfc3339(Instant(at)), "anna", ChangeCause.CALENDAR)
+    )
 
 
 async def tell(backend: SmallBackend, *entries: NewEntry, at: int = NOW) -> None:
@@ -68,8 +82,7 @@ async def test_what_the_log_has_not_told_yet_is_never_dated(served: Served) -> N
 
 async def test_a_reset_is_where_knowledge_begins(served: Served) -> None:
     await tell(served.backend, became(FbType.BUSY), at=NOW - 90)
-    reset = ProfileReset(to_rfc3339(NOW - 60), "anna", ChangeCause.CALENDAR)
-    await tell(served.backend, NewEntry.of(ChangeEvent.RESET, ("anna",), told=reset), at=NOW - 60)
+    await tell(served.backend, reset(at=NOW - 60), at=NOW - 60)
     found = await ask(served)
     assert (found["since"], found["known_since"]) == (None, to_rfc3339(NOW - 60))
     assert [one["event"] for one in found["changes"]] == ["busy", "reset"]
@@ -77,6 +90,9 @@ async def test_a_reset_is_where_knowledge_begins(served: Served) -> None:
 
 async def test_a_moment_that_the_log_does_not_follow_has_no_past(served: Served) -> None:
     await tell(served.backend, at=NOW - 2 * DAY)
+    for days in (-93, 461):
+        assert (await ask(served, f"?at={to_rfc3339(NOW + days * DAY)}"))["known_since"] is None
+    await tell(served.backend, reset(at=NOW - DAY), at=NOW - DAY)
     for days in (-93, 461):
         assert (await ask(served, f"?at={to_rfc3339(NOW + days * DAY)}"))["known_since"] is None
     lately = NOW // DAY * DAY + 459 * DAY  # it came into view today
@@ -88,6 +104,18 @@ async def test_of_very_many_changes_the_last_ones_are_told(served: Served, monke
     await tell(served.backend, *(became(FbType.FREE, before=FbType.BUSY) for _ in range(3)))
     found = await ask(served)
     assert (found["truncated"], [one["id"] for one in found["changes"]]) == (True, [2, 3])
+
+
+async def test_a_change_before_those_that_are_told_is_not_taken_for_none(served: Served, monkeypatch: Any) -> None:
+    monkeypatch.setattr(history, "MOST_CHANGES", 2)
+    await served.backend.set_busy("anna", [(NOON, NOON + 3600, FbType.BUSY)])
+    await tell(served.backend, at=NOW - 300)
+    await tell(served.backend, became(FbType.BUSY), at=NOW - 240)
+    for at in (NOW - 180, NOW - 120, NOW - 60):
+        down = ConnectionChanged(to_rfc3339(Instant(at)), "anna", "failed", "")
+        await tell(served.backend, NewEntry.of(ChangeEvent.CONNECTION, ("anna",), told=down), at=at)
+    found = await ask(served)
+    assert (found["type"], found["since"], found["known_since"]) == ("BUSY", None, to_rfc3339(NOW - 120))
 
 
 async def test_a_moment_outside_the_working_hours_is_told(serve: Serve, tmp_path: Path) -> None:

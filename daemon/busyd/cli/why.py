@@ -94,7 +94,7 @@ def _where_it_ends(answer: Mapping[str, Any], zone: Zone) -> str:
     if answer["known_since"] is None:
         return "the log of changes follows 92 days back and 460 days ahead, and does not follow this moment"
     if answer["truncated"]:
-        return f"there are earlier changes, and the log begins {show_time(answer['known_since'], zone)}"
+        return f"there are earlier changes than the {len(answer['changes'])} told here"
     return f"nothing is known before {show_time(answer['known_since'], zone)}, where the log begins for this moment"
 
 
@@ -115,7 +115,8 @@ def _describe(change: Mapping[str, Any], zone: Zone) -> tuple[str, str]:
                 f"{told['connection']}{': ' if told['detail'] else ''}{told['detail']}",
             )
         case _:
-            return "not known", "too much changed at once to tell each change"
+            cause = f": {_CAUSES[told['cause']]}" if told["cause"] in _CAUSES else ""
+            return "not known", f"too much changed at once to tell each change{cause}"
 
 
 def _causes(change: Mapping[str, Any], zone: Zone) -> Iterator[str]:

@@ -86,7 +86,9 @@ class History:
             if entry.change.event in _OF_A_SPAN:
                 last = entry
             elif entry.change.event is ChangeEvent.RESET:
-                last, known = None, max(known or entry.at, entry.at)
+                last, known = None, max(known, entry.at) if known is not None else None
+        if truncated and last is None and known is not None:
+            known = max(known, entries[0].at)  # what is not read may have made the moment another one
         visible = [entry for entry in entries if viewer.sees(entry)]
         return Past(
             known_since=known,
