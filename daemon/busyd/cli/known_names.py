@@ -1,13 +1,11 @@
 """Names that a command is given and the configuration must know: which was meant when it does not."""
 
 from collections.abc import Iterable
-from typing import Final
 
 from busyd.cli.exit_status import CommandFailed
 from busyd.config import Config
+from busyd.credentials.tokens import ALL_PROFILES
 from busyd.spelling import did_you_mean
-
-ALL_PROFILES: Final = "*"
 
 
 def require_profile(name: str, config: Config | None) -> None:

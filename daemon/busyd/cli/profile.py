@@ -12,11 +12,12 @@ from urllib.parse import quote, urlsplit
 from msgspec import Struct
 
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
-from busyd.cli.known_names import ALL_PROFILES, require_profile
+from busyd.cli.known_names import require_profile
 from busyd.cli.terminal import print_json, print_note
 from busyd.cli.token import base_address, parse_expiry, tokens_installation
 from busyd.clock import SystemClock
 from busyd.config import Config
+from busyd.credentials.tokens import ALL_PROFILES
 from busyd.os_errors import fault_of
 from busyd.store.ledger import ledger_of
 

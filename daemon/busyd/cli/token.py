@@ -8,12 +8,12 @@ from busyd.address import TcpAddress
 from busyd.cli.daemon_client import LOCAL_TOKEN_FILE, refuse_foreign_daemon
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation, find_installation
-from busyd.cli.known_names import ALL_PROFILES, require_profile
+from busyd.cli.known_names import require_profile
 from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.cli.window import show_time, zone_of_all
 from busyd.clock import SystemClock
 from busyd.config import Config
-from busyd.credentials.tokens import SCOPES, Token
+from busyd.credentials.tokens import ALL_PROFILES, SCOPES, Token
 from busyd.ical.zones import Zone
 from busyd.period import Instant, to_rfc3339
 from busyd.store.ledger import ledger_of

@@ -10,7 +10,6 @@ from typing import Any, Final
 from busyd.cli.asked_time import HOW_TO_WRITE, asked_instant
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation
-from busyd.cli.known_names import ALL_PROFILES
 from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.cli.token import tokens_installation
 from busyd.cli.webhook_add import add_webhook
@@ -19,6 +18,7 @@ from busyd.clock import SystemClock
 from busyd.config import Config
 from busyd.credentials import Secret
 from busyd.credentials.store import CredentialStore
+from busyd.credentials.tokens import ALL_PROFILES
 from busyd.credentials.webhooks import MASTER_NAME, OLD_SIGNS_FOR, derive_secret, digest_of, new_master
 from busyd.flow.webhook_secrets import secrets_in_use
 from busyd.flow.webhook_views import detail_of_webhook, fix_of_webhook, state_of_webhook

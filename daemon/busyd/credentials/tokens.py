@@ -9,6 +9,8 @@ from msgspec import Struct
 from busyd.period import Instant
 
 TOKEN_PREFIX: Final = "bd"
+ALL_PROFILES: Final = "*"
+"""Instead of the name of a profile: every one."""
 SCOPES: Final = ("freebusy", "details", "book", "metrics", "admin")
 LOCAL_TOKEN_NAME: Final = "local-admin-token"
 """Of the daemon's own token for the command line, and of the file it is in. Nobody lists or revokes it."""
@@ -19,7 +21,7 @@ class Token(Struct, frozen=True):
 
     id: str
     profile: str
-    """The one profile it opens; `*` for all."""
+    """The one profile it opens, or ALL_PROFILES."""
     scopes: frozenset[str]
     details: bool
     """Whether its feed shows titles and places."""

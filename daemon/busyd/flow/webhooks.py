@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from busyd.clock import Clock
 from busyd.cooperative import apply, in_slices
 from busyd.credentials import Secret
+from busyd.credentials.tokens import ALL_PROFILES
 from busyd.errors import UserError
 from busyd.flow.changes import Changes, NumberGone, Viewer
 from busyd.flow.webhook_endpoint import WebhookAnswer, WebhookEndpoint
@@ -31,7 +32,6 @@ from busyd.store.webhooks import RESUME, StoredWebhook, Webhook
 
 logger = logging.getLogger(__name__)
 
-ALL_PROFILES: Final = "*"
 LOOK_EVERY: Final = 1.0
 """Seconds after which a hook that the command line has made or changed is known, at the latest."""
 KEY_IS_READ_EVERY: Final = 60.0

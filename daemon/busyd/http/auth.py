@@ -11,14 +11,13 @@ from typing import Final
 from msgspec import Struct
 
 from busyd.clock import Clock
-from busyd.credentials.tokens import Token
+from busyd.credentials.tokens import ALL_PROFILES, Token
 from busyd.flow.tokens import Tokens
 from busyd.http.problem import HttpProblem
 from busyd.http.request_headers import RequestHeaders
 from busyd.http.settings import Limits
 from busyd.period import Instant
 
-ALL_PROFILES: Final = "*"
 _BASIC_CHALLENGE: Final = 'Basic realm="busyd", charset="UTF-8"'
 """RFC 7617 §2.1. Always the same: some apps remember a password by its realm."""
 _ENTER: Final = "make one with `busyd token add PROFILE --scope freebusy,details` and enter it as the password"

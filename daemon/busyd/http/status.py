@@ -14,12 +14,13 @@ from msgspec.structs import asdict
 import busyd
 from busyd.connection import ConnectionKind
 from busyd.cooperative import apply, in_slices
+from busyd.credentials.tokens import ALL_PROFILES
 from busyd.flow.backend import Backend
 from busyd.flow.link_views import LinkView
 from busyd.flow.unsettled import UnsettledView
 from busyd.flow.views import CalendarView, ConnectionView, ProblemView, ProfileView
 from busyd.flow.webhook_views import WebhookView
-from busyd.http.auth import ALL_PROFILES, Caller
+from busyd.http.auth import Caller
 from busyd.http.bodies import (
     Calendar,
     Calendars,

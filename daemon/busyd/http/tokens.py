@@ -9,9 +9,8 @@ import msgspec
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from busyd.credentials.tokens import LOCAL_TOKEN_NAME, SCOPES, Token
+from busyd.credentials.tokens import ALL_PROFILES, LOCAL_TOKEN_NAME, SCOPES, Token
 from busyd.flow.backend import Backend
-from busyd.http.auth import ALL_PROFILES
 from busyd.http.bodies import Time, time_or_none
 from busyd.http.call import Call
 from busyd.http.idempotency import invalid, read_json

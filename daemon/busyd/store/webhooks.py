@@ -33,7 +33,7 @@ class Webhook(Struct, frozen=True):
 
     id: str
     profile: str
-    """`*` for all."""
+    """Or ALL_PROFILES."""
     url: str
     events: tuple[str, ...]
     private: bool

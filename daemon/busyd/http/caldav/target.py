@@ -5,9 +5,10 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from busyd.credentials.tokens import ALL_PROFILES
 from busyd.flow.backend import Backend
 from busyd.flow.collections import CollectionView
-from busyd.http.auth import ALL_PROFILES, login_needed
+from busyd.http.auth import login_needed
 from busyd.http.caldav.blocked import SEGMENT, BlockedSlots
 from busyd.http.caldav.refusals import no_privilege
 from busyd.http.caldav.resources import Resource, calendar_object, collection_href
