@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from busyd.booking.applying import WriteRefused, merged
 from busyd.booking.carrying import RESTS, Carrier, ProvenLook
 from busyd.booking.rendering import render
-from busyd.clock import Clock
+from busyd.clock import Clock, sleep_unless
 from busyd.dav.errors import LoginRefused
 from busyd.dav.href import normalise_href
 from busyd.errors import BusydError
@@ -139,7 +139,7 @@ class Booker:
                         continue
                     self._note(name, error)
                     await self._show_refused(name, is_refused=isinstance(error, WriteRefused))
-                    await self._rest(wake, wait)
+                    await sleep_unless(wake, wait, clock=self._clock)
                     wake.set()
                     wait = min(2 * wait, _LONGEST_RETRY)
                 else:
@@ -156,16 +156,6 @@ class Booker:
             self._requests.told_of.discard(name)
             if (looking := self._looking.pop(name, None)) is not None:
                 looking.cancel()
-
-    async def _rest(self, wake: asyncio.Event, seconds: float) -> None:
-        """Until somebody wakes the row, or the time is over."""
-        woken = asyncio.ensure_future(wake.wait())
-        timer = asyncio.ensure_future(self._clock.sleep(seconds))
-        try:
-            await asyncio.wait({woken, timer}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            woken.cancel()
-            timer.cancel()
 
     async def _attempt(self, name: str) -> Booking | None:
         """Carry a row and its claims as far as they go now."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from busyd.advice.trouble import describe_uncounted
 from busyd.availability.policy import Rules, decide
+from busyd.clock import sleep_unless
 from busyd.connection import ConnectionKind, RemoteCalendar
 from busyd.errors import BusydError
 from busyd.flow.ask import find_profile
@@ -162,15 +163,7 @@ class UncountedCalendars:
 
     async def _rest(self, seconds: float) -> None:
         """Wait so long, or until somebody asks."""
-        waiting = [
-            asyncio.create_task(self._asked.wait()),
-            asyncio.create_task(self._writer.clock.sleep(seconds)),
-        ]
-        try:
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in waiting:
-                task.cancel()
+        await sleep_unless(self._asked, seconds, clock=self._writer.clock)
         self._is_asked = self._asked.is_set()
         self._asked.clear()
 

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from msgspec.structs import replace
 
-from busyd.clock import Clock
+from busyd.clock import Clock, sleep_unless
 from busyd.credentials import Secret
 from busyd.errors import RemoteError
 from busyd.flow.changes import Changes, NumberGone, Viewer
@@ -265,16 +265,7 @@ class WebhookEndpoint:
     async def _sleep(self, seconds: float) -> None:
         """Wait so long, or until somebody asks for more."""
         self._nudged.clear()
-        waits = [
-            asyncio.ensure_future(self._context.clock.sleep(seconds)),
-            asyncio.ensure_future(self._nudged.wait()),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for one in waits:
-                one.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        await sleep_unless(self._nudged, seconds, clock=self._context.clock)
 
     def _end(self, end: WebhookEnd, detail: str) -> None:
         self.progress = replace(self.progress, cursor=self.cursor, ended=end.value, detail=detail)

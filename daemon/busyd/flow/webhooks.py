@@ -130,9 +130,9 @@ class Webhooks:
             await self.endpoints.pop(name).close()
         for one in stored:
             endpoint = self.endpoints.get(one.webhook.id)
-            if endpoint is not None:
-                endpoint.webhook = endpoint.webhook if endpoint.webhook == one.webhook else one.webhook
-            elif (taken := self._take(one)) is not None:
+            if endpoint is not None and endpoint.webhook != one.webhook:
+                endpoint.webhook = one.webhook
+            elif endpoint is None and (taken := self._take(one)) is not None:
                 new.append(taken)
         await self._renew_master()
         asked = [one for one in stored if one.asked is not None and one.webhook.id in self.endpoints]

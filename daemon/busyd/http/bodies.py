@@ -16,6 +16,7 @@ from busyd.period import to_rfc3339
 Time = Annotated[str, Meta(pattern="^[0-9-]{10}T[0-9:]{8}Z$", extra_json_schema={"format": "date-time"})]
 Count = Annotated[int, Meta(ge=0)]
 BusyType = Literal["BUSY", "BUSY-TENTATIVE", "BUSY-UNAVAILABLE"]
+CountsAs = Literal["FREE", "BUSY", "BUSY-TENTATIVE", "BUSY-UNAVAILABLE"]
 
 
 class BusyPeriodInAnswer(Struct, frozen=True):
@@ -126,7 +127,7 @@ class ExplainedEvent(Struct, frozen=True):
     location: str
     start: Time
     end: Time
-    type: Literal["FREE", "BUSY", "BUSY-TENTATIVE", "BUSY-UNAVAILABLE"]
+    type: CountsAs
     blocks: bool
     reason: str
     rule: str | None

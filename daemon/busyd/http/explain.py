@@ -1,7 +1,7 @@
 """`GET /v1/profiles/{profile}/explain`: why a person is busy, or is not. Shows titles, so it needs scope `details`."""
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 
@@ -9,7 +9,7 @@ from busyd.advice.reasons import describe_reason
 from busyd.advice.trouble import describe_elsewhere
 from busyd.flow.backend import Backend
 from busyd.http.auth import Caller
-from busyd.http.bodies import ElsewhereInAnswer, ExplainedEvent, Explanation, Slot
+from busyd.http.bodies import CountsAs, ElsewhereInAnswer, ExplainedEvent, Explanation, Slot
 from busyd.http.call import Call
 from busyd.http.freebusy import profile_of, zone_of
 from busyd.http.query import parse_window
@@ -66,7 +66,7 @@ def explained(event: "Explained") -> ExplainedEvent:
         location=event.location,
         start=to_rfc3339(event.start),
         end=to_rfc3339(event.end),
-        type=cast(Literal["FREE", "BUSY", "BUSY-TENTATIVE", "BUSY-UNAVAILABLE"], event.fbtype.text),
+        type=cast(CountsAs, event.fbtype.text),
         blocks=event.fbtype is not FbType.FREE,
         reason=event.reason,
         rule=event.rule or None,

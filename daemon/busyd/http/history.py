@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date
 from itertools import pairwise
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 import msgspec
 from aiohttp import web
@@ -15,7 +15,7 @@ from busyd.flow.backend import Backend
 from busyd.flow.changes import Viewer
 from busyd.flow.history import Past, PastChange, PastEvent
 from busyd.flow.views import ProfileView
-from busyd.http.bodies import time_or_none
+from busyd.http.bodies import CountsAs, time_or_none
 from busyd.http.call import Call
 from busyd.http.explain import explained
 from busyd.http.freebusy import profile_of, zone_of
@@ -35,7 +35,6 @@ from busyd.period import LATEST, FbType, Instant, Period, to_rfc3339
 
 PARAMETERS: Final = frozenset({"at", "tz"})
 _FIRST_DAY: Final = date(1970, 1, 1).toordinal()
-_Type = Literal["FREE", "BUSY", "BUSY-TENTATIVE", "BUSY-UNAVAILABLE"]
 
 
 class HistoryHandler:
@@ -86,10 +85,10 @@ class HistoryHandler:
         return await json_response(body, call.head)
 
 
-def _type_of(answer: FreeBusyAnswer) -> _Type:
+def _type_of(answer: FreeBusyAnswer) -> CountsAs:
     """The free/busy type of the moment; what may not be free is not called free."""
     otherwise = FbType.FREE if answer.complete else FbType.BUSY_UNAVAILABLE
-    return cast(_Type, next((period.fbtype for period in answer.busy), otherwise).text)
+    return cast(CountsAs, next((period.fbtype for period in answer.busy), otherwise).text)
 
 
 def _hours_changes(past: Past, profile: ProfileView, *, at: Instant) -> Iterator[HoursChange]:

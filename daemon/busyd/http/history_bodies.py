@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from busyd.http.bodies import Count, ExplainedEvent, Time
+from busyd.http.bodies import Count, CountsAs, ExplainedEvent, Time
 
 
 class HistoryEvent(Struct, frozen=True):
@@ -77,7 +77,7 @@ class HistoryAnswer(Struct, frozen=True):
     profile: str
     at: Time
     now: Time
-    type: Literal["FREE", "BUSY", "BUSY-TENTATIVE", "BUSY-UNAVAILABLE"]
+    type: CountsAs
     as_of: Time | None
     stale: bool
     complete: bool

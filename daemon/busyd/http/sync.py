@@ -5,7 +5,7 @@ import logging
 from typing import Final
 
 from aiohttp import web
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 
 from busyd.flow.backend import Backend
 from busyd.http.bodies import SyncFinished, SyncProgress
@@ -46,12 +46,12 @@ class SyncHandler:
         await response.prepare(call.request)
         while (progress := await queue.get()) is not None:
             if progress.connection in visible:
-                await response.write(_line(_progress(progress)))
+                await response.write(to_json(_progress(progress)))
         error = work.exception()
         if error is not None:
             logger.error("a sync failed unexpectedly", exc_info=error)
         failed = sorted(visible) if error is not None else [name for name in work.result() if name in visible]
-        await response.write(_line(SyncFinished(finished=True, failed=failed)))
+        await response.write(to_json(SyncFinished(finished=True, failed=failed)))
         await response.write_eof()
         return response
 
@@ -65,7 +65,3 @@ def _progress(progress: Progress) -> SyncProgress:
         total=progress.total,
         detail=progress.detail or UNSET,
     )
-
-
-def _line(value: Struct) -> bytes:
-    return to_json(value)

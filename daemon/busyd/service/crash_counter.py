@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-from busyd.clock import Clock
+from busyd.clock import Clock, sleep_unless
 from busyd.errors import Misconfigured, TryAgain
 from busyd.store.errors import StorageError, StorageUnusable
 from busyd.systemd import ServiceManager
@@ -107,10 +107,7 @@ class CrashCounter:
     async def _wait(self, seconds: float, why: str, *, stop: asyncio.Event) -> None:
         """Let time pass, or be stopped."""
         self._manager.starting_later(seconds, why)
-        tasks = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.create_task(stop.wait())]
-        _, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
-            task.cancel()
+        await sleep_unless(stop, seconds, clock=self._clock)
 
 
 def pause_after(ends: int) -> float:
