@@ -21,7 +21,7 @@ from busyd.store.postgresql.ledger_schema import LEDGER
 from busyd.store.postgresql.schema import MIRROR
 from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.session import PostgresSession
-from busyd.store.sqlite.database import migrate, open_connection
+from busyd.store.sqlite.connection import migrate, open_connection
 from busyd.store.sqlite.ledger_file import LedgerFile
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.transaction import Transaction

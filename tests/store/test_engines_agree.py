@@ -29,7 +29,7 @@ from busyd.store.occurrences import IndexEntry
 from busyd.store.postgresql.schema import MIRROR
 from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.session import PostgresSession
-from busyd.store.sqlite.database import migrate
+from busyd.store.sqlite.connection import migrate
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.statements import calendars, made, members
 from busyd.store.statements import occurrences as occurrence_statements

@@ -15,7 +15,8 @@ from busyd.period import Instant
 from busyd.store.errors import StorageDamaged, StorageError, StorageUnusable
 from busyd.store.ledger import Ledger
 from busyd.store.mirror import StoredObject
-from busyd.store.sqlite.database import SqliteDatabase, open_connection, storage_errors
+from busyd.store.sqlite.connection import open_connection, storage_errors
+from busyd.store.sqlite.database import SqliteDatabase
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.sqlite.seal import seal
 from busyd.store.store import Store

@@ -11,7 +11,7 @@ from busyd.store import ledger_thread
 from busyd.store.errors import StorageError
 from busyd.store.ledger import Ledger
 from busyd.store.ledger_thread import LedgerThread
-from busyd.store.sqlite.database import open_connection
+from busyd.store.sqlite.connection import open_connection
 
 NOW = Instant(1_790_000_000)
 

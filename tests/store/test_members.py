@@ -9,7 +9,7 @@ from busyd.connection import RemoteCalendar
 from busyd.period import Instant
 from busyd.store.members import TOMBSTONE_SECONDS, MemberChange, member_name, tag_of
 from busyd.store.mirror import UNREAD_ETAG, StoredObject, other_version_of
-from busyd.store.sqlite.database import migrate, open_connection
+from busyd.store.sqlite.connection import migrate, open_connection
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.transaction import Transaction
 

@@ -16,7 +16,7 @@ from busyd.period import Instant, Period
 from busyd.store.change_log import open_changes
 from busyd.store.ledger import Ledger
 from busyd.store.postgresql.server import DatabaseServer
-from busyd.store.sqlite.database import check
+from busyd.store.sqlite.connection import check
 from busyd.store.sqlite.ledger_schema import NEWEST_SCHEMA
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.store import Store

@@ -10,7 +10,7 @@ from busyd.connection import CalendarKind, RemoteCalendar
 from busyd.period import Instant
 from busyd.store.errors import StorageError
 from busyd.store.mirror import UNREAD_ETAG, DoubtKind, ObjectDoubt, StoredObject, SyncMark, other_version_of
-from busyd.store.sqlite.database import migrate, open_connection
+from busyd.store.sqlite.connection import migrate, open_connection
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.store import Store
 from busyd.store.transaction import Transaction

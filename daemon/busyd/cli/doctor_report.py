@@ -12,7 +12,7 @@ from msgspec import Struct, field
 import busyd
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.terminal import print_json, printable
-from busyd.store.sqlite.database import SQLITE_VERSION
+from busyd.store.sqlite.connection import SQLITE_VERSION
 
 
 class Level(StrEnum):

@@ -10,7 +10,7 @@ from busyd.errors import UserError
 from busyd.period import Instant
 from busyd.store.errors import StorageDamaged
 from busyd.store.ledger import Ledger
-from busyd.store.sqlite.database import check, open_connection, storage_errors
+from busyd.store.sqlite.connection import check, open_connection, storage_errors
 from busyd.store.sqlite.ledger_schema import NEWEST_SCHEMA
 
 

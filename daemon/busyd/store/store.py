@@ -16,13 +16,8 @@ from busyd.store.errors import StorageDamaged
 from busyd.store.members import CollectionMark, Member, MemberChange, MemberContent, MirroredMember
 from busyd.store.mirror import AccountRecord, CalendarRecord, StoredObject
 from busyd.store.occurrences import IndexEntry, RowCounts
-from busyd.store.sqlite.database import (
-    SqliteDatabase,
-    has_unwritten_log,
-    open_unlocked,
-    set_aside,
-    storage_errors,
-)
+from busyd.store.sqlite.connection import has_unwritten_log, open_unlocked, storage_errors
+from busyd.store.sqlite.database import SqliteDatabase, set_aside
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.transaction import Transaction
 

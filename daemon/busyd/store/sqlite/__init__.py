@@ -1,1 +1,1 @@
-"""SQLite: the file and its thread (`database.py`), that of the ledger (`ledger_file.py`), and their tables."""
+"""SQLite: connections (`connection.py`), a file and its thread (`database.py`), the ledger (`ledger_file.py`), tables."""

@@ -8,7 +8,7 @@ import secrets
 import sqlite3
 from typing import Final
 
-from busyd.store.sqlite.database import OVERLAP
+from busyd.store.sqlite.connection import OVERLAP
 
 _OVERLAP: Final = f"""
 SELECT RAISE(ABORT, '{OVERLAP}') WHERE EXISTS (

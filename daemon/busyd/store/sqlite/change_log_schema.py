@@ -5,7 +5,7 @@ added.
 import sqlite3
 from typing import Final
 
-from busyd.store.sqlite.database import Migration
+from busyd.store.sqlite.connection import Migration
 
 
 def _create(connection: sqlite3.Connection) -> None:

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 from busyd.ownership import make_state_directory
 from busyd.store.errors import StorageDamaged
-from busyd.store.sqlite.database import check, migrate, open_connection, storage_errors, transaction
+from busyd.store.sqlite.connection import check, migrate, open_connection, storage_errors, transaction
 from busyd.store.sqlite.ledger_schema import LEDGER_MIGRATIONS
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ import sqlite3
 from typing import Final
 
 from busyd.store.members import member_name, tag_of
-from busyd.store.sqlite.database import Migration
+from busyd.store.sqlite.connection import Migration
 from busyd.store.statements.digests import digest_of
 
 
