@@ -178,7 +178,7 @@ def test_keys_of_the_configuration_that_are_named_exist() -> None:
           backoff.SLOW_REFUSAL_WAITS) == (4, True, (HOUR, 5 * HOUR, DAY))),
         ("(60s, to the first byte)", TransferLimits().idle == 60),
         ("It may use 512 MB of memory", "\nMemoryMax=512M\n" in UNIT),
-        ("Into the 512 MB of the service", "\nMemoryMax=512M\n" in UNIT),
+        ("fits into the 512 MB of the service", "\nMemoryMax=512M\n" in UNIT),
         ("started again at once after a crash", "\nRestartSec=100ms\n" in UNIT),
         ("after three crashes within a minute of their starts it waits up to half a minute",
          (crash_counter._AT_ONCE, crash_counter.LONG_ENOUGH, crash_counter._LONGEST_PAUSE) == (3, 60, 30)),

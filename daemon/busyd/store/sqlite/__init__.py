@@ -1,1 +1,1 @@
-"""SQLite: connections (`connection.py`), a file and its thread (`database.py`), the ledger (`ledger_file.py`), tables."""
+"""SQLite: connections (`connection.py`), a file on its thread (`database.py`), that of the ledger, and their tables."""
