@@ -6,7 +6,6 @@ whatever comes of it; a change keeps the old time and the new one.
 
 import secrets
 from collections.abc import Sequence
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -23,6 +22,7 @@ from busyd.flow.appointment_requests import (
 from busyd.flow.appointment_view import AppointmentView, view_appointment
 from busyd.flow.ask import find_profile, require_understood
 from busyd.flow.book import Booker
+from busyd.flow.carried_rows import CarriedRows
 from busyd.flow.inviting import organizer_of
 from busyd.flow.membership import (
     NotProven,
@@ -36,33 +36,27 @@ from busyd.flow.membership import (
     why_not,
 )
 from busyd.flow.occupancy import others_busy
-from busyd.flow.orders import asked_again, cancelled, require_carried_out, require_changeable, used_hold
+from busyd.flow.orders import asked_again, require_changeable, used_hold
 from busyd.flow.overrides import Override, lifted
 from busyd.flow.primary import find_primary
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
 from busyd.index.writer import IndexWriter
 from busyd.period import Period, Span
 from busyd.state.links import calendar_keys
-from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingState, Details, WantedChange, calendar_key
+from busyd.store.bookings import Booking, BookingKind, BookingState, Details, WantedChange, calendar_key
 from busyd.store.errors import Overlaps
 from busyd.store.outbox import Outbox
 
-_APPOINTMENT: Final = BookingKind.APPOINTMENT
 
+class Appointments(CarriedRows[AppointmentView]):
+    """Makes, changes and cancels appointments."""
 
-class Appointments:
-    """Makes, changes and cancels appointments. Everything raises UnknownProfile, KeyMismatch and StorageError.
-
-    What returns a view returns it as it is once it is settled, or after some seconds. `Told` is what was told before
-    under the same key.
-    """
+    kind = BookingKind.APPOINTMENT
 
     def __init__(
         self, requests: OutboxRequests, writer: IndexWriter, *, booker: Booker, answers: ProfileSource, clock: Clock
     ) -> None:
-        self._requests = requests
-        self._writer = writer
-        self._booker = booker
+        super().__init__(requests, writer, booker=booker)
         self._answers = answers
         self._clock = clock
 
@@ -88,7 +82,7 @@ class Appointments:
         await self._requests.load_tables(asked.profile)
         row = Booking(
             id=secrets.token_hex(8),
-            kind=_APPOINTMENT,
+            kind=self.kind,
             profile=asked.profile,
             state=BookingState.PENDING,
             span=new.span,
@@ -124,7 +118,7 @@ class Appointments:
 
     async def change(self, asked: KeyedRequest, booking: str, *, changes: AppointmentChanges) -> AppointmentView | Told:
         """Move or edit an appointment. Raises UnknownBooking, NotCurrent, NotSettled, ChangeRefused, and as `add`."""
-        row = await self._requests.find(asked, booking, kind=_APPOINTMENT)
+        row = await self._requests.find(asked, booking, kind=self.kind)
         if (known := await self._known(asked)) is not None:
             return known  # also of a twin that has changed the row
         if not changes.is_current(self._view(row)):
@@ -158,32 +152,13 @@ class Appointments:
                 raise await not_offered(self._answers, offer, why=WhyNot.SLOT_TAKEN, span=span) from None
         return known or self._view(await self._settled_change(moving))
 
-    async def cancel(self, asked: KeyedRequest, booking: str, *, reason: str) -> AppointmentView | Told:
-        """Have an appointment go; the same when it is gone. Raises UnknownBooking."""
-        if (known := await self._known(asked)) is not None:
-            return known
-        row = await self._requests.find(asked, booking, kind=_APPOINTMENT)
-        if row.state in BLOCKS_NOTHING:
-            return self._view(row)
-        changed: list[Booking] = []
-
-        def work(outbox: Outbox) -> list[Booking]:
-            known = outbox.find(booking) or row
-            changed[:] = cancelled(known, outbox, now=asked.now, reason=reason)
-            for one in changed:
-                outbox.record(one)
-            return changed
-
-        twin = await self._requests.change_once(asked, work)
-        return self._told(twin) or self._view(await self._booker.settle(changed[0]))
-
     async def find(self, asked: KeyedRequest, booking: str) -> AppointmentView:
         """One appointment, also one that has ended. Raises UnknownBooking."""
-        return self._view(await self._requests.find(asked, booking, kind=_APPOINTMENT))
+        return self._view(await self._requests.find(asked, booking, kind=self.kind))
 
     async def touching(self, asked: KeyedRequest, window: Period) -> list[AppointmentView]:
         """The appointments that touch a window, in order; those that were cancelled, too."""
-        return [self._view(row) for row in await self._requests.touching(asked, window, kind=_APPOINTMENT)]
+        return [self._view(row) for row in await self._requests.touching(asked, window, kind=self.kind)]
 
     async def instead_of(self, view: AppointmentView) -> Sequence[Period]:
         """What is open instead of the time of an appointment."""
@@ -196,13 +171,6 @@ class Appointments:
         record = self._booker.rows.calendar_of(row)
         calendar = record.label if record is not None else row.calendar.partition(" ")[0]
         return view_appointment(row, calendar=calendar, trouble=self._booker.troubles.get(row.id))
-
-    async def _known(self, asked: KeyedRequest) -> AppointmentView | Told | None:
-        """What was told of the same request before, or how it stands while that is not settled."""
-        return self._told(await self._requests.known(asked))
-
-    def _told(self, known: Told | Booking | None) -> AppointmentView | Told | None:
-        return self._view(known) if isinstance(known, Booking) else known
 
     async def _asked_again(self, asked: KeyedRequest, known: Told | Booking) -> AppointmentView | Told:
         """The same, after what a restore has left open was sent after all."""
@@ -234,12 +202,6 @@ class Appointments:
             return changed
 
         return self._told(await self._requests.change_once(asked, work))
-
-    async def _settled_change(self, row: Booking) -> Booking:
-        """Raises ChangeRefused, and as `Booker.settle` does."""
-        settled = await self._booker.settle(row)
-        require_carried_out(settled, sequence=row.sequence + 1)
-        return settled
 
     async def _claim(self, asked: KeyedRequest, after: Booking, *, overrides: tuple[str, ...]) -> Booking:
         """The event that keeps the new time until the appointment is there: no guests, and a name of its own."""

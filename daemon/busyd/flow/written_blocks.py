@@ -4,7 +4,7 @@ Nobody else's time is taken, so that no calendar is looked at first. Deleted on 
 """
 
 import secrets
-from typing import Final, overload
+from typing import Final
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -12,15 +12,13 @@ from msgspec.structs import replace
 from busyd.flow.appointment_requests import NotSettled
 from busyd.flow.ask import find_profile
 from busyd.flow.blocks import BlockChanges, BlockView, view_block
-from busyd.flow.book import Booker
-from busyd.flow.orders import ordered_cancel, require_carried_out, require_changeable
+from busyd.flow.carried_rows import CarriedRows
+from busyd.flow.orders import require_changeable
 from busyd.flow.primary import find_block_calendar
-from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
-from busyd.index.writer import IndexWriter
+from busyd.flow.requests import KeyedRequest, Told
 from busyd.period import FbType, Period
 from busyd.state.links import calendar_keys
 from busyd.store.bookings import (
-    BLOCKS_NOTHING,
     Booking,
     BookingKind,
     BookingState,
@@ -30,22 +28,14 @@ from busyd.store.bookings import (
 )
 from busyd.store.outbox import Outbox
 
-_BLOCK: Final = BookingKind.BLOCK
 _UNNAMED: Final = "Blocked"
 """What an event is called whose block has no name."""
 
 
-class WrittenBlocks:
-    """Makes, changes and removes them. Everything raises UnknownProfile, KeyMismatch, StorageError.
+class WrittenBlocks(CarriedRows[BlockView]):
+    """Makes, changes and removes them."""
 
-    What returns a view returns it as it is once it is settled, or after some seconds. `Told` is what was told before
-    under the same key.
-    """
-
-    def __init__(self, requests: OutboxRequests, writer: IndexWriter, *, booker: Booker) -> None:
-        self._requests = requests
-        self._writer = writer
-        self._booker = booker
+    kind = BookingKind.BLOCK
 
     async def add(self, asked: KeyedRequest, span: Period, *, fbtype: FbType, summary: str) -> BlockView | Told:
         """Mark time as busy. Raises NoPrimary, ReadOnlyCalendar, NotProven; WriteRefused when nothing was written."""
@@ -60,7 +50,7 @@ class WrittenBlocks:
         uid = await self._requests.read(lambda outbox: outbox.uid_for(asked.profile, name))
         row = Booking(
             id=number,
-            kind=_BLOCK,
+            kind=self.kind,
             profile=asked.profile,
             state=BookingState.PENDING,
             span=span,
@@ -80,11 +70,11 @@ class WrittenBlocks:
             return [row]
 
         twin = await self._requests.change_once(asked, work)
-        return _told(twin) or view_block(await self._booker.settle(row))
+        return self._told(twin) or view_block(await self._booker.settle(row))
 
     async def change(self, asked: KeyedRequest, booking: str, *, changes: BlockChanges) -> BlockView | Told:
         """Change a block in its calendar. Raises UnknownBooking, HasEnded, NotSettled, ChangeRefused."""
-        row = await self._requests.find(asked, booking, kind=_BLOCK)
+        row = await self._requests.find(asked, booking, kind=self.kind)
         if (known := await self._known(asked)) is not None:
             return known  # also of a twin that has changed the row
         require_changeable(row)
@@ -104,41 +94,11 @@ class WrittenBlocks:
             return [changed]
 
         twin = await self._requests.change_once(asked, work)
-        if twin is not None:
-            return _told(twin)
-        settled = await self._booker.settle(changed)
-        require_carried_out(settled, sequence=sequence)
-        return view_block(settled)
+        return self._told(twin) or view_block(await self._settled_change(changed))
 
-    async def cancel(self, asked: KeyedRequest, booking: str, *, reason: str) -> BlockView | Told:
-        """Remove a block, from its calendar too; the same when it is gone. Raises UnknownBooking."""
-        if (known := await self._known(asked)) is not None:
-            return known
-        row = await self._requests.find(asked, booking, kind=_BLOCK)
-        if row.state in BLOCKS_NOTHING:
-            return view_block(row)
-        changed: list[Booking] = []
-
-        def work(outbox: Outbox) -> list[Booking]:
-            known = outbox.find(booking) or row
-            changed[:] = [ordered_cancel(known, outbox, now=asked.now, reason=reason)]
-            outbox.record(changed[0])
-            return changed
-
-        twin = await self._requests.change_once(asked, work)
-        return _told(twin) or view_block(await self._booker.settle(changed[0]))
-
-    async def _known(self, asked: KeyedRequest) -> BlockView | Told | None:
-        return _told(await self._requests.known(asked))
+    def _view(self, row: Booking) -> BlockView:
+        return view_block(row)
 
     async def _render(self, row: Booking) -> bytes:
         named = replace(row, details=replace(row.details, summary=row.details.summary or _UNNAMED))
         return await self._booker.compose(named)
-
-
-@overload
-def _told(known: Told | Booking) -> BlockView | Told: ...
-@overload
-def _told(known: Told | Booking | None) -> BlockView | Told | None: ...
-def _told(known: Told | Booking | None) -> BlockView | Told | None:
-    return view_block(known) if isinstance(known, Booking) else known
