@@ -81,7 +81,11 @@ def test_a_receiver_in_the_private_network_is_allowed_there_and_one_in_the_inter
     busyd("webhook", "add", "anna", "http://localhost:9/")
     busyd("webhook", "add", "anna", "https://8.8.8.8/")
     assert "could not be resolved" in busyd("webhook", "add", "anna", "https://receiver.invalid/").err
-    assert [one.webhook.private for one in stored(home)] == [True, False, False]
+    assert {one.webhook.url: one.webhook.private for one in stored(home)} == {
+        "http://localhost:9/": True,
+        "https://8.8.8.8/": False,
+        "https://receiver.invalid/": False,
+    }
 
 
 def test_a_removed_webhook_is_gone(busyd: Busyd, home: Path) -> None:
