@@ -113,7 +113,7 @@ class Desk:
         carrier = Carrier(
             CaldavClient(self.network),
             prove=prove,
-            is_taken=is_taken,
+            is_overlapped=is_taken,
             commit=self.ledger.commit,
             mirror=self.mirrored.take,
             clock=SystemClock(),

@@ -122,6 +122,25 @@ def test_somebody_else_in_the_time_is_told_within_a_poll(scheduler: Scheduler, a
     assert len(anna.calendars["work"].objects()) == 1
 
 
+def test_an_event_that_may_be_at_any_time_is_no_conflict_of_what_is_booked(
+    scheduler: Scheduler, anna: Account, ten: int
+) -> None:
+    path, home, busyd = scheduler.book(ten).headers["Location"], anna.calendars["home"], scheduler.busyd
+    rule = event("RULE", ten - DAY).replace("END:VEVENT", "RRULE:FREQ=NONSENSE\r\nEND:VEVENT")
+    home.put("rule.ics", rule)
+    wait_for(lambda: not busyd.freebusy(to_rfc3339(ten), to_rfc3339(ten + 1800))["complete"])
+    other = scheduler.book(ten + 7200)
+    assert (other.status, other.error) == (503, "incomplete")
+    home.put("dentist.ics", event("DENTIST", ten + 3600))  # beside it: what is booked is compared with it
+    wait_for(lambda: len(busy_of(scheduler, ten)) == 2)
+    assert busyd.command("sync", "--now").returncode == 0
+    assert scheduler.ask("GET", path).json["state"] == "booked"
+    home.put("dentist.ics", event("DENTIST", ten + 600))
+    wait_for(lambda: scheduler.ask("GET", path).json["reason"] == "conflict")
+    home.put("dentist.ics", event("DENTIST", ten + 3600))
+    wait_for(lambda: scheduler.ask("GET", path).json["state"] == "booked")
+
+
 def told_of(scheduler: Scheduler, token: str) -> list[tuple[str, str, str]]:
     """State before, state, and changed elsewhere of every entry of an appointment."""
     page = scheduler.busyd.get("/v1/profiles/anna/changes?limit=1000", token=token, accept="application/json")

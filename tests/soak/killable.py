@@ -189,6 +189,7 @@ def with_wrong_overlap() -> None:
 
     for module in (looks, appointments):
         setattr(module, "others_busy", nobody)  # noqa: B010
+    setattr(looks, "is_overlapped", nobody)  # noqa: B010
     init = Ledger.__init__
 
     def opened(self: Ledger, database: LedgerDatabase) -> None:

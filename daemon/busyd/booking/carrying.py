@@ -76,8 +76,8 @@ class Carrier(Struct, frozen=True):
     client: Client
     prove: Callable[[Booking], Awaitable[ProvenLook]]
     """Looks at every calendar that counts, by proofs that are newer than the call. Raises whatever prevents that."""
-    is_taken: Callable[[Booking], Awaitable[bool]]
-    """The same as it is known already."""
+    is_overlapped: Callable[[Booking], Awaitable[bool]]
+    """Whether somebody else is known to be in the time of what is booked, without asking anew."""
     commit: Commit
     mirror: Mirror
     """Told what a write has put under the name of a row, with its ETag; no bytes when it has removed it."""
@@ -137,7 +137,7 @@ class Carrier(Struct, frozen=True):
         if row.state in _PROVED and not row.restored:
             around, version = await asyncio.gather(proving or self.prove(row), self._version(row))
             return Sight(version, taken=around.taken), around.proof
-        taken = row.state is BookingState.BOOKED and await self.is_taken(row)
+        taken = row.state is BookingState.BOOKED and await self.is_overlapped(row)
         return Sight(await self._version(row), taken=taken), {}
 
     async def _version(self, row: Booking) -> Version | None:

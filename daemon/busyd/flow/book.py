@@ -170,7 +170,7 @@ class Booker:
         carrier = Carrier(
             schedule.context.client,
             prove=self._looks.prove,
-            is_taken=self._looks.is_taken,
+            is_overlapped=self._looks.is_overlapped,
             commit=self._commit,
             mirror=self._mirror,
             clock=self._clock,

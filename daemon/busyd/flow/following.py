@@ -173,7 +173,7 @@ class FollowedRows:
         crowded = await self._looks.may_be_taken(booked[0].profile, booked) if booked else []
         told = [row for row in booked if row.conflict]
         for row in {row.id: row for row in (*crowded, *told)}.values():
-            if await self._looks.is_taken(row) is not row.conflict:
+            if await self._looks.is_overlapped(row) is not row.conflict:
                 self._carry_on(row)
 
     def _let_go(self, row: Booking) -> None:

@@ -11,7 +11,7 @@ from busyd.connection import FEEDS
 from busyd.cooperative import in_slices
 from busyd.flow.freshness import CalendarFreshness, CalendarHealth, freshness_of
 from busyd.flow.membership import NotProven, offer_of, why_not
-from busyd.flow.occupancy import others_busy
+from busyd.flow.occupancy import is_overlapped, others_busy
 from busyd.flow.overrides import lifted
 from busyd.flow.views import ProfileView
 from busyd.index.writer import IndexWriter
@@ -79,14 +79,14 @@ class Looks:
             return ProvenLook(False, proof)
         if row.state is BookingState.PENDING and row.kind is BookingKind.APPOINTMENT:
             return ProvenLook(await self._is_not_offered(row, profile_state), proof)
-        return ProvenLook(await self.is_taken(row), proof)
+        return ProvenLook(await self._is_taken(row), proof)
 
     async def look_again(self, row: Booking) -> None:
         """Have every calendar that counts asked once more, by polls that leave nothing to others. Raises NotProven."""
         await self._confirm(self._profile_state(row), is_awaited=False)
 
-    async def is_taken(self, row: Booking) -> bool:
-        """Whether somebody else has an event in the span of a row, as far as is known. Raises NotProven."""
+    async def _is_taken(self, row: Booking) -> bool:
+        """Whether there is, or may be, an event of somebody else in the span of a row. Raises NotProven."""
         if row.forced or row.kind is BookingKind.BLOCK:
             return False
         spans = await others_busy(
@@ -97,6 +97,17 @@ class Looks:
             rows=None,
         )
         return bool(spans)
+
+    async def is_overlapped(self, row: Booking) -> bool:
+        """Whether an event of somebody else is known to be in the span of what is booked.
+
+        What may be at any time, and a calendar that cannot be read, are told as what they are: they leave nothing free,
+        and are no reason to have a person settle with anybody.
+        """
+        if row.forced or row.kind is BookingKind.BLOCK:
+            return False
+        profile_state = self._profile_state(row)
+        return await is_overlapped(self._writer, profile_state, window=row.span, uids=self._own_names(row))
 
     async def may_be_taken(self, profile: str, rows: Sequence[Booking]) -> list[Booking]:
         """Those of the rows, whose own events are where they should be, in whose span there may be something else.

@@ -9,6 +9,8 @@ from busyd.period import FbType, Period, Span, clip, flatten
 from busyd.state.profile_state import ProfileState
 
 _NOT_UNDERSTOOD: Final = "unreadable"
+_UNPLACED: Final = frozenset({_NOT_UNDERSTOOD, "never-read", "too-much"})
+"""Reasons that say of no event when it is."""
 
 
 async def others_busy(
@@ -37,3 +39,18 @@ async def others_busy(
         if rows is not None and row.id not in rows and row.parent not in rows:
             spans += [(int(span.start), int(span.end), row.fbtype) for span in row.spans]
     return flatten(clip(spans, window))
+
+
+async def is_overlapped(
+    writer: IndexWriter, profile_state: ProfileState, *, window: Period, uids: Collection[str]
+) -> bool:
+    """Whether an event other than those of these UIDs takes time of the window; not for what may be at any time."""
+    events = await explain_calendars(writer, profile_state, window=window)
+    return any(
+        event.fbtype is not FbType.FREE
+        and event.uid not in uids
+        and event.reason not in _UNPLACED
+        and event.start < window.end
+        and window.start < event.end
+        for event in events
+    )
