@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Final, Protocol
 
 from busyd.availability.overlap import objects_near
@@ -72,9 +73,9 @@ class Looks:
         if row.kind is BookingKind.BLOCK:
             return ProvenLook(False, {})
         profile_state = self._profile_state(row)
-        since = Instant(self._clock.now())
-        confirmed = await self._confirm(profile_state)
-        proof = self._proof(profile_state, since, confirmed=confirmed)
+        since = Now(self._clock.now(), self._clock.monotonic())
+        await self._confirm(profile_state)
+        proof = self._proof(profile_state, since)
         if row.forced:
             return ProvenLook(False, proof)
         if row.state is BookingState.PENDING and row.kind is BookingKind.APPOINTMENT:
@@ -152,11 +153,8 @@ class Looks:
             raise _unconfigured(row)
         return profile_state
 
-    async def _confirm(self, profile_state: ProfileState, *, is_awaited: bool = True) -> frozenset[str]:
-        """One poll of each connection with a calendar that counts; the connections that answered in time.
-
-        Raises NotProven while one is not read at all.
-        """
+    async def _confirm(self, profile_state: ProfileState, *, is_awaited: bool = True) -> None:
+        """One poll of each connection with a calendar that counts. Raises NotProven while one is not read at all."""
         names = {link.reference.connection for link in profile_state.links if self._is_asked(link)}
         schedules = self._answers.schedules
         if missing := sorted(names - schedules.keys()):
@@ -168,8 +166,9 @@ class Looks:
         }
         if looking:
             await asyncio.wait(looking.values(), timeout=PROVE_WITHIN)
-        # What is still under way goes on, for others.
-        return frozenset(name for name, look in looking.items() if look.done() and look.result())
+        for look in looking.values():
+            if look.done():
+                look.result()  # what is still under way goes on, for others
 
     def _is_asked(self, link: Link) -> bool:
         """Whether a calendar is asked at its own server: a feed counts while it is inside its own `max_age`."""
@@ -179,35 +178,30 @@ class Looks:
     def _record(self, link: Link) -> CalendarRecord | None:
         return self._writer.state.calendars.get(link.calendar) if link.calendar is not None else None
 
-    def _proof(
-        self, profile_state: ProfileState, since: Instant, *, confirmed: frozenset[str]
-    ) -> Mapping[str, Instant]:
+    def _proof(self, profile_state: ProfileState, since: Now) -> Mapping[str, Instant]:
         """When each calendar that counts was confirmed. Raises NotProven unless all were since then."""
         now = Now(self._clock.now(), self._clock.monotonic())
         freshness = freshness_of(self._writer.state, profile_state, now=now)
         links = [link for link in profile_state.links if link.blocks]
         judged = list(zip(links, freshness.calendars, strict=True))
-        unproven = [
-            known.calendar
-            for link, known in judged
-            if not self._is_proven(link, known, since=since, confirmed=confirmed)
-        ]
+        unproven = [known.calendar for link, known in judged if not self._is_proven(link, known, since=since)]
         if unproven:
             message = f"these calendars could not be confirmed: {', '.join(unproven)}"
             raise NotProven(message)
         return {known.calendar: known.as_of for _, known in judged if known.as_of is not None}
 
-    def _is_proven(self, link: Link, known: CalendarFreshness, *, since: Instant, confirmed: frozenset[str]) -> bool:
+    def _is_proven(self, link: Link, known: CalendarFreshness, *, since: Now) -> bool:
         record = self._record(link)
         if record is None or known.as_of is None:
             return False
         if record.remote.kind in FEEDS:
             return known.state is CalendarHealth.FRESH
         connection = self._writer.state.connection_state(record.connection)
-        # In whole seconds a poll from just before looks like one from now; a proof from the future is older than the
+        # In whole seconds a proof from just before looks like one from now; one from the future is older than the
         # clock, which has been set back.
-        is_new = known.as_of >= since if record.connection in confirmed else known.as_of > since
-        return is_new and known.as_of <= self._clock.now() and record.id not in connection.calendar_trouble
+        is_new = connection.proved.get(record.id, -inf) >= since.monotonic
+        is_dated = since.wall <= known.as_of <= self._clock.now()
+        return is_new and is_dated and record.id not in connection.calendar_trouble
 
 
 def _unconfigured(row: Booking) -> NotProven:

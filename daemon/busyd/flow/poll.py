@@ -85,7 +85,7 @@ async def poll_connection(context: PollContext, report: Report, *, is_awaited: b
         listing, account = await list_account(context, report, is_awaited=is_awaited)
         context.connection_state.login_accepted = True
         await _take_listing(context, listing, account=account, at=at)
-        known = known_calendars(context, is_awaited=is_awaited)
+        known = known_calendars(context, is_awaited=is_awaited, looked_into=early)
         this = _Round(Now(at, context.clock.monotonic()), report, is_awaited, early)
         plan = await _read(context, listing, known=known, this=this)
     finally:
@@ -193,6 +193,9 @@ async def _commit(context: PollContext, plan: RoundPlan, *, at: Instant) -> None
     forget_denials(context, plan)
     forget_trouble(context, plan)
     await _confirm(context, [decision.record for decision in plan.confirm], at=at)
+    if (asked := context.connection_state.asked) is not None:
+        proved = (*plan.confirm, *filter(is_proof, plan.having(Action.SETTLE)))
+        context.connection_state.proved |= {decision.record.id: asked.monotonic for decision in proved}
 
 
 async def _read_subscription(context: PollContext, record: CalendarRecord, *, at: Instant, report: Report) -> None:

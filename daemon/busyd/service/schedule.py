@@ -61,6 +61,8 @@ class PollSchedule:
         self._after_poll = after_poll
         self._backoff = ConnectionBackoff()
         self._running: asyncio.Task[bool] | None = None
+        self._is_only_awaited = False
+        """Whoever waits for the poll under way sees to what `after_poll` does."""
         self._telling: asyncio.Task[None] | None = None
         """What follows from the last poll is told."""
         self._turn = asyncio.Lock()
@@ -141,7 +143,9 @@ class PollSchedule:
                 wait = self._began + apart - self.context.clock.monotonic()
                 poll = self._poll(max(wait, 0.0), is_awaited=is_awaited)
                 self._running = asyncio.create_task(poll, name=f"poll {self.context.name}")
+                self._is_only_awaited = is_awaited
         assert self._running is not None
+        self._is_only_awaited = self._is_only_awaited and is_awaited
         running, this = self._running, asyncio.current_task()
         try:
             good = await asyncio.shield(running)
@@ -174,7 +178,7 @@ class PollSchedule:
             async with self._turn:
                 return await self._poll_connection(is_awaited=is_awaited)
         finally:
-            telling = self._tell_changes(self._telling, is_awaited=is_awaited)
+            telling = self._tell_changes(self._telling, is_awaited=self._is_only_awaited)
             self._telling = asyncio.create_task(telling, name=f"tell of {self.context.name}")
 
     async def _tell_changes(self, earlier: asyncio.Task[None] | None, *, is_awaited: bool) -> None:

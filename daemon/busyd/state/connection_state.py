@@ -32,6 +32,8 @@ class ConnectionState(Struct):
     trouble_since: Instant | None = None
     asked: Now | None = None
     """When the present poll, or the last one, began to ask: what it proves is as old as that."""
+    proved: dict[int, float] = field(default_factory=dict)
+    """Calendar -> when the poll began to ask by which it was proved last (monotonic)."""
     login_accepted: bool = False
     """Whether the present poll, or the last one, got an answer with its credentials."""
     wanted: Instant | None = None

@@ -1,7 +1,7 @@
 """What every way of reading a connection shares: what it reads with, what it remembers, and what is shown after it."""
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct, field
@@ -130,7 +130,9 @@ class PollContext(Struct, frozen=True):
         return self.writer.state
 
 
-def known_calendars(context: PollContext, *, is_awaited: bool = False) -> list[KnownCalendar]:
+def known_calendars(
+    context: PollContext, *, is_awaited: bool = False, looked_into: Collection[int] = ()
+) -> list[KnownCalendar]:
     """What a round is planned from, of every calendar of the connection."""
     state, connection_state = context.state, context.connection_state
     linked = {record.id for record in state.linked_calendars(context.name)}
@@ -144,6 +146,7 @@ def known_calendars(context: PollContext, *, is_awaited: bool = False) -> list[K
             ceasing_since=context.ceasing.get(record.id),
             wanted=connection_state.wanted,
             is_awaited=is_awaited,
+            is_looked_into=record.id in looked_into,
         )
         for record in state.calendars_of(context.name)
     ]

@@ -14,6 +14,8 @@ class Reason(StrEnum):
     """Its ctag or sync token in the listing is another one than the mirror's, or the server names neither."""
     LOOK_AGAIN = "look-again"
     """A second look was promised, and its time has come."""
+    WRITTEN = "written"
+    """busyd has just written to it and looked into it: a listing that does not show that is from before."""
     DAILY_COMPARISON = "daily-comparison"
     """It is a day since the mirror was compared with the whole calendar."""
     INTERVAL_OVER = "interval-over"

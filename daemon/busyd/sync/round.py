@@ -133,6 +133,8 @@ def _about_collection(calendar: KnownCalendar, this: RoundFacts) -> Decision:
     if record.remote.href in this.listing.unreadable:
         return Decision(record, Action.LEAVE_UNREAD, Reason.LISTED_WITH_A_FAULT)
     reason = why_read(record, this.now.wall, is_awaited=calendar.is_awaited)
+    if reason is None and calendar.is_looked_into:
+        reason = Reason.WRITTEN
     if reason is None:
         return Decision(record, Action.CONFIRM, Reason.UNCHANGED)
     return _not_now(calendar, this) or Decision(record, Action.READ, reason)

@@ -38,6 +38,8 @@ class KnownCalendar(Struct, frozen=True):
     """Somebody waits for a proof at least as young as this."""
     is_awaited: bool = False
     """Somebody waits for this poll: what can wait is left to the next one."""
+    is_looked_into: bool = False
+    """A look at it was taken beside the listing."""
 
     @property
     def is_followed(self) -> bool:

@@ -1,0 +1,75 @@
+"""What counts as a proof that nobody else has the time: each calendar, asked after the write, and nothing older."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from busyd.dav.exchange import DavRequest, DavResponse
+from tests.booking.test_booker import SPAN, book
+from tests.booking.world import POLL, World
+from tests.journey.scheduler import event
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    world.pass_time(2 * POLL)
+    yield world
+    world.close()
+
+
+def answering(world: World, change: Callable[[DavRequest, DavResponse], DavResponse]) -> None:
+    """Have every answer pass through this."""
+    send = world.network.send
+
+    async def changed(request: DavRequest) -> DavResponse:
+        return change(request, await send(request))
+
+    world.network.send = changed  # type: ignore[method-assign]
+
+
+def add_strangers(world: World, calendar: str) -> None:
+    world.account.calendars[calendar].put("s.ics", event("PHONE-1", SPAN.start))
+
+
+def test_a_calendar_that_the_second_listing_has_with_a_fault_proves_nothing(world: World) -> None:
+    def fault(request: DavRequest, response: DavResponse) -> DavResponse:
+        if request.method == "PUT":
+            world.account.knobs.listing_fails = {"home"}
+            add_strangers(world, "home")
+        return response
+
+    answering(world, fault)
+    assert world.loop.time() % 1 == 0
+    assert world.loop.run_until_complete(book(world)).state == "pending"
+    world.account.knobs.listing_fails = set()
+    world.pass_time(4 * POLL)
+    assert [row.state.value for row in world.rows()] == ["refused"]
+
+
+def test_what_a_look_shows_counts_although_the_listing_beside_it_is_from_before(world: World) -> None:
+    before: list[DavResponse] = []
+
+    def lag(request: DavRequest, response: DavResponse) -> DavResponse:
+        if request.method == "PUT":
+            add_strangers(world, "work")
+        if request.method != "PROPFIND":
+            return response
+        before.append(response)
+        return before[0]
+
+    answering(world, lag)
+    assert world.loop.run_until_complete(book(world)).state == "refused"
+
+
+def test_a_poll_that_joins_the_look_of_a_booking_tells_what_that_has_seen(world: World) -> None:
+    assert world.loop.run_until_complete(book(world)).state == "booked"
+    world.pass_time(60 - world.loop.time() % POLL + 1)  # the late look is over, and a poll has just been
+    add_strangers(world, "work")
+    looked = world.loop.create_task(world.schedule.look())
+    world.pass_time(0.05)
+    world.loop.run_until_complete(world.schedule.poll_now())
+    assert looked.done()
+    world.pass_time(1)
+    assert [row.conflict for row in world.rows()] == [True]
