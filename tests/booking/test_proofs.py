@@ -29,7 +29,7 @@ def answering(world: World, change: Callable[[DavRequest, DavResponse], DavRespo
     world.network.send = changed  # type: ignore[method-assign]
 
 
-def add_strangers(world: World, calendar: str) -> None:
+def add_another(world: World, calendar: str) -> None:
     world.account.calendars[calendar].put("s.ics", event("PHONE-1", SPAN.start))
 
 
@@ -37,7 +37,7 @@ def test_a_calendar_that_the_second_listing_has_with_a_fault_proves_nothing(worl
     def fault(request: DavRequest, response: DavResponse) -> DavResponse:
         if request.method == "PUT":
             world.account.knobs.listing_fails = {"home"}
-            add_strangers(world, "home")
+            add_another(world, "home")
         return response
 
     answering(world, fault)
@@ -53,7 +53,7 @@ def test_what_a_look_shows_counts_although_the_listing_beside_it_is_from_before(
 
     def lag(request: DavRequest, response: DavResponse) -> DavResponse:
         if request.method == "PUT":
-            add_strangers(world, "work")
+            add_another(world, "work")
         if request.method != "PROPFIND":
             return response
         before.append(response)
@@ -66,7 +66,7 @@ def test_what_a_look_shows_counts_although_the_listing_beside_it_is_from_before(
 def test_a_poll_that_joins_the_look_of_a_booking_tells_what_that_has_seen(world: World) -> None:
     assert world.loop.run_until_complete(book(world)).state == "booked"
     world.pass_time(60 - world.loop.time() % POLL + 1)  # the late look is over, and a poll has just been
-    add_strangers(world, "work")
+    add_another(world, "work")
     looked = world.loop.create_task(world.schedule.look())
     world.pass_time(0.05)
     world.loop.run_until_complete(world.schedule.poll_now())

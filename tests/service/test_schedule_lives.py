@@ -20,7 +20,7 @@ async def test_a_password_that_cannot_be_read_does_not_end_the_polling(
     context = PollContext(inside.state.connections["anna"], None, None, inside.writer, inside.ledger, inside.clock)  # type: ignore[arg-type]
     asked = asyncio.Event()
 
-    async def refused(*_: object) -> None:
+    async def refused(*_: object, **__: object) -> None:
         raise LoginRefused("caldav.icloud.com")
 
     async def unreadable() -> bool:
