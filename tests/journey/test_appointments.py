@@ -37,6 +37,15 @@ def test_a_booking_is_in_the_calendar_once_however_often_it_is_asked_for(
     assert (other.status, other.error) == (422, "idempotency-mismatch")
 
 
+def test_an_event_in_the_very_time_of_an_appointment_is_told_as_a_conflict(
+    scheduler: Scheduler, anna: Account, ten: int
+) -> None:
+    path = scheduler.book(ten).headers["Location"]
+    anna.calendars["home"].put("dentist.ics", event("DENTIST", ten))  # which makes no other time busy
+    told = wait_for(lambda: (now := scheduler.ask("GET", path).json)["state"] == "attention" and now)
+    assert told["reason"] == "conflict"
+
+
 def test_a_booking_takes_a_look_a_put_and_a_look_also_right_after_another(
     busyd: Busyd, icloud: SimulatedIcloud, anna: Account, ten: int
 ) -> None:

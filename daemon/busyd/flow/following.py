@@ -63,8 +63,8 @@ class FollowedRows:
         self._rows: dict[str, Booking] = {}
         self._places: dict[_Place, dict[str, None]] = {}
         """Where there are rows, and which."""
-        self._compared: dict[_Place, tuple[int, int]] = {}
-        """The generation of the calendar and the version of the snapshot that all rows were last compared with."""
+        self._compared: dict[_Place, tuple[tuple[int, ...], int]] = {}
+        """The generations of the calendars and the version of the snapshot that all rows were last compared with."""
         self._late: dict[str, asyncio.Task[None]] = {}
         """The last look to come, by profile."""
 
@@ -146,7 +146,9 @@ class FollowedRows:
         record, profile_state = self._find_calendar(place.calendar), state.profiles.get(place.profile)
         if record is None or profile_state is None or not record.complete:
             return
-        version = state.tables.generations.get(record.id, 0), profile_state.version
+        # Not the snapshot alone: an event in the very time of a row makes no other one.
+        numbers = (record.id, *(link.calendar for link in profile_state.links if link.calendar is not None))
+        version = tuple(state.tables.generations.get(number, 0) for number in numbers), profile_state.version
         if self._compared.get(place) == version:
             return
         self._compared[place] = version  # unless a row comes meanwhile
