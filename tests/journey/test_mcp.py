@@ -92,7 +92,9 @@ async def test_an_appointment_is_booked_moved_and_cancelled_once_for_each_key(
         assert datetime.fromisoformat(moved["start"]).timestamp() == ten + 7200
         taken = await one.refusal("book", **{**wanted, "start": at(ten + 7200), "idempotency_key": "k3", "hold": None})
         assert "not free; nothing was written" in taken
-        assert "Open instead: " in taken
+        instead = taken.partition("Open instead: ")[2].split(", ")
+        assert len(instead) == 3
+        assert all(datetime.fromisoformat(one).utcoffset() for one in instead), "on the clock of the profile"
         other = await one.refusal("book", **{**wanted, "title": "Other"})
         assert "another request" in other or "key" in other
         gone = await settled("cancel", **named, idempotency_key="k4")

@@ -15,6 +15,13 @@ from busyd.cli.terminal import print_json, print_note, printable
 from busyd.cli.window import show_span, show_time, shown_zone
 from busyd.ical.zones import Zone
 
+CAUSES: Final = {
+    "own": "busyd itself",
+    "configuration": "another configuration",
+    "reading": "a calendar was read for the first time, or no longer counts as read",
+    "restart": "found when busyd started",
+}
+"""Causes of a change for which no calendar is named, for a person."""
 MOST: Final = 1000
 _PAUSE: Final = 3.0
 """Seconds before a stream that broke off is asked for again."""
@@ -105,7 +112,7 @@ def _describe(change: dict[str, Any], zone: Zone) -> str:
     at = show_time(told.get("at"), zone) if told.get("at") else "-"
     match change["event"]:
         case "busy" | "free":
-            why = ", ".join(told["calendars"]) or told["cause"]
+            why = ", ".join(told["calendars"]) or CAUSES.get(told["cause"], told["cause"])
             uncertain = ", uncertain" if told["uncertain"] else ""
             now, before = COUNTS_AS[told["type"]], COUNTS_AS[told["before"]]
             return f"{at}  {show_span(told, zone)}  {now}{uncertain} (was {before})  {why}"

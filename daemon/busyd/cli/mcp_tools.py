@@ -63,8 +63,7 @@ class Tools:
 
     def check_busy(self, profile: str, *, start: str, end: str) -> Answer:
         """When somebody is busy in a window, and whether that is known."""
-        with _told():
-            clock = self._clock(profile)
+        with self._on_clock(profile) as clock:
             found = self._connect().get(profile_path(profile, "freebusy"), {"start": start, "end": end})
             known = bool(found["complete"]) and not found["stale"]
             busy = [{**clock.local_span(one), "type": one["type"]} for one in found["busy"]]
@@ -82,8 +81,7 @@ class Tools:
 
     def find_slots(self, profile: str, *, start: str | None, end: str | None, duration: str | None) -> Answer:
         """Where an appointment fits. Refused when that is not known."""
-        with _told():
-            clock = self._clock(profile)
+        with self._on_clock(profile) as clock:
             query = {"start": start, "end": end, "duration": duration, "on_stale": "error"}
             found = self._connect().get(profile_path(profile, "slots"), query)
             slots = [clock.local_span(one) for one in found["slots"]]
@@ -98,8 +96,7 @@ class Tools:
 
     def explain(self, profile: str, *, start: str, end: str) -> Answer:
         """What blocks a window, and why. Titles only where they are wanted and allowed."""
-        with _told():
-            clock = self._clock(profile)
+        with self._on_clock(profile) as clock:
             found = self._connect().get(profile_path(profile, "explain"), {"start": start, "end": end})
             events = [self._event(one, clock) for one in found["events"]]
             return {
@@ -113,8 +110,7 @@ class Tools:
 
     def hold(self, profile: str, *, start: str, duration: str | None, minutes: int) -> Answer:
         """Keep an open slot for some minutes."""
-        with _told(writes=True):
-            clock = self._clock(profile)
+        with self._on_clock(profile, writes=True) as clock:
             body = _given(start=start, duration=duration, ttl=f"{minutes}m")
             found = self._connect().change("POST", profile_path(profile, "holds"), body=body)
             return {
@@ -154,8 +150,7 @@ class Tools:
         return path
 
     def _write(self, profile: str, path: str, *, method: str, key: str, body: Answer | None = None) -> Answer:
-        with _told(writes=True):
-            clock = self._clock(profile)
+        with self._on_clock(profile, writes=True) as clock:
             reply = self._connect().request(method, profile_path(profile, path), body=body, key=key)
             settled = reply.status != _ACCEPTED
             told = {**clock.told(), "profile": profile, "settled": settled}
@@ -171,6 +166,20 @@ class Tools:
     def _profiles(self) -> Answer:
         found: Answer = self._connect().get("/v1/profiles")
         return found
+
+    @contextmanager
+    def _on_clock(self, profile: str, *, writes: bool = False) -> Iterator[LocalClock]:
+        """The clock of a profile that is asked about; a refusal names what is open instead by it, as answers do."""
+        with _told(writes=writes):
+            clock = self._clock(profile)
+            try:
+                yield clock
+            except RequestRefused as refused:
+                if not refused.alternatives:
+                    raise
+                instead = ", ".join(clock.local(one["start"]) for one in refused.alternatives)
+                text = f"{describe_failure(refused, writes=writes)}. Open instead: {instead}"
+                raise ToolFailed(text) from None
 
     def _clock(self, profile: str) -> LocalClock:
         """The clock of a profile. Raises ToolFailed for one that the token may not see."""
@@ -226,11 +235,8 @@ def _given(**values: object) -> Answer:
 
 @contextmanager
 def _told(*, writes: bool = False) -> Iterator[None]:
-    """Turn what fails into a text for the assistant, with open slots where the daemon names some."""
+    """Turn what fails into a text for the assistant."""
     try:
         yield
     except CommandFailed as error:
-        text = describe_failure(error, writes=writes)
-        if isinstance(error, RequestRefused) and error.alternatives:
-            text += f". Open instead: {', '.join(one['start'] for one in error.alternatives)}"
-        raise ToolFailed(text) from None
+        raise ToolFailed(describe_failure(error, writes=writes)) from None

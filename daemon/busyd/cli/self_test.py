@@ -188,8 +188,8 @@ def describe_login(account: Account, listing: Listing, *, skew: int | None) -> R
     kinds = [calendar.kind for calendar in listing.calendars]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in CalendarKind if kind in kinds)
     message = f"logged in: {len(kinds)} calendars ({counts or 'none'}), {len(account.addresses)} own addresses"
-    if listing.reminders:
-        message += f"; {len(listing.reminders)} reminders lists, which never block"
+    if reminders := len(listing.reminders):
+        message += f"; {reminders} reminders list{'' if reminders == 1 else 's'}, which never block"
     clock = describe_clock(skew)
     if listing.unreadable:
         return Level.WARNING, f"{message}; {len(listing.unreadable)} could not be read"

@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE, asked_time
+from busyd.cli.changes import CAUSES
 from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.explain import COUNTS_AS, print_events
@@ -25,12 +26,6 @@ _HOURS: Final = {
     True: "inside the working hours",
     False: "outside the working hours",
     None: "no working hours",
-}
-_CAUSES: Final = {
-    "own": "busyd itself",
-    "configuration": "another configuration",
-    "reading": "a calendar was read for the first time, or no longer counts as read",
-    "restart": "found when busyd started",
 }
 
 
@@ -115,7 +110,7 @@ def _describe(change: Mapping[str, Any], zone: Zone) -> tuple[str, str]:
                 f"{told['connection']}{': ' if told['detail'] else ''}{told['detail']}",
             )
         case _:
-            cause = f": {_CAUSES[told['cause']]}" if told["cause"] in _CAUSES else ""
+            cause = f": {CAUSES[told['cause']]}" if told["cause"] in CAUSES else ""
             return "not known", f"too much changed at once to tell each change{cause}"
 
 
@@ -130,7 +125,7 @@ def _causes(change: Mapping[str, Any], zone: Zone) -> Iterator[str]:
     yield from (f"{calendar} no longer counts" for calendar in origin.get("counts_no_longer", []))
     yield from (f"{calendar} counts by other rules" for calendar in origin.get("other_rules", []))
     if not any(origin.get(name) for name in ("events", "own", "counts", "counts_no_longer", "other_rules")):
-        yield ", ".join(told["calendars"]) or _CAUSES.get(told["cause"], told["cause"])
+        yield ", ".join(told["calendars"]) or CAUSES.get(told["cause"], told["cause"])
     for calendar, confirmed in change["confirmed_before"].items():
         yield f"{calendar} had last been confirmed {show_time(confirmed, zone)}"
 
