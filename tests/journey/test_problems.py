@@ -81,6 +81,9 @@ def test_unreadable_rules_offer_no_slot_until_each_is_accepted(busyd: Busyd, ann
     assert busyd.freebusy("2027-05-01", "2027-06-01")["complete"] is True
     with pytest.raises(AssertionError, match=r"answered 503.*errors/incomplete.*anna/Work: event odd-0"):
         busyd.get(slots)
+    explained = busyd.command("explain", "anna", "--start", "2027-06-03", "--end", "2027-06-04").stdout
+    assert explained.count("not known") == len(RULES)
+    assert " free " not in explained
     feed = json.loads(busyd.command("token", "add", "anna", "--json").stdout)["feed"]
     assert "X-WR-CALDESC:Not complete" in busyd.get(feed)
     assert "odd-" not in busyd.get(feed)

@@ -59,7 +59,7 @@ def print_events(events: Sequence[Mapping[str, Any]], zone: Zone) -> None:
     rows = [
         (
             show_span(event, zone),
-            COUNTS_AS.get(str(event.get("type", "")), str(event.get("type", ""))),
+            _counts_as(event),
             _why(event),
             str(event.get("calendar", "")),
             _title(event),
@@ -70,6 +70,12 @@ def print_events(events: Sequence[Mapping[str, Any]], zone: Zone) -> None:
     for event in events:
         for note in event.get("notes") or []:
             print_note(f"{event.get('calendar')}: {_title(event)}: {note}")
+
+
+def _counts_as(event: Mapping[str, Any]) -> str:
+    if event.get("reason") == "unreadable":
+        return "not known"  # it has no place in time, so no answer is complete while it is there
+    return COUNTS_AS.get(str(event.get("type", "")), str(event.get("type", "")))
 
 
 def _title(event: Mapping[str, Any]) -> str:

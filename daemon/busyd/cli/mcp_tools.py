@@ -194,7 +194,7 @@ class Tools:
     def _event(self, event: Mapping[str, Any], clock: LocalClock) -> Answer:
         told = {
             **clock.local_span(event),
-            "counts_as": event["type"],
+            "counts_as": "not_known" if event["reason"] == "unreadable" else event["type"],
             "blocks": event["blocks"],
             "reason": event["reason"],
             "rule": event["rule"],
