@@ -144,6 +144,7 @@ def test_other_working_hours_are_told_as_the_cause_that_nothing_is_offered(busyd
     assert (history(busyd)["within_hours"], history(busyd)["hours_changes"]) == (True, [])
     busyd.change("09:00-17:00", "13:00-17:00")
     assert busyd.command("reload").returncode == 0
+    wait_for(lambda: history(busyd)["hours_changes"], describe=busyd.log.read_text)
     told = history(busyd)
     assert (told["within_hours"], [one["before"] for one in told["hours_changes"]]) == (False, [True])
     shown = busyd.command("why", "anna", TEN).stdout

@@ -266,11 +266,13 @@ def _read_last(db: SqlSession, wanted: Callable[[ChangeEntry], bool], *, count: 
 
 
 def _note_hours(db: SqlSession, hours: Mapping[str, str], *, now: Instant) -> None:
-    query = "SELECT hours FROM hours WHERE profile=? ORDER BY at DESC LIMIT 1"
+    query = "SELECT hours, at FROM hours WHERE profile=? ORDER BY at DESC LIMIT 1"
     for profile, text in hours.items():
         row = db.execute(query, (profile,)).fetchone()
         if row is None or row[0] != text:
-            db.execute(upsert("hours", ("profile", "at", "hours"), keys=2), (profile, now, text))
+            # Others within the same second, or after the clock was set back, come after all the same.
+            at = now if row is None else max(now, row[1] + 1)
+            db.execute(upsert("hours", ("profile", "at", "hours"), keys=2), (profile, at, text))
     # The last that were noted before then still say how it was then.
     older = "SELECT MAX(at) FROM hours AS one WHERE one.profile=hours.profile AND at<=?"
     db.execute(f"DELETE FROM hours WHERE at<({older})", (now - LONGEST_DAYS * DAY,))
