@@ -19,12 +19,11 @@ import psycopg
 
 from busyd.store.postgresql.server import DatabaseServer
 from tests.other_user import NOBODY, give_to_nobody
-from tests.skips import skip
 
 OWNER: Final = "busyd"
 """Owns each database, and is no superuser."""
 _SOCKET: Final = ".s.PGSQL.5432"
-_PROGRAMS: Final = Path("/usr/lib/postgresql")
+PROGRAMS: Final = Path("/usr/lib/postgresql")
 _SETTINGS: Final = {
     "listen_addresses": "",
     "fsync": "off",  # what is tested is a lost process, not a lost disk
@@ -39,8 +38,10 @@ _SETTINGS: Final = {
 class PostgresServer:
     """The server, while `running` runs."""
 
-    def __init__(self, programs: Path, folder: Path) -> None:
+    def __init__(self, programs: Path, folder: Path, *, log_folder: Path | None = None) -> None:
+        """`log_folder` is where the write-ahead log is kept; None for beside the data."""
         self._programs = programs
+        self._log_folder = log_folder
         self.folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -51,6 +52,7 @@ class PostgresServer:
             *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions", "--wal-segsize=1"),
             # Sorts as people do, where busyd does not say how: that it always says is part of what is tested.
             *("--locale-provider=icu", "--icu-locale=en"),
+            *(("--waldir", str(self._log_folder)) if self._log_folder is not None else ()),
         ]
         made = subprocess.run(command, capture_output=True, check=False, **_unprivileged(self.folder))  # type: ignore[call-overload]
         assert made.returncode == 0, made.stderr.decode()
@@ -72,6 +74,11 @@ class PostgresServer:
                 assert self._process.poll() is None, (self.folder / "log").read_text()
                 time.sleep(0.02)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended by itself; it may be recovering from a crash."""
+        return self._process is not None and self._process.poll() is None
+
     def stop(self, *, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT ends all connections, SIGQUIT ends it as a crash does."""
         if self._process is not None:
@@ -90,22 +97,34 @@ class PostgresServer:
         return DatabaseServer(f"postgresql:///{name}?host={self.folder}&user={OWNER}")
 
 
+def find_programs() -> Path | None:
+    """Where the newest PostgreSQL is; None where none is installed."""
+    found = [path.parent for path in sorted(PROGRAMS.glob("*/bin/initdb"))]
+    return found[-1] if found else None
+
+
 @contextlib.contextmanager
-def running() -> Iterator[PostgresServer]:
+def running(*, log_folder: Path | None = None) -> Iterator[PostgresServer]:
     """A server, stopped and gone at the end. Skips where PostgreSQL is not installed."""
-    programs = [path.parent for path in sorted(_PROGRAMS.glob("*/bin/initdb"))]
-    if not programs:
+    programs = find_programs()
+    if programs is None:
+        from tests.skips import skip  # with pytest, which scripts/demo does not have
+
         skip("PostgreSQL is not installed (apt-get install postgresql)")
     folder = Path(mkdtemp(prefix="busyd-pg-"))
     if os.geteuid() == 0:
         give_to_nobody(folder)
-    server = PostgresServer(programs[-1], folder)
+    server = PostgresServer(programs, folder, log_folder=log_folder)
     try:
         server.make()
         yield server
     finally:
         server.stop(how=signal.SIGQUIT)
         shutil.rmtree(folder)
+
+
+_LOOK_EVERY: Final = 0.1
+"""Seconds."""
 
 
 class LossyProxy:
@@ -119,6 +138,9 @@ class LossyProxy:
         self.lose_commit = threading.Event()
         """Set: the next COMMIT is carried out, and not answered; then it is cleared."""
         self.refuses = threading.Event()
+        """Set: no new connection is let through."""
+        self.is_cut = threading.Event()
+        """Set: nor are those that there are."""
 
     def in_front_of(self, database: DatabaseServer) -> DatabaseServer:
         return DatabaseServer(database.conninfo.replace(str(Path(self._server).parent), self._folder.name))
@@ -146,17 +168,25 @@ class LossyProxy:
                 client = self._listener.accept()[0]
             except OSError:
                 return
-            if self.refuses.is_set():
+            if self.refuses.is_set() or self.is_cut.is_set():
                 client.close()
                 continue
             server = socket.socket(socket.AF_UNIX)
-            server.connect(self._server)
+            try:
+                server.connect(self._server)
+            except OSError:  # it is being started anew
+                client.close()
+                server.close()
+                continue
             self._begin(self._serve, client, server)
 
     def _serve(self, client: socket.socket, server: socket.socket) -> None:
         with client, server, contextlib.suppress(ConnectionError):
             while True:
-                for one in select.select([client, server], [], [])[0]:
+                readable = select.select([client, server], [], [], _LOOK_EVERY)[0]
+                if self.is_cut.is_set():
+                    return
+                for one in readable:
                     data = one.recv(65536)
                     if not data:
                         return
@@ -168,7 +198,8 @@ class LossyProxy:
 
 
 def _unprivileged(folder: Path) -> dict[str, object]:
-    """PostgreSQL refuses to run as root."""
+    """PostgreSQL refuses to run as root. In a group of its own, Ctrl-C leaves it alone."""
+    own = {"cwd": folder, "process_group": 0}
     if os.geteuid() != 0:
-        return {"cwd": folder}
-    return {"cwd": folder, "user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []}
+        return own
+    return {**own, "user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []}

@@ -9,7 +9,7 @@ import pytest
 from busyd.address import TcpAddress, UnixAddress
 from busyd.availability.hours import AppointmentDefaults, Hours, Invite, SlotDefaults
 from busyd.availability.policy import Rules
-from busyd.config import Config, ConfigMissing, Tls, find_config, find_file_faults, load_config
+from busyd.config import Config, ConfigMissing, StoreConfig, Tls, find_config, find_file_faults, load_config
 from busyd.config.load import own_state
 from busyd.config.parsers import parse_span
 from busyd.connection import ICLOUD_URL, CalendarReference, Connection, ConnectionKind
@@ -38,7 +38,7 @@ def test_every_example_loads_without_a_warning(tmp_path: Path, example: Path) ->
 
 
 def test_there_are_examples() -> None:
-    assert {path.name for path in EXAMPLES} >= {"minimal.yaml", "full.yaml", "team.yaml"}
+    assert {path.name for path in EXAMPLES} >= {"minimal.yaml", "full.yaml", "team.yaml", "several.yaml"}
 
 
 def test_the_least_configuration_has_the_defaults_of_the_contract(tmp_path: Path) -> None:
@@ -93,6 +93,22 @@ def test_every_kind_of_connection_is_read(tmp_path: Path) -> None:
 def test_a_password_comes_from_where_it_is_said_to_be(tmp_path: Path, written: str, source: object) -> None:
     config = load(tmp_path, f"connections:\n  anna: {{username: a, password: {written}}}\n")
     assert config.connections["anna"].password == source
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///busyd?host=/run/postgresql&user=busyd",
+        "postgresql://busyd@localhost/busyd",
+        "postgres://busyd@[::1]:5433/busyd",
+        "postgresql://%2Frun%2Fpostgresql/busyd",
+        "postgresql://a@db1.example.org,db2.example.org:5433/b?sslmode=verify-full&target_session_attrs=read-write",
+    ],
+)
+def test_a_store_is_a_database_here_or_one_whose_certificate_is_verified(tmp_path: Path, url: str) -> None:
+    assert load(tmp_path, ANNA + f"store: {url}\n").store == StoreConfig(url)
+    with_password = load(tmp_path, ANNA + f"store: {{url: '{url}', password: {{file: pw}}}}\n")
+    assert with_password.store == StoreConfig(url, FromFile(tmp_path / "pw"))
 
 
 def test_relative_paths_count_from_the_file_in_which_they_stand(tmp_path: Path) -> None:
@@ -214,6 +230,15 @@ def test_rules_are_merged_per_calendar_and_remember_their_lines(tmp_path: Path) 
     home = profile.calendar_rules[CalendarReference("anna", "Home")]
     assert home == Rules(all_day="free", tentative="free", travel_time=False, origin=lines)
     assert profile.calendar_rules[CalendarReference("days", "")] == profile.rules
+
+
+def test_a_calendar_may_have_a_max_age_of_its_own(tmp_path: Path) -> None:
+    calendars = "{days: {max_age: 18h, all_day: free}, anna/Home: {tentative: busy}}"
+    text = f"profiles:\n  anna: {{conflicts: [anna/Home, days], calendars: {calendars}}}\n"
+    profile = load(tmp_path, FEED + text).profiles["anna"]
+    assert profile.calendar_max_age == {CalendarReference("days", ""): timedelta(hours=18)}
+    assert profile.calendar_rules[CalendarReference("days", "")].all_day == "free"
+    assert profile.max_age == timedelta(minutes=15)
 
 
 def test_hours_by_weekday_and_by_date(tmp_path: Path) -> None:

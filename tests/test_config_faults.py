@@ -21,6 +21,50 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     "a text": ("hello", ["1:1: expected 'key: value' lines at the top, such as 'connections:' and 'profiles:'"]),
     "a list": ("- a\n", ["1:1: expected 'key: value' lines at the top, such as 'connections:' and 'profiles:'"]),
     "two documents": (ICLOUD + "---\nx: 1\n", ["4:1: a second document ('---') starts here; a file can hold only one"]),
+    # The store
+    "store of another kind": (
+        ICLOUD + "store: mysql://db/busyd\n",
+        [
+            "3:8: store: expected the address of a PostgreSQL database, such as "
+            "postgresql://busyd@db.example.org/busyd?sslmode=verify-full&sslrootcert=/etc/busyd/ca.pem"
+        ],
+    ),
+    "store with a password": (
+        ICLOUD + "store: postgresql://busyd:geheim@127.0.0.1/busyd\n",
+        [
+            "3:8: store: the address must not contain the password; "
+            "write 'store: {url: …, password: {credential: NAME}}'"
+        ],
+    ),
+    "store with a password behind": (
+        ICLOUD + "store: postgresql:///busyd?password=geheim\n",
+        [
+            "3:8: store: the address must not contain the password; "
+            "write 'store: {url: …, password: {credential: NAME}}'"
+        ],
+    ),
+    "store far away in the open": (
+        ICLOUD + "store: postgresql://busyd@127.0.0.1:5432,db.example.org:5432/busyd\n",
+        [
+            "3:8: store: a database on another machine needs a certificate that is verified: "
+            "add ?sslmode=verify-full&sslrootcert=FILE"
+        ],
+    ),
+    "store without an address": (
+        ICLOUD + "store: {password: {credential: db}}\n",
+        [
+            "3:1: store needs a url, such as "
+            "postgresql://busyd@db.example.org/busyd?sslmode=verify-full&sslrootcert=/etc/busyd/ca.pem"
+        ],
+    ),
+    "store with a password of its own": (
+        ICLOUD + "store: {url: 'postgresql:///busyd', password: {env: PW}}\n",
+        ["3:47: password of the store: use {credential: NAME} or {file: PATH}"],
+    ),
+    "store with another key": (
+        ICLOUD + "store: {url: 'postgresql:///busyd', pasword: x}\n",
+        ["3:37: unknown key 'pasword' in store, did you mean 'password'?"],
+    ),
     # YAML
     "tab": ("connections:\n\tanna: {}\n", ["2:1: tab in the indentation; use spaces"]),
     "tab after blanks": ("connections:\n  \tanna: x\n", ["2:3: tab in the indentation; use spaces"]),
@@ -83,7 +127,7 @@ TABLE: dict[str, tuple[str, list[str]]] = {
         "xyzzy: 1\n",
         [
             "1:1: unknown key 'xyzzy' in the configuration; expected listen, public_url, connections, profiles, tls, "
-            "behind_proxy, hosts, local_access, cors, time_zones, log or state"
+            "behind_proxy, hosts, local_access, cors, time_zones, log, state or store"
         ],
     ),
     "listen without port": ("listen: 127.0.0.1\n", ["1:9: listen: '127.0.0.1' has no port, such as '127.0.0.1:8377'"]),
@@ -94,6 +138,14 @@ TABLE: dict[str, tuple[str, list[str]]] = {
     ),
     "port too high": ("listen: localhost:99999\n", ["1:9: listen: '99999' is not a port number (at most 65535)"]),
     "port no number": ("listen: localhost:http\n", ["1:9: listen: 'http' is not a port number (at most 65535)"]),
+    "IPv6 without quotes": (
+        "listen: [::1]:8377\n",
+        ["1:10: an address that begins with a bracket must be in quotes, such as '[::1]:8377'"],
+    ),
+    "IPv6 without quotes in a list": (
+        "listen:\n  - 127.0.0.1:8377\n  - [::1]:8377\n",
+        ["3:6: an address that begins with a bracket must be in quotes, such as '[::1]:8377'"],
+    ),
     "bare IPv6": (
         "listen: ::1:8377\n",
         ["1:9: listen: an IPv6 address needs brackets and a port, such as '[::1]:8377', not '::1:8377'"],
@@ -227,6 +279,14 @@ TABLE: dict[str, tuple[str, list[str]]] = {
         "connections:\n  t: {kind: caldav, url: dav.example.org}\n",
         ["2:26: url: expected an address that starts with https:// or http://"],
     ),
+    "url with a port that is none": (
+        "connections:\n  t: {kind: caldav, url: 'https://dav.example.org:99999/'}\n",
+        ["2:26: url: the address has no valid host, port or path; check it for typing mistakes and spaces"],
+    ),
+    "user agent with a letter that is not ASCII": (
+        FEED + "  t: {kind: ics, url: 'https://x.org/', user_agent: ä}\n",
+        ["4:53: user_agent: only printable ASCII characters can be sent"],
+    ),
     "password in the url": (
         "connections:\n  t: {kind: caldav, url: 'https://u:hunter2@x/'}\n",
         ["2:26: url: the address contains a user name or password; use the keys username and password"],
@@ -318,6 +378,10 @@ TABLE: dict[str, tuple[str, list[str]]] = {
         "profiles:\n  anna: {timezone: Europe/Berlim}\n",
         ["2:20: timezone: 'Europe/Berlim' is not an IANA time zone, did you mean 'Europe/Berlin'?"],
     ),
+    "zone of Windows": (
+        "profiles:\n  anna: {timezone: W. Europe Standard Time}\n",
+        ["2:20: timezone: 'W.…' is not an IANA time zone, did you mean 'Europe/Berlin'?"],
+    ),
     "zone is a city": (
         "profiles:\n  anna: {timezone: new york}\n",
         ["2:20: timezone: 'new…' is not an IANA time zone, did you mean 'America/New_York'?"],
@@ -346,13 +410,17 @@ TABLE: dict[str, tuple[str, list[str]]] = {
         FEED + "profiles:\n  anna: {conflicts: anna}\n",
         ["5:21: conflicts: anna is an account with several calendars, did you mean 'anna/*'?"],
     ),
+    "account as primary": (
+        FEED + "profiles:\n  anna: {primary: anna}\n",
+        ["5:19: primary: anna is an account with several calendars; write the one you mean, such as 'anna/Work'"],
+    ),
     "calendar of a feed": (
         FEED + "profiles:\n  anna: {conflicts: [days/All]}\n",
         ["5:22: conflicts: days is a feed with one calendar, did you mean 'days'?"],
     ),
     "all as primary": (
         FEED + "profiles:\n  anna: {primary: 'anna/*'}\n",
-        ["5:19: primary: that must be a single calendar"],
+        ["5:19: primary: that must be a single calendar, such as 'anna/Work'"],
     ),
     "feed as primary": (
         FEED + "profiles:\n  anna: {primary: days}\n",
@@ -485,6 +553,11 @@ TABLE: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "max age": ("profiles:\n  anna: {max_age: 0s}\n", ["2:19: max_age: must not be zero"]),
+    "max age of a calendar": (
+        FEED
+        + "profiles:\n  anna: {conflicts: [days, anna/A], calendars: {days: {max_age: 0s}, anna/A: {max_age: 5}}}\n",
+        ["5:65: max_age: must not be zero", "5:88: max_age: '5' has no unit, did you mean '5s' or '5m'?"],
+    ),
 }
 
 NOBODY = 65534

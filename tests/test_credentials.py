@@ -29,7 +29,9 @@ from busyd.credentials import (
     read_password,
     source,
 )
-from busyd.credentials.store import CredentialStore, CredentialStoreUnreadable
+from busyd.credentials.key import StoreKey
+from busyd.credentials.sealed_secrets import SealedSecrets
+from busyd.credentials.store import CredentialStore
 from busyd.errors import Misconfigured
 from tests.other_user import NOBODY, owners
 
@@ -207,21 +209,7 @@ def test_the_name_of_a_source_does_not_tell_arguments() -> None:
     assert str(Literal(Secret(CANARY))) == "the configuration file"
 
 
-# The store
-
-
-def test_the_store_keeps_names_and_passwords(tmp_path: Path) -> None:
-    store = CredentialStore(tmp_path / "state", {})
-    assert store.names() == []
-    assert store.get("anna") is None
-    store.set("ben", Secret("zwei"))
-    store.set("anna", Secret("eins"))
-    store.set("anna", Secret("ünf 🗝"))
-    assert store.names() == ["anna", "ben"]
-    assert CredentialStore(tmp_path / "state", {}).get("anna") == Secret("ünf 🗝")
-    assert store.remove("anna")
-    assert not store.remove("anna")
-    assert store.names() == ["ben"]
+# The store in the state directory; what is true of one in a database as well is in `tests/store/test_stored_secrets.py`
 
 
 def test_neither_name_nor_password_can_be_read_in_the_files(tmp_path: Path) -> None:
@@ -237,95 +225,6 @@ def test_all_files_are_private_and_nothing_is_left_over(tmp_path: Path) -> None:
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in state.iterdir()}
     assert modes == {"credentials": 0o600, "credentials.key": 0o600, "credentials.lock": 0o600}
-
-
-def test_the_same_content_is_sealed_differently_every_time(tmp_path: Path) -> None:
-    store = CredentialStore(tmp_path, {})
-    store.set("anna", Secret(CANARY))
-    first = (tmp_path / "credentials").read_bytes()
-    store.set("anna", Secret(CANARY))
-    second = (tmp_path / "credentials").read_bytes()
-    assert first[20:48] != second[20:48]
-    assert first[48:] != second[48:]
-
-
-def test_any_changed_byte_is_noticed(tmp_path: Path) -> None:
-    store, path = CredentialStore(tmp_path, {}), tmp_path / "credentials"
-    store.set("anna", Secret(CANARY))
-    sealed = path.read_bytes()
-    for at in range(len(sealed)):
-        path.write_bytes(sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :])
-        with pytest.raises(CredentialStoreUnreadable) as raised:
-            store.names()
-        assert CANARY not in str(raised.value)
-
-
-@pytest.mark.parametrize("length", [0, 10, 20, 40, 60])
-def test_a_truncated_store_is_an_error_and_never_empty(tmp_path: Path, length: int) -> None:
-    store, path = CredentialStore(tmp_path, {}), tmp_path / "credentials"
-    store.set("anna", Secret(CANARY))
-    path.write_bytes(path.read_bytes()[:length])
-    for action in (store.names, lambda: store.get("anna"), lambda: store.set("ben", Secret("x"))):
-        with pytest.raises(CredentialStoreUnreadable):
-            action()
-
-
-def test_a_store_of_a_newer_version_is_not_touched(tmp_path: Path) -> None:
-    path = tmp_path / "credentials"
-    path.write_bytes(b"busyd-credentials 2\nwhatever")
-    with pytest.raises(CredentialStoreUnreadable, match="written by a newer busyd"):
-        CredentialStore(tmp_path, {}).set("anna", Secret("x"))
-    assert path.read_bytes() == b"busyd-credentials 2\nwhatever"
-
-
-def test_a_lost_key_is_not_replaced_by_a_new_one(tmp_path: Path) -> None:
-    store = CredentialStore(tmp_path, {})
-    store.set("anna", Secret(CANARY))
-    (tmp_path / "credentials.key").unlink()
-    with pytest.raises(CredentialStoreUnreadable, match="cannot read the key"):
-        store.set("ben", Secret("x"))
-    assert not (tmp_path / "credentials.key").exists()
-
-
-def test_the_key_comes_from_systemd_then_from_the_named_file(tmp_path: Path) -> None:
-    key_file, given_directory = tmp_path / "named", tmp_path / "given"
-    given_directory.mkdir()
-    key_file.write_text("k" * 32 + "\n")
-    (given_directory / "busyd-key").write_text("g" * 32)
-    named = {"BUSYD_KEY_FILE": str(key_file)}
-    both = {**named, "CREDENTIALS_DIRECTORY": str(given_directory)}
-    CredentialStore(tmp_path, named).set("anna", Secret(CANARY))
-    assert not (tmp_path / "credentials.key").exists()
-    assert CredentialStore(tmp_path, named).get("anna") == Secret(CANARY)
-    with pytest.raises(CredentialStoreUnreadable, match=r"cannot be decrypted with the key from .*/given/busyd-key"):
-        CredentialStore(tmp_path, both).get("anna")
-
-
-def test_a_short_or_missing_named_key_is_explained(tmp_path: Path) -> None:
-    environment = {"BUSYD_KEY_FILE": str(tmp_path / "key")}
-    with pytest.raises(CredentialStoreUnreadable, match=r"cannot read the key .*/key: no such file"):
-        CredentialStore(tmp_path, environment).set("anna", Secret("x"))
-    (tmp_path / "key").write_text("short")
-    with pytest.raises(CredentialStoreUnreadable, match="shorter than 32 bytes"):
-        CredentialStore(tmp_path, environment).set("anna", Secret("x"))
-
-
-@pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "busyd-key", "a b", "a\0", "x" * 300])
-def test_a_bad_name_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(CredentialMissing, match="not a valid credential name"):
-        CredentialStore(tmp_path, {}).set(name, Secret("x"))
-
-
-def test_writers_in_several_processes_lose_nothing(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from busyd.credentials import Secret;"
-        "from busyd.credentials.store import CredentialStore;"
-        "store = CredentialStore(Path(sys.argv[1]), {});"
-        "[store.set(f'{sys.argv[2]}{number}', Secret('x')) for number in range(5)]"
-    )
-    writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), letter]) for letter in "abc"]
-    assert [writer.wait(timeout=60) for writer in writers] == [0, 0, 0]
-    assert len(CredentialStore(tmp_path, {}).names()) == 15
 
 
 def test_a_directory_that_cannot_be_written_is_explained(tmp_path: Path) -> None:
@@ -377,21 +276,8 @@ def test_an_ordinary_name_is_shown(name: str, tmp_path: Path) -> None:
             read_password(wanted, tmp_path, environment={})
 
 
-def test_another_key_encrypts_everything_and_the_old_one_opens_nothing(tmp_path: Path) -> None:
-    store = CredentialStore(tmp_path, {})
-    store.set("anna", Secret("one"))
-    old = (tmp_path / "credentials.key").read_bytes()
-    assert store.rotate_key() == tmp_path / "credentials.key"
-    assert (tmp_path / "credentials.key").read_bytes() != old
-    assert store.get("anna") == Secret("one")
-    (tmp_path / "credentials.key").write_bytes(old)
-    with pytest.raises(CredentialMissing, match="cannot be decrypted"):
-        store.get("anna")
-
-
-@pytest.mark.parametrize("step", ["_write", "replace"])
-def test_a_change_of_the_key_that_is_cut_short_loses_no_password(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+def test_a_change_of_the_key_that_is_cut_short_twice_loses_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = CredentialStore(tmp_path, {})
     store.set("anna", Secret("one"))
@@ -399,29 +285,9 @@ def test_a_change_of_the_key_that_is_cut_short_loses_no_password(
     def cut_short(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patched:
-        if step == "_write":
-            patched.setattr(CredentialStore, "_write", cut_short)
-        else:
-            real = Path.replace
-            patched.setattr(
-                Path, "replace", lambda self, to: cut_short() if self.name.endswith("key.new") else real(self, to)
-            )
-        with pytest.raises(KeyboardInterrupt):
-            store.rotate_key()
-    assert store.get("anna") == Secret("one")
-    store.set("ben", Secret("two"))
-    store.rotate_key()
-    assert [store.get(name) for name in ("anna", "ben")] == [Secret("one"), Secret("two")]
-    assert not (tmp_path / "credentials.key.new").exists()
-
-
-def test_a_key_that_comes_from_elsewhere_is_replaced_by_one_that_is_given(tmp_path: Path) -> None:
-    for name in ("old", "new"):
-        (tmp_path / name).write_text(f"{name}-" * 16)
-    store = CredentialStore(tmp_path, {"BUSYD_KEY_FILE": str(tmp_path / "old")})
-    store.set("anna", Secret("one"))
-    with pytest.raises(CredentialMissing, match="which busyd does not replace"):
-        store.rotate_key()
-    store.rotate_key(tmp_path / "new")
-    assert CredentialStore(tmp_path, {"BUSYD_KEY_FILE": str(tmp_path / "new")}).get("anna") == Secret("one")
+    for owner, method in ((StoreKey, "finish_change"), (SealedSecrets, "seal_anew")):  # after it is sealed, and before
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, method, cut_short)
+            with pytest.raises(KeyboardInterrupt):
+                store.rotate_key()
+        assert store.get("anna") == Secret("one")

@@ -24,9 +24,11 @@ from busyd.index import changes as index_changes
 from busyd.index import worker, worker_process
 from busyd.remote import backoff
 from busyd.remote.wire import TransferLimits
+from busyd.service import session
 from busyd.state import horizon
-from busyd.store import change_log
 from busyd.store.outbox import LONGEST_HOLD
+from busyd.store.postgresql import fleet, ledger_database, server
+from busyd.store.statements import changes as change_statements
 from busyd.sync import timing
 
 REPOSITORY = Path(__file__).parents[1]
@@ -161,9 +163,13 @@ def test_keys_of_the_configuration_that_are_named_exist() -> None:
         ("every 15 seconds. A stream ends", streams.HEARTBEAT_SECONDS == 15),
         ("256 streams per token, and 512 in total", (Limits().streams_of_token, Limits().streams) == (256, 512)),
         ("kept for 30 days, or for the last 100,000 changes",
-         (change_log.LONGEST_DAYS, change_log.MOST_ENTRIES) == (30, 100_000)),
-        ("never for less than 7 days", change_log.KEPT_DAYS == 7),
+         (change_statements.LONGEST_DAYS, change_statements.MOST_ENTRIES) == (30, 100_000)),
+        ("never for less than 7 days", change_statements.KEPT_DAYS == 7),
         ("more than 500 spans of a profile changed at once", index_changes.MOST_SPANS == 500),
+        ("After 30 seconds the others poll what it has polled", fleet.LEASE == 30),
+        ("After 25 seconds it polls nothing", session.DROP_AFTER == 25),
+        ("Tokens that it knows are good for 15 minutes", ledger_database.UNHEARD == 15 * MINUTE),
+        ("PostgreSQL 15 or newer", server.OLDEST_SERVER == 15),
         ("The login lasts a week at most", sessions.SESSION_SECONDS == 7 * DAY),
         ("32 MiB, 64 MiB when it is unpacked",
          (TransferLimits().wire_bytes, TransferLimits().inflated_bytes) == (32 * MIB, 64 * MIB)),

@@ -15,7 +15,7 @@ Layers, from the top; each imports only from those below it (`tests/test_archite
     remote  store                            bytes to and from servers; storage behind one interface
     ical  dav  credentials  running          RFC 5545; RFC 4918, 4791 and 6578 as values; secrets; running daemons
     connection  address  clock  cooperative  own_thread  progress  timetext  ownership  spelling  durations   vocabulary
-    os_errors  regular_file                  faults of the system; files that somebody else may have put there
+    os_errors  regular_file  durable_file    faults of the system; files of other people; files written as a whole
     period  errors                           the ground
 
 Pipelines:
@@ -48,6 +48,7 @@ Caches, each with its key and the one rule by which it is dropped:
     BlockedSlots._made                profile                the snapshot, what is known, or the month differs
     GivenProperties._known            profile or token       changed; the daemon alone writes them
     WorkingHours._made                profile                the hours, the zone or the year differ
+    FollowedSecrets._known            name                   another number in the table; looked at every two seconds
     ListenerContext.heads             raw header fields      never: pure, bounded
     ChangeLog._recent                 the last entries         never: what was told does not change
     ChangeRecorder._told, _last       profile; two snapshots   told of anew; another two
@@ -56,6 +57,7 @@ Caches, each with its key and the one rule by which it is dropped:
     OriginFinder._deleted, _rows      object; row              the change that they explain was told
     SnapshotPublisher._last           two snapshots            at the end of publishing
     Chunk.known_cells                 the chunk                never: a chunk does not change once published
+    OwnRows._spans, _made             profile                a row takes another time, or the links differ
     State.tables                      calendar, zone         changed with the commit of the index, or what is accepted
     State.links                       calendar; connection   the links of a profile change
     stored index                      object, zone           another index version, or span for recurring objects

@@ -101,7 +101,7 @@ REACH = {0: 4000, 1: 1500, 2: 700, 3: 400, 4: 40, 5: 2, 6: 1}
 
 
 @given(rules(), numbers(0, 1500 * 86_400), numbers(-10, 300), numbers(1, 400))
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_rules_give_what_dateutil_gives(text: str, second: int, first: int, length: int) -> None:
     rule = read_rule(text)
     assume(not excused(rule))

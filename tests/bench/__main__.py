@@ -20,6 +20,7 @@ from tests.bench.calm import measure_calm
 from tests.bench.changing import measure_change
 from tests.bench.counting import measure_counts
 from tests.bench.crowd import measure_crowd
+from tests.bench.engines import measure_engines
 from tests.bench.far import measure_far
 from tests.bench.feeds import measure_feeds
 from tests.bench.figures import Figure, table
@@ -53,6 +54,7 @@ ROWS: Final[Mapping[str, Callable[[Workshop], list[Figure]]]] = {
     "crowd": measure_crowd,
     "apps": measure_apps,
     "booking": measure_booking,
+    "engines": measure_engines,
 }
 HOW_TO_READ: Final = """
 How to read it: every figure is the median of ratios, each taken within one round in which both sides ran one after the

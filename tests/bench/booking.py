@@ -17,6 +17,7 @@ PASSWORD: Final = "abcd-efgh-ijkl-mnop"
 _SETTLED_WITHIN: Final = 16.0
 """Seconds after which the second looks that follow the first read are due."""
 OBJECTS: Final = 1000
+"""In each of the two calendars: where next to nothing was there before, all that has changed lately is nearly all."""
 LATENCY: Final = 0.3
 """Seconds that every answer takes: what is done meanwhile keeps nobody waiting."""
 
@@ -65,7 +66,7 @@ def measure_booking(workshop: Workshop) -> list[Figure]:
     Polls of the daemon's own accord are an hour away, so that none falls into a booking. What its worker process
     expands is not counted: a booking gives it nothing to do.
     """
-    bookings = 30 if workshop.quick else 120
+    bookings = 10 if workshop.quick else 120
     folder = workshop.folder / "booking"
     folder.mkdir()
     with SimulatedIcloud.in_thread() as icloud, busyd_in(folder, environment={"APPLE": PASSWORD}) as busyd:
@@ -74,7 +75,8 @@ def measure_booking(workshop: Workshop) -> list[Figure]:
             account.add_calendar(name, id=name.casefold())
         for number in range(OBJECTS):
             when = f"DTSTART:2027{1 + number % 12:02}{1 + number % 28:02}T220000Z\r\nDURATION:PT30M"
-            account.calendars["home"].put(f"{number}.ics", calendar(event(f"HOME-{number}", "At home", when)))
+            for name in ("home", "work"):
+                account.calendars[name].put(f"{number}.ics", calendar(event(f"{name}-{number}", "At home", when)))
         busyd.configure(SCHEDULED.format(url=icloud.bootstrap_url).replace("poll: 5s", "poll: 1h"))
         busyd.module = ("tests.soak.killable", "--unpaced")
         scheduler = scheduler_of(busyd)

@@ -17,7 +17,7 @@ from tests.bench.steady import ask_steadily, held_up, p99
 from tests.bench.stub import Wish, control
 from tests.bench.syncing import poll, running_stub, until_complete
 from tests.bench.workshop import Workshop, bare, busyd
-from tests.journey.daemon import free_port
+from tests.ports import free_port
 
 OBJECTS = 10_000
 
@@ -43,7 +43,7 @@ def measure_calm(workshop: Workshop) -> list[Figure]:
     What that alone costs is told by a bare handler that is asked beside the same sync and has no part in it.
     """
     idle, busy, beside = [], [], []
-    for number in range(2 if workshop.quick else 4):
+    for number in range(1 if workshop.quick else 4):
         with _about_to_sync(workshop, f"calm-{number}") as (daemon, stalls, sync):
             idle.append(_stay(daemon, stalls, work=lambda: time.sleep(4)))
             busy.append(_stay(daemon, stalls, work=sync))

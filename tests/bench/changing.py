@@ -17,11 +17,12 @@ from pathlib import Path
 from busyd.availability.profile import Profile
 from busyd.clock import SystemClock
 from busyd.connection import CalendarReference, Connection, ConnectionKind
+from busyd.index.batch import Incoming
 from busyd.index.changes import ChangeRecorder
 from busyd.index.publisher import SnapshotPublisher
 from busyd.index.restore import Restore
 from busyd.index.version import index_version
-from busyd.index.writer import Incoming, IndexWriter
+from busyd.index.writer import IndexWriter
 from busyd.state.state import State
 from busyd.store.change_log import ChangeLog
 from busyd.store.mirror import CalendarRecord, StoredObject, SyncMark
@@ -40,7 +41,7 @@ BYSTANDER = Profile("bystander", conflicts=(CalendarReference("anna", "Work"),))
 
 def measure_change(workshop: Workshop) -> list[Figure]:
     """Goal 13: one changed event among 40,000 (and among 200,000), with one profile and with ten."""
-    changes = 8 if workshop.quick else 30
+    changes = 5 if workshop.quick else 30
     figures = [_figure("1 of 20 x 2,000 objects", _run(20, 2000, profiles=1, changes=changes), at_most=60)]
     if not workshop.quick:
         figures.append(_figure("the same in ten profiles", _run(20, 2000, profiles=10, changes=changes), at_most=600))

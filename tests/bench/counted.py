@@ -1,14 +1,17 @@
-"""The work whose instructions `counting` has counted: `python -m tests.bench.counted WHAT NUMBER FOLDER`.
+"""The work whose instructions `counting` has counted: `python -m tests.bench.counted WHAT FOLDER NUMBER...`.
 
-Answers are given by the household in the folder, which `seed_household` fills beforehand. Requests go through the whole
-server, but from memory to memory: the kernel has no part in it.
+It is to run under callgrind, which counts from the moment it is told to: all is imported and warm by then. A dump is
+asked for after each number of pieces. Answers are given by the household in the folder, which `seed_household` fills
+beforehand. Requests go through the whole server, but from memory to memory: the kernel has no part in it.
 """
 
 import asyncio
 import gc
+import os
+import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -33,7 +36,6 @@ from busyd.store.mirror import MIRROR_FILE
 from busyd.store.store import Store
 from tests.bench.bare import make_app
 from tests.bench.changing import change_some
-from tests.bench.importing import SPAN, ZONE
 from tests.bench.load import Questions
 from tests.bench.seed import ENVIRONMENT, Household, seed_objects, spread_objects
 from tests.generate import generate_objects
@@ -41,9 +43,14 @@ from tests.generate import generate_objects
 ANSWER_BYTES: Final = 3200
 """Of the bare handler's answer: what a week with 38 busy spans has."""
 _WARM: Final = 400
-"""Requests, and objects, in every run: the texts of nearly all periods are written after them."""
-_MOST: Final = 400
-"""So many more are made in every run, however many are used: making them is not counted."""
+"""Pieces that are not counted: the texts of nearly all periods are written after so many answers."""
+_FEW_WARM: Final = {"change": 8}
+"""Where pieces are large."""
+_MOST: Final = 1000
+"""Pieces at most."""
+
+Pieces = AsyncIterator[Awaitable[None]]
+"""The work, a piece at a time."""
 
 
 class _Wire(asyncio.Transport):
@@ -73,19 +80,25 @@ class _Wire(asyncio.Transport):
     def abort(self) -> None: ...
 
 
-async def _ask(factory: Callable[[], Any], paths: list[bytes], *, token: str = "") -> None:
-    """Ask for these one after the other. Raises RuntimeError for an answer that is not a 200."""
+async def _ask(factory: Callable[[], Any], questions: Questions, *, token: str = "") -> Pieces:
+    """Requests one after the other. They raise RuntimeError for an answer that is not a 200."""
+    chance = Random(1)
+    paths = [questions.path(chance).encode() for _ in range(_MOST)]  # making them is not counted
     gc.collect()
     gc.freeze()  # as the daemon does: else it is chance how often all of it is looked through
     wire, protocol = _Wire(), factory()
     protocol.connection_made(wire)
     fields = f" HTTP/1.1\r\nHost: 127.0.0.1:80\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-    for path in paths:
+
+    async def ask(path: bytes) -> None:
         wire.answered.clear()
         protocol.data_received(b"GET " + path + fields)
         await wire.answered.wait()
         if not wire.last.startswith(b"HTTP/1.1 200"):
             raise RuntimeError(wire.last.decode())
+
+    for path in paths:
+        yield ask(path)
     protocol.connection_lost(None)
 
 
@@ -112,63 +125,56 @@ def seed_household(household: Household) -> None:
     seed_objects(household, spread_objects(10_000, 5))
 
 
-async def _answer(household: Household, number: int, *, questions: Questions) -> None:
-    token, paths = household.make_token(), _paths(number, questions)
-    config = load_config(household.config, ENVIRONMENT)
+async def _answer(folder: Path, questions: Questions) -> Pieces:
+    household = Household(folder)
+    token, config = household.make_token(), load_config(household.config, ENVIRONMENT)
     async with _backend(household) as backend:
         endpoint = build_app(backend, endpoint_settings(config))
-        await _ask(endpoint.make_server().site(is_local=True), paths, token=token)
+        async for piece in _ask(endpoint.make_server().site(is_local=True), questions, token=token):
+            yield piece
 
 
-def _paths(number: int, questions: Questions) -> list[bytes]:
-    chance = Random(1)
-    return [questions.path(chance).encode() for _ in range(_WARM + _MOST)][: _WARM + number]
+def fresh(folder: Path) -> Pieces:
+    """Answers about windows that were not asked for before."""
+    return _answer(folder, Questions())
 
 
-async def _bare(number: int) -> None:
+def repeated(folder: Path) -> Pieces:
+    """Answers about one and the same window."""
+    return _answer(folder, Questions(repeated=True))
+
+
+async def bare(folder: Path) -> Pieces:
+    """Answers of the bare handler."""
+    del folder
     runner = web.AppRunner(make_app(b"x" * ANSWER_BYTES), access_log=None)
     await runner.setup()
     assert runner.server is not None
-    await _ask(runner.server, _paths(number, Questions(repeated=True)))
+    async for piece in _ask(runner.server, Questions(repeated=True)):
+        yield piece
 
 
-def fresh(folder: Path, number: int) -> None:
-    """Answers about windows that were not asked for before."""
-    asyncio.run(_answer(Household(folder), number, questions=Questions()))
-
-
-def repeated(folder: Path, number: int) -> None:
-    """Answers about one and the same window."""
-    asyncio.run(_answer(Household(folder), number, questions=Questions(repeated=True)))
-
-
-def bare(folder: Path, number: int) -> None:
-    """Answers of the bare handler."""
-    del folder
-    asyncio.run(_bare(number))
-
-
-def import_(folder: Path, number: int) -> None:
+async def import_(folder: Path) -> Pieces:
     """Objects parsed and expanded."""
-    del folder
-    for payload in generate_objects(_WARM + _MOST, 1)[: _WARM + number]:  # the first bring zones that are kept
+    from tests.bench.importing import SPAN, ZONE  # with two libraries, which would be loaded each time
+
+    async def import_one(payload: bytes) -> None:
         index_object(payload, SPAN, zone=ZONE)
 
+    del folder
+    for payload in generate_objects(_MOST, 1):  # the first bring zones that are kept
+        yield import_one(payload)
 
-def change(folder: Path, number: int) -> None:
+
+async def change(folder: Path) -> Pieces:
     """Changed events made visible, of 20 calendars with 50 objects each."""
     del folder
     with tempfile.TemporaryDirectory() as made:
-        asyncio.run(_change(Path(made), number))
+        async for work in change_some(Path(made), 20, objects=50, profiles=1, payloads=generate_objects(50, 77)):
+            yield work
 
 
-async def _change(folder: Path, number: int) -> None:
-    payloads = generate_objects(number, 77)
-    async for work in change_some(folder, 20, objects=50, profiles=1, payloads=payloads):
-        await work
-
-
-KINDS: Final[Mapping[str, Callable[[Path, int], None]]] = {
+KINDS: Final[Mapping[str, Callable[[Path], Pieces]]] = {
     "fresh": fresh,
     "repeated": repeated,
     "bare": bare,
@@ -177,9 +183,29 @@ KINDS: Final[Mapping[str, Callable[[Path, int], None]]] = {
 }
 
 
+async def _count(kind: str, folder: Path, numbers: list[int]) -> None:
+    """Do what is not counted, then so many pieces for each dump. Raises CalledProcessError without callgrind."""
+    pieces = KINDS[kind](folder)
+    await _do(pieces, _FEW_WARM.get(kind, _WARM))
+    _tell_callgrind("instrumentation", "on")
+    for number in numbers:
+        await _do(pieces, number)
+        _tell_callgrind("dump")
+    _tell_callgrind("instrumentation", "off")
+
+
+async def _do(pieces: Pieces, number: int) -> None:
+    for _ in range(number):
+        await (await anext(pieces))
+
+
+def _tell_callgrind(*words: str) -> None:
+    subprocess.run(["vgdb", f"--pid={os.getpid()}", *words], capture_output=True, check=True)
+
+
 def main() -> None:
-    kind, number, folder = sys.argv[1:]
-    KINDS[kind](Path(folder), int(number))
+    kind, folder, *numbers = sys.argv[1:]
+    asyncio.run(_count(kind, Path(folder), list(map(int, numbers))))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def measure_crowd(workshop: Workshop) -> list[Figure]:
         _stay_alone(daemon, token)
         daemon.settle()
         descriptors, before = daemon.descriptors, daemon.memory()
-        for _ in range(3 if workshop.quick else 5):
+        for _ in range(1 if workshop.quick else 5):
             alone.append(p99(_stay_alone(daemon, token)))
             began = time.monotonic()
             late, told = _stay_beside(daemon, token)

@@ -24,7 +24,7 @@ from tests.bench.steady import held_up
 from tests.bench.syncing import running_stub
 from tests.bench.workshop import Workshop, busyd
 from tests.generate import generate_objects
-from tests.journey.daemon import free_port
+from tests.ports import free_port
 
 _CONNECTION = '  c{number}: {{kind: caldav, url: "{url}", username: anna, password: {{env: BENCH}}, poll: 60s}}\n'
 _PROFILE = '  p{number}: {{timezone: Europe/Berlin, conflicts: ["c{connection}/*"], max_age: 1h}}\n'
@@ -61,7 +61,7 @@ class ManyHousehold(Household):
 
 def measure_many(workshop: Workshop) -> list[Figure]:
     """Goal 14: 100 connections x 20 calendars x 400 objects and 1,000 profiles (a tenth of that with --quick)."""
-    size = Size(30, 10, 50, 300, 15) if workshop.quick else Size(100, 20, 400, 1000, 60)
+    size = Size(30, 10, 50, 300, 6) if workshop.quick else Size(100, 20, 400, 1000, 60)
     household = ManyHousehold(workshop.folder / "many")
     stalls = workshop.folder / "stalls-many"
     with running_stub(size.calendars, 0) as stub:

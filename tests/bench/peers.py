@@ -76,7 +76,7 @@ def _rounds(
         _FILL[name](folder / name, payloads)
         _ask(peer, 0)
         workshop.say(f"  {name}: {len(payloads)} objects stored and read in {time.monotonic() - began:.0f} s")
-        asked = 2 if workshop.quick or len(payloads) > 1000 else 3
+        asked = 1 if workshop.quick else 2 if len(payloads) > 1000 else 3
         theirs = []
         for number in range(min(workshop.rounds, 7) if len(payloads) <= 1000 else 2):
             seconds = [_ask(peer, number * asked + one) for one in range(asked)]

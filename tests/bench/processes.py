@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.journey.daemon import TIMEOUT, free_port
+from tests.journey.daemon import TIMEOUT
+from tests.ports import free_port
 
 REPOSITORY: Final = Path(__file__).parents[2]
 SERVER_CORE: Final = 0

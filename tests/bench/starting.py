@@ -13,7 +13,8 @@ from tests.bench.processes import REPOSITORY, clean_environment
 from tests.bench.seed import ENVIRONMENT, Household, seed_objects
 from tests.bench.workshop import Workshop, bare, busyd
 from tests.generate import generate_objects
-from tests.journey.daemon import TIMEOUT, free_port
+from tests.journey.daemon import TIMEOUT
+from tests.ports import free_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def _restart(workshop: Workshop, count: int, *, at_most: float) -> list[Figure]:
 def _memory(workshop: Workshop, count: int, *, at_most: float) -> Figure:
     household = generated(workshop, count)
     values = []
-    for _ in range(min(workshop.rounds, 3)):
+    for _ in range(1 if workshop.quick else 3):
         with busyd(household) as running:
             load(running, Questions(), seconds=1)
             mine = running.memory()

@@ -7,12 +7,13 @@ there, and returns the log as it was before: a list of `Exchange`.
 
 import argparse
 import asyncio
+import contextlib
 import re
 import time
 import urllib.request
 
 import msgspec
-from aiohttp import web
+from aiohttp import BasicAuth, web
 
 from tests.bench.seed import spread_objects
 from tests.generate import generate_objects
@@ -45,6 +46,10 @@ class Exchange(msgspec.Struct):
     """When the request was there (monotonic, which all processes of a machine share)."""
     ended: float
     """When the answer was handed over."""
+    user: str = ""
+    """Who asked, by their login."""
+    agent: str = ""
+    """The program that asked, by its name."""
 
 
 class Wish(msgspec.Struct):
@@ -107,18 +112,20 @@ class Stub:
             return self._control(msgspec.json.decode(body, type=Wish))
         await asyncio.sleep(self.delay)
         if self._is_refused(began):
-            self.log.append(Exchange("refused", 0, 0, began, time.monotonic()))
+            self.log.append(Exchange("refused", 0, 0, began, time.monotonic(), *_asker(request)))
             return web.Response(status=429, headers={"Retry-After": str(RETRY_AFTER)})
         kind, objects, answer = self._answer(request, body)
         response = web.Response(status=207, body=answer, content_type="application/xml")
-        await response.prepare(request)
-        await response.write_eof()
-        self.log.append(Exchange(kind, objects, len(answer), began, time.monotonic()))
+        with contextlib.suppress(ConnectionResetError):  # whoever asked may have been killed
+            await response.prepare(request)
+            await response.write_eof()
+        self.log.append(Exchange(kind, objects, len(answer), began, time.monotonic(), *_asker(request)))
         return response
 
     def _is_refused(self, now: float) -> bool:
-        answered = sum(one.kind != "refused" and one.began > now - self.within for one in self.log)
-        return bool(self.most) and answered >= self.most
+        if not self.most:
+            return False
+        return sum(one.kind != "refused" and one.began > now - self.within for one in self.log) >= self.most
 
     def _control(self, wish: Wish) -> web.Response:
         log = msgspec.json.encode(self.log)
@@ -171,6 +178,13 @@ class Stub:
                 )
             )
         return b"".join((_OPEN, *rows, _CLOSE))
+
+
+def _asker(request: web.BaseRequest) -> tuple[str, str]:
+    """The user of the login, and the program."""
+    login = request.headers.get("Authorization", "")
+    user = BasicAuth.decode(login).login if login.startswith("Basic ") else ""
+    return user, request.headers.get("User-Agent", "")
 
 
 def _who(path: str) -> bytes:

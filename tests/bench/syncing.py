@@ -21,7 +21,8 @@ from tests.bench.processes import LOAD_CORE, REPOSITORY, Server, clean_environme
 from tests.bench.seed import Household
 from tests.bench.stub import Exchange, Wish, control
 from tests.bench.workshop import Workshop, busyd
-from tests.journey.daemon import free_port, wait_for
+from tests.journey.daemon import wait_for
+from tests.ports import free_port
 
 CALENDARS = 3
 OBJECTS = 10_000
@@ -46,7 +47,7 @@ class FullSync:
 
 def measure_full_sync(workshop: Workshop) -> list[Figure]:
     """Goals 7 and 11: 10,000 objects in three calendars, every answer 30 ms late."""
-    rounds = 2 if workshop.quick else 5
+    rounds = 1 if workshop.quick else 5
     raw, plain, whole = [], [], []
     with running_stub(CALENDARS, OBJECTS, "--delay", "30") as stub:
         for number in range(rounds):

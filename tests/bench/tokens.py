@@ -23,7 +23,7 @@ def measure_tokens(workshop: Workshop) -> list[Figure]:
     """
     household = workshop.household("tokens", lambda made: seed_objects(made, spread_objects(OBJECTS, 5)))
     work, stalls = [], []
-    seconds = 8 if workshop.quick else 12
+    seconds = 4 if workshop.quick else 12
     tokens = iter([household.make_token() for _ in range(workshop.rounds * seconds * A_SECOND)])
     file = workshop.folder / "stalls-tokens"
     with busyd(household, "--stalls", str(file), pin=False) as daemon:

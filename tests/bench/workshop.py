@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.bench.figures import Say
 from tests.bench.processes import Server, server
 from tests.bench.seed import ENVIRONMENT, Household
-from tests.journey.daemon import free_port
+from tests.ports import free_port
 
 
 @dataclass
@@ -19,14 +19,17 @@ class Workshop:
     say: Say
     quick: bool = False
     long: bool = False
-    seconds: float = 1.0
-    """How long a side is under load in each round: many short rounds follow a machine whose speed changes."""
     _filled: dict[str, Household] = field(default_factory=dict)
 
     @property
     def rounds(self) -> int:
         """How often each side is measured in turn."""
-        return 3 if self.quick else 15
+        return 2 if self.quick else 15
+
+    @property
+    def seconds(self) -> float:
+        """How long a side is under load in each round: many short rounds follow a machine whose speed changes."""
+        return 0.5 if self.quick else 1.0
 
     def household(self, name: str, fill: Callable[[Household], None]) -> Household:
         """The household of this name, filled when first asked for; its daemon is not running."""

@@ -19,7 +19,7 @@ def measure_years(workshop: Workshop) -> list[Figure]:
     old = workshop.household("years", lambda made: seed_objects(made, [one for n in range(STAYS) for one in stay(n)]))
     new = workshop.household("recent", lambda made: seed_objects(made, stay(0)))
     starts, answers, memory = [], [], []
-    for _ in range(2 if workshop.quick else 7):
+    for _ in range(1 if workshop.quick else 7):
         found = [_stay(household) for household in (old, new)]
         starts.append(found[0][0] / found[1][0])
         answers.append(found[0][1] / found[1][1])

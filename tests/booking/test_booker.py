@@ -1,27 +1,16 @@
 """The whole way of a booking, in virtual time: what the daemon does after what a server or a person has done."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from busyd.flow.appointment_requests import NewAppointment
 from busyd.flow.appointment_view import AppointmentView
 from busyd.flow.membership import NotOffered, NotProven
-from busyd.flow.requests import KeyedRequest, Told
+from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
 from busyd.period import Instant, Period
-from busyd.store.bookings import Details
+from busyd.store.bookings import Booking, BookingState, Details
 from tests.booking.world import DAY, POLL, Trap, World
 
 SPAN = Period(Instant(DAY + 36_000), Instant(DAY + 37_800))
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    world.pass_time(2 * POLL)
-    yield world
-    world.close()
 
 
 async def book(world: World, key: str = "k", span: Period = SPAN) -> AppointmentView:
@@ -41,6 +30,21 @@ def test_what_was_taken_back_before_it_was_sent_is_not_asked_for(world: World) -
     assert world.loop.run_until_complete(book(world)).state == "booked"
 
 
+def test_what_is_told_of_a_booking_is_kept_by_the_commit_that_books_it(world: World) -> None:
+    def render(view: AppointmentView) -> Told | None:
+        return Told(201, b"the answer", view.id) if view.state == "booked" else None
+
+    asked = KeyedRequest("anna", world.loop.now(), key="k", fingerprint=b"", token="t")
+    new = NewAppointment(SPAN, Details("Intro call"))
+    booking = world.loop.create_task(world.backend.appointments.add(asked, new, render=render))
+    while not any(row.state is BookingState.BOOKED for row in world.rows()):
+        assert not booking.done()
+        world.pass_time(0.01)
+    world.restart()
+    told = world.loop.run_until_complete(world.backend.appointments.add(asked, new))
+    assert told == Told(201, b"the answer", world.rows()[0].id)
+
+
 def test_what_a_twin_was_told_of_is_not_taken_back(world: World) -> None:
     world.network.traps.append(Trap("lost", of_reads=True))
     first = world.loop.create_task(book(world))
@@ -49,6 +53,21 @@ def test_what_a_twin_was_told_of_is_not_taken_back(world: World) -> None:
     assert twin.state == "pending"
     told = world.loop.run_until_complete(first)
     assert (told.id, told.state) == (twin.id, "booked")
+
+
+def test_what_a_twin_was_told_of_by_another_daemon_is_not_taken_back(world: World) -> None:
+    world.network.traps.append(Trap("lost", of_reads=True))
+    first = world.loop.create_task(book(world))
+    world.pass_time(0.05)
+    other = OutboxRequests(world._writer, world._thread)
+    other.shown_upto = lambda: 0
+    twin = world.loop.run_until_complete(other.known(KeyedRequest("anna", world.loop.now(), key="k", token="t")))
+    assert isinstance(twin, Booking)
+    told = world.loop.run_until_complete(first)
+    assert (told.id, told.state) == (twin.id, "booked")
+    assert world.ledger.outbox(lambda outbox: outbox.was_told(twin))
+    world.ledger.outbox(lambda outbox: outbox.forget_keys(world.loop.now()))
+    assert not world.ledger.outbox(lambda outbox: outbox.was_told(twin))
 
 
 def busy(world: World, window: Period) -> list[tuple[int, int]]:

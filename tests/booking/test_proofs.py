@@ -1,22 +1,12 @@
 """What counts as a proof that nobody else has the time: each calendar, asked after the write, and nothing older."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import pytest
+from collections.abc import Callable
 
 from busyd.dav.exchange import DavRequest, DavResponse
-from tests.booking.test_booker import SPAN, book
-from tests.booking.world import POLL, World
+from busyd.period import Instant, Period
+from tests.booking.test_booker import SPAN, book, busy
+from tests.booking.world import DAY, ON_THE_WAY, POLL, World
 from tests.journey.scheduler import event
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    world.pass_time(2 * POLL)
-    yield world
-    world.close()
 
 
 def answering(world: World, change: Callable[[DavRequest, DavResponse], DavResponse]) -> None:
@@ -61,6 +51,29 @@ def test_what_a_look_shows_counts_although_the_listing_beside_it_is_from_before(
 
     answering(world, lag)
     assert world.loop.run_until_complete(book(world)).state == "refused"
+
+
+def test_what_lags_behind_its_token_is_seen_also_while_bookings_do_not_cease(world: World) -> None:
+    world.account.knobs.lag_seconds, world.account.knobs.lag_token_ahead = 5.0, True
+    other = Instant(DAY + 79_200)
+    world.work.put("s.ics", event("PHONE-1", other))
+    for number in range(12):
+        start = Instant(DAY + 3600 * number)
+        told = world.loop.run_until_complete(book(world, str(number), Period(start, Instant(start + 1800))))
+        assert told.state in ("booked", "pending")
+        world.pass_time(10)
+    assert (other, other + 1800) in busy(world, Period(other, Instant(other + 3600)))
+
+
+def test_a_booking_takes_three_round_trips_also_while_bookings_do_not_cease(world: World) -> None:
+    for number in range(1, 21):
+        world.work.put(f"{number}.ics", event(f"OLD-{number}", DAY - 3600 * number))
+    world.pass_time(2 * POLL)
+    for number in range(8):
+        start, began = Instant(DAY + 3600 * number), world.loop.time()
+        told = world.loop.run_until_complete(book(world, str(number), Period(start, Instant(start + 1800))))
+        assert (told.state, round((world.loop.time() - began) / (2 * ON_THE_WAY), 3)) == ("booked", 3)
+        world.pass_time(10)
 
 
 def test_a_poll_that_joins_the_look_of_a_booking_tells_what_that_has_seen(world: World) -> None:

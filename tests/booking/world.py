@@ -150,8 +150,16 @@ class Daemon:
         restore.take_snapshots()
         await restore.load_tables()
         client = CaldavClient(self.network)
-        context = PollContext(state.connections["anna"], client, _no_feeds, self._writer, self._thread, clock)
+        context = PollContext(
+            connection_state=state.connections["anna"],
+            client=client,
+            read_feed=_no_feeds,
+            writer=self._writer,
+            ledger=self._thread,
+            clock=clock,
+        )
         self.backend = Backend(state, self._writer, ledger=self._thread, clock=clock, changes=self._changes)
+        self.backend.reloads.started()
         self.schedule = PollSchedule(context, has_another_password=_never, after_poll=self.backend.booker.after_poll)
         self.backend.schedules = {"anna": self.schedule}
         self._polling = asyncio.create_task(self.schedule.run())

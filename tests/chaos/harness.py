@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 USER, PASSWORD = "anna@icloud.com", "abcd-efgh-ijkl-mnop"
 WINDOW = Period(START, Instant(START + 400 * 86_400))
-QUICK = TransferLimits(connect=2.0, idle=0.5, total=3.0)
+QUICK = TransferLimits(connect=5.0, idle=1.5, total=6.0)
 POLL = 60
 
 
@@ -193,16 +193,17 @@ class World:
         )
         self.transport.between = self._between
         context = PollContext(
-            self.state.connections["anna"],
-            CaldavClient(self.transport, lambda: self.writer.expansion.worker),
-            self._read_feed,
-            self.writer,
-            self.ledger,
-            self.clock,
+            connection_state=self.state.connections["anna"],
+            client=CaldavClient(self.transport, lambda: self.writer.expansion.worker),
+            read_feed=self._read_feed,
+            writer=self.writer,
+            ledger=self.ledger,
+            clock=self.clock,
         )
         self.schedule = PollSchedule(context, has_another_password=self.transport.has_another_password)
         self.backend = Backend(self.state, self.writer, ledger=self.ledger, clock=self.clock, changes=self.changes)
         self.backend.schedules = {"anna": self.schedule}
+        self.backend.reloads.started()
 
     async def shut_down(self) -> None:
         await self.schedule.stop()

@@ -334,13 +334,13 @@ async def test_who_asks_need_not_wait_for_our_own_caution_after_an_outage(publis
     published.feeds[0].faults.add(Fault(kind="reset", times=None))
     for _ in range(8):
         await published.poll(after=2 * HOUR)
-    due = published.schedule._backoff.not_before
+    due = published.schedule._kept.backoff.not_before
     published.mark()
     published.clock.advance(HURRY)
     assert not await published.backend.refresh("anna", timedelta(seconds=5))
     assert not await published.backend.refresh("anna", timedelta(seconds=5))
     assert asked(published) == 1
-    assert published.schedule._backoff.not_before == due
+    assert published.schedule._kept.backoff.not_before == due
     published.feeds[0].faults.clear()
     published.clock.advance(HURRY)
     assert await published.backend.refresh("anna", timedelta(seconds=5))

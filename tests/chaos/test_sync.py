@@ -226,6 +226,29 @@ async def test_polls_in_quick_succession_do_not_lose_the_second_look(synced: Wor
     synced.assert_right()
 
 
+async def test_changes_that_do_not_cease_do_not_put_the_second_look_off(synced: World) -> None:
+    synced.anna.knobs.lag_seconds, synced.anna.knobs.lag_token_ahead = 5.0, True
+    fill(synced, "work", numbers=[30])
+    await synced.poll(after=1)
+    for version in range(1, 9):
+        fill(synced, "work", numbers=[3], version=version)
+        await synced.poll(after=10)
+        assert slot(30) in synced.busy() or version <= 2
+    await synced.sync()
+    synced.assert_right()
+
+
+async def test_what_a_first_read_did_not_show_is_found_although_something_else_came_right_after(world: World) -> None:
+    world.anna.knobs.lag_seconds, world.anna.knobs.lag_token_ahead = 5.0, True
+    fill(world, "work", numbers=range(12))
+    world.clock.advance(POLL)
+    for hidden in (30, 31):
+        fill(world, "work", numbers=[hidden])
+        await world.poll(after=1)
+    await world.poll()
+    world.assert_right()
+
+
 @pytest.mark.parametrize("missing", ["404", "absent"])
 @pytest.mark.parametrize("at_most", [0, 1, 7])
 async def test_a_multiget_that_answers_a_part_is_completed(

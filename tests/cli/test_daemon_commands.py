@@ -289,6 +289,14 @@ def test_sync_says_what_failed(busyd: Busyd, daemon: Daemon) -> None:
     assert ran.err.splitlines()[:2] == ["team: no answer", "busyd: could not read team"]
 
 
+@pytest.mark.parametrize(("refused", "status"), [(["home", "team"], 77), (["team"], 69)])
+def test_a_sync_that_failed_by_refused_logins_alone_says_so(
+    busyd: Busyd, daemon: Daemon, refused: list[str], status: int
+) -> None:
+    daemon.answer("/v1/sync", json.dumps({"finished": True, "failed": ["home", "team"], "refused": refused}).encode())
+    assert busyd("sync").status == status
+
+
 @pytest.mark.parametrize("body", [b"", b'{"phase": "x"}\n', b"{broken\n", b"[1]\n"])
 def test_a_sync_that_ends_early_is_to_be_tried_again(busyd: Busyd, daemon: Daemon, body: bytes) -> None:
     daemon.answer("/v1/sync", body)
@@ -372,3 +380,46 @@ def test_a_reload_during_a_start_is_to_be_tried_again(busyd: Busyd, token: str) 
     ran = busyd("reload")
     assert ran.status == 75
     assert "still starting" in ran.err
+
+
+SHARED_STATUS = {
+    "now": "2026-11-23T12:00:00Z",
+    "connections": [{"name": name, "state": "ok", "owner": "one:/a"} for name in "gfedcba"]
+    + [{"name": "new", "state": "starting"}],
+    "sharing": {
+        "daemons": [
+            {"name": "one:/a", "address": "a.example", "until": "2026-11-23T12:00:27Z", "connections": 7, "this": True},
+            {"name": "two:/b", "address": "", "until": "2026-11-23T11:59:56Z", "connections": 0, "this": False},
+        ],
+        "behind": 0,
+        "oldest_write": 0,
+    },
+}
+
+
+def test_status_shows_the_daemons_on_one_database_and_what_each_polls(busyd: Busyd, daemon: Daemon) -> None:
+    daemon.answer("/v1/status", SHARED_STATUS)
+    ran = busyd("status")
+    table = ran.out.partition("DAEMON")[2].partition("\n\n")[0]
+    assert [" ".join(line.split()) for line in table.splitlines()[1:]] == [
+        "one:/a (this one) a.example 27 s left 7: a, b, c, d, e, ...",
+        "two:/b expired 0",
+        "nobody yet 1: new",
+    ]
+    assert "others" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("sharing", "note"),
+    [
+        ({"behind": 42}, "this daemon last read 42 seconds ago what the others have written"),
+        ({"behind": None}, "this daemon has not read yet what the others have written"),
+        ({"behind": 0, "clock_ahead": 600}, "this machine's clock is 0 h 10 min ahead of the database's"),
+        ({"behind": 0, "oldest_write": 90}, "a transaction has been writing the database for 90 seconds"),
+    ],
+)
+def test_status_says_when_a_daemon_falls_behind(
+    busyd: Busyd, daemon: Daemon, sharing: dict[str, object], note: str
+) -> None:
+    daemon.answer("/v1/status", SHARED_STATUS | {"sharing": {"daemons": [], **sharing}})
+    assert note in busyd("status").err

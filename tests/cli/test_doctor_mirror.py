@@ -11,8 +11,11 @@ import pytest
 
 import busyd.cli.doctor_mirror
 from busyd.cli.doctor_mirror import MirrorState, read_mirror_state
-from busyd.cli.doctor_report import Level, ReportEntry
+from busyd.cli.doctor_report import Labels, Level, ReportEntry
 from busyd.cli.installation import SystemService, find_installation
+from busyd.clock import SystemClock
+from busyd.config import load_config
+from busyd.period import Instant
 from busyd.running import LOCK_FILE, Running, write_record
 from busyd.service.state_dir import locked
 from busyd.store.mirror import MIRROR_FILE
@@ -122,3 +125,16 @@ def test_who_may_not_look_at_the_lock_is_told_so(state: Path, home: Path) -> Non
     (state / LOCK_FILE).touch(mode=0o600)
     with being_nobody():
         assert "may not check whether it is running" in look(home)[1].message
+
+
+def test_a_feed_polled_seldom_is_not_told_as_too_old(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    feed = "connections:\n  days: {kind: ics, url: 'https://example.org/days.ics', poll: 6h}\n"
+    path.write_text(feed + "profiles:\n  anna: {conflicts: [days]}\n")
+    clock = SystemClock()
+    told = {}
+    for fresh in (frozenset({"anna"}), frozenset()):
+        mirror = MirrorState({"days": (Instant(clock.now() - 3600),)}, running=True, fresh=fresh)
+        [told[fresh]] = mirror.ages(load_config(path, {}), Labels(show_names=True), clock=clock)
+    assert [entry.level for entry in told.values()] == [Level.OK, Level.WARNING]
+    assert "all of it recently enough" in told[frozenset({"anna"})].message

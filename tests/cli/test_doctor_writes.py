@@ -6,14 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from busyd.connection import Connection, ConnectionKind
-from busyd.store.ledger import ledger_of
+from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.server_traits import ReadLag, ServerTraits
 from tests.cli.person import PASSWORD, Ended, Person
 from tests.icloud import Account, SimulatedIcloud
@@ -89,7 +89,7 @@ def contents(anna: Account) -> dict[str, dict[str, str]]:
 def learned(person: Person, icloud: SimulatedIcloud) -> ServerTraits | None:
     """As the outbox reads it."""
     connection = Connection("mine", ConnectionKind.ICLOUD, icloud.bootstrap_url, username="anna@icloud.com")
-    with ledger_of(person.state) as ledger:
+    with closing(Ledger.open(person.state / LEDGER_FILE)) as ledger:
         return ledger.server_traits(lambda traits: traits.find(connection))
 
 
@@ -120,7 +120,7 @@ def test_a_daemon_that_counts_all_calendars_does_not_count_it_meanwhile(
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         wait_for(lambda: any(entry.method == "PUT" for entry in icloud.log.entries))
         seen = {calendar.transparent for calendar in anna.calendars.values() if calendar.name == "busyd self-test"}
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert (process.returncode, seen) == (0, {True})
 
 
@@ -339,7 +339,7 @@ def test_what_was_made_is_removed_when_the_test_is_interrupted(
     ) as process:
         wait_for(lambda: any(entry.method == "PUT" and entry.finished for entry in icloud.log.entries))
         process.send_signal(number)
-        _, told = process.communicate(timeout=20)
+        _, told = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "removing what the test has made ...\nremoved the scratch calendar again\n" in told
     assert contents(anna) == before
@@ -356,9 +356,9 @@ def test_what_is_kept_is_of_one_account(tmp_path: Path) -> None:
     )
     anna = Connection("mine", ConnectionKind.ICLOUD, "https://caldav.icloud.com/", username="anna@icloud.com")
     ben = Connection("mine", ConnectionKind.ICLOUD, "https://caldav.icloud.com/", username="ben@icloud.com")
-    with ledger_of(tmp_path / "state") as ledger:
+    with closing(Ledger.open(tmp_path / "state" / LEDGER_FILE)) as ledger:
         ledger.server_traits(lambda measured: measured.keep(anna, traits))
-    with ledger_of(tmp_path / "state") as ledger:
+    with closing(Ledger.open(tmp_path / "state" / LEDGER_FILE)) as ledger:
         assert ledger.server_traits(lambda measured: measured.find(anna)) == traits
         assert ledger.server_traits(lambda measured: measured.find(ben)) is None
     assert traits.lag.seconds == 60.0

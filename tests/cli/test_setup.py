@@ -345,9 +345,8 @@ def test_the_systems_configuration_can_be_read_by_the_service(
     monkeypatch.setattr(grp, "getgrnam", known.__getitem__)
     connection = Connection("holidays", ConnectionKind.ICS, "https://example.org/x.ics")
     text = setup_file.render(connection, None, has_password=False, label="")
-    file = setup_file.save(
-        setup_file.ConfigTarget(tmp_path / "config.yaml", None), "holidays", text=text, password=None, state=tmp_path
-    )
+    place, store = setup_file.ConfigTarget(tmp_path / "config.yaml", None), CredentialStore(tmp_path, {})
+    file = setup_file.save(place, "holidays", text=text, password=None, store=store)
     assert file.stat().st_mode & 0o777 == mode
 
 

@@ -3,16 +3,18 @@
 import subprocess
 import sys
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from busyd.clock import SystemClock
 from busyd.period import Instant
-from busyd.store.ledger import ledger_of
+from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.webhooks import StoredWebhook, WebhookProgress
 from tests.cli.conftest import Busyd
-from tests.journey.daemon import free_port, wait_for
+from tests.journey.daemon import wait_for
+from tests.ports import free_port
 from tests.receiver import receiving
 
 README = Path(__file__).parents[2] / "README.md"
@@ -24,12 +26,12 @@ def state_of(home: Path) -> Path:
 
 
 def stored(home: Path) -> list[StoredWebhook]:
-    with ledger_of(state_of(home)) as ledger:
+    with closing(Ledger.open(state_of(home) / LEDGER_FILE)) as ledger:
         return ledger.webhooks(lambda kept: kept.all())
 
 
 def note(home: Path, webhook: str, progress: WebhookProgress) -> None:
-    with ledger_of(state_of(home)) as ledger:
+    with closing(Ledger.open(state_of(home) / LEDGER_FILE)) as ledger:
         ledger.webhooks(lambda kept: kept.note({webhook: progress}))
 
 

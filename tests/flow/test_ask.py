@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
-from busyd.flow.ask import NotConfirmed, UnknownProfile
+from busyd.flow.ask import NotConfirmed, OnStale, StaleAnswer, UnknownProfile, resolve_stale
 from busyd.flow.backend import Backend
 from busyd.period import Instant
 from tests.index.inside import HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
@@ -189,3 +190,57 @@ async def test_a_profile_with_a_short_max_age_is_stale_while_another_is_not(star
     await inside.put(WORK)
     clock.instant = Instant(clock.instant + 60)
     assert [(await inside.backend.freebusy(name, WEEK)).freshness.stale for name in ("anna", "amy")] == [True, False]
+
+
+async def test_a_calendar_is_stale_by_its_own_max_age(start: Open, clock: StoppedClock) -> None:
+    own = {ref("anna/home"): timedelta(hours=1), ref("anna/Work"): timedelta(seconds=10)}
+    rules = dict.fromkeys(own, Rules())
+    profile = Profile("anna", conflicts=(ref("anna/*"),), calendar_rules=rules, calendar_max_age=own)
+    inside = start(profile)
+    await inside.show(WORK, HOME)
+    await inside.put(WORK)
+    await inside.put(HOME)
+    clock.instant = Instant(clock.instant + 60)
+    freshness = (await inside.backend.freebusy("anna", WEEK)).freshness
+    assert {calendar.calendar: calendar.state for calendar in freshness.calendars} == {
+        "anna/Home": "fresh",
+        "anna/Work": "stale",
+    }
+    assert freshness.stale
+    await inside.put(WORK)
+    clock.instant = Instant(clock.instant + 3541)
+    freshness = (await inside.backend.freebusy("anna", WEEK)).freshness
+    assert [calendar.state for calendar in freshness.calendars] == ["stale", "stale"]
+
+
+async def test_an_account_polled_every_hour_is_fresh_between_two_polls(start: Open, clock: StoppedClock) -> None:
+    inside = start()
+    connection = inside.state.connections["anna"]
+    connection.connection = replace(connection.connection, poll=timedelta(hours=1))
+    await inside.show(WORK)
+    await inside.put(WORK)
+    proof = clock.now()
+    clock.instant = Instant(proof + 5400)
+    assert await ask(inside.backend) == (proof, False, True)
+    clock.instant = Instant(proof + 5401)
+    assert await ask(inside.backend) == (proof, True, True)
+
+
+async def test_an_account_polled_every_hour_is_stale_once_a_poll_failed(start: Open, clock: StoppedClock) -> None:
+    inside = start()
+    connection = inside.state.connections["anna"]
+    connection.connection = replace(connection.connection, poll=timedelta(hours=1))
+    await inside.show(WORK)
+    await inside.put(WORK)
+    connection.trouble = "its server could not be reached"
+    proof = clock.now()
+    clock.instant = Instant(proof + 901)
+    assert await ask(inside.backend) == (proof, True, True)
+
+
+async def test_a_refusal_names_the_calendars_of_which_nothing_is_known(start: Open) -> None:
+    inside = start(Profile("anna", primary=ref("anna/Wrok"), conflicts=(ref("anna/Work"), ref("anna/Home"))))
+    await inside.show(WORK, HOME)
+    await inside.put(WORK)
+    with pytest.raises(StaleAnswer, match=r"read yet: anna/Wrok \(missing\), anna/Home \(never-read\)$"):
+        resolve_stale(await inside.backend.freebusy("anna", WEEK), OnStale.ERROR)

@@ -21,11 +21,13 @@ from busyd.flow.explain import Explained
 from busyd.flow.reload import ReloadOutcome
 from busyd.flow.webhooks import Webhooks
 from busyd.ical.facts import Facts, Problem, ProblemKind
+from busyd.index.batch import Incoming
 from busyd.index.publisher import SnapshotPublisher
-from busyd.index.writer import Incoming, IndexWriter
+from busyd.index.writer import IndexWriter
 from busyd.period import EARLIEST, FbType, Instant, Period
 from busyd.progress import Progress, Report
 from busyd.state.problems import ObjectProblem
+from busyd.state.readings import readings_of
 from busyd.state.state import State
 from busyd.store.change_log import CHANGES_FILE, ChangeLog
 from busyd.store.ledger import LEDGER_FILE, Ledger
@@ -127,7 +129,7 @@ class SmallBackend(Backend):
         table = await in_slices(OccurrenceTable(self.state.table).changed({1: entry}))
         for link in profile_state.links:
             self.state.put_table(link.calendar or 0, link.zone, table=table)
-        readings = self.state.readings(profile_state, profile_state.links)
+        readings = readings_of(self.state, profile_state, links=profile_state.links)
         assert readings is not None
         profile_state.snapshot = await in_slices(build_snapshot(readings, HORIZON))
         profile_state.version += 1

@@ -15,7 +15,7 @@ from tests.http.wire import exchange
 ANNA = "/v1/profiles/anna/freebusy"
 OPEN_HERE = ["/v1/profiles", ANNA, f"{ANNA}.ifb", "/v1/profiles/anna/slots", "/readyz", "/metrics"]
 OPEN_EVERYWHERE = ["/healthz", "/openapi.json"]
-CLOSED_HERE = ["/v1/profiles/anna/explain", "/v1/status", "/v1/calendars"]
+CLOSED_HERE = ["/v1/profiles/anna/explain", "/v1/status", "/v1/calendars", "/v1/capabilities"]
 PROXY_FIELDS = ["Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Anything", "X-Real-IP"]
 
 
@@ -303,4 +303,5 @@ async def test_a_configured_origin_reads_answers_and_refusals(serve: Serve) -> N
         assert "Access-Control-Allow-Origin" not in (await served.ask(path, Origin="https://evil.example")).headers
     before = await served.ask(ANNA, method="OPTIONS", Origin=page)
     assert (before.status, before.headers["Access-Control-Allow-Methods"]) == (204, "GET, HEAD, OPTIONS")
-    assert "Authorization" in before.headers["Access-Control-Allow-Headers"]
+    sent = before.headers["Access-Control-Allow-Headers"].split(", ")
+    assert {"Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"} <= set(sent)

@@ -3,13 +3,16 @@
 import asyncio
 import gc
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import pairwise
+from typing import cast
 
 import pytest
 
+from busyd.http.farewell import Farewells
 from busyd.http.listeners import ACCEPTED_AT_ONCE
 from busyd.http.settings import Limits
 from tests.http.conftest import Serve, Served
@@ -77,6 +80,31 @@ async def test_a_burst_of_two_thousand_gets_an_answer_and_no_reset(serve: Serve)
         lines = await asyncio.gather(*(ask() for _ in range(2000)))
     assert {line[:12] for line in lines} <= {b"HTTP/1.1 503", b"HTTP/1.1 200", b"HTTP/1.1 401"}
     assert sum(line.startswith(b"HTTP/1.1 503") for line in lines) > 100
+
+
+async def test_who_resets_while_being_refused_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    farewells, errors, client = Farewells(b"no"), list[object](), socket.socket()
+
+    def reset() -> bool:
+        """In the moment between the answer and the end of our half."""
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+        return True
+
+    class Refusing(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            monkeypatch.setattr(transport, "can_write_eof", reset)
+            made.set_result(cast(asyncio.Transport, transport))
+            farewells.begin(made.result())
+
+    loop = asyncio.get_running_loop()
+    made: asyncio.Future[asyncio.Transport] = loop.create_future()
+    loop.set_exception_handler(lambda _, context: errors.append(context))
+    async with await loop.create_server(Refusing, "127.0.0.1", 0) as server:
+        client.connect(server.sockets[0].getsockname())
+        await asyncio.wait_for(made, 60)
+        await until(lambda: made.result().is_closing() or bool(errors))
+    assert errors == []
 
 
 async def test_an_idle_connection_is_closed_in_favour_of_a_new_one(serve: Serve) -> None:

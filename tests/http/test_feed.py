@@ -71,6 +71,13 @@ async def test_a_feed_says_that_it_is_not_complete_and_names_no_event(served: Se
     assert b"X-WR-CALDESC" not in (await served.ask(path)).body
 
 
+async def test_a_feed_of_a_profile_without_calendars_says_so(served: Served) -> None:
+    path = f"/feeds/{served.backend.token('nobody')}.ics"
+    await served.backend.set_busy("nobody", [])
+    told = icalendar.Calendar.from_ical((await served.ask(path)).body)
+    assert str(told["X-WR-CALDESC"]).startswith("Not complete: no calendar is configured")
+
+
 async def test_two_feeds_of_one_profile_share_no_uid(served: Served) -> None:
     one = await served.ask(f"/feeds/{served.backend.token('anna')}.ics")
     other = await served.ask(f"/feeds/{served.backend.token('anna')}.ics")

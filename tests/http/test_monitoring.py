@@ -9,8 +9,10 @@ from typing import Any
 
 import yaml
 
+from busyd.flow.sharing import DaemonView, SharingView
 from busyd.store.webhooks import WebhookProgress
 from tests.http.conftest import Served
+from tests.http.small_backend import NOW
 from tests.skips import skip
 
 REPOSITORY = Path(__file__).parents[2]
@@ -24,6 +26,7 @@ async def known_metrics(served: Served) -> set[str]:
     served.backend.state.connections["anna"].polls.count(0.1)
     served.backend.reloads.outcomes["applied"] += 1
     served.endpoint.gate.crashes.total += 1
+    served.backend.sharing = SharingView((DaemonView("one", "", NOW, 1, is_this=True),), followed_at=0.0)
     await served.backend.add_webhook("hook", progress=WebhookProgress(0))
     await served.ask("/v1/profiles/anna/freebusy")
     text = (await served.ask("/metrics")).text
@@ -83,7 +86,7 @@ def test_the_panels_of_the_dashboard_do_not_overlap() -> None:
 
 
 async def test_the_table_of_directions_in_the_readme_is_what_runs_says(served: Served) -> None:
-    answer = (await served.ask("/v1/capabilities")).json
+    answer = (await served.ask("/v1/capabilities", token=served.backend.token("anna"))).json
     told = [(row["direction"], row["what"], row["where"]) for row in answer["directions"]]
     section = (REPOSITORY / "README.md").read_text().partition("## What it reads, writes and never stores\n")[2]
     rows = re.findall(
@@ -96,6 +99,7 @@ async def test_the_table_of_directions_in_the_readme_is_what_runs_says(served: S
 async def test_whatever_writes_to_a_server_is_among_the_directions(served: Served) -> None:
     """A path that writes appointments must not be added without telling."""
     paths: dict[str, Any] = (await served.ask("/openapi.json")).json["paths"]
-    writes = {row["what"] for row in (await served.ask("/v1/capabilities")).json["directions"]}
+    told = (await served.ask("/v1/capabilities", token=served.backend.token("anna"))).json
+    writes = {row["what"] for row in told["directions"]}
     if "post" in paths.get("/v1/profiles/{profile}/appointments", {}):
         assert any("appointments" in what for what in writes)

@@ -8,7 +8,7 @@ import pytest
 
 from busyd.errors import RemoteError, UserError
 from busyd.http.problem import TITLES, HttpProblem
-from busyd.store.errors import StorageError
+from busyd.store.errors import OutOfSpace, StorageError
 from tests.http.conftest import Served
 from tests.http.small_backend import SmallBackend
 from tests.http.wire import exchange
@@ -24,6 +24,11 @@ POST = "POST /v1/sync HTTP/1.1\r\nHost: {host}\r\n"
         ("start=2026-11-24T09:00:00", "bad-window", "is not a point in time"),
         ("start=2026-02-30", "bad-window", "is not a point in time"),
         ("start=2026-11-25&end=2026-11-24", "bad-window", "`start` must be before `end`"),
+        (
+            "start=2026-11-25T00:00:00Z&end=2026-11-24T00:00:00Z",
+            "bad-window",
+            "from 2026-11-25T00:00:00Z to 2026-11-24T00:00:00Z",
+        ),
         ("start=2026-11-25&end=2026-11-25", "bad-window", "`start` must be before `end`"),
         ("start=2026-11-25&end=2036-11-25", "bad-window", "1000 days"),
         ("end=9999999999999999d", "bad-window", "is not a point in time"),
@@ -95,6 +100,7 @@ async def test_options_says_what_is_possible(served: Served) -> None:
         (KeyError("canary"), 500, "crash"),
         (RemoteError("canary"), 503, "unavailable"),
         (StorageError("canary"), 503, "unavailable"),
+        (OutOfSpace("canary"), 503, "out-of-space"),
         (UserError("that is no calendar", fix="name one"), 400, "bad-request"),
         (HttpProblem("stale", 503, detail="old", fix="wait"), 503, "stale"),
     ],
@@ -109,6 +115,7 @@ async def test_an_unexpected_error_is_answered_without_its_details(
     answer = await served.ask("/v1/profiles/anna/explain", token=served.backend.token("anna", "details"))
     assert (answer.status, answer.error) == (status, name)
     assert "canary" not in answer.text
+    assert ("Retry-After" in answer.headers) is isinstance(error, StorageError)
     assert (await served.ask(ANNA)).status == 200
 
 

@@ -10,6 +10,9 @@ from msgspec.structs import replace
 
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
 from busyd.flow.reload import ReloadFault, ReloadOutcome
+from busyd.flow.sharing import DaemonView, SharingView
+from busyd.period import Instant
+from busyd.store.errors import OutOfSpace
 from busyd.store.webhooks import WebhookProgress
 from tests.http.conftest import Serve, Served
 from tests.http.small_backend import NOW, SmallBackend
@@ -156,6 +159,21 @@ async def test_it_is_ready_once_every_profile_has_a_snapshot(serve: Serve, backe
     assert answer.json["detail"] == "no profile can be answered for: anna (incomplete), bob (incomplete)"
 
 
+async def test_it_is_not_ready_while_a_profile_is_read_for_the_first_time(served: Served) -> None:
+    backend = served.backend
+    backend.confirm("bob", None, complete=False)
+    answer = await served.ask("/readyz")
+    assert (answer.status, answer.error) == (503, "not-ready")
+    assert "calendars of bob are being read for the first time" in answer.json["detail"]
+    backend.state.connections["bob"].trouble = "its server could not be reached"
+    backend.state.publish()
+    unable = [{"profile": "bob", "state": "incomplete"}, {"profile": "nobody", "state": "unconfigured"}]
+    assert (await served.ask("/readyz")).json == {"status": "ready", "cannot_answer": unable}
+    backend.state.connections["bob"].trouble = ""
+    backend.state.publish()
+    assert (await served.ask("/readyz")).status == 200  # what is added later keeps nobody from being answered
+
+
 async def test_readiness_names_no_profile_that_the_token_does_not_see(serve: Serve, backend: SmallBackend) -> None:
     served = await serve(backend)
     answer = await served.ask("/readyz", token=backend.token("anna"))
@@ -196,6 +214,14 @@ async def test_a_sync_names_the_connections_that_failed(served: Served) -> None:
     lines = [msgspec.json.decode(line) for line in answer.body.splitlines()]
     assert lines[-1] == {"finished": True, "failed": ["anna"]}
     assert {line.get("connection") for line in lines[:-1]} == {"anna"}
+
+
+async def test_a_sync_names_the_connections_whose_login_was_refused(served: Served) -> None:
+    served.backend.reachable = False
+    served.backend.state.connections["anna"].trouble_code = "auth.apple.revoked"
+    answer = await served.ask("/v1/sync", method="POST", token=served.backend.token("*", "admin"))
+    told = msgspec.json.decode(answer.body.splitlines()[-1])
+    assert told == {"finished": True, "failed": ["anna", "bob"], "refused": ["anna"]}
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", ""])
@@ -389,3 +415,77 @@ async def test_webhooks_are_told_to_administrators_of_their_profile_without_the_
         ("*", "admin", "/v1/status?connection=anna"),
     ):
         assert (await served.ask(path, token=served.backend.token(profile, scope))).json["webhooks"] == []
+
+
+SHARING = SharingView(
+    daemons=[
+        DaemonView("one:/var/lib/busyd", "127.0.0.1:8377", until=Instant(NOW + 27), connections=2, is_this=True),
+        DaemonView("two:/var/lib/busyd", "https://two.example", until=Instant(NOW - 4), connections=0, is_this=False),
+    ],
+    followed_at=-3.5,
+    oldest_write=12.9,
+    clock_ahead=-600,
+)
+
+
+async def test_the_daemons_on_one_database_are_told_to_administrators_of_everything(served: Served) -> None:
+    served.backend.sharing = SHARING
+    answer = await served.ask("/v1/status", token=served.backend.token("*", "admin"))
+    assert answer.json["sharing"] == {
+        "daemons": [
+            {
+                "name": "one:/var/lib/busyd",
+                "address": "127.0.0.1:8377",
+                "until": "2026-11-23T12:00:27Z",
+                "connections": 2,
+                "this": True,
+            },
+            {
+                "name": "two:/var/lib/busyd",
+                "address": "https://two.example",
+                "until": "2026-11-23T11:59:56Z",
+                "connections": 0,
+                "this": False,
+            },
+        ],
+        "behind": 3,
+        "oldest_write": 12,
+        "clock_ahead": -600,
+    }
+    for profile, scope in (("anna", "admin"), ("*", "details")):
+        answer = await served.ask("/v1/status", token=served.backend.token(profile, scope))
+        assert "sharing" not in answer.json
+
+
+async def test_that_nothing_could_be_stored_lately_is_told_to_administrators_of_everything(served: Served) -> None:
+    backend = served.backend
+    assert "storage" not in (await served.ask("/v1/status", token=backend.token("*", "admin"))).json
+    backend.storage.note(OutOfSpace("the ledger cannot be used: full", fix="free some space"), now=backend.clock.now())
+    told = {"last": "2026-11-23T12:00:00Z", "detail": "the ledger cannot be used: full", "fix": "free some space"}
+    assert (await served.ask("/v1/status", token=backend.token("*", "admin"))).json["storage"] == told
+    for profile, scope in (("anna", "admin"), ("*", "details")):
+        assert "storage" not in (await served.ask("/v1/status", token=backend.token(profile, scope))).json
+    assert '\nbusyd_storage_failures_total{reason="out-of-space"} 1.0\n' in (await served.ask("/metrics")).text
+    backend.clock.advance(3600)
+    assert "storage" not in (await served.ask("/v1/status", token=backend.token("*", "admin"))).json
+
+
+async def test_a_daemon_that_has_its_stores_to_itself_tells_of_no_others(served: Served) -> None:
+    answer = await served.ask("/v1/status", token=served.backend.token("*", "admin"))
+    assert "sharing" not in answer.json
+    assert "busyd_daemons" not in (await served.ask("/metrics")).text
+
+
+async def test_metrics_tell_how_many_daemons_live_and_how_far_behind_this_one_is(served: Served) -> None:
+    served.backend.sharing = SHARING
+    text = (await served.ask("/metrics")).text
+    for sample in (
+        "busyd_daemons 1.0",
+        "busyd_connections_owned 2.0",
+        "busyd_follow_age_seconds 3.5",
+        "busyd_database_oldest_write_seconds 12.9",
+        "busyd_clock_ahead_seconds -600.0",
+    ):
+        assert f"\n{sample}\n" in text
+    served.backend.sharing = SharingView()
+    assert "busyd_follow_age_seconds" not in (await served.ask("/metrics")).text

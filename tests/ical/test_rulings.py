@@ -270,3 +270,35 @@ def test_a_changed_occurrence_whose_start_cannot_be_read_may_be_at_any_time() ->
 def test_a_window_before_an_unreadable_rule_sees_nothing_of_it() -> None:
     found = index(*TIMED, "RRULE:?", span=window("20260501", "20260601"))
     assert found.incomplete_since > window("20260501", "20260601").end
+
+
+@pytest.mark.parametrize("freeing", ["TRANSP:TRANSPARENT", "STATUS:CANCELLED", "X-MICROSOFT-CDO-BUSYSTATUS:FREE"])
+@pytest.mark.parametrize("order", [1, -1])
+def test_what_an_event_says_and_denies_frees_no_time(freeing: str, order: int) -> None:
+    denying = {"TRANSP": "TRANSP:OPAQUE", "STATUS": "STATUS:CONFIRMED"}
+    both = (freeing, denying.get(freeing.partition(":")[0], "X-MICROSOFT-CDO-BUSYSTATUS:BUSY"))[::order]
+    assert spans(busy(calendar(event(*TIMED, *both)))) == ["0601T0900-0601T1000"]
+    assert spans(busy(calendar(event(*TIMED, freeing, freeing)))) == []
+
+
+def test_of_two_starts_nobody_knows_which_is_meant() -> None:
+    twice = ("DTSTART:20260601T090000Z", "DTSTART:20260602T090000Z", "DURATION:PT1H")
+    assert kinds(*twice) == ["bad-time"]
+    assert why_incomplete(calendar(event(*twice)))
+    assert kinds("DTSTART:20260601T090000Z", *TIMED) == []
+
+
+@pytest.mark.parametrize("name", ["DTEND:20260601T", "DURATION:PT"])
+def test_of_two_ends_nobody_knows_which_is_meant(name: str) -> None:
+    values = ("100000Z", "120000Z") if name.startswith("DTEND") else ("1H", "3H")
+    found = busy(calendar(event(TIMED[0], *(name + value for value in values))))
+    assert spans(found) == ["0601T0900-0602T0900 BUSY-UNAVAILABLE"]
+
+
+@pytest.mark.parametrize(
+    "rule", ["FREQ=DAILY;FREQ=WEEKLY;COUNT=2", "FREQ=DAILY;COUNT=2;COUNT=4", "FREQ=DAILY;COUNT=-1"]
+)
+def test_of_a_rule_that_contradicts_itself_only_the_first_occurrence_is_known(rule: str) -> None:
+    assert kinds(*TIMED, f"RRULE:{rule}") == ["bad-rule"]
+    assert spans(busy(calendar(event(*TIMED, f"RRULE:{rule}")))) == ["0601T0900-0601T1000"]
+    assert kinds(*TIMED, "RRULE:FREQ=DAILY;COUNT=2;freq=daily;COUNT=2") == []

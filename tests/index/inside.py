@@ -9,10 +9,11 @@ from pathlib import Path
 from busyd.availability.profile import Profile
 from busyd.connection import CalendarReference, Connection, ConnectionKind, RemoteCalendar
 from busyd.flow.backend import Backend
+from busyd.index.batch import Incoming
 from busyd.index.changes import ChangeRecorder
 from busyd.index.publisher import SnapshotPublisher
 from busyd.index.restore import Restore
-from busyd.index.writer import Incoming, IndexWriter
+from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.state.links import remembered_by_profile
 from busyd.state.state import State
@@ -89,6 +90,7 @@ class Inside:
         self.writer = IndexWriter(self.store, self.state, clock=clock, publisher=self.publisher)
         self.restore = Restore(self.writer)
         self.backend = Backend(self.state, self.writer, ledger=self.ledger, clock=clock, changes=self.changes)
+        self.backend.reloads.started()
         self.restore.take_snapshots()
 
     async def show(self, *calendars: RemoteCalendar) -> None:

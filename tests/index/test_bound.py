@@ -12,8 +12,8 @@ import pytest
 from busyd.availability.profile import Profile
 from busyd.flow.ask import FreeBusyAnswer
 from busyd.ical.limits import MAX_CALENDAR_OCCURRENCES
+from busyd.index.batch import Incoming
 from busyd.index.rolling import roll_horizon
-from busyd.index.writer import Incoming
 from busyd.period import FbType, Instant
 from busyd.state.horizon import DAY
 from busyd.store.mirror import SyncMark

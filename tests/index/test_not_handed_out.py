@@ -1,6 +1,6 @@
 """Objects that are not handed out as listed: over midnights, failures, and what a person accepts of them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import pytest
@@ -68,8 +68,8 @@ async def test_a_midnight_that_fails_halfway_leaves_it_in_doubt_too(
     inside.clock.instant = at("2026-06-01")
     put_entries = inside.store.put_entries
 
-    async def put_and_fail(entries: Iterable[IndexEntry]) -> None:
-        await put_entries(entries)
+    async def put_and_fail(entries: Collection[IndexEntry], *, of: Mapping[int, tuple[bytes, str]]) -> None:
+        await put_entries(entries, of=of)
         raise StorageError("the disk is full")
 
     monkeypatch.setattr(inside.store, "put_entries", put_and_fail)

@@ -12,9 +12,9 @@ import pytest
 
 from busyd.availability.profile import Profile
 from busyd.flow.ask import FreeBusyAnswer
+from busyd.index.batch import Incoming
 from busyd.index.retry import retry_when_due
 from busyd.index.worker import Worker
-from busyd.index.writer import Incoming
 from busyd.state.postponed import FIRST_RETRY, LONGEST_RETRY, PostponedObjects
 from busyd.store.mirror import SyncMark
 from busyd.store.sqlite.seal import seal
@@ -125,7 +125,7 @@ async def test_what_was_not_read_blocks_and_is_said(
     (calendar,) = found.freshness.calendars
     assert calendar.note.startswith("400 objects of it could not be read")
     assert "signal 9" in calendar.detail
-    assert [record.message for record in caplog.records] == [f"anna/Work: {calendar.note}"]
+    assert caplog.messages == [f"anna/Work: {calendar.note}"]
     await close(inside)
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from tests.journey.daemon import free_port, wait_for
+from tests.journey.daemon import wait_for
 from tests.journey.servers import PASSWORD, USER, CaldavServer, make_calendar
+from tests.ports import free_port
 from tests.skips import skip
 
 MASTER: Final = "/usr/sbin/cyrmaster"

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,26 +15,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tests.ports import free_port
+
 TIMEOUT = 60.0
 """Seconds after which something that should have happened is taken for not happening."""
 
 
-def free_port() -> int:
-    """A port nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def wait_for(what: Callable[[], Any], *, describe: Callable[[], object] = lambda: "") -> Any:
-    """Ask again and again until the answer is true; returns it. Another process has no event to await."""
-    until = time.monotonic() + TIMEOUT
-    while time.monotonic() < until:
+    """Ask again and again until the answer is true; returns it. Another process has no event to await.
+
+    The longer it takes, the more seldom: to ask may cost as much as what is waited for.
+    """
+    began = time.monotonic()
+    while (waited := time.monotonic() - began) < TIMEOUT:
         found = what()
         if found:
             return found
-        time.sleep(0.05)
+        time.sleep(min(max(0.05, waited / 20), 0.5))
     message = f"the condition did not become true within {TIMEOUT:g} s: {describe()}"
     raise AssertionError(message)
 
@@ -77,14 +73,17 @@ class Busyd:
         assert old in text
         self.config.write_text(text.replace(old, new))
 
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def command(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         """Run a busyd command to its end; what is given after them wins over the configuration and the state."""
-        return self.command_with_state("--config", str(self.config), *arguments)
+        return self.command_with_state("--config", str(self.config), *arguments, typed=typed)
 
-    def command_with_state(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """The same, with the state directory named and nothing else."""
+    def command_with_state(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """The same, with the state directory named and nothing else. `typed` is what it is piped."""
         line = [sys.executable, "-m", "busyd", "--state", str(self.state), *arguments]
-        return subprocess.run(line, env=self._env(), capture_output=True, text=True, timeout=60, check=False)
+        environment = self._env()
+        return subprocess.run(
+            line, env=environment, input=typed, capture_output=True, text=True, timeout=60, check=False
+        )
 
     def start(self, *, wait: bool = True) -> None:
         """Start the daemon; with `wait`, until it answers at all."""

@@ -55,9 +55,9 @@ class Scheduler:
             with error:
                 return Answer(error.code, error.headers, error.read())
 
-    def book(self, start: int, *, key: str = "", **more: Any) -> Answer:
+    def book(self, start: int, *, key: str = "", profile: str = "anna", **more: Any) -> Answer:
         body = {"start": to_rfc3339(start), "duration": "30m", "summary": "Intro call", **more}
-        return self.ask("POST", "/v1/profiles/anna/appointments", body, key=key)
+        return self.ask("POST", f"/v1/profiles/{profile}/appointments", body, key=key)
 
 
 def scheduler_of(busyd: Busyd) -> Scheduler:
@@ -73,12 +73,13 @@ def ten_o_clock() -> int:
     return (int(time.time()) // DAY + 30) * DAY + 10 * 3600
 
 
-def event(uid: str, start: int) -> str:
+def event(uid: str, start: int, *, description: str = "") -> str:
     def stamp(at: int) -> str:
         return to_rfc3339(at).replace("-", "").replace(":", "")
 
     return (
         "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Apple Inc.//iOS 18.0//EN\r\nBEGIN:VEVENT\r\n"
         f"UID:{uid}\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:{stamp(start)}\r\nDTEND:{stamp(start + 1800)}\r\n"
-        "SUMMARY:Somebody else\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        f"SUMMARY:Somebody else\r\n{f'DESCRIPTION:{description}{chr(13)}{chr(10)}' if description else ''}"
+        "END:VEVENT\r\nEND:VCALENDAR\r\n"
     )

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.journey.daemon import free_port, wait_for
+from tests.journey.daemon import wait_for
+from tests.ports import free_port
 
 USER, PASSWORD = "anna", "secret-of-the-test"
 MKCALENDAR = """<?xml version="1.0" encoding="utf-8"?>

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from dataclasses import replace
 
 import pytest
 
@@ -35,6 +36,17 @@ def test_a_booking_is_in_the_calendar_once_however_often_it_is_asked_for(
     assert len(taken.json["alternatives"]) == 3
     other = scheduler.book(ten + 7200, key="k")
     assert (other.status, other.error) == (422, "idempotency-mismatch")
+
+
+def test_a_refusal_says_what_is_in_the_way_to_those_who_may_know(scheduler: Scheduler, anna: Account, ten: int) -> None:
+    anna.calendars["home"].put("dentist.ics", event("DENTIST", ten))
+    wait_for(lambda: busy_of(scheduler, ten))
+    refused = scheduler.book(ten)
+    assert (refused.status, refused.error, "explain" in refused.json) == (409, "slot-taken", False)
+    added = scheduler.busyd.command("token", "add", "anna", "--scope", "book,details", "--json")
+    insider = replace(scheduler, token=json.loads(added.stdout)["token"])
+    told = [(one["calendar"], one["uid"], one["blocks"]) for one in insider.book(ten).json["explain"]]
+    assert told == [("anna/Home", "DENTIST", True)]
 
 
 def test_an_event_in_the_very_time_of_an_appointment_is_told_as_a_conflict(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journey.daemon import Busyd, free_port, wait_for
+from tests.journey.daemon import Busyd, wait_for
+from tests.ports import free_port
 from tests.test_readme_proxies import TEMPORARY, snippet, tool
 
 HOST = "busy.example.org"

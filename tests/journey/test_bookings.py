@@ -53,8 +53,8 @@ class Asking:
         return True
 
 
-def book_token(busyd: Busyd) -> str:
-    made = busyd.command("token", "add", "anna", "--scope", "book,details", "--json")
+def book_token(busyd: Busyd, profile: str = "anna") -> str:
+    made = busyd.command("token", "add", profile, "--scope", "book,details", "--json")
     token: str = json.loads(made.stdout)["token"]
     return token
 

@@ -7,6 +7,8 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ import pytest
 from busyd.dav import names
 from busyd.dav.multistatus import Multistatus
 from busyd.dav.request import Propfind, SyncCollection
+from tests.icloud.apple_text import calendar, timed
+from tests.icloud.apple_text import event as apple_event
 from tests.icloud.faults import Fault
 from tests.icloud.server import SimulatedIcloud
 from tests.journey.conftest import CONFIG, PASSWORD
@@ -21,6 +25,16 @@ from tests.journey.daemon import TIMEOUT, Busyd, busyd_in, wait_for
 from tests.journey.test_icloud import event
 
 HOME = "/dav/anna/"
+
+
+@contextmanager
+def following(icloud: SimulatedIcloud, folder: Path) -> Iterator[Busyd]:
+    """A daemon that has read the account."""
+    with busyd_in(folder, environment={"APPLE": PASSWORD}) as busyd:
+        busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
+        busyd.start()
+        wait_for(lambda: busyd.freebusy("2026-06-01", "2026-06-08")["complete"])
+        yield busyd
 
 
 class App:
@@ -53,6 +67,14 @@ class App:
             with error:
                 return error.code
 
+    def read(self, name: str) -> str:
+        """The bytes of a member."""
+        request = urllib.request.Request(
+            self._busyd.base + self.calendar + name, headers={"Authorization": self._authorization}
+        )
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+            return str(answer.read().decode())
+
     @property
     def calendar(self) -> str:
         rows = self.ask("PROPFIND", HOME, Propfind((names.DISPLAYNAME,)).to_xml()).responses
@@ -80,10 +102,7 @@ def test_a_sync_token_is_good_after_a_restart_and_tells_what_the_phone_changed(
     work = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001").add_calendar("Work", id="work")
     for name in ("a", "b"):
         work.put(f"{name}.ics", event(name, "20260601T090000Z", end="20260601T100000Z"))
-    with busyd_in(tmp_path, environment={"APPLE": PASSWORD}) as busyd:
-        busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
-        busyd.start()
-        wait_for(lambda: busyd.freebusy("2026-06-01", "2026-06-02")["complete"])
+    with following(icloud, tmp_path) as busyd:
         app = App(busyd)
         assert app.sync() == {"a.ics": 200, "b.ics": 200}
         assert app.sync() == {}
@@ -95,6 +114,52 @@ def test_a_sync_token_is_good_after_a_restart_and_tells_what_the_phone_changed(
         busyd.command("sync", "--now")
         assert app.sync() == {"a.ics": 200, "c.ics": 200}
         assert busyd.stop() == 0
+
+
+def test_an_app_is_given_whole_objects_though_the_reports_of_the_server_are_stripped_and_may_send_them_back(
+    icloud: SimulatedIcloud, tmp_path: Path
+) -> None:
+    work = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001").add_calendar("Work", id="work")
+    today = date(2026, 6, 1)
+    work.put("a.ics", calendar(apple_event("a", "Lunch", timed(today, "12:00", "13:00"))))
+    with following(icloud, tmp_path) as busyd:
+        app = App(busyd, scope="details,book")
+        text = app.read("a.ics")
+        assert "VERSION:2.0" in text
+        assert "TZID:Europe/Berlin" in text
+        assert app.write("PUT", "a.ics", text.replace("SUMMARY:Lunch", "SUMMARY:Late lunch")) == 204
+        assert "SUMMARY:Late lunch" in work.objects()["a.ics"].text
+
+
+def test_an_app_may_write_a_duration_though_icloud_takes_nothing_without_an_end(
+    icloud: SimulatedIcloud, tmp_path: Path
+) -> None:
+    work = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001").add_calendar("Work", id="work")
+    with following(icloud, tmp_path) as busyd:
+        app = App(busyd, scope="details,book")
+        lasting = event("a", "20260601T090000Z", end="").replace("DTEND:", "DURATION:PT1H")
+        assert app.write("PUT", "a.ics", lasting, If_None_Match="*") == 201
+        assert "DTEND:20260601T100000Z" in work.objects()["a.ics"].text
+        assert busyd.busy("2026-06-01", "2026-06-02") == [("2026-06-01T09:00:00Z", "2026-06-01T10:00:00Z", "BUSY")]
+
+
+def test_a_zone_that_only_the_event_itself_defines_is_known_though_the_reports_of_the_server_are_stripped(
+    icloud: SimulatedIcloud, tmp_path: Path
+) -> None:
+    work = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001").add_calendar("Work", id="work")
+    office = (
+        "BEGIN:VTIMEZONE\r\nTZID:Our Office\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\nTZOFFSETFROM:+0300\r\n"
+        "TZOFFSETTO:+0300\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\nBEGIN:VEVENT"
+    )
+    text = event("a", "20260601T120000", end="20260601T130000").replace("BEGIN:VEVENT", office)
+    work.put(
+        "a.ics", text.replace("DTSTART:20", "DTSTART;TZID=Our Office:20").replace("DTEND:", "DTEND;TZID=Our Office:")
+    )
+    with busyd_in(tmp_path, environment={"APPLE": PASSWORD}) as busyd:
+        busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
+        busyd.start()
+        busyd.until_busy("2026-06-01", "2026-06-02", [("2026-06-01T09:00:00Z", "2026-06-01T10:00:00Z", "BUSY")])
+        assert busyd.freebusy("2026-06-01", "2026-06-02")["complete"]
 
 
 def test_fifty_apps_that_ask_every_minute_cost_no_request_to_the_remote(
@@ -123,10 +188,7 @@ def test_what_an_app_writes_is_on_the_phone_and_busy_before_the_app_is_told(
     work = anna.add_calendar("Work", id="work")
     first = event("new", "20260602T090000Z", end="20260602T100000Z")
     second = event("new", "20260603T090000Z", end="20260603T100000Z")
-    with busyd_in(tmp_path, environment={"APPLE": PASSWORD}) as busyd:
-        busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
-        busyd.start()
-        wait_for(lambda: busyd.freebusy("2026-06-01", "2026-06-08")["complete"])
+    with following(icloud, tmp_path) as busyd:
         app, other = App(busyd, scope="details,book"), App(busyd)
         assert (app.sync(), other.sync()) == ({}, {})
         assert app.write("PUT", "new.ics", first, If_None_Match="*") == 201
@@ -155,10 +217,7 @@ def test_while_the_remote_is_down_an_app_is_asked_to_wait_and_nothing_is_lost(
     work = anna.add_calendar("Work", id="work")
     work.put("a.ics", event("a", "20260601T090000Z", end="20260601T100000Z"))
     moved = event("a", "20260602T090000Z", end="20260602T100000Z")
-    with busyd_in(tmp_path, environment={"APPLE": PASSWORD}) as busyd:
-        busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
-        busyd.start()
-        wait_for(lambda: busyd.freebusy("2026-06-01", "2026-06-08")["complete"])
+    with following(icloud, tmp_path) as busyd:
         app = App(busyd, scope="details,book")
         assert app.sync() == {"a.ics": 200}
         anna.knobs.fail_next(503, times=None)
@@ -179,10 +238,7 @@ def test_what_was_taken_before_a_kill_is_in_the_mirror_after_it_and_the_next_try
     work = anna.add_calendar("Work", id="work")
     work.put("a.ics", event("a", "20260601T090000Z", end="20260601T100000Z"))
     moved = event("a", "20260602T090000Z", end="20260602T100000Z")
-    with busyd_in(tmp_path, environment={"APPLE": PASSWORD}) as busyd:
-        busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
-        busyd.start()
-        wait_for(lambda: busyd.freebusy("2026-06-01", "2026-06-08")["complete"])
+    with following(icloud, tmp_path) as busyd:
         app = App(busyd, scope="details,book")
         assert app.sync() == {"a.ics": 200}
         anna.knobs.faults.add(Fault(kind="reset-after-applying", method="PUT"))
@@ -205,10 +261,7 @@ def test_names_with_signs_of_all_kinds_are_written_read_and_removed_under_one_sp
     icloud: SimulatedIcloud, tmp_path: Path
 ) -> None:
     work = icloud.add_account("anna@icloud.com", password=PASSWORD, dsid="300000001").add_calendar("Work", id="work")
-    with busyd_in(tmp_path, environment={"APPLE": PASSWORD}) as busyd:
-        busyd.configure(CONFIG.format(url=icloud.bootstrap_url))
-        busyd.start()
-        wait_for(lambda: busyd.freebusy("2026-06-01", "2026-06-08")["complete"])
+    with following(icloud, tmp_path) as busyd:
         app = App(busyd, scope="details,book")
         assert app.sync() == {}
         for number, (name, meant) in enumerate({"a%20b%25.ics": "a b%.ics", "%C3%A4%26.ics": "ä&.ics"}.items()):

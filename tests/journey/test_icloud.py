@@ -65,6 +65,7 @@ def test_a_change_on_the_phone_is_seen_at_the_next_poll(busyd: Busyd, anna: Acco
 def test_an_idle_poll_is_one_request_and_a_changed_event_three(
     busyd: Busyd, anna: Account, icloud: SimulatedIcloud
 ) -> None:
+    busyd.configure(CONFIG.format(url=icloud.bootstrap_url).replace("poll: 5s", "poll: 1d"))
     busyd.start()
     busyd.until_busy(*WEEK, [MONDAY])
     poll(busyd)

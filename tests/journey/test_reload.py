@@ -12,7 +12,8 @@ from tests.http.test_listeners import self_signed
 from tests.icloud.accounts import Account
 from tests.icloud.server import SimulatedIcloud
 from tests.journey.conftest import PASSWORD, Told
-from tests.journey.daemon import Busyd, free_port, wait_for
+from tests.journey.daemon import Busyd, wait_for
+from tests.ports import free_port
 
 
 def test_a_reload_applies_a_changed_file_without_a_gap_and_tells_what_changed(managed: Busyd, told: Told) -> None:

@@ -110,12 +110,12 @@ class World:
         publisher = SnapshotPublisher(self.store, self.state, clock=clock)
         self.writer = IndexWriter(self.store, self.state, clock=clock, publisher=publisher)
         context = PollContext(
-            self.state.connections["anna"],
-            CaldavClient(LyingTransport(self), lambda: self.writer.expansion.worker),
-            _no_feeds,
-            self.writer,
-            self.ledger,
-            clock,
+            connection_state=self.state.connections["anna"],
+            client=CaldavClient(LyingTransport(self), lambda: self.writer.expansion.worker),
+            read_feed=_no_feeds,
+            writer=self.writer,
+            ledger=self.ledger,
+            clock=clock,
         )
         self.schedule = PollSchedule(context, has_another_password=_never)
 

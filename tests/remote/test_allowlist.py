@@ -159,12 +159,12 @@ GLUE = [
 SCHEMES = ["", "https://", "http://", "//", "https:/", "https:\\\\", "HTTPS://", "javascript:", "https:", "/", "../"]
 
 
-def test_two_hundred_thousand_strange_locations_lead_to_the_three_true_hosts_only() -> None:
+def test_fifty_thousand_strange_locations_lead_to_the_three_true_hosts_only() -> None:
     chance = random.Random(2)
     start = Address.parse("https://caldav.icloud.com/300/calendars/")
     true = re.compile(r"(p\d{1,3}-)?caldav\.icloud\.com(\.cn)?")
     permitted = 0
-    for _ in range(200_000):
+    for _ in range(50_000):
         parts = [chance.choice(SCHEMES)]
         for _ in range(chance.randint(1, 3)):
             parts += (chance.choice(HOSTS), chance.choice(GLUE))
@@ -176,4 +176,4 @@ def test_two_hundred_thousand_strange_locations_lead_to_the_three_true_hosts_onl
             permitted += 1
             assert true.fullmatch(target.origin.host) and (target.origin.scheme, target.origin.port) == ("https", 443)
             assert str(target).startswith(f"https://{target.origin.host}/") and str(target).isascii()
-    assert permitted > 1000
+    assert permitted > 250

@@ -151,6 +151,20 @@ def certificate(folder: Path, *, days: int, address: str = "127.0.0.1") -> tuple
     return chain, secret
 
 
+async def test_a_server_that_speaks_no_tls_is_told_apart_from_one_with_a_bad_certificate() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    running = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with running:
+        url = f"https://127.0.0.1:{running.sockets[0].getsockname()[1]}/"
+        error = await failure_of(Connection("t", ConnectionKind.CALDAV, url, "anna"), ssl.create_default_context())
+    assert isinstance(error, Unreachable) and error.kind is Trouble.NO_TLS
+    assert "it does not speak TLS" in str(error)
+
+
 @pytest.mark.parametrize(
     ("trusted", "days", "address", "detail"),
     [

@@ -14,6 +14,7 @@ from busyd.config import ConnectionConfig
 from busyd.connection import Connection, ConnectionKind
 from busyd.credentials import FromFile, Secret
 from busyd.flow.ask import NotConfirmed
+from busyd.flow.reload import ReloadRequests
 from busyd.period import Instant
 from busyd.service.polling import Polling
 from tests.index.inside import Inside, StoppedClock, at, ref, timed, window
@@ -66,6 +67,25 @@ async def test_a_feed_that_no_profile_uses_is_neither_asked_nor_said_to_be_polle
         assert await polling.schedules["feed"].poll_now()
         assert inside.state.connections["feed"].last_poll == inside.clock.now()
         await polling.close()
+
+
+async def test_who_asks_for_a_poll_during_the_start_has_every_connection_polled(inside: Inside, tmp_path: Path) -> None:
+    async with raw_server(lambda _: reply(200, timed("a", "20260601T090000Z", "20260601T100000Z"))) as server:
+        good = Connection("good", ConnectionKind.ICS, f"{server.url}/f.ics")
+        odd = Connection("odd", ConnectionKind.ICS, f"{server.url}/f.ics")
+        await inside.state.reconfigure([good, odd], [Profile("anna", conflicts=(ref("good"),))])
+        inside.backend.reloads = ReloadRequests()
+        syncing = asyncio.create_task(inside.backend.sync_now(lambda _: None))
+        asking = asyncio.create_task(inside.backend.freebusy("anna", window("2026-06-01", "2026-06-02"), max_age=60))
+        await asyncio.sleep(0)
+        polling = Polling(inside.writer, inside.ledger, clock=inside.clock, folder=tmp_path, on_change=lambda: None)
+        inside.backend.schedules = polling.schedules
+        async with asyncio.timeout(60):
+            await polling.follow({"good": ConnectionConfig(good, None)})  # the other one cannot even be tried
+            inside.backend.reloads.started()
+            assert await syncing == ["odd"]
+            assert [span.start for span in (await asking).busy] == [at("2026-06-01T09:00")]
+            await polling.close()
 
 
 async def test_a_connection_that_does_not_answer_holds_up_no_other(inside: Inside, tmp_path: Path) -> None:

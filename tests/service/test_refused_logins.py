@@ -10,7 +10,8 @@ import pytest
 from busyd.availability.profile import Profile
 from busyd.config import ConnectionConfig
 from busyd.connection import Connection, ConnectionKind
-from busyd.credentials import FromFile, Secret
+from busyd.credentials import FromCredential, FromFile, PasswordSource, Secret
+from busyd.credentials.store import CredentialStore
 from busyd.period import Instant
 from busyd.progress import Progress
 from busyd.service.polling import Polling
@@ -41,10 +42,13 @@ def inside(tmp_path: Path) -> Iterator[Inside]:
 class Daemon:
     """Polls one connection whose server refuses every login; may be started over."""
 
-    def __init__(self, inside: Inside, folder: Path, *, server: RawServer) -> None:
+    def __init__(
+        self, inside: Inside, folder: Path, *, server: RawServer, source: PasswordSource | None = None
+    ) -> None:
         self.inside = inside
         self.folder = folder
         self.server = server
+        self.source = source or FromFile(folder / "password")
         self.connection = Connection("anna", ConnectionKind.CALDAV, server.url, "anna")
         self.polling: Polling | None = None
 
@@ -54,7 +58,7 @@ class Daemon:
         inside, folder = self.inside, self.folder
         await inside.state.reconfigure([self.connection], [Profile("anna", conflicts=(ref("anna/Work"),))])
         self.polling = Polling(inside.writer, inside.ledger, clock=inside.clock, folder=folder, on_change=lambda: None)
-        await self.polling.follow({"anna": ConnectionConfig(self.connection, FromFile(folder / "password"))})
+        await self.polling.follow({"anna": ConnectionConfig(self.connection, self.source)})
 
     async def tries(self, how: str) -> int:
         """How many requests arrive when somebody asks in this way."""
@@ -131,6 +135,23 @@ async def test_a_daemon_that_is_started_over_and_over_tries_no_more_often(inside
             daemon.later(wait * 0.7 + 1)
             assert await daemon.tries("restart") > 0
         assert daemon.polling is not None
+        await daemon.polling.close()
+
+
+async def test_a_stored_password_that_is_told_to_have_changed_is_tried_at_once(inside: Inside, tmp_path: Path) -> None:
+    async with raw_server(lambda _: reply(401)) as server:
+        store = CredentialStore(tmp_path, {})
+        store.set("work", Secret("abcd-efgh-ijkl-mnop"))
+        daemon = Daemon(inside, tmp_path, server=server, source=FromCredential("work"))
+        await refused_for_good(daemon)
+        store.set("work", Secret("wxyz-wxyz-wxyz-wxyz"))
+        before = len(server.requests)
+        assert daemon.polling is not None
+        for names in ({"other"}, {"work"}):
+            assert len(server.requests) == before
+            daemon.polling.take_secrets(names)
+            await asyncio.gather(*daemon.polling._trying)
+        assert len(server.requests) > before
         await daemon.polling.close()
 
 

@@ -43,6 +43,7 @@ def read(folder: Path, text: str) -> Config:
         ("  ben: {", "  carl: {", ["profile carl: added", "profile ben: removed"]),
         ("[team/Plan]}", "[team/Plan], max_age: 1h, hours: {mon: '09:00-12:00'}}", ["profile ben: hours, max_age"]),
         ("all_day: free", "all_day: as-marked", ["profile anna: calendars"]),
+        ("{all_day: free}", "{all_day: as-marked, max_age: 1h}", ["profile anna: calendars"]),
         ("profiles:", "time_zones: {Kerio City: Europe/Prague}\nprofiles:", ["time_zones"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""Whatever a credential source runs into, the polling of its connection goes on."""
+"""Whatever a credential source, or the work after a poll, runs into, the polling of its connection goes on."""
 
 import asyncio
 from pathlib import Path
@@ -6,18 +6,33 @@ from pathlib import Path
 import pytest
 
 from busyd.availability.profile import Profile
+from busyd.clock import Now
 from busyd.dav.errors import LoginRefused
-from busyd.errors import UserError
+from busyd.errors import BusydError, UserError
+from busyd.period import Instant
+from busyd.service.first_polls import FirstPoll
 from busyd.service.schedule import PollSchedule
 from busyd.sync.context import PollContext
 from tests.index.inside import Inside, StoppedClock, at
+
+
+def context_of(inside: Inside) -> PollContext:
+    """Without a client: nothing is asked."""
+    return PollContext(
+        connection_state=inside.state.connections["anna"],
+        client=None,  # type: ignore[arg-type]
+        read_feed=None,  # type: ignore[arg-type]
+        writer=inside.writer,
+        ledger=inside.ledger,
+        clock=inside.clock,
+    )
 
 
 async def test_a_password_that_cannot_be_read_does_not_end_the_polling(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside = Inside(tmp_path, StoppedClock(at("2026-05-31T12:00")), profiles=[Profile("anna")])
-    context = PollContext(inside.state.connections["anna"], None, None, inside.writer, inside.ledger, inside.clock)  # type: ignore[arg-type]
+    context = context_of(inside)
     asked = asyncio.Event()
 
     async def refused(*_: object, **__: object) -> None:
@@ -38,3 +53,104 @@ async def test_a_password_that_cannot_be_read_does_not_end_the_polling(
     await asyncio.gather(going_on, return_exceptions=True)
     inside.close()
     assert not ended
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("impossible"), "the work after polling anna failed with an internal error"),
+        (BusydError("the disk is full"), "the work after polling anna failed: the disk is full"),
+    ],
+)
+async def test_what_fails_after_a_poll_is_logged_and_does_not_end_the_polling(
+    error: Exception, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    inside = Inside(tmp_path, StoppedClock(at("2026-05-31T12:00")), profiles=[Profile("anna")])
+    context = context_of(inside)
+
+    async def good(*_: object, **__: object) -> bool:
+        return True
+
+    async def failing(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr("busyd.service.schedule.poll_connection", good)
+    schedule = PollSchedule(context, has_another_password=good, after_poll=failing)
+    for count in (1, 2):
+        assert await schedule.poll_now()
+        assert caplog.messages == [told] * count
+    inside.close()
+
+
+class ExactClock(StoppedClock):
+    """Whoever sleeps has it go on by that."""
+
+    async def sleep(self, seconds: float) -> None:
+        whole, self.part = divmod(self.monotonic() + seconds, 1)
+        self.instant = Instant(int(whole))
+        await asyncio.sleep(0)
+
+
+class TwoPolls:
+    """Stands in for polls: the second one never ends."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, inside: Inside) -> None:
+        self.at: list[float] = []
+        """When each began to ask (monotonic)."""
+        self.waits_for_store = 0.0
+        """Seconds for which the first one waits before it asks."""
+        self._begun = asyncio.Semaphore(0)
+        self._inside = inside
+        monkeypatch.setattr("busyd.service.schedule.poll_connection", self._poll)
+
+    async def _poll(self, context: PollContext, *_: object, **__: object) -> bool:
+        clock = self._inside.clock
+        if not self.at and self.waits_for_store:
+            await clock.sleep(self.waits_for_store)
+        self.at.append(clock.monotonic())
+        context.connection_state.asked = Now(clock.now(), clock.monotonic())
+        self._begun.release()
+        if len(self.at) == 2:
+            await asyncio.Event().wait()
+        return True
+
+    async def both(self, schedule: PollSchedule, *first: FirstPoll) -> None:
+        """Run the schedule until both have begun."""
+        going_on = asyncio.create_task(schedule.run(*first))
+        for _ in range(2):
+            await self._begun.acquire()
+        going_on.cancel()
+        await asyncio.gather(going_on, return_exceptions=True)
+        await schedule.stop()
+
+
+async def never() -> bool:
+    return False
+
+
+async def test_the_next_poll_is_counted_from_the_first_request_of_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = Inside(tmp_path, ExactClock(at("2026-05-31T12:00")), profiles=[Profile("anna")])
+    context, polls = context_of(inside), TwoPolls(monkeypatch, inside)
+    polls.waits_for_store = 20  # which has much to do
+    await polls.both(PollSchedule(context, has_another_password=never))
+    inside.close()
+    interval = context.connection_state.connection.poll.total_seconds()
+    assert 0.9 * interval <= polls.at[1] - polls.at[0] <= 1.01 * interval
+
+
+@pytest.mark.parametrize("is_asked_for", [False, True])
+async def test_a_first_poll_waits_for_its_turn_unless_somebody_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_asked_for: bool
+) -> None:
+    inside = Inside(tmp_path, ExactClock(at("2026-05-31T12:00")), profiles=[Profile("anna")])
+    context, polls = context_of(inside), TwoPolls(monkeypatch, inside)
+    schedule = PollSchedule(context, has_another_password=never)
+    began, interval = inside.clock.monotonic(), context.connection_state.connection.poll.total_seconds()
+    if is_asked_for:
+        assert await schedule.poll_now()
+    await polls.both(schedule, FirstPoll(began - 10, began + interval))
+    inside.close()
+    assert polls.at[0] - began == (0 if is_asked_for else pytest.approx(interval))
+    assert 0.9 * interval <= polls.at[1] - polls.at[0] <= 1.01 * interval

@@ -53,6 +53,19 @@ def test_a_lost_local_token_is_replaced_and_the_old_one_opens_nothing(tmp_path: 
     assert len(ledger.tokens()) == 1
 
 
+def test_local_tokens_of_other_machines_open_nothing_once_the_ledger_is_not_shared(tmp_path: Path) -> None:
+    own, other = tmp_path / "own", tmp_path / "other"
+    ledger = Ledger.open(own / "ledger.sqlite3")
+    other.mkdir()
+    write_admin_token(own, ledger, now=NOW, daemon="here")
+    write_admin_token(other, ledger, now=NOW, daemon="there")
+    texts = [(folder / ADMIN_TOKEN_FILE).read_text().strip() for folder in (own, other)]
+    write_admin_token(own, ledger, now=NOW, daemon="here")
+    assert all(ledger.find_token(text, NOW) for text in texts)
+    write_admin_token(own, ledger, now=NOW)
+    assert [ledger.find_token(text, NOW) is not None for text in texts] == [True, False]
+
+
 def test_a_state_directory_of_one_s_own_is_made_and_is_fit(tmp_path: Path) -> None:
     prepare_state(tmp_path / "state")
     prepare_state(tmp_path / "state")

@@ -1,11 +1,13 @@
 """What runs until the stop: the stop ends all of it, and so does the first part that fails."""
 
 import asyncio
+import gc
 from collections.abc import Coroutine
+from contextlib import suppress
 
 import pytest
 
-from busyd.service.tasks import run_until_stopped
+from busyd.service.tasks import run_until_stopped, without_collections
 from busyd.store.errors import StorageError
 
 
@@ -84,3 +86,17 @@ async def test_whoever_cancels_it_cancels_everything() -> None:
     with pytest.raises(asyncio.CancelledError):
         await running
     assert sorted(ended) == ["first", "second"]
+
+
+@pytest.mark.parametrize("fault", [None, StorageError("the disk is gone")])
+def test_what_is_loaded_at_the_start_is_never_looked_through_for_garbage(fault: StorageError | None) -> None:
+    try:
+        with suppress(StorageError), without_collections():
+            assert not gc.isenabled()
+            loaded = [[number] for number in range(1000)]
+            if fault is not None:
+                raise fault
+        assert gc.isenabled()
+        assert not {id(one) for one in gc.get_objects()} & set(map(id, loaded))
+    finally:
+        gc.unfreeze()

@@ -100,6 +100,12 @@ def test_rules_of_one_calendar_are_found_by_name_and_by_id() -> None:
         assert [link.rules for link in links(profile, WORK, HOME)] == [Rules(), free]
 
 
+def test_rules_of_all_calendars_give_way_to_those_of_a_single_one() -> None:
+    free, busy = Rules(all_day="free"), Rules(all_day="busy")
+    profile = Profile("anna", conflicts=(ref("anna/*"),), calendar_rules={ref("anna/*"): free, ref("anna/Home"): busy})
+    assert [link.rules for link in links(profile, WORK, HOME)] == [free, busy]
+
+
 def test_the_zone_is_the_profiles_else_the_calendars_else_the_machines() -> None:
     own = calendar("Home", 2, timezone="Asia/Tokyo")
     everything = (ref("anna/*"),)

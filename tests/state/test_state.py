@@ -2,7 +2,8 @@
 
 import asyncio
 
-from busyd.connection import Connection, ConnectionKind
+from busyd.availability.profile import Profile
+from busyd.connection import CalendarReference, Connection, ConnectionKind
 from busyd.state.state import State
 
 ANNA = Connection("anna", ConnectionKind.CALDAV, "https://caldav.example/")
@@ -48,3 +49,16 @@ async def test_another_configuration_and_a_proof_are_changes_others_may_see() ->
     shown.confirm([], monotonic=0.0)
     seen.append(shown.revision)
     assert seen == sorted(set(seen))
+
+
+async def test_what_is_due_of_one_profile_is_found_without_a_look_at_the_connections_of_others() -> None:
+    profiles = [Profile(name, conflicts=(CalendarReference(name, "*"),)) for name in ("anna", "ben")]
+    ben = Connection("ben", ConnectionKind.CALDAV, "https://caldav.example/")
+    shown = State([ANNA, ben], profiles, machine_zone="UTC")
+    for name in ("anna", "ben"):
+        shown.due_snapshots()
+        shown.due.discard(name)
+    for connection_state in shown.connections.values():
+        connection_state.addresses = ("mailto:me@example.org",)
+    assert [*shown.due_snapshots(["anna"])] == ["anna"]
+    assert sorted(shown.due_snapshots()) == ["anna", "ben"]

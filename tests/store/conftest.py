@@ -1,4 +1,4 @@
-"""A mirror on each engine."""
+"""A mirror on each engine, and daemons on one database."""
 
 import contextlib
 import time
@@ -16,6 +16,8 @@ from busyd.store.ledger import LEDGER_FILE, Ledger
 from busyd.store.postgresql.change_log_schema import CHANGE_LOG
 from busyd.store.postgresql.connection import TransactionConnection
 from busyd.store.postgresql.database import PostgresDatabase
+from busyd.store.postgresql.fleet import Fleet
+from busyd.store.postgresql.fleet_schema import FLEET
 from busyd.store.postgresql.ledger_database import LedgerTables
 from busyd.store.postgresql.ledger_schema import LEDGER
 from busyd.store.postgresql.schema import MIRROR
@@ -25,14 +27,8 @@ from busyd.store.sqlite.connection import migrate, open_connection
 from busyd.store.sqlite.ledger_file import LedgerFile
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.transaction import Transaction
-from tests.postgres import PostgresServer, running
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A server of these tests' own."""
-    with running() as server:
-        yield server
+from tests.postgres import PostgresServer
+from tests.store.fleets import Begin
 
 
 @pytest.fixture(scope="session")
@@ -64,18 +60,37 @@ def database(reusable: tuple[DatabaseServer, Mapping[str, list[tuple[object, ...
 
 
 def with_tables(database: DatabaseServer) -> DatabaseServer:
-    for stored in (MIRROR, LEDGER, CHANGE_LOG):
+    for stored in (MIRROR, LEDGER, CHANGE_LOG, FLEET):
         TransactionConnection(database, stored).close()
     return database
 
 
 def tables(connection: Connection[TupleRow]) -> list[str]:
-    query = b"SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname IN ('mirror', 'ledger', 'changes')"
+    query = (
+        b"SELECT schemaname || '.' || tablename FROM pg_tables"
+        b" WHERE schemaname IN ('mirror', 'ledger', 'changes', 'fleet')"
+        b" ORDER BY tablename='deletion'"  # what the others leave when they are emptied
+    )
     return [row[0] for row in connection.execute(query)]
 
 
 def every_row(connection: Connection[TupleRow], table: str) -> list[tuple[object, ...]]:
     return connection.execute(f"SELECT * FROM {table}".encode()).fetchall()
+
+
+@pytest.fixture
+def begin(database: DatabaseServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
+    """Begins the session of a daemon of this name. It expires when a test lets it, however slow the machine is."""
+    monkeypatch.setattr("busyd.store.postgresql.fleet.LEASE", 3600)
+    monkeypatch.setattr("busyd.store.postgresql.fleet_connection._TIMEOUT", "60s")
+    with contextlib.ExitStack() as opened:
+
+        def begin_one(name: str) -> Fleet:
+            fleet = opened.enter_context(contextlib.closing(Fleet(database)))
+            fleet.begin(name, f"https://{name}.example")
+            return fleet
+
+        yield begin_one
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -115,7 +130,8 @@ def open_log(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Dat
     """Opens the tables of the same log of changes."""
     if request.param == "sqlite":
         return partial(open_changes, tmp_path / CHANGES_FILE)
-    return partial(PostgresDatabase, request.getfixturevalue("database"), CHANGE_LOG)
+    database = request.getfixturevalue("database")
+    return lambda: PostgresDatabase(TransactionConnection(database, CHANGE_LOG))
 
 
 def until_heard(ledger: Ledger) -> None:

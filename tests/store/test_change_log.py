@@ -1,5 +1,6 @@
 """The file of the log: numbers that never come again, and how long entries are kept."""
 
+import asyncio
 import contextlib
 import json
 import sqlite3
@@ -11,11 +12,13 @@ import pytest
 
 from busyd.period import Instant, Period
 from busyd.store import change_log
-from busyd.store.change_log import CHANGES_FILE, DAY, ChangeLog
+from busyd.store.change_log import CHANGES_FILE, ChangeLog
 from busyd.store.changes import ChangeEvent, NewEntry, NumberGone, ToldAppointment, ToldState
 from busyd.store.engine import Database
 from busyd.store.errors import StorageError
 from busyd.store.sqlite.change_log_schema import CHANGE_LOG_MIGRATIONS
+from busyd.store.statements import changes as statements
+from busyd.store.statements.changes import DAY
 
 NOW = Instant(1_800_000_000)
 NOTHING = ToldState()
@@ -54,8 +57,32 @@ async def test_entries_are_numbered_in_order_and_read_again_after_a_start(
     again.close()
 
 
+async def test_after_a_restore_all_are_told_a_reset_wherever_they_have_come_to(
+    log: ChangeLog, open_log: Callable[[], Database]
+) -> None:
+    await log.append([change("a")], ToldState(snapshots=[("anna", b"")]), now=NOW)
+    log.reset_now(["ben"], now=NOW)
+    log.close()
+    again = ChangeLog(open_log())
+    for number in (1, 5, again.newest - 2):  # of this log, of another, and of one that was restored just before
+        resets = [(one.change.event, *one.change.profiles) for one in await again.entries_after(number)]
+        assert resets == [(ChangeEvent.RESET, "anna"), (ChangeEvent.RESET, "ben")]
+    assert len(await again.entries_after(0)) == 3
+    again.reset_now([], now=Instant(NOW - 60))
+    again.close()
+    last = ChangeLog(open_log())
+    assert last.newest == again.newest + 1
+    last.close()
+
+
+async def test_what_is_added_while_it_is_looked_for_is_told_once(log: ChangeLog) -> None:
+    await asyncio.gather(log.append([change("a")], NOTHING, now=NOW), log.catch_up())
+    assert await texts_after(log, 0) == ["a"]
+
+
 async def test_what_is_older_than_memory_is_read_from_the_file(log: ChangeLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change_log, "_AT_ONCE", 7)
+    for module in (change_log, statements):
+        monkeypatch.setattr(module, "AT_ONCE", 7)
     await log.append([change(str(number)) for number in range(1100)], NOTHING, now=NOW)
     assert await texts_after(log, 0) == [str(number) for number in range(1100)]
     assert await texts_after(log, 1095) == [str(number) for number in range(1095, 1100)]
@@ -81,7 +108,7 @@ async def test_entries_are_kept_for_30_days(log: ChangeLog) -> None:
 async def test_too_many_entries_are_kept_for_7_days_all_the_same(
     log: ChangeLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(change_log, "MOST_ENTRIES", 2)
+    monkeypatch.setattr(statements, "MOST_ENTRIES", 2)
     await log.append([change("a"), change("b"), change("c")], NOTHING, now=NOW)
     await log.append([change("d")], NOTHING, now=Instant(NOW + 7 * DAY - 1))
     assert log.oldest == 1

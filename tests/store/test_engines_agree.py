@@ -91,7 +91,7 @@ class Engines(RuleBasedStateMachine):
     @rule(data=st.data(), at=instants, text=texts, etag=st.none() | texts, held=st.dictionaries(texts, instants))
     def sync(self, data: st.DataObject, at: Instant, text: str, etag: str | None, held: dict[str, Instant]) -> None:
         doubts = {text: ObjectDoubt(DoubtKind.GONE, at, uid=text)}
-        mark = SyncMark(etag, text, at, None, held, doubts, etag, {"etag": text}, None, at)
+        mark = SyncMark(etag, text, at, None, held, doubts, etag, {"etag": text}, None, at, etag)
         self.in_calendar(data, lambda tx, number: tx.record_sync(number, mark))
         self.in_calendar(data, lambda tx, number: tx.confirm_calendars([number], at))
 

@@ -12,7 +12,7 @@ from busyd.cli.exit_status import status_of
 from busyd.connection import RemoteCalendar
 from busyd.ownership import as_owner_of
 from busyd.period import Instant
-from busyd.store.errors import StorageDamaged, StorageError, StorageUnusable
+from busyd.store.errors import OutOfSpace, StorageDamaged, StorageError, StorageUnusable
 from busyd.store.ledger import Ledger
 from busyd.store.mirror import StoredObject
 from busyd.store.sqlite.connection import open_connection, storage_errors
@@ -146,6 +146,7 @@ def test_what_the_disk_refuses_may_work_later(tmp_path: Path, code: str) -> None
     with pytest.raises(StorageError) as raised, storage_errors(tmp_path / "ledger.sqlite3"):
         raise error
     assert not isinstance(raised.value, StorageUnusable)
+    assert isinstance(raised.value, OutOfSpace) is (code == "SQLITE_FULL")
     assert status_of(raised.value) == 75
 
 

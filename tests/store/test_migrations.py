@@ -9,6 +9,7 @@ import re
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from busyd.availability.index import index_object
@@ -16,10 +17,11 @@ from busyd.period import Instant, Period
 from busyd.store.change_log import open_changes
 from busyd.store.ledger import Ledger
 from busyd.store.postgresql.server import DatabaseServer
-from busyd.store.sqlite.connection import check
+from busyd.store.sqlite.connection import check, migrate, open_connection
 from busyd.store.sqlite.ledger_schema import NEWEST_SCHEMA
 from busyd.store.sqlite.schema import MIRROR_MIGRATIONS
 from busyd.store.store import Store
+from busyd.store.transaction import Transaction
 
 SCHEMAS = Path(__file__).parent / "schemas"
 MIRRORS = sorted(SCHEMAS.glob("mirror-*.sql"))
@@ -72,6 +74,17 @@ async def test_a_mirror_keeps_accounts_calendars_and_events(dump: Path, tmp_path
         assert (member.name, bool(member.tag)) == ("one.ics", True)
 
 
+@pytest.mark.parametrize("change", ["missing_since=7", "earlier_token='t'", "digest=x''"])
+def test_a_row_of_an_older_mirror_that_is_not_as_it_was_written_stays_damage(change: str, tmp_path: Path) -> None:
+    path = tmp_path / "mirror.sqlite3"
+    _write(SCHEMAS / "mirror-14.sql", path)
+    with contextlib.closing(open_connection(path, journal="WAL", synchronous="NORMAL")) as connection:
+        connection.execute(f"UPDATE calendar SET {change}")
+        migrate(connection, path, migrations=MIRROR_MIGRATIONS)
+        with pytest.raises(msgspec.ValidationError, match="not as it was written"):
+            Transaction(connection).read_calendars()
+
+
 @pytest.mark.parametrize("dump", LEDGERS, ids=lambda dump: dump.stem)
 def test_a_ledger_keeps_tokens_links_and_what_was_accepted(dump: Path, tmp_path: Path) -> None:
     path, fresh = tmp_path / "ledger.sqlite3", tmp_path / "fresh.sqlite3"
@@ -94,7 +107,8 @@ def test_the_tables_of_postgresql_have_the_columns_of_those_of_sqlite(migrated: 
         for schema in ("mirror", "ledger", "changes"):
             columns = server.execute(
                 "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema=%s"
-                " AND table_name NOT IN ('schema_version', 'blocked') AND column_name<>'rowid'",
+                " AND table_name NOT IN ('schema_version', 'blocked', 'deletion', 'place')"
+                " AND column_name NOT IN ('rowid', 'moved')",
                 (schema,),
                 binary=False,
             )

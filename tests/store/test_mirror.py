@@ -84,12 +84,12 @@ def test_a_sync_mark_is_read_back_as_written(tx: Transaction) -> None:
     tx.record_listing("anna", [WORK], at=NOW)
     number = tx.read_calendars()[0].id
     doubts = {"/y": ObjectDoubt(DoubtKind.GONE, NOW, proved=NOW, uid="u")}
-    mark = SyncMark("7", "t", NOW, NOW, {"/x": NOW}, doubts, "l", {"etag": '"e"'}, "s", NOW)
+    mark = SyncMark("7", "t", NOW, NOW, {"/x": NOW}, doubts, "l", {"etag": '"e"'}, "s", NOW, "n")
     tx.record_sync(number, mark)
     record = tx.read_calendars()[0]
     assert (record.ctag, record.sync_token, record.as_of, record.reconciled) == ("7", "t", NOW, NOW)
     assert (record.complete, record.held, record.validators) == (True, {"/x": NOW}, {"etag": '"e"'})
-    assert (record.earlier_token, record.look_again) == ("s", NOW)
+    assert (record.earlier_token, record.look_again, record.next_earlier_token) == ("s", NOW, "n")
     assert (record.doubts, record.listed_token) == (doubts, "l")
     tx.record_sync(number, replace(mark, as_of=None))
     assert tx.read_calendars()[0].as_of == NOW

@@ -1,6 +1,9 @@
 """The outbox: no two rows of busyd's own take the same time, whatever the code above does, and nothing is lost."""
 
+import contextlib
+import sqlite3
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +15,8 @@ from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingSt
 from busyd.store.errors import Overlaps, StorageError
 from busyd.store.ledger import Ledger
 from busyd.store.outbox import KeyMismatch, Outbox
+from busyd.store.sqlite.connection import migrate
+from busyd.store.sqlite.ledger_schema import LEDGER_MIGRATIONS
 from tests.store.conftest import until_heard
 
 NOW = Instant(1_790_000_000)
@@ -223,3 +228,30 @@ def test_whatever_is_asked_for_what_is_taken_is_disjoint(
             taken += mine
         except Overlaps:
             assert expected
+
+
+def test_what_a_row_costs_does_not_grow_with_what_was_booked_before() -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        migrate(connection, Path("memory"), migrations=LEDGER_MIGRATIONS)
+        outbox = Outbox(connection)
+        steps = 0
+
+        def count() -> None:
+            nonlocal steps
+            steps += 1
+
+        def cost(row: Booking) -> int:
+            before = steps
+            outbox.add(row)
+            outbox.record(replace(row, state=BookingState.SENDING, target=hours(100, 101)))
+            outbox.claims_of(row.id)
+            outbox.of_profile(row.profile, row.span)
+            outbox.release_key(row.id)
+            return steps - before
+
+        connection.set_progress_handler(count, 1)
+        first = cost(booking(0, hours(1, 2)))
+        for number in range(1, 500):
+            outbox.add(booking(number, hours(-number, 1 - number), state=BookingState.BOOKED))
+        outbox.record(booking(0, hours(1, 2), state=BookingState.CANCELLED))
+        assert cost(booking(500, hours(1, 2))) < 1.5 * first

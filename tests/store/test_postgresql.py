@@ -1,6 +1,7 @@
 """A server that goes away, comes back, refuses, or does not answer: what is kept is kept, and what is told is true."""
 
 import contextlib
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -97,6 +98,33 @@ def test_a_server_that_is_away_when_it_should_tell_what_became_of_a_commit_is_as
         assert late == [True]
 
 
+def test_nothing_is_taken_for_kept_by_the_number_of_a_transaction_from_before_a_crash(
+    database: DatabaseServer, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("busyd.store.postgresql.connection._SETTLE_TRIES", 2)
+    late: list[bool] = []
+    with (
+        LossyProxy(postgres) as proxy,
+        contextlib.closing(TransactionConnection(proxy.in_front_of(database), MIRROR)) as connection,
+    ):
+        connection.on_late_commit = lambda: late.append(True)
+
+        def cut_off(db: PostgresSession) -> None:
+            db.execute("INSERT INTO meta (name, value) VALUES ('a', 'x')")
+            proxy.is_cut.set()
+
+        with pytest.raises(StorageError):
+            connection.write(cut_off)
+        postgres.stop(how=signal.SIGQUIT)
+        postgres.start()
+        with contextlib.closing(TransactionConnection(database, MIRROR)) as other:
+            for name in ("b", "c", "d"):  # to one of them the number may be given once more
+                write(other, name)
+        proxy.is_cut.clear()
+        assert names(connection) == ["b", "c", "d"]
+        assert late == [True]
+
+
 def test_the_sentence_for_a_server_that_is_not_there_names_it() -> None:
     with pytest.raises(StorageError, match=r"the database anna at /nowhere cannot be used: .*") as raised:
         TransactionConnection(DatabaseServer("postgresql:///anna?host=/nowhere"), MIRROR)
@@ -154,11 +182,22 @@ def test_of_two_processes_one_writes_after_the_other(
     assert order == ["first", "second"]
 
 
+def test_who_waits_to_write_sees_what_was_written_meanwhile_whatever_the_database_has_as_its_own(
+    postgres: PostgresServer,
+) -> None:
+    database = postgres.new_database()
+    with postgres.connect("postgres") as other:
+        other.execute(f"ALTER DATABASE {database.database} SET default_transaction_isolation='serializable'".encode())
+    with contextlib.closing(TransactionConnection(database, MIRROR)) as connection:
+        isolation = connection.write(lambda db: db.execute("SHOW transaction_isolation").fetchone())
+    assert isolation == ("read committed",)
+
+
 async def test_a_row_that_is_not_as_it_was_written_is_damage_until_all_is_made_anew(
     database: DatabaseServer,
 ) -> None:
     damaged = []
-    store = Store(PostgresDatabase(database, MIRROR))
+    store = Store(PostgresDatabase(TransactionConnection(database, MIRROR)))
     store.call_on_damage(lambda: damaged.append(True))
     await store.transaction(lambda tx: tx.record_snapshot("anna", "k", body=b""))
     with contextlib.closing(TransactionConnection(database, MIRROR)) as other:
@@ -168,9 +207,9 @@ async def test_a_row_that_is_not_as_it_was_written_is_damage_until_all_is_made_a
     assert damaged
     store.close()
     with pytest.raises(StorageDamaged, match="were found damaged"):
-        PostgresDatabase(database, MIRROR)
-    PostgresDatabase(database, MIRROR, anew=True).close()
-    store = Store(PostgresDatabase(database, MIRROR))
+        PostgresDatabase(TransactionConnection(database, MIRROR))
+    PostgresDatabase(TransactionConnection(database, MIRROR, anew=True)).close()
+    store = Store(PostgresDatabase(TransactionConnection(database, MIRROR)))
     assert await store.read_calendars() == []
     await store.scrub()
     store.close()

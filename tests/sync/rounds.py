@@ -14,10 +14,10 @@ from busyd.period import Instant
 from busyd.store.mirror import CalendarRecord, DoubtKind, ObjectDoubt
 from busyd.sync.decision import AskForObjects, AskWhetherGone, Decision, ReadCalendar, Request, RoundPlan
 from busyd.sync.doubts import Answers, Got, Question
+from busyd.sync.outcome import SyncOutcome
 from busyd.sync.plan import Look, SyncState, plan_delta, plan_listing
 from busyd.sync.round import plan_round
 from busyd.sync.round_facts import Asked, KnownCalendar, Now, ObjectsAsked, Outcome, ReadFailed
-from busyd.sync.settlement import SyncOutcome
 
 AT = Instant(1_790_000_000)
 """The moment at which each round begins."""

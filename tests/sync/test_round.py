@@ -172,6 +172,39 @@ def test_an_event_that_did_not_turn_up_elsewhere_is_forgotten_when_the_time_for_
             assert not doubts_of(plan, work)
 
 
+@pytest.mark.parametrize("got_by_get", [True, False])
+def test_what_is_added_is_committed_before_anything_is_forgotten(got_by_get: bool) -> None:
+    """An event that has moved, and that only its own GET hands out, is in one of them whoever looks when."""
+    work, home = calendar(1), changed(2)
+    (left,), (arrived,) = hrefs(work, 3), hrefs(home, 5)
+    work = calendar(1, doubts={left: doubt(DoubtKind.GONE, MOVING, last=MOVING, proved=MOVING, uid="u3")})
+    handed_out = [got(arrived, '"new"', is_as_before=False, is_known=False)] if got_by_get else []
+    plan = play(work, home, reads={2: outcome_of(home, missing=[5])}, handed_out=handed_out)
+    assert left in about(plan, work).settlement.forget
+    assert [decision.record.id for decision in plan.settle] == [2, 1]
+
+
+def test_where_events_went_both_ways_all_are_added_before_any_is_forgotten() -> None:
+    work, home = changed(1), changed(2)
+    left = {1: hrefs(work, 3)[0], 2: hrefs(home, 4)[0]}
+    arrived = {1: hrefs(work, 5)[0], 2: hrefs(home, 6)[0]}
+    doubts = {
+        number: {href: doubt(DoubtKind.GONE, MOVING, last=MOVING, proved=MOVING, uid=f"u{number + 2}")}
+        for number, href in left.items()
+    }
+    work, home = (replace(one, record=replace(one.record, doubts=doubts[one.record.id])) for one in (work, home))
+    plan = play(
+        work,
+        home,
+        reads={1: outcome_of(work, missing=[5]), 2: outcome_of(home, missing=[6])},
+        handed_out=[got(href, '"new"', is_as_before=False, is_known=False) for href in arrived.values()],
+    )
+    for entry in (work, home):
+        assert left[entry.record.id] in about(plan, entry).settlement.forget
+        assert [one.href for one in about(plan, entry).settlement.store] == [arrived[entry.record.id]]
+    assert {decision.record.id for decision in plan.add_first} == {1, 2}
+
+
 def test_an_event_is_forgotten_at_once_when_there_is_no_other_calendar_to_which_it_could_have_moved() -> None:
     work = changed(1)
     server = Server([work], reads={1: outcome_of(work, gone=[3])})
@@ -219,6 +252,16 @@ def test_what_turned_up_in_an_earlier_poll_counts_as_well_but_not_in_the_same_ca
     for calendars, reason in (({2}, "arrived-elsewhere"), ({1}, "may-be-moving"), ({1, 2}, "arrived-elsewhere")):
         plan = play(work, HOME, reads={1: outcome_of(work, gone=[3])}, arrived={"u3": frozenset(calendars)})
         assert row(plan, work) == ("settle", reason)
+
+
+def test_what_turned_up_elsewhere_and_has_left_there_again_is_not_believed_to_be_there() -> None:
+    """An event that goes to and fro: where it is by now may have been read before it came."""
+    work, home = changed(1), changed(2)
+    reads = {1: outcome_of(work, gone=[3]), 2: outcome_of(home, gone=[3])}
+    plan = play(work, home, reads=reads, arrived={"u3": frozenset({1, 2})})
+    for entry in (work, home):
+        assert row(plan, entry) == ("settle", "may-be-moving")
+        assert not about(plan, entry).settlement.forget
 
 
 def test_a_copy_in_another_calendar_never_makes_an_event_gone_that_is_still_handed_out() -> None:

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 from busyd.period import Instant
 from busyd.store.mirror import NO_ETAG, DoubtKind, ObjectDoubt, SyncMark, other_version_of
 from busyd.sync.doubts import Answers
+from busyd.sync.outcome import SyncOutcome
 from busyd.sync.reasons import Reason
 from busyd.sync.round_facts import KnownCalendar
-from busyd.sync.settlement import Elsewhere, Settlement, SyncOutcome, may_release, settle_calendar
+from busyd.sync.settlement import Elsewhere, Settlement, may_release, settle_calendar
 from busyd.sync.timing import ASK_AGAIN, MOVING, SETTLE, SETTLED_AFTER, SETTLED_LOOKS
 from tests.sync.rounds import AT, calendar, changed, doubt, got, outcome_of
 
@@ -63,6 +64,51 @@ def test_a_promised_look_still_comes_from_the_token_it_was_promised_with() -> No
     assert next_look(outcome_of(changed(1, look_again=Instant(AT + 5), earlier_token="t0"))) == (SETTLE, "t0")
 
 
+@pytest.mark.parametrize(
+    ("wait", "is_short", "moved", "token", "expected"),
+    [
+        (5, False, True, "t2", (5, "t-1", "t0")),  # the change is left to the look after the one that is due
+        (5, False, False, "t1", (5, "t-1", "t0")),
+        (-1, True, True, "t2", (-1, "t-1", "t0")),
+        (5, False, True, "t0", (SETTLE, "t-1", "t0")),  # the token stands still, so everything was compared
+        (5, False, True, None, (SETTLE, "t-1", "t1")),
+        (0, False, True, "t2", (SETTLE, "t0", "t2")),
+        (0, False, False, "t1", (SETTLE, "t0", "t1")),  # something came since the look before this one
+        (0, False, False, "t0", (None, None, None)),
+    ],
+)
+def test_changes_do_not_put_the_second_look_off_and_the_look_after_it_sees_them_once_more(
+    wait: int, is_short: bool, moved: bool, token: str | None, expected: tuple[int | None, str | None, str | None]
+) -> None:
+    known: dict[str, Any] = {"sync_token": "t1" if moved else token}
+    make = changed if moved else calendar
+    entry = make(1, look_again=Instant(AT + wait), earlier_token="t-1", next_earlier_token="t0", **known)
+    seen = outcome_of(entry)
+    seen = replace(seen, look=replace(seen.look, sync_token=token), is_short=is_short)
+    assert (*next_look(seen), mark_of(settled(seen)).next_earlier_token) == expected
+
+
+@pytest.mark.parametrize("useless", ["refused", "truncated"])
+@pytest.mark.parametrize("wait", [5, 0])
+def test_a_series_of_second_looks_whose_tokens_are_of_no_use_goes_on_by_comparing_everything(
+    useless: str, wait: int
+) -> None:
+    entry = changed(1, look_again=Instant(AT + wait), earlier_token="t-1", next_earlier_token="t0")
+    seen = outcome_of(entry, new=[40])
+    seen = replace(seen, look=replace(seen.look, **{useless: True}))
+    assert (*next_look(seen), mark_of(settled(seen)).next_earlier_token) == (SETTLE, None, None)
+
+
+@pytest.mark.parametrize(("token", "expected"), [("t0", (None, None)), ("t1", (SETTLE, None)), (None, (SETTLE, None))])
+def test_where_tokens_are_of_no_use_a_change_since_the_last_look_is_looked_at_again_all_the_same(
+    token: str | None, expected: tuple[int | None, str | None]
+) -> None:
+    known: dict[str, Any] = {"look_again": AT, "reconciled": Instant(AT - 90)}
+    known |= {"earlier_token": "t-1", "next_earlier_token": "t0"}
+    seen = outcome_of(calendar(1, sync_token=token, **known), listed=True)
+    assert next_look(replace(seen, look=replace(seen.look, sync_token=token, refused=True))) == expected
+
+
 @pytest.mark.parametrize(("token", "known"), [("t2", ("2", "t2")), ("t3", (None, None)), ("t1", ("1", "t1"))])
 def test_a_look_beside_the_listing_is_as_new_as_that_where_both_name_the_same_new_token(
     token: str, known: tuple[str | None, str | None]
@@ -91,6 +137,8 @@ def test_a_change_that_was_announced_and_not_found_is_looked_for_later_each_time
     found_nothing = outcome_of(sought, listed=True)
     assert next_look(found_nothing) == (wait, None if wait is None else "t0")
     assert mark_of(settled(found_nothing)).reconciled == (AT if wait is None else None)
+    newer = calendar(1, look_again=AT, earlier_token="t0", next_earlier_token="t0.5", reconciled=Instant(AT - age))
+    assert next_look(outcome_of(newer, listed=True)) == (SETTLE, "t0" if wait else "t0.5")
     # What was found before is named once more by the delta, and then nothing is compared.
     assert next_look(outcome_of(sought)) == (None, None)
 
@@ -157,9 +205,11 @@ def test_a_look_moves_the_token_on_and_a_question_alone_does_not() -> None:
     moved = mark_of(settled(outcome_of(changed(1))))
     assert (moved.ctag, moved.sync_token, moved.listed_token) == ("2", "t2", "t2")
     pending: dict[str, Any] = {"look_again": Instant(AT + 5), "earlier_token": "t0", "listed_token": "l1"}
+    pending["next_earlier_token"] = "t1"
     stays = mark_of(waited(PROVED, **pending))
     assert (stays.ctag, stays.sync_token, stays.listed_token) == ("1", "t1", "l1")
-    assert (stays.look_again, stays.earlier_token, stays.as_of) == (AT + 5, "t0", AT)
+    assert (stays.look_again, stays.earlier_token, stays.next_earlier_token) == (AT + 5, "t0", "t1")
+    assert stays.as_of == AT
 
 
 # What is forgotten.

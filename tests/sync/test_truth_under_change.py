@@ -14,16 +14,17 @@ from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
 from busyd.availability.snapshot import Snapshot
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
+from busyd.index.batch import Incoming
 from busyd.index.expansion import Expanded
 from busyd.index.rolling import expand_window, roll_horizon
-from busyd.index.writer import Incoming, IndexWriter
+from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.state.horizon import DAY
 from busyd.state.profile_state import ProfileState
 from busyd.store.errors import StorageError
 from busyd.store.mirror import AccountRecord, SyncMark
 from busyd.store.transaction import Transaction
-from busyd.sync.context import PollContext, refresh_state
+from busyd.sync.context import ConnectionContext, refresh_state
 from tests.index.inside import ANNA, HOME, WORK, Inside, StoppedClock, at, event, ref, timed, window
 
 WEEK = window("2026-06-01", "2026-06-08")
@@ -194,7 +195,7 @@ async def test_what_a_broken_off_poll_has_stored_shows_before_the_next_poll_call
     await inside.writer.store_batch(inside.record(WORK), [incoming(payload)], mark=mark)
     # Cancelled, or out of disk space, before its own refresh_state. The next poll finds nothing changed:
     connection_state = inside.state.connections["anna"]
-    context = PollContext(connection_state, None, None, inside.writer, inside.ledger, inside.clock)  # type: ignore[arg-type]
+    context = ConnectionContext(connection_state=connection_state, writer=inside.writer, ledger=inside.ledger)
     await refresh_state(context)
     answer = await inside.backend.freebusy("anna", WEEK)
     assert answer.freshness.as_of != mark.as_of or answer.spans == [(NINE, TEN, 3)]
@@ -209,7 +210,7 @@ async def test_other_addresses_count_as_soon_as_they_are_discovered(open_daemon:
     await inside.put(WORK, timed("a", "20260601T090000Z", "20260601T100000Z", *declined))
     assert await inside.busy("2026-06-01", "2026-06-08") == []
     connection_state.addresses = ("mailto:new@example.org",)  # what `_list` does after discovery
-    context = PollContext(connection_state, None, None, inside.writer, inside.ledger, inside.clock)  # type: ignore[arg-type]
+    context = ConnectionContext(connection_state=connection_state, writer=inside.writer, ledger=inside.ledger)
     await refresh_state(context)
     assert await inside.busy("2026-06-01", "2026-06-08") == [(NINE, TEN, "BUSY")]
 

@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from tests.journey.daemon import TIMEOUT, wait_for
 from tests.systemd.control_groups import in_control_groups, own_control_groups
-
-TIMEOUT: Final = 60.0
-"""Seconds after which something that should have happened is taken for not happening."""
 
 
 @dataclass
@@ -80,15 +78,8 @@ class Machine:
         return json.loads(done.stdout) if done.returncode == 0 and done.stdout.startswith("{") else None
 
     def wait_for(self, what: Callable[[], Any], *, describe: Callable[[], object] = lambda: "") -> Any:
-        """Ask until the answer is true; returns it. Another machine has no event to await."""
-        until = time.monotonic() + TIMEOUT
-        while time.monotonic() < until:
-            answer = what()
-            if answer:
-                return answer
-            time.sleep(0.1)
-        message = f"the condition did not become true within {TIMEOUT:g} s: {describe()}"
-        raise AssertionError(message)
+        """Ask again and again until the answer is true; returns it."""
+        return wait_for(what, describe=describe)
 
 
 @contextmanager

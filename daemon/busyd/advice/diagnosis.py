@@ -29,6 +29,7 @@ from busyd.remote.errors import (
     Unreachable,
     UnsafeRedirect,
 )
+from busyd.store.errors import StorageError
 
 SKEW: Final = 300
 """Seconds by which two clocks may differ before it is worth mentioning."""
@@ -124,18 +125,20 @@ def diagnose(error: BusydError, connection: Connection, *, seen: Surroundings) -
         case FeedRefused():
             outcome = Outcome.LOGIN if error.status in (401, 403) else Outcome.UNAVAILABLE
             return Diagnosis("feed.refused", outcome, str(error), (next_step(error),))
+        case StorageError():
+            return Diagnosis("store", Outcome.LATER, str(error), (error.fix,) if error.fix else ())
         case UserError():
             return Diagnosis("configuration", Outcome.CONFIGURATION, str(error), (error.fix,) if error.fix else ())
     return Diagnosis("server.unexpected", Outcome.UNAVAILABLE, str(error))
 
 
-def describe_clock(skew: int | None) -> str:
-    """A sentence when this machine's clock differs from a server's by more than `SKEW`, else an empty text."""
+def describe_clock(skew: int | None, *, other: str = "server") -> str:
+    """A sentence when this machine's clock differs from another by more than `SKEW`, else an empty text."""
     if skew is None or abs(skew) <= SKEW:
         return ""
     seconds = abs(skew)
     difference = f"{seconds // 86400} days" if seconds >= 2 * 86400 else f"{seconds // 3600} h {seconds // 60 % 60} min"
-    return f"this machine's clock is {difference} {'ahead of' if skew > 0 else 'behind'} the server's"
+    return f"this machine's clock is {difference} {'ahead of' if skew > 0 else 'behind'} the {other}'s"
 
 
 def _login(host: str) -> Diagnosis:
@@ -178,7 +181,7 @@ def _apple_login(host: str, connection: Connection, *, seen: Surroundings) -> Di
 def _network(error: Unreachable, host: str, *, connection: Connection, seen: Surroundings) -> Diagnosis:
     code, message, steps = NETWORK[error.kind]
     todo = tuple(step.format(host=host) for step in steps)
-    if connection.url != ICLOUD_URL and error.kind in (Trouble.DNS, Trouble.REFUSED, Trouble.PROTOCOL):
+    if connection.url != ICLOUD_URL and error.kind in (Trouble.DNS, Trouble.REFUSED, Trouble.NO_TLS, Trouble.PROTOCOL):
         todo = ("check the url and its port for typing mistakes", *todo)
     if seen.proxy_variable:
         todo = (

@@ -95,6 +95,7 @@ _AFTER_TROUBLE = {
     Trouble.NETWORK: "check the network connection",
     Trouble.TIMEOUT: _RETRIES,
     Trouble.TLS: "check this machine's clock, and whether a proxy intercepts the connection",
+    Trouble.NO_TLS: "check the port in the url; if the server offers only http, write http:// (webcal:// means TLS)",
     Trouble.RESET: _RETRIES,
     Trouble.PROXY: "sign in to the network first",
     Trouble.PROTOCOL: "check the port in the url",

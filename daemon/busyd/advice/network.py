@@ -33,6 +33,11 @@ NETWORK: Final[dict[Trouble, tuple[str, str, tuple[str, ...]]]] = {
         "{host} did not answer in time",
         ("try again in a few minutes", "check whether a firewall drops packets: outgoing TCP must be allowed"),
     ),
+    Trouble.NO_TLS: (
+        "network.no-tls",
+        "what answers at {host} does not speak TLS",
+        ("a server that offers only http needs http:// in the url: https:// and webcal:// mean TLS", SIGN_IN),
+    ),
     Trouble.RESET: (
         "network.reset",
         "the connection to {host} was lost",

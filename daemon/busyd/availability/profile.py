@@ -32,3 +32,5 @@ class Profile(Struct, frozen=True):
     slots: SlotDefaults = field(default_factory=SlotDefaults)
     appointments: AppointmentDefaults = field(default_factory=AppointmentDefaults)
     max_age: timedelta = timedelta(minutes=15)
+    calendar_max_age: Mapping[CalendarReference, timedelta] = field(default_factory=dict)
+    """That of single calendars, each of which is a key of `calendar_rules` as well."""

@@ -32,6 +32,8 @@ _NO_CONDITION: Final = 428
 _WAITING: Final = frozenset({BookingState.ATTENTION, BookingState.ATTENTION_RESTORED})
 RESTS: Final = frozenset({BookingState.BOOKED, BookingState.CLAIMED, *BLOCKS_NOTHING, *_WAITING})
 """States in which another look at once would say no more; on a server whose reads lag it would say less."""
+_AT_REST: Final = RESTS - {BookingState.CLAIMED}
+"""States that a start leaves alone. A claim goes when its appointment is where it was to be moved."""
 _GOING: Final = frozenset({BookingState.CANCELLING, BookingState.YIELDING})
 _PROVED: Final = frozenset({BookingState.PENDING, BookingState.CONFIRMED})
 """States that are left only by a look at every calendar that counts."""
@@ -244,3 +246,8 @@ def _put(row: Booking, payload: bytes, *, is_new: bool) -> Operation[WriteOutcom
     if is_new:
         return put_object(row.href, payload, if_none_match=True)
     return put_object(row.href, payload, if_match=ETag(row.etag))
+
+
+def is_open(row: Booking) -> bool:
+    """Whether something of a row is still to be carried out."""
+    return row.state not in _AT_REST or row.wanted is not None or bool(row.restored) or row.invited == "pending"

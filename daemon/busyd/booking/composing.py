@@ -99,7 +99,7 @@ def _timezone(span: Period, zone: str) -> bytes:
     """The changes of the clocks around the event."""
     first = datetime.fromtimestamp(span.start - 366 * _DAY, UTC).year
     last = datetime.fromtimestamp(span.end + 366 * _DAY, UTC).year
-    return timezone_lines(zone, first=first, last=last)
+    return timezone_lines(reading_zone(zone), tzid=zone, first=first, last=last)
 
 
 def _alarm(details: Details, reminder: int) -> Alarm:

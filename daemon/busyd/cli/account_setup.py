@@ -17,6 +17,7 @@ from busyd.cli.installation import Installation
 from busyd.cli.questions import Questions
 from busyd.cli.setup_choices import ask_profile, print_calendars
 from busyd.cli.setup_file import ConfigTarget, find_place, render, save
+from busyd.cli.stores import credentials_of
 from busyd.cli.terminal import print_note
 from busyd.config.parsers import is_loopback_host, parse_name, split_url
 from busyd.connection import (
@@ -39,7 +40,9 @@ def connect_account(arguments: argparse.Namespace, installation: Installation) -
     installation.require_access()
     named = installation.path if installation.is_service else arguments.config
     place, state = find_place(named, os.environ), installation.state
-    questions = Questions(accept_defaults=arguments.yes)
+    questions, store = Questions(accept_defaults=arguments.yes), credentials_of(installation)
+    if store.is_shared:
+        store.names()  # a database that is away, or a key that is missing, is told before anything is asked
     kind = ConnectionKind(arguments.kind)
     password = questions.secret("Password") if arguments.password_stdin else None
     url = _ask_url(arguments, questions, kind=kind)
@@ -61,10 +64,10 @@ def connect_account(arguments: argparse.Namespace, installation: Installation) -
     if not questions.confirm(f"Write {place.file_for(connection.name)}", default=True):
         raise CommandFailed("stopped; nothing was saved")
     text = render(connection, profile, has_password=password is not None, label=label_of_this_machine())
-    file = save(place, connection.name, text=text, password=password, state=state)
+    file = save(place, connection.name, text=text, password=password, store=store)
     print(f"wrote {file}")
     if password is not None:
-        print(f"stored the encrypted password as credential {connection.name} in {state}")
+        print(f"stored the encrypted password as credential {connection.name} in {store.where(connection.name)}")
     return place
 
 

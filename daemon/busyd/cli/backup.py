@@ -4,8 +4,10 @@ import argparse
 import os
 from pathlib import Path
 
+from busyd.cli.doctor_report import count
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import find_installation
+from busyd.cli.stores import credentials_of, stores_of
 from busyd.cli.terminal import print_note
 from busyd.clock import SystemClock
 from busyd.service.archive import exists_already, write_new
@@ -17,9 +19,9 @@ def add_backup_command(subparsers: "argparse._SubParsersAction[argparse.Argument
     parser = subparsers.add_parser(
         "backup",
         help="write everything that cannot be read again to one file",
-        description="Write appointments, blocks, tokens (as hashes) and stored passwords (encrypted) to one new file "
-        "of mode 0600, whether the daemon runs or not. Calendars are not in it, as they are read again, nor is the "
-        "configuration, which is a file of yours. An existing file is never replaced.",
+        description="Write appointments, blocks, tokens (as hashes), webhooks and stored passwords (encrypted) to one "
+        "new file of mode 0600, whether daemons run or not. Calendars are not in it, as they are read again, nor is "
+        "the configuration, which is a file of yours. An existing file is never replaced.",
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="the file to write, such as busyd-2026-12-01.zip")
     parser.add_argument(
@@ -34,18 +36,28 @@ def back_up(arguments: argparse.Namespace) -> int:
     """Copy, pack, write."""
     installation, path = find_installation(arguments), arguments.file
     installation.require_access()
+    storage = stores_of(installation)
     if os.path.lexists(path):
         raise exists_already(path)
-    made = make_backup(installation.state, with_key=arguments.with_key, now=SystemClock().now())
+    made = make_backup(
+        storage,
+        installation.state,
+        credentials=credentials_of(installation),
+        with_key=arguments.with_key,
+        now=SystemClock().now(),
+    )
     write_new(path, made.content)
     passwords = ", stored passwords" if made.has_passwords else ""
     print(
-        f"{path}: {made.bookings} appointments, holds and blocks, {made.tokens} tokens{passwords}, "
-        f"of {installation.state}"
+        f"{path}: {made.bookings} appointments, holds and blocks, {count(made.tokens, 'token')}, "
+        f"{count(made.webhooks, 'webhook')}"
+        f"{passwords}, of {storage.name}"
     )
     if made.has_key:
         print_note("the key of the passwords is in it: whoever has the file has the passwords")
     elif made.has_passwords:
         print_note("the key of the passwords is not in it: keep a copy of it elsewhere, or use --with-key")
+    for sentence in made.damaged:
+        print_note(f"warning: not in it: {sentence}")
     print_note("the configuration is not in it: keep a copy of that too")
     return ExitStatus.OK

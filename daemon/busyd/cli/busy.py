@@ -124,7 +124,7 @@ def answer_request(line: bytes) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         return {"id": identity, "error": f"the line is not JSON: {error}"[:200]}
     except UserError as error:
-        return {"id": identity, "error": " ".join(filter(None, (str(error), error.fix)))}
+        return {"id": identity, "error": "; ".join(filter(None, (str(error), error.fix)))}
 
 
 def _answer_object(request: Mapping[str, Any]) -> dict[str, object]:

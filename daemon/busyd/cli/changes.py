@@ -5,7 +5,7 @@ import http.client
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from busyd.cli.daemon_client import DaemonClient, NotAnswering, open_client, profile_path
@@ -106,6 +106,13 @@ def _print(change: dict[str, Any], zone: Zone, *, as_json: bool) -> None:
     sys.stdout.flush()
 
 
+def show_change(told: Mapping[str, Any]) -> str:
+    """What a span became, and what it was. Where only that is another, whether it is certain."""
+    now, before = (COUNTS_AS.get(told[key], told[key]) for key in ("type", "before"))
+    certain = ", now certain" if now == before else ""
+    return f"{now}{', uncertain' if told['uncertain'] else certain} (was {before})"
+
+
 def _describe(change: dict[str, Any], zone: Zone) -> str:
     """One line for a person."""
     told = change["data"]
@@ -113,9 +120,7 @@ def _describe(change: dict[str, Any], zone: Zone) -> str:
     match change["event"]:
         case "busy" | "free":
             why = ", ".join(told["calendars"]) or CAUSES.get(told["cause"], told["cause"])
-            uncertain = ", uncertain" if told["uncertain"] else ""
-            now, before = COUNTS_AS[told["type"]], COUNTS_AS[told["before"]]
-            return f"{at}  {show_span(told, zone)}  {now}{uncertain} (was {before})  {why}"
+            return f"{at}  {show_span(told, zone)}  {show_change(told)}  {why}"
         case "appointment":
             was = f" (was {told['before']})" if told["before"] else ""
             reason = f": {told['reason']}" if told["reason"] else ""

@@ -3,16 +3,21 @@
 import argparse
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from busyd.advice.errors import describe_error
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation, find_installation
+from busyd.cli.stores import read_configured
 from busyd.cli.terminal import print_json, print_table, printable
 from busyd.cli.unit_credentials import outdated_credentials
 from busyd.config import Config, ConfigFault, ConfigFaults, find_file_faults, find_password_faults, find_socket_faults
 from busyd.credentials import CredentialMissing, FromCommand, FromFile, looks_app_specific, read_password
+from busyd.errors import Misconfigured
+from busyd.service.storage import import_postgresql
+from busyd.store.errors import StorageError
 
 if TYPE_CHECKING:
     from busyd.advice.diagnosis import Diagnosis
@@ -45,6 +50,8 @@ def check_configuration(arguments: argparse.Namespace) -> int:
             raise
         print_json({"ok": False, "faults": [_describe_fault(fault) for fault in error.faults], "warnings": []})
         return ExitStatus.CONFIG
+    if config.store is not None:
+        import_postgresql()
     if arguments.online:
         return _check_online(arguments, installation, warnings=warnings)
     if faults := _faults_of_names(installation, config):
@@ -74,6 +81,10 @@ def read_as_the_daemon(installation: Installation) -> tuple[Config, list[str]]:
     """The configuration and warnings, read as the user busyd runs as. Raises ConfigFaults, ConfigMissing."""
     with installation.as_its_user():
         config, later = installation.config, installation.made_at_start
+    if config.store is not None:
+        with suppress(Misconfigured):  # it is told where the database is needed
+            import_postgresql()
+    with installation.as_its_user():
         if faults := [*find_file_faults(config, made_at_start=later), *find_password_faults(config)]:
             raise ConfigFaults(faults)
         sockets = [str(fault) for fault in find_socket_faults(config, made_at_start=later)]
@@ -105,7 +116,7 @@ def _faults_of_names(installation: Installation, config: Config) -> list[ConfigF
     if not known:
         return []
     seen = " (as the daemon knows it; `busyd check --online` asks the server)"
-    faults = reference_faults(config, known, remembered=remembered_links(installation.state))
+    faults = reference_faults(config, known, remembered=remembered_links(installation))
     return [ConfigFault(fault.location, fault.message + seen) for fault in faults]
 
 
@@ -143,13 +154,20 @@ def missing_passwords(config: Config, installation: Installation) -> list[str]:
     Only a warning: a unit may be given credentials and variables that this shell does not have.
     """
     sentences = []
-    for name, connection in config.connections.items():
-        if connection.password is None or isinstance(connection.password, FromCommand):
+    if config.store is not None and config.store.password is not None:
+        try:
+            read_password(config.store.password, installation.state, environment=installation.environment)
+        except CredentialMissing as error:
+            return [f"store: {describe_error(error)}"]  # no other password can be read then
+    for name, settings in config.connections.items():
+        if settings.password is None or isinstance(settings.password, FromCommand):
             continue
         try:
-            read_password(connection.password, installation.state, environment=installation.environment)
+            read_configured(settings.password, installation)
         except CredentialMissing as error:
             sentences.append(f"connection {name}: {describe_error(error)}")
+        except (StorageError, Misconfigured) as error:
+            return [*sentences, f"stored passwords: {describe_error(error)}"]  # the same for all of them
     return sentences
 
 
@@ -161,8 +179,8 @@ def _withheld(config: Config, installation: Installation) -> "dict[str, Diagnosi
             continue
         try:
             with installation.as_its_user():
-                secret = read_password(settings.password, installation.state, environment=installation.environment)
-        except CredentialMissing:
+                secret = read_configured(settings.password, installation)
+        except (CredentialMissing, StorageError):
             continue  # there is a warning about it
         if not looks_app_specific(secret.reveal()):
             from busyd.cli.remote_session import find_withheld  # slow to load, and seldom needed

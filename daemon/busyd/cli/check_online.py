@@ -21,6 +21,7 @@ from busyd.connection import RemoteCalendar
 from busyd.credentials import CredentialMissing
 from busyd.errors import RemoteError, UserError
 from busyd.service.state_dir import machine_zone
+from busyd.store.errors import StorageError
 
 
 class _Answered(Struct, frozen=True):
@@ -59,7 +60,7 @@ class OnlineCheck(Struct, frozen=True):
 
 def ask_servers(installation: Installation) -> OnlineCheck:
     """Log into every connection, list its calendars, resolve every reference."""
-    config, remembered = installation.config, remembered_links(installation.state)
+    config, remembered = installation.config, remembered_links(installation)
     answers = asyncio.run(_ask_all(installation, remembered))
     read = {name: answer for name, answer in answers.items() if isinstance(answer, _Answered)}
     calendars = {name: answer.calendars for name, answer in read.items()}
@@ -165,5 +166,7 @@ async def _ask(
                 return await session.explain(error, worked_before=worked_before)
     except CredentialMissing as error:
         return Diagnosis("auth.no-password", Outcome.CONFIGURATION, str(error), (error.fix,) if error.fix else ())
+    except StorageError as error:
+        return Diagnosis("auth.no-password", Outcome.LATER, str(error), (error.fix,) if error.fix else ())
     except UserError as error:
         return Diagnosis("configuration", Outcome.CONFIGURATION, str(error), (error.fix,) if error.fix else ())

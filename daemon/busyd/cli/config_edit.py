@@ -2,7 +2,6 @@
 
 import io
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +11,7 @@ from msgspec import Struct
 from busyd.cli.exit_status import CommandFailed
 from busyd.config import Config, ConfigFaults
 from busyd.connection import CalendarReference
+from busyd.durable_file import replace_file
 from busyd.state.link_map import connections_of
 
 _EMPTY: Final = "# No account is connected; `busyd setup` connects one.\nconnections: {}\n"
@@ -135,17 +135,12 @@ def _write(tree: Any) -> str:
 
 def _replace(file: Path, content: bytes) -> None:
     """Write the whole file atomically, with the owner and mode of the one before it."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as opened:
-            if file.exists():
-                status = file.stat()
-                os.fchmod(descriptor, status.st_mode & 0o777)
-                if os.geteuid() == 0:
-                    os.fchown(descriptor, status.st_uid, status.st_gid)
-            opened.write(content)
-            opened.flush()
-            os.fsync(descriptor)
-        Path(temporary).replace(file)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+
+    def take_owner(descriptor: int) -> None:
+        if file.exists():
+            status = file.stat()
+            os.fchmod(descriptor, status.st_mode & 0o777)
+            if os.geteuid() == 0:
+                os.fchown(descriptor, status.st_uid, status.st_gid)
+
+    replace_file(file, content, prepare=take_owner)

@@ -97,7 +97,7 @@ def remove_connection(arguments: argparse.Namespace) -> int:
     from busyd.cli.config_edit import carry_out, plan_removal
     from busyd.cli.known_names import require_connection
     from busyd.cli.questions import Questions
-    from busyd.credentials.store import CredentialStore
+    from busyd.cli.stores import credentials_of
 
     name, installation = arguments.name, find_installation(arguments)
     installation.require_access()
@@ -116,7 +116,7 @@ def remove_connection(arguments: argparse.Namespace) -> int:
     source = config.connections[name].password
     others = [one.password for other, one in config.connections.items() if other != name]
     if isinstance(source, FromCredential) and source not in others:
-        if CredentialStore(installation.state, installation.environment).remove(source.name):
+        if credentials_of(installation).remove(source.name):
             print(f"removed the stored password {source.name}")
     elif source is not None:
         print_note(f"its password stays where it is: {source}")

@@ -2,19 +2,20 @@
 
 import argparse
 import getpass
-import os
 import sys
 from pathlib import Path
 
 from busyd.advice.apple import CREATE_APP_PASSWORD, NOT_APP_SPECIFIC
+from busyd.advice.errors import describe_error
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
+from busyd.cli.known_names import config_that_counts
+from busyd.cli.stores import credentials_of
 from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.config import Config
 from busyd.connection import ConnectionKind
 from busyd.credentials import FromCredential, Secret, looks_app_specific, normalise_app_specific
 from busyd.credentials.files import credential_file
-from busyd.credentials.store import CredentialStore
 from busyd.credentials.webhooks import MASTER_NAME
 from busyd.spelling import did_you_mean
 
@@ -24,8 +25,8 @@ def add_credential_command(subparsers: "argparse._SubParsersAction[argparse.Argu
     parser = subparsers.add_parser(
         "credential",
         help="manage stored passwords: set, list, remove, rotate",
-        description="Manage the passwords in the encrypted store of the state directory. The configuration refers to "
-        "one as 'password: {credential: NAME}'.",
+        description="Manage the passwords in the encrypted store, which is in the state directory, or in the database "
+        "that `store:` in the configuration names. The configuration refers to one as 'password: {credential: NAME}'.",
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     setting = actions.add_parser(
@@ -55,7 +56,7 @@ def set_credential(arguments: argparse.Namespace) -> int:
     """Ask, and store."""
     _require_own(arguments.name)
     installation, config = _find(arguments)
-    store = CredentialStore(installation.state, installation.environment)
+    store = credentials_of(installation)
     secret = read_secret(f"Password for {arguments.name}: ")
     if _belongs_to_icloud(config, arguments.name):
         if looks_app_specific(secret.reveal()):
@@ -80,13 +81,16 @@ def list_credentials(arguments: argparse.Namespace) -> int:
     """Print the names and who uses them."""
     installation, config = _find(arguments)
     users = _users(config)
-    names = [name for name in CredentialStore(installation.state, installation.environment).names() if _is_own(name)]
+    opened = credentials_of(installation).open_all()
+    names = [name for name in sorted({*opened.texts, *opened.damaged}) if _is_own(name)]
     if arguments.json:
         print_json([{"name": name, "connections": users.get(name, [])} for name in names])
     elif names:
         print_table(("NAME", "USED BY"), [(name, ", ".join(users.get(name, [])) or "none") for name in names])
     else:
         print("no passwords are stored")
+    for error in opened.damaged.values():
+        print_note(f"warning: {describe_error(error)}")
     return ExitStatus.OK
 
 
@@ -94,7 +98,7 @@ def remove_credential(arguments: argparse.Namespace) -> int:
     """Remove one."""
     _require_own(arguments.name)
     installation, config = _find(arguments)
-    store = CredentialStore(installation.state, installation.environment)
+    store = credentials_of(installation)
     if not store.remove(arguments.name):
         message = f"there is no stored password named {arguments.name}{did_you_mean(arguments.name, store.names())}"
         raise CommandFailed(message, fix="run `busyd credential list` to see the names")
@@ -107,10 +111,13 @@ def remove_credential(arguments: argparse.Namespace) -> int:
 def rotate_key(arguments: argparse.Namespace) -> int:
     """Encrypt all of them anew."""
     installation, _ = _find(arguments)
-    file = CredentialStore(installation.state, installation.environment).rotate_key(arguments.key_file)
+    store = credentials_of(installation)
+    file = store.rotate_key(arguments.key_file)
     print(f"all stored passwords are encrypted with the key in {file}")
     if arguments.key_file is not None:
         print_note("put that key where busyd gets its key from (busyd-key, BUSYD_KEY_FILE), and restart busyd")
+    if store.is_shared:
+        print_note("give every other machine that key now: none can be started, nor store a password, without it")
     return ExitStatus.OK
 
 
@@ -135,8 +142,7 @@ def _find(arguments: argparse.Namespace) -> tuple[Installation, Config | None]:
     """The installation, and its configuration unless only a state was named. Raises ConfigFaults, ConfigMissing."""
     installation = find_installation(arguments)
     installation.require_access()
-    named = arguments.state is not None or bool(os.environ.get("STATE_DIRECTORY"))
-    return installation, None if installation.path is None and named else installation.config
+    return installation, config_that_counts(arguments, installation)
 
 
 def _is_own(name: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from busyd.advice.apple import steps_to_an_app_password
+from busyd.advice.errors import next_step
 from busyd.cli.check import read_as_the_daemon
 from busyd.cli.doctor_account import WritingTest, examine_account
 from busyd.cli.doctor_mirror import MirrorState, read_mirror_state
@@ -23,6 +24,7 @@ from busyd.cli.doctor_report import (
     status_of_entries,
 )
 from busyd.cli.doctor_state import examine_state
+from busyd.cli.doctor_store import examine_store
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.known_names import require_connection
@@ -32,9 +34,10 @@ from busyd.cli.unit_credentials import is_passed_on, outdated_credentials
 from busyd.clock import Clock, SystemClock
 from busyd.config import Config, ConfigFaults, ConfigMissing, ConnectionConfig
 from busyd.credentials import CredentialMissing, Secret
-from busyd.errors import UserError
+from busyd.errors import Misconfigured, UserError
 from busyd.remote.password import is_withheld
 from busyd.remote.probe import Reachability, fetch_certificate, reach
+from busyd.store.errors import StorageError
 
 
 def add_doctor_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -138,6 +141,8 @@ async def _all_entries(arguments: argparse.Namespace, labels: Labels) -> AsyncGe
     if not installation.is_closed:
         for entry in examine_state(installation.state):
             yield entry
+    for entry in await asyncio.to_thread(lambda: list(examine_store(config, installation, labels=labels))):
+        yield entry
     mirror, entry = await asyncio.to_thread(read_mirror_state, installation)
     yield entry
     for sentence in outdated_credentials(installation):
@@ -193,10 +198,10 @@ async def _connection(
     subject = labels.of("connection", connection.name)
     try:
         secret = await read_secret_of(settings, installation)
-    except CredentialMissing as error:
+    except (CredentialMissing, Misconfigured, StorageError) as error:
         shown = labels.show_names
         message = f"the password could not be read: {error}" if shown else "the password could not be read"
-        step = error.fix if shown and error.fix else "run `busyd check` to see what is missing"
+        step = next_step(error) if shown and next_step(error) else "run `busyd check` to see what is missing"
         yield ReportEntry(subject, "credential", Level.FAILED, message, (step,), status=ExitStatus.CONFIG)
         return
     credential = _credential(subject, settings, secret=secret, passed_on=is_passed_on(settings, installation))
@@ -207,9 +212,7 @@ async def _connection(
                 yield entry
             if credential.level is Level.FAILED:
                 return
-            examined = examine_account(
-                session, installation.config, state=installation.state, labels=labels, mirror=mirror, writing=writing
-            )
+            examined = examine_account(session, installation, labels=labels, mirror=mirror, writing=writing)
             async with aclosing(examined) as entries:
                 async for entry in entries:
                     yield entry

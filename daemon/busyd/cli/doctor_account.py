@@ -4,7 +4,6 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -13,13 +12,13 @@ from busyd.cli.counts_for_nobody import count_ahead
 from busyd.cli.doctor_mirror import MirrorState
 from busyd.cli.doctor_report import Labels, Level, ReportEntry
 from busyd.cli.exit_status import ExitStatus
+from busyd.cli.installation import Installation
 from busyd.cli.not_handed_out import LOOKED_AT, WHAT_FOLLOWS, count_not_handed_out, sentence_about
 from busyd.cli.references import ProfileLink, is_writable, links_of, remembered_links
 from busyd.cli.remote_session import RemoteSession
 from busyd.cli.scratch_calendar import ScratchCalendar
 from busyd.cli.self_test import Result, SelfTest, Steps, choose_calendar, describe_login
 from busyd.cli.self_test_writes import WriteTest
-from busyd.config import Config
 from busyd.connection import CalendarKind, ConnectionKind, RemoteCalendar
 from busyd.dav.operation import Account, Listing
 from busyd.errors import RemoteError
@@ -42,9 +41,8 @@ class WritingTest(Struct, frozen=True):
 
 async def examine_account(
     session: RemoteSession,
-    config: Config,
+    installation: Installation,
     *,
-    state: Path,
     labels: Labels,
     mirror: MirrorState,
     writing: WritingTest | None,
@@ -66,7 +64,8 @@ async def examine_account(
     if not opened:
         return
     account, listing = opened[0]
-    links = links_of(config, {connection.name: listing.calendars}, remembered=remembered_links(state))
+    remembered = remembered_links(installation)
+    links = links_of(installation.config, {connection.name: listing.calendars}, remembered=remembered)
     for entry in _primaries(links, labels):
         yield entry
     primaries = [
@@ -85,7 +84,7 @@ async def examine_account(
         yield entry
     if writing is not None:
         scratch = ScratchCalendar(session, account, name=writing.scratch, may_have_events=writing.may_have_events)
-        async with aclosing(WriteTest(steps, scratch).run(listing, state=state)) as entries:
+        async with aclosing(WriteTest(steps, scratch).run(listing, installation=installation)) as entries:
             async for entry in entries:
                 yield entry
 

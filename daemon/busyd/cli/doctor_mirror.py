@@ -12,15 +12,16 @@ from busyd.cli.daemon_client import NotAnswering, client_of
 from busyd.cli.doctor_report import Labels, Level, ReportEntry, count
 from busyd.cli.exit_status import CommandFailed
 from busyd.cli.installation import Installation
+from busyd.cli.stores import stores_of
 from busyd.clock import Clock
 from busyd.config import Config
+from busyd.credentials import CredentialMissing
 from busyd.errors import BusydError, Misconfigured
 from busyd.ownership import as_owner_of
 from busyd.period import Instant
 from busyd.running import LOCK_FILE
-from busyd.store.errors import StorageDamaged, StorageUnusable
+from busyd.store.errors import StorageDamaged, StorageError, StorageUnusable, StoredElsewhere
 from busyd.store.mirror import MIRROR_FILE
-from busyd.store.store import read_calendars_of_stopped
 
 ANSWERS_WITHIN: Final = 10.0
 """Seconds after which a daemon is taken for one that hangs; it answers in thousandths, also while it reads."""
@@ -34,6 +35,8 @@ class MirrorState(Struct, frozen=True):
     running: bool = False
     incomplete: frozenset[str] = frozenset()
     """Profiles of which nothing can be proved to be free."""
+    fresh: frozenset[str] = frozenset()
+    """Profiles of which the daemon says that all was confirmed recently enough."""
     known: bool = True
     """False when nobody could say what the mirror holds: `proofs` is empty then."""
     unread: Mapping[str, int] = field(default_factory=dict)
@@ -62,12 +65,14 @@ class MirrorState(Struct, frozen=True):
                 yield ReportEntry(subject, "mirror", Level.WARNING, "none of its calendars has been read yet")
                 continue
             age, most = clock.now() - min(proofs), int(profile.max_age.total_seconds())
-            message = f"its oldest data was confirmed {_span(age)} ago (allowed: {_span(most)})"
+            is_seldom = age > most and name in self.fresh  # a calendar has a longer max_age, or is polled seldom
+            allowed = "all of it recently enough" if is_seldom else f"allowed: {_span(most)}"
+            message = f"its oldest data was confirmed {_span(age)} ago ({allowed})"
             if name in self.incomplete:
                 message = "nothing can be proved to be free: every answer is incomplete"
                 step = "run `busyd status` to see which calendar is the reason"
                 yield ReportEntry(subject, "complete", Level.WARNING, message, (step,))
-            elif age <= most:
+            elif age <= most or is_seldom:
                 yield ReportEntry(subject, "mirror", Level.OK, message)
             else:
                 step = (
@@ -94,10 +99,11 @@ def read_mirror_state(installation: Installation) -> tuple[MirrorState, ReportEn
         if (number := sum(1 for calendar in connection.get("calendars") or () if calendar.get("note")))
     }
     entry = ReportEntry("daemon", "daemon", Level.OK, "running and answering")
-    incomplete = frozenset(
-        str(profile.get("name")) for profile in answer.get("profiles") or () if profile.get("state") == "incomplete"
+    incomplete, fresh = (
+        frozenset(str(profile.get("name")) for profile in answer.get("profiles") or () if profile.get("state") == state)
+        for state in ("incomplete", "fresh")
     )
-    return MirrorState(proofs, running=True, unread=unread, incomplete=incomplete), entry
+    return MirrorState(proofs, running=True, unread=unread, incomplete=incomplete, fresh=fresh), entry
 
 
 def _without_answer(installation: Installation, *, hangs: bool) -> tuple[MirrorState, ReportEntry]:
@@ -106,7 +112,7 @@ def _without_answer(installation: Installation, *, hangs: bool) -> tuple[MirrorS
         step = "run this as root, or as the user busyd runs as"
         return _unknown("this user may not check whether it is running", step)
     if not installation.is_in_use:
-        return _read_file(installation)
+        return _read_store(installation)
     if not hangs:
         step = "run `busyd status` to see why"
         return _unknown("running, but it does not answer this user", step)
@@ -119,18 +125,19 @@ def _without_answer(installation: Installation, *, hangs: bool) -> tuple[MirrorS
     return MirrorState(running=True, known=False), entry
 
 
-def _read_file(installation: Installation) -> tuple[MirrorState, ReportEntry]:
-    state = installation.state
-    path = state / MIRROR_FILE
+def _read_store(installation: Installation) -> tuple[MirrorState, ReportEntry]:
     stopped = ReportEntry("daemon", "daemon", Level.WARNING, "not running", (installation.how_to_start,))
     try:
-        with as_owner_of(state):
-            if not path.exists():
-                return MirrorState(), stopped
-            records = read_calendars_of_stopped(path)
+        with as_owner_of(installation.state):
+            storage = stores_of(installation)
+            storage.require_ledger_in_place()
+            records = storage.calendars_of_stopped()
     except (OSError, BusydError) as error:
         if installation.is_in_use:  # a daemon has begun to write meanwhile
             return _unknown("starting: it does not answer yet", "try again in a moment")
+        is_of_store = isinstance(error, StorageError | CredentialMissing) and not isinstance(error, StoredElsewhere)
+        if is_of_store and installation.config.store is not None:
+            return MirrorState(known=False), stopped  # what is wrong with the database is told already
         return MirrorState(known=False), _unreadable(error)
     if records is None:
         return MirrorState(known=False), stopped
@@ -146,6 +153,9 @@ def _unreadable(error: OSError | BusydError) -> ReportEntry:
     if isinstance(error, StorageDamaged):
         message = "the mirror is damaged, but it can be rebuilt"
         step = f"move {MIRROR_FILE} out of the state directory before the next start: the calendars are then read again"
+    elif isinstance(error, StoredElsewhere):
+        message = "what is stored is not where the configuration says"
+        step = "run `busyd token list`, which says where it is, and what to do"
     elif isinstance(error, StorageUnusable | PermissionError | Misconfigured):
         message = "the mirror cannot be opened"
         step = f"check owner, mode and type of {MIRROR_FILE} in the state directory"

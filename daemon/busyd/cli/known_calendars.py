@@ -7,12 +7,11 @@ from typing import Any
 from busyd.cli.daemon_client import client_of
 from busyd.cli.exit_status import CommandFailed
 from busyd.cli.installation import Installation
+from busyd.cli.stores import stores_of
 from busyd.config import Config
 from busyd.connection import CalendarKind, ConnectionKind, RemoteCalendar
 from busyd.errors import BusydError
 from busyd.ownership import as_owner_of
-from busyd.store.mirror import MIRROR_FILE
-from busyd.store.store import read_calendars_of_stopped
 
 _WITHIN = 5.0
 """Seconds for the answer of a running daemon."""
@@ -49,10 +48,8 @@ def _calendar_of(row: Mapping[str, Any]) -> RemoteCalendar:
 
 def _of_stopped(installation: Installation) -> dict[str, list[RemoteCalendar]]:
     with suppress(OSError, BusydError), as_owner_of(installation.state):
-        path = installation.state / MIRROR_FILE
-        if path.exists():
-            records = read_calendars_of_stopped(path) or ()
-            return _by_connection((record.connection, record.remote) for record in records if not record.gone)
+        records = stores_of(installation).calendars_of_stopped() or ()
+        return _by_connection((record.connection, record.remote) for record in records if not record.gone)
     return {}
 
 

@@ -49,15 +49,17 @@ COMMANDS: Final = {
     "mcp": "offer tools to an assistant (Model Context Protocol)",
     "backup": "write everything that cannot be read again to one file",
     "restore": "put a backup in place, while no daemon runs",
+    "migrate-store": "move what is stored to a PostgreSQL database, or back",
     "completion": "print the completion of commands and options for a shell",
     "record": "record redacted exchanges with a server, for a bug report or a test",
 }
-"""In the order of the help. `busyd.cli.NAME` has `add_NAME_command(subparsers)`, which sets `run` on its parser: a
-function that takes the parsed arguments and returns the exit status."""
+"""In the order of the help. `busyd.cli.NAME` has `add_NAME_command(subparsers)`, with _ for -, which sets `run` on its
+parser: a function that takes the parsed arguments and returns the exit status."""
 
 GLOBAL_OPTIONS: Final = ("config", "state", "verbose")
 _NEGATIVE: Final = re.compile(r"-\d\w*|-\d*\.\d+", re.ASCII)
 _WITH_VALUE: Final = ("--config", "--state")
+_HELP: Final = ("-h", "--help")
 
 
 def run_command_line(argv: Sequence[str]) -> int:
@@ -82,8 +84,8 @@ def run_command_line(argv: Sequence[str]) -> int:
 
 def _run(argv: list[str]) -> int:
     command = find_command(argv)
-    parser = build_parser(command)
-    if command is None and not {"-h", "--help", "--version"} & set(argv):
+    parser = build_parser(command) if command else build_parser()
+    if command is None and not {*_HELP, "--version"} & set(argv):
         parser.print_help(sys.stderr)
         return ExitStatus.USAGE
     arguments = parser.parse_args(argv)
@@ -100,9 +102,14 @@ def _run(argv: list[str]) -> int:
 
 
 def find_command(argv: Sequence[str]) -> str | None:
-    """The first word that is neither an option nor its value. Raises UsageError when there is no such command."""
+    """The first word that is neither an option nor its value; None where help comes before it.
+
+    Raises UsageError when there is no such command.
+    """
     words = iter(argv)
     for word in words:
+        if word in _HELP:
+            return None
         if word in _WITH_VALUE:
             next(words, None)
         elif not word.startswith("-"):
@@ -118,8 +125,8 @@ def build_full_parser() -> argparse.ArgumentParser:
     return build_parser(*COMMANDS)
 
 
-def build_parser(*chosen: str | None) -> argparse.ArgumentParser:
-    """A parser that knows all commands by name, and the chosen ones in full."""
+def build_parser(*chosen: str) -> argparse.ArgumentParser:
+    """A parser of the chosen commands; without any, one that knows all by name, for the help."""
     parser = _Parser(
         prog="busyd",
         description="When is this person busy? A local CalDAV proxy and availability daemon.",
@@ -127,11 +134,12 @@ def build_parser(*chosen: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"busyd {busyd.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
-    for name, summary in COMMANDS.items():
-        if name in chosen:
-            module = importlib.import_module(f"busyd.cli.{name}")
-            getattr(module, f"add_{name}_command")(subparsers)
-        else:
+    for name in chosen:
+        own = name.replace("-", "_")
+        module = importlib.import_module(f"busyd.cli.{own}")
+        getattr(module, f"add_{own}_command")(subparsers)
+    if not chosen:
+        for name, summary in COMMANDS.items():
             subparsers.add_parser(name, help=summary, add_help=False)
     return parser
 

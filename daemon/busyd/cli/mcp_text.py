@@ -35,7 +35,7 @@ _REFUSALS: Final = {
     "too-many-holds": "there are too many holds; wait, or use those there are",
     "no-primary": "the profile has no calendar to write to",
     "read-only": "the calendar cannot be written to",
-    "out-of-space": "the calendar account is full",
+    "out-of-space": "there is no space left in the calendar account, or on the disk of busyd",
     "hold-expired": "the hold is no longer in force; hold or book anew",
     "unknown-booking": "there is no such appointment or hold that this token may see",
     "ended": "the appointment is over",

@@ -13,13 +13,13 @@ from msgspec import Struct
 
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.known_names import require_profile
+from busyd.cli.stores import ledger_of
 from busyd.cli.terminal import print_json, print_note
 from busyd.cli.token import base_address, parse_expiry, tokens_installation
 from busyd.clock import SystemClock
 from busyd.config import Config
 from busyd.credentials.tokens import ALL_PROFILES
 from busyd.os_errors import fault_of
-from busyd.store.ledger import ledger_of
 
 _SCOPES: Final = ("freebusy", "details")
 _BUSY_ONLY: Final = ("freebusy",)
@@ -78,7 +78,7 @@ def make_profile(arguments: argparse.Namespace) -> int:
         message = f"{file} exists already"
         raise CommandFailed(message, fix="move it away, or name another one with --output")
     scopes = _BUSY_ONLY if arguments.busy_only else _WRITING if arguments.write else _SCOPES
-    with ledger_of(installation.state) as ledger:
+    with ledger_of(installation) as ledger:
         token = ledger.add_token(profile, scopes=scopes, details=False, expires=expires, name=arguments.app, now=now)
     account = AppAccount(profile, base, token.text, arguments.write)
     if arguments.json:

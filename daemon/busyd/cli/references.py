@@ -5,17 +5,19 @@ Faults carry the line and column at which the reference is written.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
+from busyd.cli.installation import Installation
+from busyd.cli.stores import ledger_of, stores_of
 from busyd.config import Config, ConfigFault, SourceLocation
 from busyd.config.tree import MappingNode, Node, ScalarNode, SequenceNode, Unreadable, read_tree
 from busyd.connection import AmbiguousCalendar, CalendarKind, CalendarReference, RemoteCalendar, find_calendar
+from busyd.credentials import CredentialMissing
 from busyd.service.state_dir import machine_zone
 from busyd.state.links import CalendarRole, Link, describe_unknown, resolve_links
-from busyd.store.ledger import LEDGER_FILE, ledger_of
+from busyd.store.errors import StorageError
 from busyd.store.mirror import CalendarRecord
 
 Calendars = Mapping[str, Sequence[RemoteCalendar]]
@@ -76,12 +78,17 @@ def is_writable(calendar: RemoteCalendar) -> bool:
     return calendar.writable and calendar.kind in (CalendarKind.OWN, CalendarKind.SHARED)
 
 
-def remembered_links(state: Path) -> Remembered:
-    """The hrefs that references meant before, by profile; empty where the daemon has not run yet."""
-    if not os.path.lexists(state / LEDGER_FILE):  # also where this user may not look
+def remembered_links(installation: Installation) -> Remembered:
+    """The hrefs that references meant before, by profile; empty where no daemon has run yet or a database is away."""
+    try:
+        if not stores_of(installation).has_ledger:
+            return {}
+        with ledger_of(installation) as ledger:
+            return ledger.resolved_links()
+    except (StorageError, CredentialMissing):
+        if installation.config.store is None:
+            raise
         return {}
-    with ledger_of(state) as ledger:
-        return ledger.resolved_links()
 
 
 def reference_locations(config: Config) -> dict[tuple[str, str, str], SourceLocation]:

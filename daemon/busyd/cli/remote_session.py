@@ -12,11 +12,12 @@ from msgspec.structs import replace
 from busyd.advice.diagnosis import Diagnosis, Outcome, Surroundings, diagnose
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation
+from busyd.cli.stores import read_configured
 from busyd.cli.terminal import print_note
 from busyd.clock import Clock, SystemClock
 from busyd.config import ConnectionConfig
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
-from busyd.credentials import FromCommand, PasswordSource, Secret, looks_app_specific, read_password
+from busyd.credentials import FromCommand, PasswordSource, Secret, looks_app_specific
 from busyd.dav.errors import LoginRefused
 from busyd.dav.operation import Account, Listing, discover_account, list_homes
 from busyd.errors import BusydError
@@ -140,7 +141,7 @@ async def open_session(
 
 
 async def read_secret_of(settings: ConnectionConfig, installation: Installation) -> Secret | None:
-    """The password of a configured connection; None where it has none. Raises CredentialMissing."""
+    """The password of a configured connection; None where it has none. Raises as `read_configured`."""
     if settings.password is None:
         return None
     return await asyncio.to_thread(_read, settings.password, installation)
@@ -157,9 +158,9 @@ def find_withheld(connection: Connection, secret: Secret) -> Diagnosis | None:
 
 def _read(source: PasswordSource, installation: Installation) -> Secret:
     if isinstance(source, FromCommand):  # may take long, and is run as the owner of the state
-        return read_password(source, installation.state, environment=installation.environment)
+        return read_configured(source, installation)
     with installation.as_its_user():
-        return read_password(source, installation.state, environment=installation.environment)
+        return read_configured(source, installation)
 
 
 def proxy_variable(environment: Mapping[str, str]) -> str:

@@ -1,10 +1,11 @@
-"""`busyd restore`: puts a backup in place, while no daemon runs."""
+"""`busyd restore`: puts a backup in place, in files or in a database, while no daemon runs."""
 
 import argparse
 from pathlib import Path
 
-from busyd.cli.exit_status import CommandFailed, ExitStatus
+from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import find_installation
+from busyd.cli.stores import credentials_of, require_stopped, stores_of
 from busyd.cli.terminal import print_note, printable
 from busyd.clock import SystemClock
 from busyd.service.archive import open_archive
@@ -16,9 +17,10 @@ def add_restore_command(subparsers: "argparse._SubParsersAction[argparse.Argumen
     parser = subparsers.add_parser(
         "restore",
         help="put a backup in place, while no daemon runs",
-        description="Put a file of `busyd backup` in place of the state. All of it is checked first, and "
-        "what it replaces is kept beside it. The next start looks at each appointment once; nothing is created, moved "
-        "or deleted by itself.",
+        description="Put a file of `busyd backup` in place of what is stored, in the state directory or in the "
+        "database that `store:` names, whichever it was made of. All of it is checked first, and what it replaces is "
+        "kept beside it. The next start looks at each appointment once; nothing is created, moved or deleted by "
+        "itself.",
     )
     parser.add_argument("file", metavar="FILE", type=Path, help="a file that `busyd backup` wrote")
     parser.set_defaults(run=restore)
@@ -29,20 +31,30 @@ def restore(arguments: argparse.Namespace) -> int:
     installation = find_installation(arguments)
     installation.require_access()
     state = installation.state
-    if (holder := installation.holder) is not None:
-        message = f"busyd runs on {state}{f' (process {holder})' if holder else ''}, so nothing was restored"
-        fix = (
-            "run `systemctl stop busyd` first" if installation.is_service else "stop it first, or pass another --state"
-        )
-        raise CommandFailed(message, fix=fix, status=ExitStatus.TRY_AGAIN)
+    require_stopped(installation, "nothing was restored")
+    storage = stores_of(installation)
     with open_archive(arguments.file) as archive:
         made = archive.manifest
-        done = restore_backup(archive, state, environment=installation.environment, now=SystemClock().now())
-    print(f"{state}: restored from the backup of {printable(made.made)} (busyd {printable(made.busyd)})")
+        done = restore_backup(
+            archive,
+            state,
+            storage=storage,
+            kept=credentials_of(installation).kept,
+            environment=installation.environment,
+            now=SystemClock().now(),
+        )
+    print(f"{storage.name}: restored from the backup of {printable(made.made)} (busyd {printable(made.busyd)})")
     if done.aside is not None:
         print(f"what it replaced is kept in {done.aside}")
+    if done.schema:
+        print(f"the ledger that it replaced is kept as the schema {done.schema}")
+    if done.secrets_schema:
+        print(f"the passwords that it replaced are kept as the schema {done.secrets_schema}")
     if done.passwords is False:
-        print_note("the passwords of the backup cannot be decrypted with the key that is here: those that were stay")
+        print_note(
+            "the passwords of the backup cannot be decrypted with the key that is here: those that were stay; to have "
+            "them, put their key in place, and restore again"
+        )
     elif not done.is_readable:
         print_note(
             "the passwords of the backup cannot be decrypted without their key: put it in place, or store each again "

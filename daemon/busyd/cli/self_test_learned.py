@@ -1,16 +1,15 @@
 """What the writing half of the self-test has found out about a server, and where it is kept for bookings."""
 
-from pathlib import Path
-
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
 from busyd.cli.doctor_report import Level, ReportEntry
+from busyd.cli.installation import Installation
 from busyd.cli.self_test import Steps
 from busyd.cli.self_test_lag import describe_lag, longest
+from busyd.cli.stores import ledger_of
 from busyd.errors import BusydError
 from busyd.period import Instant
-from busyd.store.ledger import ledger_of
 from busyd.store.server_traits import ReadLag, ServerTraits
 
 
@@ -40,7 +39,7 @@ class Learned(Struct):
         )
 
 
-def keep_learned(steps: Steps, learned: Learned, *, state: Path) -> ReportEntry:
+def keep_learned(steps: Steps, learned: Learned, *, installation: Installation) -> ReportEntry:
     """Keep what was found out for the daemon, which looks after its own writes by it."""
     check, connection = "write-learned", steps.session.connection
     traits = learned.traits(steps.session.clock.now())
@@ -48,7 +47,7 @@ def keep_learned(steps: Steps, learned: Learned, *, state: Path) -> ReportEntry:
         return ReportEntry(steps.subject, check, Level.SKIPPED, "too little was found out to keep it")
     details = {"learned": msgspec.to_builtins(traits)}
     try:
-        with ledger_of(state) as ledger:
+        with ledger_of(installation) as ledger:
             ledger.server_traits(lambda measured: measured.keep(connection, traits))
     except (BusydError, OSError):
         message, step = "what was found out could not be kept", "run this as root, or as the user busyd runs as"

@@ -7,13 +7,13 @@ import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Final
 
 from msgspec.structs import replace
 
 from busyd.booking.rendering import MARK
 from busyd.cli.doctor_report import Level, ReportEntry
+from busyd.cli.installation import Installation
 from busyd.cli.scratch_calendar import ARRIVES_WITHIN, NAME_ONE, SCRATCH_NAME, ScratchCalendar
 from busyd.cli.self_test import DAY, Result, Step, Steps
 from busyd.cli.self_test_lag import Expected, Watch, appeared, changed_to, describe_lag, vanished
@@ -53,7 +53,7 @@ class WriteTest:
         self._mark = secrets.token_hex(8)
         self._stamp = to_utc(self._session.clock.now())
 
-    async def run(self, listing: Listing, *, state: Path) -> AsyncGenerator[ReportEntry, None]:
+    async def run(self, listing: Listing, *, installation: Installation) -> AsyncGenerator[ReportEntry, None]:
         """One entry per step; whatever ends the test, what it has made is removed."""
         scratch, steps = self._scratch, self._steps
         told = False
@@ -68,7 +68,7 @@ class WriteTest:
                     break
             else:
                 if opened.level is Level.OK:
-                    yield keep_learned(steps, self._learned, state=state)
+                    yield keep_learned(steps, self._learned, installation=installation)
             told = True
         finally:
             if not told:

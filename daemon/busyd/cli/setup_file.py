@@ -4,7 +4,6 @@ import grp
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from busyd.config.load import SYSTEM_CONFIG
 from busyd.connection import ICLOUD_URL, Connection, ConnectionKind, PasswordShape, RemoteCalendar
 from busyd.credentials import Secret
 from busyd.credentials.store import CredentialStore
+from busyd.durable_file import replace_file
 
 _SYSTEM: Final = SYSTEM_CONFIG.parent
 _PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_./@-]*(?: [A-Za-z0-9_./@-]+)*")
@@ -89,16 +89,16 @@ def render(connection: Connection, profile: NewProfile | None, *, has_password: 
     return "\n".join(lines) + "\n"
 
 
-def save(place: ConfigTarget, name: str, *, text: str, password: Secret | None, state: Path) -> Path:
+def save(place: ConfigTarget, name: str, *, text: str, password: Secret | None, store: CredentialStore) -> Path:
     """Write the password and the file, or, when anything fails, neither. Returns the file.
 
-    Raises CommandFailed, CredentialMissing, and ConfigFaults when the result would not be a valid configuration.
+    Raises CommandFailed, CredentialMissing, StorageError, and ConfigFaults when the result would not be a valid
+    configuration.
     """
     file = place.file_for(name)
     if os.path.lexists(file):
         message = f"{file} already exists; nothing was saved"
         raise CommandFailed(message, fix="choose another name with --name")
-    store = CredentialStore(state, os.environ)
     before = store.get(name) if password is not None else None
     if password is not None:
         store.set(name, password)
@@ -133,17 +133,7 @@ def _write(file: Path, text: str) -> None:
     system = file.is_relative_to(_SYSTEM)
     try:
         file.parent.mkdir(mode=0o755 if system else 0o700, parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-                if system:
-                    _open_to_service(descriptor)
-                opened.write(text)
-                opened.flush()
-                os.fsync(descriptor)
-            Path(temporary).replace(file)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        replace_file(file, text.encode(), prepare=_open_to_service if system else lambda _: None)
     except OSError as error:
         message = f"cannot write {file}: {(error.strerror or 'access denied').lower()}; nothing was saved"
         raise CommandFailed(message, fix="choose another file with --config") from None

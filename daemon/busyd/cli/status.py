@@ -7,6 +7,7 @@ from busyd.cli.daemon_client import client_of
 from busyd.cli.disk_space import FREE_SOME, find_lack_of_space
 from busyd.cli.exit_status import CommandFailed, ExitStatus
 from busyd.cli.installation import Installation, find_installation
+from busyd.cli.status_daemons import daemon_notes, print_daemons
 from busyd.cli.terminal import print_json, print_note, print_reminders, print_table
 from busyd.cli.window import common_zone, show_span, show_time
 from busyd.config import ConfigFaults, ConfigMissing
@@ -46,6 +47,8 @@ def show_status(arguments: argparse.Namespace) -> int:
         keys=("name", "last_poll", "next_poll"),
         zone=zone,
     )
+    if sharing := answer.get("sharing"):
+        print_daemons(sharing, connections, now=answer.get("now"))
     _print_section(("CALENDAR", "STATE", "CONFIRMED"), calendars, keys=("calendar", "as_of"), zone=zone)
     _print_section(("PROFILE", "STATE", "CONFIRMED"), answer.get("profiles") or [], keys=("name", "as_of"), zone=zone)
     _print_section(
@@ -62,7 +65,12 @@ def show_status(arguments: argparse.Namespace) -> int:
         print_note(f"times in {zone.name}")
     if faults:
         answer.pop("configuration", None)  # why the last reload was refused; the faults of the current file say more
-    for note in [*own_notes, *_troubles(answer, [*connections, *calendars], zone=zone)]:
+    for note in [
+        *own_notes,
+        *_storage_notes(answer.get("storage")),
+        *daemon_notes(answer.get("sharing")),
+        *_troubles(answer, [*connections, *calendars], zone=zone),
+    ]:
         print_note(note)
     return ExitStatus.OK
 
@@ -97,18 +105,29 @@ def _faults_of_file(installation: Installation) -> list[str]:
     return []
 
 
+def _storage_notes(storage: dict[str, str] | None) -> list[str]:
+    if storage is None:
+        return []
+    return [
+        "; ".join(filter(None, ("not everything could be stored lately", storage.get("detail"), storage.get("fix"))))
+    ]
+
+
 def _troubles(answer: dict[str, Any], things: list[dict[str, Any]], *, zone: Zone) -> list[str]:
     details = [
         f"{thing.get('calendar') or thing.get('name')}: {thing['detail']}{_code_of(thing)}"
         for thing in things
         if thing.get("detail")
     ]
+    known = {thing["detail"] for thing in things if thing.get("detail")}
     warnings = [str(warning) for warning in answer.get("warnings") or []]
     missing = [
         f"profile {profile.get('name')}: {link['calendar']} is {link.get('state')}: {link['detail']}"
         for profile in answer.get("profiles") or []
         for link in profile.get("calendars") or []
-        if link.get("detail") and f"profile {profile.get('name')}: {link['detail']}" not in warnings
+        if link.get("detail")
+        and link["detail"] not in known
+        and f"profile {profile.get('name')}: {link['detail']}" not in warnings
     ]
     told = [problem for problem in answer.get("problems") or [] if problem.get("kind") not in HARMLESS]
     harmless = len(answer.get("problems") or []) - len(told)

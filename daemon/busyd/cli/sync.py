@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Any
 
 from busyd.cli.daemon_client import open_client
 from busyd.cli.exit_status import CommandFailed, ExitStatus
@@ -27,7 +28,7 @@ def sync_now(arguments: argparse.Namespace) -> int:
         print("no account is connected; `busyd setup` connects one")
         return ExitStatus.OK
     troubles: list[str] = []
-    finished: dict[str, object] | None = None
+    finished: dict[str, Any] | None = None
     with open_progress(sys.stdout) as progress:
         for line in client.stream("/v1/sync"):
             if not isinstance(line, dict):
@@ -48,6 +49,8 @@ def sync_now(arguments: argparse.Namespace) -> int:
     failed = finished.get("failed")
     if isinstance(failed, list) and failed:
         message = f"could not read {', '.join(str(name) for name in failed)}"
-        raise CommandFailed(message, fix="run `busyd status` to see why", status=ExitStatus.REMOTE_UNAVAILABLE)
+        is_refused = set(failed) <= set(finished.get("refused") or ())
+        status = ExitStatus.LOGIN_REFUSED if is_refused else ExitStatus.REMOTE_UNAVAILABLE
+        raise CommandFailed(message, fix="run `busyd status` to see why", status=status)
     print("done")
     return ExitStatus.OK

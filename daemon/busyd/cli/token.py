@@ -1,22 +1,21 @@
 """`busyd token`: who has access. Works on the ledger in the state directory, whether or not the daemon is running."""
 
 import argparse
-import os
 from typing import Any, Final
 
 from busyd.address import TcpAddress
 from busyd.cli.daemon_client import LOCAL_TOKEN_FILE, refuse_foreign_daemon
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation, find_installation
-from busyd.cli.known_names import require_profile
+from busyd.cli.known_names import config_that_counts, require_profile
+from busyd.cli.stores import ledger_of
 from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.cli.window import show_time, zone_of_all
 from busyd.clock import SystemClock
 from busyd.config import Config
-from busyd.credentials.tokens import ALL_PROFILES, SCOPES, Token
+from busyd.credentials.tokens import ALL_PROFILES, SCOPES, Token, is_local
 from busyd.ical.zones import Zone
 from busyd.period import Instant, to_rfc3339
-from busyd.store.ledger import ledger_of
 from busyd.timetext import BadText, parse_duration
 
 DEFAULT_SCOPES: Final = ("freebusy",)
@@ -69,17 +68,16 @@ def add_token_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
 
 def add_token(arguments: argparse.Namespace) -> int:
     """Create a token and print it once."""
-    if arguments.name == LOCAL_TOKEN_FILE:
+    if is_local(arguments.name):
         message = f"--name: {LOCAL_TOKEN_FILE} is reserved for the daemon's own token"
         raise UsageError(message, program="busyd token add")
     scopes = _parse_scopes(arguments.scope)
     now = SystemClock().now()
     expires = parse_expiry(arguments.expires, now, program="busyd token add")
     installation = tokens_installation(arguments)
-    named = arguments.state is not None or bool(os.environ.get("STATE_DIRECTORY"))
-    config = None if installation.path is None and named else installation.config
+    config = config_that_counts(arguments, installation)
     require_profile(arguments.profile, config)
-    with ledger_of(installation.state) as ledger:
+    with ledger_of(installation) as ledger:
         token = ledger.add_token(
             arguments.profile, scopes=scopes, details=arguments.details, expires=expires, name=arguments.name, now=now
         )
@@ -108,8 +106,8 @@ def add_token(arguments: argparse.Namespace) -> int:
 def list_tokens(arguments: argparse.Namespace) -> int:
     """Print all tokens but the daemon's own, without their secrets."""
     installation = tokens_installation(arguments)
-    with ledger_of(installation.state) as ledger:
-        tokens = [token for token in ledger.tokens() if token.name != LOCAL_TOKEN_FILE]
+    with ledger_of(installation) as ledger:
+        tokens = [token for token in ledger.tokens() if not is_local(token.name)]
     if arguments.json:
         print_json([_describe(token) for token in tokens])
     elif tokens:
@@ -125,8 +123,8 @@ def list_tokens(arguments: argparse.Namespace) -> int:
 def revoke_token(arguments: argparse.Namespace) -> int:
     """Revoke one."""
     installation = tokens_installation(arguments)
-    with ledger_of(installation.state) as ledger:
-        if any(token.id == arguments.id and token.name == LOCAL_TOKEN_FILE for token in ledger.tokens()):
+    with ledger_of(installation) as ledger:
+        if any(token.id == arguments.id and is_local(token.name) for token in ledger.tokens()):
             message = f"{arguments.id} is the token that the command line of this machine uses; it cannot be revoked"
             raise CommandFailed(message, fix="it is safe as long as others cannot read the state directory")
         if not ledger.revoke_token(arguments.id):

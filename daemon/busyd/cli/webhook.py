@@ -10,6 +10,7 @@ from typing import Any, Final
 from busyd.cli.asked_time import HOW_TO_WRITE, asked_instant
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation
+from busyd.cli.stores import credentials_of, ledger_of
 from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.cli.token import tokens_installation
 from busyd.cli.webhook_add import add_webhook
@@ -17,14 +18,12 @@ from busyd.cli.window import show_time, zone_of_all
 from busyd.clock import SystemClock
 from busyd.config import Config
 from busyd.credentials import Secret
-from busyd.credentials.store import CredentialStore
 from busyd.credentials.tokens import ALL_PROFILES
 from busyd.credentials.webhooks import MASTER_NAME, OLD_SIGNS_FOR, derive_secret, digest_of, new_master
 from busyd.flow.webhook_secrets import secrets_in_use
 from busyd.flow.webhook_views import detail_of_webhook, fix_of_webhook, state_of_webhook
 from busyd.ical.zones import Zone
 from busyd.period import Instant, to_rfc3339
-from busyd.store.ledger import ledger_of
 from busyd.store.webhooks import RESUME, WEBHOOK_EVENTS, StoredWebhook, Webhook
 from busyd.timetext import BadText, parse_duration
 
@@ -93,7 +92,7 @@ def list_webhooks(arguments: argparse.Namespace) -> int:
     """Print all, without their secrets."""
     installation = tokens_installation(arguments)
     config = installation.config_or_none
-    with ledger_of(installation.state) as ledger:
+    with ledger_of(installation) as ledger:
         stored = ledger.webhooks(lambda kept: kept.all())
     described = [_describe(one, config) for one in stored]
     if arguments.json:
@@ -126,7 +125,7 @@ def list_webhooks(arguments: argparse.Namespace) -> int:
 def remove_webhook(arguments: argparse.Namespace) -> int:
     """Remove one."""
     installation = tokens_installation(arguments)
-    with ledger_of(installation.state) as ledger:
+    with ledger_of(installation) as ledger:
         if not ledger.webhooks(lambda kept: kept.remove(arguments.id)):
             raise _unknown(arguments.id)
     print(f"removed {arguments.id}")
@@ -136,10 +135,10 @@ def remove_webhook(arguments: argparse.Namespace) -> int:
 def rotate_webhook(arguments: argparse.Namespace) -> int:
     """Give it another secret and print that once."""
     installation = tokens_installation(arguments)
-    with ledger_of(installation.state) as ledger:
+    with ledger_of(installation) as ledger:
         webhook = _find(ledger.webhooks(lambda kept: kept.find(arguments.id)), arguments.id).webhook
         generation = webhook.generation + 1
-        master = _store(installation).get_or_set(MASTER_NAME, new_master)
+        master = credentials_of(installation).get_or_set(MASTER_NAME, new_master)
         secret = derive_secret(master, webhook.id, generation=generation)
         now, digest = SystemClock().now(), digest_of(secret)
         ledger.webhooks(lambda kept: kept.rotate(webhook.id, generation=generation, digest=digest, now=now))
@@ -160,7 +159,7 @@ def test_webhook(arguments: argparse.Namespace) -> int:
     from busyd.remote.webhooks import WebhookTarget, deliver, webhook_address
 
     installation = tokens_installation(arguments)
-    with ledger_of(installation.state) as ledger:
+    with ledger_of(installation) as ledger:
         webhook = _find(ledger.webhooks(lambda kept: kept.find(arguments.id)), arguments.id).webhook
     target = WebhookTarget(webhook_address(webhook.url), private=webhook.private)
     clock = SystemClock()
@@ -180,7 +179,7 @@ def replay_webhook(arguments: argparse.Namespace) -> int:
     installation = tokens_installation(arguments)
     zone = zone_of_all(installation.config_or_none)
     since = _parse_since(arguments.since, zone)
-    with ledger_of(installation.state) as ledger:
+    with ledger_of(installation) as ledger:
         stored = _find(ledger.webhooks(lambda kept: kept.find(arguments.id)), arguments.id)
         if since == RESUME and not stored.progress.ended and stored.progress.failing_since is None:
             message = f"{arguments.id} works, and is told what there is for it"
@@ -236,15 +235,11 @@ def _describe(stored: StoredWebhook, config: Config | None) -> dict[str, Any]:
 
 
 def _secrets_of(installation: Installation, webhook: Webhook, *, now: Instant) -> list[Secret]:
-    secrets = secrets_in_use(_store(installation).get(MASTER_NAME), webhook, now=now)
+    secrets = secrets_in_use(credentials_of(installation).get(MASTER_NAME), webhook, now=now)
     if not secrets:
         message = f"the secret of {webhook.id} is lost"
         raise CommandFailed(message, fix=f"make another one with `busyd webhook rotate {webhook.id}`")
     return secrets
-
-
-def _store(installation: Installation) -> CredentialStore:
-    return CredentialStore(installation.state, installation.environment)
 
 
 def _find(stored: StoredWebhook | None, webhook: str) -> StoredWebhook:

@@ -1,18 +1,16 @@
 """`busyd webhook add`: what may be a receiver, and the secret that is shown once."""
 
 import argparse
-import os
 import socket
 
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
-from busyd.cli.known_names import require_profile
+from busyd.cli.known_names import config_that_counts, require_profile
+from busyd.cli.stores import credentials_of, ledger_of
 from busyd.cli.terminal import print_json, print_note
 from busyd.cli.token import tokens_installation
 from busyd.clock import SystemClock
-from busyd.credentials.store import CredentialStore
 from busyd.credentials.webhooks import MASTER_NAME, derive_secret, digest_of, new_master
 from busyd.remote.public import is_for_nobody, is_public
-from busyd.store.ledger import ledger_of
 from busyd.store.webhooks import WEBHOOK_EVENTS, Webhook, new_webhook_id
 
 
@@ -23,12 +21,11 @@ def add_webhook(arguments: argparse.Namespace) -> int:
     events = _parse_events(arguments.events)
     address = webhook_address(arguments.url)
     installation = tokens_installation(arguments)
-    named = arguments.state is not None or bool(os.environ.get("STATE_DIRECTORY"))
-    require_profile(arguments.profile, None if installation.path is None and named else installation.config)
+    require_profile(arguments.profile, config_that_counts(arguments, installation))
     host = address.origin.host.strip("[]")
     is_private = _is_private(host, address.origin.port, scheme=address.origin.scheme)
     webhook = new_webhook_id()
-    master = CredentialStore(installation.state, installation.environment).get_or_set(MASTER_NAME, new_master)
+    master = credentials_of(installation).get_or_set(MASTER_NAME, new_master)
     secret = derive_secret(master, webhook, generation=0)
     made = Webhook(
         webhook,
@@ -41,7 +38,7 @@ def add_webhook(arguments: argparse.Namespace) -> int:
         rotated=None,
         digest=digest_of(secret),
     )
-    with ledger_of(installation.state) as ledger:
+    with ledger_of(installation) as ledger:
         ledger.webhooks(lambda kept: kept.add(made))
     if arguments.json:
         print_json(

@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE, asked_time
-from busyd.cli.changes import CAUSES
+from busyd.cli.changes import CAUSES, show_change
 from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.explain import COUNTS_AS, print_events
@@ -98,9 +98,7 @@ def _describe(change: Mapping[str, Any], zone: Zone) -> tuple[str, str]:
     told = change["data"]
     match change["event"]:
         case "busy" | "free":
-            uncertain = ", uncertain" if told["uncertain"] else ""
-            became = f"{COUNTS_AS.get(told['type'], told['type'])}{uncertain} (was {COUNTS_AS.get(told['before'])})"
-            return became, "; ".join(_causes(change, zone))
+            return show_change(told), "; ".join(_causes(change, zone))
         case "appointment":
             reason = f": {told['reason']}" if told["reason"] else ""
             return f"appointment {told['state']}{reason}", f"busyd: appointment {told['appointment']}"

@@ -7,7 +7,7 @@ from it (`connections.py`, `profiles.py`, by `reader.py`, `parsers.py`, `rules.p
 from busyd.config.errors import ConfigFault, ConfigFaults, ConfigMissing, SourceLocation
 from busyd.config.files import find_file_faults, find_password_faults, find_socket_faults
 from busyd.config.load import find_config, load_config
-from busyd.config.model import Config, ConnectionConfig, ProfileConfig, Tls
+from busyd.config.model import Config, ConnectionConfig, ProfileConfig, StoreConfig, Tls
 
 __all__ = [
     "Config",
@@ -17,6 +17,7 @@ __all__ = [
     "ConnectionConfig",
     "ProfileConfig",
     "SourceLocation",
+    "StoreConfig",
     "Tls",
     "find_config",
     "find_file_faults",

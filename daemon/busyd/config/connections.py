@@ -78,7 +78,7 @@ def _read_connection(reader: ConfigReader, name: str, *, entry: Entry) -> Connec
     what = f"connection {name}"
     keys = reader.section(entry, what, known=_KEYS)
     kind = reader.choice(keys.get("kind"), "kind", options=tuple(ConnectionKind), default=ConnectionKind.ICLOUD)
-    password = _read_password(reader, keys.get("password"))
+    password = read_password_source(reader, keys.get("password"))
     if "password" in keys:
         reader.locations[f"password of {name}"] = keys["password"].value.location
     connection = Connection(
@@ -159,7 +159,7 @@ def _read_timeout(reader: ConfigReader, entry: Entry | None) -> timedelta:
 
 def _user_agent(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
-        message = "user_agent: only printable ASCII characters can be sent"
+        message = "only printable ASCII characters can be sent"
         raise ValueError(message)
     return text.strip()
 
@@ -177,7 +177,8 @@ def _check_login(
         reader.fault(location, f"{what} needs a password: {steps}{store}")
 
 
-def _read_password(reader: ConfigReader, entry: Entry | None) -> PasswordSource | None:
+def read_password_source(reader: ConfigReader, entry: Entry | None) -> PasswordSource | None:
+    """Where a password comes from; None without one, or when what is written has a fault."""
     if entry is None:
         return None
     node = entry.value

@@ -21,6 +21,7 @@ from busyd.config.parsers import (
 from busyd.config.permission import why_unreadable
 from busyd.config.profiles import ProfileReader
 from busyd.config.reader import ConfigReader, folder_of
+from busyd.config.store import read_store
 from busyd.config.tree import Entry, MappingNode, Unreadable, merge_trees, read_tree
 from busyd.ical.zones import is_database_name, zone_key
 
@@ -41,6 +42,7 @@ _KEYS: Final = (
     "time_zones",
     "log",
     "state",
+    "store",
 )
 
 
@@ -93,6 +95,13 @@ def written_state(path: Path, environment: Mapping[str, str]) -> Path | None:
     reader = ConfigReader(environment)
     tree, _ = _read_files(path, reader.faults)
     return _read_path(reader, tree.entries.get("state"), what="state") if tree is not None else None
+
+
+def names_store(path: Path, environment: Mapping[str, str]) -> bool:
+    """Whether a configuration that may have faults names a store, so that it is not in the state directory."""
+    reader = ConfigReader(environment)
+    tree, _ = _read_files(path, reader.faults)
+    return tree is not None and "store" in tree.entries
 
 
 def own_state(environment: Mapping[str, str]) -> Path:
@@ -155,6 +164,7 @@ def _read_config(reader: ConfigReader, tree: MappingNode, *, files: tuple[Path, 
         time_zones=_read_time_zones(reader, keys.get("time_zones")),
         log=reader.choice(keys.get("log"), "log", options=("text", "json"), default="text"),
         state=_read_path(reader, keys.get("state"), what="state"),
+        store=read_store(reader, keys.get("store")),
         files=files,
         locations=reader.locations,
         warnings=tuple(str(warning) for warning in sorted(set(reader.warnings))),

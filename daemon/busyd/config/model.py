@@ -36,6 +36,14 @@ ProfileConfig = Profile
 """A profile has no settings beyond those that `availability/` uses."""
 
 
+class StoreConfig(Struct, frozen=True):
+    """A database in place of the files in the state directory."""
+
+    url: str
+    """As libpq takes it, without a password."""
+    password: PasswordSource | None = None
+
+
 class Config(Struct, frozen=True):
     """Everything the user wrote."""
 
@@ -57,6 +65,8 @@ class Config(Struct, frozen=True):
     """Names that calendars use and nobody knows, in the form of `zone_key` -> IANA names."""
     log: Literal["text", "json"] = "text"
     state: Path | None = None
+    store: StoreConfig | None = None
+    """None: files in the state directory."""
     files: tuple[Path, ...] = ()
     """What was read, the main file first."""
     locations: Mapping[str, SourceLocation] = field(default_factory=dict)

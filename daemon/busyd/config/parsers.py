@@ -13,6 +13,7 @@ from busyd import timetext
 from busyd.address import ListenAddress, TcpAddress, UnixAddress
 from busyd.availability.hours import DAY, MinuteSpan
 from busyd.config.errors import one_of, quote
+from busyd.ical.zone_names import windows_zone
 from busyd.ical.zones import iana_zone, similar_name
 from busyd.spelling import did_you_mean
 
@@ -83,7 +84,7 @@ def parse_zone(text: str) -> str:
     """A name of the time-zone database that busyd uses."""
     if iana_zone(text) is not None:
         return text
-    near = similar_name(text)
+    near = windows_zone(text) or similar_name(text)
     hint = f", did you mean '{near}'?" if near else ": write a name such as Europe/Berlin"
     message = f"{quote(text)} is not an IANA time zone{hint}"
     raise ValueError(message)
@@ -238,8 +239,11 @@ def split_url(text: str, schemes: tuple[str, ...]) -> SplitResult:
         valid = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
-    if not valid or any(character.isspace() for character in text):
+    if not text.lower().startswith(tuple(f"{scheme}://" for scheme in schemes)):
         message = f"expected an address that starts with {one_of([f'{scheme}://' for scheme in schemes])}"
+        raise ValueError(message)
+    if not valid or any(character.isspace() for character in text):
+        message = "the address has no valid host, port or path; check it for typing mistakes and spaces"
         raise ValueError(message)
     if parts.username is not None:
         message = "the address contains a user name or password; use the keys username and password"

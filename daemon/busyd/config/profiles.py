@@ -29,6 +29,7 @@ from busyd.connection import CalendarReference, ConnectionKind, Privacy
 from busyd.spelling import did_you_mean
 from busyd.timetext import write_duration
 
+_MAX_AGE: Final = "max_age"
 _KEYS: Final = (
     "timezone",
     "primary",
@@ -41,7 +42,7 @@ _KEYS: Final = (
     "hours",
     "slots",
     "appointments",
-    "max_age",
+    _MAX_AGE,
 )
 _SLOTS: Final = ("duration", "step", "notice", "window", "buffer_before", "buffer_after", "per_day", "per_week")
 _APPOINTMENTS: Final = ("invite", "reminders")
@@ -77,6 +78,7 @@ class ProfileReader:
             reader.warn(entry.location, f"profile {name} has no calendars; add 'primary' and 'conflicts'")
         linked = [reference for reference in (primary, *conflicts) if reference is not None]
         blocks = keys.get("primary_blocks")
+        calendar_rules, calendar_max_age = self._calendars(keys.get("calendars"), rules, linked=linked)
         return ProfileConfig(
             name=name,
             timezone=reader.value(keys.get("timezone"), "timezone", parse=parse_zone, default=None),
@@ -87,11 +89,12 @@ class ProfileReader:
             primary_blocks_origin=blocks.location.short if blocks is not None else "",
             addresses=tuple(value for _, value in reader.values(keys.get("addresses"), "addresses", parse=_address)),
             rules=rules,
-            calendar_rules=self._calendar_rules(keys.get("calendars"), rules, linked=linked),
+            calendar_rules=calendar_rules,
             hours=read_hours(reader, keys.get("hours")),
             slots=self._slots(keys.get("slots")),
             appointments=self._appointments(keys.get("appointments")),
-            max_age=self._positive(keys.get("max_age"), "max_age", default=timedelta(minutes=15)),
+            max_age=self._positive(keys.get(_MAX_AGE), _MAX_AGE, default=timedelta(minutes=15)),
+            calendar_max_age=calendar_max_age,
         )
 
     def _conflicts(self, entry: Entry | None) -> tuple[CalendarReference, ...]:
@@ -104,9 +107,9 @@ class ProfileReader:
         return tuple(references)
 
     def _written(self, text: str) -> CalendarReference:
-        reference = self._reference(text)
+        reference = self._reference(text, is_single=True)
         if reference.is_wildcard:
-            message = "that must be a single calendar"
+            message = f"that must be a single calendar, such as {quote(f'{reference.connection}/Work')}"
             raise ValueError(message)
         if not reference.calendar:
             message = f"{reference} is a feed, which cannot be written to; choose a calendar of an account"
@@ -119,7 +122,7 @@ class ProfileReader:
             raise ValueError(message)
         return reference
 
-    def _reference(self, text: str) -> CalendarReference:
+    def _reference(self, text: str, *, is_single: bool = False) -> CalendarReference:
         name, slash, calendar = text.partition("/")
         connection = self._connections.get(name)
         if connection is None:
@@ -131,7 +134,8 @@ class ProfileReader:
                 raise ValueError(message)
             return CalendarReference(name, "")
         if not calendar:
-            message = f"{name} is an account with several calendars, did you mean '{name}/*'?"
+            hint = f"; write the one you mean, such as '{name}/Work'" if is_single else f", did you mean '{name}/*'?"
+            message = f"{name} is an account with several calendars{hint}"
             raise ValueError(message)
         return CalendarReference(name, calendar)
 
@@ -151,6 +155,11 @@ class ProfileReader:
     def _rules(self, entry: Entry | None, base: Rules, *, what: str) -> Rules:
         reader = self._reader
         keys = reader.section(entry, what, known=tuple(RULES))
+        return self._merged(keys, base)
+
+    def _merged(self, keys: Mapping[str, Entry], base: Rules) -> Rules:
+        reader = self._reader
+        keys = {key: written for key, written in keys.items() if key in RULES}
         changes: dict[str, Any] = {
             key: reader.value(written, key, parse=RULES[key], default=getattr(base, key))
             for key, written in keys.items()
@@ -158,12 +167,14 @@ class ProfileReader:
         origin = {**base.origin, **{key: written.location.short for key, written in keys.items()}}
         return replace(base, **changes, origin=origin)
 
-    def _calendar_rules(
+    def _calendars(
         self, entry: Entry | None, rules: Rules, *, linked: Iterable[CalendarReference]
-    ) -> dict[CalendarReference, Rules]:
+    ) -> tuple[dict[CalendarReference, Rules], dict[CalendarReference, timedelta]]:
+        """What is written for single calendars: the rules of each, merged over `rules`, and the max_age of some."""
         reader = self._reader
         used = {reference.connection for reference in linked}
         calendar_rules: dict[CalendarReference, Rules] = {}
+        calendar_max_age: dict[CalendarReference, timedelta] = {}
         for key, written in reader.mapping(entry, "calendars").items():
             try:
                 reference = self._reference(key)
@@ -172,8 +183,11 @@ class ProfileReader:
                 continue
             if reference.connection not in used:
                 reader.fault(written.location, f"calendars: this profile uses no calendar of {reference.connection}")
-            calendar_rules[reference] = self._rules(written, rules, what=f"the rules of {quote(key)}")
-        return calendar_rules
+            keys = reader.section(written, f"the rules of {quote(key)}", known=(*RULES, _MAX_AGE))
+            calendar_rules[reference] = self._merged(keys, rules)
+            if _MAX_AGE in keys:
+                calendar_max_age[reference] = self._positive(keys[_MAX_AGE], _MAX_AGE, default=timedelta(minutes=15))
+        return calendar_rules, calendar_max_age
 
     def _slots(self, entry: Entry | None) -> SlotDefaults:
         reader, keys = self._reader, self._reader.section(entry, "slots", known=_SLOTS)

@@ -40,6 +40,8 @@ _SYNTAX: Final = (
     ("escape character", "in double quotes, '\\' starts an escape sequence; use single quotes"),
 )
 """The parser's message -> ours. The parser's own messages quote the file, so they are never shown."""
+_IPV6: Final = re.compile(r"(?<!['\"])\[[0-9a-fA-F]*:[0-9a-fA-F:.]*\]:[0-9]")
+"""An IPv6 address with a port and without quotes, which YAML takes for a list."""
 
 
 class ScalarNode(Struct, frozen=True):
@@ -197,6 +199,8 @@ def _explain_syntax(text: str, start: SourceLocation, *, error: yaml.YAMLError) 
     line = lines[location.line - 1] if location.line <= len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
         return ConfigFault(location, "tab in the indentation; use spaces")
+    if _IPV6.search(line):
+        return ConfigFault(location, "an address that begins with a bracket must be in quotes, such as '[::1]:8377'")
     for words, meaning in _SYNTAX:
         if words in problem:
             return ConfigFault(location, meaning)

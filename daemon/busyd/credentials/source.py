@@ -8,7 +8,7 @@ import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
@@ -21,6 +21,9 @@ from busyd.credentials.files import (
 )
 from busyd.credentials.secret import Secret, shown_name
 from busyd.ownership import describe_user, groups_of, owner_of
+
+if TYPE_CHECKING:
+    from busyd.credentials.store import CredentialStore
 
 COMMAND_SECONDS: Final = 30.0
 
@@ -76,13 +79,23 @@ class Literal(Struct, frozen=True):
 PasswordSource = FromCredential | FromFile | FromEnvironment | FromCommand | Literal
 
 
-def read_password(source: PasswordSource, state_directory: Path, *, environment: Mapping[str, str]) -> Secret:
-    """The password, without its trailing newline. Raises CredentialMissing; a command may take 30 seconds."""
+def read_password(
+    source: PasswordSource,
+    state_directory: Path,
+    *,
+    environment: Mapping[str, str],
+    store: "CredentialStore | None" = None,
+) -> Secret:
+    """The password, without its trailing newline. A command may take 30 seconds.
+
+    `store` is where stored passwords are; None for the file in the state directory. Raises CredentialMissing, and
+    StorageError where they are in a database that cannot be read.
+    """
     match source:
         case Literal(secret):
             return secret
         case FromCredential(name):
-            return _read_credential(name, state_directory, environment=environment)
+            return _read_credential(name, state_directory, environment=environment, store=store)
         case FromFile(path):
             user = describe_user(os.geteuid())
             return _read_file(path, fix=f"write the password to {_shown_path(path)}, so that only {user} can read it")
@@ -100,7 +113,9 @@ def read_password(source: PasswordSource, state_directory: Path, *, environment:
             return _run_command(argv, state_directory, environment=environment, hidden=hidden)
 
 
-def _read_credential(name: str, state_directory: Path, *, environment: Mapping[str, str]) -> Secret:
+def _read_credential(
+    name: str, state_directory: Path, *, environment: Mapping[str, str], store: "CredentialStore | None"
+) -> Secret:
     shown = shown_name(name)
     fix = f"store it with `busyd credential set {shown}`"
     if not is_credential_name(name):
@@ -109,16 +124,13 @@ def _read_credential(name: str, state_directory: Path, *, environment: Mapping[s
     given = credential_file(name, environment)
     if given is not None and given.exists():
         return _read_file(given, fix=fix)
-    try:
-        has_store = (state_directory / STORE_FILE).exists()
-    except PermissionError:
-        store = state_directory / STORE_FILE
-        if os.path.islink(store):  # noqa: PTH114 - that of Path raises where this user may not look
-            message = f"{store} is a symbolic link to where user {describe_user(os.geteuid())} may not go"
-            raise CredentialMissing(message, fix="put the file itself there, or remove the link") from None
-        message = f"this user may not read the credential {shown} in {state_directory}"
-        raise CredentialMissing(message, fix="run this as root, or as the user busyd runs as") from None
-    if has_store:
+    if store is not None and store.is_shared:
+        stored = store.get(name)
+        if stored is not None:
+            return stored
+        message = f"there is no credential named {shown} in {store.where(name)}"
+        raise CredentialMissing(message, fix=fix)
+    if _has_store(state_directory, shown=shown):
         from busyd.credentials.store import CredentialStore
 
         stored = CredentialStore(state_directory, environment).get(name)
@@ -126,6 +138,19 @@ def _read_credential(name: str, state_directory: Path, *, environment: Mapping[s
             return stored
     message = f"there is no credential named {shown}"
     raise CredentialMissing(message, fix=f"{fix}, or pass it to the service with LoadCredentialEncrypted={shown}:...")
+
+
+def _has_store(state_directory: Path, *, shown: str) -> bool:
+    """Raises CredentialMissing where this user may not look."""
+    store = state_directory / STORE_FILE
+    try:
+        return store.exists()
+    except PermissionError:
+        if os.path.islink(store):  # noqa: PTH114 - that of Path raises where this user may not look
+            message = f"{store} is a symbolic link to where user {describe_user(os.geteuid())} may not go"
+            raise CredentialMissing(message, fix="put the file itself there, or remove the link") from None
+        message = f"this user may not read the credential {shown} in {state_directory}"
+        raise CredentialMissing(message, fix="run this as root, or as the user busyd runs as") from None
 
 
 def _read_file(path: Path, *, fix: str) -> Secret:

@@ -16,6 +16,11 @@ LOCAL_TOKEN_NAME: Final = "local-admin-token"
 """Of the daemon's own token for the command line, and of the file it is in. Nobody lists or revokes it."""
 
 
+def is_local(token_name: str) -> bool:
+    """Whether that is the name of a daemon's own token. Daemons that share a database have one each, `NAME:DAEMON`."""
+    return token_name.partition(":")[0] == LOCAL_TOKEN_NAME
+
+
 class Token(Struct, frozen=True):
     """A permission as stored: the secret itself is only ever known to its holder."""
 

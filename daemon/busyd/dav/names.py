@@ -105,6 +105,8 @@ TIME_RANGE: Final = caldav("time-range")
 IS_NOT_DEFINED: Final = caldav("is-not-defined")
 TIMEZONE: Final = caldav("timezone")
 TIMEZONE_ID: Final = caldav("timezone-id")
+VALID_TIMEZONE: Final = caldav("valid-timezone")
+"""RFC 7809 §5.2.2."""
 EXPAND: Final = caldav("expand")
 LIMIT_RECURRENCE_SET: Final = caldav("limit-recurrence-set")
 LIMIT_FREEBUSY_SET: Final = caldav("limit-freebusy-set")

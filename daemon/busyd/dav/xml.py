@@ -51,7 +51,7 @@ def parse_rows(document: bytes, root: str, *, row: str) -> Iterator[Element]:
     A row is let go of when the next one is asked for, so that a long document is never held as a tree. Raises NotXml
     like `parse_xml`, maybe only at the end: before that, nothing of the document may be believed.
     """
-    parser = etree.XMLPullParser(("start", "end"), **_SETTINGS)
+    parser = etree.XMLPullParser(("start", "end"), tag=(root, row), **_SETTINGS)  # else every element is an event
     top: Element | None = None
     try:
         for at in range(0, max(len(document), 1), _AT_ONCE):
@@ -59,21 +59,24 @@ def parse_rows(document: bytes, root: str, *, row: str) -> Iterator[Element]:
             for event, found in parser.read_events():
                 element = cast(Element, found)  # neither comments nor namespaces are asked for
                 if top is None:
-                    top = element
-                    _refuse_doctype(top)
-                    if top.tag != root:
-                        message = (
-                            f"the root element is <{etree.QName(top).localname}>, not <{etree.QName(root).localname}>"
-                        )
-                        raise NotXml(message)
+                    top = _checked_root(element, root)
                 elif event == "end" and element.tag == row and element.getparent() is top:
                     yield element
                     top.remove(element)
-        parser.close()
+        whole = parser.close()
     except (etree.XMLSyntaxError, ValueError, LookupError) as error:
         raise error if isinstance(error, NotXml) else _not_well_formed(error) from None
-    assert top is not None
-    yield top
+    yield _checked_root(whole, root)
+
+
+def _checked_root(element: Element, wanted: str) -> Element:
+    """The root of a document, which the element is in. Raises NotXml when it is another than wanted."""
+    top = element.getroottree().getroot()
+    _refuse_doctype(top)
+    if top.tag != wanted:
+        message = f"the root element is <{etree.QName(top).localname}>, not <{etree.QName(wanted).localname}>"
+        raise NotXml(message)
+    return top
 
 
 def _refuse_doctype(root: Element) -> None:

@@ -1,5 +1,7 @@
 """Accepting a problem: a person says that an object which cannot be understood does not matter, or takes that back."""
 
+from collections.abc import Mapping
+
 from busyd.errors import UserError
 from busyd.flow.views import ProblemView, view_problem
 from busyd.index.writer import IndexWriter
@@ -51,6 +53,14 @@ class AcceptedProblems:
         self._state.problems.accepted.pop(problem, None)
         return await self._count_anew(numbers)
 
+    async def follow(self, accepted: Mapping[str, Acceptance]) -> None:
+        """Take what is accepted by now, here or at another daemon. Raises StorageError."""
+        problems = self._state.problems
+        accepted = {name: one for name, one in accepted.items() if name not in problems.ended}
+        if changed := accepted.keys() ^ problems.accepted.keys():
+            problems.accepted = accepted
+            await self._count_anew([number for number, noted in problems.items() if noted[0].id in changed])
+
     async def forget_ended(self) -> None:
         """Drop what has ended because its object has changed. Raises StorageError."""
         ended = self._state.problems.ended
@@ -66,7 +76,7 @@ class AcceptedProblems:
         return numbers
 
     async def _count_anew(self, numbers: list[int]) -> list[ProblemView]:
-        from busyd.index.acceptance import count_anew
+        from busyd.index.loading import count_anew
 
         await count_anew(self._writer, numbers)
         return [view_problem(self._state, one) for number in numbers for one in self._state.problems.get(number, ())]

@@ -49,6 +49,8 @@ class UnknownEvents:
     def __init__(self, requests: OutboxRequests, writer: IndexWriter) -> None:
         self._requests = requests
         self._writer = writer
+        self._since = writer.clock.now()
+        """A calendar is looked through once it was confirmed after this: the mirror may have been restored, too."""
         self._looked: dict[int, int] = {}
         """Calendar -> the generation that was looked through last."""
 
@@ -65,7 +67,8 @@ class UnknownEvents:
         unknown, state = self._writer.state.unknown_events, self._writer.state
         generation = state.tables.generations.get(record.id, 0)
         looked = self._looked.get(record.id)
-        if not record.complete or looked == generation or (looked is not None and record.id not in unknown):
+        is_read = record.complete and record.as_of is not None and record.as_of >= self._since
+        if not is_read or looked == generation or (looked is not None and record.id not in unknown):
             return
         found = await self._writer.store.objects_that_say(record.id, f"{MARK}:".encode())
         rows = await self._requests.read(lambda outbox: outbox.followed(EARLIEST)) if found else []

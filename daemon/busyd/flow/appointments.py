@@ -5,7 +5,7 @@ whatever comes of it; a change keeps the old time and the new one.
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -23,8 +23,10 @@ from busyd.flow.appointment_view import AppointmentView, view_appointment
 from busyd.flow.ask import find_profile, require_understood
 from busyd.flow.book import Booker
 from busyd.flow.carried_rows import CarriedRows
+from busyd.flow.deciding import DecisionBasis
 from busyd.flow.inviting import organizer_of
 from busyd.flow.membership import (
+    NotOffered,
     NotProven,
     Offer,
     ProfileSource,
@@ -40,6 +42,7 @@ from busyd.flow.orders import asked_again, require_changeable, used_hold
 from busyd.flow.overrides import Override, lifted
 from busyd.flow.primary import find_primary
 from busyd.flow.requests import KeyedRequest, OutboxRequests, Told
+from busyd.flow.waiting import AskedTwice, PromisedAnswer
 from busyd.index.writer import IndexWriter
 from busyd.period import Period, Span
 from busyd.state.links import calendar_keys
@@ -60,8 +63,14 @@ class Appointments(CarriedRows[AppointmentView]):
         self._answers = answers
         self._clock = clock
 
-    async def add(self, asked: KeyedRequest, new: NewAppointment) -> AppointmentView | Told:
-        """Write an appointment.
+    async def add(
+        self,
+        asked: KeyedRequest,
+        new: NewAppointment,
+        *,
+        render: Callable[[AppointmentView], Told | None] = lambda _: None,
+    ) -> AppointmentView | Told:
+        """Write an appointment. What `render` makes of it once it is booked is told, and kept by the same commit.
 
         Raises NoPrimary, ReadOnlyCalendar, NotOffered, HoldExpired, Unanswerable; NotProven and WriteRefused when
         nothing was written.
@@ -69,13 +78,29 @@ class Appointments(CarriedRows[AppointmentView]):
         async with self._requests.deciding:
             known, uid = await self._requests.known_or_named(asked)
             if known is None:
-                row = await self._accept(asked, new, uid=uid)
+                try:
+                    row = await self._requests.decide(
+                        asked.profile, lambda basis: self._accept(asked, new, uid=uid, basis=basis)
+                    )
+                except AskedTwice as twin:
+                    known = twin.known
+                except NotOffered:
+                    known = await self._requests.known(asked)
+                    if known is None:
+                        raise
         if known is not None:
             return await self._asked_again(asked, known)
-        return self._view(await self._booker.settle(row))
+        promised = PromisedAnswer(asked, lambda booked: render(self._view(booked)))
+        settled = await self._booker.settle(row, promised=promised)
+        return promised.told or self._view(settled)
 
-    async def _accept(self, asked: KeyedRequest, new: NewAppointment, *, uid: str) -> Booking:
-        """Decide about a new appointment, and commit it if it is offered. To be called with `deciding` held."""
+    async def _accept(
+        self, asked: KeyedRequest, new: NewAppointment, *, uid: str, basis: DecisionBasis | None
+    ) -> Booking:
+        """Decide about a new appointment, and commit it if it is offered. To be called with `deciding` held.
+
+        Raises AskedTwice, and Outdated.
+        """
         profile_state = find_profile(self._writer.state, asked.profile)
         primary = find_primary(self._writer.state, profile_state)
         self._booker.require_connected(primary.connection)
@@ -104,6 +129,8 @@ class Appointments(CarriedRows[AppointmentView]):
             row = replace(row, body=await self._booker.compose(row))
 
             def work(outbox: Outbox) -> list[Booking]:
+                if basis is not None:
+                    basis.require_newest(outbox)
                 ended = used_hold(outbox, new.hold, asked=asked)
                 for hold in ended:
                     outbox.record(hold)
@@ -111,9 +138,11 @@ class Appointments(CarriedRows[AppointmentView]):
                 return [row, *ended]
 
             try:
-                await self._requests.change_once(asked, work)
+                known = await self._requests.change_once(asked, work)
             except Overlaps:
                 raise await not_offered(self._answers, offer, why=WhyNot.SLOT_TAKEN, span=row.span) from None
+            if known is not None:
+                raise AskedTwice(known)
         return row
 
     async def change(self, asked: KeyedRequest, booking: str, *, changes: AppointmentChanges) -> AppointmentView | Told:
@@ -144,12 +173,21 @@ class Appointments(CarriedRows[AppointmentView]):
         claim = await self._claim(asked, after, overrides=changes.overrides)
         moving = replace(row, target=span, wanted=wanted, forced=row.forced or claim.forced)
         moving = applied(moving, Step(BookingEvent.MOVE), now=asked.now)
-        async with self._requests.deciding:
+
+        async def move(basis: DecisionBasis | None) -> AppointmentView | Told | None:
             offer = await self._require_offered(claim)
             try:
-                known = await self._commit(asked, row, changed=[moving, claim])
+                return await self._commit(asked, row, changed=[moving, claim], basis=basis)
             except Overlaps:
                 raise await not_offered(self._answers, offer, why=WhyNot.SLOT_TAKEN, span=span) from None
+
+        async with self._requests.deciding:
+            try:
+                known = await self._requests.decide(asked.profile, move)
+            except NotOffered:
+                known = await self._known(asked)  # a twin may have taken the time
+                if known is None:
+                    raise
         return known or self._view(await self._settled_change(moving))
 
     async def find(self, asked: KeyedRequest, booking: str) -> AppointmentView:
@@ -188,11 +226,16 @@ class Appointments(CarriedRows[AppointmentView]):
         return self._view(known)
 
     async def _commit(
-        self, asked: KeyedRequest, row: Booking, *, changed: list[Booking]
+        self, asked: KeyedRequest, row: Booking, *, changed: list[Booking], basis: DecisionBasis | None = None
     ) -> AppointmentView | Told | None:
-        """Commit a row as it is to be, and its claim; what is known of a quicker twin. Raises NotSettled, Overlaps."""
+        """Commit a row as it is to be, and its claim; what is known of a quicker twin.
+
+        Raises NotSettled, Overlaps, Outdated.
+        """
 
         def work(outbox: Outbox) -> list[Booking]:
+            if basis is not None:
+                basis.require_newest(outbox)
             if outbox.find(row.id) != row:
                 message = "the appointment has just changed"
                 raise NotSettled(message)

@@ -134,10 +134,15 @@ def resolve_stale(answer: FreeBusyAnswer, on_stale: OnStale) -> FreeBusyAnswer:
         return answer
     if on_stale is OnStale.BUSY:
         return replace(answer, gaps_are_free=False)
-    as_of = answer.freshness.as_of
-    since = f"were last confirmed at {to_rfc3339(as_of)}" if as_of is not None else "have not all been read yet"
-    message = f"the calendars of {answer.profile} {since}"
+    message = f"the calendars of {answer.profile} {_since(answer.freshness)}"
     raise StaleAnswer(message)
+
+
+def _since(freshness: Freshness) -> str:
+    if freshness.as_of is not None:
+        return f"were last confirmed at {to_rfc3339(freshness.as_of)}"
+    unread = (f"{calendar.calendar} ({calendar.state})" for calendar in freshness.calendars if calendar.as_of is None)
+    return f"have not all been read yet: {', '.join(unread)}"
 
 
 def resolve_unknown(answer: FreeBusyAnswer, on_stale: OnStale) -> FreeBusyAnswer:

@@ -5,6 +5,7 @@ What needs the expansion engine is imported when it is first asked for: a start 
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ from busyd.flow.poll_now import PollNow, poll_all
 from busyd.flow.properties import GivenProperties
 from busyd.flow.reload import ReloadOutcome, ReloadRequests
 from busyd.flow.requests import OutboxRequests
+from busyd.flow.sharing import SharingView
 from busyd.flow.tokens import Tokens
 from busyd.flow.uncounted import UncountedCalendars
 from busyd.flow.unsettled import UnsettledAppointments
@@ -34,9 +36,8 @@ from busyd.flow.views import (
     ProblemView,
     ProfileView,
     view_connection,
-    view_problem,
+    view_problems,
     view_profile,
-    view_shared_uid,
 )
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
@@ -44,6 +45,7 @@ from busyd.progress import Report
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
 from busyd.store.change_log import ChangeLog
+from busyd.store.errors import StorageError
 from busyd.store.ledger_thread import LedgerThread
 
 if TYPE_CHECKING:
@@ -85,6 +87,9 @@ class Backend:
         self.schedules: Mapping[str, PollNow] = {}
         """By connection; empty until polling has begun."""
         self.webhooks: Webhooks | None = None
+        self.sharing: SharingView | None = None
+        """None where this daemon has the stores to itself."""
+        self.storage = state.storage
         self._state = state
         self._writer = writer
         self._seen: dict[str, _Seen] = {}
@@ -163,18 +168,11 @@ class Backend:
 
     def problems(self) -> list[ProblemView]:
         """What is wrong with single events, in the order of their calendars."""
-        views = [view_problem(self._state, problem) for known in self._state.problems.values() for problem in known]
-        return sorted(views, key=lambda view: (view.calendar, view.uid, view.href))
+        return view_problems(self._state)
 
     async def all_problems(self) -> list[ProblemView]:
         """The same, and the UIDs that several objects of one calendar have. Raises StorageError."""
-        shared = await self._writer.store.shared_uids()
-        views = [
-            view_shared_uid(self._state, uid, calendar=calendar, count=count, href=href)
-            for calendar, uid, count, href in shared
-            if self._state.zones_of(calendar)
-        ]
-        return sorted([*self.problems(), *views], key=lambda view: (view.calendar, view.uid, view.href))
+        return view_problems(self._state, shared=await self._writer.store.shared_uids())
 
     async def freebusy(self, profile: str, window: Period, *, max_age: int | None = None) -> FreeBusyAnswer:
         """When is this person busy? From memory; a window beyond the horizon is expanded.
@@ -236,7 +234,8 @@ class Backend:
 
     async def sync_now(self, report: Report) -> list[str]:
         """Poll every connection now, none of them after another one; the names of those that failed."""
-        failed = await poll_all(self.schedules, report)
+        await self.reloads.at_rest()  # at a start there is nothing yet that could be polled
+        failed = await poll_all(self.schedules, connections=self._state.connections, report=report)
         self.uncounted.ask()
         return failed
 
@@ -245,8 +244,9 @@ class Backend:
         return await self.reloads.outcome()
 
     async def alive(self) -> None:
-        """Returns once the store's thread has answered: the watchdog asks."""
-        await self._writer.store.ping()
+        """Returns once the store's thread has answered, if only that it cannot read: the watchdog asks."""
+        with suppress(StorageError):
+            await self._writer.store.ping()
 
     def _view(self, profile_state: ProfileState) -> ProfileView:
         name, state, now = profile_state.profile.name, self._state, self._now()

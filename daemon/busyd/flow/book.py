@@ -6,15 +6,15 @@ restarts too; only what nobody has been told of yet is withdrawn instead. What a
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Final
 
 from msgspec.structs import replace
 
 from busyd.booking.applying import WriteRefused, merged
-from busyd.booking.carrying import RESTS, Carrier, ProvenLook
+from busyd.booking.carrying import Carrier, is_open
 from busyd.booking.rendering import render
 from busyd.clock import Clock, sleep_unless
 from busyd.dav.errors import LoginRefused
@@ -22,14 +22,15 @@ from busyd.dav.href import normalise_href
 from busyd.errors import BusydError
 from busyd.flow.after_restore import UnknownEvents, told_after_restore
 from busyd.flow.following import FollowedRows
-from busyd.flow.kept_writes import keep_written
+from busyd.flow.kept_writes import keep_in_mirror
+from busyd.flow.looking_ahead import LooksAhead
 from busyd.flow.looks import AnswerSource, Looks
 from busyd.flow.membership import NotProven
-from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER, note_refused_change, withdrawn
-from busyd.flow.requests import OutboxRequests
-from busyd.flow.waiting import WaitingRequests
+from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER, note_refused_change, take_back
+from busyd.flow.requests import OutboxRequests, keep_answer
+from busyd.flow.waiting import PromisedAnswer, WaitingRequests
 from busyd.index.writer import IndexWriter
-from busyd.store.bookings import Booking, BookingState, WantedChange
+from busyd.store.bookings import Booking, BookingState, WantedChange, connection_of
 from busyd.store.outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,6 @@ TOLD_WITHIN: Final = 10.0
 """Seconds after which whoever asked is told that it is pending."""
 _FIRST_RETRY: Final = 1.0
 _LONGEST_RETRY: Final = 300.0
-_AT_REST: Final = RESTS - {BookingState.CLAIMED}
-"""States that a start leaves alone. A claim goes when its appointment is where it was to be moved."""
 
 
 class Booker:
@@ -55,10 +54,13 @@ class Booker:
         self._wake: dict[str, asyncio.Event] = {}
         """Rows that are to be looked at, or looked at again."""
         self._waiting = WaitingRequests()
-        self._looking: dict[str, asyncio.Task[ProvenLook]] = {}
-        """First looks that have begun, of rows that are not carried on yet."""
+        self._ahead = LooksAhead(self._looks)
         self.rows = FollowedRows(writer, self._looks, carry_on=self.carry_on, clock=clock)
         self._unknown = UnknownEvents(requests, writer)
+        self.is_own: Callable[[str], bool] = lambda _: True
+        """Whether this daemon carries the rows of a connection on; see `shared_rows.py`."""
+        self.on_awaited: Callable[[str], object] = lambda _: None
+        """Called with a row that somebody waits for from now on."""
         self.troubles: dict[str, BusydError] = {}
         """Row -> why it is not settled yet."""
 
@@ -68,7 +70,7 @@ class Booker:
         rows = await self._requests.read(lambda outbox: outbox.followed(since))
         for row in rows:
             self.rows.take(row)
-            if row.state not in _AT_REST or row.wanted is not None or row.restored or row.invited == "pending":
+            if is_open(row):
                 self.carry_on(row)
 
     async def after_poll(self, connection: str) -> None:
@@ -84,28 +86,39 @@ class Booker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    @contextlib.asynccontextmanager
-    async def looking_ahead(self, row: Booking) -> AsyncIterator[None]:
-        """Begin the first look of a row that is about to be committed: `settle` then goes on with it."""
-        looking = asyncio.create_task(self._looks.prove(row), name=f"look ahead of {row.id}")
-        looking.add_done_callback(lambda task: task.cancelled() or task.exception())  # told to whoever awaits it
-        self._looking[row.id] = looking
-        try:
-            yield
-        except BaseException:
-            del self._looking[row.id]
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
-            raise
+    async def let_go(self) -> None:
+        """Carry on no more of what is not this daemon's to carry on, and return once that is so."""
+        left = [task for name, task in self._tasks.items() if not self.is_own(self._connection_of(name))]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
-    async def settle(self, row: Booking) -> Booking:
+    def is_busy(self, connection: str) -> bool:
+        """Whether a row of a connection is being carried on."""
+        return any(self._connection_of(name) == connection for name in self._tasks)
+
+    def follow(self, row: Booking) -> None:
+        """Take a row as another daemon may have committed it."""
+        self.rows.take(row)
+        if is_open(row):
+            self.carry_on(row)
+        elif row.id not in self._tasks:
+            self._waiting.tell(row)
+
+    def looking_ahead(self, row: Booking) -> AbstractAsyncContextManager[None]:
+        """Begin the first look of a row that is about to be committed: `settle` then goes on with it."""
+        return self._ahead.during(row) if self.is_own(connection_of(row.calendar)) else nullcontext()
+
+    async def settle(self, row: Booking, *, promised: PromisedAnswer | None = None) -> Booking:
         """Carry a row on, and wait for what comes of it: the row as it is then, also when it is not settled in time.
 
         Raises NotProven, and WriteRefused, when nothing was written: then what was asked for is withdrawn.
         """
         self.rows.take(row)
         self.carry_on(row)
-        return await self._waiting.wait(row.id, TOLD_WITHIN) or self.rows.find(row.id) or row
+        self.on_awaited(row.id)  # another daemon may have settled it already
+        settled = await self._waiting.wait(row.id, TOLD_WITHIN, promised=promised)
+        return settled or self.rows.find(row.id) or row
 
     def require_connected(self, connection: str) -> None:
         """Raises NotProven while nothing can be sent to a connection."""
@@ -120,6 +133,8 @@ class Booker:
         # A claim is carried with its appointment, and by itself when it turns up after its end.
         name = row.parent if row.parent and row.blocks else row.id
         if by_poll and name in self._tasks and name not in self.troubles:
+            return
+        if not self.is_own(connection_of(row.calendar)):
             return
         self._wake.setdefault(name, asyncio.Event()).set()
         if name not in self._tasks:
@@ -148,13 +163,13 @@ class Booker:
                     await self._show_refused(name, is_refused=False)
                     if row is not None and not wake.is_set():
                         self._waiting.tell(row)  # else somebody has asked for something since that it does not show
-                        await self.rows.after_poll(row.calendar.partition(" ")[0])  # as the polls for it do not
+                        self.rows.compare_soon(row.calendar.partition(" ")[0])  # as the polls for it do not
         except Exception:
             logger.exception("appointment %s: internal error; it is taken up again at the next poll", name)
         finally:
             del self._tasks[name], self._wake[name]
             self._requests.told_of.discard(name)
-            if (looking := self._looking.pop(name, None)) is not None:
+            if (looking := self._ahead.take(name)) is not None:
                 looking.cancel()
 
     async def _attempt(self, name: str) -> Booking | None:
@@ -184,7 +199,7 @@ class Booker:
             held = None
             if row.state is BookingState.MOVING:
                 held = claims[-1].state if claims else BookingState.CANCELLED
-            row = await carrier.carry(row, claim=held, proving=self._looking.pop(name, None))
+            row = await carrier.carry(row, claim=held, proving=self._ahead.take(name))
             if row.state is BookingState.BOOKED and before.state is not BookingState.BOOKED:
                 written_to = self._writer.state.connection_state(connection).connection
                 self.rows.look_again_later(row, lag_of=lambda: self._requests.lag_of(written_to))
@@ -202,6 +217,10 @@ class Booker:
         """What is to be written for a row, in the zone of its profile."""
         return await render(row, zone=self._zone_of(row), now=self._clock.now(), with_guests=with_guests)
 
+    def _connection_of(self, name: str) -> str:
+        row = self.rows.find(name)
+        return connection_of(row.calendar) if row is not None else ""
+
     def _zone_of(self, row: Booking) -> str:
         view = self._answers.profile(row.profile)
         return view.timezone if view is not None else "UTC"
@@ -213,7 +232,7 @@ class Booker:
 
     async def _commit(self, before: Booking, after: Booking, /, *, is_answer: bool = False) -> Booking:
         """As `Commit`."""
-        kept = after
+        kept, promised = after, self._waiting.promised(after)
 
         def work(outbox: Outbox) -> list[Booking]:
             nonlocal kept
@@ -224,10 +243,14 @@ class Booker:
                 kept = merged(current, after=after) if is_answer else current
             outbox.record(kept)
             note_refused_change(current or before, kept, outbox=outbox)
+            if promised is not None and kept is after:
+                keep_answer(outbox, promised[0].asked, told=promised[1])
             return [kept]
 
         await self._requests.change(work)
         self.rows.take(kept)
+        if promised is not None and kept is after:
+            promised[0].told = promised[1]
         if before.restored == 1 and kept.restored != 1:
             logger.warning("%s", told_after_restore(before, kept))
         return kept
@@ -235,15 +258,11 @@ class Booker:
     async def _mirror(self, row: Booking, payload: bytes, *, etag: str) -> None:
         """Have the mirror hold what was written just now: the next poll will find it unchanged."""
         record = self.rows.calendar_of(row)
-        if record is None or not record.complete:
-            return
-        href = normalise_href(row.href)
-        try:
-            await keep_written(self._writer, record, href=href, payload=payload, etag=etag)
-            if payload:
-                self._answers.schedules[record.connection].context.note_write(record.id, href, etag=etag)
-        except BusydError as error:
-            logger.warning("%s: what was written is not in the mirror before the next poll: %s", record.label, error)
+        if record is not None and record.complete:
+            context = self._answers.schedules[record.connection].context
+            await keep_in_mirror(
+                self._writer, record, context=context, href=normalise_href(row.href), payload=payload, etag=etag
+            )
 
     async def _withdraw(self, name: str, error: BusydError) -> bool:
         """Take back what nobody has been told of, because nothing was written and nothing will be soon."""
@@ -253,12 +272,9 @@ class Booker:
         changed: list[Booking] = []
 
         def work(outbox: Outbox) -> list[Booking]:
-            row = outbox.find(name) if name not in self._requests.told_of else None
-            changed[:] = withdrawn(row, outbox, now=self._clock.now(), reason=reason) if row is not None else []
-            for one in changed:
-                outbox.record(one)
-            if row is not None and changed:
-                changed.extend(outbox.revive_hold(row.hold, self._clock.now()))
+            row = outbox.find(name)
+            if row is not None and name not in self._requests.told_of and not outbox.was_told(row):
+                changed[:] = take_back(outbox, name, now=self._clock.now(), reason=reason)
             return changed
 
         self._waiting.hold_back(name, is_withdrawing=True)

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
-from icalendar import Availability, Available, Calendar
+from icalendar import Availability, Available, Calendar, Timezone
 
 from busyd.availability.hours import Hours, MinuteSpan
 from busyd.ical.compose import PRODID
-from busyd.ical.compose_zone import timezone_component
+from busyd.ical.compose_zone import timezone_lines
+from busyd.ical.zones import reading_zone
 
 _YEARS: Final = 5
 """How far ahead the changes of the clocks are told."""
@@ -37,7 +38,8 @@ def availability_of(hours: Hours, *, zone: str, name: str, now: int) -> bytes:
                 _exclude(available, day, span=span, hours=hours, zone=zone)
             availability.add_component(available)
     if zone != "UTC":
-        calendar.add_component(timezone_component(zone, first=year, last=year + 1 + _YEARS))
+        lines = timezone_lines(reading_zone(zone), tzid=zone, first=year, last=year + 1 + _YEARS)
+        calendar.add_component(Timezone.from_ical(lines))
     calendar.add_component(availability)
     return bytes(calendar.to_ical())
 

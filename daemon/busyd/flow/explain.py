@@ -131,6 +131,8 @@ async def _explain_calendar(writer: IndexWriter, reading: _Reading) -> list[Expl
     if writer.state.is_beyond(record.id):
         return [replace(_nothing_known(link, window), reason="too-much")]
     stored = await objects_touching(writer, link, window=window)
+    if stored is None:
+        return [replace(_nothing_known(link, window), reason="unreadable")]
     read = writer.expansion.index((known.payload for known in stored), link.zone, span=window)
     numbered, events = iter(stored), list[Explained]()
     async for indexed in read:
@@ -176,14 +178,21 @@ def _explain_row(row: Booking, window: Period) -> list[Explained]:
     ]
 
 
-async def objects_touching(writer: IndexWriter, link: Link, *, window: Period) -> list[StoredObject]:
-    """The objects with an occurrence in or near the window, with their payloads."""
-    numbers = await numbers_touching(writer, link, window=window)
-    if numbers is None:
-        return await writer.store.read_objects(link.calendar or 0)
-    if not numbers:
-        return []
-    return list((await writer.store.read_objects_by_id(sorted(numbers))).values())
+async def objects_touching(writer: IndexWriter, link: Link, *, window: Period) -> list[StoredObject] | None:
+    """The objects with an occurrence in or near the window, with their payloads.
+
+    None where another daemon has taken one away meanwhile: it may be in a calendar by now where memory has it not yet.
+    """
+    for _ in range(2):
+        numbers = await numbers_touching(writer, link, window=window)
+        if numbers is None:
+            return await writer.store.read_objects(link.calendar or 0)
+        found = await writer.store.read_objects_by_id(sorted(numbers)) if numbers else {}
+        if len(found) == len(numbers):
+            return list(found.values())
+        async with writer.publisher.changing:
+            pass  # what this daemon has taken away itself is in memory then
+    return None
 
 
 async def numbers_touching(writer: IndexWriter, link: Link, *, window: Period) -> set[int] | None:

@@ -32,6 +32,8 @@ _LATE_LOOK: Final = SETTLE + 1.0
 second looks are due by then, so that the next booking need not take them."""
 _MARGIN: Final = 1.5
 """What was measured of that lag counts so many times."""
+_SOON: Final = 0.2
+"""Seconds after a booking until all rows are compared with what it has seen: its answer does not wait for that."""
 
 
 class _Place(Struct, frozen=True):
@@ -67,6 +69,8 @@ class FollowedRows:
         """The generations of the calendars and the version of the snapshot that all rows were last compared with."""
         self._late: dict[str, asyncio.Task[None]] = {}
         """The last look to come, by profile."""
+        self._soon: dict[str, asyncio.Task[None]] = {}
+        """The comparison to come, by connection."""
 
     @property
     def since(self) -> Instant:
@@ -94,6 +98,16 @@ class FollowedRows:
         except BusydError as error:
             logger.warning("%s: appointments were not compared with it, the next poll does: %s", connection, error)
 
+    def compare_soon(self, connection: str) -> None:
+        """The same in a moment, for all that was booked until then."""
+        if connection not in self._soon:
+            self._soon[connection] = asyncio.create_task(self._compare_soon(connection), name=f"compare {connection}")
+
+    async def _compare_soon(self, connection: str) -> None:
+        await self._clock.sleep(_SOON)
+        del self._soon[connection]  # first: what is booked meanwhile is compared once more
+        await self.after_poll(connection)
+
     def look_again_later(self, row: Booking, *, lag_of: Callable[[], Awaitable[float]]) -> None:
         """What turns up a little after a row was booked is told, not undone. `lag_of`: seconds, as measured.
 
@@ -102,7 +116,8 @@ class FollowedRows:
 
         async def look() -> None:
             try:
-                await self._clock.sleep(max(_LATE_LOOK, _MARGIN * await lag_of()))
+                await self._clock.sleep(_LATE_LOOK)  # what is booked meanwhile ends this
+                await self._clock.sleep(max(_MARGIN * await lag_of() - _LATE_LOOK, 0.0))
                 with contextlib.suppress(NotProven):
                     await self._looks.look_again(row)
                 await self._compare_place(_Place(row.profile, row.calendar))
@@ -114,11 +129,11 @@ class FollowedRows:
         self._late[row.profile] = asyncio.create_task(look(), name=f"look again at {row.id}")
 
     async def close(self) -> None:
-        """End the looks that are to come."""
-        late = list(self._late.values())
-        for task in late:
+        """End the looks and comparisons that are to come."""
+        tasks = [*self._late.values(), *self._soon.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def calendar_of(self, row: Booking) -> CalendarRecord | None:
         """The calendar that a row is written to, as the mirror has it."""

@@ -1,5 +1,6 @@
 """How far a profile's answers can be trusted at a moment: when each of its calendars was last confirmed. No I/O."""
 
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -9,6 +10,7 @@ from busyd.advice.trouble import describe_missing
 from busyd.clock import Now
 from busyd.connection import CalendarKind
 from busyd.period import Instant, to_rfc3339
+from busyd.state.connection_state import ConnectionState
 from busyd.state.links import Link
 from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
@@ -16,6 +18,8 @@ from busyd.store.mirror import CalendarRecord
 
 _LONGEST_HOLD: Final = 3600
 """Seconds after which a freshness is judged anew even if nothing seems to change."""
+_SELDOM: Final = timedelta(minutes=10)
+"""An account polled less often than this would be stale between two polls by the default of `max_age`."""
 
 
 class CalendarHealth(StrEnum):
@@ -23,7 +27,7 @@ class CalendarHealth(StrEnum):
 
     FRESH = "fresh"
     STALE = "stale"
-    """Read before, but last confirmed longer ago than the profile's max_age."""
+    """Read before, but last confirmed longer ago than max_age."""
     NEVER_READ = "never-read"
     """Linked, but not completely read yet: its time is not known, so all of it blocks."""
     MISSING = "missing"
@@ -45,6 +49,9 @@ class CalendarFreshness(Struct, frozen=True, gc=False):
     fresh_for: float | None = None
     """Seconds for which its confirmation is still recent enough, less than 0 when it is not; None when nobody knows how
     old it is."""
+
+    is_pending: bool = False
+    """It is being read for the first time, and nothing has gone wrong so far."""
 
     @property
     def is_old(self) -> bool:
@@ -68,13 +75,18 @@ class Freshness(Struct, frozen=True):
     holds_until_monotonic: float
     """The same on the clock that nobody can set."""
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether more will be known soon, as a calendar is being read for the first time."""
+        return any(calendar.is_pending for calendar in self.calendars)
+
     def holds_at(self, now: Now) -> bool:
         """Whether judging anew would come to the same."""
         return self.holds_from <= now.wall <= self.holds_until and now.monotonic <= self.holds_until_monotonic
 
 
 def freshness_of(state: State, profile_state: ProfileState, *, now: Now, max_age: float | None = None) -> Freshness:
-    """Judge every calendar that blocks. `max_age`: seconds allowed since a confirmation, instead of the profile's."""
+    """Judge every calendar that blocks. `max_age`: seconds allowed since a confirmation; None: as configured."""
     blocking = [link for link in profile_state.links if link.blocks]
     calendars = tuple(_judge(state, profile_state, link=link, now=now, max_age=max_age) for link in blocking)
     confirmed = [calendar.as_of for calendar in calendars if calendar.as_of is not None]
@@ -110,13 +122,19 @@ def _judge(
         health = CalendarHealth.MISSING if connection.listed and not is_beyond else CalendarHealth.NEVER_READ
         # Once its calendars are known, a connection that fails now is not why one of them is not there.
         detail = link.trouble if connection.listed and link.trouble else connection.trouble or link.trouble
-        return CalendarFreshness(link.label, None, health, detail)
+        is_pending = not connection.listed and not connection.trouble
+        return CalendarFreshness(link.label, None, health, detail, is_pending=is_pending)
     trouble = connection.calendar_trouble.get(record.id, "") or connection.trouble
     note = state.note_about(record.id)
     if not record.complete or record.as_of is None:
         detail = trouble or note or "it is being read for the first time"
-        return CalendarFreshness(link.label, None, CalendarHealth.NEVER_READ, detail, note)
-    longest = _max_age(profile_state, record, has_trouble=bool(trouble)) if max_age is None else max_age
+        is_pending = not (trouble or note)
+        return CalendarFreshness(link.label, None, CalendarHealth.NEVER_READ, detail, note, is_pending=is_pending)
+    longest = max_age
+    if longest is None:
+        configured = link.max_age or profile_state.profile.max_age
+        interval = 0 if trouble or link.max_age else _seldom(record, connection)
+        longest = max(int(configured.total_seconds()), interval * 3 // 2)
     age = state.proofs.age_of(record, now)
     fresh_for = None if age is None else longest - age
     if record.missing_since is not None:
@@ -128,10 +146,10 @@ def _judge(
     return CalendarFreshness(link.label, record.as_of, health, detail, note, fresh_for)
 
 
-def _max_age(profile_state: ProfileState, record: CalendarRecord, *, has_trouble: bool) -> int:
-    """Seconds for which a confirmation counts. A feed polled every six hours is not stale between two polls, as long
-    as they succeed."""
-    longest = int(profile_state.profile.max_age.total_seconds())
-    if record.remote.kind in (CalendarKind.FEED, CalendarKind.SUBSCRIBED) and not has_trouble:
-        return max(longest, int(record.validators.get("interval", "0")) * 3 // 2)
-    return longest
+def _seldom(record: CalendarRecord, connection: ConnectionState) -> int:
+    """Seconds between two polls of a calendar that is polled seldom, else 0. It is not stale between them, as long as
+    they succeed."""
+    if record.remote.kind in (CalendarKind.FEED, CalendarKind.SUBSCRIBED):
+        return int(record.validators.get("interval", "0"))
+    poll = connection.connection.poll
+    return int(poll.total_seconds()) if poll > _SELDOM else 0

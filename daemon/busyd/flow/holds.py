@@ -13,7 +13,9 @@ from msgspec import Struct
 from busyd.clock import Clock
 from busyd.errors import BusydError
 from busyd.flow.ask import OnStale, resolve_unknown
+from busyd.flow.deciding import DecisionBasis
 from busyd.flow.membership import (
+    NotOffered,
     NotProven,
     Offer,
     ProfileSource,
@@ -102,22 +104,38 @@ class Holds:
             known = await self._requests.told_before(asked)
             if known is not None:
                 return known
-            offer = offer_of(require_profile(self._answers, asked.profile), span.end - span.start, now=asked.now)
-            refusal = await self._why_not(span, offer=offer)
-
-            def work(outbox: Outbox) -> tuple[Booking, int]:
-                _check_number(outbox.holds_of(asked.token, Instant(asked.now - NOT_AGAIN_FOR)), row)
-                outbox.add(row)
-                return row, 201
-
-            if refusal is not None:
-                raise await not_offered(self._answers, offer, why=refusal, span=span)
             try:
-                told = await self._requests.once(asked, work, render=lambda hold: render(_view(hold)))
-            except Overlaps:
-                # A calendar that counts for the rule of the database, and not for this profile's answers.
-                raise await not_offered(self._answers, offer, why=WhyNot.SLOT_TAKEN, span=span) from None
-        return told
+                return await self._requests.decide(
+                    asked.profile, lambda basis: self._give(asked, row, basis=basis, render=render)
+                )
+            except NotOffered:
+                known = await self._requests.told_before(asked)
+                if known is None:
+                    raise
+                return known  # another daemon was asked for the same, and was quicker
+
+    async def _give(
+        self, asked: KeyedRequest, row: Booking, *, basis: DecisionBasis | None, render: Callable[[HoldView], bytes]
+    ) -> Told:
+        """Commit a hold if its span is offered. Raises NotOffered, TooManyHolds, Unanswerable, Outdated."""
+        span = row.span
+        offer = offer_of(require_profile(self._answers, asked.profile), span.end - span.start, now=asked.now)
+        refusal = await self._why_not(span, offer=offer)
+
+        def work(outbox: Outbox) -> tuple[Booking, int]:
+            if basis is not None:
+                basis.require_newest(outbox)
+            _check_number(outbox.holds_of(asked.token, Instant(asked.now - NOT_AGAIN_FOR)), row)
+            outbox.add(row)
+            return row, 201
+
+        if refusal is not None:
+            raise await not_offered(self._answers, offer, why=refusal, span=span)
+        try:
+            return await self._requests.once(asked, work, render=lambda hold: render(_view(hold)))
+        except Overlaps:
+            # A calendar that counts for the rule of the database, and not for this profile's answers.
+            raise await not_offered(self._answers, offer, why=WhyNot.SLOT_TAKEN, span=span) from None
 
     async def give_back(self, asked: KeyedRequest, booking: str) -> Told:
         """End a hold; the same when it has ended. Raises UnknownBooking, KeyMismatch, StorageError."""

@@ -29,8 +29,9 @@ async def list_account(
     it). `is_awaited`: somebody waits, and a discovery that has just become due is left to another poll.
     """
     connection, at = context.connection_state.connection, context.clock.now()
-    context.connection_state.asked = Now(at, context.clock.monotonic())
     account = await context.store.read_account(connection.name)
+    # Only now: where there is much to do, the store keeps a poll waiting before it asks.
+    context.connection_state.asked = Now(context.clock.now(), context.clock.monotonic())
     login = (connection.url, connection.username)
     known = account if account is not None and (account.root, account.username) == login else None
     is_lost = False

@@ -46,9 +46,11 @@ class NotProven(BusydError):
 class NotOffered(BusydError):
     """The span is not one that `/slots` offers."""
 
-    def __init__(self, why: WhyNot, message: str, *, alternatives: Sequence[Period]) -> None:
+    def __init__(self, why: WhyNot, message: str, *, reach: Period, alternatives: Sequence[Period]) -> None:
         super().__init__(message)
         self.why = why
+        self.reach = reach
+        """The span with the free time that it needs around it."""
         self.alternatives = alternatives
 
 
@@ -166,7 +168,7 @@ def require_profile(answers: ProfileSource, name: str) -> ProfileView:
 async def not_offered(answers: FreeBusySource, offer: Offer, *, why: WhyNot, span: Period) -> NotOffered:
     """The refusal of a span, with what is open instead. Raises as `find_alternatives` does."""
     found = await find_alternatives(answers, offer, since=span.start)
-    return NotOffered(why, explain_refusal(why, offer), alternatives=found)
+    return NotOffered(why, explain_refusal(why, offer), reach=offer.shape.reach(span), alternatives=found)
 
 
 def explain_refusal(why: WhyNot, offer: Offer) -> str:

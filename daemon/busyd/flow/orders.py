@@ -58,6 +58,20 @@ def withdrawn(row: Booking, outbox: Outbox, *, now: Instant, reason: str) -> lis
     return [ordered_cancel(row, outbox, now=now, reason=reason)] if row.state is BookingState.SENDING else []
 
 
+def take_back(outbox: Outbox, name: str, *, now: Instant, reason: str) -> list[Booking]:
+    """Have what was asked for last of a row be taken back, and the hold that it has used up be in force again.
+
+    The rows that are others now; none where that cannot be taken back.
+    """
+    row = outbox.find(name)
+    changed = withdrawn(row, outbox, now=now, reason=reason) if row is not None else []
+    for one in changed:
+        outbox.record(one)
+    if row is not None and changed:
+        changed.extend(outbox.revive_hold(row.hold, now))
+    return changed
+
+
 def asked_again(row: Booking, outbox: Outbox, *, now: Instant) -> Booking:
     """A row that was asked for once more, with the same key: sent after all where a restore had left that open."""
     current = outbox.find(row.id) or row

@@ -20,7 +20,14 @@ from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.store.mirror import AccountRecord, CalendarRecord
 from busyd.store.transaction import Transaction
-from busyd.sync.calendar_sync import TakenLook, ask_for_objects, commit_settlement, read_changes, take_look
+from busyd.sync.calendar_sync import (
+    TakenLook,
+    ask_for_objects,
+    commit_additions,
+    commit_settlement,
+    read_changes,
+    take_look,
+)
 from busyd.sync.context import (
     PollContext,
     forget_denials,
@@ -48,10 +55,10 @@ from busyd.sync.decision import (
 from busyd.sync.doubts import Question
 from busyd.sync.due import is_look_due
 from busyd.sync.feed_sync import poll_feed, read_subscription
+from busyd.sync.outcome import SyncOutcome
 from busyd.sync.removals import ask_whether_gone, commit_removal, commit_stop_counting
 from busyd.sync.round import feed_failed, keep_counting, plan_round
 from busyd.sync.round_facts import KnownCalendar, Now, ObjectsAsked, Outcome, ReadFailed
-from busyd.sync.settlement import SyncOutcome
 from busyd.sync.timing import REFUSAL_PAUSE
 
 logger = logging.getLogger(__name__)
@@ -176,7 +183,23 @@ async def _ask_for_objects(context: PollContext, record: CalendarRecord, *, ques
 
 async def _commit(context: PollContext, plan: RoundPlan, *, at: Instant) -> None:
     """What is believed, one transaction a calendar; then all that the listing has proved."""
-    for decision in plan.having(Action.SETTLE):
+    await _commit_parts(context, plan)
+    for decision in plan.left_alone:
+        leave_alone(context, decision)
+    remember_doubts(context, plan)
+    forget_denials(context, plan)
+    forget_trouble(context, plan)
+    await _confirm(context, [decision.record for decision in plan.confirm], at=at)
+    if (asked := context.connection_state.asked) is not None:
+        proved = (*plan.confirm, *filter(is_proof, plan.having(Action.SETTLE)))
+        context.connection_state.proved |= {decision.record.id: asked.monotonic for decision in proved}
+        context.connection_state.proved_last = tuple([decision.record.id for decision in proved])
+
+
+async def _commit_parts(context: PollContext, plan: RoundPlan) -> None:
+    for decision in plan.add_first:
+        await commit_additions(context, decision)
+    for decision in plan.settle:
         await commit_settlement(context, decision)
         if is_proof(decision):
             remember_recovery(context, decision.record)
@@ -187,15 +210,6 @@ async def _commit(context: PollContext, plan: RoundPlan, *, at: Instant) -> None
         remember_recovery(context, decision.record)
     for decision in plan.having(Action.STOP_COUNTING):
         await commit_stop_counting(context, decision)
-    for decision in plan.left_alone:
-        leave_alone(context, decision)
-    remember_doubts(context, plan)
-    forget_denials(context, plan)
-    forget_trouble(context, plan)
-    await _confirm(context, [decision.record for decision in plan.confirm], at=at)
-    if (asked := context.connection_state.asked) is not None:
-        proved = (*plan.confirm, *filter(is_proof, plan.having(Action.SETTLE)))
-        context.connection_state.proved |= {decision.record.id: asked.monotonic for decision in proved}
 
 
 async def _read_subscription(context: PollContext, record: CalendarRecord, *, at: Instant, report: Report) -> None:

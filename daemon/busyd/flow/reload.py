@@ -62,7 +62,7 @@ class ReloadRequests:
     def __init__(self) -> None:
         self._asked = asyncio.Event()
         self._waiting: list[asyncio.Future[ReloadOutcome]] = []
-        self._at_rest = asyncio.Event()
+        self._is_started, self._at_rest = asyncio.Event(), asyncio.Event()
         self._at_rest.set()
         self.outcomes: Counter[str] = Counter()
         """How many came to what, since the start."""
@@ -79,8 +79,13 @@ class ReloadRequests:
         self._asked.set()
         return await future
 
+    def started(self) -> None:
+        """The configuration of the start is in force, with a schedule for every connection that can be polled."""
+        self._is_started.set()
+
     async def at_rest(self) -> None:
-        """Wait for the end of the reload under way, if there is one."""
+        """Wait for the end of the reload under way, or of the start, if there is one."""
+        await self._is_started.wait()
         await self._at_rest.wait()
 
     async def serve(self, reload: Callable[[], Awaitable[ReloadOutcome]]) -> NoReturn:

@@ -5,7 +5,7 @@ kept, and busy in every answer; one that was committed and not told is busy too.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
 from msgspec import Struct
@@ -17,8 +17,10 @@ from busyd.cooperative import to_the_end
 from busyd.errors import UserError
 from busyd.flow.appointment_requests import ChangeRefused
 from busyd.flow.ask import find_profile
+from busyd.flow.deciding import DecisionBasis, Outdated
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
+from busyd.state.links import calendar_keys
 from busyd.state.told_appointment import is_under_way
 from busyd.store.bookings import Booking, BookingKind
 from busyd.store.ledger_thread import LedgerThread
@@ -73,6 +75,29 @@ class OutboxRequests:
         self.told_of: set[str] = set()
         """Rows under way that a second request with the same key was told of: they are not taken back any more."""
         self._was_restored: bool | None = None
+        self.on_shown: Callable[[Sequence[Booking]], object] = lambda _: None
+        """Called with rows that were committed, once they are shown; see `shared_rows.py`."""
+        self.shown_upto: Callable[[], int] | None = None
+        """Up to which number what other daemons have written is shown; None where there are none."""
+
+    async def decide(self, profile: str, work: Callable[[DecisionBasis | None], Awaitable[T]]) -> T:
+        """Decide by what is shown, and once more whenever others had committed what was not.
+
+        To be called with `deciding` held. `work` calls `require_newest` in the transaction of what it has decided, of
+        what it is given: None where this daemon is the only one. Raises what it raises.
+        """
+        while True:
+            try:
+                return await work(self._basis(profile))
+            except Outdated as late:
+                await to_the_end(self._show(late.rows))
+
+    def _basis(self, profile: str) -> DecisionBasis | None:
+        if self.shown_upto is None:
+            return None
+        links = find_profile(self._writer.state, profile).links
+        shown = {row.id: row.spans for row in self._writer.state.own.of(profile, links)}
+        return DecisionBasis(profile, calendar_keys(links), shown, self.shown_upto())
 
     async def once(
         self,
@@ -145,9 +170,7 @@ class OutboxRequests:
     async def keep_answer(self, asked: KeyedRequest, told: Told) -> None:
         """Keep what is told of a request now that it is settled, to be told again. Raises StorageError."""
         if asked.key:
-            await self._ledger.outbox(
-                lambda outbox: outbox.keep_answer(asked.profile, asked.key, status=told.status, answer=told.body)
-            )
+            await self._ledger.outbox(lambda outbox: keep_answer(outbox, asked, told=told))
 
     async def lag_of(self, connection: Connection) -> float:
         """Seconds for which reads of a server may lag behind its writes, as far as that was measured; else 0.
@@ -222,12 +245,15 @@ class OutboxRequests:
         row = outbox.find(use.booking)
         if row is not None and is_under_way(row):
             self.told_of.add(row.id)
+            if self.shown_upto is not None:
+                outbox.note_told(row)
         return row
 
     async def _show(self, rows: Sequence[Booking]) -> None:
         if any(row.kind is BookingKind.HOLD and row.blocks for row in rows):
             self.has_holds.set()
         await self._writer.publisher.show_rows(rows)
+        self.on_shown(rows)
 
     async def load_tables(self, profile: str) -> None:
         """Have the snapshot be one that rows can be added to: after a start it is a stored one for a moment.
@@ -251,6 +277,11 @@ def visible(row: Booking | None, asked: KeyedRequest, *, kind: BookingKind, book
         message = f"there is no {kind} {booking!r} that you may see"
         raise UnknownBooking(message, fix=f"GET …/{kind}s lists those in force")
     return row
+
+
+def keep_answer(outbox: Outbox, asked: KeyedRequest, *, told: Told) -> None:
+    """Keep what is told of a request, to be told again."""
+    outbox.keep_answer(asked.profile, asked.key, status=told.status, answer=told.body)
 
 
 def _told_before(outbox: Outbox, asked: KeyedRequest) -> Told | None:

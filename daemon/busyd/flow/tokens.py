@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from busyd.credentials.sessions import read_session
-from busyd.credentials.tokens import LOCAL_TOKEN_NAME, NewToken, Token
+from busyd.credentials.tokens import NewToken, Token, is_local
 from busyd.period import Instant
 from busyd.store.errors import StorageError
 from busyd.store.ledger_thread import LedgerThread
@@ -50,7 +50,7 @@ class Tokens:
 
     async def all(self) -> list[Token]:
         """All tokens but the daemon's own, oldest first, also those that have expired. Raises StorageError."""
-        return [token for token in await self._ledger.tokens() if token.name != LOCAL_TOKEN_NAME]
+        return [token for token in await self._ledger.tokens() if not is_local(token.name)]
 
     async def add(
         self, profile: str, *, scopes: Sequence[str], details: bool, expires: Instant | None, name: str, now: Instant

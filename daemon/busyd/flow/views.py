@@ -3,6 +3,7 @@
 The address of a feed is a secret, so no value here holds more of it than its host.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
 
@@ -62,6 +63,7 @@ class ProfileView(Struct, frozen=True):
     slots: SlotDefaults
     appointments: AppointmentDefaults
     max_age: timedelta
+    """The shortest of the profile and its calendars."""
     state: ProfileHealth
     freshness: Freshness
     snapshot: Snapshot | None
@@ -130,6 +132,8 @@ class ConnectionView(Struct, frozen=True, gc=False):
     """The names of its reminders lists, which hold no events and never block."""
     polls: Durations
     """How long polls took, since the start."""
+    owner: str
+    """The daemon that polls it, where several share that; empty while none does."""
 
 
 class ProblemView(Struct, frozen=True, gc=False):
@@ -163,7 +167,7 @@ def view_profile(
         hours=profile.hours,
         slots=profile.slots,
         appointments=profile.appointments,
-        max_age=profile.max_age,
+        max_age=min((profile.max_age, *profile.calendar_max_age.values())),
         state=_health(freshness, profile_state.snapshot),
         freshness=freshness,
         snapshot=profile_state.snapshot,
@@ -191,12 +195,27 @@ def view_connection(state: State, connection_state: ConnectionState) -> Connecti
         next_poll=connection_state.next_poll,
         requests=connection_state.requests,
         polls=connection_state.polls,
+        owner=connection_state.owner,
         reminders=connection_state.reminders,
         calendars=tuple(_view_calendar(state, connection_state, record=record) for record in state.calendars_of(name)),
     )
 
 
-def view_shared_uid(state: State, uid: str, *, calendar: int, count: int, href: str) -> ProblemView:
+def view_problems(state: State, *, shared: Iterable[tuple[int, str, int, str]] = ()) -> list[ProblemView]:
+    """What is wrong with single events, in the order of their calendars.
+
+    `shared`: calendars with UIDs that several objects of theirs have, how many, and the href of one of them.
+    """
+    views = [view_problem(state, problem) for known in state.problems.values() for problem in known]
+    views += [
+        _view_shared_uid(state, uid, calendar=calendar, count=count, href=href)
+        for calendar, uid, count, href in shared
+        if state.zones_of(calendar)
+    ]
+    return sorted(views, key=lambda view: (view.calendar, view.uid, view.href))
+
+
+def _view_shared_uid(state: State, uid: str, *, calendar: int, count: int, href: str) -> ProblemView:
     """What there is to say of a UID that several objects of a calendar have; `href` is that of one of them."""
     reason = f"{count} objects of the calendar have this UID; each of them counts"
     problem = Problem(ProblemKind.DUPLICATE_UID, uid, reason)

@@ -15,7 +15,9 @@ from msgspec import Struct
 
 from busyd.booking.carrying import Client
 from busyd.connection import ConnectionKind
+from busyd.errors import RemoteError
 from busyd.flow.collections import CollectionView
+from busyd.flow.errands import DeleteMember, MemberErrand, MoveMember, PutMember, SendErrand
 from busyd.flow.member_write import Conditions, MemberWrite, NotWritten, Obstacle, WrittenMember
 from busyd.ical.acceptable import Unacceptable, check_object, with_ends
 from busyd.index.writer import IndexWriter
@@ -56,10 +58,15 @@ class ObjectWriter:
         self._schedules = schedules
         self._unsure: deque[tuple[int, str, bytes]] = deque(maxlen=_MOST_UNSURE)
         """Calendar, name and bytes of writes that failed for now, and may be carried out late all the same."""
+        self.elsewhere: Callable[[str], SendErrand | None] = lambda _: None
+        """How to have another daemon write to a connection; None where this one does."""
 
     def is_writable(self, collection: CollectionView) -> bool:
         """Whether its server takes objects for it."""
-        record = self._writer.state.calendars.get(collection.calendar)
+        return self._is_writable(collection.calendar)
+
+    def _is_writable(self, calendar: int) -> bool:
+        record = self._writer.state.calendars.get(calendar)
         connection_state = self._writer.state.connections.get(record.connection) if record is not None else None
         if record is None or connection_state is None or connection_state.connection.kind is ConnectionKind.ICS:
             return False
@@ -69,7 +76,48 @@ class ObjectWriter:
         self, collection: CollectionView, name: str, *, payload: bytes, conditions: Conditions
     ) -> WrittenMember:
         """Have a member be these bytes. Raises NotWritten, StorageError."""
-        record = self._writable(collection)
+        written = await self._have_done(PutMember(collection.calendar, name, payload, conditions))
+        assert written is not None
+        return written
+
+    async def delete(self, collection: CollectionView, name: str, *, conditions: Conditions) -> None:
+        """Remove a member. Raises NotWritten, StorageError."""
+        await self._have_done(DeleteMember(collection.calendar, name, conditions))
+
+    async def move(self, source: Place, target: Place, *, overwrite: bool, conditions: Conditions) -> WrittenMember:
+        """Have a member be in another calendar of the same account. Raises NotWritten, StorageError."""
+        there = target.collection.calendar, target.name
+        errand = MoveMember(source.collection.calendar, source.name, *there, overwrite, conditions)
+        written = await self._have_done(errand)
+        assert written is not None
+        return written
+
+    async def _have_done(self, errand: MemberErrand) -> WrittenMember | None:
+        send = self.elsewhere(self._writable(errand.calendar).connection)
+        return await (send(errand) if send is not None else self.run(errand))
+
+    async def run(self, errand: MemberErrand) -> WrittenMember | None:
+        """Carry it out here. What the member is then, None when it is gone. Raises NotWritten, StorageError."""
+        record = self._writable(errand.calendar)
+        try:
+            match errand:
+                case PutMember():
+                    return await self._put(record, errand)
+                case DeleteMember():
+                    async with self._turn(record) as client:
+                        await MemberWrite(client, self._writer, record=record, name=errand.name).delete(
+                            errand.conditions
+                        )
+                    return None
+                case MoveMember():
+                    return await self._move(record, errand)
+        except NotWritten as error:
+            if not (isinstance(errand, PutMember) and error.obstacle is Obstacle.CONDITION):
+                await self._writer.store.touch_member(record.id, errand.name)
+            raise
+
+    async def _put(self, record: CalendarRecord, errand: PutMember) -> WrittenMember:
+        name, payload, conditions = errand.name, errand.payload, errand.conditions
         member = await self._writer.store.read_member(record.id, name)
         # XML knows no CRLF (XML 1.0 §2.11): what a report brought into the mirror has other ends of lines.
         is_same = member is not None and member.tag and member.payload.splitlines() == payload.splitlines()
@@ -85,36 +133,19 @@ class ObjectWriter:
         except NotWritten as error:
             if error.obstacle is Obstacle.UNAVAILABLE:
                 self._unsure.append(unsure)
-            if error.obstacle is not Obstacle.CONDITION:
-                await self._writer.store.touch_member(record.id, name)
             raise
 
-    async def delete(self, collection: CollectionView, name: str, *, conditions: Conditions) -> None:
-        """Remove a member. Raises NotWritten, StorageError."""
-        record = self._writable(collection)
-        try:
-            async with self._turn(record) as client:
-                await MemberWrite(client, self._writer, record=record, name=name).delete(conditions)
-        except NotWritten:
-            await self._writer.store.touch_member(record.id, name)
-            raise
-
-    async def move(self, source: Place, target: Place, *, overwrite: bool, conditions: Conditions) -> WrittenMember:
-        """Have a member be in another calendar of the same account. Raises NotWritten, StorageError."""
-        record, other = self._writable(source.collection), self._writable(target.collection)
-        try:
-            if record.connection != other.connection:
-                raise NotWritten(Obstacle.NO_PRIVILEGE, "an event cannot be moved to another account")
-            member = await self._writer.store.read_member(record.id, source.name)
-            if member is not None and member.payload:
-                await self._checked(other, target.name, payload=member.payload, moved_from=record.id)
-            async with self._turn(record) as client:
-                write = MemberWrite(client, self._writer, record=record, name=source.name)
-                to = MemberWrite(client, self._writer, record=other, name=target.name)
-                return await write.move(to, overwrite=overwrite, conditions=conditions)
-        except NotWritten:
-            await self._writer.store.touch_member(record.id, source.name)
-            raise
+    async def _move(self, record: CalendarRecord, errand: MoveMember) -> WrittenMember:
+        other = self._writable(errand.to_calendar)
+        if record.connection != other.connection:
+            raise NotWritten(Obstacle.NO_PRIVILEGE, "an event cannot be moved to another account")
+        member = await self._writer.store.read_member(record.id, errand.name)
+        if member is not None and member.payload:
+            await self._checked(other, errand.to_name, payload=member.payload, moved_from=record.id)
+        async with self._turn(record) as client:
+            write = MemberWrite(client, self._writer, record=record, name=errand.name)
+            to = MemberWrite(client, self._writer, record=other, name=errand.to_name)
+            return await write.move(to, overwrite=errand.overwrite, conditions=errand.conditions)
 
     async def refuse(self, collection: CollectionView, name: str) -> None:
         """A write was refused for want of a privilege: the app shall show again what is there. Raises StorageError."""
@@ -152,10 +183,12 @@ class ObjectWriter:
                     client = await stack.enter_async_context(schedule.undisturbed())
             except TimeoutError:
                 raise NotWritten(Obstacle.UNAVAILABLE, f"{record.connection} is being read") from None
+            except RemoteError as error:  # another daemon writes there
+                raise NotWritten(Obstacle.UNAVAILABLE, str(error)) from error
             yield client
 
-    def _writable(self, collection: CollectionView) -> CalendarRecord:
-        record = self._writer.state.calendars.get(collection.calendar)
-        if record is None or not self.is_writable(collection):
+    def _writable(self, calendar: int) -> CalendarRecord:
+        record = self._writer.state.calendars.get(calendar)
+        if record is None or not self._is_writable(calendar):
             raise NotWritten(Obstacle.NO_PRIVILEGE, "this calendar cannot be written to")
         return record

@@ -10,7 +10,7 @@ from types import ModuleType
 
 
 def import_server_alone() -> None:
-    """Have `aiohttp.web` and what it needs be imported without the rest. For a process that has not imported either.
+    """Have aiohttp's server and what it needs be imported without the rest. For a process that has not imported either.
 
     Until `import_with_client`, the package has nothing but its submodules.
     """

@@ -8,12 +8,11 @@ import logging
 import time
 from typing import cast
 
-from aiohttp import web
-
 from busyd.errors import BusydError, DataError, UserError
 from busyd.flow.ask import Unanswerable
 from busyd.flow.backend import Backend
 from busyd.flow.requests import KeyMismatch, UnknownBooking
+from busyd.http import web
 from busyd.http.auth import HERE, Authenticator, Caller, login_ended, login_needed, login_refused, scope_missing
 from busyd.http.booking_problems import booking_problem
 from busyd.http.call import Call
@@ -29,6 +28,7 @@ from busyd.http.problem import (
     key_mismatch,
     no_connection,
     not_answered,
+    not_stored,
     unknown_profile,
 )
 from busyd.http.query import parse_query
@@ -235,7 +235,10 @@ class Endpoint:
         if isinstance(error, UserError):
             return bad_request(str(error), fix=error.fix)
         if isinstance(error, BusydError) and not isinstance(error, DataError):
+            failure = self._backend.storage.note(error, now=self._backend.clock.now())
             logger.warning("a request failed: %s", error)
+            if failure is not None:
+                return not_stored(is_full=failure.is_full)
             return HttpProblem(
                 "unavailable",
                 503,

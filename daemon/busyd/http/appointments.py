@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from aiohttp import web
 from msgspec import UNSET
 
 from busyd.flow.appointment_requests import AppointmentChanges, NewAppointment
@@ -12,6 +11,7 @@ from busyd.flow.appointment_view import AppointmentState, AppointmentView
 from busyd.flow.backend import Backend
 from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER
 from busyd.flow.requests import KeyedRequest, Told
+from busyd.http import web
 from busyd.http.appointment_bodies import (
     AppointmentsInWindow,
     ChangedAppointmentBody,
@@ -24,6 +24,7 @@ from busyd.http.appointment_bodies import (
 from busyd.http.auth import scope_missing
 from busyd.http.blocks import reason_of
 from busyd.http.booking_problems import (
+    explaining,
     needs_a_person,
     not_sent_after_restore,
     slot_taken,
@@ -63,7 +64,8 @@ class AppointmentsHandler:
             hold=wanted.hold,
             invites=invite == "server" and bool(wanted.guests),
         )
-        return await self._told(call, asked, outcome=await self._backend.appointments.add(asked, new))
+        made = self._backend.appointments.add(asked, new, render=_booked)
+        return await self._told(call, asked, outcome=await explaining(made, call=call, backend=self._backend))
 
     async def get_appointments(self, call: Call) -> web.StreamResponse:
         profile = profile_of(self._backend, call)
@@ -88,7 +90,7 @@ class AppointmentsHandler:
             is_current=lambda view: condition in ("", "*") or etag_of(_bytes(view)) in condition.split(", "),
         )
         change = self._backend.appointments.change(asked, call.values["appointment"], changes=changes)
-        return await self._told(call, asked, outcome=await change)
+        return await self._told(call, asked, outcome=await explaining(change, call=call, backend=self._backend))
 
     async def delete_appointment(self, call: Call) -> web.StreamResponse:
         asked = await asked_of(self._backend, call)
@@ -99,7 +101,8 @@ class AppointmentsHandler:
         """What came of a request, kept under its key as soon as it is settled."""
         location = f"/v1/profiles/{asked.profile}/appointments/"
         if isinstance(outcome, Told):
-            return tell(outcome, location=location + outcome.booking if outcome.status == 201 else "")
+            location = location + outcome.booking if outcome.status == 201 else ""
+            return tell(outcome, location=location, headers=_tags(outcome))
         view, method = outcome, call.request.method
         location += view.id
         if view.is_under_way:
@@ -115,7 +118,7 @@ class AppointmentsHandler:
             is_new = method == "POST" and view.state in (AppointmentState.BOOKED, AppointmentState.ATTENTION)
             told = Told(201 if is_new else 200, _bytes(view), view.id)
         await self._backend.requests.keep_answer(asked, told)
-        headers = {"ETag": etag_of(told.body)} if told.status in (200, 201) else problem.headers if problem else {}
+        headers = problem.headers if problem is not None else _tags(told)
         return tell(told, location=location if told.status == 201 else "", headers=headers)
 
     async def _problem(self, view: AppointmentView, method: str) -> HttpProblem | None:
@@ -144,6 +147,17 @@ class AppointmentsHandler:
             return bookable_span(begins, end_of(read, wanted, start=begins, length=old.end - old.start))
 
         return move
+
+
+def _tags(told: Told) -> dict[str, str]:
+    return {"ETag": etag_of(told.body)} if told.status in (200, 201) else {}
+
+
+def _booked(view: AppointmentView) -> Told | None:
+    """What is told of a new appointment whose slot is certain; None while there is more to come of it."""
+    is_open = view.is_under_way or view.is_written_over or view.invited == "pending"
+    is_settled = view.state is AppointmentState.BOOKED and not is_open
+    return Told(201, _bytes(view), view.id) if is_settled else None
 
 
 def _tell(view: AppointmentView, status: int, *, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -3,13 +3,13 @@
 from functools import partial
 from typing import Annotated, Final, Literal
 
-from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from busyd.flow.appointment_view import AppointmentState
 from busyd.flow.backend import Backend
 from busyd.flow.blocks import BlockChanges, BlockView
 from busyd.flow.requests import KeyedRequest, Told
+from busyd.http import web
 from busyd.http.bodies import Time
 from busyd.http.booking_problems import needs_a_person
 from busyd.http.call import Call

@@ -212,6 +212,8 @@ class ConnectionStatus(Struct, frozen=True, gc=False):
     requests: Count
     calendars: list[Calendar]
     reminders: tuple[str, ...]
+    owner: str | UnsetType = UNSET
+    """The daemon that polls it, where several share a database."""
 
 
 class Problems(Struct, frozen=True):
@@ -250,6 +252,8 @@ class SyncFinished(Struct, frozen=True):
 
     finished: Literal[True]
     failed: list[str]
+    refused: list[str] | UnsetType = UNSET
+    """Those of them whose login was refused."""
 
 
 ALIVE: Final = Health("alive")

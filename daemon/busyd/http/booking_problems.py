@@ -1,7 +1,7 @@
 """Why something was not booked, changed or held, as problems."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from busyd.booking.applying import WriteRefused
 from busyd.errors import BusydError
@@ -14,11 +14,15 @@ from busyd.flow.appointment_requests import (
     NotSettled,
     ReadOnlyCalendar,
 )
+from busyd.flow.backend import Backend
 from busyd.flow.inviting import NoOrganizer
 from busyd.flow.membership import NotOffered, NotProven, WhyNot
+from busyd.http.call import Call
+from busyd.http.explain import explained
 from busyd.http.problem import HttpProblem
 from busyd.period import Period
 
+T = TypeVar("T")
 _FIXES: Final[Mapping[WhyNot, str]] = {
     WhyNot.SLOT_TAKEN: "`busyd explain` says what is there",
     WhyNot.OUTSIDE_HOURS: "`hours:` of the profile says when it is open",
@@ -33,6 +37,22 @@ def _not_offered(error: NotOffered) -> HttpProblem:
     status = 409 if error.why is WhyNot.SLOT_TAKEN else 422
     fix = _instead(error.why, error.alternatives)
     return HttpProblem(error.why.value, status, detail=str(error), fix=fix, alternatives=error.alternatives)
+
+
+async def explaining(request: Awaitable[T], *, call: Call, backend: Backend) -> T:
+    """What comes of a request. Those with the scope `details` are told what is in the way of it.
+
+    Raises HttpProblem, and what the request raises.
+    """
+    try:
+        return await request
+    except NotOffered as error:
+        if error.why is not WhyNot.SLOT_TAKEN or not call.caller.may("details"):
+            raise
+        problem = _not_offered(error)
+        events = map(explained, await backend.explain(call.values["profile"], error.reach))
+        problem.explain = tuple(event for event in events if event.blocks)
+        raise problem from error
 
 
 def _instead(why: WhyNot, alternatives: Sequence[Period]) -> str:

@@ -2,9 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from aiohttp import web
 from msgspec import Struct, field
 
+from busyd.http import web
 from busyd.http.auth import Caller
 from busyd.http.request_headers import RequestHeaders
 

@@ -5,11 +5,11 @@ The README has the same rows, and a test holds the two together: a row that is a
 
 from typing import Annotated, Final, Literal
 
-from aiohttp import web
 from msgspec import Meta, Struct
 
 import busyd
 from busyd.flow.backend import Backend
+from busyd.http import web
 from busyd.http.call import Call
 from busyd.http.response import json_response
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from aiohttp import web
 
 from busyd.errors import BusydError
 from busyd.flow.backend import Backend
 from busyd.flow.changes import ChangeView, NumberGone, Viewer
+from busyd.http import web
 from busyd.http.bodies import time_or_none
 from busyd.http.call import Call
 from busyd.http.change_bodies import ChangeInAnswer, ChangesPage, Heartbeat

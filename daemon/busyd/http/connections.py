@@ -9,10 +9,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from busyd.address import is_loopback
+from busyd.http import web
 from busyd.http.aiohttp_internals import read_less_at_once, release
 from busyd.http.crash import CrashLog
 from busyd.http.farewell import Farewells

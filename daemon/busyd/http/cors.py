@@ -1,7 +1,6 @@
 """Cross-origin reading (the Fetch standard's CORS): off, unless the configuration names the origins."""
 
-from aiohttp import web
-
+from busyd.http import web
 from busyd.http.request_headers import RequestHeaders
 from busyd.http.response import SECURITY_HEADERS
 
@@ -22,7 +21,7 @@ def preflight(allow: str, head: RequestHeaders) -> web.Response:
     if head.origin:
         headers["Access-Control-Allow-Methods"] = allow
         headers["Access-Control-Allow-Headers"] = (
-            "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID"
+            "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID"
         )
         headers["Access-Control-Max-Age"] = "600"
     return web.Response(status=204, headers=headers)

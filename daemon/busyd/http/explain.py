@@ -3,11 +3,10 @@
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
-from aiohttp import web
-
 from busyd.advice.reasons import describe_reason
 from busyd.advice.trouble import describe_elsewhere
 from busyd.flow.backend import Backend
+from busyd.http import web
 from busyd.http.auth import Caller
 from busyd.http.bodies import CountsAs, ElsewhereInAnswer, ExplainedEvent, Explanation, Slot
 from busyd.http.call import Call

@@ -30,7 +30,10 @@ class Farewells:
             return
         self._open.add(transport)
         transport.set_protocol(_Discarding(self._open, transport))
-        transport.write_eof()
+        try:
+            transport.write_eof()
+        except OSError:  # the client has reset the connection meanwhile
+            transport.abort()
 
 
 class _Discarding(asyncio.Protocol):

@@ -20,15 +20,15 @@ from email.utils import formatdate
 from itertools import chain
 from typing import Final
 
-from aiohttp import web
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from busyd.cooperative import in_slices
 from busyd.credentials.tokens import Token
-from busyd.flow.ask import answer_at_once
+from busyd.flow.ask import FreeBusyAnswer, answer_at_once
 from busyd.flow.backend import Backend
 from busyd.flow.views import ProfileView
+from busyd.http import web
 from busyd.http.auth import Authenticator
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem
@@ -52,6 +52,7 @@ _INCOMPLETE: Final = (
     " `busyd status` names it."
 )
 _UNREAD: Final = "Not complete: a calendar has never been read, so all of its time counts as busy."
+_WITHOUT: Final = "Not complete: no calendar is configured, so all time counts as busy."
 
 
 class ShownSlots(Struct, frozen=True):
@@ -190,8 +191,7 @@ class FeedHandler:
 
     async def _content(self, token: Token, profile: ProfileView, *, window: Period) -> ShownSlots:
         answer = answer_at_once(profile, window) or await self._backend.freebusy(profile.name, window)
-        description = "" if answer.complete else _INCOMPLETE if profile.freshness.known else _UNREAD
-        content = ShownSlots(profile.name, profile.configured_timezone, description)
+        content = ShownSlots(profile.name, profile.configured_timezone, _describe(answer))
         if token.details:
             return replace(content, slots=await self._detailed_slots(token, profile.name, window=window))
         return replace(content, spans=answer.spans)
@@ -216,6 +216,15 @@ class FeedHandler:
                 )
             )
         return sorted(slots, key=lambda slot: (slot.start, slot.end, slot.uid))
+
+
+def _describe(answer: FreeBusyAnswer) -> str:
+    """What a feed says of itself; empty when it is complete."""
+    if answer.complete:
+        return ""
+    if not answer.freshness.calendars:
+        return _WITHOUT
+    return _INCOMPLETE if answer.freshness.known else _UNREAD
 
 
 def feed_window(now: Instant) -> Period:

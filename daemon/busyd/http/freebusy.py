@@ -11,11 +11,10 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from aiohttp import web
-
 from busyd.flow.ask import FreeBusyAnswer, OnStale, answer_at_once, resolve_stale
 from busyd.flow.backend import Backend
 from busyd.flow.views import ProfileView
+from busyd.http import web
 from busyd.http.answer_cache import AnswerCache, CachedAnswer
 from busyd.http.call import Call
 from busyd.http.freebusy_json import FreeBusyJson, headers_as_of, write_edges

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Final, cast
 
 import msgspec
-from aiohttp import web
 from msgspec.structs import replace
 
 from busyd.availability.together import Together, slots_together
@@ -18,6 +17,7 @@ from busyd.cooperative import in_slices, let_others_run
 from busyd.flow.ask import FreeBusyAnswer, NotConfirmed, OnStale, resolve_unknown
 from busyd.flow.backend import Backend
 from busyd.flow.views import ProfileView
+from busyd.http import web
 from busyd.http.bodies import GroupSlot, GroupSlots, PersonInAnswer, time_or_none
 from busyd.http.call import Call
 from busyd.http.freebusy import ask_freebusy, check_configured, parse_on_stale, view_of, zone_of

@@ -6,7 +6,6 @@ from itertools import pairwise
 from typing import Final, cast
 
 import msgspec
-from aiohttp import web
 from msgspec.structs import replace
 
 from busyd.availability.hours import Hours
@@ -15,6 +14,7 @@ from busyd.flow.backend import Backend
 from busyd.flow.changes import Viewer
 from busyd.flow.history import Past, PastChange, PastEvent
 from busyd.flow.views import ProfileView
+from busyd.http import web
 from busyd.http.bodies import CountsAs, time_or_none
 from busyd.http.call import Call
 from busyd.http.explain import explained

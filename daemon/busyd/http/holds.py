@@ -3,12 +3,13 @@
 from functools import partial
 from typing import Final, Literal
 
-from aiohttp import web
 from msgspec import UNSET, Struct, UnsetType
 
 from busyd.flow.backend import Backend
 from busyd.flow.holds import LONGEST_HOLD, MOST_HOLDS, HoldView, TooManyHolds
+from busyd.http import web
 from busyd.http.bodies import Time
+from busyd.http.booking_problems import explaining
 from busyd.http.call import Call
 from busyd.http.freebusy import check_configured, profile_of, zone_of
 from busyd.http.idempotency import asked_of, invalid, read_json, tell
@@ -68,7 +69,8 @@ class HoldsHandler:
         span = bookable_span(start, end_of(read, wanted, start=start, length=length))
         check_configured(profile)
         try:
-            told = await self._backend.holds.add(asked, span, ttl=ttl, render=_render)
+            held = self._backend.holds.add(asked, span, ttl=ttl, render=_render)
+            told = await explaining(held, call=call, backend=self._backend)
         except TooManyHolds as error:
             raise _too_many(error) from error
         return tell(told, location=f"/v1/profiles/{asked.profile}/holds/{told.booking}")

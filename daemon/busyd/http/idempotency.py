@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 import msgspec
-from aiohttp import web
 from msgspec import Struct
 
 from busyd.flow.backend import Backend
 from busyd.flow.requests import KeyedRequest, Told
+from busyd.http import web
 from busyd.http.call import Call
 from busyd.http.problem import PROBLEM_TYPE, HttpProblem, bad_request
 from busyd.http.request_body import read_body

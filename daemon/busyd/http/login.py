@@ -10,13 +10,13 @@ from string import Template
 from typing import Final
 from urllib.parse import parse_qs
 
-from aiohttp import web
 from msgspec import Struct
 
 from busyd.clock import Clock
 from busyd.credentials.sessions import SESSION_SECONDS, open_session
 from busyd.credentials.tokens import Token
 from busyd.flow.backend import Backend
+from busyd.http import web
 from busyd.http.auth import Authenticator
 from busyd.http.bodies import Time
 from busyd.http.call import Call

@@ -6,10 +6,9 @@ and is imported at the first scrape, as importing it would take a fifth of a sta
 
 import asyncio
 
-from aiohttp import web
-
 from busyd.durations import FAST, Durations
 from busyd.flow.backend import Backend
+from busyd.http import web
 from busyd.http.call import Call
 from busyd.http.connections import Gate
 from busyd.http.response import Finished, headers_for

@@ -45,6 +45,10 @@ async def render_metrics(backend: Backend, gate: Gate, *, counted: Counted, call
     if caller.sees_all:
         problems = [one for one in backend.problems() if one.kind not in HARMLESS and one.accepted is None]
         families += _remotes(await backend.connections(), problems=len(problems))
+        families += _sharing(backend)
+        failures = [([reason], number) for reason, number in backend.storage.failures.items()]
+        text = "Times that something could not be stored, or what is stored not be read."
+        families.append(_counter("busyd_storage_failures", text, labels=["reason"], samples=failures))
         families += [*_webhooks(backend), *_reloads(backend.reloads), *ProcessCollector(registry=None).collect()]
     parts = await in_slices(apply(lambda family: generate_latest(_Families([family])), families))
     return b"".join(parts)
@@ -110,6 +114,24 @@ def _remotes(connections: Iterable[ConnectionView], *, problems: int) -> Iterato
     polls = {view.name: view.polls for view in views}
     yield _histogram("busyd_poll_duration_seconds", "How long polls took.", label="connection", durations=polls)
     yield _gauge("busyd_problems", "Events that were not understood.", labels=[], samples=[([], problems)])
+
+
+def _sharing(backend: Backend) -> Iterator[Metric]:
+    """Of the daemons on one database; without labels, as each daemon is asked for itself."""
+    if (view := backend.sharing) is None:
+        return
+    lives = [one for one in view.daemons if one.until > backend.clock.now()]
+    yield _gauge("busyd_daemons", "Daemons that share the database.", labels=[], samples=[([], len(lives))])
+    own: _Samples = [([], one.connections) for one in view.daemons if one.is_this]
+    yield _gauge("busyd_connections_owned", "Connections that this daemon polls.", labels=[], samples=own)
+    followed = view.followed_at
+    behind: _Samples = [] if followed is None else [([], backend.clock.monotonic() - followed)]
+    text = "Time since all that other daemons had written was in memory."
+    yield _gauge("busyd_follow_age_seconds", text, labels=[], samples=behind)
+    text = "How long the oldest transaction that writes the database had run."
+    yield _gauge("busyd_database_oldest_write_seconds", text, labels=[], samples=[([], view.oldest_write)])
+    text = "How far this machine's clock is ahead of the database's, by which everything is dated."
+    yield _gauge("busyd_clock_ahead_seconds", text, labels=[], samples=[([], view.clock_ahead)])
 
 
 def _webhooks(backend: Backend) -> Iterator[Metric]:

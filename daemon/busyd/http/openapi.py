@@ -3,11 +3,11 @@
 from typing import Final
 
 import msgspec
-from aiohttp import web
 from msgspec import Struct
 
 import busyd
 from busyd.flow.reload import ReloadOutcome
+from busyd.http import web
 from busyd.http.bodies import (
     Calendars,
     Explanation,

@@ -8,11 +8,10 @@ import html
 from string import Template
 from typing import Final, cast
 
-from aiohttp import web
-
-from busyd.credentials.tokens import LOCAL_TOKEN_NAME, Token
+from busyd.credentials.tokens import Token, is_local
 from busyd.flow.backend import Backend
 from busyd.flow.views import ProfileHealth, ProfileView
+from busyd.http import web
 from busyd.http.auth import Caller
 from busyd.http.call import Call
 from busyd.http.connections import ClientConnection
@@ -77,7 +76,7 @@ def _session(caller: Caller) -> str:
 
 
 def _name_of(token: Token) -> str:
-    return "Logged in by busyd open" if token.name == LOCAL_TOKEN_NAME else token.name or token.id
+    return "Logged in by busyd open" if is_local(token.name) else token.name or token.id
 
 
 def _public_url(call: Call) -> str:

@@ -7,11 +7,12 @@ Nothing here decides. Code that refuses raises `HttpProblem`, or an error of `fl
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
-from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from busyd.errors import BusydError
 from busyd.flow.ask import NotConfirmed, NotUnderstood, Unanswerable
+from busyd.http import web
+from busyd.http.bodies import ExplainedEvent
 from busyd.http.response import SECURITY_HEADERS, to_json
 from busyd.period import Period, to_rfc3339
 
@@ -45,7 +46,7 @@ TITLES: Final[Mapping[str, str]] = {
     "not-proven": "The calendars could not be confirmed",
     "no-primary": "There is no calendar to write to",
     "read-only": "The calendar cannot be written to",
-    "out-of-space": "The account is full",
+    "out-of-space": "There is no space left",
     "hold-expired": "The hold is not in force",
     "ended": "The appointment has ended",
     "not-settled": "The last request is still under way",
@@ -95,6 +96,8 @@ class ProblemDetails(Struct, frozen=True):
     fix: str | UnsetType = UNSET
     alternatives: tuple[Alternative, ...] | UnsetType = UNSET
     """What could be had instead, where that was asked for."""
+    explain: tuple[ExplainedEvent, ...] | UnsetType = UNSET
+    """What is in the way, for those who may know of it."""
 
 
 class HttpProblem(BusydError):
@@ -112,6 +115,7 @@ class HttpProblem(BusydError):
     ) -> None:
         super().__init__(detail)
         self.alternatives = alternatives
+        self.explain: tuple[ExplainedEvent, ...] | UnsetType = UNSET
         self.name = name
         self.status = status
         self.fix = fix
@@ -127,6 +131,7 @@ class HttpProblem(BusydError):
                 detail=str(self),
                 fix=self.fix or UNSET,
                 alternatives=UNSET if self.alternatives is None else tuple(map(_alternative, self.alternatives)),
+                explain=self.explain,
             )
         )
 
@@ -162,6 +167,26 @@ def not_answered(error: Unanswerable) -> HttpProblem:
         detail=str(error),
         fix=f"GET /v1/status says which connection is in trouble; {instead}, the last known state is served",
         headers={"Retry-After": "30" if is_unconfirmed else "60"},
+    )
+
+
+def not_stored(*, is_full: bool) -> HttpProblem:
+    """503: busyd cannot write, or read, what it keeps."""
+    if is_full:
+        return HttpProblem(
+            "out-of-space",
+            503,
+            detail="there is no space left on the disk where busyd keeps its data",
+            fix="free some space there (GET /v1/status says where), then ask again, for an appointment with the same"
+            " Idempotency-Key",
+            headers={"Retry-After": "30"},
+        )
+    return HttpProblem(
+        "unavailable",
+        503,
+        detail="busyd cannot use what it has stored at the moment",
+        fix="ask again in a moment, for an appointment with the same Idempotency-Key; GET /v1/status says why",
+        headers={"Retry-After": "5"},
     )
 
 

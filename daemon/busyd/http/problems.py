@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from aiohttp import web
-
 from busyd.flow.accepting import NothingToAccept, UnknownProblem
 from busyd.flow.backend import Backend
 from busyd.flow.views import ProblemView
+from busyd.http import web
 from busyd.http.auth import Caller
 from busyd.http.bodies import Problems
 from busyd.http.call import Call

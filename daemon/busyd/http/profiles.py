@@ -1,10 +1,9 @@
 """`GET /v1/profiles`: who can be asked about, and how far the answers can be trusted at this moment."""
 
-from aiohttp import web
-
 from busyd.cooperative import apply, in_slices
 from busyd.flow.backend import Backend
 from busyd.flow.views import ProfileView
+from busyd.http import web
 from busyd.http.bodies import Profiles, ProfileSummary, time_or_none
 from busyd.http.call import Call
 from busyd.http.response import json_response

@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 
 from busyd.http.problem import HttpProblem, bad_request
 from busyd.ical.zones import Zone, iana_zone
-from busyd.period import LATEST, Instant, Period
+from busyd.period import LATEST, Instant, Period, to_rfc3339
 from busyd.timetext import HOW_TO_WRITE_DURATIONS, BadText, PointInTime, days_between, parse_duration, parse_moment
 
 DAY: Final = 86_400
@@ -91,9 +91,9 @@ def parse_window(query: Mapping[str, str], *, now: Instant, zone: Callable[[], Z
     else:
         end = parse_time("end", written_end, now=now, zone=zone)
     if start.instant >= end.instant:
-        raise bad_request(
-            "the window is empty or reversed: `start` must be before `end`", fix=HOW_TO_WRITE_TIMES, name="bad-window"
-        )
+        meant = f"from {to_rfc3339(start.instant)} to {to_rfc3339(end.instant)}"
+        message = f"the window is empty or reversed, {meant}: `start` must be before `end`"
+        raise bad_request(message, fix=HOW_TO_WRITE_TIMES, name="bad-window")
     if end.instant - start.instant > MAX_WINDOW and not _is_of_days(written_start, written_end or ""):
         raise bad_request("the window is longer than 1000 days", fix="ask for it in several parts", name="bad-window")
     return Period(start.instant, end.instant), start.is_relative or end.is_relative

@@ -1,8 +1,7 @@
 """`POST /v1/reload`: read the configuration again, and tell what came of it. The same as SIGHUP."""
 
-from aiohttp import web
-
 from busyd.flow.backend import Backend
+from busyd.http import web
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem
 from busyd.http.request_body import read_nothing

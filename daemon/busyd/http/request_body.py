@@ -4,8 +4,8 @@ import asyncio
 from typing import Final
 
 import msgspec
-from aiohttp import web
 
+from busyd.http import web
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, bad_request
 from busyd.http.request_headers import Fault

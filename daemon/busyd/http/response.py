@@ -7,13 +7,13 @@ from email.utils import formatdate
 from typing import Final
 
 import msgspec
-from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11
 from msgspec import Struct
 from multidict import CIMultiDict
 
 from busyd.cooperative import in_slices
+from busyd.http import web
 from busyd.http.request_headers import RequestHeaders
 from busyd.period import read_http_date
 

@@ -147,7 +147,7 @@ def api_routes(handlers: Handlers) -> Routes:
                 writes_parameters={"DELETE": appointments.CANCEL_PARAMETERS},
             ),
             Route(f"{profile}/holds/{{hold}}", {"GET": held.get_hold, "DELETE": held.delete_hold}, _BOOK),
-            Route("/v1/capabilities", {"GET": CapabilitiesHandler(backend).get_capabilities}, local=True),
+            Route("/v1/capabilities", {"GET": CapabilitiesHandler(backend).get_capabilities}),
             Route("/v1/status", {"GET": status.get_status}, _ADMIN | _DETAILS, parameters=STATUS_PARAMETERS),
             Route("/v1/calendars", {"GET": status.get_calendars}, _ADMIN),
             Route("/v1/problems", {"GET": problems.get_problems}, _ADMIN),

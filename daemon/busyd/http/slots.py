@@ -6,7 +6,6 @@ from functools import partial
 from typing import Final, cast
 
 import msgspec
-from aiohttp import web
 from msgspec import Struct
 
 from busyd.availability.hours import Hours, SlotDefaults
@@ -16,6 +15,7 @@ from busyd.flow.ask import FreeBusyAnswer, OnStale, resolve_unknown
 from busyd.flow.backend import Backend
 from busyd.flow.membership import Offer, make_offer
 from busyd.flow.views import ProfileView
+from busyd.http import web
 from busyd.http.bodies import Slot, Slots, time_or_none
 from busyd.http.call import Call
 from busyd.http.freebusy import ask_freebusy, check_configured, parse_on_stale, profile_of, zone_of

@@ -7,8 +7,7 @@ to the profile; a token for all profiles sees all connections.
 from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
-from aiohttp import web
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
 import busyd
@@ -20,6 +19,7 @@ from busyd.flow.link_views import LinkView
 from busyd.flow.unsettled import UnsettledView
 from busyd.flow.views import CalendarView, ConnectionView, ProblemView, ProfileView
 from busyd.flow.webhook_views import WebhookView
+from busyd.http import web
 from busyd.http.auth import Caller
 from busyd.http.bodies import (
     Calendar,
@@ -33,7 +33,7 @@ from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, unknown_profile
 from busyd.http.profiles import profile_body
 from busyd.http.response import json_response
-from busyd.http.status_bodies import Status, UnsettledAppointment, WebhookStatus
+from busyd.http.status_bodies import DaemonStatus, Sharing, Status, StorageStatus, UnsettledAppointment, WebhookStatus
 from busyd.period import to_rfc3339
 
 PARAMETERS: Final = frozenset({"profile", "connection"})
@@ -64,6 +64,8 @@ class StatusHandler:
             appointments=[_unsettled(one) for view in profiles for one in backend.unsettled.of(view.name)],
             webhooks=[_webhook(view) for view in visible_webhooks(backend, caller) if _is_asked(view, call)],
             configuration=f"the last reload was refused: {refused}" if refused else UNSET,
+            sharing=_sharing(backend, call),
+            storage=_storage(backend, caller),
         )
         return await json_response(status, call.head)
 
@@ -160,6 +162,32 @@ def _webhook(view: WebhookView) -> WebhookStatus:
     )
 
 
+def _sharing(backend: Backend, call: Call) -> Sharing | UnsetType:
+    """The daemons on the database: for an administrator of all profiles who asks about everything."""
+    view, clock, caller = backend.sharing, backend.clock, call.caller
+    if view is None or not (caller.sees_all and caller.may("admin")) or call.query.keys() & PARAMETERS:
+        return UNSET
+    daemons = [
+        DaemonStatus(
+            name=one.name,
+            address=one.address,
+            until=to_rfc3339(one.until),
+            connections=one.connections,
+            this=one.is_this,
+        )
+        for one in view.daemons
+    ]
+    behind = None if view.followed_at is None else int(clock.monotonic() - view.followed_at)
+    return Sharing(daemons, behind, int(view.oldest_write), view.clock_ahead)
+
+
+def _storage(backend: Backend, caller: Caller) -> StorageStatus | UnsetType:
+    failure = backend.storage.lately(backend.clock.now())
+    if failure is None or not (caller.sees_all and caller.may("admin")):
+        return UNSET
+    return StorageStatus(to_rfc3339(failure.at), failure.detail, failure.fix)
+
+
 def _problems_of(calendars: Iterable[Sequence[CalendarView]], problems: Iterable[ProblemView]) -> list[ProblemView]:
     labels = {calendar.label for visible in calendars for calendar in visible}
     return [problem for problem in problems if problem.calendar in labels]
@@ -212,6 +240,7 @@ def _connection(view: ConnectionView, calendars: Sequence[CalendarView], *, call
         requests=view.requests,
         calendars=[_calendar(calendar) for calendar in calendars],
         reminders=_visible_reminders(view, caller),
+        owner=view.owner if view.owner and caller.may("admin") else UNSET,
     )
 
 

@@ -41,10 +41,43 @@ class WebhookStatus(Struct, frozen=True):
     behind: Count
 
 
+class DaemonStatus(Struct, frozen=True):
+    """A daemon with a session in the database; `until` is when that ends unless it is renewed, as every daemon does
+    every ten seconds, and `connections` how many it polls. `this` is the one that answers.
+    """
+
+    name: str
+    address: str
+    until: Time
+    connections: Count
+    this: bool
+
+
+class Sharing(Struct, frozen=True):
+    """The daemons on one database. `behind` is how many seconds ago all that the others had written was in the memory
+    of this one, null before the first time; `oldest_write` for how many seconds the oldest transaction that writes the
+    database has run; `clock_ahead` by how many seconds the clock of this machine is ahead of the database's.
+    """
+
+    daemons: list[DaemonStatus]
+    behind: Count | None
+    oldest_write: Count
+    clock_ahead: int
+
+
+class StorageStatus(Struct, frozen=True):
+    """How something could not be stored lately, or what is stored not be read, and what to do about it."""
+
+    last: Time
+    detail: str
+    fix: str
+
+
 class Status(Struct, frozen=True):
     """The state of everything that the caller may see. `configuration` is there when the last reload was refused;
     `warnings` are sentences about what is configured and does not do what its owner may think, as a misspelt calendar.
-    `webhooks` is empty without the scope `admin`.
+    `webhooks` is empty without the scope `admin`. `sharing` is there when several daemons may share the stores, for an
+    `admin` of all profiles, and so is `storage` when something could not be stored in the last minutes.
     """
 
     version: str
@@ -56,3 +89,5 @@ class Status(Struct, frozen=True):
     appointments: list[UnsettledAppointment]
     webhooks: list[WebhookStatus]
     configuration: str | UnsetType = UNSET
+    sharing: Sharing | UnsetType = UNSET
+    storage: StorageStatus | UnsetType = UNSET

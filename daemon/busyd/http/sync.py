@@ -4,10 +4,10 @@ import asyncio
 import logging
 from typing import Final
 
-from aiohttp import web
 from msgspec import UNSET
 
 from busyd.flow.backend import Backend
+from busyd.http import web
 from busyd.http.bodies import SyncFinished, SyncProgress
 from busyd.http.call import Call
 from busyd.http.request_body import read_nothing
@@ -18,6 +18,8 @@ from busyd.progress import Progress
 logger = logging.getLogger(__name__)
 
 LINES: Final = "application/x-ndjson"
+_REFUSED: Final = ("auth.refused", "auth.apple.")
+"""How the codes of a refused login begin, and of one that was not tried because Apple refuses it."""
 
 
 class SyncHandler:
@@ -51,7 +53,9 @@ class SyncHandler:
         if error is not None:
             logger.error("a sync failed unexpectedly", exc_info=error)
         failed = sorted(visible) if error is not None else [name for name in work.result() if name in visible]
-        await response.write(to_json(SyncFinished(finished=True, failed=failed)))
+        views = await visible_connections(self._backend, call.caller)
+        refused = [view.name for view in views if view.name in failed and view.code.startswith(_REFUSED)]
+        await response.write(to_json(SyncFinished(finished=True, failed=failed, refused=refused or UNSET)))
         await response.write_eof()
         return response
 

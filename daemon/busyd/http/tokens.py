@@ -6,11 +6,11 @@ The scope `admin` of a token for one profile is about the tokens of that profile
 from typing import Annotated
 
 import msgspec
-from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from busyd.credentials.tokens import ALL_PROFILES, LOCAL_TOKEN_NAME, SCOPES, Token
+from busyd.credentials.tokens import ALL_PROFILES, SCOPES, Token, is_local
 from busyd.flow.backend import Backend
+from busyd.http import web
 from busyd.http.bodies import Time, time_or_none
 from busyd.http.call import Call
 from busyd.http.idempotency import invalid, read_json
@@ -96,7 +96,7 @@ class TokensHandler:
                 detail=f"your own token lacks the scope {lacking[0]}, so it cannot give it",
                 fix=f"make the token with `busyd token add {wanted.profile} --scope {','.join(scopes)}`",
             )
-        if wanted.name == LOCAL_TOKEN_NAME:
+        if is_local(wanted.name):
             raise invalid("this name is reserved for the daemon", fix="choose another one")
         seconds = read_duration("expires", wanted.expires, least=1) if wanted.expires is not UNSET else None
         made = await self._backend.tokens.add(

@@ -2,15 +2,17 @@
 but for an end that is missing.
 """
 
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NoReturn
 
 from msgspec import Struct
 
 from busyd.errors import DataError
+from busyd.ical.compose import to_utc
+from busyd.ical.lines import read_parameters
 from busyd.ical.tree import ComponentTree, Line, read_tree, write_tree
-from busyd.ical.values import BadValue, read_time
+from busyd.ical.values import DAY, BadValue, Length, read_duration, read_time
+from busyd.ical.zones import UTC, find_zone
 
 
 class Defect(StrEnum):
@@ -34,7 +36,7 @@ class AcceptableObject(Struct, frozen=True):
 
     uid: str
     lacks_end: bool
-    """Some event has neither DTEND nor DURATION."""
+    """Some event has no DTEND."""
 
 
 def check_object(payload: bytes) -> AcceptableObject:
@@ -68,27 +70,44 @@ def check_object(payload: bytes) -> AcceptableObject:
 
 
 def with_ends(payload: bytes) -> bytes:
-    """The same with a DTEND in every event that has none: what RFC 5545 §3.6.1 says it is. The rest is as it was, but
-    for folds and the case of names.
+    """The same with a DTEND in every event that has none: what its DURATION comes to, or RFC 5545 §3.6.1 says. The rest
+    is as it was, but for folds and the case of names.
     """
     tree = read_tree(payload)
     for calendar in tree.inside:
         for event in calendar.inside:
             if event.name == "VEVENT" and _lacks_end(event):
-                event.lines = [line for start in event.lines for line in _with_end(start)]
+                event.lines = _ended(event)
     return write_tree(tree)
 
 
-def _with_end(line: Line) -> list[Line]:
-    name, parameters, value = line
-    if name != "DTSTART":
-        return [line]
-    start, is_date, _ = read_time(value.strip())
-    return [line, ("DTEND", parameters, _next_day(start) if is_date else value.strip())]
+def _ended(event: ComponentTree) -> list[Line]:
+    """The lines with a DTEND behind DTSTART; as they are when their DURATION cannot be read, or is negative."""
+    ((_, parameters, value),) = [line for line in event.lines if line[0] == "DTSTART"]
+    durations = _values(event, "DURATION")
+    try:
+        length = read_duration(durations[0].strip()) if durations else Length()
+    except BadValue:
+        return event.lines
+    if length.total < 0:
+        return event.lines
+    end = ("DTEND", *_end(parameters, value.strip(), length=length))
+    kept = [line for line in event.lines if line[0] != "DURATION"]
+    return [line for one in kept for line in ((one, end) if one[0] == "DTSTART" else (one,))]
 
 
-def _next_day(wall: int) -> str:
-    return f"{datetime.fromtimestamp(wall, UTC) + timedelta(days=1):%Y%m%d}"
+def _end(parameters: str, start: str, *, length: Length) -> tuple[str, str]:
+    """The parameters and the value of a DTEND. The seconds of a DURATION are exact, also where the clocks change."""
+    wall, is_date, is_utc = read_time(start)
+    if is_date:
+        days = length.days + -(-length.seconds // DAY)
+        return parameters, to_utc(wall + max(days, 1) * DAY)[:8]
+    zone = UTC if is_utc else find_zone(read_parameters(parameters).get("TZID", "")) or UTC
+    instant = zone.instant(wall + length.days * DAY) + length.seconds
+    last = zone.wall(instant)
+    if zone.instant(last) != instant:  # the second of two times that the clock shows
+        return "", to_utc(instant)
+    return parameters, to_utc(last) if is_utc else to_utc(last).removesuffix("Z")
 
 
 def _check_start(event: ComponentTree) -> None:
@@ -102,7 +121,7 @@ def _check_start(event: ComponentTree) -> None:
 
 
 def _lacks_end(event: ComponentTree) -> bool:
-    return not (_values(event, "DTEND") or _values(event, "DURATION"))
+    return not _values(event, "DTEND")
 
 
 def _values(component: ComponentTree, name: str) -> list[str]:

@@ -105,7 +105,7 @@ def read_event(component: Component, zones: Zones, *, cancelled: bool) -> Event:
     if not lines:
         raise UnreadableEvent("it has no DTSTART")
     try:
-        begin = read_moment(lines[0], zones)
+        begin = read_moment(_only(lines), zones)
     except BadValue as error:
         message = f"its DTSTART cannot be read: {error}"
         raise UnreadableEvent(message) from error
@@ -139,7 +139,7 @@ def _length(component: Component, zones: Zones, *, begin: Moment, start: int) ->
     properties = component.properties
     if "DTEND" in properties:
         try:
-            line = properties["DTEND"][0]
+            line = _only(properties["DTEND"])
             names_zone = "TZID" in line[0] or line[1].endswith("Z")
             beside = None if names_zone else zone_beside(component, begin)
             end = read_moment(line, zones, beside=beside)
@@ -157,11 +157,20 @@ def _length(component: Component, zones: Zones, *, begin: Moment, start: int) ->
             same_day = end.wall == begin.wall // DAY * DAY
             return 0, begin.zone.instant(end.wall + DAY * same_day) - start, begin.zone
     if "DURATION" in properties:
-        length = read_duration(properties["DURATION"][0][1].strip())
+        length = read_duration(_only(properties["DURATION"])[1].strip())
         if begin.is_date and length.total >= 0:
             return (length.days + -(-length.seconds // DAY)) or (0 if length.total else 1), 0, begin.zone
         return length.days, length.seconds, begin.zone
     return (1 if begin.is_date else 0), 0, begin.zone
+
+
+def _only(lines: list[Property]) -> Property:
+    """The line of a property that may be there once. Raises BadValue when another one says something else."""
+    first = lines[0]
+    if len(lines) > 1 and any(line != first for line in lines):
+        message = f"it is there twice, as {first[1][:30]!r} and otherwise"
+        raise BadValue(message)
+    return first
 
 
 def zone_beside(component: Component, begin: Moment | Event) -> Zone | None:

@@ -89,6 +89,12 @@ def normalise_address(text: str) -> str:
     return address.removeprefix("mailto:").strip().rstrip("/") or address
 
 
+@lru_cache(maxsize=256)
+def normalise_addresses(addresses: tuple[str, ...]) -> frozenset[str]:
+    """The same of several, without those that are empty: asked for in every answer, and nearly always of the same."""
+    return frozenset(normalise_address(address) for address in addresses if address)
+
+
 def facts_of(component: Component, *, all_day: bool, cancelled: bool = False) -> Facts:
     """The facts of a component. An override inherits nothing from its master (RFC 5545 §3.8.4.4).
 
@@ -137,7 +143,13 @@ _TRAVEL_AFTER: Final = "X-APPLE-TRAVEL-RETURN-DURATION"
 
 
 def _word(lines: list[Property] | None) -> str | None:
-    return lines[0][1].strip().upper() or None if lines else None
+    """The value in upper case; None where there is none, and where lines contradict each other: nothing frees then."""
+    if not lines:
+        return None
+    word = lines[0][1].strip().upper()
+    if len(lines) > 1 and any(value.strip().upper() != word for _, value in lines):
+        return None
+    return word or None
 
 
 @lru_cache(maxsize=512)

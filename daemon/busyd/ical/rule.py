@@ -69,7 +69,7 @@ class Rule(Struct, frozen=True):
 def read_rule(text: str) -> Rule:
     """Parse the value of an RRULE. Raises BadRule when a part that it has cannot be read, or is misspelt.
 
-    Unknown and empty parts are ignored. Of repeated parts, the first counts. BY values outside their range match
+    Unknown and empty parts are ignored. A part that is repeated must say the same. BY values outside their range match
     nothing.
     """
     parts: dict[str, str] = {}
@@ -79,7 +79,9 @@ def read_rule(text: str) -> Rule:
         name, value = name.strip().upper(), value.strip()
         if equals and name in _PARTS:
             if value:
-                parts.setdefault(name, value)
+                if parts.setdefault(name, value).upper() != value.upper():
+                    message = f"the rule has {name} twice, as {parts[name][:20]} and as {value[:20]}"
+                    raise BadRule(message)
             else:
                 _note(oddities, f"{name} in the rule is empty, so it says nothing")
         elif name and _is_misspelt(name):
@@ -98,10 +100,9 @@ def read_rule(text: str) -> Rule:
     count = None
     if "COUNT" in parts:
         count = _number(parts["COUNT"], oddities)
-        if count is None:
-            message = f"COUNT={parts['COUNT'][:20]} is not a number"
+        if count is None or count < 0:
+            message = f"COUNT={parts['COUNT'][:20]} is not a number of occurrences"
             raise BadRule(message)
-        count = max(count, 0)
     scale = parts.get("RSCALE", "").upper() or "GREGORIAN"
     numbers = {
         name: _numbers(parts[name], low, high=high, signed=signed, oddities=oddities, name=name)

@@ -6,10 +6,18 @@ of the two. In both cases, the offset before the change applies until both clock
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 CYCLE: Final = 146_097 * 86_400
 """Seconds in 400 years, after which the Gregorian calendar and the days of the week repeat."""
+
+
+class ClockChange(NamedTuple):
+    """The offsets from UTC before and after an instant, in seconds."""
+
+    instant: int
+    before: int
+    after: int
 
 
 class Zone:
@@ -66,6 +74,12 @@ class Zone:
             turns = (instant - self._end) // CYCLE + 1
             return self.wall(instant - turns * CYCLE) + turns * CYCLE
         return instant + self._offsets[bisect_right(self._changes, instant)]
+
+    def changes(self, first: int, end: int) -> list[ClockChange]:
+        """The changes of the clocks from one instant to another, the end not included, as far as the table goes."""
+        places = range(bisect_left(self._changes, first), bisect_left(self._changes, end))
+        changes = (ClockChange(self._changes[at], self._offsets[at], self._offsets[at + 1]) for at in places)
+        return [change for change in changes if change.before != change.after]
 
     def pieces(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
         """Split the wall times `first` to `last` (inclusive) into (first, last, offset), each with one offset."""

@@ -10,18 +10,16 @@ from collections.abc import Collection, Generator, Iterable, Sequence
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 from msgspec.structs import replace
 
 from busyd.availability.difference import Change, Known, find_changes
-from busyd.availability.snapshot import Snapshot, nothing_known, pack, unpack
-from busyd.availability.splicing import Touched
+from busyd.availability.snapshot import Snapshot, pack
 from busyd.clock import Clock
 from busyd.cooperative import in_slices, to_the_end
-from busyd.index.origins import OriginFinder, Sources
-from busyd.period import FbType, Instant, Period, coalesce, to_rfc3339
+from busyd.index.origins import OriginFinder
+from busyd.index.told_snapshots import SnapshotStep, as_answered, is_unread, unpacked
+from busyd.period import FbType, Instant, Period, to_rfc3339
 from busyd.state.own_rows import OWN
-from busyd.state.profile_state import ProfileState
 from busyd.state.state import State
 from busyd.state.told_appointment import told_appointment
 from busyd.store.bookings import Booking, BookingKind
@@ -48,27 +46,6 @@ _AT_ONCE: Final = 50
 """Profiles whose changes are written in one transaction."""
 
 
-class SnapshotStep(Struct, frozen=True):
-    """From one snapshot to another, over any number of builds."""
-
-    before: Snapshot
-    now: Snapshot
-    touched: tuple[Touched, ...] | None
-    """By calendar; None when something else than the tables has changed."""
-    sources: Sources | None = None
-    """None while that is not known, as after a start."""
-
-    def followed_by(self, later: "SnapshotStep") -> "SnapshotStep":
-        sources = self.sources.followed_by(later.sources) if self.sources and later.sources else None
-        if self.now is not later.before or self.touched is None or later.touched is None:
-            return SnapshotStep(self.before, later.now, None, sources)
-        stretches: dict[int, list[tuple[int, int]]] = {}
-        for one in (*self.touched, *later.touched):
-            stretches.setdefault(one.calendar, []).extend(one.stretches)
-        touched = tuple(Touched(calendar, tuple(coalesce(found))) for calendar, found in stretches.items())
-        return SnapshotStep(self.before, later.now, touched, sources)
-
-
 class ChangeRecorder:
     """Tells the log what has changed, whenever somebody says that it is time to."""
 
@@ -87,9 +64,35 @@ class ChangeRecorder:
         """The appointments that are not over as they were told last, of those that changed since the start."""
         self._untold_rows: list[ToldAppointment] = []
         """Appointments that are to be told, in the order of their commits."""
+        self._is_recording = True
+        """Another daemon may do that instead, and tell the same changes."""
         self._telling = asyncio.Lock()
+        self._is_late = False
+        """The last try to write the log has failed."""
         self._last: tuple[Snapshot, Snapshot, list[Change]] | None = None
         """The last difference that was looked for: profiles that share snapshots have the same."""
+
+    async def pause(self) -> None:
+        """Tell nothing from now on: another daemon does. Returns once nothing is being written."""
+        self._is_recording = False
+        async with self._telling:
+            self._untold_rows.clear()
+            self._told_rows.clear()
+
+    async def resume(self, rows: Iterable[Booking]) -> None:
+        """Tell what changes from now on, and what nobody has told meanwhile, as after a start.
+
+        `rows`: those of the outbox of which something may still come.
+        """
+        async with self._telling:
+            self._told.clear()
+            self._failing = None
+            self._hours.clear()
+            self._untold = dict.fromkeys(self._state.profiles)
+            self._is_recording = True
+        await self.take_as_told(rows)
+        self.note_rows(rows)
+        await self.tell(connections=tuple(self._state.connections))
 
     def note(self, profiles: Iterable[str], step: SnapshotStep | None = None) -> None:
         """Something may have changed for these profiles; it is told when `tell` is called."""
@@ -102,6 +105,8 @@ class ChangeRecorder:
 
     def note_rows(self, rows: Iterable[Booking]) -> None:
         """The same of rows of the outbox that were committed, or of which it is known now that they are refused."""
+        if not self._is_recording:
+            return
         rows = tuple(rows)
         self.origins.note_rows(rows)
         for row in rows:
@@ -120,6 +125,7 @@ class ChangeRecorder:
             try:
                 await self._log.append((), ToldState(appointments=told, is_silent=True), now=self._clock.now())
             except StorageError as error:
+                self._state.storage.note(error, now=self._clock.now())
                 logger.error("the appointments could not be noted in the log of changes, and are told anew: %s", error)
 
     async def tell(
@@ -134,6 +140,8 @@ class ChangeRecorder:
         `otherwise` is the cause of what no calendar has changed. What cannot be written now is told the next time.
         """
         async with self._telling:
+            if not self._is_recording:
+                return
             try:
                 if profiles is None:
                     await self._note_hours()
@@ -145,7 +153,12 @@ class ChangeRecorder:
                     await to_the_end(self._write((), {}))
                 self.origins.forget(profiles, connections=connections)
             except StorageError as error:
-                logger.error("changes could not be written to their log; busyd tries again by itself: %s", error)
+                self._state.storage.note(error, now=self._clock.now())
+                level = logging.DEBUG if self._is_late else logging.ERROR
+                logger.log(level, "changes could not be written to their log; busyd tries again by itself: %s", error)
+                self._is_late = True
+            else:
+                self._is_late = False
             finally:
                 self._last = None
 
@@ -194,10 +207,10 @@ class ChangeRecorder:
                 steps[name] = step = self._untold.pop(name, None)
                 if profile_state is None or profile_state.snapshot is None:
                     continue  # it is noted again when it has one
-                now, before = _as_answered(self._state, profile_state), self._told.get(name)
+                now, before = as_answered(self._state, profile_state), self._told.get(name)
                 cause = otherwise
                 if before is None and name in stored:
-                    before, cause = _unpacked(stored[name]), ChangeCause.RESTART
+                    before, cause = unpacked(stored[name]), ChangeCause.RESTART
                     if before is None:
                         changes.append(self._reset(name, cause))
                 if before is not None and before != now:
@@ -228,7 +241,7 @@ class ChangeRecorder:
         if self._last is None or self._last[0] is not before or self._last[1] is not now:
             self._last = before, now, await in_slices(find_changes(before, now, touched=touched))
         found = self._last[2]
-        if _is_unread(before) != _is_unread(now):
+        if is_unread(before) != is_unread(now):
             cause = ChangeCause.READING
         elif touched is not None:
             cause = ChangeCause.CALENDAR
@@ -272,23 +285,3 @@ def _type_of(known: Known) -> str:
     if known.uncertain and known.fbtype is FbType.FREE:
         return FbType.BUSY_UNAVAILABLE.text
     return known.fbtype.text
-
-
-def _as_answered(state: State, profile_state: ProfileState) -> Snapshot:
-    """The snapshot of a profile; while one of its calendars was never read, one that knows nothing."""
-    snapshot = profile_state.snapshot
-    assert snapshot is not None
-    blocking = [state.calendars.get(link.calendar or 0) for link in profile_state.links if link.blocks]
-    is_read = blocking and all(record is not None and record.is_read for record in blocking)
-    return snapshot if is_read else nothing_known(snapshot.span)
-
-
-def _is_unread(snapshot: Snapshot) -> bool:
-    return snapshot == nothing_known(snapshot.span)
-
-
-def _unpacked(stored: bytes) -> Snapshot | None:
-    try:
-        return unpack(stored)
-    except ValueError:
-        return None

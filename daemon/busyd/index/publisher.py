@@ -5,20 +5,22 @@ A proof is shown only once the snapshot holds what it proves; a change is told o
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from busyd.availability.building import Reading
 from busyd.availability.snapshot import Snapshot, pack
 from busyd.availability.splicing import Built, Rebuilt, rebuild_snapshot
 from busyd.clock import Clock
 from busyd.cooperative import in_slices, let_others_run
-from busyd.index.changes import ChangeRecorder, SnapshotStep
+from busyd.index.changes import ChangeRecorder
 from busyd.index.origins import DeletedObject, Sources
+from busyd.index.told_snapshots import SnapshotStep
 from busyd.index.version import index_version
 from busyd.period import Period
 from busyd.state.horizon import DAY, horizon_at
 from busyd.state.links import Link, calendar_keys
 from busyd.state.profile_state import ProfileState
+from busyd.state.readings import readings_of, snapshot_key
 from busyd.state.state import State
 from busyd.store.bookings import Booking, connection_of
 from busyd.store.changes import ChangeCause
@@ -37,6 +39,8 @@ class SnapshotPublisher:
         """The span of time that the tables and the snapshots cover."""
         self.changing = asyncio.Lock()
         """Held while the stored index and the tables change together."""
+        self.keeps: Callable[[ProfileState], bool] = lambda _: True
+        """Whether the snapshot of a profile is kept by this daemon; of several, one does."""
         self._store, self._clock = store, clock
         self._state = state
         self._changes = changes
@@ -68,8 +72,8 @@ class SnapshotPublisher:
 
     async def publish_profiles(self, names: Iterable[str]) -> None:
         """The same of these profiles."""
-        state = self._state
-        due = state.due_snapshots()
+        state, names = self._state, list(names)
+        due = state.due_snapshots(names)
         for name in names:
             profile_state = state.profiles.get(name)
             if profile_state is None or not (name in due or profile_state.building.locked()):
@@ -115,15 +119,15 @@ class SnapshotPublisher:
                 self._changes.note_rows((row,))
                 await self._changes.tell(())
 
-    def lacking_tables(self, profiles: Iterable[str]) -> set[str]:
+    def lacking_tables(self, profiles: Collection[str]) -> set[str]:
         """Those of these profiles whose snapshot cannot be built, because a calendar of it was not loaded yet."""
-        due = self._state.due_snapshots()
+        due = self._state.due_snapshots(profiles)
         return {
             name
             for name in profiles
             if name in due
             and (profile_state := self._state.profiles.get(name)) is not None
-            and self._state.readings(profile_state, profile_state.next_links) is None
+            and readings_of(self._state, profile_state, links=profile_state.next_links) is None
         }
 
     async def confirm(self, records: Sequence[CalendarRecord]) -> None:
@@ -133,7 +137,8 @@ class SnapshotPublisher:
         """
         connections, links = {record.connection for record in records}, self._state.links
         await self.publish_snapshots(connections)
-        lacking = self.lacking_tables(name for connection in connections for name in links.profiles_naming(connection))
+        naming = {name for connection in connections for name in links.profiles_naming(connection)}
+        lacking = self.lacking_tables(naming)
         records = [record for record in records if lacking.isdisjoint(links.profiles_of(record.id))]
         read_anew = [record.id for record in records if self._is_read_anew(record)]
         self._state.confirm(records, monotonic=self._clock.monotonic())
@@ -151,7 +156,9 @@ class SnapshotPublisher:
     def key_of(self, profile_state: ProfileState, generations: Mapping[int, int], *, horizon: Period) -> str:
         """Names all that a snapshot of the profile depends on."""
         version = index_version(self._state.own_zones)
-        return self._state.snapshot_key(profile_state, generations, day=horizon.start // DAY, version=version)
+        return snapshot_key(
+            self._state, profile_state, generations=generations, day=horizon.start // DAY, version=version
+        )
 
     def _is_read_anew(self, record: CalendarRecord) -> bool:
         """Whether it counts as read by now and did not, or the other way round."""
@@ -166,7 +173,7 @@ class SnapshotPublisher:
         state, name = self._state, profile_state.profile.name
         async with self.changing:
             links, horizon = profile_state.next_links, self.horizon
-            readings = state.readings(profile_state, links)
+            readings = readings_of(state, profile_state, links=links)
             if readings is None:
                 return
             if profile_state.is_made_from(readings, links=links, span=horizon):
@@ -246,6 +253,8 @@ class SnapshotPublisher:
     async def _keep(self, profile_state: ProfileState, key: str, *, snapshot: Snapshot) -> None:
         """A snapshot that cannot be kept costs the next start a moment, nothing else."""
         name = profile_state.profile.name
+        if not self.keeps(profile_state):
+            return
         try:
             await self._store.record_snapshot(name, key, body=pack(snapshot))
         except StorageError as error:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from busyd.cooperative import to_the_end
+from busyd.index.loading import load_tables
 from busyd.index.placeholders import as_mirrored
 from busyd.state.postponed import FIRST_RETRY
 from busyd.store.errors import StorageError
@@ -12,12 +13,17 @@ from busyd.store.occurrences import IndexEntry
 from busyd.store.transaction import Transaction
 
 if TYPE_CHECKING:
-    from busyd.index.writer import Changes, IndexWriter
+    from busyd.index.batch import Changes
+    from busyd.index.writer import IndexWriter
 
 logger = logging.getLogger(__name__)
 
 AT_ONCE: Final = 100
 """Objects that are tried in one go."""
+
+
+class _Outrun(Exception):
+    """Another daemon has written the calendar, and that is not in memory yet."""
 
 
 async def retry_postponed(writer: "IndexWriter") -> None:
@@ -79,15 +85,25 @@ async def _read_again(writer: "IndexWriter", calendar: int, *, numbers: Sequence
             else:
                 writer.note_postponed(calendar, number, entries=entries)
 
-        withheld = state.is_beyond(calendar)
+        withheld, held = state.is_beyond(calendar), state.tables.generations.get(calendar, 0)
 
         def store(tx: Transaction) -> "Changes":
-            tx.record_uids(uids)
-            tx.replace_entries(read, withheld=withheld)
+            if tx.generation_of(calendar) != held:
+                raise _Outrun
+            there = tx.still_there({number: (stored[number].payload, stored[number].etag) for number in read})
+            kept: Changes = {number: entries for number, entries in read.items() if number in there}
+            tx.record_uids({number: uid for number, uid in uids.items() if number in there})
+            tx.replace_entries({number: read[number] for number in kept}, withheld=withheld)
             tx.advance_generation(calendar)
-            return dict(read)
+            return kept
 
         if read:
             versions = {number: (stored[number].href, stored[number].etag) for number in read}
-            await to_the_end(writer.commit(calendar, store, versions=versions))
+            try:
+                await to_the_end(writer.commit(calendar, store, versions=versions))
+            except _Outrun:
+                for number in read:
+                    state.postponed.discard(number)  # whoever loads the calendar reads what was not read as well
+                for zone in list(state.tables.of(calendar)):
+                    await load_tables(writer, calendar, zone=zone)
     return numbers.index(list(stored)[len(expanded) - 1]) + 1

@@ -19,6 +19,7 @@ from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.state.horizon import horizon_at
 from busyd.state.profile_state import ProfileState
+from busyd.state.readings import readings_of
 from busyd.store.occurrences import IndexEntry
 
 
@@ -36,7 +37,11 @@ async def roll_horizon(writer: IndexWriter, now: Instant) -> bool:
             for calendar in state.tables.calendars
             for zone, tables in state.tables.of(calendar).items()
         ]
+        is_kept = await writer.store.keeps_index()
         for calendar, zone, tables in held:
+            if tables.recurring and not is_kept:
+                beyond.append((calendar, zone))  # what is stored is another daemon's reading
+                continue
             moved = await _extended(writer, calendar, zone=zone, new=new, tables=tables) if tables.recurring else tables
             if is_too_much(moved.count) or moved.is_beyond:
                 beyond.append((calendar, zone))
@@ -44,7 +49,7 @@ async def roll_horizon(writer: IndexWriter, now: Instant) -> bool:
                 state.put_table(calendar, zone, table=await in_slices(moved.with_table(table)))
         state.table = table
         writer.publisher.move_horizon(new)
-        for calendar, zone in beyond:  # it may have fewer now
+        for calendar, zone in beyond:  # those with too much may have less now
             await load_tables(writer, calendar, zone=zone)
     await writer.publisher.publish_snapshots()
     return True
@@ -53,12 +58,12 @@ async def roll_horizon(writer: IndexWriter, now: Instant) -> bool:
 async def expand_window(writer: IndexWriter, profile_state: ProfileState, *, window: Period) -> Snapshot:
     """A snapshot of a window beyond the horizon, by the same engine: costs the recurring objects of the mirror."""
     links = profile_state.links
-    readings = writer.state.readings(profile_state, links)
+    readings = readings_of(writer.state, profile_state, links=links)
     if readings is None:
         # Asked right after a start: the stored snapshot covers the horizon, the rest is still on the disk.
         await writer.complete_tables()
         links = profile_state.links
-        readings = writer.state.readings(profile_state, links)
+        readings = readings_of(writer.state, profile_state, links=links)
     if readings is None:
         return nothing_known(window)
     wide: list[Reading] = []
@@ -76,16 +81,29 @@ async def _seen_through(
     """The tables with the recurring objects as they are in a window."""
     if tables.is_beyond:
         return tables
-    async for part in _recurring(writer, calendar, zone=zone):
+    async for part in _dependent(writer, calendar, zone=zone):
         indexed = writer.expansion.index([payload for _, payload, _ in part], zone, span=window)
         changes: dict[int, IndexEntry] = {}
-        for entry, _, etag in part:
-            seen = entry_of(entry.object, zone, span=window, indexed=await anext(indexed))
-            (changes[entry.object],) = as_mirrored(entry.object, [seen], etag=etag, span=window)
+        for number, _, etag in part:
+            seen = entry_of(number, zone, span=window, indexed=await anext(indexed))
+            (changes[number],) = as_mirrored(number, [seen], etag=etag, span=window)
         tables = await in_slices(tables.changed(_counted(writer, changes)))
         if is_too_much(tables.count):
             return OccurrenceTable.beyond(tables.table, BEYOND)
     return tables
+
+
+async def _dependent(writer: IndexWriter, calendar: int, *, zone: str) -> AsyncIterator[list[tuple[int, bytes, str]]]:
+    """Objects that may say something else of another span, with their payloads and ETags, some at a time: those that
+    recur, or all of them where no index is kept that tells which do."""
+    if await writer.store.keeps_index():
+        async for part in _recurring(writer, calendar, zone=zone):
+            yield [(entry.object, payload, etag) for entry, payload, etag in part]
+        return
+    after = 0
+    while found := await writer.store.objects_to_expand(calendar, zone, span=writer.horizon, after=after):
+        after = found[-1][0]
+        yield [(number, payload, etag) for number, payload, etag, _ in found if payload]
 
 
 async def _recurring(
@@ -116,7 +134,9 @@ async def _extended(
                 if entry.postponed:
                     writer.note_postponed(calendar, old.object, entries=[entry])
                 await let_others_run()
-        await writer.store.put_entries(grown.values())
+        versions = {known.object: (payload, etag) for known, payload, etag in part}
+        there = await writer.store.put_entries(grown.values(), of=versions)
+        grown = {number: entry for number, entry in grown.items() if number in there}
         tables = await in_slices(tables.changed(_counted(writer, grown)))
     return tables
 

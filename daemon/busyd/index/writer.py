@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct, field
 from msgspec.structs import replace
 
 from busyd.clock import Clock
@@ -17,37 +16,24 @@ from busyd.cooperative import in_slices, to_the_end
 from busyd.ical.facts import HARMLESS
 from busyd.ical.reduction import reduce_object
 from busyd.index.acceptance import counted
+from busyd.index.batch import BatchEnd, CalendarBatch, Changes, Incoming, Version
 from busyd.index.loading import is_too_much, load_tables, problems_of, put_beyond
-from busyd.index.placeholders import as_mirrored
 from busyd.index.publisher import SnapshotPublisher
-from busyd.period import Instant, Period
+from busyd.period import Period
 from busyd.state.privacy import reduced_to
-from busyd.state.problems import version_of
 from busyd.state.state import State
-from busyd.store.mirror import GHOST_ETAG, UNREAD_ETAG, CalendarRecord, StoredObject, SyncMark
+from busyd.store.mirror import CalendarRecord, SyncMark
 from busyd.store.occurrences import ANY_ZONE, IndexEntry
 from busyd.store.store import Store
 from busyd.store.transaction import Transaction
 
 if TYPE_CHECKING:
-    from busyd.index.expansion import Expanded, Expansion
+    from busyd.index.expansion import Expansion
 
 logger = logging.getLogger(__name__)
 
 BATCH: Final = 100
 """Objects that are expanded and stored at once, fewer when they are large or have many occurrences."""
-Version = tuple[str, str]
-"""Href and ETag of an object; no ETag for what the server has in another version than the mirror."""
-Changes = dict[int, list[IndexEntry] | None]
-"""Object -> its new entries, one a reading zone; None when the object is gone."""
-
-
-class Incoming(Struct, frozen=True):
-    """An object as fetched, before it is stored."""
-
-    href: str
-    etag: str
-    payload: bytes
 
 
 class IndexWriter:
@@ -81,17 +67,21 @@ class IndexWriter:
         if "expansion" in vars(self):
             await self.expansion.close()
 
-    async def complete_tables(self) -> None:
-        """Have every linked calendar in memory in every zone it is read in, and a snapshot of every profile."""
+    async def complete_tables(self, connection: str = "") -> None:
+        """Have every linked calendar in memory in every zone it is read in, and a snapshot of every profile.
+
+        `connection`: only in what profiles make of this one something has changed.
+        """
+        beside = self.state.calendars_beside(connection) if connection else None
         async with self.publisher.changing:
-            self.state.forget_unlinked()
-            for calendar in list(self.state.calendars):
+            self.state.forget_unlinked(beside)
+            for calendar in list(self.state.calendars) if beside is None else beside & self.state.calendars.keys():
                 for zone in self.state.zones_of(calendar):
                     if self.state.tables.get(calendar, zone) is None:
                         await load_tables(self, calendar, zone=zone)
                         self.tell_postponed(calendar)
-        await self.publisher.publish_snapshots()
-        self.state.forget_unlinked()
+        await self.publisher.publish_snapshots((connection,) if connection else None)
+        self.state.forget_unlinked(beside)
 
     async def store_batch(
         self,
@@ -109,7 +99,7 @@ class IndexWriter:
         `unread` hrefs keep what the mirror has of them, or what `incoming` brings, which is not all there is to know;
         so do `ghosts`, which are no longer waited for. `spelled`: how the server writes hrefs, where not canonically.
         """
-        end = _End(tuple(gone), tuple(unread), tuple(ghosts), spelled or {}, mark)
+        end = BatchEnd(tuple(gone), tuple(unread), tuple(ghosts), spelled or {}, mark)
         changed, rest = 0, list(incoming)
         while True:
             taken, count = await self._store_some(calendar, rest, end=end)
@@ -133,8 +123,18 @@ class IndexWriter:
         `versions` are those of the objects that `work` has changed, once it is done. While the calendar is beyond its
         bound, `work` should write its entries withheld.
         """
-        state = self.state
         changes, generation = await self.store.transaction(lambda tx: (work(tx), tx.generation_of(calendar)))
+        await self.take_changes(calendar, changes, versions=versions, generation=generation)
+        return changes
+
+    async def take_changes(
+        self, calendar: int, changes: Changes, *, versions: Mapping[int, Version], generation: int
+    ) -> None:
+        """Have the tables follow what was written of a calendar. To be called with `changing` held.
+
+        `generation` is that of its index since then.
+        """
+        state = self.state
         for number, entries in changes.items():
             self.note_postponed(calendar, number, entries=entries or ())
         self._note_problems(calendar, changes, versions=versions)
@@ -144,7 +144,7 @@ class IndexWriter:
             if not is_too_much(counts.most):
                 for zone in tables:
                     await load_tables(self, calendar, zone=zone)
-            return changes
+            return
         for zone, table in tables.items():
             mine = {object_id: self._read_in(zone, entries) for object_id, entries in changes.items()}
             new = await in_slices(table.changed(mine))
@@ -153,8 +153,7 @@ class IndexWriter:
                 put_beyond(self, calendar)
                 break
         if tables:
-            state.tables.generations[calendar] = generation
-        return changes
+            state.tables.note_generation(calendar, tables, generation=generation)
 
     def note_postponed(self, calendar: int, number: int, *, entries: Iterable[IndexEntry]) -> None:
         """Remember which objects could not be read, and which could."""
@@ -169,7 +168,7 @@ class IndexWriter:
             self.state.publish_calendar(calendar)
 
     async def _store_some(
-        self, calendar: CalendarRecord, incoming: Sequence[Incoming], *, end: "_End"
+        self, calendar: CalendarRecord, incoming: Sequence[Incoming], *, end: BatchEnd
     ) -> tuple[int, int]:
         """Commit the first of the objects, with the last of them the end. How many, and how many changed."""
         kept = reduced_to(self.state, calendar.connection)
@@ -187,11 +186,11 @@ class IndexWriter:
                 payloads = [fetched.payload for fetched in some]
                 expanded = await self.expansion.expand(payloads, zones, span=horizon) if payloads else []
             is_last = len(expanded) == len(incoming)
-            batch = _Batch(
+            batch = CalendarBatch(
                 calendar.id,
                 calendar.connection,
                 list(zip(some, expanded, strict=False)),
-                end if is_last else _End(),
+                end if is_last else BatchEnd(),
                 horizon,
                 withheld=self.state.is_beyond(calendar.id),
                 at=self.clock.now(),
@@ -229,61 +228,3 @@ async def _reduced(incoming: Sequence[Incoming], own: Set[str] | None) -> Sequen
     if own is None or not incoming:
         return incoming
     return await asyncio.to_thread(lambda: [replace(one, payload=reduce_object(one.payload, own)) for one in incoming])
-
-
-class _End(Struct, frozen=True):
-    """What is written together with the last of the objects."""
-
-    gone: tuple[str, ...] = ()
-    unread: tuple[str, ...] = ()
-    ghosts: tuple[str, ...] = ()
-    spelled: Mapping[str, str] = field(default_factory=dict)
-    mark: SyncMark | None = None
-
-
-class _Batch(Struct, frozen=True):
-    """What one transaction writes."""
-
-    calendar: int
-    connection: str
-    objects: "list[tuple[Incoming, Expanded]]"
-    end: _End
-    horizon: Period
-    withheld: bool
-    at: Instant
-    versions: dict[int, Version] = field(default_factory=dict)
-    """Those of the objects it changed, once it is committed."""
-    deleted: dict[int, tuple[str, str]] = field(default_factory=dict)
-    """Id -> href and UID of those that it deleted, likewise."""
-
-    def _version(self, href: str, etag: str) -> str:
-        doubts = self.end.mark.doubts if self.end.mark is not None else {}
-        return version_of(self.connection, href, etag=etag, doubts=doubts)
-
-    def commit(self, tx: Transaction) -> Changes:
-        """Write everything; the changes for the tables."""
-        changes: Changes = {}
-        versions = self.versions
-        for fetched, expanded in self.objects:
-            stored = StoredObject(fetched.href, fetched.etag, expanded.uid, fetched.payload)
-            number = tx.put_object(self.calendar, stored)
-            changes[number] = expanded.entries(number, self.horizon)
-            versions[number] = fetched.href, self._version(fetched.href, fetched.etag)
-        self.deleted.update(tx.forget_objects(self.calendar, self.end.gone, at=self.at))
-        changes |= dict.fromkeys(self.deleted)
-        for etag, marked in ((UNREAD_ETAG, self.end.unread), (GHOST_ETAG, self.end.ghosts)):
-            for number, href in tx.mark_unread(self.calendar, marked, etag=etag).items():
-                changes[number] = as_mirrored(number, (), etag=etag, span=self.horizon)
-                versions[number] = href, self._version(href, etag)
-            for number, href in tx.objects_with_payload(self.calendar, marked).items():
-                known = changes.get(number) or tx.entries_of(number)
-                changes[number] = as_mirrored(number, known, etag=etag, span=self.horizon)
-                versions[number] = href, self._version(href, etag)
-        tx.record_spellings(self.calendar, self.end.spelled)
-        there = {number: entries for number, entries in changes.items() if entries is not None}
-        tx.replace_entries(there, withheld=self.withheld)
-        if self.end.mark is not None:
-            tx.record_sync(self.calendar, self.end.mark)
-        if changes:
-            tx.advance_generation(self.calendar)
-        return changes

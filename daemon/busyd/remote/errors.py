@@ -18,6 +18,7 @@ class Trouble(StrEnum):
     NETWORK = "network"
     TIMEOUT = "timeout"
     TLS = "tls"
+    NO_TLS = "no-tls"
     RESET = "reset"
     PROXY = "proxy"
     PROTOCOL = "protocol"
@@ -29,6 +30,7 @@ _REASONS: Final = {
     Trouble.NETWORK: "there is no route to it",
     Trouble.TIMEOUT: "it did not answer in time",
     Trouble.TLS: "its certificate was not accepted",
+    Trouble.NO_TLS: "it does not speak TLS",
     Trouble.RESET: "the connection was lost",
     Trouble.PROXY: "a proxy or the login page of a network answered instead",
     Trouble.PROTOCOL: "it does not speak HTTP correctly",

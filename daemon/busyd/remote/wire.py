@@ -25,6 +25,8 @@ USER_AGENT: Final = f"busyd/{__version__}"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT"})
 """Methods that change nothing, so repeating them is harmless."""
 
+_NO_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"})
+"""How OpenSSL calls an answer that is no TLS."""
 _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 MayConnect = Callable[[str], bool]
 """Whether an IP address that a name was resolved to may be connected to."""
@@ -219,6 +221,8 @@ def _fault_of(error: Exception, host: str) -> RemoteError:
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Unreachable(host, Trouble.DNS, sent=False)
     if isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
+        if getattr(getattr(error, "os_error", None), "reason", "") in _NO_TLS:
+            return Unreachable(host, Trouble.NO_TLS, sent=False)
         return Unreachable(host, Trouble.TLS, sent=False, detail=_tls_detail(error))
     if isinstance(error, aiohttp.ClientConnectorError):
         if isinstance(error.os_error, _RefusedAddress):

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Struct
 
 from busyd.credentials.files import KEY_FILE, STORE_FILE
+from busyd.durable_file import sync_folder
 from busyd.os_errors import fault_of
 from busyd.regular_file import open_regular_file
 from busyd.store.backup import BackupUnusable
@@ -87,7 +88,7 @@ def write_new(path: Path, content: bytes) -> None:
         if isinstance(error, OSError):
             raise fault_of(error, f"cannot write {path}") from None
         raise
-    sync_folder(path.parent)
+    sync_names(path.parent)
 
 
 def exists_already(path: Path) -> BackupUnusable:
@@ -97,14 +98,10 @@ def exists_already(path: Path) -> BackupUnusable:
     return BackupUnusable(f"{path} exists already, and a backup replaces nothing", fix="name another file")
 
 
-def sync_folder(folder: Path) -> None:
+def sync_names(folder: Path) -> None:
     """Have the names in a folder on the disk, where its file system can do that."""
     with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_folder(folder)
 
 
 class Archive:

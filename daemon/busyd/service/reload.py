@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_KEYS: Final = {"calendar_rules": "calendars"}
+_KEYS: Final = {"calendar_rules": "calendars", "calendar_max_age": "calendars"}
 """Fields of a profile that the configuration calls otherwise."""
 READ_WITHIN: Final = 20.0
 """Seconds for reading all files. systemd gives a reload TimeoutStartSec=, 60 s in the unit."""
@@ -82,8 +82,7 @@ class Reloader:
         missing = (*missing, *news.unreadable)
         logger.info("the configuration was reloaded: %s", "; ".join(changed) or "nothing has changed")
         needs_restart = tuple(self._listening.needs_restart)
-        if config.state != self._started.state:
-            needs_restart = (*needs_restart, "state")
+        needs_restart += tuple(key for key in ("state", "store") if getattr(config, key) != getattr(self._started, key))
         if needs_restart:
             logger.warning("changes of these keys count only after a restart: %s", ", ".join(needs_restart))
         outcome: Literal["applied", "restart-needed"] = "restart-needed" if needs_restart else "applied"
@@ -162,7 +161,7 @@ def describe_changes(old: Config, new: Config) -> Iterator[str]:
         if before is None:
             yield f"profile {name}: added"
         elif keys := [*_differences(_without_locations(before), _without_locations(profile))]:
-            yield f"profile {name}: {', '.join(_KEYS.get(key, key) for key in keys)}"
+            yield f"profile {name}: {', '.join(dict.fromkeys(_KEYS.get(key, key) for key in keys))}"
     yield from (key for key in ("time_zones", "log") if getattr(old, key) != getattr(new, key))
     yield from (f"profile {name}: removed" for name in old.profiles if name not in new.profiles)
 

@@ -1,8 +1,8 @@
 """When a connection is polled: on and on, earlier when somebody asks, later when its server wants peace.
 
-One poll at a time; who asks during one waits for it. Whatever one poll runs into, the next one comes: one of four
+One poll at a time; who asks during one waits for it. Whatever one poll runs into, the next one comes: one of five
 places that catch every exception, with the answer to a request (`http/app.py`), the carrying of an appointment
-(`flow/book.py`) and the last resort (`cli/run.py`).
+(`flow/book.py`), a turn among daemons (`service/fleet.py`) and the last resort (`cli/run.py`).
 """
 
 import asyncio
@@ -10,9 +10,6 @@ import contextlib
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final, Protocol
-
-from msgspec.structs import replace
 
 from busyd.connection import FEEDS
 from busyd.dav.errors import LoginRefused
@@ -21,26 +18,16 @@ from busyd.errors import BusydError, RemoteError
 from busyd.flow.poll import poll_connection
 from busyd.period import Instant
 from busyd.progress import Progress, Report
-from busyd.remote.backoff import CHECK_EVERY, ConnectionBackoff, after_failure, after_success, next_poll_at
+from busyd.remote.backoff import CHECK_EVERY, next_poll_at
 from busyd.remote.client import CaldavClient
 from busyd.remote.errors import NOTHING_SENT
+from busyd.service.first_polls import AT_ONCE, NEVER, FirstPoll
+from busyd.service.kept_backoff import KeptBackoff, LoginMemory
 from busyd.service.trouble import begin_trouble, end_trouble
 from busyd.sync.context import PollContext
 from busyd.sync.timing import SECRET_CHECK
 
 logger = logging.getLogger(__name__)
-
-NEVER: Final = float("inf")
-
-
-class LoginMemory(Protocol):
-    """What outlives the daemon of a refused login."""
-
-    async def recall(self) -> ConnectionBackoff | None:
-        """How things stood before; None when the login was not refused, or is another one now."""
-
-    async def remember(self, backoff: ConnectionBackoff) -> None:
-        """Keep it for the next start; without refusals, forget it."""
 
 
 class PollSchedule:
@@ -56,10 +43,11 @@ class PollSchedule:
         memory: LoginMemory | None = None,
     ) -> None:
         self.context = context
-        self._has_another_password = has_another_password
+        self._kept = KeptBackoff(
+            context.name, clock=context.clock, has_another_password=has_another_password, memory=memory
+        )
         self._on_change = on_change
         self._after_poll = after_poll
-        self._backoff = ConnectionBackoff()
         self._running: asyncio.Task[bool] | None = None
         self._is_only_awaited = False
         """Whoever waits for the poll under way sees to what `after_poll` does."""
@@ -70,16 +58,13 @@ class PollSchedule:
         self._listeners: list[Report] = []
         self._began = self._ended = -NEVER
         """When the last poll did (monotonic)."""
-        self._memory = memory
-        self._recalling, self._is_recalled = asyncio.Lock(), False
+        self._not_before = -NEVER
         self._is_stopped = False
-        self._is_extra = False
-        """The poll under way, or the last one, is one that a person added to those of a refused login."""
 
     @property
     def is_refused(self) -> bool:
         """Whether the login was refused at the last try."""
-        return self._backoff.refusals > 0
+        return self._kept.is_refused
 
     @contextlib.asynccontextmanager
     async def undisturbed(self) -> AsyncIterator[CaldavClient]:
@@ -87,11 +72,12 @@ class PollSchedule:
         async with self._turn:
             yield self.context.client
 
-    async def run(self) -> None:
+    async def run(self, first: FirstPoll = AT_ONCE) -> None:
         """Poll for ever; ends only by being cancelled."""
+        self._began, self._not_before = max(self._began, first.last), first.not_before
         while True:
-            await self.poll_now()
             await self._rest()
+            await self.poll_now()
 
     async def poll_now(self, report: Report | None = None, *, by_hand: bool = False) -> bool:
         """Poll once, or join the poll under way. True when the connection could be read.
@@ -184,17 +170,20 @@ class PollSchedule:
     async def _tell_changes(self, earlier: asyncio.Task[None] | None, *, is_awaited: bool) -> None:
         if earlier is not None:
             await asyncio.wait({earlier})
-        await self.context.writer.publisher.tell_changes((self.context.name,))
-        if self._after_poll is not None and not is_awaited:
-            await self._after_poll(self.context.name)
+        name = self.context.name
+        try:
+            await self.context.writer.publisher.tell_changes((name,))
+            if self._after_poll is not None and not is_awaited:
+                await self._after_poll(name)
+        except BusydError as error:
+            logger.warning("the work after polling %s failed: %s", name, error)
+        except Exception:
+            logger.exception("the work after polling %s failed with an internal error", name)
 
     async def _poll_connection(self, *, is_awaited: bool) -> bool:
         clock, name = self.context.clock, self.context.name
         self._began = clock.monotonic()
-        self._is_extra = self.is_refused and self._began < self._backoff.not_before
-        if self._is_extra:
-            self._backoff = self._backoff.with_extra(clock.now())
-            await self._remember()  # before anything is sent: whatever ends the daemon now, it counts
+        await self._kept.begin()
         self.context.connection_state.login_accepted = False
         is_thorough = self.context.connection_state.thorough
         try:
@@ -202,7 +191,7 @@ class PollSchedule:
         except BusydError as error:
             self._failed(error)
             if isinstance(error, LoginRefused) and not isinstance(error, NOTHING_SENT):
-                await self._remember()
+                await self._kept.remember()
             return False
         except Exception as error:
             logger.exception("polling %s failed with an internal error", name)
@@ -211,10 +200,10 @@ class PollSchedule:
             return False
         finally:
             self._ended = clock.monotonic()
+            if (sent := self.context.connection_state.asked) is not None:
+                self._began = max(self._began, sent.monotonic)  # later, where it had to wait before it asked
             self.context.connection_state.polls.count(self._ended - self._began)
-        was_refused, self._backoff = self.is_refused, after_success(self._backoff)
-        if was_refused:
-            await self._remember()
+        await self._kept.succeed()
         self.context.connection_state.has_other_password = False
         if is_thorough:
             self.context.connection_state.thorough = False
@@ -225,83 +214,43 @@ class PollSchedule:
         return True
 
     def _failed(self, error: BusydError) -> None:
-        connection_state, clock = self.context.connection_state, self.context.clock
-        known = error if isinstance(error, RemoteError) else RemoteError(str(error))
-        if connection_state.login_accepted:
-            # What is refused after that says nothing about the password: only refusals in a row count.
-            self._backoff = replace(self._backoff, refusals=0)
-            known = RemoteError(str(error)) if isinstance(error, LoginRefused) else known
-        before, now = self._backoff, clock.monotonic()
-        self._backoff = after_failure(before, known, now=now, wall=clock.now(), chance=random.random())
-        if self._is_extra or (self._backoff.yields and now < before.not_before):
-            self._backoff = before  # who asks out of turn does not make the wait longer
+        connection_state = self.context.connection_state
+        self._kept.fail(error, login_accepted=connection_state.login_accepted)
         self._tell(error)
         self._report(Progress(self.context.name, "", "failed", detail=connection_state.trouble))
 
     def _tell(self, error: BusydError) -> None:
         """Show what is wrong to whoever asks, and once to the log."""
-        begin_trouble(self.context, error, locked_out=self._backoff.is_locked_out)
+        begin_trouble(self.context, error, locked_out=self._kept.backoff.is_locked_out)
         self._on_change()
 
     async def _may_try(self, *, by_hand: bool) -> bool:
-        async with self._recalling:
-            await self._recall()
-        await self._forgive_another_password()
-        clock, backoff = self.context.clock, self._backoff
-        if clock.monotonic() >= backoff.not_before:
-            return True
-        if backoff.refusals:
-            return by_hand and backoff.may_be_added(clock.now())
-        return backoff.may_be_hurried(clock.monotonic(), last=self._ended)
-
-    async def _recall(self) -> None:
-        """Go on as before a restart: a daemon that is started over and over tries a refused login no more often."""
-        if self._memory is None or self._is_recalled:
-            return
-        self._is_recalled, backoff = True, await self._memory.recall()
-        if backoff is None:
-            return
-        self._backoff, connection_state = backoff, self.context.connection_state
-        self._tell(LoginRefused(host_of(connection_state.connection.url)))
-
-    async def _remember(self) -> None:
-        if self._memory is not None:
-            await self._memory.remember(self._backoff)
-
-    async def _forgive_another_password(self) -> None:
-        """Start afresh when the password that was refused has been replaced."""
-        if not self._backoff.refusals:
-            return
-        try:
-            replaced = await self._has_another_password()
-        except BusydError as error:
-            logger.debug("%s: the password cannot be read at the moment: %s", self.context.name, error)
-            return
-        if replaced:
-            self._backoff = ConnectionBackoff(slow_until=self._backoff.slow_until, extras=self._backoff.extras)
+        if await self._kept.recall():
+            self._tell(LoginRefused(host_of(self.context.connection_state.connection.url)))
+        return await self._kept.may_try(by_hand=by_hand, last=self._ended)
 
     async def _rest(self) -> None:
         """Wait until the next poll is due. Once a login was refused, another password ends the waiting."""
         clock, connection_state = self.context.clock, self.context.connection_state
         while True:
             due = next_poll_at(
-                self._backoff, connection_state.connection.poll, last=self._began, chance=random.random()
+                self._kept.backoff, connection_state.connection.poll, last=self._began, chance=random.random()
             )
-            wait = due - clock.monotonic()
+            wait = max(due, self._not_before) - clock.monotonic()
             if wait <= 0:
                 return
             look = self._until_second_look()
-            if look < wait and not self._backoff.refusals and self._backoff.not_before <= clock.monotonic():
+            if look < wait and not self._kept.backoff.refusals and self._kept.backoff.not_before <= clock.monotonic():
                 connection_state.next_poll = Instant(clock.now() + int(look))
                 await clock.sleep(look)
                 return
             connection_state.next_poll = Instant(clock.now() + int(wait))
-            if not self._backoff.refusals:
+            if not self._kept.backoff.refusals:
                 await clock.sleep(wait)
                 continue
             await clock.sleep(min(wait, SECRET_CHECK))
-            await self._forgive_another_password()
-            if not self._backoff.refusals:
+            await self._kept.forgive_another_password()
+            if not self._kept.backoff.refusals:
                 return
 
     def _until_second_look(self) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from busyd.credentials.files import KEY_FILE, STORE_FILE
-from busyd.credentials.tokens import LOCAL_TOKEN_NAME
+from busyd.credentials.tokens import LOCAL_TOKEN_NAME, is_local
 from busyd.errors import Misconfigured, TryAgain, UserError
 from busyd.ical.tzfile import load_zone
 from busyd.os_errors import fault_of
@@ -119,18 +119,22 @@ def _take(lock: int) -> None:
     return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def write_admin_token(state: Path, ledger: Ledger, *, now: Instant) -> None:
+def write_admin_token(state: Path, ledger: Ledger, *, now: Instant, daemon: str = "") -> None:
     """Have a token in a 0600 file with which the command line of the same user may ask the daemon for anything.
+
+    `daemon` is what tells this one from others with the same ledger. Without that nobody shares it: what others had
+    while it was in a database opens nothing any more.
 
     Raises OSError when the file cannot be written, StorageError when the ledger cannot.
     """
-    path = state / ADMIN_TOKEN_FILE
-    if ledger.find_token(_read_if_any(path), now) is not None:
-        return
+    path, name = state / ADMIN_TOKEN_FILE, f"{LOCAL_TOKEN_NAME}:{daemon}" if daemon else LOCAL_TOKEN_NAME
+    own = ledger.find_token(_read_if_any(path), now)
     for token in ledger.tokens():
-        if token.name == ADMIN_TOKEN_FILE:
+        if (own is None or token.id != own.id) and (is_local(token.name) if not daemon else token.name == name):
             ledger.revoke_token(token.id)
-    made = ledger.add_token("*", scopes=ADMIN_SCOPES, details=False, expires=None, name=ADMIN_TOKEN_FILE, now=now)
+    if own is not None:
+        return
+    made = ledger.add_token("*", scopes=ADMIN_SCOPES, details=False, expires=None, name=name, now=now)
     path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:

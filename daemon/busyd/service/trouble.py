@@ -17,6 +17,7 @@ def begin_trouble(context: PollContext, error: BusydError, *, locked_out: bool) 
     state.has_other_password = isinstance(error, NotAppSpecific)
     trouble = describe_trouble(state.connection, error, locked_out=locked_out, worked_before=state.listed)
     seen = Surroundings(now, worked_before=state.listed)
+    context.state.storage.note(error, now=now)
     state.trouble_code = diagnose(error, state.connection, seen=seen).code
     if trouble != state.trouble:
         about = {"connection": context.name, "code": state.trouble_code}

@@ -34,6 +34,8 @@ class ConnectionState(Struct):
     """When the present poll, or the last one, began to ask: what it proves is as old as that."""
     proved: dict[int, float] = field(default_factory=dict)
     """Calendar -> when the poll began to ask by which it was proved last (monotonic)."""
+    proved_last: tuple[int, ...] = ()
+    """The calendars that the last poll proved; without feeds."""
     login_accepted: bool = False
     """Whether the present poll, or the last one, got an answer with its credentials."""
     wanted: Instant | None = None
@@ -43,6 +45,8 @@ class ConnectionState(Struct):
     requests: int = 0
     polls: Durations = field(default_factory=lambda: Durations(SLOW))
     """How long polls took, since the start."""
+    owner: str = ""
+    """The daemon that polls it, where several share that; empty while none does, and where there is only this one."""
     calendar_trouble: dict[int, str] = field(default_factory=dict)
     """What went wrong with single calendars while the others were read."""
 

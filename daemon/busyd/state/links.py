@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from enum import StrEnum
 
 from msgspec import Struct, field
@@ -42,6 +43,8 @@ class Link(Struct, frozen=True, gc=False):
     zone: str = ""
     """IANA name in which its floating and all-day times are read."""
     rules: Rules = field(default_factory=Rules)
+    max_age: timedelta | None = None
+    """For how long a confirmation of this calendar counts; None: as the profile says."""
     blocks: bool = True
     """False for a primary that is only written to."""
     trouble: str = ""
@@ -249,16 +252,18 @@ def _with_rules(
         reference = _rules_of(profile, record, bound=bound) if record is not None else None
         if record is None or reference is None:
             yield replace(link, rules=profile.rules)
-        else:
-            note = "" if is_called(record, reference) else _renamed(reference, record=record, known=known)
-            yield replace(link, rules=profile.calendar_rules[reference], note=note)
+            continue
+        note = "" if is_called(record, reference) else _renamed(reference, record=record, known=known)
+        rules, max_age = profile.calendar_rules[reference], profile.calendar_max_age.get(reference)
+        yield replace(link, rules=rules, max_age=max_age, note=note)
 
 
 def _rules_of(
     profile: Profile, record: CalendarRecord, *, bound: Mapping[CalendarReference, CalendarRecord]
 ) -> CalendarReference | None:
-    """The key of `calendars:` that counts for a calendar: the first that is bound to it or, bound to none, names it."""
-    for reference in profile.calendar_rules:
+    """The key of `calendars:` that counts for a calendar: the first that is bound to it or, bound to none, names it;
+    CONNECTION/* counts for those that no other names."""
+    for reference in sorted(profile.calendar_rules, key=lambda written: written.is_wildcard):
         if reference.connection != record.connection:
             continue
         owner = bound.get(reference)
@@ -271,17 +276,16 @@ def is_called(record: CalendarRecord, reference: CalendarReference) -> bool:
     """Whether a reference names a calendar as that is called now."""
     remote, wanted = record.remote, reference.calendar
     return (
-        wanted in ("", remote.id, remote.href, remote.href.rstrip("/")) or wanted.casefold() == remote.name.casefold()
+        wanted in ("", "*", remote.id, remote.href, remote.href.rstrip("/"))
+        or wanted.casefold() == remote.name.casefold()
     )
 
 
 def _renamed(reference: CalendarReference, *, record: CalendarRecord, known: Sequence[CalendarRecord]) -> str:
     named = any(is_called(other, reference) for other in known if other.id != record.id and not other.gone)
     others = f", not to the one that is called {reference.calendar!r} now" if named else ""
-    return (
-        f"its rules for {reference} were written when {record.label} had that name, and go on"
-        f" applying to it{others}; write {record.connection}/{record.remote.id} under `calendars` to say so"
-    )
+    then = f"its rules for {reference} were written when {record.label} had that name, and go on applying to it{others}"
+    return f"{then}; write {record.connection}/{record.remote.id} under `calendars` to say so"
 
 
 def _once_each(links: Sequence[Link]) -> tuple[Link, ...]:

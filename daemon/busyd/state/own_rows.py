@@ -40,6 +40,15 @@ class _Made(Struct, frozen=True):
     following: int
     """The next number that no object had yet."""
     table: OccurrenceTable
+    spans: tuple[OwnSpan, ...] = ()
+
+
+class _Spans(Struct, frozen=True):
+    """What the rows of a profile take, and what it follows from."""
+
+    revision: int
+    links: tuple[Link, ...]
+    spans: tuple[OwnSpan, ...]
 
 
 class OwnRows:
@@ -50,6 +59,9 @@ class OwnRows:
         self._by_profile: dict[str, dict[str, None]] = {}
         self._by_calendar: dict[str, dict[str, None]] = {}
         self._made: dict[str, _Made] = {}
+        self._revision = 0
+        """Grows with every change of what the rows take: a booking changes its row often, and its time once."""
+        self._spans: dict[str, _Spans] = {}
         self._starts: dict[str, list[OwnStart]] = {}
         """By profile, in order."""
 
@@ -57,6 +69,7 @@ class OwnRows:
         """Take rows as the ledger has them. What takes no time any more is let go of."""
         for row in rows:
             known = self._rows.pop(row.id, None)
+            self._revision += known is None or _taken(known) != _taken(row)
             if known is not None:
                 starts = self._starts.get(known.profile, [])
                 for start in _starts(known):
@@ -88,8 +101,15 @@ class OwnRows:
 
     def spans(self, profile: str, links: Iterable[Link]) -> tuple[OwnSpan, ...]:
         """What they take, in order."""
-        rows = self.of(profile, links)
-        return tuple(sorted((row.id, int(span.start), int(span.end), row.fbtype) for row in rows for span in row.spans))
+        links, known = tuple(links), self._spans.get(profile)
+        if known is None or known.revision != self._revision or known.links != links:
+            spans = [
+                (row.id, int(span.start), int(span.end), row.fbtype)
+                for row in self.of(profile, links)
+                for span in row.spans
+            ]
+            known = self._spans[profile] = _Spans(self._revision, links, tuple(sorted(spans)))
+        return known.spans
 
     def starts(self, profile: str) -> tuple[OwnStart, ...]:
         """When the appointments and holds of a profile start, in order; of one being moved both the old and the new."""
@@ -102,10 +122,15 @@ class OwnRows:
             return ()
         if made is None or made.table.table is not facts:
             made = _Made({}, 0, OccurrenceTable(facts))
-        if made.numbers.keys() != set(spans) or profile not in self._made:
+        if made.spans != spans or profile not in self._made:
             made = _changed(made, spans)
         self._made[profile] = made
         return (Reading(made.table, Rules(), frozenset(), OWN),)
+
+
+def _taken(row: Booking) -> object:
+    """What others learn of a row: where it takes which time, and for whom."""
+    return row.spans, row.fbtype, row.profile, row.calendar
 
 
 def _starts(row: Booking) -> list[OwnStart]:
@@ -114,7 +139,7 @@ def _starts(row: Booking) -> list[OwnStart]:
     return [(int(span.start), row.id) for span in row.spans] if counts else []
 
 
-def _changed(made: _Made, spans: Iterable[OwnSpan]) -> _Made:
+def _changed(made: _Made, spans: tuple[OwnSpan, ...]) -> _Made:
     """The table with these spans, which shares with the one before what is in both."""
     wanted = dict.fromkeys(spans)
     changes: dict[int, IndexEntry | None] = {
@@ -127,7 +152,7 @@ def _changed(made: _Made, spans: Iterable[OwnSpan]) -> _Made:
             known, following = following, following + 1
             changes[known] = _entry(known, span)
         numbers[span] = known
-    return _Made(numbers, following, in_one_go(made.table.changed(changes)))
+    return _Made(numbers, following, in_one_go(made.table.changed(changes)), spans)
 
 
 def _entry(number: int, span: OwnSpan) -> IndexEntry:

@@ -40,6 +40,12 @@ class Proofs:
             at = asked.monotonic if asked is not None and in_this_poll else monotonic
             self._proved[record.id] = (record.as_of, at)
 
+    def note_later(self, record: CalendarRecord, *, monotonic: float) -> None:
+        """The last proof is by a poll that began then or later, whatever its date leaves open."""
+        proved = self._proved.get(record.id)
+        if record.as_of is not None and (proved is None or proved[0] != record.as_of or proved[1] < monotonic):
+            self._proved[record.id] = record.as_of, monotonic
+
     def age_of(self, record: CalendarRecord, now: Now) -> float | None:
         """Seconds since a calendar was proved; None when nobody can say, also for a proof that lies ahead."""
         proved = self._proved.get(record.id)

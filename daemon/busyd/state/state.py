@@ -4,29 +4,27 @@ The poll pipeline writes it, the ask pipeline reads it. It holds no connection t
 """
 
 import asyncio
-import hashlib
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from busyd.availability.building import Reading
 from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
-from busyd.availability.policy import Rules
 from busyd.availability.profile import Profile
 from busyd.connection import Connection, ConnectionKind
 from busyd.cooperative import in_slices
-from busyd.ical.facts import normalise_address
+from busyd.ical.facts import normalise_addresses
 from busyd.ical.zones import NO_OWN_ZONES, OwnZones
 from busyd.state.connection_state import ConnectionState
 from busyd.state.due import DueSnapshots
 from busyd.state.link_map import LinkMap, connections_of
 from busyd.state.link_notes import LinkNotes
-from busyd.state.links import Link, bind_rules, resolve_links
+from busyd.state.links import bind_rules, resolve_links
 from busyd.state.own_rows import OwnRows
 from busyd.state.postponed import PostponedObjects
 from busyd.state.problems import KnownProblems
 from busyd.state.profile_state import ProfileState
 from busyd.state.proofs import Proofs
+from busyd.state.storage_health import StorageHealth
 from busyd.state.tables import Tables
 from busyd.state.uncounted import UncountedTime
 from busyd.store.mirror import CalendarRecord
@@ -65,6 +63,7 @@ class State:
         self.refused_writes: set[str] = set()
         """Rows of the outbox of which the account refuses what would settle them."""
         self.link_notes = LinkNotes()
+        self.storage = StorageHealth()
         self.refused_configuration = ""
         """Why the last reload changed nothing; empty when it was taken."""
         self.revision = 0
@@ -137,19 +136,24 @@ class State:
 
     async def take_listing(self, connection: str, records: Sequence[CalendarRecord]) -> None:
         """Take a connection's calendars as they are listed now, but not yet any new proof: snapshots come first."""
-        taken = [record for record in self.calendars.values() if record.connection != connection]
+        taken = []
         for record in records:
             if (known := self.calendars.get(record.id)) is None:
                 self.tables.keep(record.id, ())  # the number may have been that of one which was forgotten
             as_of, complete = (known.as_of, known.complete) if known is not None else (None, False)
             taken.append(replace(record, as_of=as_of, complete=complete))
-        self._hold(taken)
+        for number in self._ids.pop(connection, ()):
+            self.calendars.pop(number, None)
+        self._add(taken)
         await in_slices(self._relink(list(self.links.profiles_naming(connection))))
         self.publish(connections=(connection,))
 
     def _hold(self, records: Iterable[CalendarRecord]) -> None:
         """Have exactly these calendars."""
         self.calendars, self._ids = {}, {}
+        self._add(records)
+
+    def _add(self, records: Iterable[CalendarRecord]) -> None:
         for record in records:
             self.calendars[record.id] = record
             self._ids.setdefault(record.connection, {})[record.id] = None
@@ -201,9 +205,16 @@ class State:
         self.tables.put(calendar, zone, table=table)
         self.due.add(self.links.profiles_of(calendar))
 
-    def due_snapshots(self) -> Mapping[str, None]:
-        """The profiles whose snapshot may not be of what is known now; the same dict each time."""
-        return self.due.find(self.connections, self.links)
+    def due_snapshots(self, among: Collection[str] | None = None) -> Mapping[str, None]:
+        """The profiles whose snapshot may not be of what is known now; the same dict each time.
+
+        `among`: it is only wanted which of these are.
+        """
+        if among is None:
+            return self.due.find(self.connections, self.links)
+        profiles = [self.profiles[name].profile for name in among if name in self.profiles]
+        named = {name for profile in profiles for name in connections_of(profile)}
+        return self.due.find({name: self.connections[name] for name in named & self.connections.keys()}, self.links)
 
     def confirm(self, records: Sequence[CalendarRecord], *, monotonic: float) -> None:
         """Take calendars whose proof, ctag or listing moved on, without any effect on links."""
@@ -245,43 +256,7 @@ class State:
     def addresses_for(self, state: ProfileState, connection: str) -> frozenset[str]:
         """Who "me" is in the calendars of a connection: the server's address set and the profile's own addresses."""
         own = self.connection_state(connection)
-        written = (*own.addresses, *state.profile.addresses, own.connection.username)
-        return frozenset(normalise_address(address) for address in written if address)
-
-    def readings(self, state: ProfileState, links: Sequence[Link]) -> tuple[Reading, ...] | None:
-        """What a snapshot of the profile is built from: the calendars in the order of the links, then busyd's own rows.
-
-        None while some column is not loaded yet.
-        """
-        readings = []
-        addresses: dict[str, frozenset[str]] = {}
-        rules: dict[int, Rules] = {}  # most links of a profile have the same
-        for link in links:
-            if link.calendar is None or not link.blocks:
-                continue
-            tables = self.tables.get(link.calendar, link.zone)
-            if tables is None:
-                return None
-            me = addresses.get(link.reference.connection)
-            if me is None:
-                me = addresses[link.reference.connection] = self.addresses_for(state, link.reference.connection)
-            shared = rules.setdefault(id(link.rules), link.rules.without_origin())
-            readings.append(Reading(tables, shared, me, link.calendar))
-        return (*readings, *self.own.readings(state.profile.name, links, facts=self.table))
-
-    def snapshot_key(self, state: ProfileState, generations: Mapping[int, int], *, day: int, version: str) -> str:
-        """Names everything a snapshot depends on, so that a stored one is used only when it would be built the same.
-
-        `generations`: calendar -> the generation of its index.
-        """
-        parts = [str(day), version, *sorted(self.problems.accepted)]
-        for link in state.next_links:
-            if link.blocks:
-                me = sorted(self.addresses_for(state, link.reference.connection))
-                generation = generations.get(link.calendar or 0)
-                parts.append(repr((link.calendar, generation, link.zone, link.rules.without_origin(), me)))
-        parts += map(repr, self.own.spans(state.profile.name, state.next_links))
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        return normalise_addresses((*own.addresses, *state.profile.addresses, own.connection.username))
 
     def connection_state(self, name: str) -> ConnectionState:
         """A connection; also one that was taken out of the configuration a moment ago, or was never in it."""
@@ -289,10 +264,18 @@ class State:
             return self.connections[name]
         return self.departed.setdefault(name, ConnectionState(Connection(name, ConnectionKind.CALDAV, "")))
 
-    def forget_unlinked(self) -> None:
-        """Let go of what no link speaks of any more."""
-        for calendar in self.tables.calendars:
+    def calendars_beside(self, connection: str) -> set[int]:
+        """The calendars of all profiles that name a connection, as they are linked and were until now."""
+        states = [self.profiles[name] for name in self.links.profiles_naming(connection) & self.profiles.keys()]
+        links = (link for state in states for link in (*state.links, *state.next_links))
+        return {link.calendar for link in links if link.calendar is not None}
+
+    def forget_unlinked(self, among: Collection[int] | None = None) -> None:
+        """Let go of what no link speaks of any more; `among`: of these calendars, no other can have become so."""
+        for calendar in self.tables.calendars if among is None else among:
             self.tables.keep(calendar, self.zones_of(calendar))
+        if among is not None and not self.problems and not self.postponed.added.is_set():
+            return
         linked = self.links.calendars & self.calendars.keys()
         self.problems.keep(linked)
         self.postponed.keep(linked)

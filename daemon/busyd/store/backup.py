@@ -2,16 +2,22 @@
 
 import contextlib
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct
 
 from busyd.errors import UserError
 from busyd.period import Instant
 from busyd.store.errors import StorageDamaged
-from busyd.store.ledger import Ledger
-from busyd.store.sqlite.connection import check, open_connection, storage_errors
-from busyd.store.sqlite.ledger_schema import NEWEST_SCHEMA
+from busyd.store.ledger import LEDGER_FILE, Ledger
+from busyd.store.sqlite.connection import check, migrate, open_connection, storage_errors, transaction
+from busyd.store.sqlite.ledger_schema import LEDGER_MIGRATIONS, NEWEST_SCHEMA
+from busyd.store.sqlite.tables import SqliteTables
+from busyd.store.table_copy import StoreTables
+
+T = TypeVar("T")
 
 
 class BackupUnusable(UserError):
@@ -22,9 +28,11 @@ class LedgerCopy(Struct, frozen=True):
     """A ledger as it was at one moment."""
 
     content: bytes
+    """A file of SQLite, whichever engine it comes from."""
     schema: int
     bookings: int
     tokens: int
+    webhooks: int
 
 
 def copy_ledger(path: Path) -> LedgerCopy:
@@ -36,18 +44,50 @@ def copy_ledger(path: Path) -> LedgerCopy:
     ):
         ledger.backup(copy)  # in one go, under one lock
         check(copy, path)
-        tables = {row[0] for row in copy.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-        bookings = copy.execute("SELECT COUNT(*) FROM booking").fetchone()[0] if "booking" in tables else 0
-        return LedgerCopy(
-            copy.serialize(),
-            schema=copy.execute("PRAGMA user_version").fetchone()[0],
-            bookings=bookings,
-            tokens=copy.execute("SELECT COUNT(*) FROM token").fetchone()[0],
-        )
+        return _describe(copy)
 
 
-def renew_ledger(path: Path, *, now: Instant, since: Instant) -> int:
-    """Make of a copy a ledger that a daemon can work on; how many rows are to be looked at once, none before `since`.
+def collect_ledger(fill: Callable[[StoreTables], object]) -> LedgerCopy:
+    """A copy of a ledger that is in no file: `fill` puts its rows into new tables. Raises as that, StorageError."""
+    path = Path(LEDGER_FILE)
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as copy, storage_errors(path):
+        migrate(copy, path, migrations=LEDGER_MIGRATIONS)
+        with transaction(copy):
+            tables = SqliteTables(copy, "the backup")
+            tables.begin_filling()
+            fill(tables)
+            tables.end_filling()
+        check(copy, path)
+        return _describe(copy)
+
+
+def _describe(copy: sqlite3.Connection) -> LedgerCopy:
+    tables = {row[0] for row in copy.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+
+    def count(table: str) -> int:
+        """None in one of an older busyd that does not know the table."""
+        return copy.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0] if table in tables else 0
+
+    return LedgerCopy(
+        copy.serialize(),
+        schema=copy.execute("PRAGMA user_version").fetchone()[0],
+        bookings=count("booking"),
+        tokens=count("token"),
+        webhooks=count("webhook"),
+    )
+
+
+class RenewedLedger(Struct, frozen=True):
+    """A ledger of a backup that a daemon can work on."""
+
+    rows: int
+    """How many are to be looked at once."""
+    profiles: frozenset[str]
+    """The profiles that it is about."""
+
+
+def renew_ledger(path: Path, *, now: Instant, since: Instant) -> RenewedLedger:
+    """Make of a copy a ledger that a daemon can work on, which looks at no row that ended before `since`.
 
     A copy of an older busyd is migrated. Raises BackupUnusable, StorageError.
     """
@@ -61,10 +101,21 @@ def renew_ledger(path: Path, *, now: Instant, since: Instant) -> int:
             message = f"the backup was made by a newer busyd (schema {schema}, this one knows {NEWEST_SCHEMA})"
             raise BackupUnusable(message, fix="install that version of busyd, then restore")
         with contextlib.closing(Ledger.open(path)) as renewed:
-            return renewed.outbox(lambda outbox: outbox.mark_restored(now, since=since))
+            rows = renewed.outbox(lambda outbox: outbox.mark_restored(now, since=since))
+            return RenewedLedger(rows, renewed.profiles())
     except StorageDamaged:
         message = "the ledger in the backup is damaged"
         raise BackupUnusable(message, fix="take an older backup") from None
+
+
+def read_ledger(path: Path, work: Callable[[StoreTables], T]) -> T:
+    """Run `work` on the tables of a ledger that nobody else uses. Raises StorageError."""
+    with (
+        contextlib.closing(open_connection(path, journal="DELETE", synchronous="FULL")) as ledger,
+        storage_errors(path),
+    ):
+        ledger.execute("BEGIN")
+        return work(SqliteTables(ledger, "the backup"))
 
 
 def finish_interrupted(path: Path) -> None:

@@ -52,6 +52,9 @@ class Database(Protocol):
     def write_now(self, work: Callable[[SqlSession], T]) -> T:
         """The same on the calling thread. Only before the loop serves, so that a start answers at once."""
 
+    def read_now(self, work: Callable[[SqlSession], T]) -> T:
+        """`read` on the calling thread, likewise."""
+
     async def scrub(self) -> None:
         """Leave nothing of deleted rows in what is stored."""
 

@@ -11,12 +11,24 @@ class StorageError(BusydError):
         self.fix = fix
 
 
+class OutOfSpace(StorageError):
+    """There is no space left where it is kept. What needs none may still be written."""
+
+
 class StorageUnusable(StorageError):
     """A state file stays unusable until a person does something: wrong owner or type, made by a newer busyd."""
 
 
+class StoredElsewhere(StorageUnusable):
+    """The ledger is somewhere else than the configuration says, or on its way."""
+
+
 class StorageDamaged(StorageUnusable):
     """The file is not the database it should be."""
+
+
+class SessionEnded(StorageError):
+    """Another daemon may have taken over what this process did: nothing was written, and nothing can be any more."""
 
 
 class Overlaps(BusydError):

@@ -5,18 +5,16 @@ which no other place knows after a restart.
 The command line opens it while the daemon runs; the daemon runs it on a thread of its own (`ledger_thread.py`).
 """
 
-import contextlib
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from busyd.credentials.tokens import TOKEN_PREFIX, NewToken, Token, split_token
-from busyd.ownership import as_owner_of
+from busyd.credentials.tokens import ALL_PROFILES, TOKEN_PREFIX, NewToken, Token, split_token
 from busyd.period import Instant
 from busyd.store.acceptances import Acceptance
 from busyd.store.engine import LedgerDatabase, SqlSession
@@ -233,6 +231,10 @@ class Ledger:
         rows = [(one,) for one in ids]
         self._database.write_beside_tokens(lambda db: db.executemany("DELETE FROM acceptance WHERE id=?", rows))
 
+    def profiles(self) -> frozenset[str]:
+        """The profiles of which there is anything. Raises StorageError."""
+        return self._database.read(profiles_in)
+
     def outbox(self, work: Callable[[Outbox], T]) -> T:
         """Do something with the outbox as one transaction. Raises StorageError, Overlaps."""
         return self._database.write_beside_tokens(lambda db: work(Outbox(db)))
@@ -254,13 +256,12 @@ class Ledger:
         return self._database.write(lambda db: db.execute(statement, values).rowcount)
 
 
+def profiles_in(db: SqlSession) -> frozenset[str]:
+    """As `Ledger.profiles`, in a transaction of one's own."""
+    query = "SELECT profile FROM token UNION SELECT profile FROM webhook UNION SELECT profile FROM booking"
+    return frozenset(name for (name,) in db.execute(query).fetchall()) - {ALL_PROFILES}
+
+
 def _keep_links(db: SqlSession, new: Iterable[tuple[str, str]]) -> None:
     db.executemany(upsert("link", ("reference", "href")), new)
     db.execute("DELETE FROM link WHERE instr(reference, ?)=0", (_IN_PROFILE,))
-
-
-@contextlib.contextmanager
-def ledger_of(state: Path) -> Iterator[Ledger]:
-    """The ledger, for a command: root works on it as the owner of the state directory. Raises as `Ledger.open`."""
-    with as_owner_of(state), contextlib.closing(Ledger.open(state / LEDGER_FILE)) as ledger:
-        yield ledger

@@ -90,6 +90,8 @@ class CalendarRecord(Struct, frozen=True):
     validators: Mapping[str, str] = field(default_factory=dict)
     earlier_token: str | None = None
     """While `look_again` is set: a token from which the next look sees the last one's changes too."""
+    next_earlier_token: str | None = None
+    """While `look_again` is set: the token from which the look after that one starts, unless nothing came since."""
     look_again: Instant | None = None
     """When to look although nothing seems to have changed."""
 
@@ -120,6 +122,7 @@ class SyncMark(Struct, frozen=True):
     validators: Mapping[str, str] = field(default_factory=dict)
     earlier_token: str | None = None
     look_again: Instant | None = None
+    next_earlier_token: str | None = None
 
 
 UNREAD_ETAG: Final = ""

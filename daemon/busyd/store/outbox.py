@@ -110,8 +110,21 @@ class Outbox:
         """Let the key under which a change was asked for be used again: nothing came of the request."""
         self._connection.execute("DELETE FROM booking_key WHERE profile=? AND key=? AND status IS NULL", (profile, key))
 
+    def note_told(self, row: Booking) -> None:
+        """Note that somebody was told of a row under way: no daemon takes back what was asked for last."""
+        self._connection.execute(upsert("outbox_fact", ("name", "value")), (_told_of(row), b""))
+
+    def was_told(self, row: Booking) -> bool:
+        """Whether somebody was, by any daemon."""
+        query = "SELECT 1 FROM outbox_fact WHERE name=?"
+        return self._connection.execute(query, (_told_of(row),)).fetchone() is not None
+
     def forget_keys(self, now: Instant) -> None:
-        """Drop keys that nobody will use again."""
+        """Drop keys that nobody will use again, and who was told of what is settled."""
+        self._connection.execute(
+            "DELETE FROM outbox_fact WHERE name LIKE 'told %' AND NOT EXISTS (SELECT 1 FROM booking"
+            " WHERE outbox_fact.name LIKE 'told ' || id || ' %' AND state IN ('pending', 'sending', 'moving'))"
+        )
         self._connection.execute("DELETE FROM booking_key WHERE keep_until < ?", (now,))
 
     def add(self, booking: Booking) -> None:
@@ -140,9 +153,16 @@ class Outbox:
         final = ", ".join(f"'{state.value}'" for state in _FINAL)
         return self._select(f"WHERE ends>? OR state NOT IN ({final}) OR target_starts IS NOT NULL", (since,))
 
+    def moved_after(self, number: int) -> list[Booking]:
+        """The rows that were written after a number, in that order. Only a database that daemons share counts so."""
+        rows = self._connection.execute("SELECT record FROM booking WHERE moved>? ORDER BY moved", (number,))
+        return [msgspec.json.decode(row[0], type=Booking) for row in rows]
+
     def claims_of(self, booking: str) -> list[Booking]:
         """The claims of an appointment, the last one last."""
-        rows = self._connection.execute("SELECT record FROM booking WHERE parent=? ORDER BY rowid", (booking,))
+        rows = self._connection.execute(
+            "SELECT record FROM booking WHERE parent=? AND parent<>'' ORDER BY rowid", (booking,)
+        )
         return [msgspec.json.decode(row[0], type=Booking) for row in rows]
 
     def followed(self, since: Instant) -> list[Booking]:
@@ -199,6 +219,11 @@ class Outbox:
             f"SELECT record FROM (SELECT * FROM booking {condition}) AS found ORDER BY starts, id", values
         )
         return [msgspec.json.decode(row[0], type=Booking) for row in rows]
+
+
+def _told_of(row: Booking) -> str:
+    """The name of a fact: of a row, and of what was asked for last."""
+    return f"told {row.id} {row.wanted.sequence if row.wanted is not None else row.sequence}"
 
 
 _FINAL: Final = (BookingState.BOOKED, BookingState.CANCELLED, BookingState.REFUSED, BookingState.REMOVED)

@@ -5,7 +5,7 @@ Everything in it can be read from the servers again.
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -32,10 +32,14 @@ class Store:
     All of them raise StorageError.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, is_shared: bool = False) -> None:
+        """`is_shared`: other daemons write it too."""
         self._database = database
+        self._is_shared = is_shared
         self.members_revision = 0
         """Grows with every change of the members of served collections."""
+        self.index_version = ""
+        """What this daemon makes an index with. Where another one has made the stored index otherwise, none is kept."""
 
     @classmethod
     def open(cls, path: Path, *, synchronous: str = "NORMAL") -> Self:
@@ -66,6 +70,10 @@ class Store:
     def transaction_now(self, work: Callable[[Transaction], T]) -> T:
         """The same on the calling thread. Only before the loop serves, so that a start answers at once."""
         return self._database.write_now(self._noting(work))
+
+    def read_now(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work`, which changes nothing, on the calling thread, likewise."""
+        return self._database.read_now(lambda db: work(Transaction(db)))
 
     async def ping(self) -> None:
         """Return once the store's thread has answered."""
@@ -165,6 +173,9 @@ class Store:
     async def shared_uids(self) -> list[tuple[int, str, int, str]]:
         return await self._read(lambda tx: tx.shared_uids())
 
+    async def keeps_index(self) -> bool:
+        return not self._is_shared or await self._read(lambda tx: tx.keeps_index)
+
     async def count_rows(self, calendar: int) -> RowCounts:
         return await self._read(lambda tx: tx.count_rows(calendar))
 
@@ -179,11 +190,20 @@ class Store:
 
     async def objects_to_expand(
         self, calendar: int, zone: str, *, span: Period, after: int = 0
-    ) -> list[tuple[int, bytes, str]]:
+    ) -> list[tuple[int, bytes, str, str]]:
         return await self._read(lambda tx: tx.objects_to_expand(calendar, zone, span=span, after=after))
 
-    async def put_entries(self, entries: Iterable[IndexEntry]) -> None:
-        await self.transaction(lambda tx: tx.put_entries(entries))
+    async def put_entries(
+        self, entries: Collection[IndexEntry], *, of: Mapping[int, tuple[bytes, str]]
+    ) -> Collection[int]:
+        """Of objects that still have these payloads and ETags; those."""
+
+        def put(tx: Transaction) -> Collection[int]:
+            there = tx.still_there(of)
+            tx.put_entries(entry for entry in entries if entry.object in there)
+            return there
+
+        return await self.transaction(put)
 
     async def forget_withheld(self, calendar: int) -> None:
         await self.transaction(lambda tx: tx.forget_withheld(calendar))
@@ -195,7 +215,7 @@ class Store:
         """The work, with its changes of members counted on the store's thread: before anybody can read them there."""
 
         def noted(db: SqlSession) -> T:
-            tx = Transaction(db)
+            tx = self._begun(db)
             try:
                 return work(tx)
             finally:
@@ -204,7 +224,12 @@ class Store:
         return noted
 
     async def _read(self, work: Callable[[Transaction], T]) -> T:
-        return await self._database.read(lambda db: work(Transaction(db)))
+        return await self._database.read(lambda db: work(self._begun(db)))
+
+    def _begun(self, db: SqlSession) -> Transaction:
+        tx = Transaction(db)
+        tx.index_version = self.index_version if self._is_shared else ""
+        return tx
 
 
 def read_calendars_of_stopped(path: Path) -> list[CalendarRecord] | None:

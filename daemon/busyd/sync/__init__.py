@@ -5,6 +5,7 @@ Decided, without I/O:
 * `round.py`        what a poll does with every calendar: a deleted event, a 404, a calendar that is missing
 * `doubts.py`       whether what left one calendar may be in another
 * `settlement.py`   what a look at one calendar settles: forgotten, held, looked at again
+* `second_look.py`  when a calendar is looked into although nothing may seem to have changed; `outcome.py` of what look
 * `due.py`          which calendars are read, and how
 * `plan.py`         what one answer says that has changed, and what is too much at once
 * `timing.py`       every interval

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from msgspec import Struct
 
 from busyd.dav.objects import FetchedObject
-from busyd.index.writer import Incoming
+from busyd.index.batch import Incoming
 from busyd.period import Instant
 from busyd.progress import Progress, Report
 from busyd.store.mirror import NO_ETAG, CalendarRecord, is_other_version
@@ -21,10 +21,11 @@ from busyd.sync.doubts import SAMPLE, Answers, Got, Question
 from busyd.sync.due import LookPlan, hrefs_to_reread, other_collections, plan_look
 from busyd.sync.fetch import Batch, fetch, fetch_singly
 from busyd.sync.look import look
+from busyd.sync.outcome import SyncOutcome
 from busyd.sync.plan import Look
 from busyd.sync.reasons import Reason
 from busyd.sync.round_facts import ObjectsAsked
-from busyd.sync.settlement import SyncOutcome
+from busyd.sync.settlement import Settlement
 
 logger = logging.getLogger(__name__)
 
@@ -135,16 +136,23 @@ async def ask_for_objects(context: PollContext, record: CalendarRecord, *, quest
     )
 
 
+async def commit_additions(context: PollContext, decision: Decision) -> None:
+    """Store what is to be stored before anything is forgotten; `commit_settlement` does the rest."""
+    settlement = decision.settlement
+    await context.writer.store_batch(
+        decision.record, _incoming(settlement), unread=settlement.unread, spelled=settlement.spelled
+    )
+
+
 async def commit_settlement(context: PollContext, decision: Decision) -> None:
     """Store and forget what is believed, and commit the token with it: only now all that it stands for is stored.
 
     What it proves is to be shown by `refresh_state`.
     """
     record, settlement = decision.record, decision.settlement
-    incoming = [Incoming(fetched.href, fetched.etag, fetched.payload) for fetched in settlement.store]
     await context.writer.store_batch(
         record,
-        incoming,
+        _incoming(settlement),
         gone=settlement.forget,
         unread=settlement.unread,
         ghosts=settlement.ghosts,
@@ -160,6 +168,10 @@ async def commit_settlement(context: PollContext, decision: Decision) -> None:
             "%s: %d events look deleted; their time stays busy until each has said so itself (%s)",
             record.label, len(settlement.kept), settlement.reason,
         )  # fmt: skip
+
+
+def _incoming(settlement: Settlement) -> list[Incoming]:
+    return [Incoming(fetched.href, fetched.etag, fetched.payload) for fetched in settlement.store]
 
 
 async def _not_new(

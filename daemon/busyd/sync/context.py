@@ -21,10 +21,10 @@ from busyd.store.ledger_thread import LedgerThread
 from busyd.store.mirror import CalendarRecord
 from busyd.store.store import Store
 from busyd.sync.decision import Action, Decision, RoundPlan
+from busyd.sync.outcome import SyncOutcome
 from busyd.sync.reasons import Reason
 from busyd.sync.refused_sync import RefusedSyncs
 from busyd.sync.round_facts import KnownCalendar
-from busyd.sync.settlement import SyncOutcome
 from busyd.sync.timing import ARRIVED_LATELY, LONGEST_RETRY, has_passed
 
 logger = logging.getLogger(__name__)
@@ -62,14 +62,31 @@ class CalendarBackoff:
         self._faults = {calendar: (count, float("-inf")) for calendar, (count, _) in self._faults.items()}
 
 
-class PollContext(Struct, frozen=True):
-    """What it takes to poll one connection."""
+class ConnectionContext(Struct, frozen=True, kw_only=True):
+    """What it takes to show how one connection's calendars are now."""
 
     connection_state: ConnectionState
-    client: CaldavClient
-    read_feed: ReadFeed
     writer: IndexWriter
     ledger: LedgerThread
+
+    @property
+    def name(self) -> str:
+        return self.connection_state.connection.name
+
+    @property
+    def store(self) -> Store:
+        return self.writer.store
+
+    @property
+    def state(self) -> State:
+        return self.writer.state
+
+
+class PollContext(ConnectionContext, frozen=True, kw_only=True):
+    """What it takes to poll it."""
+
+    client: CaldavClient
+    read_feed: ReadFeed
     clock: Clock
     backoff: CalendarBackoff = field(default_factory=CalendarBackoff)
     refused_syncs: RefusedSyncs = field(default_factory=RefusedSyncs)
@@ -116,18 +133,6 @@ class PollContext(Struct, frozen=True):
     def as_stored(self, payload: bytes) -> bytes:
         """What the mirror has of an object that came like this."""
         return self.writer.as_stored(self.name, payload)
-
-    @property
-    def name(self) -> str:
-        return self.connection_state.connection.name
-
-    @property
-    def store(self) -> Store:
-        return self.writer.store
-
-    @property
-    def state(self) -> State:
-        return self.writer.state
 
 
 def known_calendars(
@@ -201,7 +206,9 @@ def forget_trouble(context: PollContext, plan: RoundPlan) -> None:
 
 
 def remember_arrivals(context: PollContext, outcome: SyncOutcome, *, at: Instant) -> None:
-    """Which events have turned up where, for as long as they may be missed elsewhere."""
+    """Which events have turned up where, for as long as they may be missed elsewhere, and have not left again."""
+    for uid in outcome.uids.values():
+        context.arrivals.get(uid, {}).pop(outcome.record.id, None)
     for uid in outcome.arrived:
         context.arrivals.setdefault(uid, {})[outcome.record.id] = at
 
@@ -225,7 +232,7 @@ def remember_recovery(context: PollContext, record: CalendarRecord) -> None:
 
 
 async def refresh_state(
-    context: PollContext, records: Sequence[CalendarRecord] | None = None, *, relink: bool = False
+    context: ConnectionContext, records: Sequence[CalendarRecord] | None = None, *, relink: bool = False
 ) -> None:
     """Show the new state of a connection's calendars to those who ask: snapshots first, then what proves them.
 
@@ -238,19 +245,26 @@ async def refresh_state(
     for record in records:
         if record.complete and record.id in before and not before[record.id].complete:
             logger.info("%s: read completely", record.label)
-    shapes = {record.id: _shape(record) for record in records}
-    is_other = relink or shapes != {number: _shape(old) for number, old in before.items()}
-    if is_other:
-        context.connection_state.listed = True
-        await state.take_listing(context.name, records)
+    is_other = await take_listing(context, records, relink=relink)
     await _remember_links(context)
     # An earlier try may have failed, or was cancelled in the middle.
     if is_other or context.writer.publisher.lacking_tables(state.links.profiles_naming(context.name)):
-        await context.writer.complete_tables()
+        await context.writer.complete_tables(context.name)
     await context.writer.publisher.confirm(records)
 
 
-async def _remember_links(context: PollContext) -> None:
+async def take_listing(context: ConnectionContext, records: Sequence[CalendarRecord], *, relink: bool = False) -> bool:
+    """Link the calendars anew if others are there, or they are others by now; whether they were."""
+    state = context.state
+    shapes = {record.id: _shape(record) for record in records}
+    if not relink and shapes == {record.id: _shape(record) for record in state.calendars_of(context.name)}:
+        return False
+    context.connection_state.listed = True
+    await state.take_listing(context.name, records)
+    return True
+
+
+async def _remember_links(context: ConnectionContext) -> None:
     state = context.state
     # Those of all profiles the first time: an older busyd had kept them for all together.
     names = state.links.profiles_naming(context.name) if state.recorded else state.remembered.keys()

@@ -122,6 +122,17 @@ class RoundPlan(Struct, frozen=True):
         return self.having(Action.CONFIRM)
 
     @property
+    def settle(self) -> tuple[Decision, ...]:
+        """Calendars that are committed one after the other. First where something is added: what has moved from one to
+        another is then in one of them whenever somebody looks, also when the rest is never committed."""
+        return tuple(sorted(self.having(Action.SETTLE), key=lambda decision: not decision.settlement.adds))
+
+    @property
+    def add_first(self) -> tuple[Decision, ...]:
+        """Those that forget something, too: where events went both ways, all is to be added before any is forgotten."""
+        return tuple(one for one in self.settle if one.settlement.adds and one.settlement.forget)
+
+    @property
     def believe(self) -> tuple[Decision, ...]:
         """What is committed: each calendar that was read, and what becomes of calendars as a whole."""
         return self.having(Action.SETTLE, Action.REMOVE, Action.STOP_COUNTING)

@@ -1,4 +1,4 @@
-"""Whether a calendar needs a look, why, and how far the look must reach. Pure; when the next is due: settlement.py."""
+"""Whether a calendar needs a look, why, and how far the look must reach. Pure; when the next is due: second_look.py."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from zlib import crc32

@@ -15,9 +15,9 @@ from busyd.clock import Now
 from busyd.connection import CalendarKind, Connection, RemoteCalendar
 from busyd.errors import DataError
 from busyd.ical.values import BadValue, read_duration
+from busyd.index.batch import Incoming
 from busyd.index.worker import WorkerFailed
 from busyd.index.worker_process import FeedPiece
-from busyd.index.writer import Incoming
 from busyd.period import Instant
 from busyd.remote.feed import FeedContent, NotModified
 from busyd.store.mirror import AccountRecord, CalendarRecord

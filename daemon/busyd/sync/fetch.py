@@ -6,15 +6,17 @@ An object that cannot be had keeps nobody else's from coming, and is not taken f
 import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.dav.errors import DavError, LoginRefused, MalformedResponse, ServerFault, TooManyRequests
 from busyd.dav.href import Href, is_same_etag, normalise_href
 from busyd.dav.operation import Fetched, FetchedObject, fetch_object, fetch_objects
 from busyd.errors import RemoteError
+from busyd.ical.completing import completed
 from busyd.remote.client import CaldavClient
 from busyd.remote.errors import AnswerTooLarge, Unreachable
 from busyd.sync.look import is_refusal
@@ -83,9 +85,9 @@ async def fetch_singly(
     if multiget:
         try:
             answer = await client.run(fetch_objects(calendar, [spelled.get(href, href) for href in hrefs]))
+            objects += await _completed(client, [one for one in answer.objects if _is_whole(one.payload)])
         except RemoteError as error:
             return Single(error=error)
-        objects += [fetched for fetched in answer.objects if _is_whole(fetched.payload)]
     had = {fetched.href for fetched in objects}
     not_found: set[str] = set()
     failed: set[str] = set()
@@ -121,8 +123,32 @@ async def _fetch_batch(
     whole = [fetched for fetched in objects if _is_whole(fetched.payload)]
     outdated = frozenset(fetched.href for fetched in whole if _is_outdated(fetched, listed))
     broken = {fetched.href for fetched in objects} - {fetched.href for fetched in whole}
-    current = tuple(fetched for fetched in whole if fetched.href not in outdated)
-    return Batch(current, frozenset(missing | vanished | broken), outdated)
+    current = [fetched for fetched in whole if fetched.href not in outdated]
+    return Batch(tuple(await _completed(client, current)), frozenset(missing | vanished | broken), outdated)
+
+
+async def _completed(client: CaldavClient, objects: Iterable[FetchedObject]) -> list[FetchedObject]:
+    """The objects of a report with what it leaves out: a zone that only its object defines is asked for with a GET."""
+    complete: list[FetchedObject] = []
+    for fetched in objects:
+        known, whole = fetched, completed(fetched.payload)
+        if whole.lacks_a_zone and (stored := await _stored(client, fetched)) is not None:
+            known, whole = stored, completed(stored.payload)
+        complete.append(replace(known, payload=whole.payload))
+    return complete
+
+
+async def _stored(client: CaldavClient, fetched: FetchedObject) -> FetchedObject | None:
+    """The object as it is stored; None when that cannot be had, or is another version by now."""
+    try:
+        stored = await client.run(fetch_object(fetched.href))
+    except (LoginRefused, TooManyRequests, Unreachable):
+        raise
+    except RemoteError:
+        return None
+    if stored is None or not _is_whole(stored.payload) or not is_same_etag(stored.etag, fetched.etag):
+        return None
+    return stored
 
 
 def _is_outdated(fetched: FetchedObject, listed: Mapping[str, str]) -> bool:

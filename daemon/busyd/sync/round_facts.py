@@ -13,7 +13,7 @@ from busyd.period import Instant
 from busyd.remote.errors import Unreachable
 from busyd.store.mirror import CalendarRecord
 from busyd.sync.doubts import Answers
-from busyd.sync.settlement import SyncOutcome
+from busyd.sync.outcome import SyncOutcome
 
 WHOLE_CONNECTION: Final = (LoginRefused, TooManyRequests)
 """What is no fault of one calendar: asking for the next one would only make it worse."""
@@ -109,6 +109,8 @@ class RoundFacts(Struct, frozen=True):
             answers.setdefault(objects.record.id, []).append(objects.answers)
         turned_up = dict(arrived)
         for number, outcome in read.items():
+            left = {uid: turned_up[uid] - {number} for uid in outcome.uids.values() if uid in turned_up}
+            turned_up |= left  # where it has been lately it is no longer
             turned_up |= {uid: turned_up.get(uid, frozenset()) | {number} for uid in outcome.arrived}
         return cls(
             listing,

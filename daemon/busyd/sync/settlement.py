@@ -22,55 +22,10 @@ from busyd.sync.doubts import (
     is_settled,
     next_look,
 )
-from busyd.sync.due import is_look_due
-from busyd.sync.plan import Look, SyncState
+from busyd.sync.outcome import SyncOutcome
 from busyd.sync.reasons import Reason
-from busyd.sync.timing import MOVING, MOVING_UNSEEN, SETTLE, SOUGHT, has_passed
-
-
-class SyncOutcome(Struct, frozen=True):
-    """What a look at a calendar brought: its changes are stored, its token and what it lacks are not yet."""
-
-    record: CalendarRecord
-    state: SyncState
-    look: Look
-    missing: frozenset[str] = frozenset()
-    """Listed, but left out or answered with 404 when they were fetched together."""
-    outdated: frozenset[str] = frozenset()
-    """Handed out as another version than listed; not stored."""
-    fetched: int = 0
-    uids: Mapping[str, str] = field(default_factory=dict)
-    """Href -> UID of what the mirror has and the look lacks."""
-    arrived: frozenset[str] = frozenset()
-    """UIDs of the objects that are new here."""
-    is_early: bool = False
-    """The look was taken beside the listing, not after it: what the listing says of the calendar may be newer."""
-    is_short: bool = False
-    """Somebody waits for it: the second look that is due was not taken, or not all fetched again that it has named."""
-
-    @property
-    def changed(self) -> bool:
-        """Whether this look saw anything that the one before had not, or should have seen something."""
-        moved = self.look.sync_token != self.record.sync_token or self.record.remote.ctag != self.record.ctag
-        return (
-            bool(self.fetched or self.missing or self.outdated or self.look.plan.gone - self.state.doubts.keys())
-            or moved
-        )
-
-    @property
-    def listed(self) -> tuple[str | None, str | None]:
-        """The ctag and the token of the listing that the mirror is then known to be as new as.
-
-        None where the listing may be newer than an early look: unless both name the same token, which has moved.
-        """
-        record, token = self.record, self.look.sync_token
-        if self.look.truncated:  # a state of which not all was listed is none that a later listing could confirm
-            return None, None
-        if self.is_early and token == record.sync_token:
-            return record.ctag, record.listed_token
-        if self.is_early and token != record.remote.sync_token:
-            return None, None
-        return record.remote.ctag, record.remote.sync_token
+from busyd.sync.second_look import is_still_sought, second_look
+from busyd.sync.timing import MOVING, MOVING_UNSEEN, has_passed
 
 
 class Settlement(Struct, frozen=True):
@@ -92,6 +47,11 @@ class Settlement(Struct, frozen=True):
     """What this poll was the first to miss, and does not forget yet."""
     fetched: int = 0
     """New and changed objects that this poll found."""
+
+    @property
+    def adds(self) -> bool:
+        """Whether something is in the mirror by it that was not there."""
+        return bool(self.store or self.unread)
 
     @property
     def kept(self) -> frozenset[str]:
@@ -232,8 +192,9 @@ def _mark(record: CalendarRecord, outcome: SyncOutcome | None, *, doubts: Doubts
             doubts=doubts,
             earlier_token=record.earlier_token,
             look_again=_earliest(record.look_again, contradiction),
+            next_earlier_token=record.next_earlier_token,
         )
-    look_again, earlier_token = _second_look(outcome, at)
+    second = second_look(outcome, at)
     is_whole = not outcome.look.truncated
     ctag, listed_token = outcome.listed
     return SyncMark(
@@ -241,50 +202,12 @@ def _mark(record: CalendarRecord, outcome: SyncOutcome | None, *, doubts: Doubts
         sync_token=outcome.look.sync_token if is_whole else None,
         listed_token=listed_token,
         as_of=at if is_proof and is_whole else None,
-        reconciled=at if outcome.look.compared_all and not _is_still_sought(outcome, at) else None,
+        reconciled=at if outcome.look.compared_all and not is_still_sought(outcome, at) else None,
         doubts=doubts,
-        earlier_token=earlier_token,
-        look_again=_earliest(look_again, contradiction),
+        earlier_token=second.start,
+        look_again=_earliest(second.at, contradiction),
+        next_earlier_token=second.then,
     )
-
-
-def _second_look(outcome: SyncOutcome, at: Instant) -> tuple[Instant | None, str | None]:
-    """When to look again although nothing may seem to have changed, and from which token; (None, None): all is settled.
-
-    Without a token that look compares everything.
-    """
-    record, look = outcome.record, outcome.look
-    pending = record.look_again is not None and (outcome.is_short or not is_look_due(record, at))
-    newest = outcome.state.newest_token
-    start = record.earlier_token if record.look_again is not None else newest
-    if look.refused or look.truncated:
-        start = newest = None
-    if start is None and record.complete and _is_fruitless(outcome):
-        start = newest  # what was announced now is sought from here; while it is not found, that look compares all, too
-    if _is_still_sought(outcome, at) and record.reconciled is not None:
-        return Instant(at + max(at - record.reconciled, SETTLE)), start
-    if outcome.changed or look.truncated or not record.complete:
-        return Instant(at + SETTLE), start if pending else newest
-    return (record.look_again, start) if pending else (None, None)
-
-
-def _is_still_sought(outcome: SyncOutcome, at: Instant) -> bool:
-    """Whether a change was announced, and neither the delta since then nor a listing has had it so far.
-
-    A delta that names something names it again in the second look, which starts from the same token. Where one names
-    nothing, everything is compared; of the first such comparison the time is kept.
-    """
-    record = outcome.record
-    is_second = record.earlier_token is not None and is_look_due(record, at)
-    is_fruitless = _is_fruitless(outcome) and not outcome.changed
-    return is_second and is_fruitless and not has_passed(record.reconciled, SOUGHT // 2, at=at)
-
-
-def _is_fruitless(outcome: SyncOutcome) -> bool:
-    """Whether everything was compared, and nothing differed."""
-    look = outcome.look
-    is_nothing = not (outcome.fetched or outcome.missing or outcome.outdated or look.plan.gone)
-    return look.compared_all and not look.truncated and is_nothing
 
 
 def _earliest(*moments: Instant | None) -> Instant | None:

@@ -38,6 +38,12 @@ async def test_a_token_for_free_busy_sees_this_calendar_alone(phone: Dav) -> Non
     assert (home.spelling, row.spelling, row.text(names.DISPLAYNAME)) == (ME, PATH, "Busy: anna")
 
 
+async def test_it_has_a_color_and_a_place_among_the_calendars_as_the_others_have(phone: Dav) -> None:
+    (row,) = await phone.propfind(PATH, "A:calendar-color", "A:calendar-order")
+    color = row.text(names.CALENDAR_COLOR) or ""
+    assert (color[0], len(color), row.text(names.CALENDAR_ORDER)) == ("#", 9, "1")
+
+
 async def test_a_token_with_details_alone_does_not_see_it(phone: Dav) -> None:
     phone.token = phone.backend.token("anna", "details")
     assert PATH not in hrefs(await phone.propfind(ME, "D:displayname", depth=1))

@@ -22,6 +22,7 @@ STARTING_POINTS = [
     "/dav/",
     "/principals/",
     "/principals/users/anna/",
+    "/dav/principals/",
     "/caldav/v2",
     "/calendar/dav/anna/user/",
 ]

@@ -123,6 +123,13 @@ async def test_b13_floating_times_are_read_in_the_zone_of_the_query(dav: Dav, zo
     assert await is_found(dav, payload, between("20261124T080000Z", "20261124T090000Z"))
 
 
+async def test_b13_a_zone_that_nobody_knows_is_refused_and_not_taken_for_another(dav: Dav) -> None:
+    wanted = '<C:comp-filter name="VCALENDAR"/>'
+    body = f"{GETETAG}<C:filter>{wanted}</C:filter><C:timezone-id>Mars/Olympus_Mons</C:timezone-id>"
+    answer = await dav.report(await dav.calendar(), "C:calendar-query", body, Depth="1")
+    assert (answer.status, parse_xml(answer.body)[0].tag) == (403, names.VALID_TIMEZONE)
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "W. Europe Standard Time"])
 async def test_b14_known_names_of_zones_need_no_definition(dav: Dav, zone: str) -> None:
     payload = event("x", start="20261124T100000", end="20261124T110000")

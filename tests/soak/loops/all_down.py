@@ -15,7 +15,7 @@ from tests.bench.figures import count
 from tests.bench.many import ManyHousehold, Size, seed_many, until_known
 from tests.bench.processes import server
 from tests.bench.stub import Wish, control
-from tests.journey.daemon import free_port
+from tests.ports import free_port
 from tests.soak.watching import Watch, tell, watched
 
 SHARE: Final = 0.2

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.bench.figures import count
 from tests.bench.processes import server
 from tests.bench.seed import Household
-from tests.journey.daemon import free_port
+from tests.ports import free_port
 from tests.soak.watching import tell, watched
 
 CONFIG = """\

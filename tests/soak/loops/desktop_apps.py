@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from tests.icloud.calendars import Calendar
 from tests.icloud.knobs import Knobs
 from tests.icloud.server import SimulatedIcloud
 from tests.journey.daemon import Busyd, busyd_in, wait_for
+from tests.ports import free_port
 from tests.soak.marionette import Marionette
 
 PASSWORD: Final = "abcd-efgh-ijkl-mnop"
@@ -306,9 +306,7 @@ def thunderbird(server: Server) -> Iterator[App]:
     home, profile = server.folder / "thunderbird", server.folder / "thunderbird" / "profile"
     profile.mkdir(parents=True)
     address = f"http://anna:{server.token}@127.0.0.1:{server.port}{server.path}"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings = {**_THUNDERBIRD, "calendar.registry.busyd.uri": address, "marionette.port": port}
     lines = [f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in settings.items()]
     (profile / "user.js").write_text("\n".join(lines))

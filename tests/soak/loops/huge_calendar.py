@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench.seed import Household
 from tests.bench.syncing import running_stub
-from tests.journey.daemon import free_port
+from tests.ports import free_port
 from tests.soak.watching import Watch, tell, watched
 
 

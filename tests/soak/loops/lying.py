@@ -5,7 +5,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from busyd.period import Instant, to_rfc3339
 from tests.lying.harness import Moment, Told, history
 from tests.lying.kinds import ALL
 from tests.lying.server import Closes, Hangs, LyingServer
+from tests.ports import free_port
 
 SECONDS_TO_READ: Final = 60
 
@@ -124,9 +124,7 @@ async def _ask(session: aiohttp.ClientSession, server: LyingServer) -> Told | No
 async def run(names: Sequence[str], *, seconds: float, settle: float) -> int:
     day = int(time.time()) // 86_400 * 86_400 + 86_400
     servers = [kind(time.monotonic, day=day) for kind in ALL if not names or kind.__name__ in names]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        listen = free.getsockname()[1]
+    listen = free_port()
     with tempfile.TemporaryDirectory() as folder:
         async with serving(servers) as port:
             path = write(folder, configuration(servers, port=port, listen=listen))

@@ -10,6 +10,7 @@ from collections.abc import Generator, Mapping
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from busyd.cooperative import in_slices
 from busyd.flow.ask import FreeBusyAnswer, answer_at_once
@@ -23,6 +24,7 @@ from busyd.period import FbType, Instant, Period
 
 SEGMENT: Final = "blocked-slots"
 _MOST_KEPT: Final = 32
+_COLOR: Final = "#8E8E93"
 
 
 class _MadeCollection(Struct, frozen=True):
@@ -80,6 +82,7 @@ class BlockedSlots:
             collection = await self._backend.collections.make(
                 name, segment=SEGMENT, name=f"Busy: {name}", members=members
             )
+            collection = replace(collection, color=_COLOR)
             if len(self._made) >= _MOST_KEPT:
                 self._made.clear()
             known = profile.freshness.known

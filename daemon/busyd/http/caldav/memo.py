@@ -5,13 +5,13 @@ What an answer rests on is noted before it is made.
 
 from typing import Final
 
-from aiohttp import web
 from aiohttp.http_writer import HttpVersion11
 from msgspec import Struct
 
 from busyd.availability.hours import Hours
 from busyd.flow.backend import Backend
 from busyd.flow.collections import Revision
+from busyd.http import web
 from busyd.http.call import Call
 from busyd.http.response import Date, SerializedResponse
 

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
-
 from busyd.flow.backend import Backend
+from busyd.http import web
 from busyd.http.call import Call, Handler
 from busyd.http.settings import Limits
 

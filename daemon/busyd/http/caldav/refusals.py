@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from aiohttp import web
-
 from busyd.dav import names
 from busyd.dav.xml import Element, error_body, make
+from busyd.http import web
 from busyd.http.problem import HttpProblem
 from busyd.http.response import SECURITY_HEADERS
 

@@ -24,6 +24,7 @@ from busyd.http.caldav.resources import collection_href
 from busyd.http.caldav.target import Target, member_resource, nothing_here
 from busyd.http.problem import bad_request
 from busyd.ical.tree import select_parts
+from busyd.ical.zones import find_zone
 
 _NOBODY: Final = frozenset(
     {
@@ -62,6 +63,7 @@ class Reports:
                     return ReportAnswer(self._multiget(target, multiget, data=data, minimal=minimal))
                 if name == names.CALENDAR_QUERY:
                     query = CalendarQuery.from_xml(root)
+                    _check_zone(root)
                     return ReportAnswer(self._query(target, query, data=data, minimal=minimal))
                 if name == names.SYNC_COLLECTION:
                     return await self._sync(target, SyncCollection.from_xml(root), data=data, minimal=minimal)
@@ -148,6 +150,14 @@ class Reports:
             is_expanded = data.expand is not None
             payload = await self._collections.instances(collection, payload, span=span, zone=zone, expand=is_expanded)
         return select_parts(payload, data.wanted) if data.wanted is not None else payload
+
+
+def _check_zone(query: Element) -> None:
+    """Raises BadFilter for the name of a zone that nobody knows (RFC 7809 §5.2.2)."""
+    named = query.findtext(names.TIMEZONE_ID)
+    if named and find_zone(named) is None:
+        message = f"no time zone is known by the name {named[:40]!r}"
+        raise BadFilter(message, condition=names.VALID_TIMEZONE)
 
 
 async def _nothing() -> AsyncIterator[MemberResponse]:

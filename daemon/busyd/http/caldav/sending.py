@@ -8,11 +8,10 @@ import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
-from aiohttp import web
-
 from busyd.cooperative import SLICE_SECONDS, let_others_run
 from busyd.dav.multistatus import MemberResponse, multistatus_head, multistatus_tail, response_bytes
 from busyd.errors import BusydError
+from busyd.http import web
 from busyd.http.call import Call
 
 logger = logging.getLogger(__name__)

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
-from aiohttp import web
 from msgspec.structs import replace
 
 from busyd.dav import names
@@ -14,6 +13,7 @@ from busyd.dav.xml import Element, NotXml, make, parse_xml, write_xml
 from busyd.flow.ask import answer_at_once
 from busyd.flow.backend import Backend
 from busyd.flow.working_hours import WorkingHours
+from busyd.http import web
 from busyd.http.caldav.blocked import BlockedSlots
 from busyd.http.caldav.changing import change_properties, with_kept
 from busyd.http.caldav.memo import AnswerMemo

@@ -1,6 +1,7 @@
 """What a request of the CalDAV server is about."""
 
 from collections.abc import Sequence
+from typing import Final
 from urllib.parse import quote
 
 from msgspec import Struct
@@ -14,6 +15,9 @@ from busyd.http.caldav.refusals import no_privilege
 from busyd.http.caldav.resources import Resource, calendar_object, collection_href
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, unknown_profile
+
+_GUESSED: Final = "principals"
+"""macOS looks for a principal in /dav/principals/ when nothing else has led to one; a profile of that name has it."""
 
 
 class Target(Struct, frozen=True):
@@ -60,7 +64,8 @@ async def find_target(call: Call, backend: Backend, *, blocked: BlockedSlots) ->
     path = call.request.raw_path.partition("?")[0].partition("#")[0]
     me = await _principal_of(call, backend)
     owner = call.values.get("owner")
-    if owner is None:
+    is_guess = owner == _GUESSED and "collection" not in call.values and backend.profile(_GUESSED) is None
+    if owner is None or is_guess:
         may = call.caller.may
         return Target(path, me, free_busy=may("freebusy"), details=may("details"), keeps_as=_keeps_as(call, me))
     profile = backend.profile(owner)

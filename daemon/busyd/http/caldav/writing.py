@@ -4,12 +4,11 @@ import re
 from typing import Final
 from urllib.parse import unquote
 
-from aiohttp import web
-
 from busyd.dav import names
 from busyd.dav.href import normalise_href
 from busyd.dav.xml import make
 from busyd.flow.writing import Conditions, NotWritten, ObjectWriter, Obstacle, Place, WrittenMember
+from busyd.http import web
 from busyd.http.caldav.refusals import DAV_HEADERS, PreconditionNotMet, no_privilege
 from busyd.http.caldav.resources import collection_href, etag_of
 from busyd.http.caldav.target import Target, nothing_here

@@ -23,11 +23,21 @@ What was decided, and why:
   may overlap.
 * Changes of tokens are heard by LISTEN, so that no request asks the server; a token that is not known is looked for
   once more there. While the server is away tokens are honoured for 15 minutes (`ledger_database.py`).
-* A migration of SQLite comes with one here. What is not released yet may still be put into the first one, as nothing
-  can be on PostgreSQL so far: no configuration leads here. For that the daemon (`service/lifecycle.py`) and whatever
-  opens a ledger (`ledger_of`, doctor, backup) must open their stores in one place,
-  `TransactionConnection.on_late_commit` must start the daemon anew, and of what is damaged the mirror and the log, and
-  never the ledger, are made `anew`.
+* Several daemons share the connections (`fleet.py`), and one that the others have gone on without writes nothing any
+  more: every writing transaction of a daemon finds the row of its session alive, and locks it (`fleet_schema.py`).
+* What one daemon writes to the mirror the others follow by numbers, which is right because one writes at a time
+  (`following.py`).
+* Every daemon holds all that it answers from in memory. A million events take some 300 MB, so thousands of accounts
+  fit; and whoever writes the log of changes must hold every profile to see what has changed. Loading a profile when
+  it is first asked for would bound the memory of the others only, at the price of answers that wait, and of a second
+  state of everything that can be stale.
+* Passwords are sealed row by row (`secrets.py`), with a key that each machine has and the database never; nor is the
+  password of the database itself in it. Why no key is wrapped for each machine: `credentials/sealed_secrets.py`.
+* A ledger that is as it was earlier is taken up in one transaction in which no daemon lives, be it from a backup or
+  because somebody has put the whole database back, which is noticed when the next session begins (`restoring.py`).
+* A migration of SQLite comes with one here. What is not released yet may still be put into the first one.
+* Stores are moved here and back by `store/moving.py`. `StoredTables` says what SQLite has not, and what has to be done
+  so that rows are taken as they are; anything else that only one of both engines has is an error there.
 * Ids are never reused, and may have gaps. Nothing that is answered may depend on them, but for the order of rows,
   which is that in which they came.
 """

@@ -1,6 +1,5 @@
 """One connection to the server, with the tables of one schema, and work run on it in transactions."""
 
-import functools
 import time
 from collections.abc import Callable
 from typing import Final, TypeVar
@@ -11,6 +10,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from busyd.store.errors import StorageDamaged, StorageError, StorageUnusable
+from busyd.store.postgresql.forms import require_not_moved
 from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.session import PostgresSession
 
@@ -19,6 +19,12 @@ Migration = Callable[[PostgresSession], None]
 
 _LOST: Final = (psycopg.OperationalError, psycopg.InterfaceError)
 """What is raised when a connection is lost, among other things."""
+TIMELINE: Final = "left(pg_walfile_name(pg_current_wal_lsn()), 8)"
+"""Which history of its cluster the server writes: another one after it was put back to an earlier moment."""
+_RUN: Final = (
+    "SELECT pg_postmaster_start_time()::text || ' ' || COALESCE((SELECT stats_reset::text FROM pg_stat_wal), '')"
+)
+"""Another text after the server was started anew, and after it has recovered from a crash, which resets statistics."""
 _SETTLE_TRIES: Final = 20
 _SETTLE_EVERY: Final = 0.25
 """Seconds."""
@@ -31,33 +37,49 @@ class StoredTables(Struct, frozen=True):
     migrations: tuple[Migration, ...]
     lock: int
     """Key of the advisory lock that one writing transaction at a time has, as SQLite locks a file."""
+    is_kept: bool = False
+    """Never begun anew in place of one that was moved away."""
+    only_here: frozenset[str] = frozenset()
+    """Tables, and columns as `table.column`, that SQLite has not: they are made of others, or are about daemons."""
+    before_moving: tuple[str, ...] = ()
+    """Statements before and after rows are copied from SQLite: so that no rule refuses what is there."""
+    after_moving: tuple[str, ...] = ()
 
 
 class TransactionConnection:
     """Work in transactions on one connection, which is made anew when it was lost. Its methods block.
 
     A transaction whose COMMIT was not answered is settled by its number before anything else is done: it was kept, or
-    it was not. `on_late_commit` is called when that could only be found out after it was told to have failed.
+    it was not. `on_late_commit` is called when that could only be found out after it was told to have failed, and when
+    it cannot be found out, as after a crash: numbers that were not written by then are given once more.
     """
 
-    def __init__(self, server: DatabaseServer, tables: StoredTables, *, anew: bool = False) -> None:
+    def __init__(
+        self,
+        server: DatabaseServer,
+        tables: StoredTables,
+        *,
+        on_late_commit: Callable[[], object] = lambda: None,
+        anew: bool = False,
+    ) -> None:
         """Makes or migrates the tables; `anew` throws away what there is. Raises StorageError, StorageDamaged."""
         self.server = server
         self.tables = tables
-        self.on_late_commit: Callable[[], object] = lambda: None
+        self.on_late_commit = on_late_commit
         self._connection: Connection[TupleRow] | None = None
-        self._unsettled: tuple[str, int] | None = None
-        """Number of the transaction, and process of the server that ran it."""
+        self._run = ""
+        """Of the server, see `_RUN`."""
+        self._unsettled: tuple[str, int, str] | None = None
+        """Number of the transaction, process of the server that ran it, and which run of the server that was."""
         self._begin_write = (
-            f"BEGIN; SELECT pg_advisory_xact_lock({tables.lock}); SELECT pg_current_xact_id()::text".encode()
-        )
+            f"BEGIN; SELECT pg_advisory_xact_lock({tables.lock}); SELECT pg_current_xact_id()::text{_fence(server)}"
+        ).encode()
         try:
             with server.errors():
-                self._connection = server.connect(tables.schema)
-                server.require_supported(self._connection)
+                server.require_supported(self._connected())
             if anew:
                 self.write(lambda db: db.execute(f"DROP SCHEMA IF EXISTS {tables.schema} CASCADE"))
-            self._migrate()
+            self.write(lambda db: bring_up_to_date(db, tables, where=server.name))
         except BaseException:
             self.close()
             raise
@@ -86,9 +108,15 @@ class TransactionConnection:
             return result
 
     def write(self, work: Callable[[PostgresSession], T]) -> T:
-        """Run `work` as one transaction, alone: all of it is kept, or nothing. Raises StorageError, Overlaps."""
+        """Run `work` as one transaction, alone: all of it is kept, or nothing.
+
+        Raises StorageError, Overlaps; SessionEnded before `work` is run.
+        """
         with self.server.errors():
             connection, number = self._begin(self._begin_write)
+            if not number:
+                self._roll_back(connection)
+                raise self.server.session_ended()
             try:
                 result = work(PostgresSession(connection))
             except BaseException:
@@ -126,6 +154,7 @@ class TransactionConnection:
     def _connected(self) -> Connection[TupleRow]:
         if self._connection is None or self._connection.closed:
             self._connection = self.server.connect(self.tables.schema)
+            ((self._run,),) = self._connection.execute(_RUN.encode(), prepare=False).fetchall()
         return self._connection
 
     def _roll_back(self, connection: Connection[TupleRow]) -> None:
@@ -145,7 +174,7 @@ class TransactionConnection:
                 self._roll_back(connection)
                 raise
             self.close()
-            self._unsettled = number, backend
+            self._unsettled = number, backend, self._run
             if not self._settle(tries=_SETTLE_TRIES):
                 message = f"{self.server.name} was lost before it had kept what was written"
                 raise StorageError(message) from error
@@ -153,10 +182,14 @@ class TransactionConnection:
     def _settle(self, *, tries: int = 1) -> bool:
         """Find out whether the transaction whose COMMIT was not answered was kept. Raises psycopg.Error."""
         assert self._unsettled is not None
-        number, backend = self._unsettled
+        number, backend, run = self._unsettled
         for attempt in range(tries):
             try:
                 session = PostgresSession(self._connected())
+                if run != self._run:
+                    self._unsettled = None
+                    self.on_late_commit()
+                    return False
                 (state,) = session.execute("SELECT pg_xact_status(CAST(? AS xid8))", (number,)).fetchone()
                 if state != "in progress":
                     self._unsettled = None
@@ -175,32 +208,42 @@ class TransactionConnection:
         """Have the next start find the tables damaged. Raises StorageError."""
         self.write(lambda db: db.execute("UPDATE schema_version SET damaged=1"))
 
-    def _migrate(self) -> None:
-        """Bring the tables to the newest schema. Raises StorageError, StorageDamaged."""
-        version, is_damaged = self.write(self._read_version)
-        if is_damaged:
-            message = f"the tables of schema {self.tables.schema} in {self.server.name} were found damaged"
-            raise StorageDamaged(message)
-        known = len(self.tables.migrations)
-        if version > known:
-            message = (
-                f"schema {self.tables.schema} in {self.server.name} was written by a newer busyd"
-                f" (schema {version}, this one knows {known})"
-            )
-            raise StorageUnusable(message, fix="install that version again, or put back a backup of the database")
-        for number in range(version, known):
-            self.write(functools.partial(self._apply, number=number))
 
-    def _read_version(self, db: PostgresSession) -> tuple[int, int]:
-        if db.execute("SELECT to_regclass(?)", (f"{self.tables.schema}.schema_version",)).fetchone()[0] is None:
-            db.execute(f"CREATE SCHEMA IF NOT EXISTS {self.tables.schema}")
-            db.execute("CREATE TABLE schema_version (version BIGINT NOT NULL, damaged BIGINT NOT NULL DEFAULT 0)")
-            db.execute("INSERT INTO schema_version (version) VALUES (0)")
-        row: tuple[int, int] = db.execute("SELECT version, damaged FROM schema_version").fetchone()
-        return row
+def bring_up_to_date(db: PostgresSession, tables: StoredTables, *, where: str) -> None:
+    """Make the tables of the first schema of the search path, or migrate them to the newest one; in a transaction.
 
-    def _apply(self, db: PostgresSession, *, number: int) -> None:
-        """One migration, unless another process has been quicker."""
-        if self._read_version(db)[0] == number:
-            self.tables.migrations[number](db)
-            db.execute("UPDATE schema_version SET version=?", (number + 1,))
+    Raises StorageUnusable, StorageDamaged.
+    """
+    version, is_damaged = _read_version(db, tables, where=where)
+    if is_damaged:
+        message = f"the tables of schema {tables.schema} in {where} were found damaged"
+        raise StorageDamaged(message)
+    known = len(tables.migrations)
+    if version > known:
+        message = (
+            f"schema {tables.schema} in {where} was written by a newer busyd (schema {version}, this one knows {known})"
+        )
+        raise StorageUnusable(message, fix="install that version again, or put back a backup of the database")
+    for migration in tables.migrations[version:]:
+        migration(db)
+    if version < known:
+        db.execute("UPDATE schema_version SET version=?", (known,))
+
+
+def _read_version(db: PostgresSession, tables: StoredTables, *, where: str) -> tuple[int, int]:
+    if db.execute("SELECT to_regclass(?)", (f"{tables.schema}.schema_version",)).fetchone()[0] is None:
+        if tables.is_kept:
+            require_not_moved(db, tables.schema, where=where)
+        db.execute(f"CREATE SCHEMA IF NOT EXISTS {tables.schema}")
+        db.execute("CREATE TABLE schema_version (version BIGINT NOT NULL, damaged BIGINT NOT NULL DEFAULT 0)")
+        db.execute("INSERT INTO schema_version (version) VALUES (0)")
+    row: tuple[int, int] = db.execute("SELECT version, damaged FROM schema_version").fetchone()
+    return row
+
+
+def _fence(server: DatabaseServer) -> str:
+    """What lets a transaction begin only while its session lives, and the session end only once it has ended."""
+    if server.session is None:
+        return ""
+    alive = f"id={server.session} AND until>clock_timestamp() AND timeline={TIMELINE}"
+    return f" FROM fleet.session WHERE {alive} FOR KEY SHARE"

@@ -10,8 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from busyd.store.errors import StorageDamaged, StorageError
-from busyd.store.postgresql.connection import StoredTables, TransactionConnection
-from busyd.store.postgresql.server import DatabaseServer
+from busyd.store.postgresql.connection import TransactionConnection
 from busyd.store.postgresql.session import PostgresSession
 
 T = TypeVar("T")
@@ -20,13 +19,11 @@ T = TypeVar("T")
 class PostgresDatabase:
     """A `Database` on a server."""
 
-    def __init__(self, server: DatabaseServer, tables: StoredTables, *, anew: bool = False) -> None:
-        """As `TransactionConnection`."""
-        self._server = server
-        self._tables = tables
+    def __init__(self, connection: TransactionConnection) -> None:
+        """The connection is closed with this."""
         self.on_damage: Callable[[], object] = lambda: None
-        self._connection = TransactionConnection(server, tables, anew=anew)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=tables.schema)
+        self._connection = connection
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=connection.tables.schema)
 
     async def read(self, work: Callable[[PostgresSession], T]) -> T:
         """Run `work` on the store's thread, on one state of the tables. Raises StorageError."""
@@ -40,6 +37,11 @@ class PostgresDatabase:
         """The same on the calling thread. Only before the loop serves, so that a start answers at once."""
         with self._unreadable():
             return self._connection.write(work)
+
+    def read_now(self, work: Callable[[PostgresSession], T]) -> T:
+        """`read` on the calling thread."""
+        with self._unreadable():
+            return self._connection.read(work)
 
     async def scrub(self) -> None:
         """Leave nothing of deleted rows in the files of the tables. Raises StorageError."""
@@ -66,5 +68,6 @@ class PostgresDatabase:
             with contextlib.suppress(StorageError):
                 self._connection.mark_damaged()
             self.on_damage()
-            message = f"the tables of schema {self._tables.schema} in {self._server.name} are damaged ({error})"
+            schema, server = self._connection.tables.schema, self._connection.server
+            message = f"the tables of schema {schema} in {server.name} are damaged ({error})"
             raise StorageDamaged(message) from error

@@ -1,10 +1,10 @@
 """The ledger on a server, and how a change of tokens by another process is heard of."""
 
-import select
 import socket
 import threading
 import time
 from collections.abc import Callable
+from multiprocessing.connection import wait
 from typing import Final, TypeVar
 
 import psycopg
@@ -34,10 +34,10 @@ class LedgerTables:
 
     may_lag = True
 
-    def __init__(self, server: DatabaseServer) -> None:
+    def __init__(self, server: DatabaseServer, *, on_late_commit: Callable[[], object] = lambda: None) -> None:
         """Raises StorageError: damaged tables are never replaced by empty ones."""
         self._server = server
-        self._connection = TransactionConnection(server, LEDGER)
+        self._connection = TransactionConnection(server, LEDGER, on_late_commit=on_late_commit)
         self._changes = 0
         """Changes of tokens that were heard of, and times when some may have gone unheard."""
         self._read: int | None = None
@@ -102,7 +102,7 @@ class LedgerTables:
 
     def _hear(self, connection: Connection[TupleRow]) -> None:
         while not self._closing.is_set():
-            select.select([connection.fileno(), self._waking.fileno()], [], [], _ROUND)
+            wait([connection.fileno(), self._waking.fileno()], _ROUND)  # `select` knows no number above 1023
             own = self._connection.backend  # what it has changed was noted when it did
             self._changes += sum(notice.pid != own for notice in connection.notifies(timeout=0))
             connection.execute(b"SELECT 1", prepare=False)  # else a server that says nothing would count as heard

@@ -1,6 +1,7 @@
 """Where the server is, how it is connected to, and what its errors mean."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,19 +11,22 @@ from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
-from busyd.store.errors import Overlaps, StorageError, StorageUnusable
+from busyd.store.errors import OutOfSpace, Overlaps, SessionEnded, StorageError, StorageUnusable
 from busyd.store.postgresql.session import adapt
 
 OLDEST_SERVER: Final = 15
 APPLICATION: Final = "busyd"
 _SETTINGS: Final = {
     "lock_timeout": "10s",  # as long as another process is waited for with SQLite
-    "statement_timeout": "60s",
-    "idle_in_transaction_session_timeout": "60s",
+    "idle_in_transaction_session_timeout": "20s",  # one that is stopped there keeps others from writing
     "client_connection_check_interval": "5s",
     "jit": "off",
+    # Whatever the database has as its own: what waits for a lock has to see what its holder has written.
+    "default_transaction_isolation": r"read\ committed",
     "timezone": "UTC",
 }
+_PREFIX: Final = re.compile("^connection (is bad|failed): ")
+"""What psycopg puts before that a connection has failed."""
 _TIMEOUTS: Final = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -39,6 +43,8 @@ class DatabaseServer(Struct, frozen=True):
     conninfo: str
     """As libpq takes it, a URL or key=value; without the password."""
     password: str = ""
+    session: int | None = None
+    """That of the daemon which uses it, see `fleet_schema.py`: once it has ended, nothing more can be written."""
 
     def __repr__(self) -> str:
         return f"DatabaseServer({self.name})"
@@ -56,14 +62,19 @@ class DatabaseServer(Struct, frozen=True):
         given = conninfo_to_dict(self.conninfo)
         return str(given.get("dbname") or given.get("user") or "")
 
-    def connect(self, namespace: str) -> Connection[TupleRow]:
+    @property
+    def application(self) -> str:
+        """What its connections are called. Whoever takes over a session ends all that bear its name."""
+        return APPLICATION if self.session is None else f"{APPLICATION}:{self.session}"
+
+    def connect(self, namespace: str, *, statement_timeout: str = "60s") -> Connection[TupleRow]:
         """A connection whose tables are those of a schema; every transaction has to be begun. Raises psycopg.Error."""
-        settings = {**_SETTINGS, "search_path": f"{namespace},pg_temp"}
+        settings = {**_SETTINGS, "search_path": f"{namespace},pg_temp", "statement_timeout": statement_timeout}
         connection = psycopg.connect(
             self.conninfo,
             password=self.password or None,
             autocommit=True,
-            application_name=APPLICATION,
+            application_name=self.application,
             options=" ".join(f"-c {name}={value}" for name, value in settings.items()),
             prepare_threshold=2,
             **_TIMEOUTS,  # type: ignore[arg-type]
@@ -71,6 +82,10 @@ class DatabaseServer(Struct, frozen=True):
         connection.prepared_max = 400  # all there are
         adapt(connection)
         return connection
+
+    def session_ended(self) -> SessionEnded:
+        """To be raised when the session is no more."""
+        return SessionEnded(f"the session of this daemon in {self.name} has ended, and another may have taken over")
 
     def require_supported(self, connection: Connection[TupleRow]) -> None:
         """Raises StorageUnusable for a server that is too old, or keeps text in another encoding."""
@@ -97,7 +112,9 @@ class DatabaseServer(Struct, frozen=True):
             raise self._storage_error(error) from error
 
     def _storage_error(self, error: psycopg.Error) -> StorageError:
-        reason = " ".join((error.diag.message_primary or str(error)).split()) or "the connection was lost"
+        # Of a connection that fails, the first line says why; those below ask whether the server runs.
+        told = error.diag.message_primary or _PREFIX.sub("", str(error).partition("\n")[0])
+        reason = " ".join(told.split()) or "the connection was lost"
         message = f"{self.name} cannot be used: {reason}"
         kind, fix = _FAULTS.get(error.sqlstate or "", (StorageError, ""))
         if error.sqlstate is None and isinstance(error, psycopg.OperationalError):
@@ -106,7 +123,7 @@ class DatabaseServer(Struct, frozen=True):
 
 
 _FAULTS: Final[dict[str, tuple[type[StorageError], str]]] = {
-    "53100": (StorageError, "free some space on the disk of the server"),
+    "53100": (OutOfSpace, "free some space on the disk of the server"),
     "53300": (StorageError, "raise max_connections of the server, or end other programs that use it"),
     "25006": (StorageError, "the server only reads: name the one that writes"),
     "42501": (StorageUnusable, "give the user of busyd the right to make schemas and tables in this database"),

@@ -11,7 +11,7 @@ from typing import Final
 
 from busyd.os_errors import fault_of, passes_by_itself
 from busyd.ownership import advice_on_access, obstacle_of
-from busyd.store.errors import Overlaps, StorageDamaged, StorageError, StorageUnusable
+from busyd.store.errors import OutOfSpace, Overlaps, StorageDamaged, StorageError, StorageUnusable
 
 SQLITE_VERSION: Final = sqlite3.sqlite_version
 
@@ -76,6 +76,8 @@ def _find_obstacle(path: Path) -> OSError | None:
 def _storage_error(path: Path, error: OSError) -> StorageError:
     fix = advice_on_access(path.parent) if error.errno == errno.EACCES else ""
     fault = fault_of(error, f"{path} cannot be used", fix=fix)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutOfSpace(str(fault), fix=fault.fix)
     kind = StorageError if passes_by_itself(error) else StorageUnusable
     return kind(str(fault), fix=fault.fix)
 

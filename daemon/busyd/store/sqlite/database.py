@@ -53,7 +53,7 @@ class SqliteDatabase:
         """The digest that the file should have, until they were compared."""
         self.on_damage: Callable[[], object] = lambda: None
         """Called, on any thread, when the file turns out to be damaged while it is used."""
-        left_unclean = _suspect(path).exists() or has_unwritten_log(path)
+        left_unclean = suspect_of(path).exists() or has_unwritten_log(path)
         if sealed and path.exists():
             digest = self._break_seal()
             self._unchecked = digest if not left_unclean else None
@@ -63,7 +63,7 @@ class SqliteDatabase:
         try:
             if left_unclean:
                 check(self._connection, path)
-                _suspect(path).unlink(missing_ok=True)
+                suspect_of(path).unlink(missing_ok=True)
             if self._unchecked:
                 # Nothing is written into the file until then, only into its log.
                 self._connection.execute("PRAGMA wal_autocheckpoint=0")
@@ -76,7 +76,7 @@ class SqliteDatabase:
 
     def _break_seal(self) -> bytes | None:
         """Raises StorageDamaged when the file was found damaged in use."""
-        if _suspect(self.path).exists():
+        if suspect_of(self.path).exists():
             message = f"{self.path} was found damaged while it was used"
             raise StorageDamaged(message)
         with storage_errors(self.path):
@@ -114,14 +114,23 @@ class SqliteDatabase:
         """The same on the calling thread. Only before the loop serves, so that a start answers at once."""
         return self._transact(work, at_start=True)
 
+    def read_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """`read` on the calling thread, likewise."""
+        return self._guarded(work, at_start=True)
+
     def close(self) -> None:
         """Finish what is queued, then close the file."""
         self._thread.shutdown(wait=True)
-        if not _suspect(self.path).exists():
+        if not suspect_of(self.path).exists():
             with contextlib.suppress(StorageError):
                 self._guarded(lambda _: None)  # no seal on what was not looked at
         self._connection.close()
-        if self._sealed and not self._unchecked and not _suspect(self.path).exists() and not wal_of(self.path).exists():
+        if (
+            self._sealed
+            and not self._unchecked
+            and not suspect_of(self.path).exists()
+            and not wal_of(self.path).exists()
+        ):
             with contextlib.suppress(OSError):  # then the next start looks the file over
                 seal(self.path)
 
@@ -132,7 +141,7 @@ class SqliteDatabase:
                     self._compare()
                 return work(self._connection)
         except StorageDamaged:
-            _suspect(self.path).touch()  # the next start looks the whole file over
+            suspect_of(self.path).touch()  # the next start looks the whole file over
             self.on_damage()
             raise
 
@@ -172,5 +181,6 @@ def set_aside(path: Path) -> Path:
     return aside
 
 
-def _suspect(path: Path) -> Path:
+def suspect_of(path: Path) -> Path:
+    """Says that the file was found damaged while it was used."""
     return path.with_name(path.name + ".suspect")

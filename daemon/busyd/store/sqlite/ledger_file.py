@@ -5,13 +5,15 @@ synchronous.
 import os
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
 from busyd.ownership import make_state_directory
-from busyd.store.errors import StorageDamaged
+from busyd.store.errors import StorageDamaged, StorageError
 from busyd.store.sqlite.connection import check, migrate, open_connection, storage_errors, transaction
+from busyd.store.sqlite.forms import require_not_moved
 from busyd.store.sqlite.ledger_schema import LEDGER_MIGRATIONS
 
 T = TypeVar("T")
@@ -29,6 +31,8 @@ class LedgerFile:
         """Raises as `Ledger.open`."""
         self.path = path
         make_state_directory(path.parent)
+        with storage_errors(path):
+            require_not_moved(path)
         self._connection = open_connection(path, journal="DELETE", synchronous="FULL", busy_timeout=busy_timeout)
         try:
             check(self._connection, path)
@@ -69,13 +73,13 @@ class LedgerFile:
             return work(self._connection)
 
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        with storage_errors(self.path), transaction(self._connection):
+        with self._writing():
             return work(self._connection)
 
     def write_beside_tokens(self, work: Callable[[sqlite3.Connection], T]) -> T:
         before, has_changes = self._connection.total_changes, False
         try:
-            with storage_errors(self.path), transaction(self._connection):
+            with self._writing():
                 result = work(self._connection)
                 has_changes = self._connection.total_changes != before
                 if has_changes:
@@ -86,6 +90,21 @@ class LedgerFile:
                 with self._lock:
                     self._revisions = frozenset()
             raise
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction. Who waits for it while the file is moved away must not write what nobody will read."""
+        with storage_errors(self.path), transaction(self._connection):
+            if not self._is_in_place():
+                message = f"{self.path} was moved away or replaced meanwhile"
+                raise StorageError(message, fix="nothing was written: try it again")
+            yield
+
+    def _is_in_place(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._header), self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def _revision(self) -> bytes:
         """Another value after every change of the file, by whichever process (in rollback-journal mode)."""

@@ -3,7 +3,7 @@
 import sqlite3
 from typing import Final
 
-from busyd.store.sqlite.bookings import make_outbox
+from busyd.store.sqlite.bookings import index_times, make_outbox
 from busyd.store.sqlite.connection import Migration
 
 
@@ -61,6 +61,7 @@ LEDGER_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _make_properties,
     _make_traits,
     _make_webhooks,
+    index_times,
 )
 """In the order in which they were introduced: a file has the first so many of them."""
 NEWEST_SCHEMA: Final = len(LEDGER_MIGRATIONS)

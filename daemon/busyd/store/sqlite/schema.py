@@ -161,6 +161,18 @@ def _touched_slots(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE made_member ADD COLUMN salt TEXT NOT NULL DEFAULT ''")  # as that of an object
 
 
+def _series_of_second_looks(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE calendar ADD COLUMN next_earlier_token TEXT")  # the one after earlier_token
+    columns = (
+        "id, connection, href, listing, missing_since, gone, ctag, sync_token, as_of, reconciled, complete, held,"
+        " validators, earlier_token, look_again, doubts, listed_token"
+    )
+    for *row, digest in connection.execute(f"SELECT {columns}, digest FROM calendar").fetchall():
+        if digest_of(row) == digest:  # what is damaged stays known to be
+            renewed = digest_of((*row, None))
+            connection.execute("UPDATE calendar SET digest=? WHERE id=?", (renewed, row[0]))
+
+
 MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _first,
     _second_looks,
@@ -176,4 +188,5 @@ MIRROR_MIGRATIONS: Final[tuple[Migration, ...]] = (
     _digests_of_rows,
     _touched_members,
     _touched_slots,
+    _series_of_second_looks,
 )

@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from busyd.durable_file import sync_folder
+
 _DIGEST: Final = "sha256"
 """The fastest in the standard library: many processors have instructions for it."""
 _LENGTH: Final = 2 * hashlib.new(_DIGEST).digest_size
@@ -35,11 +37,7 @@ def break_seal(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     _seal_of(path).unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)  # else a loss of power could put an old seal on a new file
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)  # else a loss of power could put an old seal on a new file
     return found if len(found) == _LENGTH else None  # earlier releases had another digest
 
 

@@ -12,6 +12,8 @@ class Statements:
         self._db = db
         self.has_changed_members = False
         """Collections that busyd serves have other members now, or versions of them."""
+        self.index_version = ""
+        """What entries are made with that are put here, see `IndexStatements.keeps_index`; empty: whatever there is."""
 
     def ping(self) -> None:
         """Do nothing but answer."""

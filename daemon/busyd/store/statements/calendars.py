@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,7 @@ _NEW_CALENDAR: Final = "INSERT INTO calendar (connection, href, listing, epoch) 
 _COLUMNS: Final = (
     "id", "connection", "href", "listing", "missing_since", "gone", "ctag", "sync_token", "as_of", "reconciled",
     "complete", "held", "validators", "earlier_token", "look_again", "doubts", "listed_token",
+    "next_earlier_token",
 )  # fmt: skip
 _SELECT: Final = f"SELECT {', '.join(_COLUMNS)}, digest FROM calendar"
 _ACCOUNT: Final = (
@@ -31,11 +32,11 @@ class CalendarStatements(Statements):
     def read_account(self, connection: str) -> AccountRecord | None:
         query = f"SELECT {', '.join(_ACCOUNT)}, digest FROM account WHERE connection=?"
         row = self._db.execute(query, (connection,)).fetchone()
-        if row is None:
-            return None
-        check(row[:-1], row[-1])
-        homes, addresses = tuple(json.loads(row[4])), tuple(json.loads(row[5]))
-        return AccountRecord(row[0], row[1], row[2], row[3], homes, addresses, bool(row[6]), row[7], row[8])
+        return _account(row) if row is not None else None
+
+    def read_accounts(self) -> list[AccountRecord]:
+        """Those of all connections."""
+        return [_account(row) for row in self._db.execute(f"SELECT {', '.join(_ACCOUNT)}, digest FROM account")]
 
     def record_account(self, account: AccountRecord) -> None:
         """Take what discovery found; the calendars of another account under the same name are forgotten."""
@@ -71,20 +72,26 @@ class CalendarStatements(Statements):
         )
         self._db.execute(upsert("account", (*_ACCOUNT, "digest")), (*row, digest_of(row)))
 
-    def forget_other_accounts(self, connections: Iterable[Connection]) -> None:
+    def forget_other_accounts(self, connections: Iterable[Connection], *, kept: Collection[str] = ()) -> None:
         """Forget what was read of accounts that are no longer configured so: another login, another feed, or none.
+
+        `kept` are connections that others have configured, of which only the former is forgotten.
 
         Their calendars would answer for somebody else. Everything here can be read again.
         """
         current = {connection.name: connection for connection in connections}
         for name, root, username in self._db.execute("SELECT connection, root, username FROM account").fetchall():
             connection = current.get(name)
+            if connection is None and name in kept:
+                continue
             if connection is None or (connection.url, connection.username) != (root, username):
                 self._db.execute("DELETE FROM account WHERE connection=?", (name,))
                 self.has_changed_members = True
                 self._db.execute("DELETE FROM calendar WHERE connection=?", (name,))
         for record in self.read_calendars():
             connection = current.get(record.connection)
+            if connection is None and record.connection in kept:
+                continue
             is_other_feed = record.remote.kind is CalendarKind.FEED and (
                 connection is None or record.remote.href != connection.url
             )
@@ -158,6 +165,7 @@ class CalendarStatements(Statements):
             look_again=mark.look_again,
             doubts=msgspec.json.encode(mark.doubts).decode(),
             listed_token=mark.listed_token,
+            next_earlier_token=mark.next_earlier_token,
             **{name: at for name, at in proved.items() if at is not None},
         )
 
@@ -199,4 +207,11 @@ def _record(row: tuple[Any, ...]) -> CalendarRecord:
         look_again=column["look_again"],
         doubts=msgspec.json.decode(column["doubts"], type=dict[str, ObjectDoubt]),
         listed_token=column["listed_token"],
+        next_earlier_token=column["next_earlier_token"],
     )
+
+
+def _account(row: Sequence[Any]) -> AccountRecord:
+    check(tuple(row[:-1]), row[-1])
+    homes, addresses = tuple(json.loads(row[4])), tuple(json.loads(row[5]))
+    return AccountRecord(row[0], row[1], row[2], row[3], homes, addresses, bool(row[6]), row[7], row[8])

@@ -61,6 +61,15 @@ class ObjectStatements(Statements):
         query = "SELECT href, uid FROM object WHERE calendar=? AND instr(payload, ?)>0 ORDER BY href"
         return dict(self._db.execute(query, (calendar, text)))
 
+    def still_there(self, versions: Mapping[int, tuple[bytes, str]]) -> set[int]:
+        """The objects that have this payload and this ETag: another daemon may have written others meanwhile."""
+        query = "SELECT 1 FROM object WHERE id=? AND tag=? AND etag=?"
+        return {
+            number
+            for number, (payload, etag) in versions.items()
+            if self._db.execute(query, (number, tag_of(payload), etag)).fetchone() is not None
+        }
+
     def read_objects_by_id(self, numbers: Iterable[int]) -> dict[int, StoredObject]:
         """The objects of these ids that exist."""
         query = _SELECT.replace("calendar=?", "id=?")

@@ -1,7 +1,7 @@
 """The busy index and the snapshots made from it: the statements."""
 
 from array import array
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,6 +13,8 @@ from busyd.store.statements.base import Statements, upsert
 from busyd.store.statements.digests import check, digest_of
 from busyd.store.statements.objects import OBJECT_COLUMNS, check_object
 
+INDEX: Final = "index"
+"""Under what name the store keeps what its index was made with."""
 AT_ONCE: Final = 100
 """Objects that are read from the store at once; fewer when they are large."""
 BYTES_AT_ONCE: Final = 512 * 1024
@@ -29,6 +31,14 @@ _PUT: Final = upsert("busy_index", (*_NAMES, "digest", "rows"), keys=2)
 class IndexStatements(Statements):
     """What each object says of time, and what is answered from it."""
 
+    @property
+    def keeps_index(self) -> bool:
+        """Whether the stored index is made with the same: by nobody else, or by daemons that read time alike.
+
+        Else nothing is put into it: objects lack entries, until somebody expands them who may.
+        """
+        return self.index_version in ("", self.read_meta(INDEX))
+
     def replace_entries(self, entries: Mapping[int, Iterable[IndexEntry]], *, withheld: bool = False) -> None:
         """What is known of some objects' time, by their ids, in place of what was."""
         self._db.executemany("DELETE FROM busy_index WHERE object=?", [(number,) for number in entries])
@@ -39,7 +49,8 @@ class IndexStatements(Statements):
 
         With `withheld` only how many occurrences there are is kept: the calendar has more than it may have.
         """
-        self._db.executemany(_PUT, [_row(entry, withheld=withheld) for entry in entries if not entry.postponed])
+        if self.keeps_index:
+            self._db.executemany(_PUT, [_row(entry, withheld=withheld) for entry in entries if not entry.postponed])
 
     def count_rows(self, calendar: int) -> RowCounts:
         """Count the occurrences of a calendar, the withheld ones too."""
@@ -73,22 +84,22 @@ class IndexStatements(Statements):
 
     def objects_to_expand(
         self, calendar: int, zone: str, *, span: Period, after: int = 0
-    ) -> list[tuple[int, bytes, str]]:
+    ) -> list[tuple[int, bytes, str, str]]:
         """The next objects that were not yet read in this zone, or, recurring, over another span of time, by their ids.
 
-        Id, payload, ETag.
+        All objects while nothing is kept (`keeps_index`). Id, payload, ETag, href.
         """
         rows = self._db.execute(
-            f"SELECT id, payload, etag, {OBJECT_COLUMNS} FROM object"
-            " WHERE calendar=? AND id>? AND NOT EXISTS (SELECT 1 FROM busy_index"
-            " WHERE object=object.id AND zone IN ('', ?) AND (recurring=0 OR (span_start=? AND span_end=?)))"
+            f"SELECT id, payload, etag, href, {OBJECT_COLUMNS} FROM object"
+            " WHERE calendar=? AND id>? AND (?=0 OR NOT EXISTS (SELECT 1 FROM busy_index"
+            " WHERE object=object.id AND zone IN ('', ?) AND (recurring=0 OR (span_start=? AND span_end=?))))"
             " ORDER BY id LIMIT ?",
-            (calendar, after, zone, span.start, span.end, AT_ONCE),
+            (calendar, after, int(self.keeps_index), zone, span.start, span.end, AT_ONCE),
         )
         part = list(_some(rows, lambda row: len(row[1])))
         for row in part:
-            check_object(row[3:], row[1])
-        return [(row[0], row[1], row[2]) for row in part]
+            check_object(row[4:], row[1])
+        return [(row[0], row[1], row[2], row[3]) for row in part]
 
     def read_recurring(self, calendar: int, zone: str, *, after: int = 0) -> list[tuple[IndexEntry, bytes, str]]:
         """Entry, payload and ETag of the next objects whose occurrences depend on the span asked for, by their ids."""
@@ -117,6 +128,12 @@ class IndexStatements(Statements):
             "SELECT key, body FROM snapshot WHERE profile=?", (profile,)
         ).fetchone()
         return row
+
+    def read_snapshots(self, profiles: Sequence[str]) -> dict[str, tuple[str, bytes]]:
+        """The same of some profiles, of those that have one."""
+        places = ",".join("?" * len(profiles))
+        rows = self._db.execute(f"SELECT profile, key, body FROM snapshot WHERE profile IN ({places})", profiles)
+        return {profile: (key, body) for profile, key, body in rows}
 
     def record_snapshot(self, profile: str, key: str, *, body: bytes) -> None:
         self._db.execute(upsert("snapshot", ("profile", "key", "body")), (profile, key, body))

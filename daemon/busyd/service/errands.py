@@ -1,0 +1,93 @@
+"""Writes of members that daemons have one another do: each by the one that polls the connection."""
+
+import asyncio
+import functools
+import logging
+from typing import Final
+
+from busyd.errors import BusydError
+from busyd.flow.errands import MemberErrand, SendErrand, pack_errand, pack_outcome, unpack_errand, unpack_outcome
+from busyd.flow.member_write import NotWritten, Obstacle, WrittenMember
+from busyd.flow.writing import ObjectWriter
+from busyd.service.asked_polls import InFleet
+from busyd.store.postgresql.errands import Errands
+
+logger = logging.getLogger(__name__)
+
+WITHIN: Final = 40.0
+"""Seconds for all of it: the owner may first have to wait for a poll, and its server has time to answer."""
+
+
+class WriteErrands:
+    """What this daemon has others write, and they it."""
+
+    def __init__(self, errands: Errands, in_fleet: InFleet, *, writer: ObjectWriter) -> None:
+        self._errands = errands
+        self._in_fleet = in_fleet
+        self._writer = writer
+        self._sent: dict[int, asyncio.Future[bytes | None]] = {}
+        self._doing: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether another daemon is to write something."""
+        return bool(self._sent)
+
+    def sender(self, connection: str) -> SendErrand:
+        """What has the owner of a connection carry out a write."""
+        return functools.partial(self._send, connection)
+
+    async def _send(self, connection: str, errand: MemberErrand) -> WrittenMember | None:
+        give = functools.partial(self._errands.give, connection, pack_errand(errand), within=WITHIN)
+        number = await self._in_fleet(give)
+        self._sent[number] = sent = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(WITHIN):
+                outcome = await sent
+        except TimeoutError:
+            outcome = None
+        finally:
+            del self._sent[number]
+        if outcome is None:
+            message = f"the daemon that writes to {connection} has not answered in time"
+            raise NotWritten(Obstacle.UNAVAILABLE, message)
+        return unpack_outcome(outcome)
+
+    async def collect(self) -> dict[int, bytes | None]:
+        """What came of what was sent; to be told once it is in memory. Raises StorageError."""
+        return dict(await self._in_fleet(self._errands.outcomes)) if self._sent else {}
+
+    def tell(self, outcomes: dict[int, bytes | None]) -> None:
+        """Let those go on who have waited for it."""
+        for number, outcome in outcomes.items():
+            sent = self._sent.get(number)
+            if sent is not None and not sent.done():
+                sent.set_result(outcome)
+
+    async def serve(self) -> None:
+        """Begin what others have sent. Raises StorageError."""
+        for number, work in (await self._in_fleet(self._errands.take)).items():
+            task = asyncio.create_task(self._do(number, unpack_errand(work)), name=f"write errand {number}")
+            self._doing.add(task)
+            task.add_done_callback(self._doing.discard)
+
+    async def _do(self, number: int, errand: MemberErrand) -> None:
+        outcome: WrittenMember | NotWritten | None
+        try:
+            outcome = await self._writer.run(errand)
+        except NotWritten as error:
+            outcome = error
+        except BusydError as error:
+            outcome = NotWritten(Obstacle.UNAVAILABLE, str(error))
+        try:
+            await self._in_fleet(functools.partial(self._errands.finish, number, pack_outcome(outcome)))
+        except BusydError as error:
+            logger.warning("what came of a write for another daemon could not be told: %s", error)
+
+    async def close(self) -> None:
+        """End all that is under way; what was sent to a server may be carried out."""
+        for task in self._doing:
+            task.cancel()
+        for sent in self._sent.values():
+            sent.cancel()
+        await asyncio.gather(*self._doing, return_exceptions=True)

@@ -1,0 +1,54 @@
+"""When a daemon polls a connection first that another one has polled before: its turn stays what it was.
+
+What is due already begins a moment after one another, as nobody would come between their answers otherwise.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from busyd.clock import Clock
+from busyd.period import Instant
+from busyd.state.connection_state import ConnectionState
+from busyd.store.mirror import CalendarRecord
+from busyd.sync.timing import APART
+
+NEVER = float("inf")
+
+
+class FirstPoll(Struct, frozen=True):
+    """What a schedule begins with, in monotonic seconds."""
+
+    last: float = -NEVER
+    """When the connection was polled last, at the latest."""
+    not_before: float = -NEVER
+
+
+AT_ONCE = FirstPoll()
+
+
+class FirstPolls:
+    """Those of all connections of a daemon."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._free = -NEVER
+        """From when on nothing else begins (monotonic)."""
+
+    def of(self, state: ConnectionState, linked: Iterable[CalendarRecord], *, is_refused: bool) -> FirstPoll:
+        """`linked` are its calendars that count. A login that was refused is tried, as this daemon may have another."""
+        now, monotonic = self._clock.now(), self._clock.monotonic()
+
+        def passed(at: Instant | None) -> float:
+            """Monotonic, at the end of that second: when in it something was is not known."""
+            return -NEVER if at is None else monotonic - max(0, now - at - 1)
+
+        records = list(linked)
+        proved = max((record.as_of for record in records if record.as_of is not None), default=state.last_poll)
+        last = passed(proved) if all(record.complete for record in records) else -NEVER
+        if state.trouble and not is_refused and state.next_poll is not None and state.next_poll > now:
+            return FirstPoll(last, monotonic + (state.next_poll - now))
+        if last + state.connection.poll.total_seconds() > monotonic:
+            return FirstPoll(last)
+        self._free = max(self._free + APART, monotonic)
+        return FirstPoll(last, self._free)
