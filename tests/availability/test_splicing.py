@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from busyd.availability.building import Reading, build_snapshot
-from busyd.availability.cells import EVERYWHERE, cells_of, stretches_of
+from busyd.availability.cells import CELL_BITS, CELLS, EVERYWHERE, cells_of, stretches_of
 from busyd.availability.difference import Change, Known, find_changes
 from busyd.availability.index import index_object, pack_object
 from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
@@ -18,7 +18,7 @@ from busyd.availability.snapshot import Snapshot
 from busyd.availability.splicing import Built, Rebuilt, Touched, rebuild_snapshot
 from busyd.ical.facts import Facts
 from busyd.index.expansion import entry_of
-from busyd.period import FbType, Instant, Period
+from busyd.period import FbType, Instant, Period, coalesce
 from busyd.store.occurrences import IndexEntry
 from tests.availability.test_snapshot import run
 
@@ -264,10 +264,19 @@ def test_other_rules_are_no_change_of_a_calendar() -> None:
 def test_the_cells_of_a_span_cover_it(start: int, length: int) -> None:
     cells = cells_of([start], [start + length])
     inside = (max(start, HORIZON.start), min(start + length, HORIZON.end))
-    stretches = stretches_of(cells, HORIZON)
+    stretches = [*stretches_of(cells, HORIZON)]
     assert inside[0] >= inside[1] or any(low <= inside[0] and inside[1] <= high for low, high in stretches)
+
+
+@given(st.sets(st.integers(0, CELLS - 1)), STARTS, LENGTHS)
+def test_the_stretches_of_cells_are_these_cells_and_no_others(numbers: set[int], start: int, length: int) -> None:
+    span = Period(Instant(start), Instant(start + length + 1))
+    touched = range(span.start >> CELL_BITS, (span.end - 1 >> CELL_BITS) + 1)
+    cells = [(at << CELL_BITS, at + 1 << CELL_BITS) for at in touched if at % CELLS in numbers]
+    inside = coalesce((max(low, span.start), min(high, span.end)) for low, high in cells)
+    assert [*stretches_of(sum(1 << number for number in numbers), span)] == inside
 
 
 def test_time_without_end_is_everywhere() -> None:
     assert cells_of([-(10**11)], [10**11]) == EVERYWHERE
-    assert stretches_of(EVERYWHERE, HORIZON) == [(HORIZON.start, HORIZON.end)]
+    assert [*stretches_of(EVERYWHERE, HORIZON)] == [(HORIZON.start, HORIZON.end)]

@@ -5,15 +5,16 @@ bit stands for a cell and for those 776 days before and after it. So two things 
 overlap, and two with one may.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from busyd.period import Period, coalesce
+from busyd.period import Period
 
 Row = tuple[int, int, int]
 
 CELL_BITS: Final = 14
-CELLS: Final = 4096
+_COUNT_BITS: Final = 12
+CELLS: Final = 1 << _COUNT_BITS
 _MASK: Final = CELLS - 1
 EVERYWHERE: Final = (1 << CELLS) - 1
 _DIGITS: Final = bytes.maketrans(b"01", b"\0\1")
@@ -51,16 +52,20 @@ def rows_in(rows: Iterable[Row], flags: bytes, *, low: int, high: int) -> list[R
     ]
 
 
-def stretches_of(cells: int, span: Period) -> list[tuple[int, int]]:
+def stretches_of(cells: int, span: Period) -> Iterator[tuple[int, int]]:
     """The cells inside a span as stretches of time: sorted, disjoint, not touching, clipped to the span."""
     if cells == EVERYWHERE:
-        return [(span.start, span.end)]
-    flags = flags_of(cells)
-    touched = (
-        number for number in range(span.start >> CELL_BITS, (span.end - 1 >> CELL_BITS) + 1) if flags[number & _MASK]
-    )
-    stretches = ((number << CELL_BITS, number + 1 << CELL_BITS) for number in touched)
-    return coalesce((max(start, span.start), min(end, span.end)) for start, end in stretches)
+        yield span.start, span.end
+        return
+    first, last = span.start >> CELL_BITS, (span.end - 1 >> CELL_BITS) + 1
+    turn = first & ~_MASK
+    flags = flags_of(cells) * ((last - turn >> _COUNT_BITS) + 1)
+    at, most = flags.find(1, first - turn), last - turn
+    while 0 <= at < most:
+        end = flags.find(0, at, most)
+        end = end if end >= 0 else most
+        yield max(turn + at << CELL_BITS, span.start), min(turn + end << CELL_BITS, span.end)
+        at = flags.find(1, end)
 
 
 def widened(stretches: Iterable[tuple[int, int]], *, before: int, after: int) -> list[tuple[int, int]]:

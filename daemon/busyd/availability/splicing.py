@@ -110,7 +110,13 @@ def _touched_by(reading: Reading, parts: Iterable[Chunk], *, span: Period) -> Ge
         cells |= part.cells
         yield
     reach = Period(Instant(span.start - after), Instant(span.end + before))
-    return _inside(widened(stretches_of(cells, reach), before=before, after=after), span)
+    stretches: Stretches = []
+    for at, (start, end) in enumerate(stretches_of(cells, reach)):
+        if at % SLICE == 0:
+            yield
+        stretches.append((start - before, end + after))
+    yield
+    return _inside(stretches, span)
 
 
 def _inside(spans: Iterable[tuple[int, int]], span: Period) -> Stretches:
