@@ -11,8 +11,11 @@ from typing import Final, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
+from busyd.clock import Now
 from busyd.connection import Privacy, RemoteCalendar
 from busyd.errors import BusydError
+from busyd.flow.ask import FreeBusyAnswer, answer, find_profile
+from busyd.flow.freshness import freshness_of
 from busyd.ical.zones import find_zone
 from busyd.index.writer import IndexWriter
 from busyd.period import Period
@@ -187,6 +190,22 @@ class Collections:
         own = dict(self._writer.state.own_zones)
         work = Instances(payload, span.start, span.end, self.zone_of(collection, zone), own, expand)
         return await self._writer.expansion.worker.instances(work)
+
+    async def freebusy(self, profile: str, collection: CollectionView, *, window: Period) -> FreeBusyAnswer:
+        """When a linked calendar alone is busy, whether or not it counts for the profile (RFC 4791 §7.10).
+
+        Raises UnknownProfile, StorageError.
+        """
+        from busyd.index.rolling import expand_calendar
+
+        state, clock, link = self._writer.state, self._writer.clock, collection.link
+        profile_state = find_profile(state, profile)
+        assert link is not None, "a calendar of busyd's own making has the answer of its profile"
+        # Judged first: a later confirmation says nothing about what is read now.
+        now = Now(clock.now(), clock.monotonic())
+        freshness = freshness_of(state, profile_state, now=now, links=(link,))
+        snapshot = await expand_calendar(self._writer, profile_state, link=link, window=window)
+        return answer(profile, snapshot, freshness=freshness, window=window)
 
     async def changes(self, collection: CollectionView, token: str, *, limit: int | None) -> CollectionChanges:
         """What has changed since a token; without one, everything there is. Raises InvalidToken, StorageError."""

@@ -1,5 +1,6 @@
 """How far a profile's answers can be trusted at a moment: when each of its calendars was last confirmed. No I/O."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import Final
@@ -85,9 +86,19 @@ class Freshness(Struct, frozen=True):
         return self.holds_from <= now.wall <= self.holds_until and now.monotonic <= self.holds_until_monotonic
 
 
-def freshness_of(state: State, profile_state: ProfileState, *, now: Now, max_age: float | None = None) -> Freshness:
-    """Judge every calendar that blocks. `max_age`: seconds allowed since a confirmation; None: as configured."""
-    blocking = [link for link in profile_state.links if link.blocks]
+def freshness_of(
+    state: State,
+    profile_state: ProfileState,
+    *,
+    now: Now,
+    max_age: float | None = None,
+    links: Sequence[Link] | None = None,
+) -> Freshness:
+    """Judge every calendar that blocks, or those of these links.
+
+    `max_age`: seconds allowed since a confirmation; None: as configured.
+    """
+    blocking = [link for link in profile_state.links if link.blocks] if links is None else links
     calendars = tuple(_judge(state, profile_state, link=link, now=now, max_age=max_age) for link in blocking)
     confirmed = [calendar.as_of for calendar in calendars if calendar.as_of is not None]
     known = bool(blocking) and len(confirmed) == len(calendars)

@@ -18,6 +18,7 @@ from busyd.index.placeholders import as_mirrored
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant, Period
 from busyd.state.horizon import horizon_at
+from busyd.state.links import Link
 from busyd.state.profile_state import ProfileState
 from busyd.state.readings import readings_of
 from busyd.store.occurrences import IndexEntry
@@ -73,6 +74,25 @@ async def expand_window(writer: IndexWriter, profile_state: ProfileState, *, win
         wide.append(replace(reading, tables=tables))
     own = readings[len(blocking) :]  # busyd's own rows do not recur
     return await in_slices(build_snapshot([*wide, *own], window))
+
+
+async def expand_calendar(writer: IndexWriter, profile_state: ProfileState, *, link: Link, window: Period) -> Snapshot:
+    """A snapshot of one calendar alone, with what busyd itself has put there, by the rules that it has in the profile.
+
+    That it does not count for the profile makes no difference. Nothing is known of one that is not there.
+    """
+    state, calendar = writer.state, link.calendar or 0
+    tables = state.tables.get(calendar, link.zone)
+    if tables is None:
+        await writer.complete_tables()
+        tables = state.tables.get(calendar, link.zone)
+    if tables is None:
+        return nothing_known(window)
+    if not (writer.horizon.start <= window.start and window.end <= writer.horizon.end):
+        tables = await _seen_through(writer, tables, calendar=calendar, zone=link.zone, window=window)
+    me = state.addresses_for(profile_state, link.reference.connection)
+    own = state.own.in_calendar(replace(link, blocks=True), facts=state.table)
+    return await in_slices(build_snapshot([Reading(tables, link.rules, me, calendar), own], window))
 
 
 async def _seen_through(

@@ -127,6 +127,11 @@ class OwnRows:
         self._made[profile] = made
         return (Reading(made.table, Rules(), frozenset(), OWN),)
 
+    def in_calendar(self, link: Link, *, facts: FactsTable) -> Reading:
+        """What the rows of all profiles take in the calendar of a link."""
+        made = _changed(_Made({}, 0, OccurrenceTable(facts)), self.spans("", (link,)))
+        return Reading(made.table, Rules(), frozenset(), OWN)
+
 
 def _taken(row: Booking) -> object:
     """What others learn of a row: where it takes which time, and for whom."""

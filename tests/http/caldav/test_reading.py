@@ -166,7 +166,7 @@ async def test_a_calendar_is_announced_as_read_only(dav: Dav) -> None:
     found = row.find(names.CURRENT_USER_PRIVILEGE_SET)
     assert found is not None
     privileges = {child.name for privilege in found.children for child in privilege.children}
-    assert privileges == {names.READ, names.READ_CURRENT_USER_PRIVILEGE_SET}
+    assert privileges == {names.READ, names.READ_FREE_BUSY, names.READ_CURRENT_USER_PRIVILEGE_SET}
     assert {len(privilege.children) for privilege in found.children} == {1}
 
 

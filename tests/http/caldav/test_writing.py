@@ -330,7 +330,8 @@ async def test_a_calendar_that_its_server_does_not_let_be_written_is_announced_a
     assert "PUT" in (await dav.ask("OPTIONS", f"{path}a.ics")).headers["Allow"]
     record = dav.backend.state.calendars[1]
     dav.backend.state.calendars[1] = replace(record, remote=replace(record.remote, writable=False))
-    assert await privileges(dav, path) == {names.READ, names.READ_CURRENT_USER_PRIVILEGE_SET}
+    reading = {names.READ, names.READ_FREE_BUSY, names.READ_CURRENT_USER_PRIVILEGE_SET}
+    assert await privileges(dav, path) == reading
     assert "PUT" not in (await dav.ask("OPTIONS", f"{path}a.ics")).headers["Allow"]
     assert (await put(dav, "new.ics", NEW)).status == 403
     assert remote.asked == []

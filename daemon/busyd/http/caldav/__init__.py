@@ -25,7 +25,7 @@ What is supported, by section, with the module of its tests below `tests/http/ca
                §7.5    i;ascii-casemap and i;octet                                            test_time_range
                §7.8    calendar-query; with Depth 0 as with 1                                 test_time_range
                §7.9    calendar-multiget                                                      test_multiget
-               §7.10   free-busy-query on the home and on the blocked slots                   test_free_busy
+               §7.10   free-busy-query on the home and on calendars                           test_free_busy
                §9.6    calendar-data: expand, limit-recurrence-set, parts                     test_calendar_data
                §9.7    comp-filter, prop-filter, param-filter, text-match, is-not-defined     test_time_range
                §9.9    time-range of VEVENT; of alarms and properties: supported-filter       test_time_range

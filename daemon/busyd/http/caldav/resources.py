@@ -23,8 +23,12 @@ _RFC4918: Final = (
     names.GETETAG,
 )
 """What allprop gives (RFC 4918 §9.1, RFC 4791 §5.2)."""
-_OF_COLLECTIONS: Final = (names.SYNC_COLLECTION, names.CALENDAR_MULTIGET, names.CALENDAR_QUERY)
-_OF_MADE: Final = (*_OF_COLLECTIONS, names.FREE_BUSY_QUERY)
+_OF_COLLECTIONS: Final = (
+    names.SYNC_COLLECTION,
+    names.CALENDAR_MULTIGET,
+    names.CALENDAR_QUERY,
+    names.FREE_BUSY_QUERY,
+)
 _OF_ALL_PRINCIPALS: Final = (
     names.ACL_PRINCIPAL_PROP_SET,
     names.EXPAND_PROPERTY,
@@ -142,8 +146,8 @@ def calendar(
         Property(names.CALENDAR_ORDER, str(order)),
         _href(names.OWNER, principal_href(profile)),
         _href(names.CURRENT_USER_PRINCIPAL, principal_href(me)),
-        _WRITABLE if writable else _READ_ONLY if collection.made is None else _READ_FREE_BUSY,
-        _reports(_OF_COLLECTIONS if collection.made is None else _OF_MADE),
+        _WRITABLE if writable else _READ_FREE_BUSY,
+        _reports(_OF_COLLECTIONS),
         Property(names.SYNC_TOKEN, collection.token),
     ]
     if collection.color:
@@ -254,6 +258,7 @@ _READ_ONLY: Final = _privileges(names.READ, names.READ_CURRENT_USER_PRIVILEGE_SE
 _READ_FREE_BUSY: Final = _privileges(names.READ, names.READ_FREE_BUSY, names.READ_CURRENT_USER_PRIVILEGE_SET)
 _WRITABLE: Final = _privileges(
     names.READ,
+    names.READ_FREE_BUSY,
     names.WRITE,
     names.WRITE_CONTENT,
     names.WRITE_PROPERTIES,

@@ -170,21 +170,25 @@ class CaldavServer:
         ]
 
     async def _free_busy(self, target: Target, root: Element) -> web.StreamResponse:
-        """RFC 4791 §7.10, of everything that counts for a profile, as no linked calendar counts alone: on its home, and
-        on the calendar of its blocked slots.
+        """RFC 4791 §7.10, of all that counts for a profile: on its home, and on the calendar of its blocked slots.
+
+        On a linked calendar, of that one alone: who may read its events may know when they are.
         """
         profile, collection = self._backend.profile(target.owner or ""), target.collection
-        is_one_calendar = target.member is not None or (collection is not None and collection.made is None)
-        if profile is None or is_one_calendar or not target.free_busy:
-            raise PreconditionNotMet(names.SUPPORTED_REPORT, detail="free-busy-query is for the home of a profile")
+        alone = collection if collection is not None and collection.made is None else None
+        if profile is None or target.member is not None or not (target.free_busy or alone is not None):
+            raise PreconditionNotMet(names.SUPPORTED_REPORT, detail="free-busy-query is for calendars and their home")
         try:
             window = free_busy_window(root)
         except BadFilter as error:
             raise PreconditionNotMet(error.condition, detail=str(error)) from error
         if window.end - window.start > MAX_WINDOW:
             raise bad_request("the window is longer than 1000 days", fix="ask for a shorter one", name="bad-window")
-        check_configured(profile)
-        answer = answer_at_once(profile, window) or await self._backend.freebusy(profile.name, window)
+        if alone is not None:
+            answer = await self._backend.collections.freebusy(profile.name, alone, window=window)
+        else:
+            check_configured(profile)
+            answer = answer_at_once(profile, window) or await self._backend.freebusy(profile.name, window)
         finished = vfreebusy(answer, self._backend.clock.now())
         return web.Response(body=finished.body, headers={**finished.headers, **DAV_HEADERS})
 
