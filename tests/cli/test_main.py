@@ -179,11 +179,14 @@ def test_a_reader_that_goes_away_is_no_trouble(home: Path) -> None:
     assert "Traceback" not in complaint
 
 
-@pytest.mark.parametrize("command", ["run", "status", "freebusy", "token", "check"])
+@pytest.mark.parametrize("command", ["run", "status", "freebusy", "token", "check", "book", "changes", "webhook"])
 def test_a_command_does_not_load_what_it_does_not_need(command: str) -> None:
     code = f"import sys; from busyd.cli.main import build_parser; build_parser({command!r})"
+    needless = {"rich", "cryptography", "lxml", "icalendar"}
     if command == "run":
-        code += "; from busyd.service import run_service"
-    code += "; print({'rich', 'cryptography', 'lxml', 'icalendar'} & set(sys.modules))"
+        code += "; from busyd.service.lifecycle import run_service"
+    else:
+        needless |= {"aiohttp", "busyd.service.lifecycle"}
+    code += f"; print({needless} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -40,7 +40,7 @@ def run_daemon(arguments: argparse.Namespace) -> int:
     from busyd.http.aiohttp_package import import_server_alone
 
     import_server_alone()
-    from busyd.service import run_service
+    from busyd.service.lifecycle import run_service
 
     try:
         return run_service(installation.config_path, installation.state, config=config)

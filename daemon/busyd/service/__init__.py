@@ -1,9 +1,5 @@
 """The composition root: builds the daemon from its configuration and runs it.
 
 `lifecycle.py` starts and stops everything; `polling.py` has a `schedule.py` for each connection; `reload.py` applies a
-changed configuration.
+changed configuration. Nothing is imported here: commands use single modules, and start without the daemon.
 """
-
-from busyd.service.lifecycle import run_service
-
-__all__ = ["run_service"]
