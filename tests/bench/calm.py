@@ -44,14 +44,12 @@ def measure_calm(workshop: Workshop) -> list[Figure]:
     """
     idle, busy, beside = [], [], []
     for number in range(1 if workshop.quick else 4):
-        with _about_to_sync(workshop, f"calm-{number}") as (daemon, stalls, sync):
+        with _synced(workshop, f"calm-{number}") as (daemon, stalls, changed):
             idle.append(_stay(daemon, stalls, work=lambda: time.sleep(4)))
-            busy.append(_stay(daemon, stalls, work=sync))
-        with (
-            bare(workshop, b"x" * 4096, pin=False) as other,
-            _about_to_sync(workshop, f"beside-{number}") as (_, stalls, sync),
-        ):
-            beside.append(_stay(other, stalls, work=sync))
+            busy.append(_stay(daemon, stalls, work=changed()))
+            daemon.settle()
+            with bare(workshop, b"x" * 4096, pin=False) as other:
+                beside.append(_stay(other, stalls, work=changed()))
     for name, stays in (("idle", idle), ("full sync", busy), ("bare handler beside a full sync", beside)):
         workshop.say(f"  {name}: p99 {spread([one.p99 for one in stays], 'ms')}, {stays[0].asked} questions a round")
     for name, stays in (("idle", idle), ("full sync", busy)):
@@ -77,20 +75,24 @@ def measure_calm(workshop: Workshop) -> list[Figure]:
 
 
 @contextmanager
-def _about_to_sync(workshop: Workshop, name: str) -> Iterator[tuple[Server, Path, Callable[[], None]]]:
-    """A daemon that is up to date, the file of its stalls, and what has it read 10,000 changed objects.
+def _synced(workshop: Workshop, name: str) -> Iterator[tuple[Server, Path, Callable[[], Callable[[], None]]]]:
+    """A daemon that is up to date, the file of its stalls, and what changes 10,000 objects and returns how to sync.
 
-    One for each sync: what a server that is not iCloud is asked in a minute is bounded, too.
+    It is unpaced: what a server that is not iCloud is asked in a minute would be too little for a second sync.
     """
     with running_stub(3, OBJECTS) as stub:
         os.setpriority(os.PRIO_PROCESS, stub.process.pid, 10)  # it has no core of its own
         household, stalls = Household(workshop.folder / name), workshop.folder / f"stalls-{name}"
         household.configure(free_port(), url=f"http://127.0.0.1:{stub.port}/", poll="1d")
-        with busyd(household, "--stalls", str(stalls), pin=False, settled=False) as daemon:
+        with busyd(household, "--stalls", str(stalls), "--unpaced", pin=False, settled=False) as daemon:
             until_complete(daemon)
             daemon.settle()
-            control(stub.port, Wish(objects=OBJECTS))
-            yield daemon, stalls, partial(poll, household, daemon)
+
+            def changed() -> Callable[[], None]:
+                control(stub.port, Wish(objects=OBJECTS))
+                return partial(poll, household, daemon)
+
+            yield daemon, stalls, changed
 
 
 def _stay(asked: Server, stalls: Path, *, work: Callable[[], object]) -> Stay:

@@ -46,7 +46,7 @@ def measure_change(workshop: Workshop) -> list[Figure]:
     if not workshop.quick:
         figures.append(_figure("the same in ten profiles", _run(20, 2000, profiles=10, changes=changes), at_most=600))
         figures.append(_figure("1 of 200,000 objects", _run(20, 10_000, profiles=1, changes=changes), at_most=250))
-    idle = _run(20, 2000, profiles=0, changes=changes)
+    idle = _run(20, 500 if workshop.quick else 2000, profiles=0, changes=changes)
     return [*figures, _figure("in a calendar that no profile with a snapshot uses", idle, at_most=5)]
 
 

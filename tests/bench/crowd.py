@@ -16,7 +16,9 @@ from tests.bench.steady import ask_steadily, held_up, p99
 from tests.bench.workshop import Workshop, busyd
 
 SECONDS: Final = 12
-"""Of one stay, alone or in the crowd: longer than a connection may go without a whole request."""
+"""Of one stay in the crowd, and alone: longer than a connection may go without a whole request."""
+_WARM: Final = 2
+"""Seconds after which a daemon answers as fast as it will."""
 SPANS: Final = 3000
 """In the horizon of a year and a half: some 38 a week."""
 MALFORMED: Final = 10_000
@@ -32,11 +34,11 @@ def measure_crowd(workshop: Workshop) -> list[Figure]:
     alone, beside, work, memory = [], [], [], []
     malformed, others = Counter[str](), Counter[str]()
     with busyd(household, "--stalls", str(stalls), pin=False) as daemon:
-        _stay_alone(daemon, token)
+        _stay_alone(daemon, token, seconds=_WARM)
         daemon.settle()
         descriptors, before = daemon.descriptors, daemon.memory()
         for _ in range(1 if workshop.quick else 5):
-            alone.append(p99(_stay_alone(daemon, token)))
+            alone.append(p99(_stay_alone(daemon, token, seconds=SECONDS // 2 if workshop.quick else SECONDS)))
             began = time.monotonic()
             late, told = _stay_beside(daemon, token)
             beside.append(p99(late))
@@ -72,8 +74,8 @@ def measure_crowd(workshop: Workshop) -> list[Figure]:
     ]
 
 
-def _stay_alone(daemon: Server, token: str) -> list[float]:
-    until = time.monotonic() + SECONDS
+def _stay_alone(daemon: Server, token: str, *, seconds: float) -> list[float]:
+    until = time.monotonic() + seconds
     return asyncio.run(ask_steadily(daemon.port, lambda: time.monotonic() < until, token=token))
 
 

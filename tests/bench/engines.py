@@ -13,6 +13,7 @@ from tests.bench.workshop import Workshop, busyd
 from tests.postgres import PROGRAMS, running
 
 _REQUESTS = 10_000
+_QUICK_REQUESTS = 4_000
 """At least, on each side."""
 
 
@@ -24,6 +25,7 @@ def measure_engines(workshop: Workshop) -> list[Figure]:
     token = files.make_token()
     shared = Household(workshop.folder / "on-postgresql")
     shutil.copytree(files.folder, shared.folder)
+    least = _QUICK_REQUESTS if workshop.quick else _REQUESTS
     with running() as postgres:
         with shared.config.open("a") as config:
             config.write(f"store: {postgres.new_database().conninfo}\n")
@@ -32,7 +34,7 @@ def measure_engines(workshop: Workshop) -> list[Figure]:
         subprocess.run(move, cwd=REPOSITORY, env=clean_environment(ENVIRONMENT), capture_output=True, check=True)
         with busyd(files) as on_files, busyd(shared) as on_postgresql:
             rounds: list[tuple[Load, Load]] = []
-            while len(rounds) < workshop.rounds or sum(a.requests for a, _ in rounds) < _REQUESTS:
+            while len(rounds) < workshop.rounds or sum(a.requests for a, _ in rounds) < least:
                 first, second = (
                     load(one, Questions(), seconds=workshop.seconds, token=token, seed=len(rounds))
                     for one in (on_postgresql, on_files)
