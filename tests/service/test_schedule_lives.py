@@ -8,7 +8,7 @@ import pytest
 from busyd.availability.profile import Profile
 from busyd.clock import Now
 from busyd.dav.errors import LoginRefused
-from busyd.errors import BusydError, UserError
+from busyd.errors import BusydError, RemoteError, UserError
 from busyd.period import Instant
 from busyd.service.first_polls import FirstPoll
 from busyd.service.schedule import PollSchedule
@@ -154,3 +154,49 @@ async def test_a_first_poll_waits_for_its_turn_unless_somebody_asks(
     inside.close()
     assert polls.at[0] - began == (0 if is_asked_for else pytest.approx(interval))
     assert 0.9 * interval <= polls.at[1] - polls.at[0] <= 1.01 * interval
+
+
+async def test_no_write_begins_once_polling_has_stopped_not_even_one_that_waited(tmp_path: Path) -> None:
+    inside = Inside(tmp_path, StoppedClock(at("2026-05-31T12:00")), profiles=[Profile("anna")])
+    schedule = PollSchedule(context_of(inside), has_another_password=never)
+    begun: list[str] = []
+
+    async def write(name: str) -> None:
+        async with schedule.undisturbed():
+            begun.append(name)
+            await asyncio.sleep(0)
+
+    writes = [asyncio.create_task(write(name)) for name in ("under way", "waiting")]
+    await asyncio.sleep(0)
+    await schedule.stop()
+    await schedule.written()
+    assert begun == ["under way"]
+    first, second = await asyncio.gather(*writes, return_exceptions=True)
+    assert first is None
+    assert isinstance(second, RemoteError)
+    inside.close()
+
+
+async def test_a_halted_poll_is_broken_off_though_what_the_last_one_found_is_still_being_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = Inside(tmp_path, StoppedClock(at("2026-05-31T12:00")), profiles=[Profile("anna")])
+    telling, let_go = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: str) -> None:
+        telling.set()
+        await let_go.wait()
+
+    polls = TwoPolls(monkeypatch, inside)
+    schedule = PollSchedule(context_of(inside), has_another_password=never, after_poll=hang)
+    first = asyncio.create_task(schedule.poll_now())
+    await telling.wait()
+    second = asyncio.create_task(schedule.poll_now())
+    for _ in range(2):
+        await polls._begun.acquire()
+    schedule.halt()
+    assert not await second
+    let_go.set()
+    assert await first
+    await schedule.stop()
+    inside.close()

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from busyd.booking.applying import WriteRefused
-from busyd.errors import BusydError
 from busyd.period import Instant, Period
 from busyd.state.told_appointment import AppointmentState, is_under_way, state_of
 from busyd.store.bookings import Booking, BookingState, Details
@@ -38,9 +36,9 @@ class AppointmentView(Struct, frozen=True):
     """Whether a person's version stays in the calendar instead of what was asked for."""
 
 
-def view_appointment(row: Booking, *, calendar: str, trouble: BusydError | None) -> AppointmentView:
-    """`calendar`: how a person names its calendar; `trouble`: what keeps it from being settled."""
-    state, reason = state_of(row, is_refused=isinstance(trouble, WriteRefused))
+def view_appointment(row: Booking, *, calendar: str, is_refused: bool) -> AppointmentView:
+    """`calendar`: how a person names its calendar; `is_refused`: the account does not take what would settle it."""
+    state, reason = state_of(row, is_refused=is_refused)
     return AppointmentView(
         id=row.id,
         profile=row.profile,

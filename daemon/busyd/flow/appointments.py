@@ -167,11 +167,11 @@ class Appointments(CarriedRows[AppointmentView]):
             key=asked.key,
         )
         if span == row.span:
-            edited = replace(row, wanted=wanted)
+            edited = replace(row, wanted=wanted, reason="")
             known = await self._commit(asked, row, changed=[edited])
             return known or self._view(await self._settled_change(edited))
         claim = await self._claim(asked, after, overrides=changes.overrides)
-        moving = replace(row, target=span, wanted=wanted, forced=row.forced or claim.forced)
+        moving = replace(row, target=span, wanted=wanted, forced=row.forced or claim.forced, reason="")
         moving = applied(moving, Step(BookingEvent.MOVE), now=asked.now)
 
         async def move(basis: DecisionBasis | None) -> AppointmentView | Told | None:
@@ -208,7 +208,7 @@ class Appointments(CarriedRows[AppointmentView]):
     def _view(self, row: Booking) -> AppointmentView:
         record = self._booker.rows.calendar_of(row)
         calendar = record.label if record is not None else row.calendar.partition(" ")[0]
-        return view_appointment(row, calendar=calendar, trouble=self._booker.troubles.get(row.id))
+        return view_appointment(row, calendar=calendar, is_refused=row.id in self._writer.state.refused_writes)
 
     async def _asked_again(self, asked: KeyedRequest, known: Told | Booking) -> AppointmentView | Told:
         """The same, after what a restore has left open was sent after all."""
@@ -259,7 +259,7 @@ class Appointments(CarriedRows[AppointmentView]):
             span=after.span,
             created=asked.now,
             calendar=after.calendar,
-            counts=after.counts,
+            counts=tuple(sorted(calendar_keys(find_profile(self._writer.state, after.profile).links))),
             uid=uid,
             href=f"{after.href.rpartition('/')[0]}/{uid}.ics",
             parent=after.id,

@@ -26,9 +26,10 @@ from busyd.flow.kept_writes import keep_in_mirror
 from busyd.flow.looking_ahead import LooksAhead
 from busyd.flow.looks import AnswerSource, Looks
 from busyd.flow.membership import NotProven
-from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER, note_refused_change, take_back
+from busyd.flow.orders import note_refused_change, require_not_taken_back
 from busyd.flow.requests import OutboxRequests, keep_answer
 from busyd.flow.waiting import PromisedAnswer, WaitingRequests
+from busyd.flow.withdrawing import Withdrawals
 from busyd.index.writer import IndexWriter
 from busyd.store.bookings import Booking, BookingState, WantedChange, connection_of
 from busyd.store.outbox import Outbox
@@ -54,13 +55,16 @@ class Booker:
         self._wake: dict[str, asyncio.Event] = {}
         """Rows that are to be looked at, or looked at again."""
         self._waiting = WaitingRequests()
-        self._ahead = LooksAhead(self._looks)
+        self._ahead = LooksAhead(self._looks, clock=clock)
         self.rows = FollowedRows(writer, self._looks, carry_on=self.carry_on, clock=clock)
+        self._withdrawals = Withdrawals(requests, self._waiting, take=self.rows.take, clock=clock)
         self._unknown = UnknownEvents(requests, writer)
         self.is_own: Callable[[str], bool] = lambda _: True
         """Whether this daemon carries the rows of a connection on; see `shared_rows.py`."""
         self.on_awaited: Callable[[str], object] = lambda _: None
         """Called with a row that somebody waits for from now on."""
+        self.on_refused: Callable[[str], object] = lambda _: None
+        """Called with a connection whose account refuses other rows than before."""
         self.troubles: dict[str, BusydError] = {}
         """Row -> why it is not settled yet."""
 
@@ -86,12 +90,20 @@ class Booker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def let_go(self) -> None:
-        """Carry on no more of what is not this daemon's to carry on, and return once that is so."""
-        left = [task for name, task in self._tasks.items() if not self.is_own(self._connection_of(name))]
-        for task in left:
+    def halt(self) -> dict[str, asyncio.Task[None]]:
+        """Break off carrying on rows that are not this daemon's; the tasks that end by that."""
+        left = {name: task for name, task in self._tasks.items() if not self.is_own(self._connection_of(name))}
+        for task in left.values():
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        return left
+
+    async def let_go(self) -> None:
+        """Stop carrying on rows that are not this daemon's, and return once that work has ended."""
+        left = self.halt()
+        await asyncio.gather(*left.values(), return_exceptions=True)
+        for name, task in left.items():
+            if self._tasks.get(name) is task:
+                self._forget(name)  # it ended before its first step
 
     def is_busy(self, connection: str) -> bool:
         """Whether a row of a connection is being carried on."""
@@ -118,6 +130,10 @@ class Booker:
         self.carry_on(row)
         self.on_awaited(row.id)  # another daemon may have settled it already
         settled = await self._waiting.wait(row.id, TOLD_WITHIN, promised=promised)
+        if settled is None:
+            settled = await self._withdrawals.before_telling(row)
+        if settled is not None and row.state is BookingState.PENDING:
+            require_not_taken_back(settled)
         return settled or self.rows.find(row.id) or row
 
     def require_connected(self, connection: str) -> None:
@@ -135,6 +151,7 @@ class Booker:
         if by_poll and name in self._tasks and name not in self.troubles:
             return
         if not self.is_own(connection_of(row.calendar)):
+            self._ahead.drop(name)
             return
         self._wake.setdefault(name, asyncio.Event()).set()
         if name not in self._tasks:
@@ -149,7 +166,7 @@ class Booker:
                 try:
                     row = await self._attempt(name)
                 except BusydError as error:
-                    if await self._withdraw(name, error):
+                    if await self._withdrawals.withdraw(name, error):
                         wake.set()
                         continue
                     self._note(name, error)
@@ -167,10 +184,12 @@ class Booker:
         except Exception:
             logger.exception("appointment %s: internal error; it is taken up again at the next poll", name)
         finally:
-            del self._tasks[name], self._wake[name]
-            self._requests.told_of.discard(name)
-            if (looking := self._ahead.take(name)) is not None:
-                looking.cancel()
+            self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        del self._tasks[name], self._wake[name]
+        self._requests.told_of.discard(name)
+        self._ahead.drop(name)
 
     async def _attempt(self, name: str) -> Booking | None:
         """Carry a row and its claims as far as they go now."""
@@ -264,35 +283,11 @@ class Booker:
                 self._writer, record, context=context, href=normalise_href(row.href), payload=payload, etag=etag
             )
 
-    async def _withdraw(self, name: str, error: BusydError) -> bool:
-        """Take back what nobody has been told of, because nothing was written and nothing will be soon."""
-        if not self._waiting.is_awaited(name) or not isinstance(error, NotProven | WriteRefused):
-            return False
-        reason = NOT_PROVEN if isinstance(error, NotProven) else REFUSED_BY_SERVER
-        changed: list[Booking] = []
-
-        def work(outbox: Outbox) -> list[Booking]:
-            row = outbox.find(name)
-            if row is not None and name not in self._requests.told_of and not outbox.was_told(row):
-                changed[:] = take_back(outbox, name, now=self._clock.now(), reason=reason)
-            return changed
-
-        self._waiting.hold_back(name, is_withdrawing=True)
-        try:
-            await self._requests.change(work)
-        except BusydError as failure:
-            logger.warning("appointment %s could not be taken back: %s", name, failure)
-        for one in changed:
-            self.rows.take(one)
-        self._waiting.hold_back(name, is_withdrawing=bool(changed))
-        if changed:
-            self._waiting.fail(name, error)
-        return bool(changed)
-
     async def _show_refused(self, name: str, *, is_refused: bool) -> None:
         """Have it told whether the account refuses what would settle a row."""
-        if (row := self.rows.find(name)) is not None:
-            await self._writer.publisher.show_refused(row, is_refused=is_refused)
+        row = self.rows.find(name)
+        if row is not None and await self._writer.publisher.show_refused(row, is_refused=is_refused):
+            self.on_refused(connection_of(row.calendar))
 
     def _note(self, name: str, error: BusydError) -> None:
         if str(self.troubles.get(name, "")) != str(error):

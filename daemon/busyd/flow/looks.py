@@ -17,13 +17,15 @@ from busyd.flow.overrides import lifted
 from busyd.flow.views import ProfileView
 from busyd.index.writer import IndexWriter
 from busyd.period import Instant
-from busyd.state.links import Link
+from busyd.state.links import Link, calendar_keys
 from busyd.state.profile_state import ProfileState
 from busyd.store.bookings import Booking, BookingKind, BookingState, calendar_key
 from busyd.store.mirror import CalendarRecord
 
 PROVE_WITHIN: Final = 5.0
 """Seconds within which every calendar that counts must be confirmed."""
+_RELOADED_WITHIN: Final = 600
+"""Seconds within which every daemon has read a changed configuration."""
 
 
 class WriteContext(Protocol):
@@ -73,6 +75,7 @@ class Looks:
         if row.kind is BookingKind.BLOCK:
             return ProvenLook(False, {})
         profile_state = self._profile_state(row)
+        self._require_counted(row, profile_state)
         since = Now(self._clock.now(), self._clock.monotonic())
         await self._confirm(profile_state)
         proof = self._proof(profile_state, since)
@@ -140,6 +143,20 @@ class Looks:
         window = offer.shape.reach(row.span)
         busy = await others_busy(self._writer, profile_state, window=window, uids=self._own_names(row), rows=its)
         return why_not(offer, row.span, busy=busy) is not None
+
+    def _require_counted(self, row: Booking, profile_state: ProfileState) -> None:
+        """Raises NotProven while calendars count where a row was accepted and not here.
+
+        So it is while one of several daemons has read a changed configuration and another has not. What is still not
+        written after some minutes goes by what is configured here.
+        """
+        if row.state is not BookingState.PENDING or self._clock.now() - row.created > _RELOADED_WITHIN:
+            return
+        lacking = set(row.counts) - {row.calendar} - calendar_keys(profile_state.links)
+        if lacking:
+            named = ", ".join(sorted(key.partition(" ")[0] for key in lacking))
+            message = f"calendars of {named} count for {row.profile} by a configuration that this daemon has not read"
+            raise NotProven(message)
 
     def _own_names(self, row: Booking) -> set[str]:
         """The UIDs that are the row's own in its calendars: of itself, of its claim, of the row that it claims for."""

@@ -4,17 +4,29 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from busyd.booking.applying import applied
+from busyd.booking.applying import WriteRefused, applied
 from busyd.booking.decision import Step
 from busyd.booking.transitions import BookingEvent
 from busyd.flow.appointment_requests import ChangeRefused, HasEnded, HoldExpired, NotSettled
+from busyd.flow.membership import NotProven
 from busyd.flow.requests import KeyedRequest, visible
 from busyd.period import Instant
 from busyd.store.bookings import BLOCKS_NOTHING, Booking, BookingKind, BookingState
 from busyd.store.outbox import Outbox
 
 NOT_PROVEN: Final = "not-proven"
-REFUSED_BY_SERVER: Final = "refused-by-server"
+_REFUSED_BY_SERVER: Final = "refused-by-server"
+
+
+def reason_of(error: NotProven | WriteRefused) -> str:
+    """Why something was taken back, as its row says it."""
+    return NOT_PROVEN if isinstance(error, NotProven) else f"{_REFUSED_BY_SERVER} {error.status}"
+
+
+def refused_status(reason: str) -> int | None:
+    """With which status its server has refused what was taken back for this reason, if it has."""
+    said, _, status = reason.partition(" ")
+    return int(status) if said == _REFUSED_BY_SERVER and status.isdecimal() else None
 
 
 def ordered_cancel(row: Booking, outbox: Outbox, *, now: Instant, reason: str) -> Booking:
@@ -113,6 +125,24 @@ def require_changeable(row: Booking) -> None:
 
 
 def require_carried_out(settled: Booking, *, sequence: int) -> None:
-    """Raises ChangeRefused for a row that is settled without the change that was to give it this SEQUENCE."""
+    """Raises ChangeRefused for a row that is settled without the change that was to give it this SEQUENCE.
+
+    Raises NotProven and WriteRefused where another daemon has taken the change back for that.
+    """
     if settled.state is BookingState.BOOKED and settled.wanted is None and settled.sequence != sequence:
+        _raise_for(settled.reason)
         raise ChangeRefused
+
+
+def require_not_taken_back(settled: Booking) -> None:
+    """Raises NotProven and WriteRefused for a new row that another daemon has taken back."""
+    if settled.state is BookingState.CANCELLED:
+        _raise_for(settled.reason)
+
+
+def _raise_for(reason: str) -> None:
+    if reason == NOT_PROVEN:
+        message = "the calendars that count could not all be confirmed"
+        raise NotProven(message)
+    if (status := refused_status(reason)) is not None:
+        raise WriteRefused(status, None)

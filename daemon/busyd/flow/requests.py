@@ -80,6 +80,11 @@ class OutboxRequests:
         self.shown_upto: Callable[[], int] | None = None
         """Up to which number what other daemons have written is shown; None where there are none."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other daemons take requests and carry rows on, too."""
+        return self.shown_upto is not None
+
     async def decide(self, profile: str, work: Callable[[DecisionBasis | None], Awaitable[T]]) -> T:
         """Decide by what is shown, and once more whenever others had committed what was not.
 
@@ -245,8 +250,7 @@ class OutboxRequests:
         row = outbox.find(use.booking)
         if row is not None and is_under_way(row):
             self.told_of.add(row.id)
-            if self.shown_upto is not None:
-                outbox.note_told(row)
+            outbox.note_told(row)
         return row
 
     async def _show(self, rows: Sequence[Booking]) -> None:

@@ -25,9 +25,11 @@ class ConnectionHealth(Struct, frozen=True, omit_defaults=True):
     """Calendars that the last poll proved; without feeds."""
     reminders: tuple[str, ...] = ()
     requests: int = 0
+    refused_rows: tuple[str, ...] = ()
+    """Rows of the outbox that the account refuses to take."""
 
 
-def health_of(state: ConnectionState, *, is_refused: bool) -> str:
+def health_of(state: ConnectionState, *, is_refused: bool, refused_rows: tuple[str, ...] = ()) -> str:
     """As others are told."""
     health = ConnectionHealth(
         state.last_poll,
@@ -41,6 +43,7 @@ def health_of(state: ConnectionState, *, is_refused: bool) -> str:
         state.proved_last,
         state.reminders,
         state.requests,
+        refused_rows,
     )
     return msgspec.json.encode(health).decode()
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from busyd.flow.book import Booker
 from busyd.flow.requests import OutboxRequests
 from busyd.index.writer import IndexWriter
-from busyd.store.bookings import Booking, BookingKind
+from busyd.store.bookings import Booking, BookingKind, connection_of
 
 
 class SharedRows:
@@ -38,6 +38,12 @@ class SharedRows:
         await self._booker.let_go()
         if self._own - before:
             await self._booker.begin()
+
+    def halt(self) -> None:
+        """Carry on nothing any more, at once; `own` waits for the end of what is under way."""
+        self._own = frozenset()
+        self._booker.is_own = self._own.__contains__
+        self._booker.halt()
 
     def is_idle(self, connection: str) -> bool:
         """Whether nothing of a connection is being carried on."""
@@ -70,6 +76,17 @@ class SharedRows:
 
     def _not_shown(self, rows: Iterable[Booking]) -> list[Booking]:
         return [row for row in rows if row.id not in self._again]
+
+    def refused(self, connection: str) -> tuple[str, ...]:
+        """The rows that the account of a connection refuses to take."""
+        rows = (self._booker.rows.find(row) for row in sorted(self._writer.state.refused_writes))
+        return tuple(row.id for row in rows if row is not None and connection_of(row.calendar) == connection)
+
+    async def take_refused(self, connection: str, refused: Collection[str]) -> None:
+        """Show what the daemon that carries the rows of a connection on has said of that."""
+        for number in {*self.refused(connection), *refused}:
+            if (row := self._booker.rows.find(number)) is not None:
+                await self._writer.publisher.show_refused(row, is_refused=number in refused)
 
     async def compare(self, connection: str) -> None:
         """Compare rows with what the calendars of a connection have now, which another daemon has polled."""

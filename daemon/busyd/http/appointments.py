@@ -9,7 +9,7 @@ from msgspec import UNSET
 from busyd.flow.appointment_requests import AppointmentChanges, NewAppointment
 from busyd.flow.appointment_view import AppointmentState, AppointmentView
 from busyd.flow.backend import Backend
-from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER
+from busyd.flow.orders import NOT_PROVEN, refused_status
 from busyd.flow.requests import KeyedRequest, Told
 from busyd.http import web
 from busyd.http.appointment_bodies import (
@@ -126,10 +126,11 @@ class AppointmentsHandler:
         if view.state is AppointmentState.REFUSED and method == "POST":
             found = await self._backend.appointments.instead_of(view)
             return slot_taken("somebody else was there first, so the event was taken back", found)
-        if view.state is AppointmentState.CANCELLED and method == "POST" and view.reason == REFUSED_BY_SERVER:
-            return write_refused(403)
-        if view.state is AppointmentState.CANCELLED and method == "POST" and view.reason == NOT_PROVEN:
-            return taken_back()
+        if view.state is AppointmentState.CANCELLED and method == "POST":
+            if (status := refused_status(view.reason)) is not None:
+                return write_refused(status)
+            if view.reason == NOT_PROVEN:
+                return taken_back()
         return needs_a_person() if view.is_written_over else None
 
     def _span(self, call: Call, wanted: NewAppointmentBody, *, length: int) -> Period:

@@ -110,14 +110,16 @@ class SnapshotPublisher:
             gone = {number: DeletedObject(calendar.connection, *names) for number, names in objects.items()}
             self._changes.origins.note_deleted(calendar.id, gone)
 
-    async def show_refused(self, row: Booking, *, is_refused: bool) -> None:
-        """Take it that the account refuses what would settle a row, or no longer does, and tell that."""
+    async def show_refused(self, row: Booking, *, is_refused: bool) -> bool:
+        """Take it that the account refuses what would settle a row, or no longer does; whether that is news."""
         refused = self._state.refused_writes
-        if (row.id in refused) is not is_refused:
-            (refused.add if is_refused else refused.discard)(row.id)
-            if self._changes is not None:
-                self._changes.note_rows((row,))
-                await self._changes.tell(())
+        if (row.id in refused) is is_refused:
+            return False
+        (refused.add if is_refused else refused.discard)(row.id)
+        if self._changes is not None:
+            self._changes.note_rows((row,))
+            await self._changes.tell(())
+        return True
 
     def lacking_tables(self, profiles: Collection[str]) -> set[str]:
         """Those of these profiles whose snapshot cannot be built, because a calendar of it was not loaded yet."""

@@ -94,7 +94,10 @@ class AskedPolls:
             del self._serving[name]
 
     async def close(self) -> None:
-        """End all that is under way."""
-        for one in (*self._serving.values(), *self._asked.values()):
+        """End all that is under way. Whoever waits for another daemon is told that it did not poll."""
+        for one in self._serving.values():
             one.cancel()
+        for asked in self._asked.values():
+            if not asked.done():
+                asked.set_exception(TimeoutError())
         await asyncio.gather(*self._serving.values(), return_exceptions=True)

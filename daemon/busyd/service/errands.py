@@ -88,6 +88,5 @@ class WriteErrands:
         """End all that is under way; what was sent to a server may be carried out."""
         for task in self._doing:
             task.cancel()
-        for sent in self._sent.values():
-            sent.cancel()
+        self.tell(dict.fromkeys(self._sent))
         await asyncio.gather(*self._doing, return_exceptions=True)

@@ -84,7 +84,8 @@ class FleetMember:
 
     async def run(self) -> None:
         """Live among the others. Ends by SessionEnded."""
-        self._parts.polling.on_polled = lambda name: self._untold.add(name)
+        polled = self._parts.polling.on_polled = lambda name: self._untold.add(name)
+        self._parts.backend.booker.on_refused = polled
         self._parts.polling.stand_in = self._stand_in
         self._parts.backend.requests.shown_upto = lambda: self._session.rows_upto
         try:
@@ -148,7 +149,9 @@ class FleetMember:
         self._untold -= names
         schedules, state = self._parts.polling.schedules, self._state
         told = {
-            name: health_of(state.connections[name], is_refused=schedules[name].is_refused)
+            name: health_of(
+                state.connections[name], is_refused=schedules[name].is_refused, refused_rows=self._rows.refused(name)
+            )
             for name in names & schedules.keys() & state.connections.keys()
         }
         if told:
@@ -223,11 +226,11 @@ class FleetMember:
             await self._parts.recorder.pause()
         self._is_owning = True
         await self._parts.polling.own(kept)  # before what others write of the rest is taken
-        await self._rows.own(kept)
+        await self._rows.own(kept - {SHARED_DUTIES})
         await self._parts.polling.settle()
         await self._follow()  # what their last owner has written
         await self._parts.polling.own(names)
-        await self._rows.own(names)
+        await self._rows.own(names - {SHARED_DUTIES})
         if SHARED_DUTIES in gained:
             rows = await self._parts.ledger.outbox(lambda outbox: outbox.unsettled(EARLIEST))
             await self._parts.recorder.resume(rows)
@@ -283,14 +286,15 @@ class FleetMember:
             self._health[name] = told
             health = take_health(self._state, name, told=told)
             self._stand_in(name).is_refused = health.is_refused
+            await self._rows.take_refused(name, health.refused_rows)
         await self._parts.writer.publisher.tell_changes((name,))
         await self._rows.compare(name)
 
     async def _let_go(self) -> None:
-        """Poll nothing and carry nothing on: another daemon may soon. No store is asked for that."""
+        """Stop polling and carrying rows on: another daemon may soon do both. Nothing is waited for before that."""
         logger.warning("the session in the database was not renewed in time; nothing is polled until it is")
-        self.owned, self._is_owning = frozenset(), False
-        await self._parts.polling.own(())
-        await self._rows.own(())
-        await self._duties.end()
-        await self._parts.recorder.pause()
+        self.owned, self._is_owning, polling = frozenset(), False, self._parts.polling
+        polling.halt()
+        self._rows.halt()
+        ends = polling.own(()), self._rows.own(()), self._duties.end(), self._parts.recorder.pause()
+        await asyncio.gather(*ends, return_exceptions=True)

@@ -34,14 +34,18 @@ class PolledConnection:
         """What is stored of its events."""
         self.task = asyncio.create_task(schedule.run(first), name=f"schedule {settings.connection.name}")
 
-    async def close(self) -> None:
-        """Stop polling; a poll under way is broken off, what it committed stays."""
+    def halt(self) -> None:
+        """Begin no poll and no write any more; a poll under way is broken off, what it committed stays."""
         self.task.cancel()
+        self.schedule.halt()
+
+    async def close(self) -> None:
+        """The same, and return once all has ended."""
+        self.halt()
         await asyncio.gather(self.task, return_exceptions=True)
         await self.schedule.stop()
         await self.transport.close()
-        async with self.schedule.undisturbed():
-            pass  # what was written is in the mirror, before another daemon may write there
+        await self.schedule.written()  # it is in the mirror, before another daemon may write there
 
     async def try_another_password(self) -> None:
         """Poll at once, with a password that has just been stored."""

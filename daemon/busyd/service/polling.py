@@ -108,6 +108,12 @@ class Polling:
         self._own = names
         await self._follow(gained)
 
+    def halt(self) -> None:
+        """Have nothing be this daemon's any more, at once; `own` waits for the end of what is under way."""
+        self._own = ()
+        for polled in self._polled.values():
+            polled.halt()
+
     async def settle(self) -> None:
         """Return once no work about others waits for a store."""
         # What the threads of the stores had to do before is over even when the database cannot be used.
@@ -118,10 +124,16 @@ class Polling:
             own = {
                 name: settings for name, settings in self._configured.items() if self._own is None or name in self._own
             }
-            for name, polled in list(self._polled.items()):
-                if own.get(name) != polled.settings or polled.kept != kept_mark(self._writer.state, name):
-                    await polled.close()
-                    del self._polled[name], self.schedules[name]
+            ended = {
+                name: polled
+                for name, polled in self._polled.items()
+                if own.get(name) != polled.settings or polled.kept != kept_mark(self._writer.state, name)
+            }
+            for polled in ended.values():
+                polled.halt()  # all of them, before any is waited for
+            for name, polled in ended.items():
+                await polled.close()
+                del self._polled[name], self.schedules[name]
             for name in self.schedules.keys() - self._configured.keys():
                 del self.schedules[name]
             if self.stand_in is not None:
@@ -129,7 +141,7 @@ class Polling:
                     self.schedules[name] = self.stand_in(name)
             await follow_privacy(self._writer, own)
             for name, settings in own.items():
-                if name not in self._polled:
+                if name not in self._polled and (self._own is None or name in self._own):  # it may just have gone
                     first = self._first_poll(name) if name in gained else AT_ONCE
                     try:
                         self._polled[name] = polled = self._open(settings, first)

@@ -68,8 +68,14 @@ class PollSchedule:
 
     @contextlib.asynccontextmanager
     async def undisturbed(self) -> AsyncIterator[CaldavClient]:
-        """The client of the connection, while no poll is under way."""
+        """The client of the connection, while no poll is under way.
+
+        Raises RemoteError once polling has stopped: another daemon may write there.
+        """
         async with self._turn:
+            if self._is_stopped:
+                message = f"{self.context.name} is not used by this daemon any more"
+                raise RemoteError(message)
             yield self.context.client
 
     async def run(self, first: FirstPoll = AT_ONCE) -> None:
@@ -147,14 +153,24 @@ class PollSchedule:
     def _is_polling(self) -> bool:
         return self._running is not None and not self._running.done()
 
-    async def stop(self) -> None:
-        """Cancel a poll under way, and begin none any more; what it has committed stays."""
+    def halt(self) -> None:
+        """Break off a poll under way, and begin no poll and no write any more; what was committed stays."""
         self._is_stopped = True
-        if self._running is not None and not self._running.done():
+        if self._running is not None:
             self._running.cancel()
+
+    async def stop(self) -> None:
+        """The same, and return once the poll has ended and what follows from it was told."""
+        self.halt()
+        if self._running is not None:
             await asyncio.gather(self._running, return_exceptions=True)
         if self._telling is not None:
             await asyncio.gather(self._telling, return_exceptions=True)
+
+    async def written(self) -> None:
+        """Return once no write is under way, of those that had begun before `stop`."""
+        async with self._turn:
+            pass
 
     async def _poll(self, wait: float, *, is_awaited: bool) -> bool:
         """One poll, and whatever comes of it, what has changed is told, which nobody waits for who wants to book."""
