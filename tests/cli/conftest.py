@@ -1,5 +1,6 @@
 """A configuration of one's own, commands run in this process, and a stand-in for the daemon."""
 
+import fcntl
 import json
 import logging
 import socketserver
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from busyd.cli.main import run_command_line
+from busyd.running import LOCK_FILE
 
 CONFIG = """
 listen: {listen}
@@ -129,9 +131,26 @@ def _handler(daemon: Daemon) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+@pytest.fixture
+def state_in_use(home: Path) -> Iterator[Path]:
+    """The state directory, as a running daemon has it."""
+    state = home / ".local" / "state" / "busyd"
+    state.mkdir(mode=0o700, parents=True)
+    with (state / LOCK_FILE).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield state
+
+
+@pytest.fixture
+def daemon(foreign_daemon: Daemon, state_in_use: Path) -> Daemon:
+    """A daemon that listens where the configuration says, and works on the state directory."""
+    assert state_in_use.is_dir()
+    return foreign_daemon
+
+
 @pytest.fixture(params=["tcp", "unix"])
-def daemon(request: pytest.FixtureRequest, home: Path) -> Iterator[Daemon]:
-    """A daemon that listens where the configuration says; everything is tried over TCP and over a unix socket."""
+def foreign_daemon(request: pytest.FixtureRequest, home: Path) -> Iterator[Daemon]:
+    """The same on other state than this home's; everything is tried over TCP and over a unix socket."""
     scripted = Daemon()
     server: socketserver.BaseServer
     if request.param == "tcp":

@@ -72,11 +72,17 @@ def test_the_line_for_the_shell_says_free_busy_and_not_known(
     )
     program.chmod(0o755)
     environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    for state in states:
+
+    def says() -> str:
         ran = subprocess.run(
             ["sh", "-c", BLOCKS["sh"]], env=environment, capture_output=True, text=True, timeout=60, check=True
         )
-        assert ran.stdout == f"{state}\n", ran.stderr
+        return ran.stdout.strip() or ran.stderr
+
+    for state in states:
+        assert says() == state
+    busyd.stop()
+    assert says() == "not known"
 
 
 def home_assistant(busyd: Busyd, token: str) -> Any:

@@ -62,15 +62,18 @@ class DaemonClient:
         token: str,
         unanswered: str,
         unknown: CommandFailed | None = None,
+        is_foreign: bool = False,
     ) -> None:
         """`certificate` is in PEM, empty without TLS; `unanswered` says what to do when nobody answers, `unknown` why
-        there is no token that the daemon knows.
+        there is no token that the daemon knows. `is_foreign`: whoever answers is another daemon than the one that is
+        meant, so nothing is asked of it.
         """
         self._listen = sorted(listen, key=lambda address: (not isinstance(address, UnixAddress), not address.loopback))
         self._certificate = certificate
         self._token = token
         self._unanswered = unanswered
         self._unknown = unknown
+        self._is_foreign = is_foreign
         self.profiles: tuple[str, ...] = ()
         """The profiles of the configuration, for whoever misspells one."""
 
@@ -179,6 +182,9 @@ class DaemonClient:
                 connection.close()
                 refused = refused or isinstance(error, PermissionError)
             else:
+                if self._is_foreign and self._unknown is not None:
+                    connection.close()
+                    raise self._unknown
                 return connection
         where = " or ".join(str(listen) for listen in self._listen)
         if refused:
@@ -222,8 +228,14 @@ def client_of(installation: Installation) -> DaemonClient:
     if installation.is_in_use:
         token, starting = read_local_token(installation.state), "it may be starting: try again in a moment"
         return DaemonClient(config.listen, certificate=certificate, token=token, unanswered=starting)
-    start, unknown = installation.how_to_start, _why_unknown(installation, config)
-    return DaemonClient(config.listen, certificate=certificate, token="", unanswered=start, unknown=unknown)
+    return DaemonClient(
+        config.listen,
+        certificate=certificate,
+        token="",
+        unanswered=installation.how_to_start,
+        unknown=_why_unknown(installation, config),
+        is_foreign=not installation.is_closed,
+    )
 
 
 def refuse_foreign_daemon(installation: Installation) -> None:
