@@ -67,8 +67,15 @@ BANNED = {
 }
 """Library -> the only packages, folders and files that may import it."""
 HTTP_MAY_NOT_IMPORT = {"busyd.store", "busyd.state"}
-CATCH_EVERYTHING = {"cli/run.py", "flow/book.py", "http/app.py", "service/fleet.py", "service/schedule.py"}
-"""Where an error nobody expected is logged, and life goes on. `except BaseException` cleans up and raises again."""
+CATCH_EVERYTHING = {
+    "cli/run.py": 1,
+    "flow/book.py": 1,
+    "http/app.py": 1,
+    "service/fleet.py": 1,
+    "service/schedule.py": 2,  # its docstring names them all
+}
+"""Where an error nobody expected is logged, and life goes on, and how often. `except BaseException` cleans up and
+raises again."""
 MODULES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.parent != PACKAGE or path.stem != "__init__"]
 
 
@@ -105,15 +112,15 @@ def violations(path: str, source: str) -> list[str]:
             found.append(f"{path} is pure and imports {first}")
         if package == "http" and ".".join(name.split(".")[:2]) in HTTP_MAY_NOT_IMPORT:
             found.append(f"{path} imports {name}: handlers go through the Backend")
-    if path not in CATCH_EVERYTHING and catches_everything(source):
-        found.append(f"{path} has `except Exception`")
+    if (count := catches_everything(source)) != CATCH_EVERYTHING.get(path, 0):
+        found.append(f"{path} has `except Exception` {count} times")
     return found
 
 
-def catches_everything(source: str) -> bool:
-    """Whether an `except` catches Exception, or has no class at all."""
+def catches_everything(source: str) -> int:
+    """How often an `except` catches Exception, or has no class at all."""
     handlers = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ExceptHandler)]
-    return any(
+    return sum(
         handler.type is None
         or any(isinstance(node, ast.Name) and node.id == "Exception" for node in ast.walk(handler.type))
         for handler in handlers
@@ -131,7 +138,7 @@ def test_a_module_imports_only_what_its_layer_may(module: Path) -> None:
         ("store/mirror.py", "from busyd.flow.ask import answer"),
         ("remote/client.py", "import busyd.store.mirror"),
         ("state/state.py", "def later():\n    from busyd.index.writer import IndexWriter"),
-        ("http/app.py", "from busyd import service"),
+        ("http/feed.py", "from busyd import service"),
         ("ical/parse.py", "from pathlib import Path"),
         ("ical/parse.py", "import asyncio"),
         ("index/writer.py", "import sqlite3"),

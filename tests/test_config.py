@@ -101,7 +101,9 @@ def test_a_password_comes_from_where_it_is_said_to_be(tmp_path: Path, written: s
         "postgresql:///busyd?host=/run/postgresql&user=busyd",
         "postgresql://busyd@localhost/busyd",
         "postgres://busyd@[::1]:5433/busyd",
+        "postgresql://busyd@/busyd?host=::1&port=5433",
         "postgresql://%2Frun%2Fpostgresql/busyd",
+        "postgresql://a@db.example.org/b?sslmode=verify-full&sslrootcert=ca.pem&sslcert=a.pem&sslkey=a.key",
         "postgresql://a@db1.example.org,db2.example.org:5433/b?sslmode=verify-full&target_session_attrs=read-write",
     ],
 )

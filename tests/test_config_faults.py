@@ -12,6 +12,10 @@ from busyd.ownership import describe_user
 
 ICLOUD = "connections:\n  anna: {username: a@b.c, password: {credential: anna}}\n"
 FEED = ICLOUD + "  days: {kind: ics, url: 'https://example.org/x.ics'}\n"
+CANNOT_HAVE = (
+    "3:8: store: the address of the database cannot have {} behind its '?', only "
+    "host, port, user, sslmode, sslrootcert, sslcert, sslkey, target_session_attrs"
+)
 
 # One faulty file and everything that is said about it, without the name of the file.
 TABLE: dict[str, tuple[str, list[str]]] = {
@@ -48,6 +52,43 @@ TABLE: dict[str, tuple[str, list[str]]] = {
         [
             "3:8: store: a database on another machine needs a certificate that is verified: "
             "add ?sslmode=verify-full&sslrootcert=FILE"
+        ],
+    ),
+    "store with an address beside its host": (
+        ICLOUD + "store: postgresql://busyd@localhost/busyd?hostaddr=203.0.113.5\n",
+        [CANNOT_HAVE.format("'hostaddr'")],
+    ),
+    "store of a service file": (ICLOUD + "store: postgresql:///busyd?service=far\n", [CANNOT_HAVE.format("'service'")]),
+    "store with the password of a key": (
+        ICLOUD + "store: postgresql://localhost/busyd?sslkey=k&sslpassword=geheim\n",
+        [CANNOT_HAVE.format("'sslpassword'")],
+    ),
+    "store with what may be half a password": (
+        ICLOUD + "store: postgresql://busyd:1/ge?heim@localhost/busyd\n",
+        [CANNOT_HAVE.format("this")],
+    ),
+    **{
+        f"store far away for libpq only: {address}": (
+            ICLOUD + f"store: 'postgresql://{address}'\n",
+            [
+                "3:8: store: a database on another machine needs a certificate that is verified: "
+                "add ?sslmode=verify-full&sslrootcert=FILE"
+            ],
+        )
+        for address in (
+            "localhost#@203.0.113.5/busyd",
+            "localhost?user=busyd@203.0.113.5/busyd",
+            "localhost/busyd?user=a#&host=203.0.113.5",
+            "%2Frun%2Cdb.example.org/busyd",
+            "localhost/busyd?host=/run%2Cdb.example.org",
+            "localhost/busyd?sslmode=verify-full&sslmode=prefer&host=db.example.org",
+        )
+    },
+    "store with a port that is none": (
+        ICLOUD + "store: postgresql://localhost:x/busyd\n",
+        [
+            "3:8: store: expected the address of a PostgreSQL database, such as "
+            "postgresql://busyd@db.example.org/busyd?sslmode=verify-full&sslrootcert=/etc/busyd/ca.pem"
         ],
     ),
     "store without an address": (

@@ -301,3 +301,20 @@ async def test_what_busyd_itself_blocks_is_told_at_once_and_as_its_own(inside: I
         ("09:00", "own", []),
         ("12:00", "own", []),
     ]
+
+
+async def test_a_daemon_that_does_not_tell_changes_keeps_nothing_of_them_and_misses_none_later(inside: Inside) -> None:
+    last = await read_both(inside)
+    recorder = inside.publisher._changes
+    assert recorder is not None
+    await inside.put(WORK, TEN)  # noted, and not told yet
+    await recorder.pause()
+    for _ in range(3):
+        await inside.put(WORK, NINE)
+        await inside.put(WORK, gone=["0.ics"])
+        await inside.publisher.tell_changes(("anna",))
+        kept = (recorder._untold, recorder._told, recorder.origins._deleted, recorder.origins._rows)
+        assert not any(kept)
+    await inside.put(WORK, NINE)
+    await recorder.resume(())
+    assert short(await told_after(inside, last)) == [("anna", "09:00", "10:00", "FREE", "BUSY")]

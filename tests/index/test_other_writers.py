@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from busyd.availability.profile import Profile
+from busyd.clock import Now
 from busyd.flow.shared_mirror import SharedMirror
 from busyd.index.restore import Restore
+from busyd.state.proofs import Proofs
 from busyd.store.acceptances import Acceptance
 from busyd.store.mirror import StoredObject
+from busyd.store.postgresql.database_clock import DatabaseClock, Renewal, since_boot
 from busyd.store.postgresql.other_daemons import CalendarMoved, ConnectionMoved, ObjectsMoved
 from tests.index.inside import WORK, Inside, StoppedClock, at, event, ref, timed, window
 
@@ -87,3 +90,13 @@ async def test_what_other_daemons_have_read_stays_though_it_is_not_configured_he
     assert not inside.state.calendars
     Restore(inside.writer).take_snapshots()
     assert not await inside.store.read_calendars("anna")
+
+
+async def test_a_start_keeps_what_daemons_have_proved_whose_clocks_lag_less(inside: Inside) -> None:
+    await inside.put(WORK, AT_NINE)
+    proved, answered = inside.clock.now(), since_boot()
+    inside.writer.clock = clock = DatabaseClock(Renewal(proved - 3.5, answered - 5, answered))
+    inside.state.proofs = Proofs()
+    Restore(inside.writer, others={"anna"}, hear=clock.hear).take_snapshots()
+    age = inside.state.proofs.age_of(inside.record(WORK), Now(clock.now(), clock.monotonic()))
+    assert age == pytest.approx(1, abs=1)

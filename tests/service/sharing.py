@@ -54,7 +54,8 @@ class SharingDaemon(Inside):
         recorder = ChangeRecorder(self.changes, self.state, clock=clock, store=self.store)
         self.publisher = SnapshotPublisher(self.store, self.state, clock=clock, changes=recorder)
         self.writer = IndexWriter(self.store, self.state, clock=clock, publisher=self.publisher)
-        self.restore = Restore(self.writer, others={connection.name for connection in connections})
+        others = {connection.name for connection in connections}
+        self.restore = Restore(self.writer, others=others, hear=self.session.clock.hear)
         self.backend = Backend(self.state, self.writer, ledger=self.ledger, clock=clock, changes=self.changes)
         self.backend.reloads.started()
         self.restore.take_snapshots()

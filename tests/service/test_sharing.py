@@ -19,6 +19,7 @@ from busyd.store.bookings import Booking, BookingKind, BookingState
 from busyd.store.errors import StorageDamaged
 from busyd.store.mirror import DoubtKind, ObjectDoubt, SyncMark
 from busyd.store.postgresql.connection import TransactionConnection
+from busyd.store.postgresql.database_clock import DatabaseClock, Renewal, since_boot
 from busyd.store.postgresql.schema import MIRROR
 from tests.index.inside import ANNA, HOME, WORK, StoppedClock, at, event, ref, timed, window
 from tests.postgres import PostgresServer
@@ -58,6 +59,19 @@ async def test_what_one_daemon_reads_another_answers(daemons: Daemons, clock: St
     await other.follow()
     assert await other.busy(*DAY) == NINE
     assert await is_complete(other)
+
+
+async def test_what_another_has_proved_is_not_ahead_of_the_clock_of_a_daemon_whose_answers_take_longer(
+    daemons: Daemons, clock: StoppedClock
+) -> None:
+    owner, other = [await daemons.begin(clock, profiles=PROFILES) for _ in range(2)]
+    answered = since_boot()
+    other.session.clock = DatabaseClock(Renewal(clock.now() - 3.5, answered - 5, answered))
+    await owner.show(WORK, HOME)
+    await owner.put(WORK, AT_NINE)
+    assert other.session.clock.now() < clock.now()
+    await other.follow()
+    assert other.session.clock.now() >= clock.now()
 
 
 async def test_calendars_of_another_account_under_the_same_name_say_nothing_here(

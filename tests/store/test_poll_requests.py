@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from busyd.clock import SystemClock
 from busyd.period import Instant
 from busyd.service.asked_polls import AskedPolls
 from busyd.service.polling import Polling
 from busyd.store.errors import SessionEnded
+from busyd.store.postgresql.database_clock import DatabaseClock, Renewal, since_boot
 from busyd.store.postgresql.fleet import Fleet
 from busyd.store.postgresql.poll_requests import PollRequests
 from tests.postgres import PostgresServer
@@ -38,17 +38,35 @@ def until(fleet: Fleet, is_there: Callable[[], object]) -> None:
         assert fleet.wait(NEVER)
 
 
+async def here(work: Callable[[], Any]) -> Any:
+    return work()
+
+
+async def test_what_is_proved_because_another_has_asked_is_dated_no_earlier_than_the_question(
+    owner: Fleet, begin: Begin
+) -> None:
+    answered = since_boot()
+    clock = DatabaseClock(Renewal(float(NOW), answered - 5, answered))
+    PollRequests(begin("a")).ask("anna", newer_than=Instant(NOW + 3), within=NEVER)
+
+    async def report(_: str) -> bool:
+        return False
+
+    polls = AskedPolls(PollRequests(owner), here, clock=clock)
+    assert clock.now() < NOW + 3
+    await polls.serve(cast(Polling, SimpleNamespace(schedules={})), owned={"anna"}, report=report)
+    await asyncio.gather(*polls._serving.values())
+    assert clock.now() >= NOW + 3
+
+
 async def test_a_connection_that_nobody_has_polled_is_not_told_as_polled(owner: Fleet, begin: Begin) -> None:
     asking = PollRequests(begin("a"))
     asking.ask("anna", newer_than=NOW, within=NEVER)
 
-    async def here(work: Callable[[], Any]) -> Any:
-        return work()
-
     async def report(name: str) -> bool:
         return name == "anna" and is_in_trouble
 
-    polls = AskedPolls(PollRequests(owner), here, clock=SystemClock())
+    polls = AskedPolls(PollRequests(owner), here, clock=DatabaseClock(owner.renew()))
     polling = cast(Polling, SimpleNamespace(schedules={}))  # it is being handed over
     for is_in_trouble in (False, True):
         await polls.serve(polling, owned={"anna"}, report=report)

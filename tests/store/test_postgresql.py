@@ -4,6 +4,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +130,32 @@ def test_the_sentence_for_a_server_that_is_not_there_names_it() -> None:
     with pytest.raises(StorageError, match=r"the database anna at /nowhere cannot be used: .*") as raised:
         TransactionConnection(DatabaseServer("postgresql:///anna?host=/nowhere"), MIRROR)
     assert raised.value.fix == "see whether the server runs and takes connections of this user from here"
+
+
+@pytest.mark.parametrize("where", ["environment", "service file"])
+def test_only_the_address_says_where_the_database_is(
+    database: DatabaseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    elsewhere = {"hostaddr": "127.0.0.1", "port": "1", "dbname": "nowhere", "target_session_attrs": "standby"}
+    if where == "environment":
+        elsewhere["database"] = elsewhere.pop("dbname")
+        for name, value in elsewhere.items():
+            monkeypatch.setenv(f"PG{name.replace('_', '').upper()}", value)
+    else:
+        (tmp_path / "services").write_text(
+            "\n".join(["[far]", *(f"{name}={elsewhere[name]}" for name in elsewhere), ""])
+        )
+        monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+        monkeypatch.setenv("PGSERVICE", "far")
+    TransactionConnection(database, MIRROR).close()
+
+
+def test_without_a_host_the_socket_is_meant_whatever_the_environment_names(
+    database: DatabaseServer, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGHOST", str(postgres.folder))
+    with pytest.raises(StorageError):
+        TransactionConnection(DatabaseServer(f"postgresql:///{database.database}?user=busyd"), MIRROR)
 
 
 def test_tables_of_a_newer_busyd_are_refused(connection: TransactionConnection, database: DatabaseServer) -> None:

@@ -2,9 +2,10 @@
 
 import re
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote
 
 from busyd.config.connections import read_password_source
+from busyd.config.errors import quote
 from busyd.config.model import StoreConfig
 from busyd.config.parsers import is_loopback_host
 from busyd.config.reader import ConfigReader
@@ -13,7 +14,12 @@ from busyd.credentials import FromCredential, FromFile
 
 _EXAMPLE: Final = "postgresql://busyd@db.example.org/busyd?sslmode=verify-full&sslrootcert=/etc/busyd/ca.pem"
 _SCHEMES: Final = ("postgresql", "postgres")
-_PORT: Final = re.compile(r":[0-9]*$")
+_SETTINGS: Final = ("host", "port", "user", "sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
+"""What may stand behind the `?`. Of the others some would have libpq connect elsewhere, some are secrets, and some
+busyd sets itself."""
+_WORD: Final = re.compile("[a-z_]+")
+_PARTS: Final = re.compile(r"(?P<places>[^/?]*)(?:/[^?]*)?(?:\?(?P<settings>.*))?", re.DOTALL)
+_PLACE: Final = re.compile(r"(?P<host>\[[^\[\]]*\]|[^\[\]:]*)(?::[0-9]*)?")
 
 
 def read_store(reader: ConfigReader, entry: Entry | None) -> StoreConfig | None:
@@ -35,17 +41,19 @@ def read_store(reader: ConfigReader, entry: Entry | None) -> StoreConfig | None:
 
 
 def _parse_url(text: str) -> str:
-    if text.partition("://")[0] not in _SCHEMES:
-        message = f"expected the address of a PostgreSQL database, such as {_EXAMPLE}"
-        raise ValueError(message)
-    parts = urlsplit(text)
-    settings = dict(parse_qsl(parts.query, keep_blank_values=True))
-    login, _, places = parts.netloc.rpartition("@")
+    scheme, _, rest = text.partition("://")
+    if scheme not in _SCHEMES:
+        raise _not_an_address()
+    login, hosts, settings = _take_apart(rest)
     if ":" in login or "password" in settings:
         message = "the address must not contain the password; write 'store: {url: …, password: {credential: NAME}}'"
         raise ValueError(message)
-    hosts = settings.get("host", places).split(",")
-    far = [host for host in map(_without_port, hosts) if not _is_here(host)]
+    for name in (name for name in settings if name not in _SETTINGS):
+        # What is no word may be part of a password that has a '/' in it, and is not quoted.
+        what = quote(name) if _WORD.fullmatch(name) else "this"
+        message = f"the address of the database cannot have {what} behind its '?', only {', '.join(_SETTINGS)}"
+        raise ValueError(message)
+    far = [host for host in settings.get("host", hosts).split(",") if not _is_here(host)]
     if far and settings.get("sslmode") != "verify-full":
         message = (
             "a database on another machine needs a certificate that is verified: "
@@ -55,9 +63,27 @@ def _parse_url(text: str) -> str:
     return text
 
 
-def _without_port(place: str) -> str:
-    return _PORT.sub("", place) if not place.startswith("/") else place
+def _take_apart(rest: str) -> tuple[str, str, dict[str, str]]:
+    """Login, hosts and settings of what follows the scheme, as libpq takes them: not by the rules for other URLs.
+
+    A `#` means nothing to it, a login reaches to the first `@` before any `/`, and a `%2C` separates hosts.
+    """
+    login, at, behind = rest.partition("@")
+    if not at or "/" in login:
+        login, behind = "", rest
+    parts = _PARTS.fullmatch(behind)
+    assert parts is not None  # it matches everything
+    places = [_PLACE.fullmatch(place) for place in parts["places"].split(",")]
+    hosts = [unquote(place["host"].strip("[]")) for place in places if place is not None]
+    if len(hosts) < len(places):
+        raise _not_an_address()
+    settings = [one.partition("=") for one in (parts["settings"] or "").split("&") if one]
+    return login, ",".join(hosts), {unquote(name): unquote(value) for name, _, value in settings}
 
 
 def _is_here(host: str) -> bool:
-    return not host or host.startswith(("/", "%2F", "%2f", "@")) or is_loopback_host(host.strip("[]"))
+    return not host or host.startswith(("/", "@")) or is_loopback_host(host)
+
+
+def _not_an_address() -> ValueError:
+    return ValueError(f"expected the address of a PostgreSQL database, such as {_EXAMPLE}")

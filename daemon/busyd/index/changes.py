@@ -6,7 +6,7 @@ finds what a kill has left untold, and tells it once. An entry follows the commi
 
 import asyncio
 import logging
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ from busyd.availability.difference import Change, Known, find_changes
 from busyd.availability.snapshot import Snapshot, pack
 from busyd.clock import Clock
 from busyd.cooperative import in_slices, to_the_end
-from busyd.index.origins import OriginFinder
+from busyd.index.origins import DeletedObject, OriginFinder
 from busyd.index.told_snapshots import SnapshotStep, as_answered, is_unread, unpacked
 from busyd.period import FbType, Instant, Period, to_rfc3339
 from busyd.state.own_rows import OWN
@@ -78,6 +78,9 @@ class ChangeRecorder:
         async with self._telling:
             self._untold_rows.clear()
             self._told_rows.clear()
+            self._untold.clear()
+            self._told.clear()
+            self.origins.forget(None, connections=())
 
     async def resume(self, rows: Iterable[Booking]) -> None:
         """Tell what changes from now on, and what nobody has told meanwhile, as after a start.
@@ -96,12 +99,17 @@ class ChangeRecorder:
 
     def note(self, profiles: Iterable[str], step: SnapshotStep | None = None) -> None:
         """Something may have changed for these profiles; it is told when `tell` is called."""
-        for name in profiles:
+        for name in profiles if self._is_recording else ():
             earlier = self._untold.get(name)
             if earlier is not None:
                 self._untold[name] = earlier.followed_by(step) if step is not None else replace(earlier, touched=None)
             else:
                 self._untold[name] = step
+
+    def note_deleted(self, calendar: int, objects: Mapping[int, DeletedObject]) -> None:
+        """Remember what the mirror is about to forget, for the change that it explains."""
+        if self._is_recording:
+            self.origins.note_deleted(calendar, objects)
 
     def note_rows(self, rows: Iterable[Booking]) -> None:
         """The same of rows of the outbox that were committed, or of which it is known now that they are refused."""

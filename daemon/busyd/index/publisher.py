@@ -108,7 +108,7 @@ class SnapshotPublisher:
         """Ids with the hrefs and UIDs of objects that the mirror has just forgotten, for whoever tells of it."""
         if self._changes is not None and objects:
             gone = {number: DeletedObject(calendar.connection, *names) for number, names in objects.items()}
-            self._changes.origins.note_deleted(calendar.id, gone)
+            self._changes.note_deleted(calendar.id, gone)
 
     async def show_refused(self, row: Booking, *, is_refused: bool) -> bool:
         """Take it that the account refuses what would settle a row, or no longer does; whether that is news."""

@@ -1,7 +1,7 @@
 """What a start takes from the disk, before any network: calendars and snapshots at once, the tables a moment later."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Final
 
@@ -23,10 +23,16 @@ _AT_ONCE: Final = 100
 class Restore:
     """Takes what the last run has left in the store."""
 
-    def __init__(self, writer: IndexWriter, *, others: Collection[str] = ()) -> None:
-        """`others` are connections that other daemons read, whether they are configured here or not."""
+    def __init__(
+        self, writer: IndexWriter, *, others: Collection[str] = (), hear: Callable[[Instant], None] | None = None
+    ) -> None:
+        """`others` are connections that other daemons read, whether they are configured here or not.
+
+        `hear` is told the date of the newest proof, which may be ahead of a clock that several daemons share.
+        """
         self._writer = writer
         self._others = others
+        self._hear = hear
         self._state = writer.state
 
     def take_snapshots(self) -> None:
@@ -69,6 +75,9 @@ class Restore:
                 connection_state.addresses, connection_state.listed = account.addresses, True
                 connection_state.partial = account.partial
         records, clock = [one for one in tx.read_calendars() if one.connection in state.connections], self._writer.clock
+        newest = max((one.as_of for one in records if one.as_of is not None), default=None)
+        if self._hear is not None and newest is not None:
+            self._hear(newest)
         # What others have proved is dated by the same clock, and may be of this very second.
         now = Instant(clock.now() + 1) if self._others else clock.now()
         state.proofs.restore(records, now=Now(now, clock.monotonic()))

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Container
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from busyd.clock import Clock
 from busyd.errors import BusydError
 from busyd.flow.looks import PROVE_WITHIN
+from busyd.store.postgresql.database_clock import DatabaseClock
 from busyd.store.postgresql.poll_requests import PollRequests
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ InFleet = Callable[[Callable[[], Any]], Awaitable[Any]]
 class AskedPolls:
     """What this daemon asks of others, and they of it."""
 
-    def __init__(self, requests: PollRequests, in_fleet: InFleet, *, clock: Clock) -> None:
+    def __init__(self, requests: PollRequests, in_fleet: InFleet, *, clock: DatabaseClock) -> None:
         self._requests = requests
         self._in_fleet = in_fleet
         self._clock = clock
@@ -75,6 +75,7 @@ class AskedPolls:
         It returns whether the connection is in trouble.
         """
         for name, asked in (await self._in_fleet(self._requests.asked)).items():
+            self._clock.hear(asked.newer_than)  # else what is proved now could be dated before it
             if name in owned and name not in self._serving:
                 work = self._poll(polling, name, read_at=asked.read_at, report=report)
                 self._serving[name] = asyncio.create_task(work, name=f"poll {name} for others")

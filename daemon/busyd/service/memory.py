@@ -52,6 +52,6 @@ async def open_memory(config: Config, stores: OpenStores, *, resources: AsyncExi
     writer = IndexWriter(stores.mirror, state, clock=clock, publisher=publisher)
     resources.push_async_callback(writer.close)
     others = await session.run(session.fleet.declared) if session is not None else ()
-    restore = Restore(writer, others=others)
+    restore = Restore(writer, others=others, hear=session.clock.hear if session is not None else None)
     restore.take_snapshots()
     return Memory(state, recorder, writer, restore)

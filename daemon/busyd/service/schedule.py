@@ -1,8 +1,8 @@
 """When a connection is polled: on and on, earlier when somebody asks, later when its server wants peace.
 
-One poll at a time; who asks during one waits for it. Whatever one poll runs into, the next one comes: one of five
-places that catch every exception, with the answer to a request (`http/app.py`), the carrying of an appointment
-(`flow/book.py`), a turn among daemons (`service/fleet.py`) and the last resort (`cli/run.py`).
+One poll at a time; who asks during one waits for it. Whatever a poll or the work after it runs into, the next comes.
+These are two of six places that catch every exception; the others are the answer to a request (`http/app.py`), the
+carrying of an appointment (`flow/book.py`), a turn among daemons (`service/fleet.py`), the last resort (`cli/run.py`).
 """
 
 import asyncio

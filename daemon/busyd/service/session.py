@@ -101,14 +101,14 @@ class DaemonSession:
         """Until `renew` does: with thousands of connections a start takes longer than a session lives."""
         while not self._is_serving.wait(RENEW_EVERY):
             with contextlib.suppress(StorageError):  # `renew` will tell
-                self.clock.renewal = self._thread.submit(self.fleet.renew).result()
+                self.clock.note(self._thread.submit(self.fleet.renew).result())
 
     async def renew(self) -> None:
         """Keep it alive. Ends by SessionEnded: everything is to be begun anew."""
         self._is_serving.set()
         while True:
             try:
-                self.clock.renewal = await self.run(self.fleet.renew)
+                self.clock.note(await self.run(self.fleet.renew))
             except SessionEnded:
                 await self.end()
             except StorageError as error:
@@ -161,7 +161,12 @@ class DaemonSession:
             self._seen.note(SeenState(others.here, followed.newest))
             return followed
 
-        return await asyncio.get_running_loop().run_in_executor(self._reading, read)
+        found = await asyncio.get_running_loop().run_in_executor(self._reading, read)
+        for moved in found.connections.values():
+            for record in moved.calendars:
+                if record.as_of is not None:
+                    self.clock.hear(record.as_of)
+        return found
 
     async def read_rows(self) -> list[Booking]:
         """Rows of the outbox that they have written since then. Raises StorageError."""

@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 from msgspec import Struct
 from psycopg import Connection
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from busyd.store.errors import OutOfSpace, Overlaps, SessionEnded, StorageError, StorageUnusable
@@ -35,6 +35,17 @@ _TIMEOUTS: Final = {
     "tcp_user_timeout": 15_000,
 }
 """Of libpq: after 15 seconds a server that says nothing is taken for lost."""
+_UNSAID: Final = {
+    "host": "",
+    "hostaddr": "",
+    "port": "",
+    "sslmode": "prefer",
+    "sslrootcert": "",
+    "target_session_attrs": "any",
+    "gssencmode": "disable",  # where Kerberos has a ticket, it would take the place of TLS, whatever sslmode says
+}
+"""What libpq is told where the address says nothing: else a variable of the environment such as PGHOSTADDR, or a
+service file, would decide where it connects and whom it trusts."""
 
 
 class DatabaseServer(Struct, frozen=True):
@@ -70,8 +81,9 @@ class DatabaseServer(Struct, frozen=True):
     def connect(self, namespace: str, *, statement_timeout: str = "60s") -> Connection[TupleRow]:
         """A connection whose tables are those of a schema; every transaction has to be begun. Raises psycopg.Error."""
         settings = {**_SETTINGS, "search_path": f"{namespace},pg_temp", "statement_timeout": statement_timeout}
+        given = {**_UNSAID, "dbname": self.database, **conninfo_to_dict(self.conninfo)}
         connection = psycopg.connect(
-            self.conninfo,
+            make_conninfo("", **given),
             password=self.password or None,
             autocommit=True,
             application_name=self.application,
