@@ -84,13 +84,30 @@ TABLE: dict[str, tuple[str, list[str]]] = {
             "localhost/busyd?sslmode=verify-full&sslmode=prefer&host=db.example.org",
         )
     },
-    "store with a port that is none": (
-        ICLOUD + "store: postgresql://localhost:x/busyd\n",
-        [
-            "3:8: store: expected the address of a PostgreSQL database, such as "
-            "postgresql://busyd@db.example.org/busyd?sslmode=verify-full&sslrootcert=/etc/busyd/ca.pem"
-        ],
-    ),
+    **{
+        f"store whose address libpq would not take: {address}": (
+            ICLOUD + f"store: 'postgresql://{address}'\n",
+            [
+                "3:8: store: expected the address of a PostgreSQL database, such as "
+                "postgresql://busyd@db.example.org/busyd?sslmode=verify-full&sslrootcert=/etc/busyd/ca.pem"
+            ],
+        )
+        for address in (
+            "localhost:x/busyd",
+            "localhost:99999/busyd",
+            "localhost/busyd?port=99999",
+            "localhost/busyd?port=one",
+            "localhost/busyd?sslmode",
+            "localhost/busyd?user=a=b",
+        )
+    },
+    **{
+        f"store whose address has a faulty character: {address}": (
+            ICLOUD + f"store: 'postgresql://{address}'\n",
+            ["3:8: store: a '%' in the address must be followed by two hexadecimal digits, as %20 stands for a space"],
+        )
+        for address in ("busyd%ZZ@/busyd", "busyd@/busyd%0", "x%00y@/busyd", "/two words")
+    },
     "store without an address": (
         ICLOUD + "store: {password: {credential: db}}\n",
         [

@@ -19,7 +19,9 @@ _SETTINGS: Final = ("host", "port", "user", "sslmode", "sslrootcert", "sslcert",
 busyd sets itself."""
 _WORD: Final = re.compile("[a-z_]+")
 _PARTS: Final = re.compile(r"(?P<places>[^/?]*)(?:/[^?]*)?(?:\?(?P<settings>.*))?", re.DOTALL)
-_PLACE: Final = re.compile(r"(?P<host>\[[^\[\]]*\]|[^\[\]:]*)(?::[0-9]*)?")
+_PLACE: Final = re.compile(r"(?P<host>\[[^\[\]]*\]|[^\[\]:]*)(?::(?P<port>[0-9]*))?")
+_UNREADABLE: Final = re.compile("%(?![0-9A-Fa-f]{2})|%00|[\0 ]")
+"""What libpq does not take anywhere in an address."""
 
 
 def read_store(reader: ConfigReader, entry: Entry | None) -> StoreConfig | None:
@@ -44,6 +46,9 @@ def _parse_url(text: str) -> str:
     scheme, _, rest = text.partition("://")
     if scheme not in _SCHEMES:
         raise _not_an_address()
+    if _UNREADABLE.search(rest) or "\N{REPLACEMENT CHARACTER}" in unquote(rest):
+        message = "a '%' in the address must be followed by two hexadecimal digits, as %20 stands for a space"
+        raise ValueError(message)
     login, hosts, settings = _take_apart(rest)
     if ":" in login or "password" in settings:
         message = "the address must not contain the password; write 'store: {url: …, password: {credential: NAME}}'"
@@ -53,6 +58,8 @@ def _parse_url(text: str) -> str:
         what = quote(name) if _WORD.fullmatch(name) else "this"
         message = f"the address of the database cannot have {what} behind its '?', only {', '.join(_SETTINGS)}"
         raise ValueError(message)
+    if not all(map(_is_port, settings.get("port", "").split(","))):
+        raise _not_an_address()
     far = [host for host in settings.get("host", hosts).split(",") if not _is_here(host)]
     if far and settings.get("sslmode") != "verify-full":
         message = (
@@ -75,10 +82,20 @@ def _take_apart(rest: str) -> tuple[str, str, dict[str, str]]:
     assert parts is not None  # it matches everything
     places = [_PLACE.fullmatch(place) for place in parts["places"].split(",")]
     hosts = [unquote(place["host"].strip("[]")) for place in places if place is not None]
-    if len(hosts) < len(places):
+    is_whole = len(hosts) == len(places) and all(_is_port(place["port"] or "") for place in places if place is not None)
+    if not is_whole or "[]" in parts["places"]:
         raise _not_an_address()
-    settings = [one.partition("=") for one in (parts["settings"] or "").split("&") if one]
-    return login, ",".join(hosts), {unquote(name): unquote(value) for name, _, value in settings}
+    settings = dict[str, str]()
+    for one in parts["settings"].split("&") if parts["settings"] else ():
+        name, equals, value = map(unquote, one.partition("="))
+        if name in _SETTINGS and (not equals or "=" in one.partition("=")[2]):
+            raise _not_an_address()
+        settings[name] = value
+    return login, ",".join(hosts), settings
+
+
+def _is_port(text: str) -> bool:
+    return not text or (text.isascii() and text.isdigit() and 0 < int(text) < 65_536)
 
 
 def _is_here(host: str) -> bool:
