@@ -78,7 +78,7 @@ def test_a_block_is_removed(busyd: Busyd, daemon: Daemon) -> None:
 
 def test_what_the_daemon_refuses_is_said(busyd: Busyd, daemon: Daemon) -> None:
     daemon.answer(PATH, {"detail": "the time is empty", "fix": "write it so"}, status=422)
-    ran = busyd("block", "add", "anna", "--start", "now", "--end", "now")
+    ran = busyd("block", "add", "anna", "--start", "now", "--end", "+1h")
     assert ran.status == 1
     assert "the time is empty" in ran.err
     assert "write it so" in ran.err
@@ -87,7 +87,7 @@ def test_what_the_daemon_refuses_is_said(busyd: Busyd, daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("block", "add", "anna", "--start", "+1h", "--end", "now"),
+        ("block", "add", "anna", "--start", "now", "--duration", "0m"),
         ("hold", "anna", "--start", "now", "--ttl", "2h"),
         ("book", "anna", "--summary", "x", "--start", "now", "--duration", "0m"),
     ],

@@ -123,6 +123,22 @@ def test_a_line_that_cannot_be_used_says_why(busyd: Busyd, words: tuple[str, ...
     assert said in ran.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("book", "anna", "--summary", "x"), ("move", "anna", "a1"), ("hold", "anna"),
+     ("block", "add", "anna", "--duration", "30m")],
+)  # fmt: skip
+def test_nothing_is_written_at_a_time_that_clocks_skip_or_show_twice(
+    busyd: Busyd, daemon: Daemon, words: tuple[str, ...]
+) -> None:
+    ran = busyd(*words, "--start", "2027-03-28 02:30")
+    assert (ran.status, daemon.asked) == (64, [])
+    assert "--start: 02:30 does not exist on 2027-03-28 in Europe/Berlin: clocks go from 02:00 to 03:00" in ran.err
+    ran = busyd(*words, "--start", "2027-10-31 02:00")
+    assert (ran.status, daemon.asked) == (64, [])
+    assert "write 2027-10-31T02:00:00+02:00 or 2027-10-31T02:00:00+01:00" in ran.err
+
+
 def test_a_move_keeps_the_length_unless_another_is_given(busyd: Busyd, daemon: Daemon) -> None:
     daemon.answer(f"{PATH}/a1", {**BOOKED, **SLOT})
     ran = busyd("move", "anna", "a1", "--start", "2026-11-26 11:00")

@@ -54,7 +54,7 @@ def add_block(arguments: argparse.Namespace) -> int:
     """Add it, and print it with its id."""
     client, config = open_client(arguments)
     zone = shown_zone(arguments, config)
-    times = times_asked(arguments, zone, names=("start", "end"))
+    times = times_asked(arguments, zone, is_written=True)
     if arguments.duration is not None:
         times["duration"] = checked_duration(arguments.duration, option="--duration", program="busyd block add")
     wanted = {**times, "summary": arguments.summary, "type": arguments.type, "write": arguments.write}

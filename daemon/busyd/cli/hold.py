@@ -48,7 +48,7 @@ def hold_slot(arguments: argparse.Namespace) -> int:
     zone = shown_zone(arguments, config)
     if arguments.list:
         return _list_holds(client.get(path, _ALL), zone, as_json=arguments.json)
-    times = times_asked(arguments, zone, names=("start", "end"))
+    times = times_asked(arguments, zone, is_written=True)
     named = {**times, **durations_asked(arguments, ("duration", "ttl"))}
     with told_to_a_person(zone):
         hold = client.change("POST", path, body={name: value for name, value in named.items() if value is not None})
