@@ -121,6 +121,27 @@ def test_a_slot_that_is_taken_is_answered_with_others(busyd: Busyd, daemon: Daem
     assert "open instead: Wed 2026-11-25 12:00-12:30 (Europe/Berlin)" in ran.err
 
 
+@pytest.mark.parametrize("words", [("hold", "anna", "--list"), ("hold", "list", "anna")])
+def test_holds_are_listed_as_an_option_or_as_blocks_are(busyd: Busyd, daemon: Daemon, words: tuple[str, ...]) -> None:
+    daemon.answer("/v1/profiles/anna/holds", {"holds": [HOLD]})
+    assert busyd(*words).out.splitlines()[1].startswith("h1  Wed 2026-11-25 11:00-12:00")
+    assert busyd(*words, "--json").json == {"holds": [HOLD]}
+
+
+def test_a_hold_is_of_one_profile(busyd: Busyd, daemon: Daemon) -> None:
+    ran = busyd("hold", "anna", "ben", "--start", "now")
+    assert (ran.status, daemon.asked) == (64, [])
+    assert "unexpected argument 'ben'" in ran.err
+    assert "[of]" not in busyd("hold", "--help").out
+
+
+def test_what_is_not_there_is_told_with_a_command_that_can_be_run(busyd: Busyd, daemon: Daemon) -> None:
+    daemon.answer(
+        f"{PATH}/b1", {"detail": "there is no block b1", "fix": "GET …/blocks lists those in force"}, status=404
+    )
+    assert "`busyd block list anna` lists those in force" in busyd("block", "remove", "anna", "b1").err
+
+
 @pytest.mark.parametrize("words", [(), ("--start", "now", "--give-back", "h1")])
 def test_a_hold_needs_one_thing_to_do(busyd: Busyd, words: tuple[str, ...]) -> None:
     ran = busyd("hold", "anna", *words)

@@ -1,6 +1,7 @@
 """`busyd book`, `move`, `cancel` and `appointments`: what they send, what they say, and with which exit status."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -78,6 +79,7 @@ def test_what_is_not_settled_is_told_with_the_key(busyd: Busyd, daemon: Daemon) 
     assert ran.status == 75
     assert "a1  Wed 2026-11-25 11:00-11:30  pending  Intro call" in ran.out
     assert f"--start 2026-11-25T10:00:00Z --key {daemon.keys[0]}" in ran.err
+    assert "`busyd appointments anna` shows it" in ran.err
 
 
 def test_what_could_not_be_proven_may_be_asked_for_again(busyd: Busyd, daemon: Daemon) -> None:
@@ -102,11 +104,19 @@ def test_where_no_daemon_answers_nothing_was_asked(busyd: Busyd) -> None:
     assert "--key" not in ran.err
 
 
+@pytest.mark.parametrize("command", ["book", "move", "cancel", "reload"])
+def test_exit_statuses_in_the_help_have_that_of_no_daemon(busyd: Busyd, command: str) -> None:
+    told = " ".join(busyd(command, "--help").out.partition("Exit status")[2].split())
+    assert re.search(r"\b69\b:? no daemon (answers|runs)", told)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("book", "anna", "--start", "now"), "--summary"),
         (("book", "anna", "--summary", "x"), "--start"),
+        (("book", "anna", "--start", "now", "--summary", ""), "--summary: say what the appointment is called"),
+        (("book", "anna", "--start", "now", "--summary", " "), "--summary: say what the appointment is called"),
         ((*WORDS, "--duration", "half"), "--duration: 'half' is not a duration"),
         ((*WORDS, "--duration", "30m", "--end", "now"), "not allowed with"),
         ((*WORDS, "--reminder", "15"), "--reminder: '15' has no unit"),

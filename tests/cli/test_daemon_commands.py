@@ -138,6 +138,12 @@ def test_what_is_for_several_is_not_taken_for_one(busyd: Busyd, daemon: Daemon) 
     assert "--mode and --rank are for several profiles" in ran.err
 
 
+def test_a_profile_that_is_given_twice_is_a_fault_of_usage(busyd: Busyd, daemon: Daemon) -> None:
+    ran = busyd("slots", "ben", "anna", "anna")
+    assert (ran.status, daemon.asked) == (64, [])
+    assert "anna is given twice: name each profile once" in ran.err
+
+
 def test_explain_names_the_rule_and_its_line(busyd: Busyd, daemon: Daemon) -> None:
     event = {"calendar": "anna/Work", "uid": "1", "summary": "A\x1b[2J", "start": "2026-11-23T09:00:00Z",
              "end": "2026-11-23T10:00:00Z", "type": "FREE", "reason": "all-day", "rule": "all_day",

@@ -2,6 +2,7 @@
 
 import argparse
 import secrets
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -78,6 +79,11 @@ def checked_key(arguments: argparse.Namespace) -> str:
 def appointment_path(profile: str, appointment: str) -> str:
     """The path of an appointment."""
     return f"{profile_path(profile, 'appointments')}/{quote(appointment, safe='')}"
+
+
+def again_or_see(profile: str, again: str) -> str:
+    """What to do about an appointment that is not settled."""
+    return f"`busyd appointments {shlex.quote(profile)}` shows it, or {again}"
 
 
 @contextmanager

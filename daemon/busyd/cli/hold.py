@@ -24,6 +24,7 @@ def add_hold_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
         description="Reserve a slot that `busyd slots` offers for a few minutes; it is busy for everybody else.",
     )
     parser.add_argument("profile", metavar="PROFILE")
+    parser.add_argument("of", nargs="?", help=argparse.SUPPRESS)  # `hold list PROFILE`, as with blocks
     parser.add_argument("--start", metavar="TIME", help=f"where the slot starts: {HOW_TO_WRITE}")
     parser.add_argument("--duration", metavar="TIME", help="its length, such as 30m (default: the profile's)")
     parser.add_argument("--end", metavar="TIME", help="its end, instead of --duration")
@@ -37,6 +38,11 @@ def add_hold_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
 
 def hold_slot(arguments: argparse.Namespace) -> int:
     """Hold it, and print until when; or give a hold back."""
+    if arguments.of is not None:
+        if arguments.profile != "list":
+            message = f"unexpected argument {arguments.of!r}"
+            raise UsageError(message, program="busyd hold")
+        arguments.profile, arguments.list = arguments.of, True
     if sum((arguments.start is not None, arguments.give_back is not None, arguments.list)) != 1:
         raise UsageError("give one of --start, --give-back and --list", program="busyd hold")
     client, config = open_client(arguments)

@@ -48,6 +48,10 @@ def add_slots_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
 def show_slots(arguments: argparse.Namespace) -> int:
     """Ask, and print the slots."""
     names = tuple(arguments.profiles)
+    for name in names:
+        if names.count(name) > 1:
+            message = f"{name} is given twice: name each profile once"
+            raise UsageError(message, program="busyd slots")
     arguments.profile = names[0]
     client, config = open_client(arguments)
     zone = shown_zone(arguments, config)
