@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import busyd.service.crash_counter as crash_counter
+from busyd.cli.asked_time import asked_span
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.main import COMMANDS, build_full_parser
 from busyd.config import load_config
@@ -20,8 +21,10 @@ from busyd.http import query, slots
 from busyd.http.openapi import describe
 from busyd.http.settings import Limits
 from busyd.ical import limits as ical
+from busyd.ical.zones import reading_zone
 from busyd.index import changes as index_changes
 from busyd.index import worker, worker_process
+from busyd.period import Instant
 from busyd.remote import backoff
 from busyd.remote.wire import TransferLimits
 from busyd.service import session
@@ -64,6 +67,14 @@ def _parser_of(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
 def test_commands_in_blocks_are_what_the_command_line_takes(command: str) -> None:
     words = shlex.split(re.sub(r"\$\(date [^)]*\)", "today", command), comments=True)
     build_full_parser().parse_args(words[1:])
+
+
+def test_the_window_of_the_first_example_is_one_on_every_day_of_the_week() -> None:
+    words = shlex.split(next(command for command in _commands() if command.startswith("busyd explain")))
+    arguments = build_full_parser().parse_args(words[1:])
+    for day in range(7):
+        now, zone = Instant((20_000 + day) * DAY + 50_000), reading_zone("Europe/Berlin")
+        asked_span({"start": arguments.start, "end": arguments.end}, zone, now=now, program="busyd explain")
 
 
 @pytest.mark.parametrize("command", sorted({one for one in INLINE if re.match(r"busyd [a-z]", one)}))

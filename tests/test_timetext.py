@@ -16,6 +16,7 @@ from busyd.timetext import (
     parse_duration,
     parse_instant,
     parse_moment,
+    split_shift,
     write_duration,
 )
 
@@ -88,6 +89,18 @@ def test_a_point_in_time_says_whether_it_moves_with_the_present(text: str, means
 
 def test_a_day_whose_midnight_the_clocks_skip_begins_after_the_gap() -> None:
     assert moment("2026-03-08", "America/Havana") == "2026-03-08T05:00:00Z"
+
+
+@pytest.mark.parametrize("text", ["2026-02-30", "2026-13-01", "2026-02-30T09:00:00Z", "2026-02-30 09:00:00+01:00"])
+def test_a_day_that_no_calendar_has_is_told_apart(text: str) -> None:
+    with pytest.raises(BadText, match=r"^names a day that does not exist$"):
+        parse_instant(text, zone=lambda: reading_zone("UTC"))
+
+
+def test_what_is_added_to_a_time_is_split_off() -> None:
+    assert split_shift("mon 09:00 + 1w2d3h4m") == ("mon 09:00", 9, 11_040)
+    for text in ("mon", "+3d", "now+3d", "2026-11-23T09:00:00+01:00", "mon+3"):
+        assert split_shift(text) == (text, 0, 0)
 
 
 def test_what_counts_from_now_is_no_instant_of_its_own() -> None:

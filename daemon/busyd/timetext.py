@@ -32,6 +32,8 @@ _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _LOOSE_DATE: Final = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})", re.ASCII)
 _RELATIVE: Final = re.compile(r"(?:now)?([+ -])((?:\d{1,9}[smhdw])+)", re.ASCII)
 
+_SHIFTED: Final = re.compile(r"(.*\S)\s*\+\s*((?:\d{1,9}[smhdw])+)", re.ASCII)
+
 
 class BadText(ValueError):
     """A text that is not what it should be. `str(error)` continues a sentence that begins with the text in quotes."""
@@ -119,7 +121,20 @@ def parse_instant(text: str, *, zone: Callable[[], Clocks]) -> Instant:
             return _within_the_calendar(zone().instant((parse_date(text).toordinal() - _FIRST_DAY) * _DAY))
     except (ValueError, OverflowError):
         pass
+    if is_no_day(text[:10]):
+        raise BadText("names a day that does not exist")
     raise BadText("is not a point in time", fix=HOW_TO_WRITE_TIMES)
+
+
+def is_no_day(text: str) -> bool:
+    """Whether it is written as a date, and no calendar has that day: `2026-02-30`."""
+    if not _DATE.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return True
+    return False
 
 
 def parse_moment(text: str, *, now: Instant, zone: Callable[[], Clocks]) -> PointInTime:
@@ -134,6 +149,18 @@ def parse_moment(text: str, *, now: Instant, zone: Callable[[], Clocks]) -> Poin
             raise BadText("is not a point in time", fix=HOW_TO_WRITE_TIMES) from None
         return PointInTime(instant, is_relative=True)
     return PointInTime(parse_instant(text, zone=zone))
+
+
+def split_shift(text: str) -> tuple[str, int, int]:
+    """`mon+1d2h` as `mon`, one day, 7200 seconds. A text without such an end, or with nothing before it, as it is."""
+    shifted = _SHIFTED.fullmatch(text)
+    if shifted is None or shifted[1].lower() == "now":
+        return text, 0, 0
+    days, seconds = 0, 0
+    for number, unit in _PART.findall(shifted[2]):
+        size = int(number) * _UNITS[unit]
+        days, seconds = (days + size // _DAY, seconds) if unit in "dw" else (days, seconds + size)
+    return shifted[1], days, seconds
 
 
 def days_between(start: str, end: str) -> int | None:

@@ -122,11 +122,16 @@ def test_times_are_rfc_3339_or_midnights(text: str, zone: str, instant: int) -> 
     assert read_instant(text, zone) == instant
 
 
-@pytest.mark.parametrize("text", ["", "2026", "2026-06-01T00:00:00", "2026-02-30", "now", "2026-06-01T25:00:00Z"])
+@pytest.mark.parametrize("text", ["", "2026", "2026-06-01T00:00:00", "now", "2026-06-01T25:00:00Z"])
 def test_other_times_are_refused_with_an_example(text: str) -> None:
     with pytest.raises(UserError) as refused:
         read_instant(text, "UTC")
     assert "2026-11-23" in refused.value.fix
+
+
+def test_a_day_that_does_not_exist_is_refused_as_such() -> None:
+    with pytest.raises(UserError, match="'2026-02-30' names a day that does not exist"):
+        read_instant("2026-02-30", "UTC")
 
 
 def test_wrong_words_are_user_errors_that_say_what_to_write(tmp_path: Path) -> None:

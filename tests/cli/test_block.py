@@ -78,7 +78,7 @@ def test_a_block_is_removed(busyd: Busyd, daemon: Daemon) -> None:
 
 def test_what_the_daemon_refuses_is_said(busyd: Busyd, daemon: Daemon) -> None:
     daemon.answer(PATH, {"detail": "the time is empty", "fix": "write it so"}, status=422)
-    ran = busyd("block", "add", "anna", "--start", "now", "--end", "now")
+    ran = busyd("block", "add", "anna", "--start", "now", "--end", "+1h")
     assert ran.status == 1
     assert "the time is empty" in ran.err
     assert "write it so" in ran.err
@@ -87,7 +87,7 @@ def test_what_the_daemon_refuses_is_said(busyd: Busyd, daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        ("block", "add", "anna", "--start", "+1h", "--end", "now"),
+        ("block", "add", "anna", "--start", "now", "--duration", "0m"),
         ("hold", "anna", "--start", "now", "--ttl", "2h"),
         ("book", "anna", "--summary", "x", "--start", "now", "--duration", "0m"),
     ],
@@ -119,6 +119,27 @@ def test_a_slot_that_is_taken_is_answered_with_others(busyd: Busyd, daemon: Daem
     ran = busyd("hold", "anna", "--start", "2026-11-25T10:00:00Z")
     assert ran.status == 1
     assert "open instead: Wed 2026-11-25 12:00-12:30 (Europe/Berlin)" in ran.err
+
+
+@pytest.mark.parametrize("words", [("hold", "anna", "--list"), ("hold", "list", "anna")])
+def test_holds_are_listed_as_an_option_or_as_blocks_are(busyd: Busyd, daemon: Daemon, words: tuple[str, ...]) -> None:
+    daemon.answer("/v1/profiles/anna/holds", {"holds": [HOLD]})
+    assert busyd(*words).out.splitlines()[1].startswith("h1  Wed 2026-11-25 11:00-12:00")
+    assert busyd(*words, "--json").json == {"holds": [HOLD]}
+
+
+def test_a_hold_is_of_one_profile(busyd: Busyd, daemon: Daemon) -> None:
+    ran = busyd("hold", "anna", "ben", "--start", "now")
+    assert (ran.status, daemon.asked) == (64, [])
+    assert "unexpected argument 'ben'" in ran.err
+    assert "[of]" not in busyd("hold", "--help").out
+
+
+def test_what_is_not_there_is_told_with_a_command_that_can_be_run(busyd: Busyd, daemon: Daemon) -> None:
+    daemon.answer(
+        f"{PATH}/b1", {"detail": "there is no block b1", "fix": "GET …/blocks lists those in force"}, status=404
+    )
+    assert "`busyd block list anna` lists those in force" in busyd("block", "remove", "anna", "b1").err
 
 
 @pytest.mark.parametrize("words", [(), ("--start", "now", "--give-back", "h1")])

@@ -1,6 +1,7 @@
 """`busyd book`, `move`, `cancel` and `appointments`: what they send, what they say, and with which exit status."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -78,6 +79,7 @@ def test_what_is_not_settled_is_told_with_the_key(busyd: Busyd, daemon: Daemon) 
     assert ran.status == 75
     assert "a1  Wed 2026-11-25 11:00-11:30  pending  Intro call" in ran.out
     assert f"--start 2026-11-25T10:00:00Z --key {daemon.keys[0]}" in ran.err
+    assert "`busyd appointments anna` shows it" in ran.err
 
 
 def test_what_could_not_be_proven_may_be_asked_for_again(busyd: Busyd, daemon: Daemon) -> None:
@@ -102,11 +104,19 @@ def test_where_no_daemon_answers_nothing_was_asked(busyd: Busyd) -> None:
     assert "--key" not in ran.err
 
 
+@pytest.mark.parametrize("command", ["book", "move", "cancel", "reload"])
+def test_exit_statuses_in_the_help_have_that_of_no_daemon(busyd: Busyd, command: str) -> None:
+    told = " ".join(busyd(command, "--help").out.partition("Exit status")[2].split())
+    assert re.search(r"\b69\b:? no daemon (answers|runs)", told)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("book", "anna", "--start", "now"), "--summary"),
         (("book", "anna", "--summary", "x"), "--start"),
+        (("book", "anna", "--start", "now", "--summary", ""), "--summary: say what the appointment is called"),
+        (("book", "anna", "--start", "now", "--summary", " "), "--summary: say what the appointment is called"),
         ((*WORDS, "--duration", "half"), "--duration: 'half' is not a duration"),
         ((*WORDS, "--duration", "30m", "--end", "now"), "not allowed with"),
         ((*WORDS, "--reminder", "15"), "--reminder: '15' has no unit"),
@@ -121,6 +131,22 @@ def test_a_line_that_cannot_be_used_says_why(busyd: Busyd, words: tuple[str, ...
     ran = busyd(*words)
     assert ran.status == 64
     assert said in ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("book", "anna", "--summary", "x"), ("move", "anna", "a1"), ("hold", "anna"),
+     ("block", "add", "anna", "--duration", "30m")],
+)  # fmt: skip
+def test_nothing_is_written_at_a_time_that_clocks_skip_or_show_twice(
+    busyd: Busyd, daemon: Daemon, words: tuple[str, ...]
+) -> None:
+    ran = busyd(*words, "--start", "2027-03-28 02:30")
+    assert (ran.status, daemon.asked) == (64, [])
+    assert "--start: 02:30 does not exist on 2027-03-28 in Europe/Berlin: clocks go from 02:00 to 03:00" in ran.err
+    ran = busyd(*words, "--start", "2027-10-31 02:00")
+    assert (ran.status, daemon.asked) == (64, [])
+    assert "write 2027-10-31T02:00:00+02:00 or 2027-10-31T02:00:00+01:00" in ran.err
 
 
 def test_a_move_keeps_the_length_unless_another_is_given(busyd: Busyd, daemon: Daemon) -> None:

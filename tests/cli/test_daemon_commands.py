@@ -30,14 +30,14 @@ def token(state_in_use: Path) -> str:
 
 def test_freebusy_is_shown_in_the_zone_of_the_profile(busyd: Busyd, daemon: Daemon) -> None:
     daemon.answer("/v1/profiles/anna/freebusy", FREEBUSY)
-    ran = busyd("freebusy", "anna", "--start", "2026-11-23", "--end=+7d")
+    ran = busyd("freebusy", "anna", "--start", "2026-11-23", "--end", "2026-11-30")
     assert ran.status == 0
     assert ran.out.splitlines() == [
         "START                 END                   TYPE",
         "Mon 2026-11-23 10:00  Tue 2026-11-24 00:30  BUSY",
     ]
     assert ran.err == "as of Sun 2026-11-22 11:15:03\ntimes in Europe/Berlin\n"
-    assert daemon.asked == [("GET", "/v1/profiles/anna/freebusy?start=2026-11-23&end=%2B7d", None)]
+    assert daemon.asked == [("GET", "/v1/profiles/anna/freebusy?start=2026-11-23&end=2026-11-30", None)]
 
 
 def test_freebusy_as_json_is_the_answer_itself(busyd: Busyd, daemon: Daemon, token: str) -> None:
@@ -133,6 +133,12 @@ def test_what_is_for_several_is_not_taken_for_one(busyd: Busyd, daemon: Daemon) 
     assert "--mode and --rank are for several profiles" in ran.err
 
 
+def test_a_profile_that_is_given_twice_is_a_fault_of_usage(busyd: Busyd, daemon: Daemon) -> None:
+    ran = busyd("slots", "ben", "anna", "anna")
+    assert (ran.status, daemon.asked) == (64, [])
+    assert "anna is given twice: name each profile once" in ran.err
+
+
 def test_explain_names_the_rule_and_its_line(busyd: Busyd, daemon: Daemon) -> None:
     event = {"calendar": "anna/Work", "uid": "1", "summary": "A\x1b[2J", "start": "2026-11-23T09:00:00Z",
              "end": "2026-11-23T10:00:00Z", "type": "FREE", "reason": "all-day", "rule": "all_day",
@@ -158,6 +164,32 @@ def test_a_time_that_has_passed_may_be_counted_from_now(busyd: Busyd, daemon: Da
     daemon.answer("/v1/profiles/anna/freebusy", FREEBUSY)
     assert busyd("freebusy", "anna", "--start", "-1d", "--end", "+1h").status == 0
     assert daemon.asked[0][1].endswith("?start=-1d&end=%2B1h")
+
+
+@pytest.mark.parametrize("command", ["freebusy", "slots", "explain"])
+def test_a_window_at_the_end_of_summer_time_has_both_hours_that_clocks_show(
+    busyd: Busyd, daemon: Daemon, command: str
+) -> None:
+    daemon.answer(f"/v1/profiles/anna/{command}", {**FREEBUSY, "slots": []})
+    assert busyd(command, "anna", "--start", "2027-10-31 02:00", "--end", "2027-10-31 02:30").status == 0
+    assert "start=2027-10-31T00%3A00%3A00Z&end=2027-10-31T01%3A30%3A00Z" in daemon.asked[0][1]
+
+
+def test_a_slot_in_the_hour_that_clocks_show_twice_is_told_with_its_offset(busyd: Busyd, daemon: Daemon) -> None:
+    slot = {"start": "2027-10-31T00:30:00Z", "end": "2027-10-31T01:00:00Z"}
+    daemon.answer("/v1/profiles/anna/slots", {"slots": [slot]})
+    row = busyd("slots", "anna", "--start", "2027-10-31 01:00").out.splitlines()[1]
+    assert row == "Sun 2027-10-31 02:30+02:00  Sun 2027-10-31 02:00+01:00"
+
+
+@pytest.mark.parametrize("words", [("freebusy", "anna"), ("block", "list", "anna"), ("block", "add", "anna")])
+def test_a_window_that_ends_before_it_starts_says_what_counts_from_now(
+    busyd: Busyd, daemon: Daemon, words: tuple[str, ...]
+) -> None:
+    ran = busyd(*words, "--start", "2199-12-30", "--end", "+3d")
+    assert (ran.status, daemon.asked) == (64, [])
+    assert "empty or reversed: --start '2199-12-30' is Mon 2199-12-30 00:00, and --end '+3d' is " in ran.err
+    assert "; +3d counts from now, 2199-12-30+3d from the start\n" in ran.err
 
 
 @pytest.mark.parametrize("words", [("slots", "anna", "--duration"), ("freebusy", "anna", "--max-age"),

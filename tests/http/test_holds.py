@@ -102,6 +102,18 @@ async def test_a_refusal_says_why_and_what_is_open_instead(
         assert offered.json["slots"] == [one]
 
 
+async def test_a_time_that_has_passed_is_told_as_such(serve: Serve, backend: SmallBackend) -> None:
+    backend.set_slots(notice=timedelta(hours=2))
+    served = await serve(backend)
+    for start, says, mentions_notice in (
+        (NOW - 3600, "the time is in the past", False),
+        (NOW + 3600, "the time is too soon", True),
+    ):
+        refused = await post(served, backend.token("anna", "book"), {"start": to_rfc3339(start), "duration": "30m"})
+        assert (refused.status, refused.error, refused.json["detail"]) == (422, "too-soon", says)
+        assert ("`slots: notice:`" in refused.json["fix"]) is mentions_notice
+
+
 async def test_alternatives_are_never_in_time_of_which_something_is_not_known(served: Served, token: str) -> None:
     """An event without a readable rule may be at any time from the day after: only what is before it is offered."""
     await served.backend.set_busy("anna", [busy(48, 1)], incomplete="its rule cannot be read", since=NOW + 51 * 3600)

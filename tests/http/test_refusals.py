@@ -22,7 +22,7 @@ POST = "POST /v1/sync HTTP/1.1\r\nHost: {host}\r\n"
     [
         ("start=yesterday", "bad-window", "start='yesterday'"),
         ("start=2026-11-24T09:00:00", "bad-window", "is not a point in time"),
-        ("start=2026-02-30", "bad-window", "is not a point in time"),
+        ("start=2026-02-30", "bad-window", "names a day that does not exist"),
         ("start=2026-11-25&end=2026-11-24", "bad-window", "`start` must be before `end`"),
         (
             "start=2026-11-25T00:00:00Z&end=2026-11-24T00:00:00Z",

@@ -63,7 +63,7 @@ def open_slots(
     if bounds[0] >= bounds[1]:
         return
     spans: list[tuple[int, int]] = []
-    for span in _spans(window, zone, hours=hours):
+    for span in working_spans(window, zone, hours=hours):
         spans.append(span)
         if len(spans) % _LAID_OUT_AT_ONCE == 0:
             yield None
@@ -105,11 +105,13 @@ def _on_grid(moment: int, first: int, *, step: int) -> int:
 
 def count_steps(window: Period, *, zone: Zone, hours: Hours | None, step: int) -> int:
     """How many points the grid can have inside the hours of a window."""
-    inside = ((max(start, window.start), min(end, window.end)) for start, end in _spans(window, zone, hours=hours))
+    inside = (
+        (max(start, window.start), min(end, window.end)) for start, end in working_spans(window, zone, hours=hours)
+    )
     return sum(-((start - end) // step) for start, end in inside)
 
 
-def _spans(window: Period, zone: Zone, *, hours: Hours | None) -> Iterator[tuple[int, int]]:
+def working_spans(window: Period, zone: Zone, *, hours: Hours | None) -> Iterator[tuple[int, int]]:
     """The spans of hours that may touch the window, in order, as instants."""
     first = max(_date_at(window.start, zone).toordinal() - 1, date.min.toordinal())
     last = _date_at(window.end, zone).toordinal()

@@ -2,13 +2,14 @@
 
 import argparse
 import secrets
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote
 
 from busyd.advice.bookings import describe_unsettled
-from busyd.cli.asked_time import HOW_TO_WRITE, asked_instant, checked_duration
+from busyd.cli.asked_time import HOW_TO_WRITE, asked_span, checked_duration
 from busyd.cli.daemon_client import NoAnswerInTime, Reply, profile_path
 from busyd.cli.daemon_errors import AnswerLost, RequestRefused
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
@@ -17,6 +18,7 @@ from busyd.cli.window import show_span, show_time
 from busyd.clock import SystemClock
 from busyd.ical.zones import Zone
 from busyd.period import to_rfc3339
+from busyd.timetext import parse_moment
 
 OVERRIDES: Final = ("hours", "notice", "window", "grid", "limits", "busy")
 UNDER_WAY: Final = ("pending", "moving", "cancelling")
@@ -49,10 +51,13 @@ def time_fields(arguments: argparse.Namespace, zone: Zone) -> dict[str, Any]:
 
     Times are absolute, so that a request that is made again with its key is the same request.
     """
-    now, program, fields = SystemClock().now(), f"busyd {arguments.command}", dict[str, Any]()
-    for name in ("start", "end"):
-        if (text := getattr(arguments, name)) is not None:
-            fields[name] = to_rfc3339(asked_instant(text, zone, now=now, option=f"--{name}", program=program))
+    now, program = SystemClock().now(), f"busyd {arguments.command}"
+    given = {"start": arguments.start, "end": arguments.end}
+    fields: dict[str, Any] = {
+        name: to_rfc3339(parse_moment(text, now=now, zone=lambda: zone).instant)
+        for name, text in asked_span(given, zone, now=now, program=program, is_written=True).items()
+        if text is not None
+    }
     if arguments.duration is not None:
         fields["duration"] = checked_duration(arguments.duration, option="--duration", program=program)
     if arguments.override:
@@ -74,6 +79,11 @@ def checked_key(arguments: argparse.Namespace) -> str:
 def appointment_path(profile: str, appointment: str) -> str:
     """The path of an appointment."""
     return f"{profile_path(profile, 'appointments')}/{quote(appointment, safe='')}"
+
+
+def again_or_see(profile: str, again: str) -> str:
+    """What to do about an appointment that is not settled."""
+    return f"`busyd appointments {shlex.quote(profile)}` shows it, or {again}"
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def add_block_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
     listing.set_defaults(run=list_blocks)
     removing = commands.add_parser("remove", help="remove a block", description="Remove a block.")
     removing.add_argument("profile", metavar="PROFILE")
-    removing.add_argument("id", metavar="ID", help="as `busyd block list` shows it")
+    removing.add_argument("id", metavar="ID", help="as `busyd block list PROFILE` shows it")
     removing.add_argument("--reason", metavar="TEXT", help="why, for the record")
     removing.set_defaults(run=remove_block)
 
@@ -54,7 +54,7 @@ def add_block(arguments: argparse.Namespace) -> int:
     """Add it, and print it with its id."""
     client, config = open_client(arguments)
     zone = shown_zone(arguments, config)
-    times = times_asked(arguments, zone, names=("start", "end"))
+    times = times_asked(arguments, zone, is_written=True)
     if arguments.duration is not None:
         times["duration"] = checked_duration(arguments.duration, option="--duration", program="busyd block add")
     wanted = {**times, "summary": arguments.summary, "type": arguments.type, "write": arguments.write}

@@ -6,6 +6,7 @@ from typing import Any
 
 from busyd.cli.asked_appointment import (
     add_time_options,
+    again_or_see,
     checked_key,
     tell_outcome,
     time_fields,
@@ -23,7 +24,7 @@ def add_book_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
         "book",
         help="write an appointment to the primary calendar",
         description="Write an appointment to the primary calendar of a profile, where `busyd slots` offers the time. "
-        "Exit status: 0 booked, 1 refused, 64 invalid, 75 not settled or not proven.",
+        "Exit status: 0 booked, 1 refused, 64 invalid, 69 no daemon answers, 75 not settled or not proven.",
     )
     parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("--summary", metavar="TEXT", required=True, help="what it is called")
@@ -52,13 +53,15 @@ def add_book_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
 
 def book_appointment(arguments: argparse.Namespace) -> int:
     """Book it, and print it with its id."""
+    if not arguments.summary.strip():
+        raise UsageError("--summary: say what the appointment is called", program="busyd book")
     client, config = open_client(arguments)
     zone = shown_zone(arguments, config)
     key, body = checked_key(arguments), {**time_fields(arguments, zone), **_details(arguments)}
     again = f"run the same with --start {body['start']} --key {key}: it is never booked twice"
     with told_to_a_person(zone, again=again):
         reply = client.request("POST", profile_path(arguments.profile, "appointments"), body=body, key=key)
-    return tell_outcome(reply, zone, as_json=arguments.json, again=f"`busyd appointments` shows it, or {again}")
+    return tell_outcome(reply, zone, as_json=arguments.json, again=again_or_see(arguments.profile, again))
 
 
 def _details(arguments: argparse.Namespace) -> dict[str, Any]:

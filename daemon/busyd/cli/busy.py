@@ -17,7 +17,7 @@ from busyd.ical.limits import MAX_OBJECT_BYTES
 from busyd.ical.split import UnreadableFeed, split_feed
 from busyd.ical.zones import UnknownZone, Zone, reading_zone
 from busyd.period import FbType, Instant, Period, to_rfc3339
-from busyd.timetext import BadText, parse_instant
+from busyd.timetext import BadText, parse_instant, parse_moment
 
 _PROGRAM: Final = "busyd busy"
 _BEGIN: Final = b"BEGIN:V"
@@ -83,10 +83,11 @@ def _answer_options(arguments: argparse.Namespace, payloads: list[bytes]) -> dic
             message = f"--rules {setting}: expected NAME=VALUE"
             raise UserError(message, fix="write it like --rules all_day=free")
         rules[name] = value
+    start, end = _asked(arguments)
     return _answer(
         payloads,
-        start=_asked(arguments, "start"),
-        end=_asked(arguments, "end"),
+        start=start,
+        end=end,
         zone=arguments.tz,
         addresses=arguments.address,
         rules=rules,
@@ -94,13 +95,13 @@ def _answer_options(arguments: argparse.Namespace, payloads: list[bytes]) -> dic
     )
 
 
-def _asked(arguments: argparse.Namespace, name: str) -> str:
-    """A time as every command takes it, in the zone that was named."""
-    from busyd.cli.asked_time import asked_instant
+def _asked(arguments: argparse.Namespace) -> list[str]:
+    """--start and --end as every command takes them, in the zone that was named."""
+    from busyd.cli.asked_time import asked_span
 
     zone, now = _zone(arguments.tz), SystemClock().now()
-    instant = asked_instant(getattr(arguments, name), zone, now=now, option=f"--{name}", program=_PROGRAM)
-    return to_rfc3339(instant)
+    span = asked_span({"start": arguments.start, "end": arguments.end}, zone, now=now, program=_PROGRAM)
+    return [to_rfc3339(parse_moment(text, now=now, zone=lambda: zone).instant) for text in span.values() if text]
 
 
 def answer_lines(lines: Iterable[bytes]) -> None:

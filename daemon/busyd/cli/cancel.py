@@ -15,10 +15,10 @@ def add_cancel_command(subparsers: "argparse._SubParsersAction[argparse.Argument
         "cancel",
         help="cancel an appointment",
         description="Cancel an appointment: its event is removed from the calendar. "
-        "Exit status: 0 cancelled, 75 not settled.",
+        "Exit status: 0 cancelled, 1 refused, 69 no daemon answers, 75 not settled.",
     )
     parser.add_argument("profile", metavar="PROFILE")
-    parser.add_argument("id", metavar="ID", help="as `busyd appointments` shows it")
+    parser.add_argument("id", metavar="ID", help="as `busyd appointments PROFILE` shows it")
     parser.add_argument("--reason", metavar="TEXT", help="why, for the record")
     parser.add_argument("--tz", metavar="ZONE", help="time zone of what is printed (default: the profile's)")
     parser.add_argument("--json", action="store_true", help="print the appointment as it is then as JSON")

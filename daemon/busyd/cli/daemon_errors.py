@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote
@@ -12,19 +13,21 @@ from busyd.spelling import did_you_mean
 _TYPED: Final = {
     ", with another Idempotency-Key": "",
     " with another Idempotency-Key": "",
-    "GET …/appointments": "`busyd appointments`",
-    "GET …/blocks": "`busyd block list`",
-    "GET …/holds": "`busyd hold --list`",
-    "GET it, and send the ETag it has now": "`busyd appointments` shows it as it is now",
-    "GET it": "see `busyd appointments`",
-    "DELETE it here": "run `busyd cancel`",
+    "GET …/appointments": "`busyd appointments PROFILE`",
+    "GET …/blocks": "`busyd block list PROFILE`",
+    "GET …/holds": "`busyd hold PROFILE --list`",
+    "GET it, and send the ETag it has now": "`busyd appointments PROFILE` shows it as it is now",
+    "GET it": "see `busyd appointments PROFILE`",
+    "DELETE it here": "run `busyd cancel PROFILE ID`",
+    "`busyd explain`": "`busyd explain PROFILE`",
+    "GET /openapi.json describes the fields and their limits": "see the --help of the command",
     "GET /v1/status": "`busyd status`",
     "GET /v1/profiles": "`busyd status`",
     "on_stale=": "--on-stale ",
     "max_age": "--max-age",
     "tz=": "--tz",
 }
-"""Paths and parameters of HTTP requests -> the command or option to type instead."""
+"""Paths and parameters of HTTP requests -> the command or option to type instead; PROFILE is the one asked about."""
 OF_PROFILE: Final = "/v1/profiles/"
 _INVALID: Final = "invalid"
 """The daemon's name for values that it cannot use, whatever anybody's calendar says."""
@@ -82,11 +85,12 @@ def explain_refusal(
     if not isinstance(problem, dict):
         problem = {}
     message = str(problem.get("detail") or problem.get("title") or f"the daemon answered with status {response.status}")
-    fix = _for_the_shell(str(problem.get("fix") or ""))
+    about = list(asked)
+    fix = _for_the_shell(str(problem.get("fix") or ""), profile=about[0] if len(about) == 1 else "")
     alternatives = [one for one in problem.get("alternatives") or [] if isinstance(one, dict)]
     name = str(problem.get("type")).rpartition("/")[2]
     known = list(profiles)
-    unknown = [one for one in asked if one not in known]
+    unknown = [one for one in about if one not in known]
     if name == "unknown-profile" and unknown:
         message = f"there is no profile {unknown[0]!r}{did_you_mean(unknown[0], known)}"
         fix = f"configured profiles: {', '.join(known)}" if known else "`busyd status` lists the profiles"
@@ -105,8 +109,8 @@ def profiles_in(path: str, query: Mapping[str, str | None]) -> list[str]:
     return (query.get("profiles") or "").split(",")
 
 
-def _for_the_shell(fix: str) -> str:
+def _for_the_shell(fix: str, *, profile: str) -> str:
     """A fix that was written for HTTP clients, in terms of this command line."""
     for http_term, typed in _TYPED.items():
-        fix = fix.replace(http_term, typed)
+        fix = fix.replace(http_term, typed.replace("PROFILE", shlex.quote(profile) if profile else "PROFILE"))
     return fix

@@ -24,6 +24,7 @@ def add_hold_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
         description="Reserve a slot that `busyd slots` offers for a few minutes; it is busy for everybody else.",
     )
     parser.add_argument("profile", metavar="PROFILE")
+    parser.add_argument("of", nargs="?", help=argparse.SUPPRESS)  # `hold list PROFILE`, as with blocks
     parser.add_argument("--start", metavar="TIME", help=f"where the slot starts: {HOW_TO_WRITE}")
     parser.add_argument("--duration", metavar="TIME", help="its length, such as 30m (default: the profile's)")
     parser.add_argument("--end", metavar="TIME", help="its end, instead of --duration")
@@ -37,6 +38,11 @@ def add_hold_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentPa
 
 def hold_slot(arguments: argparse.Namespace) -> int:
     """Hold it, and print until when; or give a hold back."""
+    if arguments.of is not None:
+        if arguments.profile != "list":
+            message = f"unexpected argument {arguments.of!r}"
+            raise UsageError(message, program="busyd hold")
+        arguments.profile, arguments.list = arguments.of, True
     if sum((arguments.start is not None, arguments.give_back is not None, arguments.list)) != 1:
         raise UsageError("give one of --start, --give-back and --list", program="busyd hold")
     client, config = open_client(arguments)
@@ -48,7 +54,7 @@ def hold_slot(arguments: argparse.Namespace) -> int:
     zone = shown_zone(arguments, config)
     if arguments.list:
         return _list_holds(client.get(path, _ALL), zone, as_json=arguments.json)
-    times = times_asked(arguments, zone, names=("start", "end"))
+    times = times_asked(arguments, zone, is_written=True)
     named = {**times, **durations_asked(arguments, ("duration", "ttl"))}
     with told_to_a_person(zone):
         hold = client.change("POST", path, body={name: value for name, value in named.items() if value is not None})

@@ -7,8 +7,8 @@ from typing import Any, Final
 from busyd.cli.daemon_client import NoAnswerInTime, NotAnswering
 from busyd.cli.daemon_errors import AnswerLost, RequestRefused
 from busyd.cli.exit_status import CommandFailed
+from busyd.cli.local_time import write_local
 from busyd.ical.zones import Zone, reading_zone
-from busyd.period import to_rfc3339
 from busyd.timetext import parse_instant
 
 MOST_TEXT: Final = 200
@@ -71,9 +71,7 @@ class LocalClock:
 
     def local(self, time: str) -> str:
         """`2026-12-01T10:00:00+01:00` for a time from the daemon."""
-        instant = parse_instant(time, zone=lambda: self.zone)
-        wall = self.zone.wall(instant)
-        return to_rfc3339(wall).removesuffix("Z") + _offset(wall - instant)
+        return write_local(parse_instant(time, zone=lambda: self.zone), self.zone)
 
     def local_span(self, span: Mapping[str, Any]) -> dict[str, str]:
         """Start and end of a span from the daemon."""
@@ -83,11 +81,6 @@ class LocalClock:
         """What every answer carries."""
         now = self.local(self._now)
         return {"now": now, "utc_offset": now[19:], "zone": self.zone.name}
-
-
-def _offset(seconds: int) -> str:
-    hours, minutes = divmod(abs(seconds) // 60, 60)
-    return f"{'-' if seconds < 0 else '+'}{hours:02}:{minutes:02}"
 
 
 def describe_failure(error: CommandFailed, *, writes: bool) -> str:

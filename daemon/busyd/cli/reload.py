@@ -17,7 +17,8 @@ def add_reload_command(subparsers: "argparse._SubParsersAction[argparse.Argument
         help="apply a changed configuration to the running daemon",
         description="Have the running daemon read its configuration again (as SIGHUP does), wait for the outcome and "
         "report it. Exit status 0: applied; 78: refused because of errors, the old configuration stays in effect; 1: "
-        "applied, but a calendar that is named does not exist, a password cannot be read, or a key needs a restart.",
+        "applied, but a calendar that is named does not exist, a password cannot be read, or a key needs a restart; "
+        "69: no daemon runs; 75: it is still starting.",
     )
     parser.add_argument("--json", action="store_true", help="print the daemon's answer as JSON")
     parser.set_defaults(run=reload_daemon)

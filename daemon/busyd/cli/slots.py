@@ -4,6 +4,7 @@ import argparse
 
 from busyd.cli.daemon_client import open_client, profile_path
 from busyd.cli.exit_status import ExitStatus, UsageError
+from busyd.cli.no_slots import why_no_slots
 from busyd.cli.terminal import print_json, print_table
 from busyd.cli.window import (
     add_freshness_options,
@@ -14,6 +15,7 @@ from busyd.cli.window import (
     shown_zone,
     window_query,
 )
+from busyd.clock import SystemClock
 
 _SHAPE = {
     "duration": "length of the appointment",
@@ -46,6 +48,10 @@ def add_slots_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentP
 def show_slots(arguments: argparse.Namespace) -> int:
     """Ask, and print the slots."""
     names = tuple(arguments.profiles)
+    for name in names:
+        if names.count(name) > 1:
+            message = f"{name} is given twice: name each profile once"
+            raise UsageError(message, program="busyd slots")
     arguments.profile = names[0]
     client, config = open_client(arguments)
     zone = shown_zone(arguments, config)
@@ -68,6 +74,14 @@ def show_slots(arguments: argparse.Namespace) -> int:
     if rows:
         print_table(headers, rows)
     else:
-        print("there are no open slots")
+        profiles = config.profiles if config is not None else {}
+        is_for_all = arguments.mode in (None, "all")
+        reasons = (
+            why_no_slots(profiles[name], answer, asked=shape, now=SystemClock().now())
+            for name in (names if is_for_all else ())
+            if name in profiles
+        )
+        reason = next(filter(None, reasons), "")
+        print(f"there are no open slots{f': {reason}' if reason else ''}")
     print_freshness(answer, zone)
     return ExitStatus.OK

@@ -2,11 +2,12 @@
 
 import argparse
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE, asked_time, checked_duration
+from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE, asked_span, checked_duration
 from busyd.cli.exit_status import UsageError
+from busyd.cli.local_time import show_instant, starts_day
 from busyd.cli.terminal import print_note
 from busyd.clock import SystemClock
 from busyd.config import Config
@@ -27,7 +28,9 @@ def add_window_options(parser: argparse.ArgumentParser, *, several: bool = False
         parser.add_argument("profile", metavar="PROFILE")
     parser.add_argument("--start", metavar="TIME", default="now", help=f"{HOW_TO_WRITE}{OR_RELATIVE} (default: now)")
     parser.add_argument(
-        "--end", metavar="TIME", help="end of the window, not included (default: 14 days after the start)"
+        "--end",
+        metavar="TIME",
+        help="end of the window, not included; a weekday is the first after the start (default: 14 days after it)",
     )
     parser.add_argument("--tz", metavar="ZONE", help="time zone of dates and of the table (default: the profile's)")
     parser.add_argument("--json", action="store_true", help="print the daemon's answer as JSON")
@@ -43,17 +46,17 @@ def add_freshness_options(parser: argparse.ArgumentParser) -> None:
 
 def window_query(arguments: argparse.Namespace, zone: Zone) -> dict[str, str | None]:
     """The parameters of the HTTP request; days that were named by a word are those of the zone. Raises UsageError."""
-    return {**times_asked(arguments, zone, names=("start", "end")), "tz": arguments.tz}
+    return {**times_asked(arguments, zone), "tz": arguments.tz}
 
 
-def times_asked(arguments: argparse.Namespace, zone: Zone, *, names: Sequence[str]) -> dict[str, str | None]:
-    """Options that are points in time, as the daemon takes them; None for those left out. Raises UsageError."""
-    now, program = SystemClock().now(), f"busyd {arguments.command}"
-    given = {name: getattr(arguments, name) for name in names}
-    return {
-        name: None if text is None else asked_time(text, zone, now=now, option=f"--{name}", program=program)
-        for name, text in given.items()
-    }
+def times_asked(arguments: argparse.Namespace, zone: Zone, *, is_written: bool = False) -> dict[str, str | None]:
+    """--start and --end, as the daemon takes them; None for those left out. Raises UsageError.
+
+    `is_written`: it is time that something is put in, so it must be clear which.
+    """
+    given = {"start": arguments.start, "end": arguments.end}
+    program = f"busyd {arguments.command}"
+    return asked_span(given, zone, now=SystemClock().now(), program=program, is_written=is_written)
 
 
 def durations_asked(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, str | None]:
@@ -99,14 +102,14 @@ def zone_of_all(config: Config | None) -> Zone:
 
 
 def show_time(text: Any, zone: Zone) -> str:
-    """`Mon 2026-11-23 09:00` for a time from the daemon; anything else is shown as it is."""
+    """`Mon 2026-11-23 09:00` for a time from the daemon, with its offset where clocks show it twice.
+
+    Anything else is shown as it is.
+    """
     try:
-        wall = zone.wall(parse_instant(str(text), zone=lambda: zone))
+        return show_instant(parse_instant(str(text), zone=lambda: zone), zone)
     except BadText:
         return "never" if text is None else str(text)
-    date, _, time = to_rfc3339(wall).rstrip("Z").partition("T")
-    weekday = ("Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed")[wall // 86_400 % 7]
-    return f"{weekday} {date} {time.removesuffix(':00')}"
 
 
 def describe_window(query: Mapping[str, str | None], zone: Zone) -> str:
@@ -124,8 +127,8 @@ def show_span(span: Mapping[str, Any], zone: Zone) -> str:
     first, last = show_time(start, zone), show_time(end, zone)
     (day, begins), (other, ends) = (text.rsplit(" ", 1) if " " in text else (text, "") for text in (first, last))
     if day == other:
-        return f"{day} {begins}-{ends}"
-    if begins == ends == "00:00":
+        return f"{day} {begins}{' to ' if {'+', '-'} & {*begins, *ends} else '-'}{ends}"
+    if begins and ends and all(starts_day(parse_instant(str(at), zone=lambda: zone), zone) for at in (start, end)):
         until = show_time(to_rfc3339(Instant(parse_instant(str(end), zone=lambda: zone) - 1)), zone).rsplit(" ", 1)[0]
         return f"{day}, all day" if until == day else f"{day} to {until}, all day"
     return f"{first} to {last}"

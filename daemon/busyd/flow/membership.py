@@ -46,9 +46,13 @@ class NotProven(BusydError):
 class NotOffered(BusydError):
     """The span is not one that `/slots` offers."""
 
-    def __init__(self, why: WhyNot, message: str, *, reach: Period, alternatives: Sequence[Period]) -> None:
+    def __init__(
+        self, why: WhyNot, message: str, *, reach: Period, alternatives: Sequence[Period], is_past: bool = False
+    ) -> None:
         super().__init__(message)
         self.why = why
+        self.is_past = is_past
+        """It has begun already, whatever the notice."""
         self.reach = reach
         """The span with the free time that it needs around it."""
         self.alternatives = alternatives
@@ -73,6 +77,7 @@ class Offer(Struct, frozen=True):
     shape: SlotShape
     zone: Zone
     hours: Hours | None
+    now: Instant
     earliest: int
     """No slot starts before this."""
     latest: int | None
@@ -114,6 +119,7 @@ def make_offer(
         shape,
         zone=zone,
         hours=hours,
+        now=now,
         earliest=now + notice,
         latest=None if slots.window is None else now + _seconds(slots.window),
         full=full_spans(starts, slots, zone=zone),
@@ -168,7 +174,9 @@ def require_profile(answers: ProfileSource, name: str) -> ProfileView:
 async def not_offered(answers: FreeBusySource, offer: Offer, *, why: WhyNot, span: Period) -> NotOffered:
     """The refusal of a span, with what is open instead. Raises as `find_alternatives` does."""
     found = await find_alternatives(answers, offer, since=span.start)
-    return NotOffered(why, explain_refusal(why, offer), reach=offer.shape.reach(span), alternatives=found)
+    is_past = why is WhyNot.TOO_SOON and span.start < offer.now
+    message = "the time is in the past" if is_past else explain_refusal(why, offer)
+    return NotOffered(why, message, reach=offer.shape.reach(span), alternatives=found, is_past=is_past)
 
 
 def explain_refusal(why: WhyNot, offer: Offer) -> str:

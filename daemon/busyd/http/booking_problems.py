@@ -35,7 +35,7 @@ _FIXES: Final[Mapping[WhyNot, str]] = {
 
 def _not_offered(error: NotOffered) -> HttpProblem:
     status = 409 if error.why is WhyNot.SLOT_TAKEN else 422
-    fix = _instead(error.why, error.alternatives)
+    fix = _instead(error.why, error.alternatives, is_past=error.is_past)
     return HttpProblem(error.why.value, status, detail=str(error), fix=fix, alternatives=error.alternatives)
 
 
@@ -55,9 +55,9 @@ async def explaining(request: Awaitable[T], *, call: Call, backend: Backend) -> 
         raise problem from error
 
 
-def _instead(why: WhyNot, alternatives: Sequence[Period]) -> str:
+def _instead(why: WhyNot, alternatives: Sequence[Period], *, is_past: bool = False) -> str:
     instead = "take one of the alternatives" if alternatives else "no other time can be offered now"
-    return f"{instead}; {_FIXES[why]}"
+    return instead if is_past else f"{instead}; {_FIXES[why]}"
 
 
 def _not_proven(error: NotProven) -> HttpProblem:

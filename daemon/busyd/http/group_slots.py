@@ -85,9 +85,11 @@ class GroupSlotsHandler:
         names = [name for name in call.query.get("profiles", "").split(",") if name]
         if not names:
             raise bad_request("profiles= names no profile", fix="write profiles=anna,ben")
-        if len(names) > MOST_PEOPLE or len(set(names)) < len(names):
-            detail = f"profiles= names more than {MOST_PEOPLE} profiles, or one of them twice"
-            raise bad_request(detail, fix=f"name each once, and at most {MOST_PEOPLE} at a time")
+        if len(names) > MOST_PEOPLE:
+            detail = f"{len(names)} profiles are named, more than {MOST_PEOPLE}"
+            raise bad_request(detail, fix=f"name at most {MOST_PEOPLE} at a time")
+        if len(set(names)) < len(names):
+            raise bad_request("profiles= names a profile twice", fix="name each once")
         for name in names:
             if not call.caller.sees(name):
                 raise unknown_profile(name)
