@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from busyd.credentials import Secret
+from busyd.credentials.store import CredentialStore
 from tests.cli.conftest import Busyd
+from tests.postgres import PostgresServer
 
 
 def test_a_right_configuration_tells_what_would_be_linked(busyd: Busyd, home: Path) -> None:
@@ -60,3 +63,25 @@ def test_what_would_be_linked_as_json_shows_no_password(busyd: Busyd) -> None:
     }
     assert ran.json["profiles"][0]["conflicts"] == ["anna/*"]
     assert "team-canary" not in ran.out
+
+
+def test_passwords_that_wait_for_a_move_of_the_stores_are_not_to_be_stored_again(
+    busyd: Busyd, home: Path, postgres: PostgresServer
+) -> None:
+    path, state = home / ".config/busyd/config.yaml", home / ".local/state/busyd"
+    plain, store = path.read_text(), f"store: {postgres.new_database().conninfo}\n"
+    assert busyd("token", "add", "anna").status == 0
+    CredentialStore(state, {}).set("anna", Secret("abcd-efgh-ijkl-mnop"))
+    path.write_text(plain + store)
+    checked = busyd("check")
+    assert checked.status == 0
+    assert len(checked.err.splitlines()) == 1
+    assert "move it there with `busyd migrate-store postgresql`" in checked.err
+    assert "the stored passwords move with it" in checked.err
+    moved = busyd("migrate-store", "postgresql")
+    assert moved.status == 0, moved.err
+    assert busyd("check").err == ""
+    path.write_text(plain)
+    checked = busyd("check")
+    assert len(checked.err.splitlines()) == 1
+    assert "bring it back with `busyd migrate-store sqlite`" in checked.err
