@@ -88,6 +88,14 @@ def test_what_could_not_be_proven_may_be_asked_for_again(busyd: Busyd, daemon: D
     assert "--key k1" in ran.err
 
 
+def test_a_login_that_was_refused_is_no_matter_of_trying_again(busyd: Busyd, daemon: Daemon) -> None:
+    refused = {"detail": "the login is refused", "fix": "store the right password", "cause": "login-refused"}
+    daemon.answer(PATH, refused, status=503)
+    ran = busyd(*WORDS)
+    assert ran.status == 77
+    assert "store the right password" in ran.err
+
+
 def test_an_answer_that_is_lost_leaves_the_key(busyd: Busyd, daemon: Daemon) -> None:
     daemon.is_dying = True
     ran = busyd(*WORDS)

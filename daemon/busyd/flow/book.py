@@ -25,7 +25,7 @@ from busyd.flow.following import FollowedRows
 from busyd.flow.kept_writes import keep_in_mirror
 from busyd.flow.looking_ahead import LooksAhead
 from busyd.flow.looks import AnswerSource, Looks
-from busyd.flow.membership import NotProven
+from busyd.flow.membership import LoginNotAccepted, NotConnected, NotProven
 from busyd.flow.orders import NOT_PROVEN, REFUSED_BY_SERVER, note_refused_change, take_back
 from busyd.flow.requests import OutboxRequests, keep_answer
 from busyd.flow.waiting import PromisedAnswer, WaitingRequests
@@ -123,10 +123,10 @@ class Booker:
     def require_connected(self, connection: str) -> None:
         """Raises NotProven while nothing can be sent to a connection."""
         schedule = self._answers.schedules.get(connection)
-        if schedule is None or schedule.is_refused:
-            why = "is not connected yet" if schedule is None else "does not accept the login"
-            message = f"the connection {connection} {why}"
-            raise NotProven(message)
+        if schedule is None:
+            raise NotConnected(connection)
+        if schedule.is_refused:
+            raise LoginNotAccepted(connection)
 
     def carry_on(self, row: Booking, *, by_poll: bool = False) -> None:
         """Have a row carried on, or once more when it is being carried; by a poll only where it waits for a retry."""
