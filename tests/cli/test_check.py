@@ -1,9 +1,14 @@
 """`busyd check`: all faults, or what would be linked."""
 
+import sys
+import tomllib
 from pathlib import Path
+
+import pytest
 
 from busyd.credentials import Secret
 from busyd.credentials.store import CredentialStore
+from busyd.service.storage import REQUIREMENT
 from tests.cli.conftest import Busyd
 from tests.postgres import PostgresServer
 
@@ -43,6 +48,25 @@ def test_faults_are_told_one_in_a_line_with_status_78(busyd: Busyd, home: Path) 
         f"{path}:3:19: max_age: '15' has no unit, did you mean '15s' or '15m'?",
         "busyd: 2 errors in the configuration",
     ]
+
+
+def test_a_missing_library_for_the_database_is_told_by_line_together_with_other_faults(
+    busyd: Busyd, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "busyd.store.postgresql.storage", None)
+    path = home / "bad.yaml"
+    path.write_text(f"store: postgresql://busyd@/busyd\nlisten: unix:{home}/none/busyd.sock\n")
+    ran = busyd("check", "--config", str(path))
+    assert ran.status == 78
+    library, socket = ran.err.splitlines()[:2]
+    assert library.startswith(f"{path}:1:1: `store:` names a PostgreSQL database, and the library for it cannot be")
+    assert library.endswith(f"install it: {sys.executable} -m pip install '{REQUIREMENT}'")
+    assert socket.startswith(f"{path}:2:9: listen: ")
+
+
+def test_the_requirement_of_the_database_is_that_of_the_extra() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert project["optional-dependencies"]["postgresql"] == [REQUIREMENT]
 
 
 def test_faults_as_json_have_their_places(busyd: Busyd, home: Path) -> None:

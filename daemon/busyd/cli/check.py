@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -57,8 +56,6 @@ def check_configuration(arguments: argparse.Namespace) -> int:
             raise
         print_json({"ok": False, "faults": [_describe_fault(fault) for fault in error.faults], "warnings": []})
         return ExitStatus.CONFIG
-    if config.store is not None:
-        import_postgresql()
     if arguments.online:
         return _check_online(arguments, installation, warnings=warnings)
     if faults := _faults_of_names(installation, config):
@@ -88,12 +85,16 @@ def read_as_the_daemon(installation: Installation) -> tuple[Config, list[str]]:
     """The configuration and warnings, read as the user busyd runs as. Raises ConfigFaults, ConfigMissing."""
     with installation.as_its_user():
         config, later = installation.config, installation.made_at_start
+    unusable = []
     if config.store is not None:
-        with suppress(Misconfigured):  # it is told where the database is needed
+        try:
             import_postgresql()
+        except Misconfigured as error:
+            unusable.append(ConfigFault(config.locations["store"], describe_error(error)))
     with installation.as_its_user():
-        if faults := [*find_file_faults(config, made_at_start=later), *find_password_faults(config)]:
-            raise ConfigFaults(faults)
+        faults = [*unusable, *find_file_faults(config, made_at_start=later), *find_password_faults(config)]
+        if faults:
+            raise ConfigFaults(sorted(faults))
         sockets = [str(fault) for fault in find_socket_faults(config, made_at_start=later)]
         warnings = [*config.warnings, *sockets, *_hidden_files(installation)]
         return config, [*warnings, *missing_passwords(config, installation)]
