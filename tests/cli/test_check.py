@@ -55,13 +55,13 @@ def test_a_missing_library_for_the_database_is_told_by_line_together_with_other_
 ) -> None:
     monkeypatch.setitem(sys.modules, "busyd.store.postgresql.storage", None)
     path = home / "bad.yaml"
-    path.write_text(f"store: postgresql://busyd@/busyd\nlisten: unix:{home}/none/busyd.sock\n")
+    path.write_text(f"store: postgresql://busyd@/busyd\ntls: {{cert: {path}, key: {path}}}\n")
     ran = busyd("check", "--config", str(path))
     assert ran.status == 78
-    library, socket = ran.err.splitlines()[:2]
+    library, cert = ran.err.splitlines()[:2]
     assert library.startswith(f"{path}:1:1: `store:` names a PostgreSQL database, and the library for it cannot be")
     assert library.endswith(f"install it: {sys.executable} -m pip install '{REQUIREMENT}'")
-    assert socket.startswith(f"{path}:2:9: listen: ")
+    assert cert.startswith(f"{path}:2:13: cert: ")
 
 
 def test_the_requirement_of_the_database_is_that_of_the_extra() -> None:
