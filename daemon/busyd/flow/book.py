@@ -20,7 +20,7 @@ from busyd.clock import Clock, sleep_unless
 from busyd.dav.errors import LoginRefused
 from busyd.dav.href import normalise_href
 from busyd.errors import BusydError
-from busyd.flow.after_restore import UnknownEvents, told_after_restore
+from busyd.flow.after_restore import UnknownEvents, level_after_restore, told_after_restore
 from busyd.flow.following import FollowedRows
 from busyd.flow.kept_writes import keep_in_mirror
 from busyd.flow.looking_ahead import LooksAhead
@@ -252,7 +252,7 @@ class Booker:
         if promised is not None and kept is after:
             promised[0].told = promised[1]
         if before.restored == 1 and kept.restored != 1:
-            logger.warning("%s", told_after_restore(before, kept))
+            logger.log(level_after_restore(kept), "%s", told_after_restore(before, kept))
         return kept
 
     async def _mirror(self, row: Booking, payload: bytes, *, etag: str) -> None:
