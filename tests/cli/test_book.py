@@ -153,6 +153,15 @@ def test_an_appointment_is_cancelled(busyd: Busyd, daemon: Daemon) -> None:
     assert "cancelling" in ran.out
 
 
+def test_an_appointment_that_was_never_booked_is_listed_with_the_reason(busyd: Busyd, daemon: Daemon) -> None:
+    unproven = {**BOOKED, "state": "cancelled", "reason": "not-proven"}
+    refused = {**BOOKED, "id": "a2", "state": "cancelled", "reason": "refused-by-server"}
+    daemon.answer(PATH, {"profile": "anna", "appointments": [unproven, refused]})
+    listed = busyd("appointments", "anna", "--start", "2026-11-25").out
+    assert "cancelled: not booked, as the calendars could not be confirmed" in listed
+    assert "cancelled: not booked, as its server did not take it" in listed
+
+
 def test_appointments_are_listed_with_what_to_do_about_them(busyd: Busyd, daemon: Daemon) -> None:
     told = [BOOKED, {**BOOKED, "id": "a2", "state": "attention", "reason": "conflict", "changed_elsewhere": "moved"}]
     daemon.answer(PATH, {"profile": "anna", "appointments": told})
