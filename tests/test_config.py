@@ -368,8 +368,17 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_trouble(tmp_path: Path) 
     assert list(load_config(tmp_path / "config.yaml", {}).connections) == ["anna"]
 
 
-def test_a_profile_without_calendars_is_taken_with_a_warning(tmp_path: Path) -> None:
-    assert "has no calendars" in load(tmp_path, ANNA + "profiles:\n  anna: {timezone: UTC}\n").warnings[0]
+@pytest.mark.parametrize("keys", ["timezone: UTC", "conflicts: []"])
+def test_a_profile_without_calendars_is_taken_with_a_warning(tmp_path: Path, keys: str) -> None:
+    (warning,) = load(tmp_path, ANNA + f"profiles:\n  anna: {{{keys}}}\n").warnings
+    assert "has no calendars, so none of its time is known to be free; add 'primary' and 'conflicts'" in warning
+
+
+def test_a_profile_whose_only_calendar_does_not_block_is_taken_with_a_warning(tmp_path: Path) -> None:
+    profile = "profiles:\n  anna: {primary: anna/Work, primary_blocks: false}\n"
+    (warning,) = load(tmp_path, ANNA + profile).warnings
+    assert "has no calendar that blocks" in warning
+    assert "add 'conflicts'" in warning
 
 
 # Where it is

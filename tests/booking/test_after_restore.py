@@ -1,11 +1,14 @@
 """Rows of a restored ledger: what one look makes of them, and what is never sent for them."""
 
+import logging
+
 from msgspec.structs import replace
 
 from busyd.booking.applying import applied
 from busyd.booking.composing import compose
 from busyd.booking.decision import Request, Sight, Step, Version, decide
 from busyd.booking.rendering import read_version, with_mark, with_new_mark
+from busyd.flow.after_restore import level_after_restore, told_after_restore
 from busyd.period import Instant, Period
 from busyd.store.bookings import Booking, BookingKind, BookingState, Details, WantedChange
 
@@ -74,3 +77,12 @@ def test_a_fence_is_what_is_there_under_another_mark() -> None:
     assert fence.replace(b"X-BUSYD-MARK:new\n", b"") == person.replace(b"X-BUSYD-MARK:old\n", b"")
     assert read_version(made, fence, etag="").mark == "new"
     assert with_new_mark(b"BEGIN:VCALENDAR\r\n", "new") == b"BEGIN:VCALENDAR\r\n"
+
+
+def test_what_needs_nothing_done_is_no_warning() -> None:
+    before = row(BookingState.BOOKED)
+    for state in (BookingState.CANCELLED, BookingState.REFUSED):
+        after = row(state)
+        assert told_after_restore(before, after).endswith("it is rightly not in the calendar")
+        assert level_after_restore(after) == logging.INFO
+    assert level_after_restore(row(BookingState.REMOVED)) == logging.WARNING

@@ -90,6 +90,14 @@ def test_what_could_not_be_proven_may_be_asked_for_again(busyd: Busyd, daemon: D
     assert "--key k1" in ran.err
 
 
+def test_a_login_that_was_refused_is_no_matter_of_trying_again(busyd: Busyd, daemon: Daemon) -> None:
+    refused = {"detail": "the login is refused", "fix": "store the right password", "cause": "login-refused"}
+    daemon.answer(PATH, refused, status=503)
+    ran = busyd(*WORDS)
+    assert ran.status == 77
+    assert "store the right password" in ran.err
+
+
 def test_an_answer_that_is_lost_leaves_the_key(busyd: Busyd, daemon: Daemon) -> None:
     daemon.is_dying = True
     ran = busyd(*WORDS)
@@ -169,6 +177,15 @@ def test_an_appointment_is_cancelled(busyd: Busyd, daemon: Daemon) -> None:
     ran = busyd("cancel", "anna", "a1")
     assert ran.status == 75
     assert "cancelling" in ran.out
+
+
+def test_an_appointment_that_was_never_booked_is_listed_with_the_reason(busyd: Busyd, daemon: Daemon) -> None:
+    unproven = {**BOOKED, "state": "cancelled", "reason": "not-proven"}
+    refused = {**BOOKED, "id": "a2", "state": "cancelled", "reason": "refused-by-server 403"}
+    daemon.answer(PATH, {"profile": "anna", "appointments": [unproven, refused]})
+    listed = busyd("appointments", "anna", "--start", "2026-11-25").out
+    assert "cancelled: not booked, as the calendars could not be confirmed" in listed
+    assert "cancelled: not booked, as its server did not take it" in listed
 
 
 def test_appointments_are_listed_with_what_to_do_about_them(busyd: Busyd, daemon: Daemon) -> None:

@@ -169,6 +169,8 @@ def test_a_server_that_is_down_ends_with_69(person: Person, icloud: SimulatedIcl
         ended = person.run("check", "--online")
     assert ended.status == 69
     assert "busyd: connection team: 127.0.0.1 refused the connection" in ended.err
+    (team,) = [line.split() for line in ended.out.splitlines() if " team/" in line]
+    assert team == ["anna", "conflict", "team/Home", "not", "known"]
 
 
 def test_a_missing_password_ends_with_78(person: Person) -> None:

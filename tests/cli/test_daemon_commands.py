@@ -82,6 +82,16 @@ def test_what_is_not_known_is_told_with_what_it_means(busyd: Busyd, daemon: Daem
     assert said in note
 
 
+def test_a_profile_without_calendars_is_told_as_that(busyd: Busyd, daemon: Daemon) -> None:
+    daemon.answer("/v1/profiles/ben/freebusy", {**FREEBUSY, "profile": "ben", "complete": False, "calendars": []})
+    said = "the profile ben has no calendar that blocks, so none of its time is known to be free; set `primary:`"
+    assert f"incomplete: {said}" in busyd("freebusy", "ben").err
+    daemon.answer("/v1/profiles/ben/explain", {"events": [], "detail": f"{said} or `conflicts:`"})
+    ran = busyd("explain", "ben")
+    assert said in ran.err
+    assert ran.out == ""
+
+
 def test_slots_that_may_lack_an_event_say_so(busyd: Busyd, daemon: Daemon) -> None:
     daemon.answer("/v1/profiles/anna/slots", {"slots": [], "complete": False, "as_of": None})
     assert "one whose start cannot be read blocks nothing" in busyd("slots", "anna").err

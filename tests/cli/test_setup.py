@@ -62,6 +62,11 @@ def test_two_answers_are_enough_and_everything_else_has_a_default(person: Person
     assert CredentialStore(person.state, {}).get("anna") == Secret(PASSWORD)
 
 
+def test_it_says_that_no_working_hours_are_set(person: Person, icloud: SimulatedIcloud) -> None:
+    ended = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
+    assert "no working hours are set: slots are offered at any hour (set `hours:` of the profile anna)" in ended.out
+
+
 def test_files_are_private_and_hold_no_password_in_clear(person: Person, icloud: SimulatedIcloud) -> None:
     ended = person.run("setup", "--url", icloud.bootstrap_url, typed=LOGIN)
     assert person.config.stat().st_mode & 0o777 == 0o600

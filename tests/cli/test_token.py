@@ -110,6 +110,28 @@ def test_what_cannot_be_is_told(busyd: Busyd, home: Path, words: list[str], stat
     assert not (home / ".local/state/busyd/ledger.sqlite3").exists()
 
 
+def test_a_token_that_would_allow_nothing_is_not_made(busyd: Busyd, home: Path) -> None:
+    ran = busyd("token", "add", "anna", "--scope", "")
+    assert ran.status == 64
+    assert "known scopes: freebusy, details, book, metrics, admin" in ran.err
+    assert not (home / ".local/state/busyd").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [(("token", "list"), 0), (("webhook", "list"), 0), (("token", "revoke", "x"), 1), (("webhook", "remove", "x"), 1)],
+)
+def test_who_only_looks_makes_no_state_so_that_there_is_nothing_to_back_up(
+    busyd: Busyd, home: Path, words: tuple[str, ...], status: int
+) -> None:
+    assert busyd(*words).status == status
+    assert not (home / ".local/state/busyd").exists()
+    ran = busyd("backup", str(home / "b.zip"))
+    assert ran.status != 0
+    assert "there is nothing to back up" in ran.err
+    assert not (home / "b.zip").exists()
+
+
 def test_a_state_directory_that_cannot_be_used_is_told(busyd: Busyd, home: Path) -> None:
     (home / "file").write_text("")
     ran = busyd("token", "list", "--state", str(home / "file"))

@@ -226,6 +226,13 @@ async def test_a_profile_without_calendars_is_not_all_free(served: Served, path:
     assert "primary" in answer.json["fix"]
 
 
+async def test_an_explanation_for_a_profile_without_calendars_says_what_that_means(served: Served) -> None:
+    token = served.backend.token("*", "details")
+    answer = (await served.ask("/v1/profiles/nobody/explain", token=token)).json
+    assert "has no calendar that blocks, so none of its time is known to be free; set `primary:`" in answer["detail"]
+    assert "detail" not in (await served.ask("/v1/profiles/anna/explain", token=token)).json
+
+
 @pytest.mark.parametrize(
     "query", ["duration=0m", "step=0m", "step=30s", "duration=-1h", "hours=9-17", "tentative=maybe", "notice=soon"]
 )

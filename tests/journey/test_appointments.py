@@ -298,3 +298,16 @@ def test_a_claim_that_comes_back_after_its_end_is_deleted(scheduler: Scheduler, 
     assert scheduler.ask("PATCH", path, {"start": to_rfc3339(ten + 3600)}).status == 200
     wait_for(lambda: len(work.objects()) == 2)
     wait_for(lambda: len(work.objects()) == 1, describe=scheduler.busyd.log.read_text)
+
+
+def test_who_books_where_the_login_is_refused_is_told_to_store_another_password(
+    scheduler: Scheduler, anna: Account, ten: int
+) -> None:
+    anna.password = "wxyz-wxyz-wxyz-wxyz"
+    wait_for(lambda: "refused a login" in scheduler.busyd.log.read_text())
+    refused = scheduler.book(ten)
+    assert (refused.status, refused.error, refused.json["cause"]) == (503, "not-proven", "login-refused")
+    words = ("book", "anna", "--start", to_rfc3339(ten), "--duration", "30m", "--summary", "Intro call")
+    told = scheduler.busyd.command(*words)
+    assert told.returncode == 77
+    assert "`busyd credential set anna`" in told.stderr

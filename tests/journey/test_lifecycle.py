@@ -1,5 +1,6 @@
 """The life of the daemon as its service manager sees it: ready, refused, doubled, stopping."""
 
+import json
 import os
 import signal
 import socket
@@ -85,3 +86,12 @@ def test_a_daemon_that_hangs_is_not_said_to_be_stopped(busyd: Busyd) -> None:
         busyd.process.send_signal(signal.SIGCONT)
     busyd.stop()
     assert " not running " in busyd.command("connection", "list").stdout
+
+
+def test_a_connection_that_the_daemon_has_not_read_yet_is_not_said_not_to_be_answering(busyd: Busyd) -> None:
+    busyd.start()
+    busyd.change("connections:", "connections:\n  ben: {username: ben@icloud.com, password: {env: APPLE}}")
+    listed = busyd.command("connection", "list").stdout.splitlines()
+    assert ["not loaded: run `busyd reload`" in line for line in listed[1:]].count(True) == 1
+    (ben,) = [one for one in json.loads(busyd.command("connection", "list", "--json").stdout) if one["name"] == "ben"]
+    assert ben["state"] == "not-loaded"

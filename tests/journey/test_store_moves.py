@@ -11,7 +11,7 @@ import pytest
 from busyd.ownership import as_owner_of
 from tests.icloud.accounts import Account
 from tests.icloud.server import SimulatedIcloud
-from tests.journey.daemon import Busyd
+from tests.journey.daemon import Busyd, wait_for
 from tests.journey.scheduler import SCHEDULED, Scheduler, scheduler_of
 from tests.other_user import NOBODY, owners
 from tests.postgres import PostgresServer
@@ -71,6 +71,24 @@ def test_bookings_tokens_and_changes_move_over_and_back(
         assert changes_of(busyd)[: len(changes)] == changes
         assert all((busyd.state / name).exists() == is_back for name in FILES)
     assert len(anna.calendars["work"].objects()) == 1
+
+
+def test_a_connection_that_is_seldom_polled_is_not_shown_as_never_polled_after_a_move(
+    busyd: Busyd, icloud: SimulatedIcloud, store: str
+) -> None:
+    busyd.configure(SCHEDULED.format(url=icloud.bootstrap_url).replace("poll: 5s", "poll: 6h"))
+
+    def is_polled() -> bool:
+        (connection,) = json.loads(busyd.command("status", "--json").stdout)["connections"]
+        return bool(connection["state"] == "ok" and connection["last_poll"])
+
+    busyd.start()
+    wait_for(is_polled)
+    busyd.stop()
+    name_store(busyd, store)
+    assert busyd.command("migrate-store", "postgresql").returncode == 0
+    busyd.start()
+    wait_for(is_polled, describe=busyd.log.read_text)
 
 
 def test_no_daemon_begins_with_an_empty_ledger_where_one_was_moved_away(scheduler: Scheduler, store: str) -> None:

@@ -99,7 +99,7 @@ def test_a_dispute_about_a_double_booking_can_be_answered(busyd: Busyd, icloud: 
     assert "anna/Work: Secret dentist no longer takes it" in shown
     assert "(its calendar says: created Thu 2026-10-01 08:00, last changed Fri 2026-10-02 09:00)" in shown
     assert "anna/Work had last been confirmed " in shown
-    assert "nothing is known before " in shown
+    assert "whether this moment was busy or free before " in shown
 
 
 def work_href(answer: Any) -> str:

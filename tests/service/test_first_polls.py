@@ -16,8 +16,9 @@ NOW = at("2026-06-01T12:00")
 
 
 def state_of(**more: object) -> ConnectionState:
+    """As the daemon that polled it before has told."""
     connection = Connection("anna", ConnectionKind.CALDAV, "https://a.example/", "anna", poll=timedelta(seconds=60))
-    return ConnectionState(connection, **more)  # type: ignore[arg-type]
+    return ConnectionState(connection, **{"last_poll": Instant(NOW - 600), **more})  # type: ignore[arg-type]
 
 
 def record(as_of: int | None, *, complete: bool = True) -> CalendarRecord:
@@ -47,7 +48,12 @@ def test_what_is_due_already_begins_one_after_the_other() -> None:
 def test_what_was_never_read_or_not_as_a_whole_is_due() -> None:
     firsts = FirstPolls(StoppedClock(NOW))
     for records in ([], [record(None, complete=False)], [record(NOW - 5), record(NOW - 5, complete=False)]):
-        assert firsts.of(state_of(), records, is_refused=False).last == AT_ONCE.last
+        assert firsts.of(state_of(last_poll=None), records, is_refused=False).last == AT_ONCE.last
+
+
+def test_a_connection_of_which_nobody_has_told_how_it_went_is_due_however_young_its_proofs_are() -> None:
+    untold = state_of(last_poll=None)
+    assert FirstPolls(StoppedClock(NOW)).of(untold, [record(NOW - 5)], is_refused=False).last == AT_ONCE.last
 
 
 def test_without_calendars_that_count_the_last_poll_says_when_it_is_due() -> None:

@@ -22,6 +22,11 @@ from busyd.timetext import parse_moment
 
 OVERRIDES: Final = ("hours", "notice", "window", "grid", "limits", "busy")
 UNDER_WAY: Final = ("pending", "moving", "cancelling")
+_NOT_BOOKED: Final = {
+    "not-proven": "not booked, as the calendars could not be confirmed",
+    "refused-by-server": "not booked, as its server did not take it",
+}
+"""Why something was given up that nobody was told to be booked."""
 _ACCEPTED: Final = 202
 _FIRST_FAULT: Final = 500
 """From this status on, what came of a request is not known for certain."""
@@ -135,5 +140,7 @@ def print_appointments(appointments: Sequence[Mapping[str, Any]], zone: Zone) ->
 def _state_of(appointment: Mapping[str, Any]) -> str:
     """``booked``, ``attention: conflict``, ``booked, moved elsewhere``."""
     state, elsewhere = str(appointment["state"]), appointment.get("changed_elsewhere")
-    reason = f": {appointment['reason']}" if state == "attention" and appointment.get("reason") else ""
+    why = str(appointment.get("reason") or "")
+    shown = why if state == "attention" else _NOT_BOOKED.get(why.partition(" ")[0], "") if state == "cancelled" else ""
+    reason = f": {shown}" if shown else ""
     return f"{state}{reason}{f', {elsewhere} elsewhere' if elsewhere else ''}"

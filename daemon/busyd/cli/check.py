@@ -3,21 +3,27 @@
 import argparse
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from busyd.advice.errors import describe_error
 from busyd.cli.exit_status import ExitStatus
 from busyd.cli.installation import Installation, find_installation
-from busyd.cli.stores import read_configured
+from busyd.cli.stores import read_configured, stores_of
 from busyd.cli.terminal import print_json, print_table, printable
 from busyd.cli.unit_credentials import outdated_credentials
 from busyd.config import Config, ConfigFault, ConfigFaults, find_file_faults, find_password_faults, find_socket_faults
-from busyd.credentials import CredentialMissing, FromCommand, FromFile, looks_app_specific, read_password
+from busyd.credentials import (
+    CredentialMissing,
+    FromCommand,
+    FromCredential,
+    FromFile,
+    looks_app_specific,
+    read_password,
+)
 from busyd.errors import Misconfigured
 from busyd.service.storage import import_postgresql
-from busyd.store.errors import StorageError
+from busyd.store.errors import StorageError, StoredElsewhere
 
 if TYPE_CHECKING:
     from busyd.advice.diagnosis import Diagnosis
@@ -50,8 +56,6 @@ def check_configuration(arguments: argparse.Namespace) -> int:
             raise
         print_json({"ok": False, "faults": [_describe_fault(fault) for fault in error.faults], "warnings": []})
         return ExitStatus.CONFIG
-    if config.store is not None:
-        import_postgresql()
     if arguments.online:
         return _check_online(arguments, installation, warnings=warnings)
     if faults := _faults_of_names(installation, config):
@@ -81,12 +85,16 @@ def read_as_the_daemon(installation: Installation) -> tuple[Config, list[str]]:
     """The configuration and warnings, read as the user busyd runs as. Raises ConfigFaults, ConfigMissing."""
     with installation.as_its_user():
         config, later = installation.config, installation.made_at_start
+    unusable = []
     if config.store is not None:
-        with suppress(Misconfigured):  # it is told where the database is needed
+        try:
             import_postgresql()
+        except Misconfigured as error:
+            unusable.append(ConfigFault(config.locations["store"], describe_error(error)))
     with installation.as_its_user():
-        if faults := [*find_file_faults(config, made_at_start=later), *find_password_faults(config)]:
-            raise ConfigFaults(faults)
+        faults = [*unusable, *find_file_faults(config, made_at_start=later), *find_password_faults(config)]
+        if faults:
+            raise ConfigFaults(sorted(faults))
         sockets = [str(fault) for fault in find_socket_faults(config, made_at_start=later)]
         warnings = [*config.warnings, *sockets, *_hidden_files(installation)]
         return config, [*warnings, *missing_passwords(config, installation)]
@@ -159,9 +167,13 @@ def missing_passwords(config: Config, installation: Installation) -> list[str]:
             read_password(config.store.password, installation.state, environment=installation.environment)
         except CredentialMissing as error:
             return [f"store: {describe_error(error)}"]  # no other password can be read then
+    unread = _stored_elsewhere(installation)
+    sentences += unread
     for name, settings in config.connections.items():
         if settings.password is None or isinstance(settings.password, FromCommand):
             continue
+        if unread and isinstance(settings.password, FromCredential):
+            continue  # to store it now would only be in the way of the move
         try:
             read_configured(settings.password, installation)
         except CredentialMissing as error:
@@ -169,6 +181,17 @@ def missing_passwords(config: Config, installation: Installation) -> list[str]:
         except (StorageError, Misconfigured) as error:
             return [*sentences, f"stored passwords: {describe_error(error)}"]  # the same for all of them
     return sentences
+
+
+def _stored_elsewhere(installation: Installation) -> list[str]:
+    """What a start would say where everything stored, the passwords too, has not been moved to where it should be."""
+    try:
+        stores_of(installation).require_ledger_in_place()
+    except StoredElsewhere as error:
+        return [f"{describe_error(error)}; the stored passwords move with it, so do not store them again"]
+    except (StorageError, Misconfigured):
+        pass  # it is told where a password is read
+    return []
 
 
 def _withheld(config: Config, installation: Installation) -> "dict[str, Diagnosis]":

@@ -21,6 +21,7 @@ from busyd.connection import RemoteCalendar
 from busyd.credentials import CredentialMissing
 from busyd.errors import RemoteError, UserError
 from busyd.service.state_dir import machine_zone
+from busyd.state.links import CalendarRole
 from busyd.store.errors import StorageError
 
 
@@ -93,6 +94,7 @@ def print_check(config: Config, check: OnlineCheck) -> None:
         for profile_link in links_of(config, check.calendars, remembered=check.remembered)
         if profile_link.calendar is not None
     ]
+    rows += [(*names, "", "not known") for names in _not_listed(config, check)]
     for name, listed in check.calendars.items():
         print(f"connection {name}: ok, {len(listed)} calendar{'' if len(listed) == 1 else 's'}")
     for sentence in (*check.not_handed_out, *check.uncounted):
@@ -126,6 +128,26 @@ def describe_check(config: Config, check: OnlineCheck) -> dict[str, Any]:
             if profile_link.calendar is not None
         ],
     }
+
+
+def _not_listed(config: Config, check: OnlineCheck) -> list[tuple[str, str, str]]:
+    """Profile, role and name of what is configured and not known, as its connection could not be listed."""
+    named = [
+        (profile.name, role, reference)
+        for profile in config.profiles.values()
+        for role, references in (
+            (CalendarRole.PRIMARY, [profile.primary]),
+            (CalendarRole.CONFLICT, profile.conflicts),
+            (CalendarRole.BLOCKS, [profile.blocks]),
+        )
+        for reference in references
+        if reference is not None
+    ]
+    return [
+        (profile, role.value, str(reference))
+        for profile, role, reference in named
+        if reference.connection in check.troubles
+    ]
 
 
 def _describe_trouble(diagnosis: Diagnosis | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from typing import Any
+from typing import Any, Final
 
 from busyd.cli.daemon_client import client_of
 from busyd.cli.exit_status import CommandFailed, ExitStatus
@@ -14,6 +14,9 @@ from busyd.credentials import FromCredential
 from busyd.state.link_map import connections_of
 
 _ANSWERS_WITHIN = 10.0
+_NOT_LOADED: Final = {"state": "not-loaded", "detail": "the daemon has not read it yet: run `busyd reload`"}
+"""What to say of a connection that was added since the daemon read the configuration."""
+_NOT_LOADED_SHOWN: Final = "not loaded: run `busyd reload`"
 
 
 def add_connection_command(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -68,7 +71,8 @@ def list_connections(arguments: argparse.Namespace) -> int:
     installation.require_access()
     config = installation.config
     states, unknown = _states(installation), "not answering" if installation.is_in_use else "not running"
-    rows = [_describe(name, config) | states.get(name, {}) for name in config.connections]
+    missing = {} if states is None else _NOT_LOADED
+    rows = [_describe(name, config) | (states or {}).get(name, missing) for name in config.connections]
     if arguments.json:
         print_json(rows)
     elif rows:
@@ -81,7 +85,7 @@ def list_connections(arguments: argparse.Namespace) -> int:
                     row["kind"],
                     row["username"] or row["url"],
                     row["password"] or "none",
-                    row.get("state", unknown),
+                    _NOT_LOADED_SHOWN if row.get("state") == _NOT_LOADED["state"] else row.get("state", unknown),
                     ", ".join(row["profiles"]) or "none",
                 )
                 for row in rows
@@ -145,14 +149,14 @@ def _describe(name: str, config: Config) -> dict[str, Any]:
     }
 
 
-def _states(installation: Installation) -> dict[str, dict[str, Any]]:
-    """What the daemon says of each connection; empty where none answers."""
+def _states(installation: Installation) -> dict[str, dict[str, Any]] | None:
+    """What the daemon says of each connection; None where none answers."""
     if not installation.is_in_use:
-        return {}
+        return None
     try:
         answer = client_of(installation).get("/v1/status", seconds=_ANSWERS_WITHIN)
     except CommandFailed:
-        return {}
+        return None
     return {
         str(one.get("name")): {"state": one.get("state"), "detail": one.get("detail")}
         for one in answer.get("connections") or []

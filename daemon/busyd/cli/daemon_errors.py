@@ -31,6 +31,8 @@ _TYPED: Final = {
 OF_PROFILE: Final = "/v1/profiles/"
 _INVALID: Final = "invalid"
 """The daemon's name for values that it cannot use, whatever anybody's calendar says."""
+_LOGIN_REFUSED: Final = "login-refused"
+"""What the daemon names as the cause where a server does not take the password."""
 _STATUS: Final = {
     400: ExitStatus.USAGE,
     503: ExitStatus.TRY_AGAIN,
@@ -55,8 +57,11 @@ class RequestRefused(CommandFailed):
         http_status: int,
         alternatives: Sequence[Mapping[str, str]],
         name: str = "",
+        cause: str = "",
     ) -> None:
         status = ExitStatus.USAGE if name == _INVALID else _STATUS.get(http_status, ExitStatus.FAILED)
+        if cause == _LOGIN_REFUSED:
+            status = ExitStatus.LOGIN_REFUSED
         super().__init__(message, fix=fix, status=status)
         self.http_status = http_status
         self.name = name
@@ -99,7 +104,14 @@ def explain_refusal(
         fix = "run this as the user busyd runs as, with its --state, which holds the token (local-admin-token)"
     if response.status == 404 and not problem:
         message, fix = "the running daemon does not support this request", "restart it; it may be an older version"
-    return RequestRefused(message, fix=fix, http_status=response.status, alternatives=alternatives, name=name)
+    return RequestRefused(
+        message,
+        fix=fix,
+        http_status=response.status,
+        alternatives=alternatives,
+        name=name,
+        cause=str(problem.get("cause") or ""),
+    )
 
 
 def profiles_in(path: str, query: Mapping[str, str | None]) -> list[str]:

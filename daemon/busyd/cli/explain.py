@@ -44,8 +44,10 @@ def show_explanation(arguments: argparse.Namespace) -> int:
         return ExitStatus.OK
     if answer.get("events"):
         print_events(answer["events"], zone)
-    else:
+    elif not answer.get("detail"):
         print("no events touch this window")
+    if answer.get("detail"):
+        print_note(answer["detail"])
     for calendar in answer.get("elsewhere") or []:
         spans = [show_span(span, zone) for span in calendar.get("periods") or []]
         more = f" and {len(spans) - _SHOWN} more" if len(spans) > _SHOWN else ""

@@ -225,7 +225,9 @@ def _warnings(found: Mapping[str, Any]) -> Iterator[str]:
     never = "Time that is not listed as busy must not be called free."
     if found["stale"]:
         yield f"The calendars have not been confirmed recently: what changed since confirmed_at is not known. {never}"
-    if not found["complete"]:
+    if not found["complete"] and not found["calendars"]:
+        yield f"No calendar counts for this profile, so nothing is known of its time. {never}"
+    elif not found["complete"]:
         yield f"A calendar was never read, or an event could not be understood. {never}"
 
 

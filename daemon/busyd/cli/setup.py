@@ -54,6 +54,7 @@ def set_up(arguments: argparse.Namespace) -> int:
     place = connect_account(arguments, installation)
     if isinstance(place, int):
         return place
+    _tell_of_hours(place)
     if not wanted and questions.person_present and has_user_manager() and os.geteuid() != 0:
         is_wanted = questions.confirm("Start busyd now, and whenever you log in", default=True)
         wanted = "user" if is_wanted else "none"
@@ -100,6 +101,14 @@ def _have_state(state: Path) -> None:
     if not os.path.lexists(state):
         state.mkdir(mode=0o700, parents=True)
         os.chown(state, user.pw_uid, user.pw_gid)
+
+
+def _tell_of_hours(place: ConfigTarget) -> None:
+    """A new profile has none, and nobody may want an appointment at night."""
+    before = place.config.profiles if place.config is not None else {}
+    for name, profile in load_config(place.main, os.environ).profiles.items():
+        if name not in before and profile.hours is None:
+            print(f"no working hours are set: slots are offered at any hour (set `hours:` of the profile {name})")
 
 
 def _newest_profile(place: ConfigTarget) -> str | None:

@@ -74,3 +74,17 @@ def ledger_of(installation: Installation) -> Iterator[Ledger]:
     storage = stores_of(installation)
     with as_owner_of(installation.state), closing(storage.open_ledger()) as ledger:
         yield ledger
+
+
+@contextmanager
+def kept_ledger(installation: Installation) -> Iterator[Ledger | None]:
+    """The same for commands that only look, or take something away: None where there is none yet; none is made."""
+    storage = stores_of(installation)
+    with as_owner_of(installation.state):
+        is_directory = installation.state.is_dir() or not installation.state.exists()
+        if is_directory and not storage.has_ledger:
+            storage.require_ledger_in_place()
+            yield None
+            return
+        with closing(storage.open_ledger()) as ledger:
+            yield ledger

@@ -8,7 +8,7 @@ from busyd.cli.daemon_client import LOCAL_TOKEN_FILE, refuse_foreign_daemon
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation, find_installation
 from busyd.cli.known_names import config_that_counts, require_profile
-from busyd.cli.stores import ledger_of
+from busyd.cli.stores import kept_ledger, ledger_of
 from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.cli.window import show_time, zone_of_all
 from busyd.clock import SystemClock
@@ -106,8 +106,9 @@ def add_token(arguments: argparse.Namespace) -> int:
 def list_tokens(arguments: argparse.Namespace) -> int:
     """Print all tokens but the daemon's own, without their secrets."""
     installation = tokens_installation(arguments)
-    with ledger_of(installation) as ledger:
-        tokens = [token for token in ledger.tokens() if not is_local(token.name)]
+    with kept_ledger(installation) as ledger:
+        stored = ledger.tokens() if ledger is not None else []
+        tokens = [token for token in stored if not is_local(token.name)]
     if arguments.json:
         print_json([_describe(token) for token in tokens])
     elif tokens:
@@ -123,11 +124,12 @@ def list_tokens(arguments: argparse.Namespace) -> int:
 def revoke_token(arguments: argparse.Namespace) -> int:
     """Revoke one."""
     installation = tokens_installation(arguments)
-    with ledger_of(installation) as ledger:
-        if any(token.id == arguments.id and is_local(token.name) for token in ledger.tokens()):
+    with kept_ledger(installation) as ledger:
+        stored = ledger.tokens() if ledger is not None else []
+        if any(token.id == arguments.id and is_local(token.name) for token in stored):
             message = f"{arguments.id} is the token that the command line of this machine uses; it cannot be revoked"
             raise CommandFailed(message, fix="it is safe as long as others cannot read the state directory")
-        if not ledger.revoke_token(arguments.id):
+        if ledger is None or not ledger.revoke_token(arguments.id):
             message = f"there is no token with the id {arguments.id}"
             raise CommandFailed(message, fix="run `busyd token list` to see the ids")
     print(f"revoked {arguments.id}")
@@ -149,6 +151,9 @@ def _parse_scopes(given: list[str] | None) -> list[str]:
         if word not in SCOPES:
             message = f"unknown scope {word!r}; known scopes: {', '.join(SCOPES)}"
             raise UsageError(message, program="busyd token add")
+    if not words:
+        message = f"--scope: a token without a scope allows nothing; known scopes: {', '.join(SCOPES)}"
+        raise UsageError(message, program="busyd token add")
     return [scope for scope in SCOPES if scope in words]
 
 

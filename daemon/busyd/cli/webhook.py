@@ -10,7 +10,7 @@ from typing import Any, Final
 from busyd.cli.asked_time import HOW_TO_WRITE, asked_instant
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation
-from busyd.cli.stores import credentials_of, ledger_of
+from busyd.cli.stores import credentials_of, kept_ledger, ledger_of
 from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.cli.token import tokens_installation
 from busyd.cli.webhook_add import add_webhook
@@ -92,8 +92,8 @@ def list_webhooks(arguments: argparse.Namespace) -> int:
     """Print all, without their secrets."""
     installation = tokens_installation(arguments)
     config = installation.config_or_none
-    with ledger_of(installation) as ledger:
-        stored = ledger.webhooks(lambda kept: kept.all())
+    with kept_ledger(installation) as ledger:
+        stored = ledger.webhooks(lambda kept: kept.all()) if ledger is not None else []
     described = [_describe(one, config) for one in stored]
     if arguments.json:
         print_json(described)
@@ -125,8 +125,8 @@ def list_webhooks(arguments: argparse.Namespace) -> int:
 def remove_webhook(arguments: argparse.Namespace) -> int:
     """Remove one."""
     installation = tokens_installation(arguments)
-    with ledger_of(installation) as ledger:
-        if not ledger.webhooks(lambda kept: kept.remove(arguments.id)):
+    with kept_ledger(installation) as ledger:
+        if ledger is None or not ledger.webhooks(lambda kept: kept.remove(arguments.id)):
             raise _unknown(arguments.id)
     print(f"removed {arguments.id}")
     return ExitStatus.OK

@@ -90,7 +90,8 @@ def _where_it_ends(answer: Mapping[str, Any], zone: Zone) -> str:
         return "the log of changes follows 92 days back and 460 days ahead, and does not follow this moment"
     if answer["truncated"]:
         return f"there are earlier changes than the {len(answer['changes'])} told here"
-    return f"nothing is known before {show_time(answer['known_since'], zone)}, where the log begins for this moment"
+    since = show_time(answer["known_since"], zone)
+    return f"whether this moment was busy or free before {since} is not known: its log begins then"
 
 
 def _describe(change: Mapping[str, Any], zone: Zone) -> tuple[str, str]:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from busyd.advice.unconfigured import describe_unconfigured, fix_unconfigured
 from busyd.cli.asked_time import HOW_TO_WRITE, OR_RELATIVE, asked_span, checked_duration
 from busyd.cli.exit_status import UsageError
 from busyd.cli.local_time import show_instant, starts_day
@@ -167,6 +168,9 @@ def _print_people(people: list[dict[str, Any]]) -> None:
 def _what_is_missing(answer: dict[str, Any]) -> str:
     """Why an answer is incomplete, as far as the answer tells, and what that means for its busy time."""
     calendars = answer.get("calendars") or []
+    if answer.get("calendars") == []:
+        profile = str(answer.get("profile"))
+        return f"{describe_unconfigured(profile)}; {fix_unconfigured(profile)}"
     unread = [str(calendar.get("calendar")) for calendar in calendars if not calendar.get("as_of", True)]
     if unread:
         has = "has" if len(unread) == 1 else "have"

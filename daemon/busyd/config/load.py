@@ -147,6 +147,8 @@ def _read_config(reader: ConfigReader, tree: MappingNode, *, files: tuple[Path, 
     tls = _read_tls(reader, keys.get("tls"))
     behind_proxy = reader.value(keys.get("behind_proxy"), "behind_proxy", parse=parse_flag, default=False)
     listen = _read_listen(reader, keys.get("listen"), protected="tls" in keys or behind_proxy)
+    if "store" in keys:
+        reader.locations["store"] = keys["store"].location
     if not connections and not reader.faults:
         reader.warn(tree.location, "no connections are configured; `busyd setup` creates one")
     return Config(

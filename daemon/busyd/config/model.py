@@ -70,7 +70,7 @@ class Config(Struct, frozen=True):
     files: tuple[Path, ...] = ()
     """What was read, the main file first."""
     locations: Mapping[str, SourceLocation] = field(default_factory=dict)
-    """Where `cert`, `key`, each address of `listen` and each `password of NAME` are written: for faults that appear
-    only in use."""
+    """Where `cert`, `key`, `store`, each address of `listen` and each `password of NAME` are written: for faults that
+    appear only in use."""
     warnings: tuple[str, ...] = ()
     """Not faults, but worth a line in the log: `FILE:LINE:COLUMN: message`."""

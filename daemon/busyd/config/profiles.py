@@ -74,10 +74,16 @@ class ProfileReader:
         primary = reader.value(keys.get("primary"), "primary", parse=self._written, default=None)
         conflicts = self._conflicts(keys.get("conflicts"))
         rules = self._rules(keys.get("rules"), Rules(), what="rules")
-        if not {"primary", "conflicts"} & set(keys):
-            reader.warn(entry.location, f"profile {name} has no calendars; add 'primary' and 'conflicts'")
         linked = [reference for reference in (primary, *conflicts) if reference is not None]
         blocks = keys.get("primary_blocks")
+        primary_blocks = reader.value(blocks, "primary_blocks", parse=parse_flag, default=True)
+        if not conflicts and not (primary and primary_blocks):
+            has, missing = (
+                ("has no calendars", "'primary' and 'conflicts'")
+                if primary is None
+                else ("has no calendar that blocks", "'conflicts'")
+            )
+            reader.warn(entry.location, f"profile {name} {has}, so none of its time is known to be free; add {missing}")
         calendar_rules, calendar_max_age = self._calendars(keys.get("calendars"), rules, linked=linked)
         return ProfileConfig(
             name=name,
@@ -85,7 +91,7 @@ class ProfileReader:
             primary=primary,
             conflicts=conflicts,
             blocks=reader.value(keys.get("blocks"), "blocks", parse=self._written, default=None),
-            primary_blocks=reader.value(blocks, "primary_blocks", parse=parse_flag, default=True),
+            primary_blocks=primary_blocks,
             primary_blocks_origin=blocks.location.short if blocks is not None else "",
             addresses=tuple(value for _, value in reader.values(keys.get("addresses"), "addresses", parse=_address)),
             rules=rules,

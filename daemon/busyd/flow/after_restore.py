@@ -23,8 +23,8 @@ _FOUND: Final = {
     BookingState.BOOKED: "it is in the calendar",
     BookingState.CONFIRMED: "it is in the calendar, and is looked at once more before it counts as booked",
     BookingState.REMOVED: "it is not in the calendar any more, and is not written again",
-    BookingState.CANCELLED: "it is not in the calendar, as it should be",
-    BookingState.REFUSED: "it is not in the calendar, as it should be",
+    BookingState.CANCELLED: "it is rightly not in the calendar",
+    BookingState.REFUSED: "it is rightly not in the calendar",
     BookingState.CANCELLING: "it kept time for a change whose outcome is unknown, and is removed",
     BookingState.ATTENTION: "it is in the calendar and should not be; DELETE it once more to have it removed",
     BookingState.ATTENTION_RESTORED: "it is not in the calendar; ask again with the same key to have it written, "
@@ -41,6 +41,11 @@ def told_after_restore(before: Booking, after: Booking) -> str:
         found = f"{found}; what came of its last change is not known"
     kind = "event" if before.kind is BookingKind.CLAIM else before.kind.value
     return f"restored {kind} {after.id} of {after.profile}, {to_rfc3339(after.span.start)}: {found}"
+
+
+def level_after_restore(after: Booking) -> int:
+    """How loudly to tell it: nothing has to be done where it is as it was told before."""
+    return logging.INFO if after.state in (BookingState.CANCELLED, BookingState.REFUSED) else logging.WARNING
 
 
 class UnknownEvents:

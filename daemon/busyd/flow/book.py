@@ -20,12 +20,12 @@ from busyd.clock import Clock, sleep_unless
 from busyd.dav.errors import LoginRefused
 from busyd.dav.href import normalise_href
 from busyd.errors import BusydError
-from busyd.flow.after_restore import UnknownEvents, told_after_restore
+from busyd.flow.after_restore import UnknownEvents, level_after_restore, told_after_restore
 from busyd.flow.following import FollowedRows
 from busyd.flow.kept_writes import keep_in_mirror
 from busyd.flow.looking_ahead import LooksAhead
 from busyd.flow.looks import AnswerSource, Looks
-from busyd.flow.membership import NotProven
+from busyd.flow.membership import LoginNotAccepted, NotConnected
 from busyd.flow.orders import note_refused_change, require_not_taken_back
 from busyd.flow.requests import OutboxRequests, keep_answer
 from busyd.flow.waiting import PromisedAnswer, WaitingRequests
@@ -139,10 +139,10 @@ class Booker:
     def require_connected(self, connection: str) -> None:
         """Raises NotProven while nothing can be sent to a connection."""
         schedule = self._answers.schedules.get(connection)
-        if schedule is None or schedule.is_refused:
-            why = "is not connected yet" if schedule is None else "does not accept the login"
-            message = f"the connection {connection} {why}"
-            raise NotProven(message)
+        if schedule is None:
+            raise NotConnected(connection)
+        if schedule.is_refused:
+            raise LoginNotAccepted(connection)
 
     def carry_on(self, row: Booking, *, by_poll: bool = False) -> None:
         """Have a row carried on, or once more when it is being carried; by a poll only where it waits for a retry."""
@@ -271,7 +271,7 @@ class Booker:
         if promised is not None and kept is after:
             promised[0].told = promised[1]
         if before.restored == 1 and kept.restored != 1:
-            logger.warning("%s", told_after_restore(before, kept))
+            logger.log(level_after_restore(kept), "%s", told_after_restore(before, kept))
         return kept
 
     async def _mirror(self, row: Booking, payload: bytes, *, etag: str) -> None:

@@ -43,6 +43,21 @@ class NotProven(BusydError):
     """What is known is too old, and the calendars could not be confirmed at once."""
 
 
+class NotConnected(NotProven):
+    """Nothing can be sent to a connection before it was polled."""
+
+    def __init__(self, connection: str) -> None:
+        super().__init__(f"the connection {connection} is not connected yet")
+
+
+class LoginNotAccepted(NotProven):
+    """Nothing can be sent to a connection before the right password is stored for it."""
+
+    def __init__(self, connection: str) -> None:
+        super().__init__(f"the server of the connection {connection} does not accept its login")
+        self.connection = connection
+
+
 class NotOffered(BusydError):
     """The span is not one that `/slots` offers."""
 

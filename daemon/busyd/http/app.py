@@ -191,12 +191,12 @@ class Endpoint:
             return await self._caller_on_page(head, match, method=method)
         if head.token is None and route.navigable and head.here and not basic:
             return HERE
-        caller = await self.auth.caller_of(head, self._backend.clock.now(), basic=basic)
+        caller = await self.auth.caller_of(head, self._backend.clock.now(), basic=basic, scopes=route.scopes)
         if caller is None:
             await self.auth.throttle(client)
             raise login_refused(basic=basic)
         if caller.token is None and (basic or not route.local):
-            raise login_needed(basic=basic)
+            raise login_needed(basic=basic, scopes=route.scopes)
         return self._entitled(caller, match)
 
     async def _caller_on_page(self, head: RequestHeaders, match: Match, *, method: str) -> Caller:

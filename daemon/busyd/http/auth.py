@@ -21,7 +21,9 @@ from busyd.period import Instant
 _BASIC_CHALLENGE: Final = 'Basic realm="busyd", charset="UTF-8"'
 """RFC 7617 §2.1. Always the same: some apps remember a password by its realm."""
 _ENTER: Final = "make one with `busyd token add PROFILE --scope freebusy,details` and enter it as the password"
-_SEND: Final = "make one with `busyd token add PROFILE` and send it as `Authorization: Bearer TOKEN`"
+_SEND: Final = "make one with `busyd token add PROFILE{scope}` and send it as `Authorization: Bearer TOKEN`"
+_USUAL: Final = "freebusy"
+"""The scope of a token that is made without naming any."""
 _WAIT_SECONDS: Final = 1.0
 _MOST_WAITING: Final = 64
 _MOST_CLIENTS: Final = 1024
@@ -60,8 +62,10 @@ class Authenticator:
         """Client -> when its last wrong tokens came."""
         self._waiting = 0
 
-    async def caller_of(self, head: RequestHeaders, now: Instant, *, basic: bool = False) -> Caller | None:
-        """The caller, or None for a token that is not valid. Raises HttpProblem when a token is needed.
+    async def caller_of(
+        self, head: RequestHeaders, now: Instant, *, basic: bool = False, scopes: frozenset[str] = frozenset()
+    ) -> Caller | None:
+        """The caller, or None for a token that is not valid. Raises HttpProblem when a token is needed: of `scopes`.
 
         `basic`: the token may also come as the password of HTTP Basic. Browsers send such passwords by themselves, so
         that is not for every address.
@@ -70,7 +74,7 @@ class Authenticator:
         if token is None:
             if head.local:
                 return HERE
-            raise login_needed(basic=basic)
+            raise login_needed(basic=basic, scopes=scopes)
         return await self.authenticate(token, now)
 
     async def holder_of_session(self, text: str, now: Instant) -> Caller | None:
@@ -119,13 +123,14 @@ class Authenticator:
             self._waiting -= 1
 
 
-def login_needed(*, basic: bool = False) -> HttpProblem:
-    """401: no token, and this cannot be asked without one."""
+def login_needed(*, basic: bool = False, scopes: frozenset[str] = frozenset()) -> HttpProblem:
+    """401: no token, and this cannot be asked without one; one of `scopes` is enough."""
+    scope = f" --scope {_least(scopes)}" if scopes and _USUAL not in scopes else ""
     return HttpProblem(
         "login-needed",
         401,
         detail="this request needs a token",
-        fix=_ENTER if basic else _SEND,
+        fix=_ENTER if basic else _SEND.format(scope=scope),
         headers={"WWW-Authenticate": _BASIC_CHALLENGE if basic else 'Bearer realm="busyd"'},
     )
 
@@ -155,11 +160,15 @@ def login_ended() -> HttpProblem:
 def scope_missing(scopes: frozenset[str]) -> HttpProblem:
     """403: a valid token that was not made for this."""
     wanted = " or ".join(sorted(scopes))
-    least = min(scopes, key=lambda scope: (scope == "admin", scope))  # the one that gives away the least
     return HttpProblem(
         "missing-scope",
         403,
         detail=f"the token lacks the scope {wanted}",
-        fix=f"make one with `busyd token add PROFILE --scope {least}`",
+        fix=f"make one with `busyd token add PROFILE --scope {_least(scopes)}`",
         headers={"WWW-Authenticate": f'Bearer realm="busyd", error="insufficient_scope", scope="{wanted}"'},
     )
+
+
+def _least(scopes: frozenset[str]) -> str:
+    """The one that gives away the least."""
+    return min(scopes, key=lambda scope: (scope == "admin", scope))

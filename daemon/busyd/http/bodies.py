@@ -146,7 +146,7 @@ class ElsewhereInAnswer(Struct, frozen=True):
 
 class Explanation(Struct, frozen=True):
     """Every event that touches the window. `elsewhere` is about calendars that do not count, as far as they were looked
-    at and the caller may know of them.
+    at and the caller may know of them. `detail` is there for a profile without calendars that block: what that means.
     """
 
     profile: str
@@ -154,6 +154,7 @@ class Explanation(Struct, frozen=True):
     end: Time
     events: list[ExplainedEvent]
     elsewhere: list[ElsewhereInAnswer]
+    detail: str | UnsetType = UNSET
 
 
 class LinkedCalendar(Struct, frozen=True, gc=False):

@@ -16,7 +16,7 @@ from busyd.flow.appointment_requests import (
 )
 from busyd.flow.backend import Backend
 from busyd.flow.inviting import NoOrganizer
-from busyd.flow.membership import NotOffered, NotProven, WhyNot
+from busyd.flow.membership import LoginNotAccepted, NotOffered, NotProven, WhyNot
 from busyd.http.call import Call
 from busyd.http.explain import explained
 from busyd.http.problem import HttpProblem
@@ -68,6 +68,19 @@ def _not_proven(error: NotProven) -> HttpProblem:
         fix="try again in a moment; GET /v1/status says which connection is in trouble",
         headers={"Retry-After": "10"},
     )
+
+
+def _login_not_accepted(error: LoginNotAccepted) -> HttpProblem:
+    problem = HttpProblem(
+        "not-proven",
+        503,
+        detail=str(error),
+        fix=f"store the right password with `busyd credential set {error.connection}`, or where `password:` of the "
+        "connection says that it is; GET /v1/status says more",
+        headers={"Retry-After": "300"},
+    )
+    problem.cause = "login-refused"
+    return problem
 
 
 def taken_back() -> HttpProblem:
@@ -146,6 +159,8 @@ def booking_problem(error: BusydError) -> HttpProblem | None:
     match error:
         case NotOffered():
             return _not_offered(error)
+        case LoginNotAccepted():
+            return _login_not_accepted(error)
         case NotProven():
             return _not_proven(error)
         case WriteRefused():

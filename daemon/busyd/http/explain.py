@@ -3,8 +3,11 @@
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
+from msgspec import UNSET
+
 from busyd.advice.reasons import describe_reason
 from busyd.advice.trouble import describe_elsewhere
+from busyd.advice.unconfigured import describe_unconfigured, fix_unconfigured
 from busyd.flow.backend import Backend
 from busyd.http import web
 from busyd.http.auth import Caller
@@ -37,6 +40,7 @@ class ExplainHandler:
             end=to_rfc3339(window.end),
             events=[explained(event) for event in await self._backend.explain(profile.name, window)],
             elsewhere=await self._elsewhere(call.caller, profile=profile.name, window=window),
+            detail=UNSET if profile.freshness.calendars else _describe(profile.name),
         )
         return await json_response(explanation, call.head)
 
@@ -53,6 +57,10 @@ class ExplainHandler:
             )
             for label, spans in found.items()
         ]
+
+
+def _describe(profile: str) -> str:
+    return f"{describe_unconfigured(profile)}; {fix_unconfigured(profile)}"
 
 
 def explained(event: "Explained") -> ExplainedEvent:

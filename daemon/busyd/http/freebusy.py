@@ -11,6 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
+from busyd.advice.unconfigured import describe_unconfigured, fix_unconfigured
 from busyd.flow.ask import FreeBusyAnswer, OnStale, answer_at_once, resolve_stale
 from busyd.flow.backend import Backend
 from busyd.flow.views import ProfileView
@@ -145,6 +146,6 @@ def check_configured(profile: ProfileView) -> None:
         raise HttpProblem(
             "unconfigured",
             409,
-            detail=f"the profile {profile.name} has no calendar that blocks, so none of its time is known to be free",
-            fix=f"set `primary:` or `conflicts:` of {profile.name} in the configuration",
+            detail=describe_unconfigured(profile.name),
+            fix=fix_unconfigured(profile.name),
         )

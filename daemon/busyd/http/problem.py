@@ -5,7 +5,7 @@ Nothing here decides. Code that refuses raises `HttpProblem`, or an error of `fl
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -98,6 +98,8 @@ class ProblemDetails(Struct, frozen=True):
     """What could be had instead, where that was asked for."""
     explain: tuple[ExplainedEvent, ...] | UnsetType = UNSET
     """What is in the way, for those who may know of it."""
+    cause: Literal["login-refused"] | UnsetType = UNSET
+    """What is behind it, where only a person can see to that."""
 
 
 class HttpProblem(BusydError):
@@ -116,6 +118,7 @@ class HttpProblem(BusydError):
         super().__init__(detail)
         self.alternatives = alternatives
         self.explain: tuple[ExplainedEvent, ...] | UnsetType = UNSET
+        self.cause: Literal["login-refused"] | UnsetType = UNSET
         self.name = name
         self.status = status
         self.fix = fix
@@ -132,6 +135,7 @@ class HttpProblem(BusydError):
                 fix=self.fix or UNSET,
                 alternatives=UNSET if self.alternatives is None else tuple(map(_alternative, self.alternatives)),
                 explain=self.explain,
+                cause=self.cause,
             )
         )
 

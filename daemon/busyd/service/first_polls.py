@@ -36,7 +36,11 @@ class FirstPolls:
         """From when on nothing else begins (monotonic)."""
 
     def of(self, state: ConnectionState, linked: Iterable[CalendarRecord], *, is_refused: bool) -> FirstPoll:
-        """`linked` are its calendars that count. A login that was refused is tried, as this daemon may have another."""
+        """`linked` are its calendars that count. A login that was refused is tried, as this daemon may have another.
+
+        Where nobody has said how it went with the connection, as after a move of the stores, it is due: however young
+        the proofs of its calendars are, the last poll may have failed.
+        """
         now, monotonic = self._clock.now(), self._clock.monotonic()
 
         def passed(at: Instant | None) -> float:
@@ -45,7 +49,8 @@ class FirstPolls:
 
         records = list(linked)
         proved = max((record.as_of for record in records if record.as_of is not None), default=state.last_poll)
-        last = passed(proved) if all(record.complete for record in records) else -NEVER
+        is_told = state.last_poll is not None or bool(state.trouble)
+        last = passed(proved) if is_told and all(record.complete for record in records) else -NEVER
         if state.trouble and not is_refused and state.next_poll is not None and state.next_poll > now:
             return FirstPoll(last, monotonic + (state.next_poll - now))
         if last + state.connection.poll.total_seconds() > monotonic:

@@ -1,9 +1,10 @@
 """Where the stores of a configuration are."""
 
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from busyd.config import StoreConfig
 from busyd.credentials import read_password
@@ -14,7 +15,8 @@ from busyd.store.storage import SqliteStorage, Storage
 if TYPE_CHECKING:
     from busyd.store.postgresql.server import DatabaseServer
 
-_EXTRA = "busyd[postgresql]"
+REQUIREMENT: Final = "psycopg[binary]>=3.2"
+"""That of the extra `postgresql`."""
 
 
 def storage_of(config: StoreConfig | None, state: Path, *, environment: Mapping[str, str]) -> Storage:
@@ -40,7 +42,7 @@ def import_postgresql() -> None:
         import_module("busyd.store.postgresql.storage")
     except ImportError as error:
         message = f"`store:` names a PostgreSQL database, and the library for it cannot be used: {error}"
-        raise Misconfigured(message, fix=f"install it with: pip install '{_EXTRA}'") from None
+        raise Misconfigured(message, fix=f"install it: {sys.executable} -m pip install '{REQUIREMENT}'") from None
 
 
 def database_of(config: StoreConfig, state: Path, *, environment: Mapping[str, str]) -> "DatabaseServer":

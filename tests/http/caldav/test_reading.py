@@ -371,3 +371,14 @@ def test_the_table_of_what_is_supported_names_tests_that_are_there() -> None:
     named = set(re.findall(r"\btest_[a-z_]+", text))
     assert len(named) >= 9
     assert {name for name in named if not (Path(__file__).parent / f"{name}.py").exists()} == set()
+
+
+async def test_only_a_token_without_the_scope_is_told_that_it_may_lack_it(dav: Dav) -> None:
+    path = await dav.calendar()
+    answer = await dav.ask("GET", f"{path}none.ics")
+    assert answer.status == 404
+    assert "scope" not in answer.text
+    dav.token = dav.backend.token("anna", "freebusy")
+    answer = await dav.ask("GET", f"{path}none.ics")
+    assert answer.status == 404
+    assert "need a token with the scope details" in answer.json["fix"]

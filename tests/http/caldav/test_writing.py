@@ -457,3 +457,10 @@ async def test_four_apps_on_a_failing_server_have_the_same_in_the_end_and_lose_n
     """`scripts/soak editing-apps` does more of it."""
     told = await edit_and_converge(120, failures=0.2, seed=7)
     assert {"PUT 201", "PUT 204", "PUT 503", "DELETE 204"} <= told.keys()
+
+
+async def test_who_may_write_is_not_told_of_scopes_where_there_is_nothing_to_delete(dav: Dav, remote: Remote) -> None:
+    answer = await dav.ask("DELETE", f"{await dav.calendar()}none.ics")
+    assert answer.status == 404
+    assert "scope" not in answer.text
+    assert remote.writes == []

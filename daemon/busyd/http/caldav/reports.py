@@ -174,5 +174,5 @@ def _gone(href: str) -> MemberResponse:
 def _of(target: Target) -> tuple[CollectionView, str]:
     """The collection of a target, and its owner. Raises HttpProblem."""
     if target.collection is None or target.owner is None:
-        raise nothing_here()
+        raise nothing_here(details=target.details)
     return target.collection, target.owner

@@ -145,7 +145,7 @@ class CaldavServer:
             )
         content = await self._backend.collections.content(collection, target.member)
         if content is None:
-            raise nothing_here()
+            raise nothing_here(details=target.details)
         size = len(content.payload)
         return [member_resource(target, target.member, tag=content.tag, size=size, data=content.payload)]
 
@@ -200,7 +200,7 @@ class CaldavServer:
             return web.Response(text=text, headers=DAV_HEADERS)
         content = await self._backend.collections.content(target.collection, target.member)
         if content is None:
-            raise nothing_here()
+            raise nothing_here(details=target.details)
         headers = {**DAV_HEADERS, "ETag": etag_of(content.tag)}
         if call.head.if_none_match and matches(call.head.if_none_match, headers["ETag"]):
             return web.Response(status=304, headers=headers)

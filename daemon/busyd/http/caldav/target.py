@@ -82,7 +82,7 @@ async def find_target(call: Call, backend: Backend, *, blocked: BlockedSlots) ->
     if segment is not None and found is None:
         if call.request.method in ("MKCALENDAR", "MKCOL"):
             raise no_privilege(path)
-        raise nothing_here()
+        raise nothing_here(details=call.caller.may("details"))
     return Target(
         path,
         me,
@@ -116,12 +116,15 @@ async def _principal_of(call: Call, backend: Backend) -> str:
         return user
     first = next(iter(await backend.profiles()), None)
     if first is None:
-        raise nothing_here()
+        raise nothing_here(details=call.caller.may("details"))
     return first.name
 
 
-def nothing_here() -> HttpProblem:
-    """404: also for a calendar that the token may not see."""
+def nothing_here(*, details: bool) -> HttpProblem:
+    """404: also for a calendar that the token may not see. `details`: it has the scope to see calendars."""
+    if details:
+        fix = "PROPFIND on the address above this one lists what is there"
+        return HttpProblem("not-found", 404, detail="there is nothing at this address", fix=fix)
     return HttpProblem(
         "not-found",
         404,

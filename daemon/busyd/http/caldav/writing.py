@@ -111,7 +111,7 @@ def _problem(error: NotWritten, target: Target) -> HttpProblem:
                 headers=DAV_HEADERS,
             )
         case Obstacle.ABSENT:
-            return nothing_here()
+            return nothing_here(details=target.details)
         case Obstacle.UNAVAILABLE:
             return HttpProblem(
                 "unavailable",
