@@ -84,7 +84,7 @@ def test_the_server_waits_for_what_takes_long_outside_it(
     empty: DatabaseServer, staged: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limits = ("statement_timeout", "idle_in_transaction_session_timeout")
-    found = []
+    found: list[str] = []
 
     def last(db: PostgresSession) -> None:
         found.extend(db.execute("SELECT current_setting(?)", (name,)).fetchone()[0] for name in limits)

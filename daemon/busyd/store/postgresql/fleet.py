@@ -1,7 +1,7 @@
 """Several daemons on one database: the session of this one, and which connections it owns.
 
-Why it is right is in `fleet_schema.py`. Every change is one statement, so that a daemon that is stopped keeps nobody
-waiting, and says the same when it is repeated because its answer was lost.
+Why it is right is in `fleet_schema.py`. Every change is a single statement, so a stopped daemon blocks nobody, and
+repeating one whose answer was lost does no harm.
 """
 
 import math
@@ -28,9 +28,9 @@ SHARED_DUTIES: Final = ""
 FREE_FOR_ALL: Final = 10.0
 """Seconds after which what nobody has claimed is claimed by whoever can, even beyond its share."""
 _SLACK: Final = 1.1
-"""A session keeps so many times its share."""
+"""A session hands nothing over until it owns more than this multiple of its share."""
 _HANDED_OVER: Final = 0.05
-"""Part of what a session owns that it hands over at once."""
+"""The fraction of its connections that a session hands over in one go."""
 
 _BEGIN: Final = (
     "INSERT INTO session (id, name, address, until)"
