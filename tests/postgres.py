@@ -137,6 +137,8 @@ class LossyProxy:
         self._threads: list[threading.Thread] = []
         self.lose_commit = threading.Event()
         """Set: the next COMMIT is carried out, and not answered; then it is cleared."""
+        self.lose_answer_to = b""
+        """The next statement with this in it is carried out, and not answered; then it is empty."""
         self.refuses = threading.Event()
         """Set: no new connection is let through."""
         self.is_cut = threading.Event()
@@ -194,6 +196,11 @@ class LossyProxy:
                     if one is client and b"COMMIT" in data and self.lose_commit.is_set():
                         server.recv(65536)
                         self.lose_commit.clear()
+                        return
+                    if one is client and self.lose_answer_to and self.lose_answer_to in data:
+                        while b"Z" not in (answer := server.recv(65536))[-6:-5]:
+                            assert answer
+                        self.lose_answer_to = b""
                         return
 
 

@@ -135,7 +135,7 @@ def _handler(daemon: Daemon) -> type[BaseHTTPRequestHandler]:
 def state_in_use(home: Path) -> Iterator[Path]:
     """The state directory, as a running daemon has it."""
     state = home / ".local" / "state" / "busyd"
-    state.mkdir(mode=0o700, parents=True)
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (state / LOCK_FILE).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield state

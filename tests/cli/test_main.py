@@ -107,9 +107,9 @@ def test_options_for_all_may_stand_before_and_after_the_command(busyd: Busyd, ho
 
 
 def test_an_option_after_the_command_wins_and_one_in_front_is_not_forgotten(busyd: Busyd, home: Path) -> None:
-    ran = busyd("--state", str(home / "a"), "--config=/nonexistent", "token", "--state", str(home / "b"), "list",
+    ran = busyd("--state", str(home / "a"), "--config=/nonexistent", "token", "--state", str(home / "b"), "add", "anna",
                 "--config", str(home / ".config/busyd/config.yaml"))  # fmt: skip
-    assert (ran.status, ran.out) == (0, "there are no tokens\n")
+    assert ran.status == 0
     assert (home / "b" / "ledger.sqlite3").exists()
     assert not (home / "a").exists()
 

@@ -71,15 +71,22 @@ class SharingDaemon(Inside):
         """As after a start: what is stored is in memory."""
         await self.restore.load_tables()
 
-    async def show(self, *calendars: RemoteCalendar, connection: str = "anna", username: str = ANNA.username) -> None:
+    async def show(
+        self,
+        *calendars: RemoteCalendar,
+        connection: str = "anna",
+        username: str = ANNA.username,
+        addresses: tuple[str, ...] = (),
+    ) -> None:
         """The server of a connection lists these."""
-        account = AccountRecord(connection, ANNA.url, username, "/1/", ("/1/calendars/",), (), False, Instant(0))
+        account = AccountRecord(connection, ANNA.url, username, "/1/", ("/1/calendars/",), addresses, False, Instant(0))
 
         def take(tx: Transaction) -> None:
             tx.record_account(account)
             tx.record_listing(connection, calendars, at=self.clock.now())
 
         await self.store.transaction(take)
+        self.state.connections[connection].listed = True
         self.state.take_calendars(await self.store.read_calendars())
         await self.restore.load_tables()
 

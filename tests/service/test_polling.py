@@ -2,22 +2,29 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import busyd.service.polling
 from busyd.availability.profile import Profile
 from busyd.config import ConnectionConfig
-from busyd.connection import Connection, ConnectionKind
+from busyd.connection import Connection, ConnectionKind, Privacy
 from busyd.credentials import FromFile, Secret
 from busyd.flow.ask import NotConfirmed
 from busyd.flow.reload import ReloadRequests
+from busyd.index.privacy import follow_privacy
+from busyd.index.writer import IndexWriter
 from busyd.period import Instant
 from busyd.service.polling import Polling
-from tests.index.inside import Inside, StoppedClock, at, ref, timed, window
+from busyd.state.privacy import kept_mark
+from busyd.state.state import State
+from busyd.store.store import Store
+from busyd.store.transaction import Transaction
+from tests.index.inside import ANNA, Inside, StoppedClock, at, ref, timed, window
 from tests.remote.stage import Request, raw_server, reply
 
 
@@ -86,6 +93,27 @@ async def test_who_asks_for_a_poll_during_the_start_has_every_connection_polled(
             assert await syncing == ["odd"]
             assert [span.start for span in (await asking).busy] == [at("2026-06-01T09:00")]
             await polling.close()
+
+
+async def test_what_is_stored_of_many_connections_is_looked_up_at_once(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = [replace(ANNA, name=f"c{number}", privacy=Privacy.BUSY) for number in range(40)]
+    state = State(connections, (), machine_zone="UTC")
+    writer = IndexWriter(inside.store, state, clock=inside.clock, publisher=inside.publisher)
+    await follow_privacy(writer, list(state.connections))
+    reads, read = [], Store._read
+
+    async def counted(store: Store, work: Callable[[Transaction], object]) -> object:
+        reads.append(work)
+        return await read(store, work)
+
+    monkeypatch.setattr(Store, "_read", counted)
+    await follow_privacy(writer, list(state.connections))
+    assert len(reads) == 1
+    assert await inside.store.read_metas("kept:c1") == {
+        f"kept:{name}": kept_mark(state, name) for name in state.connections if name.startswith("c1")
+    }
 
 
 async def test_a_connection_that_does_not_answer_holds_up_no_other(inside: Inside, tmp_path: Path) -> None:

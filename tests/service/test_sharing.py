@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from busyd.availability.profile import Profile
+from busyd.connection import RemoteCalendar
 from busyd.flow.occupancy import others_busy
 from busyd.index.batch import Incoming
 from busyd.index.retry import retry_when_due
@@ -88,6 +89,32 @@ async def test_calendars_of_another_account_under_the_same_name_say_nothing_here
         assert await other.busy(*DAY) == expected
         assert await is_complete(other) is (expected == NINE)
         assert ("another address or user name" in trouble.trouble) is (expected != NINE)
+
+
+async def test_an_account_without_calendars_is_known_to_have_none_everywhere(
+    daemons: Daemons, clock: StoppedClock
+) -> None:
+    profiles = [Profile("anna", timezone="UTC", conflicts=(ref("anna/*"),))]
+    owner, other = [await daemons.begin(clock, profiles=profiles) for _ in range(2)]
+    await other.follow()
+    assert not other.state.connections["anna"].listed
+    await owner.show()
+    for _ in range(2):
+        await other.follow()
+        assert other.state.connections["anna"].listed
+    here, there = [(await daemon.backend.freebusy("anna", window(*DAY))).freshness for daemon in (owner, other)]
+    assert here.calendars == there.calendars
+
+
+@pytest.mark.parametrize("calendars", [(), (WORK,)])
+async def test_changed_addresses_of_an_account_reach_all_daemons(
+    daemons: Daemons, clock: StoppedClock, calendars: tuple[RemoteCalendar, ...]
+) -> None:
+    owner, other = [await daemons.begin(clock, profiles=PROFILES) for _ in range(2)]
+    for addresses in ((), ("anna@example.org",), ("a@example.org", "anna@example.org")):
+        await owner.show(*calendars, addresses=addresses)
+        await other.follow()
+        assert other.state.connections["anna"].addresses == addresses
 
 
 async def test_ids_of_a_mirror_that_another_daemon_has_begun_anew_are_not_taken_for_those_of_before(

@@ -14,7 +14,7 @@ from busyd.store.postgresql.database_clock import DatabaseClock
 from busyd.store.postgresql.fleet import SHARED_DUTIES, Fleet
 from busyd.store.postgresql.session import PostgresSession
 from tests.postgres import PostgresServer
-from tests.store.fleets import Begin, let_expire, opened_by
+from tests.store.fleets import Begin, let_expire, opened_by, until_waiting
 
 MANY = [f"c{number:02}" for number in range(59)]
 """With the shared duties these are sixty."""
@@ -109,6 +109,25 @@ def test_nothing_of_a_session_that_has_expired_is_claimed_before_it_is_ended(beg
     with pytest.raises(SessionEnded):
         first.renew()
     assert first.claim(500) == frozenset()
+
+
+def test_a_session_that_still_reports_when_it_is_ended_holds_nobody_up(begin: Begin) -> None:
+    first = begin("a")
+    first.declare(["x", "y", "z"])
+    first.claim(500)
+    second = begin("b")
+    first.execute("SET application_name='another'")  # it goes on once the connections of its name are ended
+    let_expire(first)
+    with contextlib.closing(second.server.connect("fleet")) as other, ThreadPoolExecutor(2) as threads:
+        other.execute("BEGIN")
+        other.execute("SELECT FROM lease WHERE connection='y' FOR UPDATE")
+        reported = threads.submit(first.report, dict.fromkeys("zyx", "well"))
+        until_waiting(second.server, 1)
+        ended = threads.submit(second.take_over)
+        until_waiting(second.server, 2)
+        other.execute("COMMIT")
+        reported.result()
+        assert ended.result() == ["a"]
 
 
 def test_a_connection_is_released_by_its_owner_alone(begin: Begin) -> None:

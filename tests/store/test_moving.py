@@ -34,6 +34,7 @@ from busyd.store.postgresql.ledger_database import LedgerTables
 from busyd.store.postgresql.ledger_schema import LEDGER as LEDGER_TABLES
 from busyd.store.postgresql.moving import StoreDatabase
 from busyd.store.postgresql.schema import MIRROR
+from busyd.store.postgresql.server import _SETTINGS as SETTINGS
 from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.session import PostgresSession
 from busyd.store.sqlite.database import suspect_of
@@ -113,6 +114,18 @@ def test_it_is_told_how_far_the_copy_has_come(empty: DatabaseServer, tmp_path: P
             CopyProgress("object", 100, 120),
             CopyProgress("object", 120, 120),
         ]
+
+
+def test_the_server_waits_for_what_takes_long_in_the_place_that_is_not_a_database(
+    empty: DatabaseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_stores(tmp_path, 1)
+    for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        monkeypatch.setitem(SETTINGS, name, "1ms")
+    before = dump_files(tmp_path)
+    to_database(tmp_path, empty)
+    to_files(empty, tmp_path)
+    assert dump_files(tmp_path) == before
 
 
 def test_what_was_moved_away_is_kept_under_a_name_that_says_so(empty: DatabaseServer, tmp_path: Path) -> None:

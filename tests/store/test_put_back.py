@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from busyd.store.postgresql.ledger_database import LedgerTables
 from busyd.store.postgresql.ledger_schema import LEDGER
 from busyd.store.postgresql.moving import StoreDatabase
 from busyd.store.postgresql.restoring import SeenState, follow_put_back, replace_ledger
+from busyd.store.postgresql.schema import MIRROR
 from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.storage import PostgresStorage
 from busyd.store.sqlite.moving import StateDirectory
@@ -26,7 +28,7 @@ from tests.other_user import give_to_nobody
 from tests.postgres import OWNER, PostgresServer, find_programs, running
 from tests.store.conftest import with_tables
 from tests.store.filled import make_stores
-from tests.store.fleets import opened_by
+from tests.store.fleets import opened_by, until_waiting
 
 NOW = Instant(1_900_000_000)
 AHEAD = 4_000_000_000
@@ -94,6 +96,25 @@ def test_a_database_that_stays_where_it_is_is_not_taken_for_one_that_was_put_bac
         fleet.begin("one", "")
         assert followed(used) is None
         fleet.renew()
+
+
+def test_a_daemon_that_declares_meanwhile_waits_and_is_told_that_its_session_has_ended(used: DatabaseServer) -> None:
+    with (
+        contextlib.closing(Fleet(used)) as fleet,
+        contextlib.closing(used.connect("ledger")) as other,
+        ThreadPoolExecutor(2) as threads,
+    ):
+        fleet.begin("one", "")
+        other.execute("DELETE FROM place")
+        other.execute("SELECT pg_advisory_lock(%s)", (MIRROR.lock,))
+        rows = threads.submit(followed, used)
+        until_waiting(used, 1)
+        declared = threads.submit(fleet.declare, ["anna"])
+        until_waiting(used, 2)
+        other.execute("SELECT pg_advisory_unlock_all()")
+        assert rows.result() == 1
+        with pytest.raises(SessionEnded):
+            declared.result()
 
 
 @pytest.mark.parametrize("options", [(), ("--schema=ledger",)], ids=["all", "the ledger alone"])

@@ -25,6 +25,7 @@ from busyd.store.postgresql.fleet import Fleet
 from busyd.store.postgresql.ledger_database import LedgerTables
 from busyd.store.postgresql.moving import StoreDatabase
 from busyd.store.postgresql.restoring import replace_ledger
+from busyd.store.postgresql.server import _SETTINGS as SETTINGS
 from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.session import PostgresSession
 from busyd.store.postgresql.storage import PostgresStorage
@@ -77,6 +78,22 @@ def test_whatever_is_in_a_ledger_is_the_same_in_a_database_and_in_a_backup_of_th
     assert ledger_in(dump_files(staged.parent)) == before
     counts = tuple(len(before[f"ledger.{name}"]) for name in ("booking", "token", "webhook"))
     assert (copy.bookings, copy.tokens, copy.webhooks) == counts
+
+
+def test_the_server_waits_for_what_takes_long_outside_it(
+    empty: DatabaseServer, staged: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits = ("statement_timeout", "idle_in_transaction_session_timeout")
+    found: list[str] = []
+
+    def last(db: PostgresSession) -> None:
+        found.extend(db.execute("SELECT current_setting(?)", (name,)).fetchone()[0] for name in limits)
+
+    replace_ledger(empty, staged, now=NOW, last=last)
+    assert found == ["0", "0"]
+    for name in limits:
+        monkeypatch.setitem(SETTINGS, name, "1ms")
+    assert copy_ledger(empty).tokens
 
 
 def test_the_rules_go_on_with_what_was_restored(empty: DatabaseServer, tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ async def follow_privacy(writer: IndexWriter, connections: Iterable[str]) -> Non
     """
     store, state = writer.store, writer.state
     forgotten: dict[str, str] = {}
+    known = await store.read_metas(_NAME)
     for name in connections:
-        before, wanted = await store.read_meta(_NAME + name) or str(Privacy.FULL), kept_mark(state, name)
+        before, wanted = known.get(_NAME + name) or str(Privacy.FULL), kept_mark(state, name)
         if before != wanted:
             forgotten[name] = wanted
     read = [name for name in forgotten if await store.read_calendars(name)]

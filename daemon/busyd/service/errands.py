@@ -26,6 +26,8 @@ class WriteErrands:
         self._in_fleet = in_fleet
         self._writer = writer
         self._sent: dict[int, asyncio.Future[bytes | None]] = {}
+        self._outcomes: dict[int, bytes | None] = {}
+        """What is known, and was not told yet."""
         self._doing: set[asyncio.Task[None]] = set()
 
     @property
@@ -55,7 +57,9 @@ class WriteErrands:
 
     async def collect(self) -> dict[int, bytes | None]:
         """What came of what was sent; to be told once it is in memory. Raises StorageError."""
-        return dict(await self._in_fleet(self._errands.outcomes)) if self._sent else {}
+        if self._sent:
+            self._outcomes |= await self._in_fleet(self._errands.outcomes)
+        return dict(self._outcomes)
 
     def tell(self, outcomes: dict[int, bytes | None]) -> None:
         """Let those go on who have waited for it."""
@@ -63,6 +67,7 @@ class WriteErrands:
             sent = self._sent.get(number)
             if sent is not None and not sent.done():
                 sent.set_result(outcome)
+            self._outcomes.pop(number, None)
 
     async def serve(self) -> None:
         """Begin what others have sent. Raises StorageError."""

@@ -1,6 +1,6 @@
 """When a daemon polls a connection first that another one has polled before: its turn stays what it was.
 
-What is due already begins a moment after one another, as nobody would come between their answers otherwise.
+Overdue polls start a moment apart; otherwise no request could be served between their answers.
 """
 
 from collections.abc import Iterable

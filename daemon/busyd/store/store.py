@@ -91,6 +91,9 @@ class Store:
     async def read_meta(self, name: str) -> str | None:
         return await self._read(lambda tx: tx.read_meta(name))
 
+    async def read_metas(self, beginning: str) -> dict[str, str]:
+        return await self._read(lambda tx: tx.read_metas(beginning))
+
     async def read_account(self, connection: str) -> AccountRecord | None:
         return await self._read(lambda tx: tx.read_account(connection))
 

@@ -2,6 +2,8 @@
 
 from contextlib import closing
 
+from msgspec.structs import replace
+
 from busyd.store.backup import BackupUnusable, LedgerCopy, collect_ledger
 from busyd.store.postgresql.forms import has_schema, require_not_moved
 from busyd.store.postgresql.ledger_schema import LEDGER
@@ -13,7 +15,8 @@ from busyd.store.table_copy import copy_and_compare
 
 def copy_ledger(server: DatabaseServer) -> LedgerCopy:
     """The ledger as it is at one moment, in the form that SQLite keeps. Raises BackupUnusable, StorageError."""
-    with server.errors(), closing(server.connect(LEDGER.schema, statement_timeout="0")) as connection:
+    patient = replace(server, is_patient=True)
+    with server.errors(), closing(patient.connect(LEDGER.schema)) as connection:
         server.require_supported(connection)
         db = PostgresSession(connection)
         db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")

@@ -24,7 +24,7 @@ TIMELINE: Final = "left(pg_walfile_name(pg_current_wal_lsn()), 8)"
 _RUN: Final = (
     "SELECT pg_postmaster_start_time()::text || ' ' || COALESCE((SELECT stats_reset::text FROM pg_stat_wal), '')"
 )
-"""Another text after the server was started anew, and after it has recovered from a crash, which resets statistics."""
+"""Differs after the server was restarted, and after crash recovery, which resets statistics."""
 _SETTLE_TRIES: Final = 20
 _SETTLE_EVERY: Final = 0.25
 """Seconds."""

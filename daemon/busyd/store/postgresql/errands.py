@@ -1,25 +1,31 @@
 """What one daemon has another one do: packed work, which the owner of a connection takes once, and its outcome.
 
-An errand that was taken is never taken again: whoever gave it and hears nothing knows nothing of what came of it.
+An errand that was taken is never taken by another daemon: whoever gave it and hears nothing knows nothing of what came
+of it. Each statement may be repeated because its answer was lost. So whoever gives an errand numbers it, whoever takes
+one writes down who did, and an outcome stays until it was read.
 """
 
+import secrets
 from collections.abc import Mapping
 from typing import Final
 
 from busyd.store.postgresql.fleet_connection import FleetConnection
 
-_GIVE: Final = (
-    "INSERT INTO errand (connection, by_session, deadline, work)"
-    " SELECT ?, id, clock_timestamp() + make_interval(secs => ?), ? FROM session WHERE id=? AND until>clock_timestamp()"
-    " RETURNING id, (SELECT session FROM lease WHERE lease.connection=errand.connection)"
-)
+_GIVE: Final = """
+WITH own AS (SELECT id FROM session WHERE id=?1 AND until>clock_timestamp()),
+  given AS (
+    INSERT INTO errand (id, connection, by_session, deadline, work)
+    SELECT ?2, ?3, id, clock_timestamp() + make_interval(secs => ?4), ?5 FROM own ON CONFLICT (id) DO NOTHING)
+SELECT (SELECT session FROM lease WHERE connection=?3) FROM own
+"""
 _OUTCOMES: Final = (
-    "DELETE FROM errand WHERE by_session=? AND (outcome IS NOT NULL OR deadline<=clock_timestamp())"
-    " RETURNING id, outcome"
+    "SELECT id, outcome FROM errand WHERE by_session=? AND (outcome IS NOT NULL OR deadline<=clock_timestamp())"
 )
+_FORGET: Final = "DELETE FROM errand WHERE id=ANY(?)"
 _TAKE: Final = (
-    "UPDATE errand SET is_taken=TRUE FROM lease WHERE lease.connection=errand.connection AND lease.session=?"
-    " AND NOT is_taken AND deadline>clock_timestamp() RETURNING errand.id, work"
+    "UPDATE errand SET taken_by=?1 FROM lease WHERE lease.connection=errand.connection AND lease.session=?1"
+    " AND outcome IS NULL AND (taken_by IS NULL OR taken_by=?1) AND id<>ALL(?2) AND deadline>clock_timestamp()"
+    " RETURNING id, work"
 )
 _FINISH: Final = "UPDATE errand SET outcome=? WHERE id=? RETURNING by_session"
 
@@ -32,24 +38,32 @@ class Errands:
 
     def __init__(self, fleet: FleetConnection) -> None:
         self._fleet = fleet
+        self._begun: set[int] = set()
+        """What was handed out by `take`, until its outcome is in the database."""
 
     def give(self, connection: str, work: bytes, *, within: float) -> int:
         """Have the owner of a connection do something, begun within so many seconds. Raises SessionEnded."""
-        rows = self._fleet.execute(_GIVE, (connection, within, work, self._fleet.server.session))
+        number, server = secrets.randbits(63), self._fleet.server
+        rows = self._fleet.execute(_GIVE, (server.session, number, connection, within, work))
         if not rows:
-            raise self._fleet.server.session_ended()
-        ((number, owner),) = rows
-        self._fleet.tell([] if owner is None else [owner])
-        return int(number)
+            raise server.session_ended()
+        self._fleet.tell([owner for (owner,) in rows if owner is not None])
+        return number
 
     def outcomes(self) -> Mapping[int, bytes | None]:
-        """What came of errands that this daemon has given; None where that is not known in time."""
-        return dict(self._fleet.execute(_OUTCOMES, (self._fleet.server.session,)))
+        """What came of errands that this daemon has given; None where that is not known in time. Each is told once."""
+        found = dict(self._fleet.execute(_OUTCOMES, (self._fleet.server.session,)))
+        if found:
+            self._fleet.execute(_FORGET, (list(found),))
+        return found
 
     def take(self) -> Mapping[int, bytes]:
-        """Errands that are this daemon's to do; nobody else does them any more."""
-        return dict(self._fleet.execute(_TAKE, (self._fleet.server.session,)))
+        """Errands that are this daemon's to do: nobody else does them any more, and none is handed out again."""
+        taken = dict(self._fleet.execute(_TAKE, (self._fleet.server.session, list(self._begun))))
+        self._begun |= taken.keys()
+        return taken
 
     def finish(self, errand: int, outcome: bytes) -> None:
         """Say what came of one."""
         self._fleet.tell([session for (session,) in self._fleet.execute(_FINISH, (outcome, errand))])
+        self._begun.discard(errand)

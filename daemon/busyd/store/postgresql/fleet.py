@@ -1,7 +1,7 @@
 """Several daemons on one database: the session of this one, and which connections it owns.
 
-Why it is right is in `fleet_schema.py`. Every change is one statement, so that a daemon that is stopped keeps nobody
-waiting, and says the same when it is repeated because its answer was lost.
+Why it is right is in `fleet_schema.py`. Every change is a single statement, so a stopped daemon blocks nobody, and
+repeating one whose answer was lost does no harm.
 """
 
 import math
@@ -28,9 +28,9 @@ SHARED_DUTIES: Final = ""
 FREE_FOR_ALL: Final = 10.0
 """Seconds after which what nobody has claimed is claimed by whoever can, even beyond its share."""
 _SLACK: Final = 1.1
-"""A session keeps so many times its share."""
+"""A session hands nothing over until it owns more than this multiple of its share."""
 _HANDED_OVER: Final = 0.05
-"""Part of what a session owns that it hands over at once."""
+"""The fraction of its connections that a session hands over in one go."""
 
 _BEGIN: Final = (
     "INSERT INTO session (id, name, address, until)"
@@ -45,10 +45,13 @@ _END_BACKENDS: Final = (
     f"SELECT pg_terminate_backend(pid) FROM session JOIN pg_stat_activity ON application_name='{APPLICATION}:' || id"
     " WHERE until<clock_timestamp() AND usename=current_user AND pid<>pg_backend_pid()"
 )
-_TAKE_OVER: Final = (
-    "DELETE FROM session WHERE id IN"
-    " (SELECT id FROM session WHERE until<clock_timestamp() FOR UPDATE SKIP LOCKED) RETURNING name"
-)
+_TAKE_OVER: Final = """
+WITH ended AS (SELECT id FROM session WHERE until<clock_timestamp() FOR UPDATE SKIP LOCKED),
+  freed AS (
+    SELECT connection FROM lease WHERE session IN (SELECT id FROM ended) ORDER BY connection FOR NO KEY UPDATE)
+DELETE FROM session USING ended WHERE session.id=ended.id AND (SELECT COUNT(*) FROM freed)>=0 RETURNING name
+"""
+"""Here and in `_REPORT` leases are locked by name: a session that has expired may still be reporting."""
 _COUNTS: Final = (
     "SELECT (SELECT COUNT(*) FROM lease), (SELECT COUNT(*) FROM session WHERE until>clock_timestamp()),"
     " (SELECT COUNT(*) FROM lease WHERE session=?)"
@@ -73,11 +76,13 @@ _RELEASE: Final = """
 WITH own AS (SELECT id FROM session WHERE id=?1 AND until>clock_timestamp() FOR UPDATE)
 UPDATE lease SET session=NULL FROM own WHERE lease.session=own.id AND connection=ANY(?2)
 """
-_REPORT: Final = (
-    "UPDATE lease SET health=told.health, reported=clock_timestamp()"
-    " FROM unnest(CAST(? AS TEXT[]), CAST(? AS TEXT[])) AS told (connection, health)"
-    " WHERE lease.connection=told.connection AND session=?"
-)
+_REPORT: Final = """
+WITH told AS (SELECT * FROM unnest(CAST(?1 AS TEXT[]), CAST(?2 AS TEXT[])) AS told (connection, health)),
+  own AS (
+    SELECT connection FROM lease WHERE session=?3 AND connection=ANY(?1) ORDER BY connection FOR NO KEY UPDATE)
+UPDATE lease SET health=told.health, reported=clock_timestamp() FROM own JOIN told USING (connection)
+WHERE lease.connection=own.connection AND session=?3
+"""
 _OWNERS: Final = (
     "SELECT connection, COALESCE(name, ''), COALESCE(address, ''), CAST(floor(extract(epoch FROM until)) AS BIGINT)"
     " FROM lease LEFT JOIN session ON session.id=lease.session ORDER BY connection"

@@ -51,7 +51,10 @@ class FleetConnection:
         self.server = server
 
     def execute(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
-        """Run one statement, and once more when the connection turns out to be lost. Raises StorageError."""
+        """Run one statement, and once more when the connection turns out to be lost. Raises StorageError.
+
+        It may have been carried out the first time: it has to do no harm, and to tell enough, when it is repeated.
+        """
         with self.server.errors():
             try:
                 return self._execute(statement, values)

@@ -37,13 +37,13 @@ END $$
 """
 
 _DECLARE: Final = """
-CREATE FUNCTION declare_connections(own BIGINT, names TEXT[]) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION declare_connections(own BIGINT, names TEXT[]) RETURNS BOOLEAN LANGUAGE plpgsql AS $$
 BEGIN
+  PERFORM pg_advisory_xact_lock({lock});
   PERFORM FROM session WHERE id = own AND until > clock_timestamp() FOR KEY SHARE;
   IF NOT FOUND THEN
     RETURN FALSE;
   END IF;
-  PERFORM pg_advisory_xact_lock({lock});
   DELETE FROM declared WHERE session = own AND connection <> ALL (names);
   INSERT INTO lease (connection) SELECT unnest(names) ON CONFLICT DO NOTHING;
   INSERT INTO declared (session, connection) SELECT own, unnest(names) ON CONFLICT DO NOTHING;
@@ -53,7 +53,7 @@ BEGIN
 END $$
 """
 """In the database, so that a process that is stopped meanwhile keeps nobody waiting. One at a time, so that no lease
-is dropped that another session has just found to be there."""
+is dropped that another session has just found to be there. That lock comes first, as it does for whoever restores."""
 
 _LOCK: Final = 0x62757379_04
 
@@ -77,22 +77,30 @@ def _first(db: PostgresSession) -> None:
         "CREATE TABLE declared (session BIGINT NOT NULL REFERENCES session ON DELETE CASCADE,"
         f" connection {TEXT}, PRIMARY KEY (session, connection))",
         "CREATE INDEX declared_connection ON declared (connection)",
+    ):
+        db.execute(statement)
+
+
+def _second(db: PostgresSession) -> None:
+    for statement in (
         _DECLARE.format(lock=_LOCK),
-        f"CREATE TABLE request (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, connection {TEXT},"
+        # Of the first version. What is in them is asked for again.
+        "DROP TABLE IF EXISTS request, errand",
+        f"CREATE TABLE request (id BIGINT PRIMARY KEY, connection {TEXT},"
         " newer_than BIGINT NOT NULL, asked TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),"
         " deadline TIMESTAMPTZ NOT NULL, by_session BIGINT NOT NULL REFERENCES session ON DELETE CASCADE,"
         " done BOOLEAN NOT NULL DEFAULT FALSE)"
         " WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=2000)",
         "CREATE INDEX request_open ON request (connection) WHERE NOT done",
         "CREATE INDEX request_by ON request (by_session)",
-        f"CREATE TABLE errand (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, connection {TEXT},"
+        f"CREATE TABLE errand (id BIGINT PRIMARY KEY, connection {TEXT},"
         " by_session BIGINT NOT NULL REFERENCES session ON DELETE CASCADE, deadline TIMESTAMPTZ NOT NULL,"
-        " work BYTEA NOT NULL, is_taken BOOLEAN NOT NULL DEFAULT FALSE, outcome BYTEA)"
+        " work BYTEA NOT NULL, taken_by BIGINT, outcome BYTEA)"
         " WITH (autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=2000)",
-        "CREATE INDEX errand_open ON errand (connection) WHERE NOT is_taken",
+        "CREATE INDEX errand_open ON errand (connection) WHERE outcome IS NULL",
         "CREATE INDEX errand_by ON errand (by_session)",
     ):
         db.execute(statement)
 
 
-FLEET: Final = StoredTables("fleet", (_first,), lock=_LOCK)
+FLEET: Final = StoredTables("fleet", (_first, _second), lock=_LOCK)

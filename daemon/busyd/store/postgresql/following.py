@@ -81,15 +81,23 @@ NUMBERS: Final = (
     " FOR EACH ROW EXECUTE FUNCTION entry_moved()",
 )
 """What keeps the numbers, in the schema of the mirror. What is moved there has none, and is told as a whole."""
-ONLY_HERE: Final = frozenset({"deletion", "calendar.moved", "object.moved"})
-_NUMBERED: Final = ("calendar", "object", "busy_index")
+ACCOUNT_NUMBERS: Final = (
+    "ALTER TABLE account ADD COLUMN moved BIGINT NOT NULL DEFAULT 0",
+    "CREATE INDEX account_moved ON account (moved)",
+    "CREATE TRIGGER account_number BEFORE INSERT OR UPDATE ON account FOR EACH ROW EXECUTE FUNCTION number_row()",
+)
+"""The same of accounts: one may have no calendar, and its addresses may change while no calendar does."""
+ONLY_HERE: Final = frozenset({"deletion", "account.moved", "calendar.moved", "object.moved"})
+_NUMBERED: Final = ("account", "calendar", "object", "busy_index")
 BEFORE_MOVING: Final = tuple(f"ALTER TABLE {table} DISABLE TRIGGER USER" for table in _NUMBERED)
 AFTER_MOVING: Final = tuple(f"ALTER TABLE {table} ENABLE TRIGGER USER" for table in _NUMBERED)
 
 _BOUNDS: Final = (
-    "SELECT number, GREATEST((SELECT MAX(number) FROM deletion), (SELECT MAX(moved) FROM calendar))"
+    "SELECT number, GREATEST((SELECT MAX(number) FROM deletion), (SELECT MAX(moved) FROM calendar),"
+    " (SELECT MAX(moved) FROM account))"
     f" FROM deletion WHERE calendar={_FORGOTTEN}"
 )
+_ACCOUNTS: Final = "SELECT connection FROM account WHERE moved>? OR connection=ANY(?) ORDER BY connection"
 _CALENDARS: Final = "SELECT id FROM calendar WHERE moved>? ORDER BY moved, id"
 _CALENDARS_DELETED: Final = (
     f"SELECT calendar FROM deletion WHERE calendar<>{_FORGOTTEN} AND object IS NULL AND number>? ORDER BY number"
@@ -115,6 +123,11 @@ class MirrorChanges(Struct, frozen=True):
 def calendars_moved(db: SqlSession, after: int) -> MirrorChanges:
     """Calendars of which anything has changed; after 0 all. To be read in one transaction with what is in them."""
     return _moved(db, (), after=after, written=_CALENDARS, deleted=_CALENDARS_DELETED)
+
+
+def accounts_moved(db: SqlSession, after: int, *, besides: Sequence[str] = ()) -> list[str]:
+    """Connections of which the account is new or has changed, and these where they have one. As `calendars_moved`."""
+    return [name for (name,) in db.execute(_ACCOUNTS, (after, list(besides)))]
 
 
 def objects_moved(db: SqlSession, calendar: int, *, after: int) -> MirrorChanges:

@@ -44,7 +44,7 @@ class StoreDatabase:
 
     def __init__(self, server: DatabaseServer, *, key: StoreKey | None = None) -> None:
         """`key` is that of the stored passwords; without it a database that has some is not moved."""
-        self._server = server
+        self._server = server = replace(server, is_patient=True)
         self._secrets = SealedSecrets(SealedTable(server), key) if key is not None else None
         self.name = server.name
         self._connection: Connection[TupleRow] | None = None

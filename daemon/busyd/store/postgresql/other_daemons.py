@@ -18,7 +18,7 @@ from busyd.store.bookings import Booking
 from busyd.store.mirror import AccountRecord, CalendarRecord
 from busyd.store.occurrences import IndexEntry
 from busyd.store.postgresql.connection import TransactionConnection
-from busyd.store.postgresql.following import calendars_moved, forget_deletions, objects_moved
+from busyd.store.postgresql.following import accounts_moved, calendars_moved, forget_deletions, objects_moved
 from busyd.store.postgresql.schema import MIRROR
 from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.session import PostgresSession
@@ -95,7 +95,7 @@ class FollowedFrom(Struct, frozen=True):
     known: Mapping[int, str]
     """Calendar -> its connection, of those in memory."""
     unlisted: Sequence[str]
-    """Connections of which no calendar is in memory: all of them are read, as after a reload."""
+    """Connections of which it is not known what calendars they have: all of them are read, as after a reload."""
     rows: Sequence[str]
     """Rows of the outbox that are read in any case."""
     is_begun: bool
@@ -149,7 +149,8 @@ def _read(db: PostgresSession, known: FollowedFrom, *, mirror: int, rows: int) -
     unlisted = dict(db.execute("SELECT id, connection FROM calendar WHERE connection=ANY(?)", (list(known.unlisted),)))
     there |= unlisted
     written = set(there) if moved.is_whole else {*moved.written, *moved.deleted, *unlisted}
-    by_connection: dict[str, list[int]] = {}
+    accounts = accounts_moved(db, -1 if moved.is_whole else mirror, besides=known.unlisted)
+    by_connection: dict[str, list[int]] = {name: [] for name in accounts if not known.is_own(name)}
     for calendar in written & there.keys():
         if not known.is_own(there[calendar]):
             by_connection.setdefault(there[calendar], []).append(calendar)

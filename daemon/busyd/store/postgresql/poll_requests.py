@@ -4,6 +4,7 @@ That a request is done says that a poll has ended which began after it was asked
 proof enough, is read from the mirror, so that nothing depends on a request or an answer that gets lost.
 """
 
+import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
@@ -15,12 +16,14 @@ from busyd.period import Instant
 from busyd.store.errors import StorageError
 from busyd.store.postgresql.fleet_connection import FleetConnection
 
-_ASK: Final = (
-    "INSERT INTO request (connection, newer_than, deadline, by_session)"
-    " VALUES (?, ?, clock_timestamp() + make_interval(secs => ?), ?)"
-    " RETURNING id, (SELECT session FROM lease WHERE lease.connection=request.connection)"
-)
-_ANSWERED: Final = "DELETE FROM request WHERE by_session=? AND (done OR deadline<=clock_timestamp()) RETURNING id, done"
+_ASK: Final = """
+WITH asked AS (
+  INSERT INTO request (id, connection, newer_than, deadline, by_session)
+  VALUES (?1, ?2, ?3, clock_timestamp() + make_interval(secs => ?4), ?5) ON CONFLICT (id) DO NOTHING)
+SELECT session FROM lease WHERE connection=?2 AND session IS NOT NULL
+"""
+_ANSWERED: Final = "SELECT id, done FROM request WHERE by_session=? AND (done OR deadline<=clock_timestamp())"
+_FORGET: Final = "DELETE FROM request WHERE id=ANY(?)"
 _ASKED: Final = (
     "SELECT connection, MAX(newer_than), clock_timestamp() FROM request JOIN lease USING (connection)"
     " WHERE lease.session=? AND NOT done AND deadline>clock_timestamp() GROUP BY connection ORDER BY connection"
@@ -48,19 +51,21 @@ class PollRequests:
 
     def ask(self, connection: str, *, newer_than: Instant, within: float) -> int:
         """Ask whoever owns a connection, or will, for a poll within so many seconds. Raises SessionEnded."""
+        number = secrets.randbits(63)
         try:
-            values = (connection, newer_than, within, self._fleet.server.session)
-            ((number, owner),) = self._fleet.execute(_ASK, values)
+            owners = self._fleet.execute(_ASK, (number, connection, newer_than, within, self._fleet.server.session))
         except StorageError as error:
             if isinstance(error.__cause__, psycopg.errors.ForeignKeyViolation):
                 raise self._fleet.server.session_ended() from error
             raise
-        self._fleet.tell([] if owner is None else [owner])
-        return int(number)
+        self._fleet.tell([owner for (owner,) in owners])
+        return number
 
     def answered(self) -> frozenset[int]:
         """What this daemon has asked for and was done since this was asked last. What is too late is forgotten."""
         rows = self._fleet.execute(_ANSWERED, (self._fleet.server.session,))
+        if rows:
+            self._fleet.execute(_FORGET, ([number for number, _ in rows],))
         return frozenset(number for number, is_done in rows if is_done)
 
     def asked(self) -> dict[str, AskedPoll]:

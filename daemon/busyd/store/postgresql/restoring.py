@@ -85,7 +85,7 @@ def replace_ledger(
         last(db)
         return aside
 
-    with closing(TransactionConnection(server, FLEET)) as connection:
+    with closing(TransactionConnection(replace(server, is_patient=True), FLEET)) as connection:
         return connection.write(work)
 
 
@@ -102,7 +102,10 @@ def replace_secrets(db: PostgresSession, records: Changes, *, now: Instant, wher
 
 
 def was_put_back(server: DatabaseServer) -> bool:
-    """Whether the database was, and nobody has followed that yet. Changes nothing. Raises StorageError."""
+    """Whether the database was put back and no daemon has dealt with that yet.
+
+    Changes nothing. Raises StorageError.
+    """
     with server.errors(), closing(server.connect(LEDGER.schema)) as connection:
         db = PostgresSession(connection)
         db.execute("BEGIN READ ONLY")

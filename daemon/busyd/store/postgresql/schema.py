@@ -7,7 +7,7 @@ by its bytes, as there.
 from typing import Final
 
 from busyd.store.postgresql.connection import StoredTables
-from busyd.store.postgresql.following import AFTER_MOVING, BEFORE_MOVING, NUMBERS, ONLY_HERE
+from busyd.store.postgresql.following import ACCOUNT_NUMBERS, AFTER_MOVING, BEFORE_MOVING, NUMBERS, ONLY_HERE
 from busyd.store.postgresql.session import PostgresSession
 
 TEXT: Final = 'TEXT COLLATE "C" NOT NULL'
@@ -59,9 +59,14 @@ def _first(db: PostgresSession) -> None:
         db.execute(statement)
 
 
+def _second(db: PostgresSession) -> None:
+    for statement in ACCOUNT_NUMBERS:
+        db.execute(statement)
+
+
 MIRROR: Final = StoredTables(
     "mirror",
-    (_first,),
+    (_first, _second),
     lock=0x62757379_01,
     only_here=ONLY_HERE,
     before_moving=BEFORE_MOVING,

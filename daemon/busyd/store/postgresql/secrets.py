@@ -20,7 +20,7 @@ from busyd.store.postgresql.session import PostgresSession
 logger = logging.getLogger(__name__)
 
 _STATE: Final = "SELECT COUNT(*), COALESCE(MAX(moved), 0) FROM secrets.secret"
-"""Another one whenever anything was changed: a row that is written has a number above all others."""
+"""Changes whenever a record does: a row that is written has a number above all others."""
 _ALL: Final = "SELECT name, sealed FROM {schema}.secret"
 _PUT: Final = (
     "INSERT INTO secret (name, sealed) VALUES (?, ?)"

@@ -18,6 +18,7 @@ OLDEST_SERVER: Final = 15
 APPLICATION: Final = "busyd"
 _SETTINGS: Final = {
     "lock_timeout": "10s",  # as long as another process is waited for with SQLite
+    "statement_timeout": "60s",
     "idle_in_transaction_session_timeout": "20s",  # one that is stopped there keeps others from writing
     "client_connection_check_interval": "5s",
     "jit": "off",
@@ -25,6 +26,7 @@ _SETTINGS: Final = {
     "default_transaction_isolation": r"read\ committed",
     "timezone": "UTC",
 }
+_PATIENT: Final = {"statement_timeout": "0", "idle_in_transaction_session_timeout": "0"}
 _PREFIX: Final = re.compile("^connection (is bad|failed): ")
 """What psycopg puts before that a connection has failed."""
 _TIMEOUTS: Final = {
@@ -56,6 +58,8 @@ class DatabaseServer(Struct, frozen=True):
     password: str = ""
     session: int | None = None
     """That of the daemon which uses it, see `fleet_schema.py`: once it has ended, nothing more can be written."""
+    is_patient: bool = False
+    """For what a person waits for: no statement takes too long, nor what is done elsewhere during a transaction."""
 
     def __repr__(self) -> str:
         return f"DatabaseServer({self.name})"
@@ -78,9 +82,13 @@ class DatabaseServer(Struct, frozen=True):
         """What its connections are called. Whoever takes over a session ends all that bear its name."""
         return APPLICATION if self.session is None else f"{APPLICATION}:{self.session}"
 
-    def connect(self, namespace: str, *, statement_timeout: str = "60s") -> Connection[TupleRow]:
+    def connect(self, namespace: str, *, statement_timeout: str = "") -> Connection[TupleRow]:
         """A connection whose tables are those of a schema; every transaction has to be begun. Raises psycopg.Error."""
-        settings = {**_SETTINGS, "search_path": f"{namespace},pg_temp", "statement_timeout": statement_timeout}
+        settings = {**_SETTINGS, "search_path": f"{namespace},pg_temp"}
+        if statement_timeout:
+            settings["statement_timeout"] = statement_timeout
+        if self.is_patient:
+            settings |= _PATIENT
         given = {**_UNSAID, "dbname": self.database, **conninfo_to_dict(self.conninfo)}
         connection = psycopg.connect(
             make_conninfo("", **given),

@@ -1,8 +1,12 @@
 """What every group of statements has: its session, and what is said of the store as a whole."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from busyd.store.engine import SqlSession
+
+_LAST: Final = "\U0010ffff"
+"""Sorts after every other character."""
 
 
 class Statements:
@@ -40,6 +44,11 @@ class Statements:
     def read_meta(self, name: str) -> str | None:
         row = self._db.execute("SELECT value FROM meta WHERE name=?", (name,)).fetchone()
         return row[0] if row else None
+
+    def read_metas(self, beginning: str) -> dict[str, str]:
+        """Name -> value of all names that begin so."""
+        query = "SELECT name, value FROM meta WHERE name>=? AND name<?"
+        return dict(self._db.execute(query, (beginning, beginning + _LAST)).fetchall())
 
     def record_meta(self, name: str, value: str) -> None:
         self._db.execute(upsert("meta", ("name", "value")), (name, value))

@@ -1,0 +1,130 @@
+"""What one daemon has another one do is done once, and its outcome told, whatever answers of the server are lost."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any, cast
+
+import pytest
+from msgspec.structs import replace
+
+from busyd.flow.errands import DeleteMember, pack_outcome, unpack_errand
+from busyd.flow.member_write import Conditions
+from busyd.flow.writing import ObjectWriter
+from busyd.period import Instant
+from busyd.service.errands import WriteErrands
+from busyd.store.errors import SessionEnded
+from busyd.store.postgresql.errands import Errands
+from busyd.store.postgresql.fleet import Fleet
+from busyd.store.postgresql.poll_requests import PollRequests
+from tests.postgres import LossyProxy, PostgresServer
+from tests.store.fleets import Begin, let_expire
+
+LONG = 3600.0
+"""Seconds that no test takes."""
+
+
+@pytest.fixture
+def proxy(postgres: PostgresServer) -> Iterator[LossyProxy]:
+    with LossyProxy(postgres) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def sender(begin: Begin, proxy: LossyProxy) -> Fleet:
+    """A daemon that polls nothing."""
+    return behind(proxy, begin("sender"))
+
+
+@pytest.fixture
+def owner(begin: Begin, proxy: LossyProxy) -> Fleet:
+    """A daemon that polls a connection."""
+    fleet = behind(proxy, begin("owner"))
+    fleet.declare(["anna"])
+    assert "anna" in fleet.claim(500)
+    return fleet
+
+
+def behind(proxy: LossyProxy, fleet: Fleet) -> Fleet:
+    fleet.use(replace(fleet.server, conninfo=proxy.in_front_of(fleet.server).conninfo))
+    return fleet
+
+
+def test_an_errand_whose_giving_was_not_answered_is_taken_once(owner: Fleet, sender: Fleet, proxy: LossyProxy) -> None:
+    proxy.lose_answer_to = b"INSERT INTO errand"
+    number = Errands(sender).give("anna", b"work", within=LONG)
+    assert not proxy.lose_answer_to
+    assert Errands(owner).take() == {number: b"work"}
+
+
+def test_an_outcome_whose_reading_was_not_answered_is_told(owner: Fleet, sender: Fleet, proxy: LossyProxy) -> None:
+    giving, taking = Errands(sender), Errands(owner)
+    number = giving.give("anna", b"work", within=LONG)
+    taking.take()
+    taking.finish(number, b"done")
+    proxy.lose_answer_to = b"SELECT id, outcome"
+    assert giving.outcomes() == {number: b"done"}
+    assert not proxy.lose_answer_to
+    assert giving.outcomes() == {}
+
+
+def test_an_errand_whose_taking_was_not_answered_is_begun_once_and_by_nobody_else(
+    owner: Fleet, sender: Fleet, proxy: LossyProxy
+) -> None:
+    giving, taking = Errands(sender), Errands(owner)
+    number = giving.give("anna", b"work", within=LONG)
+    proxy.lose_answer_to = b"UPDATE errand SET taken_by"
+    assert taking.take() == {number: b"work"}
+    assert not proxy.lose_answer_to
+    assert taking.take() == {}
+    owner.release(["anna"])
+    sender.declare(["anna"])
+    assert "anna" in sender.claim(500)
+    assert giving.take() == {}
+
+
+async def test_an_outcome_stays_known_until_it_was_told(owner: Fleet, sender: Fleet) -> None:
+    """As when what the owner has written cannot be followed yet."""
+
+    async def here(work: Callable[[], Any]) -> Any:
+        return work()
+
+    errands = WriteErrands(Errands(sender), here, writer=cast(ObjectWriter, None))
+    errand = DeleteMember(1, "a.ics", Conditions())
+    sent = asyncio.ensure_future(errands.sender("anna")(errand))
+    await asyncio.sleep(0)
+    ((number, work),) = Errands(owner).take().items()
+    assert unpack_errand(work) == errand
+    Errands(owner).finish(number, pack_outcome(None))
+    found = [await errands.collect() for _ in range(2)]
+    assert [set(one) for one in found] == [{number}, {number}]
+    errands.tell(found[-1])
+    assert await sent is None
+    assert await errands.collect() == {}
+
+
+def test_an_errand_that_is_too_late_is_not_begun_and_its_outcome_not_known(owner: Fleet, sender: Fleet) -> None:
+    giving = Errands(sender)
+    number = giving.give("anna", b"work", within=0)
+    assert Errands(owner).take() == {}
+    assert giving.outcomes() == {number: None}
+    assert giving.outcomes() == {}
+
+
+def test_nothing_is_given_once_the_session_has_ended(owner: Fleet, sender: Fleet) -> None:
+    let_expire(sender)
+    with pytest.raises(SessionEnded):
+        Errands(sender).give("anna", b"work", within=LONG)
+    assert Errands(owner).take() == {}
+
+
+def test_a_poll_that_was_asked_for_without_an_answer_is_asked_for_once_and_told(
+    owner: Fleet, sender: Fleet, proxy: LossyProxy
+) -> None:
+    asking, asked = PollRequests(sender), PollRequests(owner)
+    proxy.lose_answer_to = b"INSERT INTO request"
+    number = asking.ask("anna", newer_than=Instant(0), within=LONG)
+    assert owner.execute("SELECT id FROM request") == [(number,)]
+    asked.done(["anna"], read_at=asked.asked()["anna"].read_at)
+    proxy.lose_answer_to = b"SELECT id, done"
+    assert asking.answered() == {number}
+    assert not proxy.lose_answer_to
