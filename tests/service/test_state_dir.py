@@ -66,6 +66,21 @@ def test_local_tokens_of_other_machines_open_nothing_once_the_ledger_is_not_shar
     assert [ledger.find_token(text, NOW) is not None for text in texts] == [True, False]
 
 
+def test_a_daemon_of_the_same_name_on_another_machine_keeps_its_local_token(tmp_path: Path) -> None:
+    """As on two hosts named `debian`, each with the package."""
+    own, other = tmp_path / "own", tmp_path / "other"
+    ledger = Ledger.open(own / "ledger.sqlite3")
+    other.mkdir()
+    for _ in range(2):
+        for folder in (own, other):
+            write_admin_token(folder, ledger, now=NOW, daemon="debian:/var/lib/busyd")
+    texts = [(folder / ADMIN_TOKEN_FILE).read_text().strip() for folder in (own, other)]
+    assert all(ledger.find_token(text, NOW) for text in texts)
+    (own / ADMIN_TOKEN_FILE).unlink()
+    write_admin_token(own, ledger, now=NOW, daemon="debian:/var/lib/busyd")
+    assert [ledger.find_token(text, NOW) is not None for text in texts] == [False, True]
+
+
 def test_a_state_directory_of_one_s_own_is_made_and_is_fit(tmp_path: Path) -> None:
     prepare_state(tmp_path / "state")
     prepare_state(tmp_path / "state")

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import logging
 import os
+import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Final
 
 from busyd.credentials.files import KEY_FILE, STORE_FILE
 from busyd.credentials.tokens import LOCAL_TOKEN_NAME, is_local
+from busyd.durable_file import replace_file
 from busyd.errors import Misconfigured, TryAgain, UserError
 from busyd.ical.tzfile import load_zone
 from busyd.os_errors import fault_of
@@ -26,6 +28,7 @@ from busyd.store.mirror import MIRROR_FILE
 logger = logging.getLogger(__name__)
 
 ADMIN_TOKEN_FILE: Final = LOCAL_TOKEN_NAME
+IDENTITY_FILE: Final = "daemon-id"
 _MOST_DIGITS: Final = 20
 ADMIN_SCOPES: Final = ("freebusy", "details", "book", "admin")
 _TRIES: Final = 5
@@ -127,7 +130,9 @@ def write_admin_token(state: Path, ledger: Ledger, *, now: Instant, daemon: str 
 
     Raises OSError when the file cannot be written, StorageError when the ledger cannot.
     """
-    path, name = state / ADMIN_TOKEN_FILE, f"{LOCAL_TOKEN_NAME}:{daemon}" if daemon else LOCAL_TOKEN_NAME
+    path, name = state / ADMIN_TOKEN_FILE, LOCAL_TOKEN_NAME
+    if daemon:
+        name = f"{name}:{daemon}:{_identity(state)}"  # machines may have a name and this path in common
     own = ledger.find_token(_read_if_any(path), now)
     for token in ledger.tokens():
         if (own is None or token.id != own.id) and (is_local(token.name) if not daemon else token.name == name):
@@ -139,6 +144,15 @@ def write_admin_token(state: Path, ledger: Ledger, *, now: Instant, daemon: str 
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(made.text + "\n")
+
+
+def _identity(state: Path) -> str:
+    """What tells a state directory from all others. Raises OSError."""
+    path = state / IDENTITY_FILE
+    if not (known := _read_if_any(path)):
+        known = secrets.token_hex(8)
+        replace_file(path, f"{known}\n".encode())
+    return known
 
 
 def _read_if_any(path: Path) -> str:
