@@ -154,6 +154,7 @@ class LossyProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.is_cut.set()  # whoever is still connected
         self._listener.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
