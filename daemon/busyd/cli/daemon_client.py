@@ -62,18 +62,17 @@ class DaemonClient:
         token: str,
         unanswered: str,
         unknown: CommandFailed | None = None,
-        is_foreign: bool = False,
+        foreign: CommandFailed | None = None,
     ) -> None:
         """`certificate` is in PEM, empty without TLS; `unanswered` says what to do when nobody answers, `unknown` why
-        there is no token that the daemon knows. `is_foreign`: whoever answers is another daemon than the one that is
-        meant, so nothing is asked of it.
+        there is no token that the daemon knows, `foreign` why nothing is asked of whoever answers.
         """
         self._listen = sorted(listen, key=lambda address: (not isinstance(address, UnixAddress), not address.loopback))
         self._certificate = certificate
         self._token = token
         self._unanswered = unanswered
         self._unknown = unknown
-        self._is_foreign = is_foreign
+        self._foreign = foreign
         self.profiles: tuple[str, ...] = ()
         """The profiles of the configuration, for whoever misspells one."""
 
@@ -182,9 +181,9 @@ class DaemonClient:
                 connection.close()
                 refused = refused or isinstance(error, PermissionError)
             else:
-                if self._is_foreign and self._unknown is not None:
+                if self._foreign is not None:
                     connection.close()
-                    raise self._unknown
+                    raise self._foreign
                 return connection
         where = " or ".join(str(listen) for listen in self._listen)
         if refused:
@@ -228,13 +227,13 @@ def client_of(installation: Installation) -> DaemonClient:
     if installation.is_in_use:
         token, starting = read_local_token(installation.state), "it may be starting: try again in a moment"
         return DaemonClient(config.listen, certificate=certificate, token=token, unanswered=starting)
+    closed = installation.closed() if installation.is_closed else None
+    where = " and ".join(str(address) for address in config.listen)
+    message = f"the daemon at {where} does not use the state directory {installation.state}"
+    foreign = CommandFailed(message, fix=_fix_foreign(installation)) if closed is None else None
+    start = installation.how_to_start
     return DaemonClient(
-        config.listen,
-        certificate=certificate,
-        token="",
-        unanswered=installation.how_to_start,
-        unknown=_why_unknown(installation, config),
-        is_foreign=not installation.is_closed,
+        config.listen, certificate=certificate, token="", unanswered=start, unknown=closed, foreign=foreign
     )
 
 
@@ -264,14 +263,6 @@ def who_answers(listen: Iterable[ListenAddress]) -> ListenAddress | None:
         finally:
             connection.close()
     return None
-
-
-def _why_unknown(installation: Installation, config: Config) -> CommandFailed:
-    if installation.is_closed:
-        return installation.closed()
-    where = " and ".join(str(address) for address in config.listen)
-    message = f"the daemon at {where} does not use the state directory {installation.state}"
-    return CommandFailed(message, fix=_fix_foreign(installation))
 
 
 def _fix_foreign(installation: Installation) -> str:
