@@ -128,15 +128,13 @@ _LOOK_EVERY: Final = 0.1
 
 
 class LossyProxy:
-    """In front of the server, to lose what it answers to a COMMIT, or every connection."""
+    """In front of the server, to lose what it answers to a statement, or every connection."""
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = str(server.folder / _SOCKET)
         self._folder = TemporaryDirectory(prefix="busyd-pg-")
         self._listener = socket.socket(socket.AF_UNIX)
         self._threads: list[threading.Thread] = []
-        self.lose_commit = threading.Event()
-        """Set: the next COMMIT is carried out, and not answered; then it is cleared."""
         self.lose_answer_to = b""
         """The next statement with this in it is carried out, and not answered; then it is empty."""
         self.refuses = threading.Event()
@@ -194,10 +192,6 @@ class LossyProxy:
                     if not data:
                         return
                     (server if one is client else client).sendall(data)
-                    if one is client and b"COMMIT" in data and self.lose_commit.is_set():
-                        server.recv(65536)
-                        self.lose_commit.clear()
-                        return
                     if one is client and self.lose_answer_to and self.lose_answer_to in data:
                         while b"Z" not in (answer := server.recv(65536))[-6:-5]:
                             assert answer

@@ -72,9 +72,9 @@ def test_a_commit_that_was_carried_out_and_not_answered_is_found_to_be_kept(
         LossyProxy(postgres) as proxy,
         contextlib.closing(TransactionConnection(proxy.in_front_of(database), MIRROR)) as connection,
     ):
-        proxy.lose_commit.set()
+        proxy.lose_answer_to = b"COMMIT"
         write(connection, "a")
-        assert not proxy.lose_commit.is_set()
+        assert not proxy.lose_answer_to
         assert names(connection) == ["a"]
 
 
@@ -88,7 +88,7 @@ def test_a_server_that_is_away_when_it_should_tell_what_became_of_a_commit_is_as
         contextlib.closing(TransactionConnection(proxy.in_front_of(database), MIRROR)) as connection,
     ):
         connection.on_late_commit = lambda: late.append(True)
-        proxy.lose_commit.set()
+        proxy.lose_answer_to = b"COMMIT"
         proxy.refuses.set()
         for _ in range(2):
             with pytest.raises(StorageError):

@@ -206,9 +206,13 @@ def test_a_server_that_is_lost_before_all_is_kept_has_kept_nothing(
 
 def test_a_commit_that_was_not_answered_counts(empty: DatabaseServer, staged: Path, postgres: PostgresServer) -> None:
     with LossyProxy(postgres) as proxy:
+
+        def lose_commit() -> None:
+            proxy.lose_answer_to = b"COMMIT"
+
         with_tables(empty)
-        restore(proxy.in_front_of(empty), staged, last=proxy.lose_commit.set)
-        assert not proxy.lose_commit.is_set()
+        restore(proxy.in_front_of(empty), staged, last=lose_commit)
+        assert not proxy.lose_answer_to
     assert ledger_in(dump_database(empty)) == ledger_in(dump_files(staged.parent))
 
 

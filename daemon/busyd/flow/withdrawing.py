@@ -68,12 +68,16 @@ class Withdrawals:
 
         Otherwise no daemon takes it back from now on. Raises StorageError.
         """
+        at_rest: Booking | None = None
 
-        def work(outbox: Outbox) -> Booking | None:
+        def work(outbox: Outbox) -> list[Booking]:
+            nonlocal at_rest
             current = outbox.find(row.id)
             if current is None or not is_open(current):
-                return current
-            outbox.note_told(current)
-            return None
+                at_rest = current
+            else:
+                outbox.note_told(current)
+            return []
 
-        return await self._requests.read(work)
+        await self._requests.change(work)
+        return at_rest
