@@ -4,10 +4,10 @@ An `Instant` is a whole second of UTC since 1970: iCalendar knows nothing finer,
 ints sort, bisect and pack at C speed. Every span is `[start, end)` (RFC 4791 §9.9, RFC 5545 §3.3.9).
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date
 from enum import IntEnum
-from functools import lru_cache
 from typing import Final, NewType
 
 from msgspec import Struct
@@ -18,8 +18,10 @@ EARLIEST: Final = Instant(-62135596800)
 """0001-01-01T00:00:00Z, the first second that can be written."""
 LATEST: Final = Instant(253402300799)
 """9999-12-31T23:59:59Z, the last one."""
+_MOST_DATES: Final = 4096
 _FIRST_DAY: Final = date(1970, 1, 1).toordinal()
 _DIGITS: Final = [f"{number:02}" for number in range(60)]
+_MINUTES: Final = [f"{hour:02}:{minute}" for hour in range(24) for minute in _DIGITS]
 
 
 class FbType(IntEnum):
@@ -83,7 +85,8 @@ def coalesce(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         if start >= end:
             continue
         if last_end is not None and start <= last_end:
-            last_end = max(last_end, end)
+            if end > last_end:
+                last_end = end
             continue
         if last_start is not None and last_end is not None:
             merged.append((last_start, last_end))
@@ -116,16 +119,19 @@ def flatten(spans: Iterable[Span]) -> list[Span]:
 
     RFC 4791 §7.10 lets periods of different types overlap; an answer of busyd never overlaps itself.
     """
-    by_type: dict[int, list[tuple[int, int]]] = {}
+    by_type: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
     for start, end, fbtype in spans:
         if fbtype:
-            by_type.setdefault(fbtype, []).append((start, end))
+            by_type[fbtype].append((start, end))
     taken: list[tuple[int, int]] = []
     flat: list[Span] = []
     for fbtype in sorted(by_type, reverse=True):
-        own = subtract(coalesce(by_type[fbtype]), taken)
-        flat.extend((start, end, fbtype) for start, end in own)
-        taken = coalesce([*taken, *own])
+        own = coalesce(by_type[fbtype])
+        if taken:
+            own = subtract(own, taken)
+        flat += [(start, end, fbtype) for start, end in own]
+        if len(by_type) > 1:
+            taken = coalesce([*taken, *own])
     flat.sort()
     return flat
 
@@ -147,12 +153,17 @@ def to_rfc3339(instant: int) -> str:
     """`2026-11-23T09:00:00Z`: how every time leaves busyd. What cannot be written is clamped to year 1 or 9999."""
     if not EARLIEST <= instant <= LATEST:
         instant = min(max(instant, EARLIEST), LATEST)
-    day, second = divmod(instant, 86_400)
-    minute, second = divmod(second, 60)
-    return f"{_date(day)}T{_DIGITS[minute // 60]}:{_DIGITS[minute % 60]}:{_DIGITS[second]}Z"
+    return f"{_DATES[instant // 86_400]}T{_MINUTES[instant // 60 % 1440]}:{_DIGITS[instant % 60]}Z"
 
 
-@lru_cache(maxsize=1024)
-def _date(day: int) -> str:
+class _Dates(dict[int, str]):
     """The date so many days after 1970-01-01. Answers are made of times, and most of their days come again."""
-    return date.fromordinal(_FIRST_DAY + day).isoformat()
+
+    def __missing__(self, day: int) -> str:
+        if len(self) >= _MOST_DATES:
+            self.clear()
+        self[day] = text = date.fromordinal(_FIRST_DAY + day).isoformat()
+        return text
+
+
+_DATES: Final = _Dates()

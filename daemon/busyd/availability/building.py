@@ -1,7 +1,9 @@
 """Tables and rules -> a snapshot, as a whole: in slices and in buckets of time, so that no step takes long."""
 
 from array import array
-from collections.abc import Generator, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from msgspec import Struct
@@ -67,7 +69,7 @@ class Verdicts(dict[int, tuple[int, int, int, bool]]):
 
 def build_snapshot(readings: Sequence[Reading], span: Period) -> Generator[None, None, Snapshot]:
     """Apply the rules to the facts and merge. Yields between slices; returns the snapshot."""
-    buckets: dict[int, array[int]] = {}
+    buckets: defaultdict[int, array[int]] = defaultdict(partial(array, "q"))
     unknown: list[tuple[int, int]] = []
     for reading in readings:
         yield from _spread(reading, span, buckets=buckets, unknown=unknown)
@@ -93,7 +95,7 @@ def unplaced_since(readings: Sequence[Reading]) -> int:
 
 
 def _spread(
-    reading: Reading, span: Period, *, buckets: dict[int, "array[int]"], unknown: list[tuple[int, int]]
+    reading: Reading, span: Period, *, buckets: Mapping[int, "array[int]"], unknown: list[tuple[int, int]]
 ) -> Iterator[None]:
     """Decide about each occurrence, and put it into its buckets of time, as flat triples.
 
@@ -106,19 +108,20 @@ def _spread(
             fbtype, before, after, not_understood = verdicts[number]
             if not fbtype:
                 continue
-            a, b = max(start - before, low), min(end + after, high)
+            a, b = start - before, end + after
+            if a < low:
+                a = low
+            if b > high:
+                b = high
             if a >= b:
                 continue
             if not_understood:
                 unknown.append((a, b))
             first, last = a >> BUCKET_BITS, (b - 1) >> BUCKET_BITS
+            if first == last:
+                buckets[first].extend((a, b, fbtype))
+                continue
             for at in range(first, last + 1):
-                bucket = buckets.get(at)
-                if bucket is None:
-                    bucket = buckets[at] = array("q")
-                if first != last:  # cut at the borders of the bucket
-                    edge = at << BUCKET_BITS
-                    bucket.extend((max(a, edge), min(b, edge + (1 << BUCKET_BITS)), fbtype))
-                else:
-                    bucket.extend((a, b, fbtype))
+                edge = at << BUCKET_BITS
+                buckets[at].extend((max(a, edge), min(b, edge + (1 << BUCKET_BITS)), fbtype))
         yield

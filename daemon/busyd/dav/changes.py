@@ -9,7 +9,6 @@ from typing import Final
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from busyd.cooperative import in_one_go
 from busyd.dav import names
 from busyd.dav.errors import InvalidSyncToken, MalformedResponse, SyncUnsupported
 from busyd.dav.exchange import (
@@ -89,6 +88,8 @@ def sync_collection(calendar: str, token: str | None) -> Operation[SyncDelta]:
 
 def read_sync_report(calendar: str, token: str | None, *, response: DavResponse) -> SyncDelta:
     """The delta in the response to it. Raises like `sync_collection`."""
+    from busyd.cooperative import in_one_go  # brings asyncio along, which the worker does without
+
     return in_one_go(join_deltas(read_sync_parts(calendar, token, response=response)))
 
 

@@ -19,6 +19,7 @@ _SENDABLE: Final = frozenset(map(chr, range(0x21, 0x7F))) - set('"<>\\^`{|}')
 _COMPRESSED: Final = re.compile(r"[-;](?:-?gzip|br|deflate)$")
 _SLASHES: Final = re.compile(r"^/{2,}")
 _CANONICAL: Final = re.compile(r"/(?:[A-Za-z0-9._~/-])*")
+_CANONICAL_OBJECT: Final = re.compile(r"/(?!/)[A-Za-z0-9._~/-]*[A-Za-z0-9._~-]")
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 
 
@@ -29,6 +30,8 @@ def normalise_href(text: str, *, collection: bool = False) -> Href:
     Scheme, host and port are dropped: iCloud's shard and generic host serve the same paths. A collection's path ends
     in a slash, that of an object does not, even where a server adds one.
     """
+    if not collection and _CANONICAL_OBJECT.fullmatch(text):  # as most servers write them
+        return Href(text)
     path = text.strip()
     absolute = _ABSOLUTE.match(path)
     if absolute:
@@ -53,6 +56,8 @@ def spelling_of(text: str, base: str = "") -> str:
 
     A relative href is resolved against `base`, the URL of the collection that was asked (RFC 4918 §8.3).
     """
+    if _CANONICAL_OBJECT.fullmatch(text):
+        return text
     path = text.strip()
     absolute = _ABSOLUTE.match(path)
     if absolute:
@@ -69,7 +74,7 @@ def is_same_etag(listed: str, answered: str) -> bool:
 
     Weak or not, quoted or not, and with the suffix that a compressing proxy adds (RFC 9110 §8.8.3.1).
     """
-    return _bare(listed) == _bare(answered)
+    return listed == answered or _bare(listed) == _bare(answered)
 
 
 def _bare(etag: str) -> str:

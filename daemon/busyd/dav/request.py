@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from busyd.dav import names
 from busyd.dav.multistatus import Property
-from busyd.dav.xml import Element, make, text_of, write_xml
+from busyd.dav.xml import Element, add_text, make, text_of, write_xml
 from busyd.period import Instant, Period, to_rfc3339
 
 
@@ -91,8 +91,10 @@ class CalendarMultiget(Struct, frozen=True):
     selection: Selection = Selection.NAMED
 
     def to_xml(self) -> bytes:
-        hrefs = (make(names.HREF, href) for href in self.hrefs)
-        return write_xml(make(names.CALENDAR_MULTIGET, _prop(self.properties), *hrefs))
+        multiget = make(names.CALENDAR_MULTIGET, _prop(self.properties))
+        for href in self.hrefs:
+            add_text(multiget, names.HREF, text=href)
+        return write_xml(multiget)
 
     @classmethod
     def from_xml(cls, root: Element) -> Self:

@@ -25,7 +25,8 @@ _SETTINGS: Final[dict[str, Any]] = {
 _AT_ONCE: Final = 64 * 1024
 """Bytes of a long document that are parsed at once."""
 _NONE: Final[Mapping[str, str]] = {}
-_ILLEGAL: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_ILLEGAL: Final = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""What is not a Char; the ranges that are take ten times as long to compile."""
 
 
 class NotXml(ValueError):
@@ -109,6 +110,11 @@ def make(name: str, *children: "Element | str", attributes: Mapping[str, str] = 
         else:
             element.append(child)
     return element
+
+
+def add_text(parent: Element, name: str, *, text: str) -> None:
+    """Add a child that has nothing but text: much cheaper than `make` where there are many."""
+    etree.SubElement(parent, name).text = text
 
 
 def clean_text(text: str) -> str:

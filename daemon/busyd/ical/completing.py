@@ -50,21 +50,26 @@ def completed(payload: bytes) -> Completed:
     first = _COMPONENT.search(payload)
     if first is None or not payload.startswith(_BEGIN) or payload.count(_BEGIN) > 1:
         return Completed(payload, lacks_a_zone)
-    head, rest = payload[len(_BEGIN) : first.start()], payload[first.start() :]
+    written = head = payload[len(_BEGIN) : first.start()]
     if not head.startswith(b"VERSION:") and b"\r\nVERSION:" not in payload:
         head = b"VERSION:2.0\r\n" + head
     if not head.startswith(b"PRODID") and b"\r\nPRODID" not in payload:
         head += f"PRODID:{PRODID}\r\n".encode()
     known = {tzid: zone for tzid, zone in zones.items() if zone is not None}
+    if head is written and not known:
+        return Completed(payload, lacks_a_zone)
+    rest = payload[first.start() :]
     return Completed(b"".join((_BEGIN, head, *_definitions(payload, known, years=years), rest)), lacks_a_zone)
 
 
 def _used(payload: bytes) -> tuple[list[str], list[int]]:
     """The zones that times name and nothing defines, and the years of all times in a zone."""
-    if b"TZID=" not in payload:
+    named = set(_NAMED.findall(payload))
+    spelled = set(_DEFINED.findall(payload)) if named else set()
+    if named <= spelled:  # as in nearly every object
         return [], []
-    defined = {_key(tzid) for tzid in set(_DEFINED.findall(payload))}
-    if all(_key(tzid) in defined for tzid in set(_NAMED.findall(payload))):
+    defined = {_key(tzid) for tzid in spelled}
+    if all(_key(tzid) in defined for tzid in named):
         return [], []
     written = _USED.findall(payload)
     tzids = dict.fromkeys(_text(tzid) for tzid, _ in written)

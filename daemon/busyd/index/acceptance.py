@@ -1,7 +1,6 @@
 """Objects that a person has accepted although they cannot be understood: what is unknown of them no longer counts."""
 
 from array import array
-from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
@@ -9,10 +8,9 @@ from busyd.state.state import State
 from busyd.store.occurrences import IndexEntry
 
 
-def counted(state: State, entries: Iterable[IndexEntry]) -> Iterator[IndexEntry]:
-    """The entries as they count: without what is not understood of an accepted object."""
-    for entry in entries:
-        yield without_unknown(entry) if state.problems.has_accepted(entry.object) else entry
+def as_counted(state: State, entry: IndexEntry) -> IndexEntry:
+    """An entry as it counts: without what is not understood, where its object is accepted."""
+    return without_unknown(entry) if state.problems.has_accepted(entry.object) else entry
 
 
 def without_unknown(entry: IndexEntry) -> IndexEntry:

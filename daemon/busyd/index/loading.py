@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from busyd.availability.occurrence_table import OccurrenceTable
 from busyd.cooperative import in_slices
 from busyd.ical.limits import MAX_CALENDAR_OCCURRENCES
-from busyd.index.acceptance import counted
+from busyd.index.acceptance import as_counted
 from busyd.index.placeholders import as_mirrored
 from busyd.state.problems import ObjectProblem, version_of
 from busyd.store.mirror import GHOST_ETAG, UNREAD_ETAG
@@ -83,7 +83,7 @@ async def _add(writer: "IndexWriter", read: Sequence[_Read], *, calendar: int, t
             version = href, version_of(connection, href, etag=etag, doubts=doubts or {})
             state.problems.note(entry.object, problems_of(calendar, [entry], version=version))
     await in_slices(tables.add(postponed))
-    await in_slices(tables.add(counted(state, (entry for _, _, entry in known))))
+    await in_slices(tables.add(as_counted(state, entry) for _, _, entry in known))
 
 
 async def count_anew(writer: "IndexWriter", numbers: Iterable[int]) -> None:
@@ -103,7 +103,7 @@ async def count_anew(writer: "IndexWriter", numbers: Iterable[int]) -> None:
             for zone, table in list(state.tables.of(calendar).items()):
                 mine = [entry for entry in entries if entry.zone in (ANY_ZONE, zone)]
                 if mine:
-                    changed = table.changed({number: next(counted(state, mine))})
+                    changed = table.changed({number: as_counted(state, mine[0])})
                     state.put_table(calendar, zone, table=await in_slices(changed))
     await writer.publisher.publish_snapshots()
     state.publish()

@@ -11,7 +11,7 @@ from busyd.availability.occurrence_table import FactsTable, OccurrenceTable
 from busyd.availability.snapshot import Snapshot, nothing_known
 from busyd.cooperative import in_slices, let_others_run
 from busyd.ical.facts import Facts
-from busyd.index.acceptance import counted
+from busyd.index.acceptance import as_counted
 from busyd.index.expansion import entry_of
 from busyd.index.loading import BEYOND, is_too_much, load_tables
 from busyd.index.placeholders import as_mirrored
@@ -162,7 +162,7 @@ async def _extended(
 
 
 def _counted(writer: IndexWriter, entries: Mapping[int, IndexEntry]) -> dict[int, IndexEntry]:
-    return {entry.object: entry for entry in counted(writer.state, entries.values())}
+    return {number: as_counted(writer.state, entry) for number, entry in entries.items()}
 
 
 def _lacking(old: Period, new: Period) -> Period:

@@ -15,7 +15,7 @@ from busyd.clock import Clock
 from busyd.cooperative import in_slices, to_the_end
 from busyd.ical.facts import HARMLESS
 from busyd.ical.reduction import reduce_object
-from busyd.index.acceptance import counted
+from busyd.index.acceptance import as_counted
 from busyd.index.batch import BatchEnd, CalendarBatch, Changes, Incoming, Version
 from busyd.index.loading import is_too_much, load_tables, problems_of, put_beyond
 from busyd.index.publisher import SnapshotPublisher
@@ -158,14 +158,15 @@ class IndexWriter:
     def note_postponed(self, calendar: int, number: int, *, entries: Iterable[IndexEntry]) -> None:
         """Remember which objects could not be read, and which could."""
         known = self.state.postponed.get(number)
-        postponed = next((entry for entry in entries if entry.postponed), None)
-        if postponed is None:
+        postponed = [entry for entry in entries if entry.postponed]
+        if postponed:
+            now = self.clock.monotonic()
+            self.state.postponed.add(number, calendar, why=postponed[0].incomplete, now=now)
+        elif known is not None:
             self.state.postponed.discard(number)
         else:
-            now = self.clock.monotonic()
-            self.state.postponed.add(number, calendar, why=postponed.incomplete, now=now)
-        if self.state.postponed.get(number) is not known:
-            self.state.publish_calendar(calendar)
+            return
+        self.state.publish_calendar(calendar)
 
     async def _store_some(
         self, calendar: CalendarRecord, incoming: Sequence[Incoming], *, end: BatchEnd
@@ -208,6 +209,8 @@ class IndexWriter:
         """Remember what is wrong with the objects, and say it once in the log."""
         state = self.state
         for number, entries in changes.items():
+            if number not in state.problems and not (entries and entries[0].problems):
+                continue
             known = {noted.problem for noted in state.problems.get(number, ())}
             noted = problems_of(calendar, entries or (), version=versions.get(number, ("", "")))
             state.problems.note(number, noted)
@@ -219,8 +222,10 @@ class IndexWriter:
 
     def _read_in(self, zone: str, entries: list[IndexEntry] | None) -> IndexEntry | None:
         """What counts of an object for those who read in a zone."""
-        mine = [entry for entry in entries or () if entry.zone in (ANY_ZONE, zone)]
-        return next(counted(self.state, mine), None)
+        for entry in entries or ():
+            if entry.zone in (ANY_ZONE, zone):
+                return as_counted(self.state, entry)
+        return None
 
 
 async def _reduced(incoming: Sequence[Incoming], own: Set[str] | None) -> Sequence[Incoming]:

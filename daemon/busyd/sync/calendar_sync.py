@@ -101,7 +101,7 @@ async def read_changes(
                 outdated |= batch.outdated | old
                 report(Progress(context.name, record.label, "fetching", done, len(wanted)))
     finally:
-        if stored:
+        if stored and record.complete:  # one that was not read before counts from the end of its round on
             await refresh_state(context)
     new = [href for href in seen.plan.fetch if href not in etags] if record.complete else []
     uids = await store.read_uids(record.id, [*new, *seen.plan.gone]) if new or seen.plan.gone else {}

@@ -23,8 +23,8 @@ from busyd.sync.look import is_refusal
 
 BATCH: Final = 50
 """Objects a calendar-multiget: what iCloud is known to take without complaint (icloud.md 4.5)."""
-IN_FLIGHT: Final = 2
-"""Batches asked for at the same time, the budget of an account."""
+AHEAD: Final = 4
+"""Batches that are asked for while one is stored; how many of them at the same time is the budget of an account."""
 _CHOKED: Final = (MalformedResponse, ServerFault, AnswerTooLarge)
 _EDGE: Final = 1024
 _COMPONENT: Final = re.compile(rb"(?<=\n)(?i:BEGIN:(?!VCALENDAR))")
@@ -57,7 +57,7 @@ class Single(Struct, frozen=True):
 async def fetch(
     client: CaldavClient, calendar: str, *, hrefs: Sequence[str], listed: Mapping[str, str], spelled: Mapping[str, str]
 ) -> AsyncGenerator[Batch, None]:
-    """Fetch objects batch by batch, two requests in flight, in the order of `hrefs`. Close it when done (aclosing).
+    """Fetch objects batch by batch, in the order of `hrefs`. Close it when done (aclosing).
 
     `listed`: href -> ETag as listed; `spelled`: href -> how the server writes it. Raises RemoteError when the server or
     the way to it fails, as opposed to one object.
@@ -67,7 +67,7 @@ async def fetch(
         for at in range(0, len(hrefs), BATCH):
             batch = [spelled.get(href, href) for href in hrefs[at : at + BATCH]]
             waiting.append(asyncio.create_task(_fetch_batch(client, calendar, hrefs=batch, listed=listed)))
-            if len(waiting) > IN_FLIGHT:
+            if len(waiting) > AHEAD:
                 yield await waiting.popleft()  # while it is stored, the next ones are under way
         while waiting:
             yield await waiting.popleft()
