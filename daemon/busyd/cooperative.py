@@ -5,8 +5,13 @@ thread would fight for the interpreter lock. A loop that awaits anyway calls `le
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from typing import Final, TypeVar
+
+from busyd.errors import BusydError
+
+logger = logging.getLogger(__name__)
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -54,10 +59,24 @@ def apply(function: Callable[[S], T], values: Iterable[S]) -> Generator[None, No
 
 
 async def to_the_end(work: Coroutine[object, object, T]) -> T:
-    """Run what must not stop halfway: when we are cancelled it is finished first, and then we stop."""
+    """Run what must not stop halfway: when we are cancelled it is finished first, and then we stop.
+
+    That it fails then is nobody's any more, and told to the log.
+    """
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
+        task.add_done_callback(_tell_failure)
         await asyncio.wait([task])
         raise
+
+
+def _tell_failure(task: "asyncio.Task[T]") -> None:
+    if task.cancelled() or (error := task.exception()) is None:
+        return
+    message = "what had to be finished at a stop has failed: %s"
+    if isinstance(error, BusydError):
+        logger.info(message, error)
+    else:
+        logger.error(message, error, exc_info=error)

@@ -90,6 +90,13 @@ def test_a_receiver_in_the_private_network_is_allowed_there_and_one_in_the_inter
     }
 
 
+@pytest.mark.parametrize("action", ["remove", "rotate", "test", "replay"])
+def test_what_is_asked_of_a_webhook_that_is_not_there_leaves_no_trace(busyd: Busyd, home: Path, action: str) -> None:
+    ran = busyd("webhook", action, "wh_nobody")
+    assert (ran.status, "there is no webhook with the id wh_nobody" in ran.err) == (1, True), ran.err
+    assert not (state_of(home) / "ledger.sqlite3").exists()
+
+
 def test_a_removed_webhook_is_gone(busyd: Busyd, home: Path) -> None:
     made = busyd("webhook", "add", "anna", SOMEWHERE, "--json").json["id"]
     assert busyd("webhook", "remove", made).out == f"removed {made}\n"

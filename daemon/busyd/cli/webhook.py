@@ -4,13 +4,14 @@ Whoever may write there is an administrator of this installation, so a receiver 
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 from busyd.cli.asked_time import HOW_TO_WRITE, asked_instant
 from busyd.cli.exit_status import CommandFailed, ExitStatus, UsageError
 from busyd.cli.installation import Installation
-from busyd.cli.stores import credentials_of, kept_ledger, ledger_of
+from busyd.cli.stores import credentials_of, kept_ledger
 from busyd.cli.terminal import print_json, print_note, print_table
 from busyd.cli.token import tokens_installation
 from busyd.cli.webhook_add import add_webhook
@@ -24,6 +25,7 @@ from busyd.flow.webhook_secrets import secrets_in_use
 from busyd.flow.webhook_views import detail_of_webhook, fix_of_webhook, state_of_webhook
 from busyd.ical.zones import Zone
 from busyd.period import Instant, to_rfc3339
+from busyd.store.ledger import Ledger
 from busyd.store.webhooks import RESUME, WEBHOOK_EVENTS, StoredWebhook, Webhook
 from busyd.timetext import BadText, parse_duration
 
@@ -135,8 +137,8 @@ def remove_webhook(arguments: argparse.Namespace) -> int:
 def rotate_webhook(arguments: argparse.Namespace) -> int:
     """Give it another secret and print that once."""
     installation = tokens_installation(arguments)
-    with ledger_of(installation) as ledger:
-        webhook = _find(ledger.webhooks(lambda kept: kept.find(arguments.id)), arguments.id).webhook
+    with _ledger_knowing(installation, arguments.id) as (ledger, stored):
+        webhook = stored.webhook
         generation = webhook.generation + 1
         master = credentials_of(installation).get_or_set(MASTER_NAME, new_master)
         secret = derive_secret(master, webhook.id, generation=generation)
@@ -159,8 +161,8 @@ def test_webhook(arguments: argparse.Namespace) -> int:
     from busyd.remote.webhooks import WebhookTarget, deliver, webhook_address
 
     installation = tokens_installation(arguments)
-    with ledger_of(installation) as ledger:
-        webhook = _find(ledger.webhooks(lambda kept: kept.find(arguments.id)), arguments.id).webhook
+    with _ledger_knowing(installation, arguments.id) as (_, stored):
+        webhook = stored.webhook
     target = WebhookTarget(webhook_address(webhook.url), private=webhook.private)
     clock = SystemClock()
     now, began = clock.now(), clock.monotonic()
@@ -179,8 +181,7 @@ def replay_webhook(arguments: argparse.Namespace) -> int:
     installation = tokens_installation(arguments)
     zone = zone_of_all(installation.config_or_none)
     since = _parse_since(arguments.since, zone)
-    with ledger_of(installation) as ledger:
-        stored = _find(ledger.webhooks(lambda kept: kept.find(arguments.id)), arguments.id)
+    with _ledger_knowing(installation, arguments.id) as (ledger, stored):
         if since == RESUME and not stored.progress.ended and stored.progress.failing_since is None:
             message = f"{arguments.id} works, and is told what there is for it"
             raise CommandFailed(message, fix="to send something again, say since when, as in --since 2d")
@@ -242,10 +243,14 @@ def _secrets_of(installation: Installation, webhook: Webhook, *, now: Instant) -
     return secrets
 
 
-def _find(stored: StoredWebhook | None, webhook: str) -> StoredWebhook:
-    if stored is None:
-        raise _unknown(webhook)
-    return stored
+@contextmanager
+def _ledger_knowing(installation: Installation, webhook: str) -> Iterator[tuple[Ledger, StoredWebhook]]:
+    """The ledger with a webhook as it is stored there. Raises CommandFailed where there is none of that id."""
+    with kept_ledger(installation) as ledger:
+        stored = ledger.webhooks(lambda kept: kept.find(webhook)) if ledger is not None else None
+        if ledger is None or stored is None:
+            raise _unknown(webhook)
+        yield ledger, stored
 
 
 def _unknown(webhook: str) -> CommandFailed:
