@@ -191,6 +191,14 @@ def test_a_change_looks_only_at_chunks_that_may_touch_its_time(monkeypatch: pyte
     assert 0 < sum(seen) < 20_000 / 8
 
 
+def test_a_first_change_after_a_start_pauses_at_every_chunk() -> None:
+    """What cells a chunk touches is found out by then, in a tenth of a millisecond or more for each."""
+    reading, built = one_calendar({1: [(NOON, 3600, 0)]}, 20_000)
+    changed_reading = after(reading, {1: ([(NOON + 7200, 3600, 0)], "")})
+    pauses = sum(1 for _ in rebuild_snapshot(built, [changed_reading], span=HORIZON))
+    assert pauses >= len(changed_reading.tables.parts)
+
+
 def counting(seen: list[int]) -> Callable[..., object]:
     from busyd.availability.cells import rows_in
 

@@ -17,6 +17,7 @@ _COUNT_BITS: Final = 12
 CELLS: Final = 1 << _COUNT_BITS
 _MASK: Final = CELLS - 1
 EVERYWHERE: Final = (1 << CELLS) - 1
+_ONE: Final = ord("1")
 _DIGITS: Final = bytes.maketrans(b"01", b"\0\1")
 
 
@@ -29,10 +30,10 @@ def cells_of(starts: Sequence[int], ends: Sequence[int]) -> int:
         if last - first >= CELLS:
             return EVERYWHERE
         found.update(range(first, last + 1))
-    flags = bytearray(CELLS // 8)
+    flags = bytearray(b"0" * CELLS)
     for cell in found:
-        flags[(cell & _MASK) >> 3] |= 1 << (cell & 7)
-    return int.from_bytes(flags, "little")
+        flags[_MASK - (cell & _MASK)] = _ONE
+    return int(flags, 2)
 
 
 def flags_of(cells: int) -> bytes:
