@@ -73,7 +73,7 @@ def copy_key(machines: list[Busyd]) -> None:
 
 
 def state_of(busyd: Busyd, connection: str) -> tuple[str, str]:
-    """How it goes with a connection, and what is wrong."""
+    """The state of a connection, and what is wrong."""
     (found,) = [one for one in busyd.status()["connections"] if one["name"] == connection]
     return found["state"], found.get("detail") or ""
 

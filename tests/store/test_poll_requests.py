@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from busyd.period import Instant
-from busyd.service.asked_polls import AskedPolls
+from busyd.service.poll_forwarding import PollForwarding
 from busyd.service.polling import Polling
 from busyd.store.errors import SessionEnded
 from busyd.store.postgresql.database_clock import DatabaseClock, Renewal, since_boot
@@ -52,7 +52,7 @@ async def test_what_is_proved_because_another_has_asked_is_dated_no_earlier_than
     async def report(_: str) -> bool:
         return False
 
-    polls = AskedPolls(PollRequests(owner), here, clock=clock)
+    polls = PollForwarding(PollRequests(owner), here, clock=clock)
     assert clock.now() < NOW + 3
     await polls.serve(cast(Polling, SimpleNamespace(schedules={})), owned={"anna"}, report=report)
     await asyncio.gather(*polls._serving.values())
@@ -66,7 +66,7 @@ async def test_a_connection_that_nobody_has_polled_is_not_told_as_polled(owner: 
     async def report(name: str) -> bool:
         return name == "anna" and is_in_trouble
 
-    polls = AskedPolls(PollRequests(owner), here, clock=DatabaseClock(owner.renew()))
+    polls = PollForwarding(PollRequests(owner), here, clock=DatabaseClock(owner.renew()))
     polling = cast(Polling, SimpleNamespace(schedules={}))  # it is being handed over
     for is_in_trouble in (False, True):
         await polls.serve(polling, owned={"anna"}, report=report)

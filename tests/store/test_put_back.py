@@ -19,7 +19,7 @@ from busyd.store.postgresql.fleet import Fleet
 from busyd.store.postgresql.ledger_database import LedgerTables
 from busyd.store.postgresql.ledger_schema import LEDGER
 from busyd.store.postgresql.moving import StoreDatabase
-from busyd.store.postgresql.restoring import SeenState, follow_put_back, replace_ledger
+from busyd.store.postgresql.restoring import SeenState, adopt_put_back, replace_ledger
 from busyd.store.postgresql.schema import MIRROR
 from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.storage import PostgresStorage
@@ -58,7 +58,7 @@ def book(database: DatabaseServer) -> DatabaseServer:
 
 
 def followed(database: DatabaseServer) -> int | None:
-    return follow_put_back(database, followed_for=86_400)
+    return adopt_put_back(database, followed_for=86_400)
 
 
 def row_of(database: DatabaseServer, name: str) -> Booking:
@@ -149,9 +149,9 @@ def test_a_database_that_lacks_what_was_seen_in_it_was_put_back(used: DatabaseSe
     with contextlib.closing(used.connect("ledger")) as connection:
         (here,) = connection.execute(b"SELECT here FROM place").fetchone() or ("",)
     for seen in (SeenState(here, 7), SeenState("elsewhere", 8)):
-        assert follow_put_back(used, followed_for=86_400, seen=seen) is None
-    assert follow_put_back(used, followed_for=86_400, seen=SeenState(here, 8)) == 1
-    assert follow_put_back(used, followed_for=86_400, seen=SeenState(here, 8)) is None
+        assert adopt_put_back(used, followed_for=86_400, seen=seen) is None
+    assert adopt_put_back(used, followed_for=86_400, seen=SeenState(here, 8)) == 1
+    assert adopt_put_back(used, followed_for=86_400, seen=SeenState(here, 8)) is None
 
 
 def test_whoever_puts_back_the_files_of_a_server_says_so_by_deleting_a_row(used: DatabaseServer) -> None:

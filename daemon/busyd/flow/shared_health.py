@@ -1,4 +1,4 @@
-"""How it goes with a connection, as the daemon that polls it tells the others."""
+"""The health of a connection, as the daemon that polls it tells the others."""
 
 import msgspec
 from msgspec import Struct

@@ -17,7 +17,7 @@ from busyd.booking.carrying import Client
 from busyd.connection import ConnectionKind
 from busyd.errors import RemoteError
 from busyd.flow.collections import CollectionView
-from busyd.flow.errands import DeleteMember, MemberErrand, MoveMember, PutMember, SendErrand
+from busyd.flow.member_operations import DeleteMember, ForwardOperation, MemberOperation, MoveMember, PutMember
 from busyd.flow.member_write import Conditions, MemberWrite, NotWritten, Obstacle, WrittenMember
 from busyd.ical.acceptable import Unacceptable, check_object, with_ends
 from busyd.index.writer import IndexWriter
@@ -58,7 +58,7 @@ class ObjectWriter:
         self._schedules = schedules
         self._unsure: deque[tuple[int, str, bytes]] = deque(maxlen=_MOST_UNSURE)
         """Calendar, name and bytes of writes that failed for now, and may be carried out late all the same."""
-        self.elsewhere: Callable[[str], SendErrand | None] = lambda _: None
+        self.elsewhere: Callable[[str], ForwardOperation | None] = lambda _: None
         """How to have another daemon write to a connection; None where this one does."""
 
     def is_writable(self, collection: CollectionView) -> bool:
@@ -87,37 +87,37 @@ class ObjectWriter:
     async def move(self, source: Place, target: Place, *, overwrite: bool, conditions: Conditions) -> WrittenMember:
         """Have a member be in another calendar of the same account. Raises NotWritten, StorageError."""
         there = target.collection.calendar, target.name
-        errand = MoveMember(source.collection.calendar, source.name, *there, overwrite, conditions)
-        written = await self._have_done(errand)
+        operation = MoveMember(source.collection.calendar, source.name, *there, overwrite, conditions)
+        written = await self._have_done(operation)
         assert written is not None
         return written
 
-    async def _have_done(self, errand: MemberErrand) -> WrittenMember | None:
-        send = self.elsewhere(self._writable(errand.calendar).connection)
-        return await (send(errand) if send is not None else self.run(errand))
+    async def _have_done(self, operation: MemberOperation) -> WrittenMember | None:
+        send = self.elsewhere(self._writable(operation.calendar).connection)
+        return await (send(operation) if send is not None else self.run(operation))
 
-    async def run(self, errand: MemberErrand) -> WrittenMember | None:
+    async def run(self, operation: MemberOperation) -> WrittenMember | None:
         """Carry it out here. What the member is then, None when it is gone. Raises NotWritten, StorageError."""
-        record = self._writable(errand.calendar)
+        record = self._writable(operation.calendar)
         try:
-            match errand:
+            match operation:
                 case PutMember():
-                    return await self._put(record, errand)
+                    return await self._put(record, operation)
                 case DeleteMember():
                     async with self._turn(record) as client:
-                        await MemberWrite(client, self._writer, record=record, name=errand.name).delete(
-                            errand.conditions
+                        await MemberWrite(client, self._writer, record=record, name=operation.name).delete(
+                            operation.conditions
                         )
                     return None
                 case MoveMember():
-                    return await self._move(record, errand)
+                    return await self._move(record, operation)
         except NotWritten as error:
-            if not (isinstance(errand, PutMember) and error.obstacle is Obstacle.CONDITION):
-                await self._writer.store.touch_member(record.id, errand.name)
+            if not (isinstance(operation, PutMember) and error.obstacle is Obstacle.CONDITION):
+                await self._writer.store.touch_member(record.id, operation.name)
             raise
 
-    async def _put(self, record: CalendarRecord, errand: PutMember) -> WrittenMember:
-        name, payload, conditions = errand.name, errand.payload, errand.conditions
+    async def _put(self, record: CalendarRecord, operation: PutMember) -> WrittenMember:
+        name, payload, conditions = operation.name, operation.payload, operation.conditions
         member = await self._writer.store.read_member(record.id, name)
         # XML knows no CRLF (XML 1.0 §2.11): what a report brought into the mirror has other ends of lines.
         is_same = member is not None and member.tag and member.payload.splitlines() == payload.splitlines()
@@ -135,17 +135,17 @@ class ObjectWriter:
                 self._unsure.append(unsure)
             raise
 
-    async def _move(self, record: CalendarRecord, errand: MoveMember) -> WrittenMember:
-        other = self._writable(errand.to_calendar)
+    async def _move(self, record: CalendarRecord, operation: MoveMember) -> WrittenMember:
+        other = self._writable(operation.to_calendar)
         if record.connection != other.connection:
             raise NotWritten(Obstacle.NO_PRIVILEGE, "an event cannot be moved to another account")
-        member = await self._writer.store.read_member(record.id, errand.name)
+        member = await self._writer.store.read_member(record.id, operation.name)
         if member is not None and member.payload:
-            await self._checked(other, errand.to_name, payload=member.payload, moved_from=record.id)
+            await self._checked(other, operation.to_name, payload=member.payload, moved_from=record.id)
         async with self._turn(record) as client:
-            write = MemberWrite(client, self._writer, record=record, name=errand.name)
-            to = MemberWrite(client, self._writer, record=other, name=errand.to_name)
-            return await write.move(to, overwrite=errand.overwrite, conditions=errand.conditions)
+            write = MemberWrite(client, self._writer, record=record, name=operation.name)
+            to = MemberWrite(client, self._writer, record=other, name=operation.to_name)
+            return await write.move(to, overwrite=operation.overwrite, conditions=operation.conditions)
 
     async def refuse(self, collection: CollectionView, name: str) -> None:
         """A write was refused for want of a privilege: the app shall show again what is there. Raises StorageError."""

@@ -9,23 +9,23 @@ import functools
 import logging
 from typing import Final
 
-from busyd.flow.errands import SendErrand
+from busyd.flow.member_operations import ForwardOperation
 from busyd.flow.shared_health import health_of, take_health
 from busyd.flow.shared_mirror import SharedMirror
 from busyd.flow.shared_rows import SharedRows
 from busyd.period import EARLIEST, Instant
-from busyd.service.asked_polls import AskedPolls
-from busyd.service.errands import WriteErrands
 from busyd.service.followed_connection import FollowedConnection
+from busyd.service.poll_forwarding import PollForwarding
 from busyd.service.session import DaemonSession
 from busyd.service.shared_duties import SharedDuties
 from busyd.service.shared_parts import SharedParts
 from busyd.service.shown_daemons import ShownDaemons
+from busyd.service.write_forwarding import WriteForwarding
 from busyd.state.link_map import connections_of
 from busyd.state.profile_state import ProfileState
 from busyd.store.errors import SessionEnded, StorageError
-from busyd.store.postgresql.errands import Errands
 from busyd.store.postgresql.fleet import SHARED_DUTIES
+from busyd.store.postgresql.forwarded_writes import ForwardedWrites
 from busyd.store.postgresql.other_daemons import Followed, FollowedFrom
 from busyd.store.postgresql.poll_requests import PollRequests
 
@@ -42,7 +42,7 @@ _FORGET_EVERY: Final = 3600.0
 _FOLLOWED_WITHIN: Final = 86_400
 """Seconds for which it is known what was deleted; who follows later reads everything anew."""
 _HEARD_WITHIN: Final = 20.0
-"""Seconds after which it is read anew how it goes with all connections: what was said meanwhile is not kept."""
+"""Seconds after which the health of all connections is read anew: what was said meanwhile is not kept."""
 _WATCH_EVERY: Final = 1.0
 """Seconds between two looks whether the session is renewed in time, however long a turn takes."""
 _AT_ONCE: Final = 500
@@ -62,14 +62,16 @@ class FleetMember:
         self._rows = SharedRows(parts.backend.requests, parts.writer, booker=parts.backend.booker)
         self._fleet = session.fleet
         self._clock = session.clock
-        self._polls = AskedPolls(PollRequests(session.fleet), session.run, clock=session.clock)
-        self._errands = WriteErrands(Errands(session.fleet), session.run, writer=parts.backend.object_writer)
+        self._polls = PollForwarding(PollRequests(session.fleet), session.run, clock=session.clock)
+        self._forwarding = WriteForwarding(
+            ForwardedWrites(session.fleet), session.run, writer=parts.backend.object_writer
+        )
         parts.backend.object_writer.elsewhere = self._elsewhere
         self._stand_ins: dict[str, FollowedConnection] = {}
         self._health: dict[str, str] = {}
-        """How it goes with the connections of others, as it was told last."""
+        """The health of the connections of others, as it was told last."""
         self._untold: set[str] = set()
-        """Connections of which it is not told yet how it goes with them."""
+        """Connections whose health was not told yet."""
         self._is_begun, self._has_owned, self._followed_at = False, False, 0.0
         self._declared: frozenset[str] | None = None
         self._claim_at = self._hand_over_at = self._forget_at = 0.0
@@ -94,7 +96,7 @@ class FleetMember:
         finally:
             await self._duties.end()
             await self._polls.close()
-            await self._errands.close()
+            await self._forwarding.close()
 
     async def _watch(self, turn: asyncio.Task[None]) -> None:
         """Wait for a turn, but no longer than the session lives. Whatever one runs into, the next one comes."""
@@ -129,7 +131,7 @@ class FleetMember:
             self._fault = ""
 
     async def _take_turn(self) -> None:
-        is_waiting = self._polls.is_waiting or self._errands.is_waiting
+        is_waiting = self._polls.is_waiting or self._forwarding.is_waiting
         await self._session.wait(_ASK_EVERY if is_waiting else _FOLLOW_EVERY)
         if self._clock.monotonic() >= self._claim_at:
             self._duties.keep()
@@ -138,13 +140,13 @@ class FleetMember:
             self._claim_at = self._clock.monotonic() + _CLAIM_EVERY
         await self._report()
         await self._polls.serve(self._parts.polling, owned=self.owned, report=self._report_one)
-        await self._errands.serve()
-        outcomes = await self._errands.collect()
+        await self._forwarding.serve()
+        outcomes = await self._forwarding.collect()
         await self._polls.following(self._follow)
-        self._errands.tell(outcomes)
+        self._forwarding.tell(outcomes)
 
     async def _report(self) -> None:
-        """Tell the others how it goes with the connections of this daemon."""
+        """Tell the others the health of the connections of this daemon."""
         names = self._untold & self.owned
         self._untold -= names
         schedules, state = self._parts.polling.schedules, self._state
@@ -172,8 +174,8 @@ class FleetMember:
             self._stand_ins[name] = FollowedConnection(name, self._state, clock=self._clock, ask=self._polls.ask)
         return self._stand_ins[name]
 
-    def _elsewhere(self, connection: str) -> SendErrand | None:
-        return None if connection in self.owned else self._errands.sender(connection)
+    def _elsewhere(self, connection: str) -> ForwardOperation | None:
+        return None if connection in self.owned else self._forwarding.forwarder(connection)
 
     async def _look_for_connections(self) -> None:
         wanted = frozenset(self._state.connections)

@@ -70,7 +70,7 @@ class Polling:
         self.stand_in: Callable[[str], PollNow] | None = None
         """What takes the place of the schedule of a connection that another daemon polls."""
         self.on_polled: Callable[[str], object] = lambda _: None
-        """Called with a connection whenever it is known anew how it goes with it."""
+        """Called with a connection whenever something new is known of its health."""
         self._polled: dict[str, PolledConnection] = {}
         self._writer = writer
         self._ledger = ledger

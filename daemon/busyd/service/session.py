@@ -21,7 +21,7 @@ from busyd.store.errors import SessionEnded, StorageError
 from busyd.store.postgresql.database_clock import DatabaseClock, since_boot
 from busyd.store.postgresql.fleet import RENEW_EVERY, Fleet
 from busyd.store.postgresql.other_daemons import Followed, FollowedFrom, OtherDaemons
-from busyd.store.postgresql.restoring import SeenState, follow_put_back
+from busyd.store.postgresql.restoring import SeenState, adopt_put_back
 from busyd.store.postgresql.secrets import FollowedSecrets
 from busyd.store.postgresql.server import DatabaseServer
 from busyd.store.postgresql.storage import PostgresStorage
@@ -35,8 +35,8 @@ DROP_AFTER: Final = 25.0
 _RETRY_EVERY: Final = 2.0
 
 
-def _follow_put_back(server: DatabaseServer, seen: SeenState | None) -> None:
-    if (rows := follow_put_back(server, followed_for=FOLLOWED_FOR, seen=seen)) is not None:
+def _adopt_put_back(server: DatabaseServer, seen: SeenState | None) -> None:
+    if (rows := adopt_put_back(server, followed_for=FOLLOWED_FOR, seen=seen)) is not None:
         logger.warning(
             "%s was put back to an earlier state, or moved: %d appointments and blocks are looked at once each, and"
             " nothing is created, moved or deleted by itself",
@@ -54,7 +54,7 @@ class DaemonSession:
         self.fleet = Fleet(storage.server)
         self._seen = SeenDatabase(storage.beside.parent)
         try:
-            _follow_put_back(storage.server, self._seen.read())
+            _adopt_put_back(storage.server, self._seen.read())
             self.fleet.begin(name, address)
             storage.server = self.fleet.server
             renewal = self.fleet.renew()

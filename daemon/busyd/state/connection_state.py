@@ -10,7 +10,7 @@ from busyd.store.mirror import CalendarRecord
 
 
 class ConnectionState(Struct):
-    """How it goes with one connection."""
+    """The state of one connection."""
 
     connection: Connection
     addresses: tuple[str, ...] = ()

@@ -186,7 +186,7 @@ class Fleet(FleetConnection):
         return self.owned()
 
     def report(self, health: Mapping[str, str]) -> None:
-        """Say how it goes with connections of this session, for the others."""
+        """Tell the others the health of connections of this session."""
         self.execute(_REPORT, (list(health), list(health.values()), self.server.session))
 
     def owners(self) -> list[ConnectionOwner]:

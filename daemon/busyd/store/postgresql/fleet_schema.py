@@ -67,7 +67,7 @@ def _first(db: PostgresSession) -> None:
         " WITH (fillfactor=20, autovacuum_vacuum_scale_factor=0, autovacuum_vacuum_threshold=200)",
         f"CREATE TABLE lease (connection {TEXT} PRIMARY KEY, session BIGINT REFERENCES session ON DELETE SET NULL,"
         f" last_name {TEXT} DEFAULT '', free_since TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),"
-        # How it goes with the connection, as its owner said last and when.
+        # The health of the connection, as its owner said last and when.
         f" health {TEXT} DEFAULT '', reported TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()) WITH (fillfactor=50)",
         "CREATE INDEX lease_session ON lease (session)",
         _FREE_SINCE,
@@ -103,4 +103,14 @@ def _second(db: PostgresSession) -> None:
         db.execute(statement)
 
 
-FLEET: Final = StoredTables("fleet", (_first, _second), lock=_LOCK)
+def _third(db: PostgresSession) -> None:
+    for statement in (
+        "ALTER TABLE errand RENAME TO forwarded_write",
+        "ALTER INDEX errand_open RENAME TO forwarded_write_open",
+        "ALTER INDEX errand_by RENAME TO forwarded_write_by",
+        "ALTER INDEX errand_pkey RENAME TO forwarded_write_pkey",
+    ):
+        db.execute(statement)
+
+
+FLEET: Final = StoredTables("fleet", (_first, _second, _third), lock=_LOCK)

@@ -76,7 +76,7 @@ class Followed(Struct, frozen=True):
     rows: list[Booking]
     """Of the outbox, as they are now."""
     health: Mapping[str, str]
-    """How it goes with connections, as their owners have said lately."""
+    """The health of connections, as their owners have said lately."""
     accepted: Mapping[str, Acceptance]
     """What was accepted of objects that cannot be understood."""
     newest: int

@@ -31,7 +31,7 @@ _ASKED: Final = (
 _DONE: Final = "UPDATE request SET done=TRUE WHERE connection=ANY(?) AND asked<=? AND NOT done RETURNING by_session"
 
 
-class AskedPoll(Struct, frozen=True):
+class RequestedPoll(Struct, frozen=True):
     """A poll that others wait for."""
 
     newer_than: Instant
@@ -68,10 +68,10 @@ class PollRequests:
             self._fleet.execute(_FORGET, ([number for number, _ in rows],))
         return frozenset(number for number, is_done in rows if is_done)
 
-    def asked(self) -> dict[str, AskedPoll]:
+    def asked(self) -> dict[str, RequestedPoll]:
         """Connections of this daemon that are to be polled now, once for all who have asked."""
         rows = self._fleet.execute(_ASKED, (self._fleet.server.session,))
-        return {connection: AskedPoll(newer_than, at) for connection, newer_than, at in rows}
+        return {connection: RequestedPoll(newer_than, at) for connection, newer_than, at in rows}
 
     def done(self, connections: Iterable[str], *, read_at: datetime) -> None:
         """Polls of these have ended that had begun after `read_at`, and what they have found is in the mirror."""

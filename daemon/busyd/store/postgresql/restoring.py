@@ -112,7 +112,7 @@ def was_put_back(server: DatabaseServer) -> bool:
         return not _is_in_place(db)
 
 
-def follow_put_back(server: DatabaseServer, *, followed_for: int, seen: SeenState | None = None) -> int | None:
+def adopt_put_back(server: DatabaseServer, *, followed_for: int, seen: SeenState | None = None) -> int | None:
     """Have a database that was put back be one that was restored; how many rows are to be looked at once for that.
 
     None where it is in place. `followed_for` is for how many seconds after its end a row may be of interest, `seen` how

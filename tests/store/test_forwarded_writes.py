@@ -2,19 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
 
-from busyd.flow.errands import DeleteMember, pack_outcome, unpack_errand
+from busyd.flow.member_operations import DeleteMember, pack_outcome, unpack_operation
 from busyd.flow.member_write import Conditions
 from busyd.flow.writing import ObjectWriter
 from busyd.period import Instant
-from busyd.service.errands import WriteErrands
+from busyd.service.write_forwarding import WriteForwarding
 from busyd.store.errors import SessionEnded
-from busyd.store.postgresql.errands import Errands
+from busyd.store.postgresql.connection import TransactionConnection
 from busyd.store.postgresql.fleet import Fleet
+from busyd.store.postgresql.fleet_schema import FLEET
+from busyd.store.postgresql.forwarded_writes import ForwardedWrites
 from busyd.store.postgresql.poll_requests import PollRequests
 from tests.postgres import LossyProxy, PostgresServer
 from tests.store.fleets import Begin, let_expire
@@ -49,16 +52,18 @@ def behind(proxy: LossyProxy, fleet: Fleet) -> Fleet:
     return fleet
 
 
-def test_an_errand_whose_giving_was_not_answered_is_taken_once(owner: Fleet, sender: Fleet, proxy: LossyProxy) -> None:
-    proxy.lose_answer_to = b"INSERT INTO errand"
-    number = Errands(sender).give("anna", b"work", within=LONG)
+def test_a_write_whose_forwarding_was_not_answered_is_taken_once(
+    owner: Fleet, sender: Fleet, proxy: LossyProxy
+) -> None:
+    proxy.lose_answer_to = b"INSERT INTO forwarded_write"
+    number = ForwardedWrites(sender).forward("anna", b"work", within=LONG)
     assert not proxy.lose_answer_to
-    assert Errands(owner).take() == {number: b"work"}
+    assert ForwardedWrites(owner).take() == {number: b"work"}
 
 
 def test_an_outcome_whose_reading_was_not_answered_is_told(owner: Fleet, sender: Fleet, proxy: LossyProxy) -> None:
-    giving, taking = Errands(sender), Errands(owner)
-    number = giving.give("anna", b"work", within=LONG)
+    giving, taking = ForwardedWrites(sender), ForwardedWrites(owner)
+    number = giving.forward("anna", b"work", within=LONG)
     taking.take()
     taking.finish(number, b"done")
     proxy.lose_answer_to = b"SELECT id, outcome"
@@ -67,12 +72,12 @@ def test_an_outcome_whose_reading_was_not_answered_is_told(owner: Fleet, sender:
     assert giving.outcomes() == {}
 
 
-def test_an_errand_whose_taking_was_not_answered_is_begun_once_and_by_nobody_else(
+def test_a_write_whose_taking_was_not_answered_is_begun_once_and_by_nobody_else(
     owner: Fleet, sender: Fleet, proxy: LossyProxy
 ) -> None:
-    giving, taking = Errands(sender), Errands(owner)
-    number = giving.give("anna", b"work", within=LONG)
-    proxy.lose_answer_to = b"UPDATE errand SET taken_by"
+    giving, taking = ForwardedWrites(sender), ForwardedWrites(owner)
+    number = giving.forward("anna", b"work", within=LONG)
+    proxy.lose_answer_to = b"UPDATE forwarded_write AS forwarded SET taken_by"
     assert taking.take() == {number: b"work"}
     assert not proxy.lose_answer_to
     assert taking.take() == {}
@@ -88,24 +93,24 @@ async def test_an_outcome_stays_known_until_it_was_told(owner: Fleet, sender: Fl
     async def here(work: Callable[[], Any]) -> Any:
         return work()
 
-    errands = WriteErrands(Errands(sender), here, writer=cast(ObjectWriter, None))
-    errand = DeleteMember(1, "a.ics", Conditions())
-    sent = asyncio.ensure_future(errands.sender("anna")(errand))
+    forwarding = WriteForwarding(ForwardedWrites(sender), here, writer=cast(ObjectWriter, None))
+    operation = DeleteMember(1, "a.ics", Conditions())
+    sent = asyncio.ensure_future(forwarding.forwarder("anna")(operation))
     await asyncio.sleep(0)
-    ((number, work),) = Errands(owner).take().items()
-    assert unpack_errand(work) == errand
-    Errands(owner).finish(number, pack_outcome(None))
-    found = [await errands.collect() for _ in range(2)]
+    ((number, work),) = ForwardedWrites(owner).take().items()
+    assert unpack_operation(work) == operation
+    ForwardedWrites(owner).finish(number, pack_outcome(None))
+    found = [await forwarding.collect() for _ in range(2)]
     assert [set(one) for one in found] == [{number}, {number}]
-    errands.tell(found[-1])
+    forwarding.tell(found[-1])
     assert await sent is None
-    assert await errands.collect() == {}
+    assert await forwarding.collect() == {}
 
 
-def test_an_errand_that_is_too_late_is_not_begun_and_its_outcome_not_known(owner: Fleet, sender: Fleet) -> None:
-    giving = Errands(sender)
-    number = giving.give("anna", b"work", within=0)
-    assert Errands(owner).take() == {}
+def test_a_write_that_is_too_late_is_not_begun_and_its_outcome_not_known(owner: Fleet, sender: Fleet) -> None:
+    giving = ForwardedWrites(sender)
+    number = giving.forward("anna", b"work", within=0)
+    assert ForwardedWrites(owner).take() == {}
     assert giving.outcomes() == {number: None}
     assert giving.outcomes() == {}
 
@@ -113,8 +118,8 @@ def test_an_errand_that_is_too_late_is_not_begun_and_its_outcome_not_known(owner
 def test_nothing_is_given_once_the_session_has_ended(owner: Fleet, sender: Fleet) -> None:
     let_expire(sender)
     with pytest.raises(SessionEnded):
-        Errands(sender).give("anna", b"work", within=LONG)
-    assert Errands(owner).take() == {}
+        ForwardedWrites(sender).forward("anna", b"work", within=LONG)
+    assert ForwardedWrites(owner).take() == {}
 
 
 def test_a_poll_that_was_asked_for_without_an_answer_is_asked_for_once_and_told(
@@ -128,3 +133,20 @@ def test_a_poll_that_was_asked_for_without_an_answer_is_asked_for_once_and_told(
     proxy.lose_answer_to = b"SELECT id, done"
     assert asking.answered() == {number}
     assert not proxy.lose_answer_to
+
+
+def test_what_was_forwarded_before_an_upgrade_is_there_after_it(postgres: PostgresServer) -> None:
+    database = postgres.new_database()
+    before = replace(FLEET, migrations=FLEET.migrations[:2])
+    with closing(TransactionConnection(database, before)) as connection:
+        connection.write(
+            lambda db: db.execute(
+                "WITH own AS (INSERT INTO session (id, name, address, until)"
+                " VALUES (7, 'one', '', clock_timestamp() + interval '1 hour') RETURNING id)"
+                " INSERT INTO errand (id, connection, by_session, deadline, work)"
+                " SELECT 1, 'anna', id, clock_timestamp() + interval '1 hour', 'work' FROM own"
+            )
+        )
+    with closing(TransactionConnection(database, FLEET)) as connection:
+        rows = connection.read(lambda db: db.execute("SELECT id, work FROM forwarded_write").fetchall())
+    assert rows == [(1, b"work")]

@@ -1,8 +1,8 @@
-"""What one daemon has another one do: packed work, which the owner of a connection takes once, and its outcome.
+"""Writes that one daemon forwards to another: packed, taken once by the owner of the connection, and their outcomes.
 
-An errand that was taken is never taken by another daemon: whoever gave it and hears nothing knows nothing of what came
-of it. Each statement may be repeated because its answer was lost. So whoever gives an errand numbers it, whoever takes
-one writes down who did, and an outcome stays until it was read.
+A write that was taken is never taken by another daemon: whoever forwarded it and hears nothing knows nothing of what
+came of it. Each statement may be repeated because its answer was lost. So whoever forwards a write numbers it, whoever
+takes one notes that, and an outcome stays until it was read.
 """
 
 import secrets
@@ -14,24 +14,26 @@ from busyd.store.postgresql.fleet_connection import FleetConnection
 _GIVE: Final = """
 WITH own AS (SELECT id FROM session WHERE id=?1 AND until>clock_timestamp()),
   given AS (
-    INSERT INTO errand (id, connection, by_session, deadline, work)
+    INSERT INTO forwarded_write (id, connection, by_session, deadline, work)
     SELECT ?2, ?3, id, clock_timestamp() + make_interval(secs => ?4), ?5 FROM own ON CONFLICT (id) DO NOTHING)
 SELECT (SELECT session FROM lease WHERE connection=?3) FROM own
 """
 _OUTCOMES: Final = (
-    "SELECT id, outcome FROM errand WHERE by_session=? AND (outcome IS NOT NULL OR deadline<=clock_timestamp())"
+    "SELECT id, outcome FROM forwarded_write"
+    " WHERE by_session=? AND (outcome IS NOT NULL OR deadline<=clock_timestamp())"
 )
-_FORGET: Final = "DELETE FROM errand WHERE id=ANY(?)"
+_FORGET: Final = "DELETE FROM forwarded_write WHERE id=ANY(?)"
 _TAKE: Final = (
-    "UPDATE errand SET taken_by=?1 FROM lease WHERE lease.connection=errand.connection AND lease.session=?1"
+    "UPDATE forwarded_write AS forwarded SET taken_by=?1 FROM lease"
+    " WHERE lease.connection=forwarded.connection AND lease.session=?1"
     " AND outcome IS NULL AND (taken_by IS NULL OR taken_by=?1) AND id<>ALL(?2) AND deadline>clock_timestamp()"
     " RETURNING id, work"
 )
-_FINISH: Final = "UPDATE errand SET outcome=? WHERE id=? RETURNING by_session"
+_FINISH: Final = "UPDATE forwarded_write SET outcome=? WHERE id=? RETURNING by_session"
 
 
-class Errands:
-    """What this daemon has others do, and they it. Its methods block, and raise StorageError.
+class ForwardedWrites:
+    """What this daemon forwards to others, and they to it. Its methods block, and raise StorageError.
 
     To be used on the thread of the fleet, whose `wait` ends when there is something here, as a rule.
     """
@@ -41,7 +43,7 @@ class Errands:
         self._begun: set[int] = set()
         """What was handed out by `take`, until its outcome is in the database."""
 
-    def give(self, connection: str, work: bytes, *, within: float) -> int:
+    def forward(self, connection: str, work: bytes, *, within: float) -> int:
         """Have the owner of a connection do something, begun within so many seconds. Raises SessionEnded."""
         number, server = secrets.randbits(63), self._fleet.server
         rows = self._fleet.execute(_GIVE, (server.session, number, connection, within, work))
@@ -51,19 +53,19 @@ class Errands:
         return number
 
     def outcomes(self) -> Mapping[int, bytes | None]:
-        """What came of errands that this daemon has given; None where that is not known in time. Each is told once."""
+        """What came of writes that this daemon has forwarded; None where that is not known in time. Each once."""
         found = dict(self._fleet.execute(_OUTCOMES, (self._fleet.server.session,)))
         if found:
             self._fleet.execute(_FORGET, (list(found),))
         return found
 
     def take(self) -> Mapping[int, bytes]:
-        """Errands that are this daemon's to do: nobody else does them any more, and none is handed out again."""
+        """Writes that are this daemon's to do: nobody else does them any more, and none is handed out again."""
         taken = dict(self._fleet.execute(_TAKE, (self._fleet.server.session, list(self._begun))))
         self._begun |= taken.keys()
         return taken
 
-    def finish(self, errand: int, outcome: bytes) -> None:
+    def finish(self, number: int, outcome: bytes) -> None:
         """Say what came of one."""
-        self._fleet.tell([session for (session,) in self._fleet.execute(_FINISH, (outcome, errand))])
-        self._begun.discard(errand)
+        self._fleet.tell([session for (session,) in self._fleet.execute(_FINISH, (outcome, number))])
+        self._begun.discard(number)

@@ -21,7 +21,7 @@ InFleet = Callable[[Callable[[], Any]], Awaitable[Any]]
 """Runs something on the thread of the fleet, at once."""
 
 
-class AskedPolls:
+class PollForwarding:
     """What this daemon asks of others, and they of it."""
 
     def __init__(self, requests: PollRequests, in_fleet: InFleet, *, clock: DatabaseClock) -> None:

@@ -41,8 +41,8 @@ class MoveMember(Struct, frozen=True, tag="move"):
     conditions: Conditions
 
 
-MemberErrand: TypeAlias = PutMember | DeleteMember | MoveMember
-SendErrand: TypeAlias = Callable[[MemberErrand], Awaitable[WrittenMember | None]]
+MemberOperation: TypeAlias = PutMember | DeleteMember | MoveMember
+ForwardOperation: TypeAlias = Callable[[MemberOperation], Awaitable[WrittenMember | None]]
 """Has another daemon carry it out. Raises NotWritten, StorageError."""
 
 
@@ -53,14 +53,14 @@ class _Outcome(Struct, frozen=True, omit_defaults=True):
     other: str = ""
 
 
-def pack_errand(errand: MemberErrand) -> bytes:
+def pack_operation(operation: MemberOperation) -> bytes:
     """As it goes to another daemon."""
-    return msgspec.msgpack.encode(errand)
+    return msgspec.msgpack.encode(operation)
 
 
-def unpack_errand(packed: bytes) -> MemberErrand:
-    """As `pack_errand` has packed it."""
-    return msgspec.msgpack.decode(packed, type=MemberErrand)
+def unpack_operation(packed: bytes) -> MemberOperation:
+    """As `pack_operation` has packed it."""
+    return msgspec.msgpack.decode(packed, type=MemberOperation)
 
 
 def pack_outcome(outcome: WrittenMember | NotWritten | None) -> bytes:

@@ -6,11 +6,18 @@ import logging
 from typing import Final
 
 from busyd.errors import BusydError
-from busyd.flow.errands import MemberErrand, SendErrand, pack_errand, pack_outcome, unpack_errand, unpack_outcome
+from busyd.flow.member_operations import (
+    ForwardOperation,
+    MemberOperation,
+    pack_operation,
+    pack_outcome,
+    unpack_operation,
+    unpack_outcome,
+)
 from busyd.flow.member_write import NotWritten, Obstacle, WrittenMember
 from busyd.flow.writing import ObjectWriter
-from busyd.service.asked_polls import InFleet
-from busyd.store.postgresql.errands import Errands
+from busyd.service.poll_forwarding import InFleet
+from busyd.store.postgresql.forwarded_writes import ForwardedWrites
 
 logger = logging.getLogger(__name__)
 
@@ -18,11 +25,11 @@ WITHIN: Final = 40.0
 """Seconds for all of it: the owner may first have to wait for a poll, and its server has time to answer."""
 
 
-class WriteErrands:
+class WriteForwarding:
     """What this daemon has others write, and they it."""
 
-    def __init__(self, errands: Errands, in_fleet: InFleet, *, writer: ObjectWriter) -> None:
-        self._errands = errands
+    def __init__(self, writes: ForwardedWrites, in_fleet: InFleet, *, writer: ObjectWriter) -> None:
+        self._writes = writes
         self._in_fleet = in_fleet
         self._writer = writer
         self._sent: dict[int, asyncio.Future[bytes | None]] = {}
@@ -35,13 +42,13 @@ class WriteErrands:
         """Whether another daemon is to write something."""
         return bool(self._sent)
 
-    def sender(self, connection: str) -> SendErrand:
+    def forwarder(self, connection: str) -> ForwardOperation:
         """What has the owner of a connection carry out a write."""
-        return functools.partial(self._send, connection)
+        return functools.partial(self._forward, connection)
 
-    async def _send(self, connection: str, errand: MemberErrand) -> WrittenMember | None:
-        give = functools.partial(self._errands.give, connection, pack_errand(errand), within=WITHIN)
-        number = await self._in_fleet(give)
+    async def _forward(self, connection: str, operation: MemberOperation) -> WrittenMember | None:
+        forward = functools.partial(self._writes.forward, connection, pack_operation(operation), within=WITHIN)
+        number = await self._in_fleet(forward)
         self._sent[number] = sent = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(WITHIN):
@@ -58,7 +65,7 @@ class WriteErrands:
     async def collect(self) -> dict[int, bytes | None]:
         """What came of what was sent; to be told once it is in memory. Raises StorageError."""
         if self._sent:
-            self._outcomes |= await self._in_fleet(self._errands.outcomes)
+            self._outcomes |= await self._in_fleet(self._writes.outcomes)
         return dict(self._outcomes)
 
     def tell(self, outcomes: dict[int, bytes | None]) -> None:
@@ -71,21 +78,21 @@ class WriteErrands:
 
     async def serve(self) -> None:
         """Begin what others have sent. Raises StorageError."""
-        for number, work in (await self._in_fleet(self._errands.take)).items():
-            task = asyncio.create_task(self._do(number, unpack_errand(work)), name=f"write errand {number}")
+        for number, work in (await self._in_fleet(self._writes.take)).items():
+            task = asyncio.create_task(self._do(number, unpack_operation(work)), name=f"forwarded write {number}")
             self._doing.add(task)
             task.add_done_callback(self._doing.discard)
 
-    async def _do(self, number: int, errand: MemberErrand) -> None:
+    async def _do(self, number: int, operation: MemberOperation) -> None:
         outcome: WrittenMember | NotWritten | None
         try:
-            outcome = await self._writer.run(errand)
+            outcome = await self._writer.run(operation)
         except NotWritten as error:
             outcome = error
         except BusydError as error:
             outcome = NotWritten(Obstacle.UNAVAILABLE, str(error))
         try:
-            await self._in_fleet(functools.partial(self._errands.finish, number, pack_outcome(outcome)))
+            await self._in_fleet(functools.partial(self._writes.finish, number, pack_outcome(outcome)))
         except BusydError as error:
             logger.warning("what came of a write for another daemon could not be told: %s", error)
 
