@@ -10,6 +10,7 @@ from busyd.address import TcpAddress, UnixAddress
 from busyd.availability.hours import AppointmentDefaults, Hours, Invite, SlotDefaults
 from busyd.availability.policy import Rules
 from busyd.config import Config, ConfigMissing, StoreConfig, Tls, find_config, find_file_faults, load_config
+from busyd.config.digest import config_digest
 from busyd.config.load import own_state
 from busyd.config.parsers import parse_span
 from busyd.connection import ICLOUD_URL, CalendarReference, Connection, ConnectionKind
@@ -35,6 +36,44 @@ def test_every_example_loads_without_a_warning(tmp_path: Path, example: Path) ->
     assert config.warnings == ()
     assert config.connections
     assert config.profiles
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_has_a_digest_wherever_it_is_written(tmp_path: Path, example: Path) -> None:
+    texts = ["# here\n", "# or there,\n# two lines below\n"]
+    digests = set()
+    for number, text in enumerate(texts):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        written = folder / example.name
+        written.write_text(text + example.read_text())
+        written.chmod(0o600)
+        digests.add(config_digest(load_config(written, {})))
+    assert len(digests) == 1
+
+
+ALIKE = "profiles:\n  anna: {conflicts: [anna/Home, anna/Work], calendars: {anna/Home: {tentative: free}}}\n  ben: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_same"),
+    [
+        (f"listen: 127.0.0.1:1\nlog: json\n{FEED}{ALIKE}", True),
+        (f"{ALIKE}{FEED}", True),
+        (f"{ANNA.replace('credential: anna', 'env: APPLE')}{FEED.removeprefix(ANNA)}{ALIKE}", True),
+        (f"{FEED}{ALIKE}".replace("ben: {}", "ben: {rules: {tentative: busy}}"), False),
+        (f"{FEED}{ALIKE}".replace("ben: {}", "ben: {timezone: Europe/Paris}"), False),
+        (f"{FEED}{ALIKE}".replace("ben: {}", "ben: {hours: {mon: ['09:00-12:00']}}"), False),
+        (f"{FEED}{ALIKE}".replace("ben: {}", "bob: {}"), False),
+        (f"{FEED}{ALIKE}".replace("tentative: free", "tentative: busy"), False),
+        (f"{FEED}{ALIKE}".replace("x.ics", "y.ics"), False),
+        (f"{FEED}{ALIKE}".replace("a@b.c", "b@b.c"), False),
+        (f"time_zones: {{Home: Europe/Berlin}}\n{FEED}{ALIKE}", False),
+    ],
+)
+def test_the_digest_of_a_configuration_is_of_what_answers_follow_from(tmp_path: Path, text: str, is_same: bool) -> None:
+    digests = {config_digest(load(tmp_path, one)) for one in (f"{FEED}{ALIKE}", text)}
+    assert len(digests) == (1 if is_same else 2)
 
 
 def test_there_are_examples() -> None:

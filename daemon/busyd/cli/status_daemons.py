@@ -47,6 +47,13 @@ def daemon_notes(sharing: Mapping[str, Any] | None) -> list[str]:
             f"a transaction has been writing the database for {oldest} seconds, and others may wait for it: "
             "pg_stat_activity shows whose it is"
         )
+    others = [str(one.get("name")) for one in sharing.get("daemons") or [] if one.get("same_configuration") is False]
+    if others:
+        notes.append(
+            f"{', '.join(others)}: another configuration than that of this daemon, so answers may depend on which one"
+            " is asked; compare what `busyd config show` prints on each machine, and run `busyd reload` where a file"
+            " was changed"
+        )
     if clock := describe_clock(sharing.get("clock_ahead"), other="database"):
         notes.append(f"{clock}, by which everything is dated; set it right, as its log bears its own times")
     return notes

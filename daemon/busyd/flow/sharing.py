@@ -17,6 +17,8 @@ class DaemonView(Struct, frozen=True):
     connections: int
     """How many it polls."""
     is_this: bool
+    is_configured_otherwise: bool = False
+    """It answers by another configuration than this one."""
 
 
 class SharingView(Struct):

@@ -174,6 +174,7 @@ def _sharing(backend: Backend, call: Call) -> Sharing | UnsetType:
             until=to_rfc3339(one.until),
             connections=one.connections,
             this=one.is_this,
+            same_configuration=not one.is_configured_otherwise,
         )
         for one in view.daemons
     ]

@@ -51,6 +51,8 @@ class DaemonStatus(Struct, frozen=True):
     until: Time
     connections: Count
     this: bool
+    same_configuration: bool
+    """As this one, as far as that is known: else answers may depend on which is asked."""
 
 
 class Sharing(Struct, frozen=True):

@@ -63,9 +63,7 @@ class FleetMember:
         self._fleet = session.fleet
         self._clock = session.clock
         self._polls = PollForwarding(PollRequests(session.fleet), session.run, clock=session.clock)
-        self._forwarding = WriteForwarding(
-            ForwardedWrites(session.fleet), session.run, writer=parts.backend.object_writer
-        )
+        self._writes = WriteForwarding(ForwardedWrites(session.fleet), session.run, writer=parts.backend.object_writer)
         parts.backend.object_writer.elsewhere = self._elsewhere
         self._stand_ins: dict[str, FollowedConnection] = {}
         self._health: dict[str, str] = {}
@@ -96,7 +94,7 @@ class FleetMember:
         finally:
             await self._duties.end()
             await self._polls.close()
-            await self._forwarding.close()
+            await self._writes.close()
 
     async def _watch(self, turn: asyncio.Task[None]) -> None:
         """Wait for a turn, but no longer than the session lives. Whatever one runs into, the next one comes."""
@@ -131,7 +129,7 @@ class FleetMember:
             self._fault = ""
 
     async def _take_turn(self) -> None:
-        is_waiting = self._polls.is_waiting or self._forwarding.is_waiting
+        is_waiting = self._polls.is_waiting or self._writes.is_waiting
         await self._session.wait(_ASK_EVERY if is_waiting else _FOLLOW_EVERY)
         if self._clock.monotonic() >= self._claim_at:
             self._duties.keep()
@@ -140,10 +138,10 @@ class FleetMember:
             self._claim_at = self._clock.monotonic() + _CLAIM_EVERY
         await self._report()
         await self._polls.serve(self._parts.polling, owned=self.owned, report=self._report_one)
-        await self._forwarding.serve()
-        outcomes = await self._forwarding.collect()
+        await self._writes.serve()
+        outcomes = await self._writes.collect()
         await self._polls.following(self._follow)
-        self._forwarding.tell(outcomes)
+        self._writes.tell(outcomes)
 
     async def _report(self) -> None:
         """Tell the others the health of the connections of this daemon."""
@@ -175,7 +173,7 @@ class FleetMember:
         return self._stand_ins[name]
 
     def _elsewhere(self, connection: str) -> ForwardOperation | None:
-        return None if connection in self.owned else self._forwarding.forwarder(connection)
+        return None if connection in self.owned else self._writes.forwarder(connection)
 
     async def _look_for_connections(self) -> None:
         wanted = frozenset(self._state.connections)

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from msgspec import Struct
 
 from busyd.config import Config
+from busyd.config.digest import config_digest
 from busyd.index.changes import ChangeRecorder
 from busyd.index.publisher import SnapshotPublisher
 from busyd.index.restore import Restore
@@ -45,6 +46,7 @@ async def open_memory(config: Config, stores: OpenStores, *, resources: AsyncExi
         await recorder.take_as_told(rows)
         recorder.note_rows(rows)
     else:
+        state.configuration = config_digest(config)
         publisher.keeps = lambda _: False  # until it is known which are this daemon's
         await recorder.pause()
     for warning in state.own.warnings(state.profiles):

@@ -12,6 +12,7 @@ from msgspec.structs import fields, replace
 from busyd.availability.profile import Profile
 from busyd.clock import Clock
 from busyd.config import Config, ConfigFault, ConfigFaults, find_file_faults, find_socket_faults, load_config
+from busyd.config.digest import config_digest
 from busyd.credentials import FromEnvironment
 from busyd.errors import TryAgain, UserError
 from busyd.flow.reload import ReloadFault, ReloadOutcome
@@ -63,6 +64,8 @@ class Reloader:
             changed = await asyncio.to_thread(lambda: tuple(describe_changes(self.config, config)))
             await state.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
             state.own_zones = config.time_zones
+            if state.configuration:
+                state.configuration = await asyncio.to_thread(config_digest, config)
             await Restore(self._writer).load_tables()
         except BaseException:
             prepared.close()

@@ -22,20 +22,31 @@ class ShownDaemons:
         self._session = session
         self._state = state
         self.view = SharingView()
+        self._told = ""
+        """The configuration, as the others were told last."""
         self._is_told = False
         """Whether it was logged that the machine's clock is wrong."""
 
     async def refresh(self) -> None:
         """Read it anew. Raises StorageError."""
-        fleet = self._session.fleet
+        fleet, configuration = self._session.fleet, self._state.configuration
+        if configuration != self._told:
+            await self._session.run(functools.partial(fleet.tell_configuration, configuration))
+            self._told = configuration
         self._show_owners(await self._session.run(fleet.owners))
         own = fleet.server.session
         self.view.daemons = [
-            DaemonView(one.name, one.address, one.until, one.connections, is_this=one.session == own)
+            DaemonView(
+                one.name,
+                one.address,
+                one.until,
+                one.connections,
+                is_this=one.session == own,
+                is_configured_otherwise=one.left > 0 and one.configuration not in ("", configuration),
+            )
             for one in await self._session.run(functools.partial(read_daemons, fleet))
         ]
         self.view.oldest_write = await self._session.run(functools.partial(oldest_write, fleet))
-
         self._show_clock()
 
     def _show_clock(self) -> None:

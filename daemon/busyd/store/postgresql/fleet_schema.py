@@ -105,6 +105,7 @@ def _second(db: PostgresSession) -> None:
 
 def _third(db: PostgresSession) -> None:
     for statement in (
+        f"ALTER TABLE session ADD COLUMN configuration {TEXT} DEFAULT ''",
         "ALTER TABLE errand RENAME TO forwarded_write",
         "ALTER INDEX errand_open RENAME TO forwarded_write_open",
         "ALTER INDEX errand_by RENAME TO forwarded_write_by",
