@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from busyd.cooperative import to_the_end
+from busyd.cooperative import own_turn, to_the_end
 from busyd.errors import BusydError
 
 
@@ -49,3 +49,26 @@ async def test_what_fails_when_nobody_waits_for_it_any_more_is_told_to_the_log(
     gc.collect()
     assert complaints == []
     assert "at a stop has failed: the session in the database has ended" in caplog.text
+
+
+async def test_of_those_who_want_a_turn_of_their_own_only_one_has_it_at_a_time() -> None:
+    turn, worked, done = 0, list[int](), asyncio.Event()
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while not done.is_set():
+            turn += 1
+            await asyncio.sleep(0)
+
+    async def work(*, fails: bool) -> None:
+        async with own_turn():
+            worked.append(turn)
+            if fails:
+                raise BusydError("an answer cannot be read")
+
+    counting = asyncio.create_task(count_turns())
+    found = await asyncio.gather(*(work(fails=number == 2) for number in range(5)), return_exceptions=True)
+    done.set()
+    await counting
+    assert [type(one) for one in found] == [type(None), type(None), BusydError, type(None), type(None)]
+    assert len(set(worked)) == 5

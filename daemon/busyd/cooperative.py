@@ -6,8 +6,10 @@ thread would fight for the interpreter lock. A loop that awaits anyway calls `le
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
+from contextlib import asynccontextmanager
 from typing import Final, TypeVar
+from weakref import WeakKeyDictionary
 
 from busyd.errors import BusydError
 
@@ -17,6 +19,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 SLICE_SECONDS: Final = 0.0005
+_turns: Final = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]()
 
 
 async def let_others_run() -> None:
@@ -56,6 +59,15 @@ def apply(function: Callable[[S], T], values: Iterable[S]) -> Generator[None, No
         made.append(function(value))
         yield
     return made
+
+
+@asynccontextmanager
+async def own_turn() -> AsyncIterator[None]:
+    """Do some milliseconds of work in a turn of the loop in which nobody else does so here: where much arrives at once,
+    what each does in a moment would otherwise add up to a standstill for all others."""
+    async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        yield
+        await let_others_run()
 
 
 async def to_the_end(work: Coroutine[object, object, T]) -> T:

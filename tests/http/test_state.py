@@ -11,6 +11,9 @@ from msgspec.structs import replace
 from busyd.connection import CalendarKind, Connection, ConnectionKind, RemoteCalendar
 from busyd.flow.reload import ReloadFault, ReloadOutcome
 from busyd.flow.sharing import DaemonView, SharingView
+from busyd.http.bodies import Calendars, Profiles
+from busyd.http.response import to_json
+from busyd.http.status_bodies import Status
 from busyd.period import Instant
 from busyd.store.errors import OutOfSpace
 from busyd.store.webhooks import WebhookProgress
@@ -38,6 +41,20 @@ async def test_profiles_are_listed_with_their_state(served: Served) -> None:
         "incomplete",
         "unconfigured",
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "scope"),
+    [("/v1/status", Status, "admin"), ("/v1/profiles", Profiles, "freebusy"), ("/v1/calendars", Calendars, "admin")],
+)
+async def test_what_is_written_piece_by_piece_is_what_is_written_as_a_whole(
+    served: Served, path: str, kind: type[Status | Profiles | Calendars], scope: str
+) -> None:
+    for sharing in (None, SHARING):
+        served.backend.sharing = sharing
+        answer = await served.ask(path, token=served.backend.token("*", scope))
+        assert answer.status == 200
+        assert to_json(msgspec.json.decode(answer.body, type=kind)) == answer.body
 
 
 async def test_status_says_what_is_wrong_in_words(served: Served) -> None:

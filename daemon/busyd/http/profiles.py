@@ -6,7 +6,7 @@ from busyd.flow.views import ProfileView
 from busyd.http import web
 from busyd.http.bodies import Profiles, ProfileSummary, time_or_none
 from busyd.http.call import Call
-from busyd.http.response import json_response
+from busyd.http.response import long_json_response
 from busyd.period import to_rfc3339
 
 
@@ -19,7 +19,7 @@ class ProfilesHandler:
     async def get_profiles(self, call: Call) -> web.StreamResponse:
         visible = [view for view in await self._backend.profiles() if call.caller.sees(view.name)]
         now = to_rfc3339(self._backend.clock.now())
-        return await json_response(Profiles(now, await in_slices(apply(profile_body, visible))), call.head)
+        return await long_json_response(Profiles(now, await in_slices(apply(profile_body, visible))), call.head)
 
 
 def profile_body(view: ProfileView) -> ProfileSummary:

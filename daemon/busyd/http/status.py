@@ -32,7 +32,7 @@ from busyd.http.bodies import (
 from busyd.http.call import Call
 from busyd.http.problem import HttpProblem, unknown_profile
 from busyd.http.profiles import profile_body
-from busyd.http.response import json_response
+from busyd.http.response import long_json_response
 from busyd.http.status_bodies import DaemonStatus, Sharing, Status, StorageStatus, UnsettledAppointment, WebhookStatus
 from busyd.period import to_rfc3339
 
@@ -52,6 +52,10 @@ class StatusHandler:
         profiles, connections = await self._wanted(call)
         calendars = {view.name: visible_calendars(view, caller) for view in connections}
         refused = backend.refused_configuration if caller.sees_all else ""
+
+        def unsettled(view: ProfileView) -> list[UnsettledAppointment]:
+            return [_unsettled(one) for one in backend.unsettled.of(view.name)]
+
         status = Status(
             version=busyd.__version__,
             now=to_rfc3339(backend.clock.now()),
@@ -61,19 +65,19 @@ class StatusHandler:
             ),
             problems=_problems_of(calendars.values(), backend.problems()),
             warnings=[f"profile {view.name}: {note}" for view in profiles for note in view.notes],
-            appointments=[_unsettled(one) for view in profiles for one in backend.unsettled.of(view.name)],
+            appointments=[one for of_profile in await in_slices(apply(unsettled, profiles)) for one in of_profile],
             webhooks=[_webhook(view) for view in visible_webhooks(backend, caller) if _is_asked(view, call)],
             configuration=f"the last reload was refused: {refused}" if refused else UNSET,
             sharing=_sharing(backend, call),
             storage=_storage(backend, caller),
         )
-        return await json_response(status, call.head)
+        return await long_json_response(status, call.head)
 
     async def get_calendars(self, call: Call) -> web.StreamResponse:
         connections = await visible_connections(self._backend, call.caller)
         calendars = [_calendar(view) for one in connections for view in visible_calendars(one, call.caller)]
         lists = [f"{one.name}/{name}" for one in connections for name in _visible_reminders(one, call.caller)]
-        return await json_response(Calendars(calendars, lists), call.head)
+        return await long_json_response(Calendars(calendars, lists), call.head)
 
     async def _wanted(self, call: Call) -> tuple[list[ProfileView], list[ConnectionView]]:
         """What the caller may see of what is asked for: all, or what one profile or one connection has to do with.

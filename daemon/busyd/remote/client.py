@@ -8,6 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from busyd.cooperative import own_turn
 from busyd.dav.changes import SyncAnswer, SyncDelta
 from busyd.dav.exchange import DavRequest, DavResponse, Operation
 from busyd.dav.href import Href
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 _LARGE: Final = 256 * 1024
 """Bytes of a response from which on it is parsed in a thread, so that it does not hold up the loop."""
+_SMALL: Final = 2 * 1024
+"""Bytes of a response up to which parsing it takes no time worth speaking of."""
 _LONG: Final = 8 * 1024
 """Bytes of a response from which on a parser elsewhere is asked: fewer take half a millisecond at most."""
 
@@ -66,6 +69,9 @@ class CaldavClient:
                     response = await self._parse_elsewhere(step, response)
                 if response.parsed is None and len(response.body) > _LARGE:
                     step = await asyncio.to_thread(_advance, operation, response)
+                elif response.parsed is None and len(response.body) > _SMALL:
+                    async with own_turn():
+                        step = _advance(operation, response)
                 else:
                     step = _advance(operation, response)
         finally:
