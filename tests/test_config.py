@@ -48,7 +48,7 @@ def test_every_example_has_a_digest_wherever_it_is_written(tmp_path: Path, examp
         written = folder / example.name
         written.write_text(text + example.read_text())
         written.chmod(0o600)
-        digests.add(config_digest(load_config(written, {})))
+        digests.add(config_digest(load_config(written, {}), "UTC"))
     assert len(digests) == 1
 
 
@@ -61,6 +61,10 @@ ALIKE = "profiles:\n  anna: {conflicts: [anna/Home, anna/Work], calendars: {anna
         (f"listen: 127.0.0.1:1\nlog: json\n{FEED}{ALIKE}", True),
         (f"{ALIKE}{FEED}", True),
         (f"{ANNA.replace('credential: anna', 'env: APPLE')}{FEED.removeprefix(ANNA)}{ALIKE}", True),
+        (f"{FEED}{ALIKE}".replace("ben: {}", "ben: {rules: {tentative: tentative}, max_age: 15m}"), True),
+        (f"{FEED}{ALIKE}".replace("[anna/Home, anna/Work]", "[anna/Work, anna/Home]"), True),
+        (f"{FEED}{ALIKE}".replace("kind: ics,", "kind: ics, timeout: 20s,"), True),
+        (f"{FEED}{ALIKE}".replace("kind: ics,", "kind: ics, poll: 20m,"), False),
         (f"{FEED}{ALIKE}".replace("ben: {}", "ben: {rules: {tentative: busy}}"), False),
         (f"{FEED}{ALIKE}".replace("ben: {}", "ben: {timezone: Europe/Paris}"), False),
         (f"{FEED}{ALIKE}".replace("ben: {}", "ben: {hours: {mon: ['09:00-12:00']}}"), False),
@@ -72,8 +76,17 @@ ALIKE = "profiles:\n  anna: {conflicts: [anna/Home, anna/Work], calendars: {anna
     ],
 )
 def test_the_digest_of_a_configuration_is_of_what_answers_follow_from(tmp_path: Path, text: str, is_same: bool) -> None:
-    digests = {config_digest(load(tmp_path, one)) for one in (f"{FEED}{ALIKE}", text)}
+    digests = {config_digest(load(tmp_path, one), "UTC") for one in (f"{FEED}{ALIKE}", text)}
     assert len(digests) == (1 if is_same else 2)
+
+
+def test_the_zone_of_the_machine_counts_where_a_profile_names_none(tmp_path: Path) -> None:
+    for text, is_same in (
+        (f"{ANNA}profiles:\n  ben: {{}}\n", False),
+        (f"{ANNA}profiles:\n  ben: {{timezone: UTC}}\n", True),
+    ):
+        config = load(tmp_path, text)
+        assert (config_digest(config, "UTC") == config_digest(config, "Europe/Berlin")) is is_same
 
 
 def test_there_are_examples() -> None:

@@ -48,7 +48,7 @@ async def test_what_fails_when_nobody_waits_for_it_any_more_is_told_to_the_log(
     del waiting
     gc.collect()
     assert complaints == []
-    assert "at a stop has failed: the session in the database has ended" in caplog.text
+    assert "has failed: the session in the database has ended" in caplog.text
 
 
 async def test_of_those_who_want_a_turn_of_their_own_only_one_has_it_at_a_time() -> None:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Final, TypeVar
 from weakref import WeakKeyDictionary
 
-from busyd.errors import BusydError
+from busyd.errors import BusydError, UserError
 
 logger = logging.getLogger(__name__)
 
@@ -73,22 +73,25 @@ async def own_turn() -> AsyncIterator[None]:
 async def to_the_end(work: Coroutine[object, object, T]) -> T:
     """Run what must not stop halfway: when we are cancelled it is finished first, and then we stop.
 
-    That it fails then is nobody's any more, and told to the log.
+    If it fails then, nobody waits for the error any more, so it is logged.
     """
     task = asyncio.ensure_future(work)
     try:
-        return await asyncio.shield(task)
+        await asyncio.wait([task])
     except asyncio.CancelledError:
         task.add_done_callback(_tell_failure)
         await asyncio.wait([task])
         raise
+    return task.result()
 
 
 def _tell_failure(task: "asyncio.Task[T]") -> None:
     if task.cancelled() or (error := task.exception()) is None:
         return
-    message = "what had to be finished at a stop has failed: %s"
-    if isinstance(error, BusydError):
-        logger.info(message, error)
+    message = "what was finished after its caller had been cancelled has failed: %s"
+    if isinstance(error, UserError):
+        logger.debug(message, error)
+    elif isinstance(error, BusydError):
+        logger.warning(message, error)
     else:
         logger.error(message, error, exc_info=error)

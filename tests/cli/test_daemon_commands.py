@@ -454,6 +454,10 @@ def test_status_shows_the_daemons_on_one_database_and_what_each_polls(busyd: Bus
         ({"behind": None}, "this daemon has not read yet what the others have written"),
         ({"behind": 0, "clock_ahead": 600}, "this machine's clock is 0 h 10 min ahead of the database's"),
         ({"behind": 0, "oldest_write": 90}, "a transaction has been writing the database for 90 seconds"),
+        (
+            {"behind": 0, "daemons": [{"name": "two:/b", "same_configuration": False}]},
+            "two:/b: configured differently from this daemon",
+        ),
     ],
 )
 def test_status_says_when_a_daemon_falls_behind(

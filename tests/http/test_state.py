@@ -436,14 +436,20 @@ async def test_webhooks_are_told_to_administrators_of_their_profile_without_the_
 
 SHARING = SharingView(
     daemons=[
-        DaemonView("one:/var/lib/busyd", "127.0.0.1:8377", until=Instant(NOW + 27), connections=2, is_this=True),
+        DaemonView(
+            "one:/var/lib/busyd",
+            "127.0.0.1:8377",
+            until=Instant(NOW + 27),
+            connections=2,
+            is_this=True,
+            same_configuration=True,
+        ),
         DaemonView(
             "two:/var/lib/busyd",
             "https://two.example",
             until=Instant(NOW - 4),
             connections=0,
             is_this=False,
-            is_configured_otherwise=True,
         ),
     ],
     followed_at=-3.5,
@@ -471,7 +477,7 @@ async def test_the_daemons_on_one_database_are_told_to_administrators_of_everyth
                 "until": "2026-11-23T11:59:56Z",
                 "connections": 0,
                 "this": False,
-                "same_configuration": False,
+                "same_configuration": None,
             },
         ],
         "behind": 3,

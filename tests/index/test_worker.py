@@ -318,3 +318,9 @@ async def test_what_needs_too_much_memory_ends_the_worker_and_harms_nobody() -> 
         await worker.split_feed(bomb)
     assert [found.uid for found in await worker.index([PLAIN], SPAN, zone="UTC")] == ["a"]
     await worker.close()
+
+
+def test_the_process_starts_without_what_only_the_daemon_needs() -> None:
+    code = "import sys, busyd.index.worker_process; print({'asyncio', 'aiohttp', 'sqlite3', 'yaml'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "set()\n"

@@ -181,18 +181,18 @@ def pair(icloud: SimulatedIcloud, postgres: PostgresServer, tmp_path: Path) -> I
         yield daemons[0], daemons[1]
 
 
-def test_daemons_that_were_told_different_things_say_so(pair: tuple[Busyd, Busyd]) -> None:
+def test_daemons_with_different_configurations_say_so(pair: tuple[Busyd, Busyd]) -> None:
     one, two = pair
     two.change("few: {timezone: UTC,", "few: {timezone: Asia/Tokyo,")
     one.start()
     two.start()
-    note = f":{two.state}: another configuration than that of this daemon"
+    note = f":{two.state}: configured differently from this daemon"
     wait_for(lambda: note in one.command("status").stderr, describe=lambda: logs(pair))
-    assert f":{one.state}: another configuration" in two.command("status").stderr
+    assert f":{one.state}: configured differently" in two.command("status").stderr
     assert "the daemons have different configurations" in one.command("doctor").stdout
     two.change("few: {timezone: Asia/Tokyo,", "few: {timezone: UTC,")
     assert two.command("reload").returncode == 0
-    wait_for(lambda: "another configuration" not in one.command("status").stderr, describe=lambda: logs(pair))
+    wait_for(lambda: "configured differently" not in one.command("status").stderr, describe=lambda: logs(pair))
 
 
 def test_daemons_that_were_stopped_or_cut_off_are_taken_over_from_and_come_back(

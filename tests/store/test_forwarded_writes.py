@@ -16,7 +16,9 @@ from busyd.service.write_forwarding import WriteForwarding
 from busyd.store.errors import SessionEnded
 from busyd.store.postgresql.connection import TransactionConnection
 from busyd.store.postgresql.fleet import Fleet
+from busyd.store.postgresql.fleet_connection import FleetConnection
 from busyd.store.postgresql.fleet_schema import FLEET
+from busyd.store.postgresql.fleet_view import read_daemons
 from busyd.store.postgresql.forwarded_writes import ForwardedWrites
 from busyd.store.postgresql.poll_requests import PollRequests
 from tests.postgres import LossyProxy, PostgresServer
@@ -55,36 +57,36 @@ def behind(proxy: LossyProxy, fleet: Fleet) -> Fleet:
 def test_a_write_whose_forwarding_was_not_answered_is_taken_once(
     owner: Fleet, sender: Fleet, proxy: LossyProxy
 ) -> None:
-    proxy.lose_answer_to = b"INSERT INTO forwarded_write"
+    proxy.lose_answer_to = b"INSERT INTO errand"
     number = ForwardedWrites(sender).forward("anna", b"work", within=LONG)
     assert not proxy.lose_answer_to
     assert ForwardedWrites(owner).take() == {number: b"work"}
 
 
 def test_an_outcome_whose_reading_was_not_answered_is_told(owner: Fleet, sender: Fleet, proxy: LossyProxy) -> None:
-    giving, taking = ForwardedWrites(sender), ForwardedWrites(owner)
-    number = giving.forward("anna", b"work", within=LONG)
+    sending, taking = ForwardedWrites(sender), ForwardedWrites(owner)
+    number = sending.forward("anna", b"work", within=LONG)
     taking.take()
     taking.finish(number, b"done")
     proxy.lose_answer_to = b"SELECT id, outcome"
-    assert giving.outcomes() == {number: b"done"}
+    assert sending.outcomes() == {number: b"done"}
     assert not proxy.lose_answer_to
-    assert giving.outcomes() == {}
+    assert sending.outcomes() == {}
 
 
 def test_a_write_whose_taking_was_not_answered_is_begun_once_and_by_nobody_else(
     owner: Fleet, sender: Fleet, proxy: LossyProxy
 ) -> None:
-    giving, taking = ForwardedWrites(sender), ForwardedWrites(owner)
-    number = giving.forward("anna", b"work", within=LONG)
-    proxy.lose_answer_to = b"UPDATE forwarded_write AS forwarded SET taken_by"
+    sending, taking = ForwardedWrites(sender), ForwardedWrites(owner)
+    number = sending.forward("anna", b"work", within=LONG)
+    proxy.lose_answer_to = b"UPDATE errand SET taken_by"
     assert taking.take() == {number: b"work"}
     assert not proxy.lose_answer_to
     assert taking.take() == {}
     owner.release(["anna"])
     sender.declare(["anna"])
     assert "anna" in sender.claim(500)
-    assert giving.take() == {}
+    assert sending.take() == {}
 
 
 async def test_an_outcome_stays_known_until_it_was_told(owner: Fleet, sender: Fleet) -> None:
@@ -108,14 +110,14 @@ async def test_an_outcome_stays_known_until_it_was_told(owner: Fleet, sender: Fl
 
 
 def test_a_write_that_is_too_late_is_not_begun_and_its_outcome_not_known(owner: Fleet, sender: Fleet) -> None:
-    giving = ForwardedWrites(sender)
-    number = giving.forward("anna", b"work", within=0)
+    sending = ForwardedWrites(sender)
+    number = sending.forward("anna", b"work", within=0)
     assert ForwardedWrites(owner).take() == {}
-    assert giving.outcomes() == {number: None}
-    assert giving.outcomes() == {}
+    assert sending.outcomes() == {number: None}
+    assert sending.outcomes() == {}
 
 
-def test_nothing_is_given_once_the_session_has_ended(owner: Fleet, sender: Fleet) -> None:
+def test_nothing_is_forwarded_once_the_session_has_ended(owner: Fleet, sender: Fleet) -> None:
     let_expire(sender)
     with pytest.raises(SessionEnded):
         ForwardedWrites(sender).forward("anna", b"work", within=LONG)
@@ -135,18 +137,23 @@ def test_a_poll_that_was_asked_for_without_an_answer_is_asked_for_once_and_told(
     assert not proxy.lose_answer_to
 
 
-def test_what_was_forwarded_before_an_upgrade_is_there_after_it(postgres: PostgresServer) -> None:
+def test_daemons_of_the_version_before_are_seen_and_go_on_while_others_are_upgraded(postgres: PostgresServer) -> None:
     database = postgres.new_database()
-    before = replace(FLEET, migrations=FLEET.migrations[:2])
-    with closing(TransactionConnection(database, before)) as connection:
+    with closing(TransactionConnection(database, replace(FLEET, migrations=FLEET.migrations[:2]))) as connection:
         connection.write(
             lambda db: db.execute(
-                "WITH own AS (INSERT INTO session (id, name, address, until)"
-                " VALUES (7, 'one', '', clock_timestamp() + interval '1 hour') RETURNING id)"
-                " INSERT INTO errand (id, connection, by_session, deadline, work)"
-                " SELECT 1, 'anna', id, clock_timestamp() + interval '1 hour', 'work' FROM own"
+                "INSERT INTO session (id, name, address, until)"
+                " VALUES (7, 'older', '', clock_timestamp() + interval '1 hour')"
             )
         )
-    with closing(TransactionConnection(database, FLEET)) as connection:
-        rows = connection.read(lambda db: db.execute("SELECT id, work FROM forwarded_write").fetchall())
-    assert rows == [(1, b"work")]
+    older = replace(database, session=7)
+    with closing(FleetConnection(older)) as before:
+        assert [(one.name, one.config_digest) for one in read_daemons(before)] == [("older", "")]
+        with closing(Fleet(database)) as newer:
+            newer.begin("newer", "")
+            newer.tell_config_digest("d1")
+            assert [(one.name, one.config_digest) for one in read_daemons(before)] == [("newer", "d1"), ("older", "")]
+        before.execute("SELECT declare_connections(?, ?)", (7, ["anna"]))
+        before.execute("UPDATE lease SET session=7 WHERE connection='anna'")
+        number = ForwardedWrites(before).forward("anna", b"work", within=LONG)
+        assert ForwardedWrites(before).take() == {number: b"work"}

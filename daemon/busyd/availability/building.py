@@ -2,7 +2,7 @@
 
 from array import array
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -95,7 +95,7 @@ def unplaced_since(readings: Sequence[Reading]) -> int:
 
 
 def _spread(
-    reading: Reading, span: Period, *, buckets: Mapping[int, "array[int]"], unknown: list[tuple[int, int]]
+    reading: Reading, span: Period, *, buckets: "defaultdict[int, array[int]]", unknown: list[tuple[int, int]]
 ) -> Iterator[None]:
     """Decide about each occurrence, and put it into its buckets of time, as flat triples.
 

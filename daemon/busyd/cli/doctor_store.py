@@ -103,7 +103,7 @@ def _examine(server: "DatabaseServer", labels: Labels) -> Iterator[ReportEntry]:
         message = f"{name} has not renewed its session in time; {_what_follows(daemon.left)}"
         step = "see whether it runs and reaches the database, in its log; `--names` shows which one it is"
         yield ReportEntry("store", "daemon-late", Level.WARNING, message, (step,))
-    if len({one.configuration for one in daemons if one.left > 0 and one.configuration}) > 1:
+    if len({one.config_digest for one in daemons if one.left > 0 and one.config_digest}) > 1:
         message = "the daemons have different configurations, so answers may depend on which one is asked"
         step = (
             "compare what `busyd config show` prints on each machine, and run `busyd reload` where a file was changed"

@@ -50,9 +50,9 @@ def daemon_notes(sharing: Mapping[str, Any] | None) -> list[str]:
     others = [str(one.get("name")) for one in sharing.get("daemons") or [] if one.get("same_configuration") is False]
     if others:
         notes.append(
-            f"{', '.join(others)}: another configuration than that of this daemon, so answers may depend on which one"
-            " is asked; compare what `busyd config show` prints on each machine, and run `busyd reload` where a file"
-            " was changed"
+            f"{', '.join(others)}: configured differently from this daemon, so answers may depend on which one is"
+            " asked; compare what `busyd config show` prints on each machine, and run `busyd reload` where a file was"
+            " changed"
         )
     if clock := describe_clock(sharing.get("clock_ahead"), other="database"):
         notes.append(f"{clock}, by which everything is dated; set it right, as its log bears its own times")

@@ -78,7 +78,7 @@ def ledger_of(installation: Installation) -> Iterator[Ledger]:
 
 @contextmanager
 def kept_ledger(installation: Installation) -> Iterator[Ledger | None]:
-    """The same for commands that only look, or take something away: None where there is none yet; none is made."""
+    """The same for commands that add nothing: None where there is none yet; none is made."""
     storage = stores_of(installation)
     with as_owner_of(installation.state):
         is_directory = installation.state.is_dir() or not installation.state.exists()

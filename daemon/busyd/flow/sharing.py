@@ -17,8 +17,8 @@ class DaemonView(Struct, frozen=True):
     connections: int
     """How many it polls."""
     is_this: bool
-    is_configured_otherwise: bool = False
-    """It answers by another configuration than this one."""
+    same_configuration: bool | None = None
+    """Whether it answers by the same configuration as this one; None where that is not known."""
 
 
 class SharingView(Struct):

@@ -178,7 +178,7 @@ def _sharing(backend: Backend, call: Call) -> Sharing | UnsetType:
             until=to_rfc3339(one.until),
             connections=one.connections,
             this=one.is_this,
-            same_configuration=not one.is_configured_otherwise,
+            same_configuration=one.same_configuration,
         )
         for one in view.daemons
     ]

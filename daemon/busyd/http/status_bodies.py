@@ -51,8 +51,8 @@ class DaemonStatus(Struct, frozen=True):
     until: Time
     connections: Count
     this: bool
-    same_configuration: bool
-    """As this one, as far as that is known: else answers may depend on which is asked."""
+    same_configuration: bool | None
+    """As this daemon: else answers may depend on which one is asked. Null while it is not known."""
 
 
 class Sharing(Struct, frozen=True):

@@ -46,7 +46,7 @@ async def open_memory(config: Config, stores: OpenStores, *, resources: AsyncExi
         await recorder.take_as_told(rows)
         recorder.note_rows(rows)
     else:
-        state.configuration = config_digest(config)
+        state.config_digest = config_digest(config, state.machine_zone)
         publisher.keeps = lambda _: False  # until it is known which are this daemon's
         await recorder.pause()
     for warning in state.own.warnings(state.profiles):

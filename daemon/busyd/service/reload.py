@@ -62,10 +62,10 @@ class Reloader:
         config = wanted.config
         try:
             changed = await asyncio.to_thread(lambda: tuple(describe_changes(self.config, config)))
+            digest = await asyncio.to_thread(config_digest, config, state.machine_zone)
             await state.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
             state.own_zones = config.time_zones
-            if state.configuration:
-                state.configuration = await asyncio.to_thread(config_digest, config)
+            state.config_digest = digest if state.config_digest else ""
             await Restore(self._writer).load_tables()
         except BaseException:
             prepared.close()

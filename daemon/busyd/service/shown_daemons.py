@@ -23,16 +23,16 @@ class ShownDaemons:
         self._state = state
         self.view = SharingView()
         self._told = ""
-        """The configuration, as the others were told last."""
+        """The digest of the configuration, as the others were told last."""
         self._is_told = False
         """Whether it was logged that the machine's clock is wrong."""
 
     async def refresh(self) -> None:
         """Read it anew. Raises StorageError."""
-        fleet, configuration = self._session.fleet, self._state.configuration
-        if configuration != self._told:
-            await self._session.run(functools.partial(fleet.tell_configuration, configuration))
-            self._told = configuration
+        fleet, digest = self._session.fleet, self._state.config_digest
+        if digest != self._told:
+            await self._session.run(functools.partial(fleet.tell_config_digest, digest))
+            self._told = digest
         self._show_owners(await self._session.run(fleet.owners))
         own = fleet.server.session
         self.view.daemons = [
@@ -42,7 +42,7 @@ class ShownDaemons:
                 one.until,
                 one.connections,
                 is_this=one.session == own,
-                is_configured_otherwise=one.left > 0 and one.configuration not in ("", configuration),
+                same_configuration=one.config_digest == digest if one.left > 0 and one.config_digest else None,
             )
             for one in await self._session.run(functools.partial(read_daemons, fleet))
         ]

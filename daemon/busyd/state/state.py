@@ -37,8 +37,8 @@ class State:
         self.machine_zone = machine_zone
         self.own_zones: OwnZones = NO_OWN_ZONES
         """The person's names for time zones: `time_zones` of the configuration."""
-        self.configuration = ""
-        """Names what was configured, where several daemons answer; empty where one does."""
+        self.config_digest = ""
+        """Of the configuration, where several daemons share a database; empty where one is alone."""
         self.connections = {connection.name: ConnectionState(connection) for connection in connections}
         self.profiles = {profile.name: ProfileState(profile) for profile in profiles}
         self.calendars: dict[int, CalendarRecord] = {}

@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
@@ -24,7 +25,11 @@ from busyd.sync.look import is_refusal
 BATCH: Final = 50
 """Objects a calendar-multiget: what iCloud is known to take without complaint (icloud.md 4.5)."""
 AHEAD: Final = 4
-"""Batches that are asked for while one is stored; how many of them at the same time is the budget of an account."""
+"""Batches that are asked for while one is stored; how many are sent at the same time is the account's limit."""
+_FEW_AHEAD: Final = 2
+"""The same while it is not known how large they are, and when they are large."""
+_LARGE_BATCH: Final = 2 * 1024 * 1024
+"""Bytes of objects."""
 _CHOKED: Final = (MalformedResponse, ServerFault, AnswerTooLarge)
 _EDGE: Final = 1024
 _COMPONENT: Final = re.compile(rb"(?<=\n)(?i:BEGIN:(?!VCALENDAR))")
@@ -63,18 +68,36 @@ async def fetch(
     the way to it fails, as opposed to one object.
     """
     waiting: deque[asyncio.Task[Batch]] = deque()
+    ahead, is_large = _FEW_AHEAD, False
+
+    def end_those_behind(task: "asyncio.Task[Batch]") -> None:
+        if not task.cancelled() and task.exception() is not None and task in waiting:
+            for behind in islice(waiting, waiting.index(task) + 1, None):
+                behind.cancel()
+
     try:
         for at in range(0, len(hrefs), BATCH):
             batch = [spelled.get(href, href) for href in hrefs[at : at + BATCH]]
-            waiting.append(asyncio.create_task(_fetch_batch(client, calendar, hrefs=batch, listed=listed)))
-            if len(waiting) > AHEAD:
-                yield await waiting.popleft()  # while it is stored, the next ones are under way
+            task = asyncio.create_task(_fetch_batch(client, calendar, hrefs=batch, listed=listed))
+            task.add_done_callback(end_those_behind)
+            waiting.append(task)
+            if len(waiting) > ahead:
+                had = await waiting.popleft()
+                is_large |= sum(len(one.payload) for one in had.objects) > _LARGE_BATCH
+                ahead = _FEW_AHEAD if is_large else AHEAD
+                yield had  # while it is stored, the next ones are under way
+            if any(_has_failed(task) for task in waiting):
+                break  # a server that refuses is asked for no more
         while waiting:
             yield await waiting.popleft()
     finally:
         for task in waiting:
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+
+def _has_failed(task: "asyncio.Task[Batch]") -> bool:
+    return task.done() and (task.cancelled() or task.exception() is not None)
 
 
 async def fetch_singly(

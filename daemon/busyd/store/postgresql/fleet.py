@@ -130,9 +130,9 @@ class Fleet(FleetConnection):
             raise self.server.session_ended()
         return Renewal(rows[0][0], sent, answered)
 
-    def tell_configuration(self, digest: str) -> None:
-        """Say by what configuration this daemon answers."""
-        self.execute("UPDATE session SET configuration=? WHERE id=?", (digest, self.server.session))
+    def tell_config_digest(self, digest: str) -> None:
+        """Tell the others by what configuration this daemon answers."""
+        self.execute("UPDATE session SET config_digest=? WHERE id=?", (digest, self.server.session))
 
     def take_over(self) -> list[str]:
         """End sessions that have expired; the names of their daemons. One that cannot be ended yet is the next time."""

@@ -104,14 +104,9 @@ def _second(db: PostgresSession) -> None:
 
 
 def _third(db: PostgresSession) -> None:
-    for statement in (
-        f"ALTER TABLE session ADD COLUMN configuration {TEXT} DEFAULT ''",
-        "ALTER TABLE errand RENAME TO forwarded_write",
-        "ALTER INDEX errand_open RENAME TO forwarded_write_open",
-        "ALTER INDEX errand_by RENAME TO forwarded_write_by",
-        "ALTER INDEX errand_pkey RENAME TO forwarded_write_pkey",
-    ):
-        db.execute(statement)
+    # It waits for every transaction that writes, and all renewals wait for it: rather tried again than for long.
+    db.execute("SET LOCAL lock_timeout='2s'")
+    db.execute(f"ALTER TABLE session ADD COLUMN config_digest {TEXT} DEFAULT ''")
 
 
 FLEET: Final = StoredTables("fleet", (_first, _second, _third), lock=_LOCK)

@@ -10,7 +10,8 @@ from busyd.store.postgresql.fleet_connection import FleetConnection
 _DAEMONS: Final = """
 SELECT name, address, CAST(floor(extract(epoch FROM until)) AS BIGINT),
   CAST(floor(extract(epoch FROM until - clock_timestamp())) AS BIGINT),
-  (SELECT COUNT(*) FROM lease WHERE session=session.id AND connection<>''), id, configuration
+  (SELECT COUNT(*) FROM lease WHERE session=session.id AND connection<>''), id,
+  COALESCE(to_jsonb(session)->>'config_digest', '')
 FROM session ORDER BY name, begun
 """
 _OLDEST_WRITE: Final = (
@@ -31,8 +32,8 @@ class SeenDaemon(Struct, frozen=True):
     connections: int
     """How many it polls."""
     session: int
-    configuration: str
-    """Names what it answers by; empty until it has said so."""
+    config_digest: str
+    """Of the configuration that it answers by; empty until it has said so, and before the tables were migrated."""
 
 
 def read_daemons(connection: FleetConnection) -> list[SeenDaemon]:
