@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from busyd.cooperative import own_turn, to_the_end
+from busyd.cooperative import Turns, to_the_end
 from busyd.errors import BusydError
 
 
@@ -52,7 +52,7 @@ async def test_what_fails_when_nobody_waits_for_it_any_more_is_told_to_the_log(
 
 
 async def test_of_those_who_want_a_turn_of_their_own_only_one_has_it_at_a_time() -> None:
-    turn, worked, done = 0, list[int](), asyncio.Event()
+    turn, worked, done, turns = 0, list[int](), asyncio.Event(), Turns()
 
     async def count_turns() -> None:
         nonlocal turn
@@ -61,7 +61,7 @@ async def test_of_those_who_want_a_turn_of_their_own_only_one_has_it_at_a_time()
             await asyncio.sleep(0)
 
     async def work(*, fails: bool) -> None:
-        async with own_turn():
+        async with turns.own():
             worked.append(turn)
             if fails:
                 raise BusydError("an answer cannot be read")

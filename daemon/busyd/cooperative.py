@@ -9,7 +9,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable
 from contextlib import asynccontextmanager
 from typing import Final, TypeVar
-from weakref import WeakKeyDictionary
 
 from busyd.errors import BusydError, UserError
 
@@ -19,7 +18,6 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 SLICE_SECONDS: Final = 0.0005
-_turns: Final = WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock]()
 
 
 async def let_others_run() -> None:
@@ -61,13 +59,19 @@ def apply(function: Callable[[S], T], values: Iterable[S]) -> Generator[None, No
     return made
 
 
-@asynccontextmanager
-async def own_turn() -> AsyncIterator[None]:
-    """Do some milliseconds of work in a turn of the loop in which nobody else does so here: where much arrives at once,
-    what each does in a moment would otherwise add up to a standstill for all others."""
-    async with _turns.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
-        yield
-        await let_others_run()
+class Turns:
+    """Where much arrives at once, what each task does in a moment adds up to a standstill for all others: of those who
+    do so here, each has a turn of the loop of its own."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def own(self) -> AsyncIterator[None]:
+        """Wait for the next turn that is nobody else's."""
+        async with self._lock:
+            yield
+            await let_others_run()
 
 
 async def to_the_end(work: Coroutine[object, object, T]) -> T:

@@ -8,7 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from busyd.cooperative import own_turn
+from busyd.cooperative import Turns
 from busyd.dav.changes import SyncAnswer, SyncDelta
 from busyd.dav.exchange import DavRequest, DavResponse, Operation
 from busyd.dav.href import Href
@@ -46,10 +46,13 @@ class _Done(Struct, Generic[T], frozen=True):
 class CaldavClient:
     """Runs operations over one transport; any number of them at a time."""
 
-    def __init__(self, transport: Sender, parser: Callable[[], AnswerParser] | None = None) -> None:
-        """`parser` is called when the first long response comes; without one, everything is parsed here."""
+    def __init__(
+        self, transport: Sender, parser: Callable[[], AnswerParser] | None = None, *, turns: Turns | None = None
+    ) -> None:
+        """`parser` is called when the first long response comes; without one, everything is parsed here, in `turns`."""
         self._transport = transport
         self._parser = parser
+        self._turns = turns or Turns()
 
     async def run(self, operation: Operation[T]) -> T:
         """Send what the operation yields, hand back the responses, return its value.
@@ -70,7 +73,7 @@ class CaldavClient:
                 if response.parsed is None and len(response.body) > _LARGE:
                     step = await asyncio.to_thread(_advance, operation, response)
                 elif response.parsed is None and len(response.body) > _SMALL:
-                    async with own_turn():
+                    async with self._turns.own():
                         step = _advance(operation, response)
                 else:
                     step = _advance(operation, response)

@@ -18,6 +18,7 @@ from busyd.advice.errors import describe_error
 from busyd.clock import Clock
 from busyd.config import ConnectionConfig
 from busyd.connection import Connection, ConnectionKind
+from busyd.cooperative import Turns
 from busyd.credentials import FromCommand, FromCredential, PasswordSource, Secret, read_password
 from busyd.credentials.store import CredentialStore
 from busyd.errors import BusydError, UserError
@@ -85,6 +86,7 @@ class Polling:
         self._own: Collection[str] | None = None
         """The connections that are for this daemon to poll; None where it has all to itself."""
         self._following = asyncio.Lock()
+        self._turns = Turns()
         self._logins = RefusedLogins(folder)
         self._first_polls = FirstPolls(clock)
         self._renewed: set[str] = set()
@@ -215,7 +217,7 @@ class Polling:
         feeds = FeedReader(connection, password)
         context = PollContext(
             connection_state=self._writer.state.connections[connection.name],
-            client=CaldavClient(transport, lambda: self._writer.expansion.worker),
+            client=CaldavClient(transport, lambda: self._writer.expansion.worker, turns=self._turns),
             read_feed=feeds.read,
             writer=self._writer,
             ledger=self._ledger,
