@@ -18,11 +18,11 @@ CALENDAR = "/1/calendars/work/"
 
 
 class Server:
-    """Answers each multiget with objects of one size, once it is let."""
+    """Answers multigets, with objects of a size that may depend on how many it has answered, or refuses one."""
 
-    def __init__(self, answer: Callable[[int], int], *, size: int = 100) -> None:
+    def __init__(self, *, size: Callable[[int], int] = lambda _: 100, refuses: int | None = None) -> None:
         self.asked: list[tuple[str, ...]] = []
-        self._answer, self._size = answer, size
+        self._size, self._refuses = size, refuses
         self._gate = asyncio.Semaphore(2)
         """As a transport has one: so many requests at the same time."""
 
@@ -32,9 +32,13 @@ class Server:
             self.asked.append(hrefs)
             number = len(self.asked) - 1
             await asyncio.sleep(0)
-        if self._answer(number) == 401:
+        if number == self._refuses:
             raise LoginRefused("caldav.example", status=401)
-        text = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:" + "x" * self._size + "\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        text = (
+            "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY:"
+            + "x" * self._size(number)
+            + "\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
         rows = "".join(
             f"<response><href>{href}</href><propstat><prop><getetag>1</getetag><C:calendar-data>{text}</C:calendar-data>"
             "</prop><status>HTTP/1.1 200 OK</status></propstat></response>"
@@ -62,7 +66,7 @@ async def at_rest(server: Server) -> int:
 
 
 async def test_some_batches_are_asked_for_while_one_is_stored() -> None:
-    server = Server(lambda _: 207)
+    server = Server()
     async with aclosing(fetched(server, hrefs(10))) as batches:
         found: list[FetchedObject] = []
         for stored in range(1, 11):
@@ -76,15 +80,24 @@ async def test_some_batches_are_asked_for_while_one_is_stored() -> None:
 
 async def test_of_large_objects_fewer_are_asked_for_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("busyd.sync.fetch._LARGE_BATCH", 20_000)
-    server = Server(lambda _: 207, size=1000)
+    server = Server(size=lambda _: 1000)
     async with aclosing(fetched(server, hrefs(10))) as batches:
         for stored in range(1, 8):
             await anext(batches)
             assert await at_rest(server) <= stored + 2
 
 
+async def test_where_objects_become_large_fewer_are_asked_for_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("busyd.sync.fetch._LARGE_BATCH", 20_000)
+    server = Server(size=lambda number: 1000 if number >= 3 else 100)
+    async with aclosing(fetched(server, hrefs(20))) as batches:
+        for stored in range(1, 12):
+            await anext(batches)
+            assert await at_rest(server) <= stored + (AHEAD if stored < 7 else 2)
+
+
 async def test_nothing_more_is_asked_once_a_server_refuses() -> None:
-    server = Server(lambda number: 401 if number == 5 else 207)
+    server = Server(refuses=5)
     stored = 0
     with pytest.raises(LoginRefused):
         async with aclosing(fetched(server, hrefs(20))) as batches:

@@ -71,7 +71,7 @@ async def fetch(
     ahead, is_large = _FEW_AHEAD, False
 
     def end_those_behind(task: "asyncio.Task[Batch]") -> None:
-        if not task.cancelled() and task.exception() is not None and task in waiting:
+        if _has_failed(task) and task in waiting:
             for behind in islice(waiting, waiting.index(task) + 1, None):
                 behind.cancel()
 
@@ -81,7 +81,7 @@ async def fetch(
             task = asyncio.create_task(_fetch_batch(client, calendar, hrefs=batch, listed=listed))
             task.add_done_callback(end_those_behind)
             waiting.append(task)
-            if len(waiting) > ahead:
+            while len(waiting) > ahead:
                 had = await waiting.popleft()
                 is_large |= sum(len(one.payload) for one in had.objects) > _LARGE_BATCH
                 ahead = _FEW_AHEAD if is_large else AHEAD
@@ -97,7 +97,7 @@ async def fetch(
 
 
 def _has_failed(task: "asyncio.Task[Batch]") -> bool:
-    return task.done() and (task.cancelled() or task.exception() is not None)
+    return task.done() and not task.cancelled() and task.exception() is not None
 
 
 async def fetch_singly(
