@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections.abc import Callable
 
 import pytest
 
@@ -9,13 +10,14 @@ from busyd.cooperative import Turns, to_the_end
 from busyd.errors import BusydError
 
 
-async def test_what_must_not_stop_halfway_is_finished_though_whoever_waits_is_cancelled() -> None:
-    begun, let_go, done = asyncio.Event(), asyncio.Event(), list[str]()
+async def cancel_halfway(end: Callable[[], None]) -> None:
+    """Cancel whoever waits for work that has begun, and let that come to its end."""
+    begun, let_go = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
         begun.set()
         await let_go.wait()
-        done.append("all of it")
+        end()
 
     waiting = asyncio.create_task(to_the_end(work()))
     await begun.wait()
@@ -23,6 +25,11 @@ async def test_what_must_not_stop_halfway_is_finished_though_whoever_waits_is_ca
     let_go.set()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_what_must_not_stop_halfway_is_finished_though_whoever_waits_is_cancelled() -> None:
+    done = list[str]()
+    await cancel_halfway(lambda: done.append("all of it"))
     assert done == ["all of it"]
 
 
@@ -31,21 +38,12 @@ async def test_what_fails_when_nobody_waits_for_it_any_more_is_told_to_the_log(
 ) -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-    begun, let_go = asyncio.Event(), asyncio.Event()
 
-    async def work() -> None:
-        begun.set()
-        await let_go.wait()
+    def fail() -> None:
         raise BusydError("the session in the database has ended")
 
     caplog.set_level("INFO")
-    waiting = asyncio.create_task(to_the_end(work()))
-    await begun.wait()
-    waiting.cancel()
-    let_go.set()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    del waiting
+    await cancel_halfway(fail)
     gc.collect()
     assert complaints == []
     assert "has failed: the session in the database has ended" in caplog.text

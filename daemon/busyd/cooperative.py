@@ -60,15 +60,15 @@ def apply(function: Callable[[S], T], values: Iterable[S]) -> Generator[None, No
 
 
 class Turns:
-    """Where much arrives at once, what each task does in a moment adds up to a standstill for all others: of those who
-    do so here, each has a turn of the loop of its own."""
+    """Gives tasks that need a few milliseconds each a turn of the loop of their own, so that many at once do not add up
+    to a stall."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
     async def own(self) -> AsyncIterator[None]:
-        """Wait for the next turn that is nobody else's."""
+        """Run the block in a turn in which no other block of these runs."""
         async with self._lock:
             yield
             await let_others_run()

@@ -132,6 +132,12 @@ def diagnose(error: BusydError, connection: Connection, *, seen: Surroundings) -
     return Diagnosis("server.unexpected", Outcome.UNAVAILABLE, str(error))
 
 
+COMPARE_CONFIGURATIONS: Final = (
+    "compare what `busyd config show` prints on each machine, and run `busyd reload` where a file was changed"
+)
+"""What to do where daemons on one database answer by different configurations."""
+
+
 def describe_clock(skew: int | None, *, other: str = "server") -> str:
     """A sentence when this machine's clock differs from another by more than `SKEW`, else an empty text."""
     if skew is None or abs(skew) <= SKEW:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from busyd.advice.diagnosis import describe_clock
+from busyd.advice.diagnosis import COMPARE_CONFIGURATIONS, describe_clock
 from busyd.advice.errors import describe_error, next_step
 from busyd.cli.doctor_report import Labels, Level, ReportEntry, count
 from busyd.cli.exit_status import ExitStatus
@@ -105,10 +105,7 @@ def _examine(server: "DatabaseServer", labels: Labels) -> Iterator[ReportEntry]:
         yield ReportEntry("store", "daemon-late", Level.WARNING, message, (step,))
     if len({one.config_digest for one in daemons if one.left > 0 and one.config_digest}) > 1:
         message = "the daemons have different configurations, so answers may depend on which one is asked"
-        step = (
-            "compare what `busyd config show` prints on each machine, and run `busyd reload` where a file was changed"
-        )
-        yield ReportEntry("store", "configurations", Level.WARNING, message, (step,))
+        yield ReportEntry("store", "configurations", Level.WARNING, message, (COMPARE_CONFIGURATIONS,))
     shown = f"{count(len(daemons) - len(late), 'daemon')} with a session in the database"
     yield ReportEntry("store", "daemons", Level.OK, shown)
 

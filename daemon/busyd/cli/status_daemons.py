@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from busyd.advice.diagnosis import describe_clock
+from busyd.advice.diagnosis import COMPARE_CONFIGURATIONS, describe_clock
 from busyd.cli.terminal import print_table
 
 _NAMED: Final = 5
@@ -51,8 +51,7 @@ def daemon_notes(sharing: Mapping[str, Any] | None) -> list[str]:
     if others:
         notes.append(
             f"{', '.join(others)}: configured differently from this daemon, so answers may depend on which one is"
-            " asked; compare what `busyd config show` prints on each machine, and run `busyd reload` where a file was"
-            " changed"
+            f" asked; {COMPARE_CONFIGURATIONS}"
         )
     if clock := describe_clock(sharing.get("clock_ahead"), other="database"):
         notes.append(f"{clock}, by which everything is dated; set it right, as its log bears its own times")

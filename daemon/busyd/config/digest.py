@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Set
 from datetime import date, timedelta
+from functools import cache
 from typing import Final
 
 from msgspec import NODEFAULT, Struct
@@ -18,11 +19,11 @@ _UNORDERED: Final = frozenset({"conflicts", "addresses"})
 
 
 def config_digest(config: Config, machine_zone: str) -> str:
-    """The same for configurations by which the same is answered: of profiles, connections and names of time zones.
+    """Equal for configurations that lead to the same answers: profiles, connections and names of time zones.
 
-    The order in which they are written, defaults that are written out, and what belongs to one machine, such as
-    `listen` and passwords, make no difference. `machine_zone` does where a profile names no zone. A digest, as
-    addresses of feeds may be secret.
+    The order of keys, defaults that are spelled out, and what belongs to one machine, such as `listen` and passwords,
+    make no difference; `machine_zone` counts only where a profile names no zone. Others see only the digest, because
+    the addresses of feeds may be secret.
     """
     connections = {name: settings.connection for name, settings in config.connections.items()}
     zone = machine_zone if any(profile.timezone is None for profile in config.profiles.values()) else ""
@@ -30,27 +31,37 @@ def config_digest(config: Config, machine_zone: str) -> str:
     return hashlib.blake2b(json.dumps(meaning).encode(), digest_size=12).hexdigest()
 
 
+@cache
+def _fields(kind: type[Struct]) -> list[tuple[str, object]]:
+    """The fields that count, each with its default in plain form, or NODEFAULT."""
+    found = []
+    for field in fields(kind):
+        if field.name not in _LEFT_OUT:
+            default = field.default if field.default_factory is NODEFAULT else field.default_factory()
+            found.append((field.name, NODEFAULT if default is NODEFAULT else _plain(default)))
+    return found
+
+
 def _written(value: Struct) -> Iterator[tuple[str, object]]:
     """Fields that differ from their defaults, so that a key that only a newer busyd knows makes no difference until it
     is used."""
-    for field in fields(value):
-        if field.name in _LEFT_OUT:
-            continue
-        written = _plain(getattr(value, field.name))
-        if field.name in _UNORDERED and isinstance(written, list):
+    for name, default in _fields(type(value)):
+        written = _plain(getattr(value, name))
+        if name in _UNORDERED and isinstance(written, list):
             written.sort(key=json.dumps)
-        default = field.default if field.default_factory is NODEFAULT else field.default_factory()
-        if default is NODEFAULT or written != _plain(default):
-            yield field.name, written
+        if written != default:
+            yield name, written
 
 
 def _plain(value: object) -> object:
     """As JSON, with everything that has no order sorted."""
     match value:
         case Struct():
-            return _plain(dict(_written(value)))
+            return list(_written(value))
         case Mapping():
-            return sorted([[_plain(key), _plain(item)] for key, item in value.items()], key=json.dumps)
+            return sorted(
+                [[_plain(key), _plain(item)] for key, item in value.items()], key=lambda pair: json.dumps(pair[0])
+            )
         case Set():
             return sorted(map(_plain, value), key=json.dumps)
         case list() | tuple():

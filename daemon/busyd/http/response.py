@@ -181,6 +181,7 @@ async def long_json_response(value: Struct, head: RequestHeaders) -> web.Respons
 
 
 def _write_json(value: Struct) -> Generator[None, None, bytes]:
+    """What `to_json` writes, the items of lists one at a time."""
     written = []
     for field in fields(value):
         item = getattr(value, field.name)

@@ -62,10 +62,12 @@ class Reloader:
         config = wanted.config
         try:
             changed = await asyncio.to_thread(lambda: tuple(describe_changes(self.config, config)))
-            digest = await asyncio.to_thread(config_digest, config, state.machine_zone)
+            digest = ""
+            if state.config_digest:  # else nobody compares it
+                digest = await asyncio.to_thread(config_digest, config, state.machine_zone)
             await state.reconfigure([one.connection for one in config.connections.values()], config.profiles.values())
             state.own_zones = config.time_zones
-            state.config_digest = digest if state.config_digest else ""
+            state.config_digest = digest
             await Restore(self._writer).load_tables()
         except BaseException:
             prepared.close()

@@ -22,17 +22,17 @@ class ShownDaemons:
         self._session = session
         self._state = state
         self.view = SharingView()
-        self._told = ""
-        """The digest of the configuration, as the others were told last."""
+        self._told_digest = ""
+        """Of the configuration, as the others were told last."""
         self._is_told = False
         """Whether it was logged that the machine's clock is wrong."""
 
     async def refresh(self) -> None:
         """Read it anew. Raises StorageError."""
         fleet, digest = self._session.fleet, self._state.config_digest
-        if digest != self._told:
+        if digest != self._told_digest:
             await self._session.run(functools.partial(fleet.tell_config_digest, digest))
-            self._told = digest
+            self._told_digest = digest
         self._show_owners(await self._session.run(fleet.owners))
         own = fleet.server.session
         self.view.daemons = [
